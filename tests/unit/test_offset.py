@@ -1,0 +1,58 @@
+"""Which lots an order closes, with which offset."""
+
+from itertools import product
+
+import pytest
+
+from tianqin_backtrader.model import Offset
+from tianqin_backtrader.offset import Closable, Leg, closable_lots, split_close, split_order
+
+
+def test_two_of_today_and_five_of_yesterday_closing_four():
+    legs = split_close(4, Closable(today=2, history=5), closes_today_apart=True)
+    assert legs == (Leg(Offset.CLOSETODAY, 2), Leg(Offset.CLOSE, 2))
+
+
+def test_elsewhere_one_close_takes_both():
+    assert split_close(4, Closable(2, 5), closes_today_apart=False) == (Leg(Offset.CLOSE, 4),)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_legs_add_up_and_never_over_close(apart):
+    for today, history, volume in product(range(4), range(4), range(1, 8)):
+        closable = Closable(today, history)
+        legs = split_order(volume, closable, closes_today_apart=apart)
+        by_offset = {leg.offset: leg.volume for leg in legs}
+        assert len(by_offset) == len(legs)
+        assert sum(by_offset.values()) == volume
+        assert all(lots > 0 for lots in by_offset.values())
+        closed = volume - by_offset.get(Offset.OPEN, 0)
+        assert closed == min(volume, closable.total)
+        if apart:
+            assert by_offset.get(Offset.CLOSETODAY, 0) == min(volume, today)
+            assert by_offset.get(Offset.CLOSE, 0) <= history
+
+
+def test_frozen_lots_cannot_be_closed_again():
+    position = {"pos_long_today": 3, "pos_long_his": 2, "volume_long_frozen_today": 1}
+    assert closable_lots(position, "long") == Closable(2, 2)
+    assert closable_lots(position, "short") == Closable(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("legs", "apart", "left"),
+    [
+        ([Leg(Offset.CLOSETODAY, 2), Leg(Offset.CLOSE, 1)], True, Closable(0, 2)),
+        ([Leg(Offset.CLOSE, 4)], False, Closable(1, 0)),
+        ([Leg(Offset.CLOSE, 9)], False, Closable(0, 0)),
+    ],
+)
+def test_closes_on_their_way_are_taken_off(legs, apart, left):
+    assert Closable(2, 3).less(legs, closes_today_apart=apart) == left
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(ValueError, match="positive"):
+        split_close(0, Closable(1, 1), closes_today_apart=True)
+    with pytest.raises(ValueError, match="negative"):
+        Closable(-1, 0)

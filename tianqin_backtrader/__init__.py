@@ -1,0 +1,42 @@
+"""Backtrader strategies on the Chinese futures exchanges, through TianQin (TqSdk).
+
+>>> from tianqin_backtrader import MyStore, Mydatafeed, MyBroker, session_calendar
+
+Names are loaded when they are first used, so that the embedded exchange
+(``python -m tianqin_backtrader.sandbox``) starts without Backtrader and TqSdk.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import errors as errors
+    from . import session_calendar as session_calendar
+    from .broker import MyBroker as MyBroker
+    from .datafeed import Mydatafeed as Mydatafeed
+    from .store import MyStore as MyStore
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "MyStore": ".store",
+    "Mydatafeed": ".datafeed",
+    "MyBroker": ".broker",
+}
+_MODULES = ("errors", "session_calendar")
+
+__all__ = ["MyBroker", "MyStore", "Mydatafeed", "errors", "session_calendar"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

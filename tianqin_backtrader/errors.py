@@ -1,0 +1,85 @@
+"""The error tree: everything this library raises on purpose.
+
+::
+
+    TianqinError
+    ├── ConfigError(ValueError)      a parameter is wrong; raised before any connection
+    ├── LinkError
+    │   ├── LoginRefused             the server said no: never retried
+    │   ├── LinkLost                 the connection is gone
+    │   └── LinkTimeout              no answer in time
+    ├── StoreClosed                  the store was closed and cannot be used again
+    ├── OrderError
+    │   ├── UnknownSymbol            no such contract, or one that has expired
+    │   ├── IllegalTransition        a report that no order can make in its state
+    │   └── VolumeOutOfRange         lots that are not whole, not positive, or too many
+    ├── CalendarError(ValueError)
+    │   └── CalendarOutOfRange       beyond the years whose holidays are known
+    └── SandboxError                 the embedded exchange did not start or refused a request
+"""
+
+from __future__ import annotations
+
+
+class TianqinError(Exception):
+    """Base of all errors of this library."""
+
+
+class ConfigError(TianqinError, ValueError):
+    """A parameter is wrong. Nothing has been connected or sent."""
+
+
+class LinkError(TianqinError):
+    """The connection to TianQin."""
+
+
+class LoginRefused(LinkError):
+    """The server refused the user or the password; trying again would not help."""
+
+
+class LinkLost(LinkError):
+    """The connection is gone."""
+
+
+class LinkTimeout(LinkError):
+    """The server did not answer in time."""
+
+
+class StoreClosed(TianqinError):
+    """The store was closed; make a new one."""
+
+
+class OrderError(TianqinError):
+    """An order that cannot be."""
+
+
+class UnknownSymbol(OrderError):
+    """No such contract, or one that no longer trades.
+
+    Attributes:
+        symbol: What was asked for.
+    """
+
+    def __init__(self, symbol: str, message: str) -> None:
+        super().__init__(message)
+        self.symbol = symbol
+
+
+class IllegalTransition(OrderError):
+    """A report that does not fit the order's state; the state is unchanged."""
+
+
+class VolumeOutOfRange(OrderError):
+    """Lots that are not a whole positive number, or more than allowed."""
+
+
+class CalendarError(TianqinError, ValueError):
+    """A question that the trading calendar cannot answer."""
+
+
+class CalendarOutOfRange(CalendarError):
+    """Beyond the years whose holidays are known."""
+
+
+class SandboxError(TianqinError):
+    """The embedded exchange did not start, or refused what it was asked."""

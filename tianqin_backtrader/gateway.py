@@ -1,0 +1,431 @@
+"""The only room that imports tqsdk: owns the ``TqApi``, drives it, makes values of what it holds.
+
+``pump`` is the one caller of ``wait_update``. Ticks and bars are read from the client's data tree
+by id, not from its frames: the tree holds every row, exact, and costs nothing per open serial.
+That is below tqsdk's public surface; ``TESTED_TQSDK`` says which versions it was tested with.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+import tqsdk
+from tqsdk import TqApi, TqAuth, TqKq
+from tqsdk.diff import _get_obj
+from tqsdk.exceptions import TqTimeoutError
+
+from .clock import deadline_in, from_ns
+from .errors import LinkError, LinkLost, LinkTimeout, LoginRefused, OrderError, UnknownSymbol
+from .model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
+
+logger = logging.getLogger(__name__)
+
+TESTED_TQSDK = "3.10"
+
+_INSTRUMENT_QUERY = """
+query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) {
+ ... on basic { instrument_id class exchange_id price_tick price_decs trading_time { day night } }
+ ... on tradeable { volume_multiple upper_limit lower_limit }
+ ... on index { index_multiple }
+ ... on future { expired product_id expire_datetime settlement_price margin commission
+                 max_limit_order_volume max_market_order_volume }
+ ... on option { expired expire_datetime settlement_price max_limit_order_volume
+                 max_market_order_volume }
+ ... on combine { expired product_id expire_datetime }
+ ... on derivative { underlying { edges { node { ... on basic { instrument_id } } } } }
+}}"""
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the length of a block, then put back what was there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class Gateway:
+    """One TianQin session.
+
+    Args:
+        key: TianQin user.
+        value: Its password.
+        account: An account object of tqsdk; None for the TianQin paper account (``TqKq``).
+        backtest: ``TqBacktest``, or None.
+        urls: The ``TQ_*`` addresses of a TianQin-compatible server; empty for TianQin's own or
+            for what the environment names.
+        debug: Write tqsdk's own debug log (800 bytes of disk a tick).
+    """
+
+    def __init__(
+        self,
+        key: str,
+        value: str,
+        *,
+        account: Any = None,
+        backtest: Any = None,
+        urls: Mapping[str, str] | None = None,
+        debug: bool = False,
+    ) -> None:
+        self._key, self._value = key, value
+        self._account = account
+        # tqsdk's account objects hold the state of one session; each connection gets a new one.
+        self._template = copy.deepcopy(account)
+        self._backtest, self._urls, self._debug = backtest, dict(urls or {}), debug
+        self._api: Any = None
+        self._series: dict[tuple[str, int], Series] = {}
+        self._seen_notices: set[str] = set()
+        self._orders: dict[str, tuple[Any, ...]] = {}
+        self._trades: set[str] = set()
+        self._trading: Any = None
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Open the session.
+
+        Raises:
+            LoginRefused: Wrong user or password, or no permission; with the server's answer.
+            LinkLost: No server there.
+            LinkTimeout: The server did not deliver its first picture in a minute.
+        """
+        account = TqKq() if self._template is None else self._account or self._template
+        with environment(self._urls):
+            try:
+                self._api = TqApi(
+                    account,
+                    auth=TqAuth(self._key, self._value),
+                    backtest=self._backtest,
+                    debug=self._debug,
+                    disable_print=True,
+                )
+            except requests.RequestException as error:
+                raise LinkLost(f"TianQin cannot be reached: {type(error).__name__}") from error
+            except TqTimeoutError as error:
+                raise LinkTimeout(f"TianQin did not answer within 60 s: {error}") from error
+            except OSError as error:
+                raise LinkLost(f"TianQin cannot be reached: {error}") from error
+            except Exception as error:  # tqsdk raises bare Exception for everything else
+                raise LoginRefused(f"TianQin refused the login: {error}") from error
+        self._account = None  # the next connection starts from the template
+        self._trading = self._api.register_update_notify(
+            [self._api.get_account(), self._api.get_order(), self._api.get_trade()]
+        )
+        logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
+
+    def close(self) -> None:
+        """End the session; closing twice does no harm."""
+        api, self._api = self._api, None
+        self._series.clear()
+        if api is not None:
+            api.close()
+            logger.info("session closed")
+
+    @property
+    def api(self) -> Any:
+        """The ``TqApi`` of the moment.
+
+        Raises:
+            LinkError: There is none.
+        """
+        if self._api is None:
+            raise LinkError("not connected to TianQin")
+        return self._api
+
+    def pump(self, timeout: float) -> bool:
+        """Wait for news of any kind, at most ``timeout`` seconds; False when none came."""
+        return bool(self.api.wait_update(deadline=deadline_in(timeout)))
+
+    def virtual_now(self) -> int | None:
+        """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
+        state = self.api._data.get("_tqsdk_backtest")
+        return None if state is None else state.get("current_dt")
+
+    # -- instruments --------------------------------------------------------------------------
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Ask TianQin for a contract's specification of today.
+
+        Raises:
+            UnknownSymbol: There is no such contract; known at once, without a time-out.
+        """
+        api = self.api
+        answer = api.query_graphql(_INSTRUMENT_QUERY, {"instrument_id": [symbol]})
+        found = (answer.get("result") or {}).get("multi_symbol_info") or []
+        error = answer.get("error")
+        # Kept answers would be yesterday's limits tomorrow.
+        api._data["symbols"].pop(answer["_path"][-1], None)
+        if error or not found:
+            raise UnknownSymbol(
+                symbol,
+                f"TianQin knows no contract {symbol!r}"
+                + (f" ({error})" if error else "")
+                + "; expected EXCHANGE.contract, for example SHFE.cu2612, and mind the case",
+            )
+        return _to_instrument(found[0])
+
+    def price_limits(self, symbol: str) -> tuple[float, float]:
+        """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
+
+        Raises:
+            OrderError: The quote has none either, as before the day's first data.
+        """
+        quote = self.api.get_quote(symbol)
+        limits = (float(quote.upper_limit), float(quote.lower_limit))
+        if any(limit != limit for limit in limits):
+            raise OrderError(f"no price limits of {symbol} are known yet: give a limit price")
+        return limits
+
+    # -- ticks and bars -----------------------------------------------------------------------
+
+    def series(self, symbol: str, seconds: int, width: int) -> Series:
+        """Subscribe to the newest ``width`` ticks (``seconds`` 0) or bars; returns at once."""
+        key = (symbol, seconds)
+        if key not in self._series:
+            self._series[key] = Series(self.api, symbol, seconds, width)
+        return self._series[key]
+
+    # -- trading ------------------------------------------------------------------------------
+
+    def insert_order(
+        self,
+        order_id: str,
+        symbol: str,
+        direction: Direction,
+        offset: Offset,
+        volume: int,
+        limit_price: float | str | None,
+        advanced: str | None = None,
+    ) -> None:
+        """Hand an order to the client; it leaves with the next ``pump``.
+
+        Args:
+            limit_price: A price, None for a market order, ``"BEST"`` or ``"FIVELEVEL"``.
+            advanced: None, ``"FAK"`` or ``"FOK"``.
+
+        Raises:
+            OrderError: The client's own rules forbid it; nothing was sent.
+        """
+        try:
+            self.api.insert_order(
+                symbol, str(direction), str(offset), volume, limit_price, advanced, order_id
+            )
+        except TqTimeoutError as error:
+            raise UnknownSymbol(symbol, f"TianQin knows no contract {symbol!r}") from error
+        except Exception as error:  # tqsdk raises bare Exception
+            raise OrderError(str(error)) from error
+
+    def cancel_order(self, order_id: str) -> None:
+        """Ask for the withdrawal of an order; it leaves with the next ``pump``."""
+        self.api.cancel_order(order_id)
+
+    def trading_changed(self) -> bool:
+        """Whether account, orders or trades have changed since the last question."""
+        if self._trading.empty():
+            return False
+        while not self._trading.empty():
+            self._trading.recv_nowait()
+        return True
+
+    def new_reports(self) -> list[OrderReport | Fill]:
+        """Orders that changed and trades that are new, each trade before its order's end."""
+        news: list[OrderReport | Fill] = []
+        for trade_id, trade in self.api.get_trade().items():
+            if trade_id not in self._trades:
+                self._trades.add(trade_id)
+                news.append(_to_fill(trade_id, trade))
+        for order_id, order in self.api.get_order().items():
+            state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
+            if self._orders.get(order_id) != state:
+                self._orders[order_id] = state
+                news.append(_to_report(order_id, order))
+        return news
+
+    def account(self) -> dict[str, Any]:
+        """The account's fields as TqSdk names them, in yuan."""
+        return dict(self.api.get_account())
+
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """The account's positions by symbol, fields as TqSdk names them."""
+        found = self.api.get_position()
+        return {symbol: _plain(position) for symbol, position in found.items()}
+
+    # -- notices ------------------------------------------------------------------------------
+
+    def new_notices(self) -> list[Notice]:
+        """Notifications that came since the last question."""
+        notices = self.api._data.get("notify", {})
+        if len(notices.__dict__) - 2 == len(self._seen_notices):  # _path and _listener
+            return []
+        new = []
+        for key, notice in notices.items():
+            if key not in self._seen_notices:
+                self._seen_notices.add(key)
+                new.append(
+                    Notice(
+                        code=int(notice.get("code", 0)),
+                        level=str(notice.get("level", "INFO")),
+                        content=str(notice.get("content", "")),
+                        conn_id=str(notice.get("conn_id", "")),
+                    )
+                )
+        return new
+
+
+class Series:
+    """The ticks or bars of one symbol in the client's data tree, read by id.
+
+    Attributes:
+        symbol: The contract.
+        seconds: Length of a bar; 0 for ticks.
+    """
+
+    def __init__(self, api: Any, symbol: str, seconds: int, width: int) -> None:
+        self.symbol, self.seconds = symbol, seconds
+        duration = seconds * 1_000_000_000
+        path = ["ticks", symbol] if seconds == 0 else ["klines", symbol, str(duration)]
+        chart_id = f"TQBT_{symbol}_{seconds}"
+        # Made ahead so that one look-up finds them whenever the server fills them.
+        self._root = _get_obj(api._data, path).__dict__
+        self._chart = _get_obj(api._data, ["charts", chart_id]).__dict__
+        api._send_pack(
+            {
+                "aid": "set_chart",
+                "chart_id": chart_id,
+                "ins_list": symbol,
+                "duration": duration,
+                "view_width": width,
+            }
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the asked-for past has come, whole."""
+        return bool(self._chart.get("ready", False))
+
+    @property
+    def last_id(self) -> int:
+        """The newest id, -1 while there is none."""
+        return int(self._root.get("last_id", -1))
+
+    @property
+    def left_id(self) -> int:
+        """The oldest id of the asked-for past, at least 0."""
+        return max(0, int(self._chart.get("left_id", -1)))
+
+    def ticks(self, first_id: int, last_id: int) -> list[Tick]:
+        """The ticks of a range of ids, both included; rows that never came are left out."""
+        rows = self._root["data"].__dict__
+        found = (rows.get(str(row_id)) for row_id in range(first_id, last_id + 1))
+        return [
+            Tick(
+                row_id,
+                row.datetime,
+                row.last_price,
+                row.volume,
+                row.amount,
+                row.open_interest,
+                row.bid_price1,
+                row.ask_price1,
+                row.bid_volume1,
+                row.ask_volume1,
+                row.bid_price2,
+                row.ask_price2,
+            )
+            for row_id, row in zip(range(first_id, last_id + 1), found, strict=True)
+            if row is not None
+        ]
+
+    def bars(self, first_id: int, last_id: int) -> list[Bar]:
+        """The bars of a range of ids, both included; rows that never came are left out."""
+        rows = self._root["data"].__dict__
+        length = self.seconds * 1_000_000_000
+        bars = []
+        for row_id in range(first_id, last_id + 1):
+            row = rows.get(str(row_id))
+            if row is not None:
+                start = row.datetime
+                bars.append(
+                    Bar(
+                        start, start + length, row.open, row.high, row.low, row.close,
+                        row.volume, row.open_oi, row.close_oi, id=row_id,
+                    )
+                )  # fmt: skip
+        return bars
+
+
+def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
+    value = raw.get(name)
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def _to_instrument(raw: Mapping[str, Any]) -> Instrument:
+    expire = raw.get("expire_datetime")
+    edges = (raw.get("underlying") or {}).get("edges") or []
+    number: Callable[..., float] = _number
+    return Instrument(
+        symbol=raw["instrument_id"],
+        ins_class=raw.get("class") or "",
+        exchange_id=raw.get("exchange_id") or "",
+        product_id=raw.get("product_id") or "",
+        price_tick=number(raw, "price_tick"),
+        price_decs=int(number(raw, "price_decs", 0)),
+        volume_multiple=int(number(raw, "volume_multiple", number(raw, "index_multiple", 1))),
+        expired=bool(raw.get("expired", False)),
+        expire_datetime=from_ns(int(expire)) if expire else None,
+        upper_limit=number(raw, "upper_limit"),
+        lower_limit=number(raw, "lower_limit"),
+        pre_settlement=number(raw, "settlement_price"),
+        margin=number(raw, "margin"),
+        commission=number(raw, "commission"),
+        max_limit_order_volume=int(number(raw, "max_limit_order_volume", 0)),
+        max_market_order_volume=int(number(raw, "max_market_order_volume", 0)),
+        underlying_symbol=edges[0]["node"]["instrument_id"] if edges else "",
+        trading_time=raw.get("trading_time") or {},
+    )
+
+
+def _to_report(order_id: str, order: Any) -> OrderReport:
+    return OrderReport(
+        order_id=order_id,
+        symbol=f"{order.exchange_id}.{order.instrument_id}",
+        direction=Direction(order.direction),
+        offset=Offset(order.offset),
+        volume_orign=int(order.volume_orign),
+        volume_left=int(order.volume_left),
+        limit_price=float(order.limit_price),
+        status=order.status,
+        exchange_order_id=order.exchange_order_id,
+        last_msg=order.last_msg,
+    )
+
+
+def _to_fill(trade_id: str, trade: Any) -> Fill:
+    return Fill(
+        trade_id=trade_id,
+        order_id=trade.order_id,
+        symbol=f"{trade.exchange_id}.{trade.instrument_id}",
+        direction=Direction(trade.direction),
+        offset=Offset(trade.offset),
+        price=float(trade.price),
+        volume=int(trade.volume),
+        time=int(trade.trade_date_time),
+        commission=float(trade.commission),
+    )
+
+
+def _plain(entity: Any) -> dict[str, Any]:
+    return {name: value for name, value in entity.items() if isinstance(value, int | float | str)}

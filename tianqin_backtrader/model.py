@@ -1,0 +1,160 @@
+"""The values that travel between the rooms. They are facts and are never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+NAN = float("nan")
+
+
+class Direction(StrEnum):
+    """The side of an order or of a fill."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL."""
+        return 1 if self is Direction.BUY else -1
+
+
+class Offset(StrEnum):
+    """What an order does to positions. CLOSETODAY exists at SHFE and INE only."""
+
+    OPEN = "OPEN"
+    CLOSE = "CLOSE"
+    CLOSETODAY = "CLOSETODAY"
+
+
+class Tick(NamedTuple):
+    """One row of TianQin's tick serial.
+
+    ``time`` is nanoseconds since 1970 UTC. ``volume`` (lots) and ``amount`` (yuan) are
+    cumulative over the trading day. Prices the market does not show are nan, their volumes 0.
+    A tuple, not a dataclass: one is made for every tick of every contract.
+    """
+
+    id: int
+    time: int
+    last_price: float
+    volume: int
+    amount: float
+    open_interest: int
+    bid_price1: float = NAN
+    ask_price1: float = NAN
+    bid_volume1: int = 0
+    ask_volume1: int = 0
+    bid_price2: float = NAN
+    ask_price2: float = NAN
+
+
+class Bar(NamedTuple):
+    """One bar. It covers the ticks with ``start`` < time <= ``end`` (nanoseconds since 1970 UTC).
+
+    ``volume`` is in lots of this bar; ``id`` is TianQin's number of it, or -1 where unknown.
+    Bid and ask are those at the bar's end, nan in history.
+    """
+
+    start: int
+    end: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    open_oi: int
+    close_oi: int
+    bid_price1: float = NAN
+    ask_price1: float = NAN
+    bid_volume1: float = NAN
+    ask_volume1: float = NAN
+    bid_price2: float = NAN
+    ask_price2: float = NAN
+    id: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A contract's specification as TianQin gives it for the trading day.
+
+    Prices in quote units, ``margin`` and ``commission`` in yuan per lot, nan where TianQin gives
+    none. ``underlying_symbol`` is the contract behind a main contract (``KQ.m@``), else "".
+    """
+
+    symbol: str
+    ins_class: str
+    exchange_id: str
+    product_id: str
+    price_tick: float
+    price_decs: int
+    volume_multiple: int
+    expired: bool
+    expire_datetime: datetime | None
+    upper_limit: float = NAN
+    lower_limit: float = NAN
+    pre_settlement: float = NAN
+    margin: float = NAN
+    commission: float = NAN
+    max_limit_order_volume: int = 0
+    max_market_order_volume: int = 0
+    underlying_symbol: str = ""
+    trading_time: dict[str, list[list[str]]] = field(default_factory=dict, hash=False)
+
+    @property
+    def tradable(self) -> bool:
+        """Whether orders on it exist: indexes have no order book."""
+        return self.ins_class != "INDEX" and not self.symbol.startswith("KQ.i@")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """The exchange's view of one order, whole, as of now.
+
+    ``status`` is ``"ALIVE"`` or ``"FINISHED"``; an order without ``exchange_order_id`` that is
+    FINISHED was rejected, for the reason ``last_msg``.
+    """
+
+    order_id: str
+    symbol: str
+    direction: Direction
+    offset: Offset
+    volume_orign: int
+    volume_left: int
+    limit_price: float
+    status: str
+    exchange_order_id: str
+    last_msg: str
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the exchange (or the broker) never took it."""
+        return self.status == "FINISHED" and not self.exchange_order_id
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution. ``commission`` in yuan; ``time`` nanoseconds since 1970 UTC."""
+
+    trade_id: str
+    order_id: str
+    symbol: str
+    direction: Direction
+    offset: Offset
+    price: float
+    volume: int
+    time: int
+    commission: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notification of the server, or of the client about a connection (``conn_id``)."""
+
+    code: int
+    level: str
+    content: str
+    conn_id: str = ""

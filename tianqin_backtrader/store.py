@@ -1,0 +1,327 @@
+"""``MyStore``: one TianQin session, its feeds and its broker, in one thread.
+
+Cerebro asks each feed for a bar; a feed that has none asks the store to ``poll``; the store waits
+at most once a round, for all of them, and hands what came to whom it belongs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, Self
+
+from . import session_calendar
+from .bar_builder import BarBuilder, SlotTable
+from .broker import MyBroker
+from .clock import MINUTE, SECOND, MarketClock, WallClock, from_ns, monotonic
+from .datafeed import Mydatafeed
+from .embedded import EmbeddedSandbox
+from .errors import ConfigError, StoreClosed, UnknownSymbol
+from .gateway import Gateway
+from .model import Fill, Instrument, Notice, OrderReport
+
+logger = logging.getLogger(__name__)
+
+#: A bar is closed by the clock this long after its end, if no later tick has closed it before.
+GRACE = SECOND // 2
+#: What the sandbox says when its days are over.
+MARKET_OVER = 2026112101
+
+
+class MyStore:
+    """One TianQin session.
+
+    Args:
+        key: TianQin user; default ``TQ_USER`` of the environment.
+        value: Its password; default ``TQ_PASS``.
+        account: An account object of tqsdk (``TqAccount(broker, id, password)``, ``TqSim()``,
+            ...); default the TianQin paper account ``TqKq()``.
+        strategy_name: Names this program's records.
+        backtest: ``TqBacktest(start, end)`` of tqsdk.
+        clock: ``"wall"``, the machine's clock set right by the exchange's stamps; ``"market"``,
+            the market's own time alone. A server that announces a time of its own (the sandbox,
+            tqsdk's backtest) always means ``"market"``.
+        urls: ``TQ_*`` addresses of a TianQin-compatible server. Default: what the environment
+            variables of that name say, else TianQin itself.
+        debug: Write tqsdk's debug log.
+
+    Raises:
+        ConfigError: No user and password, or a parameter is wrong; nothing was connected.
+        LoginRefused: The server said no; its answer is in the message.
+        LinkError: The server cannot be reached.
+    """
+
+    def __init__(
+        self,
+        key: str | None = None,
+        value: str | None = None,
+        *,
+        account: Any = None,
+        strategy_name: str = "",
+        backtest: Any = None,
+        clock: str = "wall",
+        urls: Mapping[str, str] | None = None,
+        debug: bool = False,
+    ) -> None:
+        key, value = key or os.environ.get("TQ_USER"), value or os.environ.get("TQ_PASS")
+        if not key or not value:
+            raise ConfigError(
+                "no TianQin account: pass MyStore(key, value), or set TQ_USER and TQ_PASS, or "
+                "use MyStore.sandbox(), which needs neither account nor network"
+            )
+        if clock not in ("wall", "market"):
+            raise ConfigError(f'clock is "wall" or "market", not {clock!r}')
+        self.strategy_name = strategy_name
+        self.calendar = session_calendar.CALENDAR
+        self.clock = MarketClock(WallClock(), virtual=clock == "market")
+        self.sandbox_server: EmbeddedSandbox | None = None
+        self.market_over = False
+        self.feeds: list[Mydatafeed] = []
+        self.broker: MyBroker | None = None
+        self._instruments: dict[str, tuple[date, Instrument]] = {}
+        self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
+        self._polled = False
+        self._closed = False
+        self.gateway = Gateway(
+            key, value, account=account, backtest=backtest, urls=urls, debug=debug
+        )
+        self.gateway.connect()
+        self._finalizer = weakref.finalize(self, self.gateway.close)
+        self._follow_virtual_clock()
+
+    @classmethod
+    def sandbox(
+        cls,
+        *,
+        seed: int = 1,
+        start: date | datetime | str | None = None,
+        days: int = 1,
+        speed: float | None = None,
+        balance: float = 1_000_000.0,
+        account: Any = None,
+        strategy_name: str = "",
+        **options: Any,
+    ) -> Self:
+        """The same store on an embedded local exchange: no account, no network.
+
+        Args:
+            seed: Names the market; the same seed is the same market.
+            start: Trading day at whose night session the market begins, or an instant.
+            days: Trading days until the market is over and the run ends.
+            speed: None as fast as the program takes it; 1 real time; 10 ten times that.
+            balance: Yuan on the account at the start.
+            account: As for ``MyStore``.
+            strategy_name: As for ``MyStore``.
+            options: Further options of ``EmbeddedSandbox``: ``port``, ``users``, ``script`` of
+                faults, ``replay`` of recorded ticks.
+
+        Raises:
+            SandboxError: The exchange did not start, for example because the port is taken.
+        """
+        server = EmbeddedSandbox(
+            seed=seed, start=start, days=days, speed=speed, balance=balance, **options
+        )
+        users = options.get("users") or {}
+        key, value = next(iter(users.items()), ("sandbox", "sandbox"))
+        try:
+            store = cls(key, value, account=account, strategy_name=strategy_name, urls=server.urls)
+        except BaseException:
+            server.close()
+            raise
+        store.sandbox_server = server
+        return store
+
+    # -- factories ----------------------------------------------------------------------------
+
+    def getdata(
+        self, instrument: str = "SHFE.cu2612", lookback: bool | int = False, **kwargs: Any
+    ) -> Mydatafeed:
+        """Minute bars of a contract, live, after history if wanted.
+
+        Args:
+            instrument: ``"SHFE.cu2612"``, ``"KQ.m@SHFE.cu"``.
+            lookback: True for the latest 10 000 minutes, a number for that many, False for none.
+            kwargs: Parameters of ``Mydatafeed`` and of Backtrader's feeds (``name``, ...).
+
+        Raises:
+            ConfigError: A negative lookback.
+            UnknownSymbol: No such contract, or it has expired; TianQin was asked.
+        """
+        self._must_be_open()
+        if not isinstance(lookback, int) or lookback < 0:
+            raise ConfigError(f"lookback is True, False or a number of minutes, not {lookback!r}")
+        found = self.instrument(instrument)
+        if found.expired:
+            raise UnknownSymbol(
+                instrument, f"{instrument} has expired ({found.expire_datetime}); choose another"
+            )
+        feed = Mydatafeed(store=self, dataname=instrument, lookback=lookback, **kwargs)
+        self.feeds.append(feed)
+        return feed
+
+    def getbroker(self, **kwargs: Any) -> MyBroker:
+        """The broker of this session; always the same one. ``kwargs`` as for ``MyBroker``."""
+        self._must_be_open()
+        if self.broker is None:
+            self.broker = MyBroker(store=self, **kwargs)
+        return self.broker
+
+    def instrument(self, symbol: str) -> Instrument:
+        """A contract's specification of today, asked once a trading day.
+
+        Raises:
+            UnknownSymbol: TianQin knows no such contract.
+        """
+        today = self.calendar.trading_day_at(self.now())
+        known = self._instruments.get(symbol)
+        if known is None or known[0] != today:
+            known = self._instruments[symbol] = (today, self.gateway.instrument(symbol))
+        return known[1]
+
+    @property
+    def tianqin(self) -> Any:
+        """The ``TqApi`` of the moment, for what the library does not wrap; same thread only."""
+        self._must_be_open()
+        return self.gateway.api
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The exchange's time, naive Beijing."""
+        return from_ns(self.clock.now_ns() or WallClock().now_ns())
+
+    def is_trading(self, symbol: str) -> bool:
+        """Whether the symbol's market is in a session."""
+        return self.calendar.is_trading_now(symbol, self.now())
+
+    def _follow_virtual_clock(self) -> None:
+        now = self.gateway.virtual_now()
+        if now is not None:
+            if not self.clock.virtual:
+                logger.info("the server tells the time: market clock")
+            self.clock.virtual = True
+            self.clock.stamp(now)
+
+    # -- the wait -----------------------------------------------------------------------------
+
+    def poll(self, timeout: float) -> None:
+        """Wait until something is there to deliver, at most once a round of Cerebro.
+
+        Args:
+            timeout: Seconds.
+        """
+        if self._polled or self._closed or self._has_news():
+            return
+        self._polled = True
+        deadline = monotonic() + timeout
+        while True:
+            left = deadline - monotonic()
+            self.pump(min(left, self._until_next_close()))
+            if left <= 0 or self._has_news():
+                return
+
+    def pump(self, timeout: float) -> None:
+        """One wait for the server, and everything it brought to where it belongs."""
+        self.gateway.pump(max(0.0, timeout))
+        self._follow_virtual_clock()
+        for feed in self.feeds:
+            feed.take_ticks()
+        if self.clock.trusted:
+            now = self.clock.now_ns() - GRACE
+            for feed in self.feeds:
+                feed.flush(now)
+        for notice in self.gateway.new_notices():
+            self._take_notice(notice)
+        if self.gateway.trading_changed():
+            self._take_trading(self.gateway.new_reports())
+
+    def _until_next_close(self) -> float:
+        """Seconds until a bar must be closed by the clock."""
+        if self.clock.virtual or not self.feeds:
+            return float("inf")
+        due = min(feed.next_close for feed in self.feeds)
+        return max(0.0, (due + GRACE - self.clock.now_ns()) / SECOND) + 0.001
+
+    def _has_news(self) -> bool:
+        if self._notifications or self.market_over:
+            return True
+        if self.broker is not None and self.broker.has_news:
+            return True
+        horizon = self.horizon()
+        return any(feed.has_bar(horizon) for feed in self.feeds)
+
+    def horizon(self) -> int:
+        """Bars that end by this instant are complete for every contract and may be delivered."""
+        return min((feed.complete_until for feed in self.feeds), default=0)
+
+    def _take_notice(self, notice: Notice) -> None:
+        level = logging.WARNING if notice.level == "WARNING" else logging.INFO
+        logger.log(level, "notice %s: %s", notice.code, notice.content)
+        if notice.code == MARKET_OVER:
+            self.market_over = True
+        else:
+            self.put_notification(notice.content, notice=notice)
+
+    def _take_trading(self, reports: list[OrderReport | Fill]) -> None:
+        if self.broker is not None:
+            self.broker.take_reports(reports)
+
+    # -- what Cerebro calls -------------------------------------------------------------------
+
+    def start(self, data: Any = None, broker: Any = None) -> None:
+        """Cerebro begins a run.
+
+        Raises:
+            StoreClosed: ``close`` was called before.
+        """
+        self._must_be_open()
+
+    def stop(self) -> None:
+        """Cerebro has ended a run; what was ordered in ``stop`` methods still leaves."""
+        if not self._closed:
+            self.pump(0.0)
+
+    def put_notification(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        """Tell ``notify_store``."""
+        self._notifications.append((msg, args, kwargs))
+
+    def get_notifications(self) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+        """What ``notify_store`` will be told; Cerebro asks once at the start of each round."""
+        self._polled = False
+        news = list(self._notifications)
+        self._notifications.clear()
+        return news
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the session, and the sandbox if this store has one; twice does no harm."""
+        if self._closed:
+            return
+        self._closed = True
+        self._finalizer.detach()
+        try:
+            self.gateway.close()
+        finally:
+            if self.sandbox_server is not None:
+                self.sandbox_server.close()
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("this store was closed; make a new MyStore")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- for feeds ----------------------------------------------------------------------------
+
+    def bar_builder(self, symbol: str, minutes: int) -> BarBuilder:
+        """A builder of this symbol's bars."""
+        return BarBuilder(SlotTable(self.calendar, symbol, minutes * MINUTE))
