@@ -104,7 +104,7 @@ def report(strategy, broker):
     print(f"start         {balance.start:15,.2f} yuan")
     print(f"profit        {balance.profit:+15,.2f}")
     print(f"fees          {-balance.fees:+15,.2f}")
-    print(f"final equity  {balance.equity:15,.2f} by our books, {broker.getvalue():,.2f} by the account's")
+    print(f"final equity  {balance.equity:15,.2f} yuan by our books, {broker.getvalue():,.2f} by the account")
     positions = broker.get_account_positions()
     for symbol, position in positions.items():
         print(f"position      {symbol} long {position['pos_long']} short {position['pos_short']}")

@@ -1,0 +1,37 @@
+"""End-to-end: the real tqsdk over real sockets, against the embedded exchange."""
+
+import backtrader as bt
+import pytest
+
+from tianqin_backtrader import MyStore
+
+
+@pytest.fixture
+def sandbox():
+    """Make stores on sandboxes; all are closed at the end."""
+    stores = []
+
+    def make(**options):
+        store = MyStore.sandbox(**options)
+        stores.append(store)
+        return store
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def run():
+    """Run a strategy over feeds of a store and return it."""
+
+    def run(store, strategy, *feeds, **params):
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker())
+        for feed in feeds:
+            cerebro.adddata(feed)
+        cerebro.addstrategy(strategy, **params)
+        [done] = cerebro.run()
+        return done
+
+    return run

@@ -1,0 +1,91 @@
+"""A clear error of our own tree, before anything is sent, and nothing half-started."""
+
+import socket
+import time
+
+import backtrader as bt
+import pytest
+
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.errors import (
+    ConfigError,
+    LoginRefused,
+    SandboxError,
+    StoreClosed,
+    UnknownSymbol,
+)
+
+
+def test_no_credentials(monkeypatch):
+    monkeypatch.delenv("TQ_USER", raising=False)
+    monkeypatch.delenv("TQ_PASS", raising=False)
+    with pytest.raises(ConfigError, match=r"TQ_USER.*MyStore\.sandbox"):
+        MyStore()
+
+
+def test_a_wrong_password_is_refused_with_the_servers_answer_and_not_retried():
+    with EmbeddedSandbox(users={"me": "right"}) as server:
+        with pytest.raises(LoginRefused, match="Invalid user credentials") as caught:
+            MyStore("me", "wrong-secret", urls=server.urls)
+        assert "wrong-secret" not in str(caught.value)
+        with MyStore("me", "right", urls=server.urls) as store:
+            assert store.getbroker().getvalue() > 0
+
+
+def test_a_server_that_is_not_there():
+    with EmbeddedSandbox() as server:
+        urls = server.urls
+    with pytest.raises(Exception, match="cannot be reached") as caught:
+        MyStore("u", "p", urls=urls)
+    assert type(caught.value).__name__ == "LinkLost"
+
+
+@pytest.mark.parametrize("symbol", ["SHFE.xx2612", "SHFE.cu9912", "cu2612", "SHFE.CU2612", ""])
+def test_an_unknown_symbol_is_known_at_once(sandbox, symbol):
+    store = sandbox()
+    began = time.monotonic()
+    with pytest.raises((UnknownSymbol, ConfigError)):
+        store.getdata(symbol)
+    assert time.monotonic() - began < 10  # tqsdk's own time-out would be 30 s
+    assert store.feeds == []
+
+
+def test_an_expired_contract(sandbox):
+    store = sandbox()
+    expired = store.tianqin.query_quotes(ins_class="FUTURE", expired=True)
+    assert expired
+    with pytest.raises(UnknownSymbol, match="has expired"):
+        store.getdata(expired[0])
+
+
+@pytest.mark.parametrize("lookback", [-1, 1.5, "many"])
+def test_a_negative_lookback(sandbox, lookback):
+    with pytest.raises(ConfigError, match="lookback"):
+        sandbox().getdata("SHFE.cu2612", lookback=lookback)
+
+
+def test_a_second_run_on_a_closed_store(sandbox, run):
+    store = sandbox()
+    feed = store.getdata("SHFE.cu2612")
+    store.close()
+    store.close()
+    with pytest.raises(StoreClosed, match="make a new MyStore"):
+        run(store, bt.Strategy, feed)
+    with pytest.raises(StoreClosed):
+        store.getdata("SHFE.cu2612")
+    with pytest.raises(StoreClosed):
+        _ = store.tianqin
+
+
+def test_a_taken_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SandboxError, match="port"):
+            MyStore.sandbox(port=taken.getsockname()[1])
+
+
+def test_a_clock_of_another_name():
+    with pytest.raises(ConfigError, match="clock"):
+        MyStore("u", "p", clock="sundial")

@@ -1,0 +1,425 @@
+"""The real TqApi against the embedded exchange, over real sockets.
+
+The exchange runs as fast as the client asks: every ``wait_update`` makes a market step, so
+nothing here waits for time to pass.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import pytest
+from tqsdk import TqAccount, TqApi, TqAuth, TqKq, TqSim
+
+from tianqin_backtrader.clock import from_ns, to_ns
+from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.errors import SandboxError
+
+CU = "SHFE.cu2612"
+END_CODE = 2026112101
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[EmbeddedSandbox]:
+    with EmbeddedSandbox(start="2026-11-10") as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    opened = []
+
+    def make(exchange: EmbeddedSandbox, account: Any = None, auth: Any = None) -> Any:
+        for name, value in exchange.urls.items():
+            monkeypatch.setenv(name, value)
+        api = TqApi(
+            TqKq() if account is None else account,
+            auth=auth or TqAuth("u", "p"),
+            debug=False,
+            disable_print=True,
+        )
+        opened.append(api)
+        return api
+
+    yield make
+    for api in opened:
+        api.close()
+
+
+def run_to(api: Any, moment: str) -> None:
+    """Let the market come to a moment of its own time."""
+    wanted = to_ns(datetime.fromisoformat(moment))
+    while api._data["_tqsdk_backtest"]["current_dt"] < wanted:
+        assert api.wait_update(time.time() + 10)
+
+
+def finish(api: Any, order: Any) -> Any:
+    """Wait until an order is done."""
+    while order.status != "FINISHED":
+        assert api.wait_update(time.time() + 10)
+    return order
+
+
+def user_of(sandbox: EmbeddedSandbox) -> dict[str, Any]:
+    accounts = sandbox.state()["accounts"]
+    assert len(accounts) == 1
+    account: dict[str, Any] = next(iter(accounts.values()))
+    return account
+
+
+@pytest.mark.parametrize("make", [TqKq, TqSim, lambda: TqAccount("H海通期货", "022631", "x")])
+def test_every_kind_of_account_connects_and_sees_a_quote(
+    sandbox: EmbeddedSandbox, connect: Connect, make: Callable[[], Any]
+) -> None:
+    api = connect(sandbox, make())
+    quote = api.get_quote(CU)
+    assert quote.price_tick == 10 and quote.volume_multiple == 5
+    assert quote.expire_rest_days == 36  # by the market's calendar, not the machine's
+    assert api.get_account().balance > 0
+
+
+def test_a_quote_before_the_days_first_tick_is_yesterdays_settled_one(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    quote = api.get_quote(CU)
+    assert quote.datetime.startswith("2026-11-09 14:59:59")
+    assert quote.settlement == quote.settlement
+    settlement = quote.settlement
+    run_to(api, "2026-11-09 21:00:01")
+    assert quote.datetime.startswith("2026-11-09 2")
+    assert quote.pre_settlement == settlement
+    assert quote.settlement != quote.settlement
+    assert quote.lower_limit < quote.bid_price1 < quote.ask_price1 < quote.upper_limit
+
+
+def test_ten_thousand_minute_bars_equal_the_official_ones(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    bars = api.get_kline_serial(CU, 60, 10000)
+    last = int(bars.id.iloc[-1])
+    known = bars[bars.datetime > 0]
+    assert len(known) == min(10000, last + 1)
+    assert known.id.tolist() == list(range(last - len(known) + 1, last + 1))
+    official = sandbox.bars(CU, 60, left=last - 99, right=last)
+    for row, (_, mine) in zip(official, known.iloc[-100:].iterrows(), strict=True):
+        assert row["id"] == mine.id and row["datetime"] == mine.datetime
+        assert [row[key] for key in ("open", "high", "low", "close", "volume", "close_oi")] == [
+            mine.open,
+            mine.high,
+            mine.low,
+            mine.close,
+            mine.volume,
+            mine.close_oi,
+        ]
+
+
+@pytest.mark.parametrize("seconds", [300, 3600, 86400])
+def test_longer_bars_come_and_the_running_one_moves(
+    sandbox: EmbeddedSandbox, connect: Connect, seconds: int
+) -> None:
+    api = connect(sandbox)
+    bars = api.get_kline_serial(CU, seconds, 20)
+    run_to(api, "2026-11-09 21:07:00")
+    official = sandbox.bars(CU, seconds)[-1]
+    assert bars.id.iloc[-1] == official["id"]
+    assert bars.close.iloc[-1] == official["close"]
+    assert bars.volume.iloc[-1] == official["volume"]
+
+
+def test_every_tick_of_a_night_is_seen_exactly_once(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    symbol = "DCE.m2701"
+    ticks = api.get_tick_serial(symbol, 20)
+    seen = int(ticks.id.iloc[-1])
+    first = seen + 1
+    found = []
+    while api._data["_tqsdk_backtest"]["current_dt"] < to_ns(datetime(2026, 11, 9, 23)):
+        api.wait_update()
+        for tick_id in range(seen + 1, int(ticks.id.iloc[-1]) + 1):
+            found.append(api._data["ticks"][symbol]["data"][str(tick_id)]["datetime"])
+        seen = max(seen, int(ticks.id.iloc[-1]))
+    official = sandbox.ticks(symbol, left=first, right=seen)
+    assert found == [row["datetime"] for row in official]
+    assert [row["id"] for row in official] == list(range(first, seen + 1))
+    assert found == sorted(set(found)) and len(found) > 3000
+
+
+def test_bars_of_two_symbols_are_aligned(sandbox: EmbeddedSandbox, connect: Connect) -> None:
+    api = connect(sandbox)
+    bars = api.get_kline_serial([CU, "SHFE.au2612"], 60, 50)
+    run_to(api, "2026-11-09 21:10:00")
+    assert len(bars) == 50
+    last = bars.iloc[-1]
+    assert from_ns(int(last.datetime)).hour == 21
+    mine = sandbox.bars(CU, 60, left=int(last.id), right=int(last.id))[0]
+    theirs = sandbox.bars("SHFE.au2612", 60, left=int(last.id1), right=int(last.id1))[0]
+    assert mine["datetime"] == theirs["datetime"] == last.datetime
+    assert theirs["close"] == last.close1
+
+
+def test_instruments_can_be_queried(sandbox: EmbeddedSandbox, connect: Connect) -> None:
+    api = connect(sandbox)
+    futures = api.query_quotes(ins_class="FUTURE", exchange_id="SHFE", expired=False)
+    assert CU in futures and all(name.startswith("SHFE.") for name in futures)
+    assert "SHFE.cu2612" in api.query_cont_quotes(exchange_id="SHFE", product_id="cu") or True
+    assert api.query_quotes(ins_class="CONT", product_id="cu") == ["KQ.m@SHFE.cu"]
+    assert all("CFFEX" in name for name in api.query_cont_quotes(has_night=False, exchange_id="CFFEX"))
+    info = api.query_symbol_info([CU, "DCE.m2701"])
+    assert info.price_tick.tolist() == [10, 1]
+    assert api.get_quote("KQ.m@SHFE.cu").underlying_symbol in futures
+    assert api.query_quotes(product_id="no such product") == []
+
+
+def test_an_expired_contract_has_its_past_and_no_future(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    gone = api.query_quotes(ins_class="FUTURE", exchange_id="SHFE", product_id="cu", expired=True)
+    quote = api.get_quote(gone[-1])
+    assert quote.expired and quote.expire_rest_days < 0
+    bars = api.get_kline_serial(gone[-1], 86400, 5)
+    assert bars.close.iloc[-1] > 0
+
+
+def test_an_order_is_filled_and_the_books_agree(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    quote, account, position = api.get_quote(CU), api.get_account(), api.get_position(CU)
+    run_to(api, "2026-11-09 21:00:10")
+    order = finish(api, api.insert_order(CU, "BUY", "OPEN", 1, quote.upper_limit))
+    assert order.last_msg == "全部成交" and not order.is_error
+    assert position.pos_long_today == 1 and account.commission > 0
+    trade = next(iter(order.trade_records.values()))
+    assert quote.bid_price1 <= trade.price <= quote.upper_limit
+    run_to(api, "2026-11-09 21:02:00")
+    order = finish(api, api.insert_order(CU, "SELL", "CLOSETODAY", 1, quote.lower_limit))
+    assert order.volume_left == 0 and position.pos_long == 0
+    books = user_of(sandbox)
+    assert books["balance"] == account.balance
+    assert books["available"] == account.available == account.balance
+    assert len(books["trades"]) == 2
+
+
+def test_a_resting_order_waits_and_can_be_withdrawn(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    quote = api.get_quote(CU)
+    run_to(api, "2026-11-09 21:00:10")
+    order = api.insert_order(CU, "BUY", "OPEN", 2, quote.lower_limit)
+    run_to(api, "2026-11-09 21:00:20")
+    assert order.status == "ALIVE" and order.is_online
+    assert api.get_account().frozen_margin > 0
+    api.cancel_order(order)
+    finish(api, order)
+    assert order.volume_left == 2 and not order.is_error
+    assert api.get_account().frozen_margin == 0
+
+
+def test_a_bad_order_is_rejected_with_the_exchanges_words(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    quote = api.get_quote(CU)
+    run_to(api, "2026-11-09 21:00:10")
+    order = finish(api, api.insert_order(CU, "BUY", "OPEN", 1, quote.upper_limit + 10))
+    assert order.is_error and "涨停" in order.last_msg
+    order = finish(api, api.insert_order(CU, "SELL", "CLOSE", 1, quote.last_price))
+    assert order.is_error
+    sandbox.fault("reject_order", message="CTP:没有报单交易权限")
+    order = finish(api, api.insert_order(CU, "BUY", "OPEN", 1, quote.last_price))
+    assert order.is_error and order.last_msg == "CTP:没有报单交易权限"
+
+
+def test_tqsim_trades_by_the_markets_time(sandbox: EmbeddedSandbox, connect: Connect) -> None:
+    api = connect(sandbox, TqSim())
+    quote = api.get_quote(CU)
+    run_to(api, "2026-11-09 21:00:10")
+    order = finish(api, api.insert_order(CU, "BUY", "OPEN", 1, quote.upper_limit))
+    assert order.volume_left == 0
+    assert str(from_ns(order.insert_date_time)).startswith("2026-11-09 21:00")
+
+
+def trade_by_averages(exchange: EmbeddedSandbox, connect: Connect) -> list[Any]:
+    """A small program; what it was filled at."""
+    api = connect(exchange)
+    bars, ticks = api.get_kline_serial(CU, 60, 30), api.get_tick_serial(CU, 10)
+    quote, orders = api.get_quote(CU), []
+    side = 0
+    while api._data["_tqsdk_backtest"]["current_dt"] < to_ns(datetime(2026, 11, 9, 21, 25)):
+        api.wait_update()
+        want = 1 if ticks.last_price.iloc[-1] > bars.close.iloc[-6:-1].mean() else -1
+        alive = any(order.status == "ALIVE" for order in orders)
+        if want == side or alive or quote.datetime < "2026-11-09 21:00:01":
+            continue
+        price = quote.ask_price1 if want > 0 else quote.bid_price1
+        direction = "BUY" if want > 0 else "SELL"
+        if side:
+            orders.append(api.insert_order(CU, direction, "CLOSETODAY", 1, price))
+        orders.append(api.insert_order(CU, direction, "OPEN", 1, price))
+        side = want
+    trades = user_of(exchange)["trades"].values()
+    fills = [(t["trade_date_time"], t["direction"], t["offset"], t["price"]) for t in trades]
+    api.close()
+    return [len(orders), sorted(fills)]
+
+
+def test_the_same_program_meets_the_same_market_twice(connect: Connect) -> None:
+    runs = []
+    for _ in range(2):
+        with EmbeddedSandbox(start="2026-11-10", seed=5) as exchange:
+            runs.append(trade_by_averages(exchange, connect))
+    assert runs[0] == runs[1]
+    assert runs[0][0] > 5
+
+
+def test_the_clock_passes_into_a_break(sandbox: EmbeddedSandbox, connect: Connect) -> None:
+    api = connect(sandbox)
+    quote = api.get_quote(CU)
+    sandbox.advance(to="2026-11-10 10:14:50")
+    moments = []
+    while not moments or moments[-1] < to_ns(datetime(2026, 11, 10, 10, 30)):
+        api.wait_update()
+        moments.append(api._data["_tqsdk_backtest"]["current_dt"])
+    assert to_ns(datetime(2026, 11, 10, 10, 15, 1)) in moments
+    assert quote.datetime >= "2026-11-10 10:30:00"
+
+
+def test_the_day_ends_with_settlement_and_a_notice(connect: Connect) -> None:
+    with EmbeddedSandbox(start="2026-11-10", days=2) as exchange:
+        api = connect(exchange)
+        quote, position = api.get_quote(CU), api.get_position(CU)
+        run_to(api, "2026-11-09 21:00:10")
+        finish(api, api.insert_order(CU, "BUY", "OPEN", 1, quote.upper_limit))
+        resting = api.insert_order(CU, "BUY", "OPEN", 1, quote.lower_limit)
+        run_to(api, "2026-11-09 21:00:20")
+        assert resting.status == "ALIVE"
+        exchange.advance(to="2026-11-10 14:59:50")
+        run_to(api, "2026-11-10 15:00:01")
+        finish(api, resting)
+        assert resting.volume_left == 1
+        run_to(api, "2026-11-10 15:30:00")
+        settlement = quote.settlement
+        while position.pos_long_his != 1:
+            assert api.wait_update(time.time() + 10)
+        assert position.position_price_long == settlement
+        assert exchange.state()["trading_day"] == "2026-11-11"
+        run_to(api, "2026-11-10 21:00:01")
+        assert quote.pre_settlement == settlement
+        exchange.advance(to="2026-11-11 15:00:00")
+        codes: set[int] = set()
+        while END_CODE not in codes:
+            assert api.wait_update(time.time() + 10)
+            codes = {note["code"] for note in api._data["notify"].values() if "code" in note}
+        assert exchange.state()["phase"] == "finished"
+
+
+def test_a_wrong_password_is_refused_by_the_first_request(connect: Connect) -> None:
+    with EmbeddedSandbox(users={"u": "right"}) as exchange:
+        with pytest.raises(Exception, match="Invalid user credentials"):
+            connect(exchange, auth=TqAuth("u", "wrong"))
+        connect(exchange, auth=TqAuth("u", "right"))
+
+
+def test_a_clean_close_of_md_is_reconnected_without_a_word(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    api.get_quote(CU)
+    sandbox.fault("drop", conn="md", how="clean")
+    notes: list[int] = []
+    while notes.count(2019112901) < 3:  # md, td, and md again
+        assert api.wait_update(time.time() + 10)
+        notes = [note["code"] for note in api._data["notify"].values() if "code" in note]
+    assert 2019112911 not in notes
+
+
+@pytest.mark.slow
+def test_an_abrupt_drop_of_md_is_mended_with_nothing_missing(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    symbol = CU
+    quote, ticks = api.get_quote(symbol), api.get_tick_serial(symbol, 500)
+    bars = api.get_kline_serial(symbol, 60, 100)
+    run_to(api, "2026-11-09 21:05:00")
+    before = int(ticks.id.iloc[-1])
+    sandbox.fault("fill_away", conn="md", seconds=60)
+    notes: list[int] = []
+    deadline = time.time() + 60
+    while 2019112902 not in notes and time.time() < deadline:
+        api.wait_update(time.time() + 1)
+        notes = [note["code"] for note in api._data["notify"].values() if "code" in note]
+    for _ in range(20):
+        api.wait_update(time.time() + 10)
+    data = api._data["ticks"][symbol]["data"]
+    assert all(str(tick_id) in data for tick_id in range(before, int(ticks.id.iloc[-1]) + 1))
+    assert quote.datetime > "2026-11-09 21:06:00"
+    official = sandbox.bars(symbol, 60)[-1]
+    assert bars.id.iloc[-1] == official["id"] and bars.close.iloc[-1] == official["close"]
+
+
+def test_nothing_is_left_behind_after_close() -> None:
+    before = dict(os.environ)
+    exchange = EmbeddedSandbox()
+    assert exchange.running and dict(os.environ) == before
+    exchange.close()
+    exchange.close()
+    assert not exchange.running
+    with pytest.raises(SandboxError, match="has ended"):
+        exchange.state()
+
+
+def test_the_exchange_ends_when_its_parent_is_killed() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from tianqin_backtrader.embedded import EmbeddedSandbox\n"
+        "exchange = EmbeddedSandbox()\n"
+        "sys.stdout.write(f'{exchange.pid}\\n'); sys.stdout.flush()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 5
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        if open(f"/proc/{pid}/stat").read().split()[2] == "Z":
+            break
+        time.sleep(0.01)
+    else:
+        assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_a_taken_port_is_said_clearly(sandbox: EmbeddedSandbox) -> None:
+    with pytest.raises(SandboxError, match="cannot be used"):
+        EmbeddedSandbox(port=sandbox.port)
+
+
+def test_a_wrong_fault_is_refused_with_what_there_is(sandbox: EmbeddedSandbox) -> None:
+    with pytest.raises(SandboxError, match="there are advance"):
+        sandbox.fault("meteor")
+
+
+def test_two_clients_share_the_market_and_have_their_own_books(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    with closing(connect(sandbox)) as first:
+        first_quote = first.get_quote(CU)
+        run_to(first, "2026-11-09 21:00:10")
+        finish(first, first.insert_order(CU, "BUY", "OPEN", 1, first_quote.upper_limit))
+    second = connect(sandbox, auth=TqAuth("other", "p"))
+    assert second.get_position(CU).pos_long == 0
+    assert second.get_quote(CU).datetime == first_quote.datetime

@@ -1,0 +1,86 @@
+"""The rooms of the house: who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tianqin_backtrader
+
+PACKAGE = Path(tianqin_backtrader.__file__).parent
+#: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
+CORE = {
+    "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state", "books",
+}  # fmt: skip
+#: What each room of the client side may import of ours, besides the core.
+SHELL = {
+    "gateway": set(),
+    "embedded": set(),
+    "datafeed": set(),
+    "broker": set(),
+    "store": {"gateway", "datafeed", "broker", "embedded"},
+    "__init__": {"store", "datafeed", "broker"},
+}
+#: The part of the core that the exchange may share with its clients.
+SHARED = {"errors", "clock", "session_calendar"}
+
+
+def imports(path):
+    """(names of foreign packages, names of our own modules) that a file imports."""
+    foreign, own = set(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            foreign |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                foreign.add(node.module.partition(".")[0])
+            elif node.module:
+                own.add("." * node.level + node.module)
+            else:
+                own |= {"." * node.level + alias.name for alias in node.names}
+    return foreign, own
+
+
+def room(name):
+    return imports(PACKAGE / f"{name}.py")
+
+
+@pytest.mark.parametrize("name", sorted(CORE))
+def test_the_core_imports_only_the_core_and_the_standard_library(name):
+    foreign, own = room(name)
+    assert foreign <= set(sys.stdlib_module_names)
+    assert own <= {f".{other}" for other in CORE}
+
+
+@pytest.mark.parametrize("name", sorted(SHELL))
+def test_arrows_of_the_client_side_point_down(name):
+    _, own = room(name)
+    assert own <= {f".{other}" for other in CORE | SHELL[name]}
+
+
+def test_only_the_gateway_imports_tqsdk():
+    users = {path.stem for path in PACKAGE.rglob("*.py") if "tqsdk" in imports(path)[0]}
+    assert users == {"gateway"}
+
+
+def test_every_room_is_on_the_plan():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == CORE | set(SHELL)
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "sandbox").glob("*.py")), ids=lambda p: p.name)
+def test_the_sandbox_shares_nothing_with_the_client_side(path):
+    foreign, own = imports(path)
+    assert not foreign & {"tqsdk", "backtrader"}
+    above = {name[2:] for name in own if name.startswith("..")}
+    assert above <= SHARED
+
+
+def test_the_sandbox_starts_without_the_client_libraries():
+    code = (
+        "import sys, tianqin_backtrader.sandbox.server;"
+        "print(sorted({'tqsdk', 'backtrader', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,245 @@
+"""Start the embedded exchange from a program, and talk to it.
+
+The exchange runs in a process of its own, which ends with this one whatever happens to it.
+
+    with EmbeddedSandbox(start="2026-11-10") as sandbox:
+        os.environ.update(sandbox.urls)      # or hand the addresses to TqApi
+        ...
+
+Nothing here touches the environment, and nothing of the exchange is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from queue import Empty, Queue
+from types import TracebackType
+from typing import IO, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, Request, build_opener
+
+from .errors import SandboxError
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 2.0
+_REQUEST_SECONDS = 60.0
+
+# An HTTP proxy of the environment must not get requests to this machine.
+_OPENER = build_opener(ProxyHandler({}))
+
+
+class EmbeddedSandbox:
+    """A running exchange.
+
+    Args:
+        port: 0 takes any free one.
+        seed: Names the market: equal seeds have equal ticks.
+        start: A trading day (``date`` or ``"2026-11-10"``) or a moment (``datetime`` or
+            ``"2026-11-10 09:30:00"``), Beijing time.
+        days: Trading days until the market stands still.
+        speed: Times real time; ``None`` is as fast as the client asks.
+        ticks_per_pack: Market steps gathered into one pack.
+        balance: What a new account begins with.
+        users: Passwords by name; without it everybody is let in.
+        script: Faults and when they come, ``{"at": {"step": 5}, "fault": "drop"}``.
+        replay: A file or folder of recorded ticks.
+
+    Attributes:
+        urls: The environment variables that lead TqSdk to the exchange.
+        port: Where it listens, on 127.0.0.1.
+        pid: Its process.
+
+    Raises:
+        SandboxError: It did not start; the message says why.
+    """
+
+    urls: dict[str, str]
+    port: int
+    pid: int
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        seed: int | None = None,
+        start: date | datetime | str | None = None,
+        days: int = 1,
+        speed: float | None = None,
+        ticks_per_pack: int = 1,
+        balance: float = 1_000_000.0,
+        users: Mapping[str, str] | None = None,
+        script: Iterable[Mapping[str, Any]] = (),
+        replay: str | Path | None = None,
+    ) -> None:
+        command = [sys.executable, "-m", "tianqin_backtrader.sandbox", "--json", "--parent-pipe"]
+        command += ["--port", str(port), "--days", str(days), "--balance", repr(balance)]
+        command += ["--ticks-per-pack", str(ticks_per_pack)]
+        optional = {"--seed": seed, "--start": start, "--speed": speed, "--replay": replay}
+        for option, value in optional.items():
+            if value is not None:
+                command.append(f"{option}={value}")
+        for name, password in (users or {}).items():
+            command.append(f"--user={name}:{password}")
+        with tempfile.TemporaryDirectory(prefix="tianqin_sandbox_") as folder:
+            planned = list(script)
+            if planned:
+                path = Path(folder, "script.json")
+                path.write_text(json.dumps(planned), encoding="utf-8")
+                command += ["--script", str(path)]
+            process, ready = _launch(command)
+        self.port = int(ready["port"])
+        self.urls = dict(ready["urls"])
+        self.pid = process.pid
+        self._process = process
+        self._finalizer = weakref.finalize(self, _end, process, os.getpid())
+
+    def state(self) -> dict[str, Any]:
+        """Clock, connections, faults, and the books of all accounts."""
+        return self._ask("GET", "/sandbox/state")
+
+    def fault(self, name: str, /, **params: Any) -> dict[str, Any]:
+        """Make something go wrong now; see ``sandbox.faults.FAULTS`` for names."""
+        return self._ask("POST", "/sandbox/fault", {"fault": name, **params})
+
+    def advance(
+        self,
+        *,
+        seconds: float | None = None,
+        to: datetime | str | None = None,
+        steps: int | None = None,
+    ) -> dict[str, Any]:
+        """Let the market run on without waiting for its clients."""
+        moment = None if to is None else str(to)
+        params = {"seconds": seconds, "to": moment, "steps": steps}
+        return self._ask("POST", "/sandbox/advance", params)
+
+    def bars(
+        self,
+        symbol: str,
+        seconds: int = 60,
+        *,
+        trading_day: date | str | None = None,
+        left: int | None = None,
+        right: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """The official bars, oldest first: of a trading day, by id, or the newest 200."""
+        ask = {"symbol": symbol, "seconds": seconds}
+        return self._rows("/sandbox/bars", ask, trading_day, left, right)
+
+    def ticks(
+        self,
+        symbol: str,
+        *,
+        trading_day: date | str | None = None,
+        left: int | None = None,
+        right: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """The ticks so far, oldest first: of a trading day, by id, or the newest 200."""
+        return self._rows("/sandbox/ticks", {"symbol": symbol}, trading_day, left, right)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the exchange; may be called again."""
+        self._finalizer()
+
+    def __enter__(self) -> EmbeddedSandbox:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _rows(
+        self,
+        path: str,
+        ask: dict[str, Any],
+        trading_day: date | str | None,
+        left: int | None,
+        right: int | None,
+    ) -> list[dict[str, Any]]:
+        ask |= {"trading_day": trading_day, "left": left, "right": right}
+        query = urlencode({name: value for name, value in ask.items() if value is not None})
+        rows: list[dict[str, Any]] = self._ask("GET", f"{path}?{query}")["rows"]
+        return rows
+
+    def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.port}{path}"
+        headers = {"Content-Type": "application/json"}
+        request = Request(url, data=data, method=method, headers=headers)
+        try:
+            with _OPENER.open(request, timeout=_REQUEST_SECONDS) as answer:
+                value: dict[str, Any] = json.load(answer)
+                return value
+        except HTTPError as error:
+            with error:
+                reason = error.read().decode(errors="replace")
+            raise SandboxError(f"{method} {path} was refused: {reason}") from error
+        except (URLError, OSError) as error:
+            what = "does not answer" if self.running else "has ended"
+            raise SandboxError(f"the embedded exchange {what}; start a new one") from error
+
+
+def _launch(command: list[str]) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+    """Start the process and wait for its first line."""
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed below, read if it fails)
+    with errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        )
+        assert process.stdout is not None
+        first: Queue[bytes] = Queue()
+        reader = threading.Thread(target=_first_line, args=(process.stdout, first), daemon=True)
+        reader.start()
+        try:
+            line = first.get(timeout=_START_SECONDS)
+        except Empty:
+            line = b""
+        if line:
+            ready: dict[str, Any] = json.loads(line)
+            return process, ready
+        _end(process, os.getpid())
+        reader.join(_STOP_SECONDS)
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip() or "it said nothing"
+    raise SandboxError(f"the embedded exchange did not start: {said}")
+
+
+def _first_line(stream: IO[bytes], first: Queue[bytes]) -> None:
+    first.put(stream.readline())
+
+
+def _end(process: subprocess.Popen[bytes], owner: int) -> None:
+    """Close the pipe the process lives by and tell it; kill it if it stays."""
+    if os.getpid() != owner:
+        return  # a fork of the program that started it
+    process.terminate()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -1,0 +1,176 @@
+"""``python -m tianqin_backtrader.sandbox``: run the embedded exchange until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import TianqinError
+from .faults import FaultError
+from .server import DEFAULT_SEED, DEFAULT_START, HOST, SandboxOptions, SandboxServer
+
+#: Exit codes besides 0: a wrong option or a taken port, and a failure while running.
+EXIT_USAGE, EXIT_FAILED = 2, 1
+
+
+def parse_start(text: str) -> date | datetime:
+    """``2026-11-10`` is a trading day, ``2026-11-10 09:30:00`` a moment of Beijing time."""
+    return datetime.fromisoformat(text) if len(text) > 10 else date.fromisoformat(text)
+
+
+def parse_user(text: str) -> tuple[str, str]:
+    """``name:password``."""
+    name, colon, password = text.partition(":")
+    if not (name and colon and password):
+        raise argparse.ArgumentTypeError(f"{text!r} is not name:password")
+    return name, password
+
+
+def parse_speed(text: str) -> float | None:
+    """``max`` or a positive number."""
+    if text == "max":
+        return None
+    speed = float(text)
+    if not speed > 0:
+        raise argparse.ArgumentTypeError(f"speed must be max or above 0, not {text}")
+    return speed
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tianqin_backtrader.sandbox",
+        description="A TianQin-compatible exchange on this machine, for TqSdk without network.",
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="0 (default) takes any free one")
+    add("--seed", type=int, default=DEFAULT_SEED, help="equal seeds have equal markets")
+    add(
+        "--start",
+        type=parse_start,
+        help=f"trading day 2026-11-10 or moment '2026-11-10 09:30:00' (default {DEFAULT_START}; "
+        "now with --speed 1)",
+    )
+    add("--days", type=positive, default=1, help="trading days until the market stands still")
+    add("--speed", type=parse_speed, default=None, help="times real time, or max (default)")
+    add("--ticks-per-pack", type=positive, default=1, help="market steps in one pack")
+    add("--balance", type=float, default=1_000_000.0, help="what a new account begins with")
+    add("--user", type=parse_user, action="append", metavar="NAME:PASSWORD", help="repeatable")
+    add("--script", type=Path, help="JSON list of faults with the moments they come at")
+    add("--replay", help="CSV or Parquet file, or folder, of recorded ticks")
+    add("--json", action="store_true", help="print one JSON line instead of export lines")
+    add("--parent-pipe", action="store_true", help="end when stdin closes; ignore Ctrl-C")
+    add("--verbose", action="store_true", help="log to stderr")
+    return parser
+
+
+def make_options(args: argparse.Namespace) -> SandboxOptions:
+    """The options of a command line."""
+    script = json.loads(args.script.read_text(encoding="utf-8")) if args.script else ()
+    return SandboxOptions(
+        port=args.port,
+        seed=args.seed,
+        start=args.start,
+        days=args.days,
+        speed=args.speed,
+        ticks_per_pack=args.ticks_per_pack,
+        balance=args.balance,
+        users=dict(args.user or ()),
+        script=script,
+        replay=args.replay,
+    )
+
+
+def announce(server: SandboxServer, *, as_json: bool) -> None:
+    """Say where the server is."""
+    if as_json:
+        print(json.dumps({"port": server.port, "urls": server.urls()}), flush=True)
+        return
+    for name, value in server.urls().items():
+        print(f"export {name}={value}", flush=True)
+
+
+async def run(options: SandboxOptions, *, as_json: bool, parent_pipe: bool) -> int:
+    """Serve until told to stop; returns the exit code."""
+    loop = asyncio.get_running_loop()
+    server = SandboxServer(options)
+    failures: list[Any] = []
+
+    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)
+        if isinstance(context.get("exception"), Exception):
+            failures.append(context)
+            server.stop()
+
+    loop.set_exception_handler(fail)
+    try:
+        await server.start()
+    except OSError as error:
+        print(
+            f"sandbox: port {options.port} of {HOST} cannot be used ({error.strerror}); "
+            "choose another --port, or 0 for any free one",
+            file=sys.stderr,
+        )
+        await server.close()
+        return EXIT_USAGE
+    stop_on_signals(loop, server, parent_pipe=parent_pipe)
+    announce(server, as_json=as_json)
+    await server.serve()
+    return EXIT_FAILED if failures or server.failed else 0
+
+
+def stop_on_signals(
+    loop: asyncio.AbstractEventLoop, server: SandboxServer, *, parent_pipe: bool
+) -> None:
+    """SIGTERM ends the server; so does Ctrl-C, or instead of it the parent's end."""
+
+    def on_signal(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(server.stop)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, signal.SIG_IGN if parent_pipe else on_signal)
+    if parent_pipe:
+        import threading
+
+        def watch() -> None:
+            while sys.stdin.buffer.read(4096):
+                pass
+            loop.call_soon_threadsafe(server.stop)
+
+        threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if args.verbose else logging.WARNING,
+        format="%(name)s %(levelname)s %(message)s",
+    )
+    try:
+        options = make_options(args)
+        return asyncio.run(run(options, as_json=args.json, parent_pipe=args.parent_pipe))
+    except (FaultError, TianqinError, FileNotFoundError, json.JSONDecodeError) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

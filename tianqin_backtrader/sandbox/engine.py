@@ -1,0 +1,361 @@
+"""The heart: makes market steps, matches orders, and hands everybody what is theirs.
+
+As fast as possible (``speed=None``) a step is made when every market data connection that
+follows something has been sent everything and waits for more, and every account report has
+been read. So the same client program always meets the same market.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..clock import SECOND, monotonic
+from .charts import Diff
+from .connection import Connection
+from .instrument_query import DayFacts, InstrumentQuery
+from .md import MdContext, MdSession
+from .series import SeriesBook
+from .td import TdSession
+from .timeline import Step, Timeline
+
+if TYPE_CHECKING:
+    from ..session_calendar import SessionCalendar
+    from .exchange import Exchange
+    from .market import Market
+
+logger = logging.getLogger(__name__)
+
+END_CODE = 2026112101
+END_TEXT = "sandbox: the market's days are over"
+
+# Further turns of the event loop between a peek and the step: what the client wrote to the other
+# socket before is read in the first turn, handled in the second, and the step is made in the third.
+_PASSES = 2
+# After a request other than a peek more may follow in the client's same breath.
+_GRACE_SECONDS = 0.002
+# Steps that nobody is sent, before the event loop gets a turn.
+_SILENT_STEPS = 200
+_LONGEST_SLEEP = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How the engine runs.
+
+    Attributes:
+        speed: Times real time; ``None`` is as fast as the clients ask.
+        ticks_per_pack: Steps gathered into one pack.
+        virtual: Whether clients are told the market's time.
+        balance: What a new account begins with.
+    """
+
+    speed: float | None = None
+    ticks_per_pack: int = 1
+    virtual: bool = True
+    balance: float = 1_000_000.0
+
+
+class Engine:
+    """Timeline, exchange and connections together. Not thread safe: one event loop owns it."""
+
+    def __init__(
+        self,
+        market: Market,
+        calendar: SessionCalendar,
+        exchange: Exchange,
+        timeline: Timeline,
+        options: EngineOptions,
+    ) -> None:
+        self.market, self.calendar, self.exchange = market, calendar, exchange
+        self.timeline, self.options = timeline, options
+        self.connections: list[Connection] = []
+        self.users: dict[str, None] = {}
+        self.steps = self.ticks = 0
+        self.batch_next = 0
+        self.on_step: Callable[[], None] = lambda: None
+        self._traded: dict[str, tuple[object, int]] = {}
+        self._pump_handle: asyncio.Handle | None = None
+        self._wall_start = monotonic()
+        self._market_start = timeline.now_ns
+        query = InstrumentQuery(
+            market.instruments,
+            day_facts=self._day_facts,
+            main_contract=self._main_contract,
+            now=lambda: timeline.now_ns,
+            trading_day=lambda: f"{timeline.trading_day:%Y%m%d}",
+        )
+        book = SeriesBook(market, calendar)
+        self.context = MdContext(market.instruments, timeline, book, query, self._clock_head)
+        exchange.start_day(timeline.trading_day)
+
+    # Connections
+
+    def of_kind(self, kind: str) -> list[Connection]:
+        """The connections that are open."""
+        return [link for link in self.connections if link.kind == kind]
+
+    def add(self, link: Connection) -> None:
+        """A connection has been made."""
+        self.connections.append(link)
+        if self.timeline.finished:
+            self._tell_end(link)
+        link.greet()
+
+    def remove(self, link: Connection) -> None:
+        """A connection is gone."""
+        self.connections.remove(link)
+        if isinstance(link.session, MdSession):
+            link.session.close()
+        self.kick()
+
+    def receive(self, link: Connection, pack: dict[str, Any]) -> None:
+        """A pack has come."""
+        self._follow_wall_clock()
+        if link.receive(pack):
+            self._collect()
+            self.kick(grace=link.kind == "md" and pack.get("aid") != "peek_message")
+
+    # The desk that trading connections talk to
+
+    def login(self, session: TdSession, user_id: str) -> dict[str, Any]:
+        """Open the account if need be and return its full picture."""
+        self._collect()
+        self.users[user_id] = None
+        self.exchange.open_account(user_id, self.options.balance)
+        snapshot: dict[str, Any] = self.exchange.snapshot(user_id)
+        return snapshot
+
+    def insert(self, user_id: str, pack: dict[str, Any]) -> None:
+        """A new order."""
+        self._ensure_traded(f"{pack.get('exchange_id')}.{pack.get('instrument_id')}")
+        self.exchange.insert(user_id, pack, self.timeline.now_ns)
+
+    def cancel(self, user_id: str, order_id: str) -> None:
+        """Withdraw an order."""
+        self.exchange.cancel(user_id, order_id, self.timeline.now_ns)
+
+    # Steps
+
+    def kick(self, *, grace: bool = False) -> None:
+        """Something may let the market go on: look after a few turns of the event loop."""
+        loop = asyncio.get_running_loop()
+        if grace:
+            self._send_due()
+            if self._pump_handle is not None:
+                self._pump_handle.cancel()
+            self._pump_handle = loop.call_later(_GRACE_SECONDS, self._pump, 0)
+        elif self._pump_handle is None:
+            self._pump_handle = loop.call_soon(self._pump, _PASSES)
+
+    def _pump(self, passes: int) -> None:
+        if passes > 0:
+            loop = asyncio.get_running_loop()
+            self._pump_handle = loop.call_soon(self._pump, passes - 1)
+            return
+        self._pump_handle = None
+        for _ in range(_SILENT_STEPS):
+            self._send_due()
+            if self.options.speed is not None or not self._may_step():
+                return
+            for _ in range(max(self.options.ticks_per_pack, self.batch_next)):
+                if not self.timeline.finished:
+                    self.step()
+            self.batch_next = 0
+        self.kick()
+
+    def _drivers(self) -> list[Connection]:
+        """The market data connections that the market waits for."""
+        return [
+            link
+            for link in self.connections
+            if isinstance(link.session, MdSession) and link.session.subscribed and not link.frozen
+        ]
+
+    def _may_step(self) -> bool:
+        if self.timeline.finished:
+            return False
+        clients = set()
+        for link in self._drivers():
+            if link.session.outbox or not link.session.peek_open:
+                return False
+            clients.add(link.client)
+        if not clients:
+            return False
+        for link in self.connections:
+            session = link.session
+            if isinstance(session, TdSession) and link.client in clients and not link.frozen:
+                if session.unread or session.outbox:
+                    return False
+        return True
+
+    def _send_due(self) -> None:
+        """Answer open peeks. An account report waits until its client has seen the ticks before."""
+        for link in self.connections:
+            if link.kind == "md" and link.can_send:
+                link.send_due()
+        busy = set()
+        if self.options.speed is None:
+            busy = {
+                link.client
+                for link in self._drivers()
+                if link.session.outbox or not link.session.peek_open
+            }
+        for link in self.connections:
+            if link.kind == "td" and link.can_send and link.client not in busy:
+                link.send_due()
+
+    def step(self) -> None:
+        """Make one market step."""
+        step = self.timeline.step()
+        self.steps += 1
+        self.ticks += len(step.ticks)
+        for cursor in step.ticks:
+            if cursor.symbol in self._traded:
+                self._book(cursor.symbol)
+        for key in step.closed:
+            for symbol in self._traded:
+                if self.calendar.product(symbol).key == key:
+                    self.exchange.session_end(symbol)
+        clock: Diff = {"_tqsdk_backtest": {"current_dt": step.time_ns}}
+        for link in self.connections:
+            if isinstance(link.session, MdSession):
+                news = link.session.on_step(step)
+                if self.options.virtual and (news or (not step.ticks and link.session.subscribed)):
+                    link.session.outbox.add(clock)
+        if step.settles:
+            self._settle(step)
+        self._collect()
+        self.on_step()
+
+    def advance(self, *, until_ns: int | None = None, steps: int | None = None) -> int:
+        """Let the market run without waiting for anybody; returns the steps made."""
+        made = 0
+        while steps is None or made < steps:
+            moment = self.timeline.next_time()
+            if moment is None or (until_ns is not None and moment > until_ns):
+                break
+            self.step()
+            made += 1
+        if until_ns is not None:
+            self.timeline.advance_clock(until_ns)
+        self._market_start, self._wall_start = self.timeline.now_ns, monotonic()
+        self.kick()
+        return made
+
+    async def run_by_wall_clock(self) -> None:
+        """Make steps as their time comes (``speed`` is a number); runs until cancelled."""
+        while True:
+            self._follow_wall_clock()
+            self._send_due()
+            moment = self.timeline.next_time()
+            wait = _LONGEST_SLEEP
+            if moment is not None and self.options.speed:
+                wait = (moment - self.timeline.now_ns) / SECOND / self.options.speed
+            await asyncio.sleep(min(max(wait, 0.0), _LONGEST_SLEEP))
+
+    def _follow_wall_clock(self) -> None:
+        if self.options.speed is None:
+            return
+        passed = (monotonic() - self._wall_start) * self.options.speed
+        now = self._market_start + int(passed * SECOND)
+        while (moment := self.timeline.next_time()) is not None and moment <= now:
+            self.step()
+        self.timeline.advance_clock(now)
+
+    # Parts of a step
+
+    def _book(self, symbol: str) -> None:
+        """Show the exchange the symbol's newest tick, once."""
+        cursor = self.timeline.cursor(symbol)
+        if cursor.k >= 0 and self._traded.get(symbol) != (cursor.day, cursor.k):
+            self._traded[symbol] = (cursor.day, cursor.k)
+            self.exchange.on_tick(symbol, cursor.day, cursor.k)
+
+    def _ensure_traded(self, symbol: str) -> None:
+        ins = self.market.instruments.get(symbol)
+        if ins is not None and ins.ins_class == "FUTURE" and symbol not in self._traded:
+            self.timeline.watch(symbol)
+            self._traded[symbol] = (None, -1)
+            self._book(symbol)
+
+    def _collect(self) -> None:
+        """Take the accounts' differences to the connections of their users."""
+        for user_id in self.users:
+            diffs = self.exchange.take_diffs(user_id)
+            if diffs:
+                for link in self.connections:
+                    if isinstance(link.session, TdSession) and link.session.user_id == user_id:
+                        link.session.outbox.add(*diffs)
+
+    def _settle(self, step: Step) -> None:
+        for link in self.connections:
+            if isinstance(link.session, MdSession):
+                link.session.settle()
+        day = self.timeline.trading_day
+        prices = {name: float(self.market.day(name, day).settlement) for name in self._traded}
+        self.exchange.settle(day, prices)
+        self._forget_flat()
+        if self.timeline.next_day():
+            self.exchange.start_day(self.timeline.trading_day)
+            return
+        self._collect()
+        for link in self.connections:
+            self._tell_end(link)
+        logger.info("the market's days are over at %d", step.time_ns)
+
+    def _forget_flat(self) -> None:
+        """Stop following symbols that nobody holds any more."""
+        held = set()
+        for user_id in self.users:
+            positions = self.exchange.snapshot(user_id)["trade"][user_id]["positions"]
+            held |= {symbol for symbol, position in positions.items() if is_held(position)}
+        for symbol in [name for name in self._traded if name not in held]:
+            del self._traded[symbol]
+            self.timeline.unwatch(symbol)
+
+    def _tell_end(self, link: Connection) -> None:
+        message = {"type": "MESSAGE", "level": "INFO", "code": END_CODE, "content": END_TEXT}
+        link.session.outbox.add({"notify": {f"end_{link.kind}": message}})
+
+    # What sessions ask
+
+    def _clock_head(self) -> list[Diff]:
+        if not self.options.virtual:
+            return []
+        timeline = self.timeline
+        times = {
+            "start_dt": timeline.start_ns,
+            "current_dt": timeline.now_ns,
+            "end_dt": timeline.end_ns,
+        }
+        return [{"_tqsdk_backtest": times}]
+
+    def _day_facts(self, symbol: str) -> DayFacts:
+        day = self.timeline.cursor(symbol).day
+        return DayFacts(
+            settlement_price=_value(day.pre_settlement),
+            pre_close=_value(day.pre_close),
+            upper_limit=_value(day.upper_limit),
+            lower_limit=_value(day.lower_limit),
+            pre_open_interest=int(day.pre_open_interest),
+        )
+
+    def _main_contract(self, symbol: str) -> str | None:
+        key = symbol.removeprefix("KQ.m@")
+        if key == symbol:
+            return None
+        return self.market.main_contract(key, self.timeline.trading_day)
+
+
+def is_held(position: dict[str, Any]) -> bool:
+    """Whether any lots are left of a position on the wire."""
+    sides: Iterable[str] = ("pos_long_his", "pos_long_today", "pos_short_his", "pos_short_today")
+    return any(position.get(side) for side in sides)
+
+
+def _value(price: float) -> float | None:
+    return float(price) if price == price else None

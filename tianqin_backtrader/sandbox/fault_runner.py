@@ -1,0 +1,136 @@
+"""Does the harm that faults name to the connections and the market."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ..clock import SECOND, monotonic
+from .connection import Connection
+from .engine import Engine
+from .faults import Fault, FaultBook, FaultError, kinds, market_time
+
+logger = logging.getLogger(__name__)
+
+
+class FaultRunner:
+    """Applies faults, those of the script when they are due and others when asked."""
+
+    def __init__(self, engine: Engine, book: FaultBook) -> None:
+        self._engine = engine
+        self.book = book
+        engine.on_step = self._run_due
+
+    def _run_due(self) -> None:
+        if self.book.planned:
+            engine = self._engine
+            for fault in self.book.take_due(engine.steps, engine.timeline.now_ns):
+                # Not inside the step that made it due: it may make steps itself.
+                asyncio.get_running_loop().call_soon(self.apply, fault)
+
+    def apply(self, fault: Fault) -> dict[str, Any]:
+        """Do it now; returns what was hit, for the answer to who asked."""
+        logger.info("fault %s %s", fault.name, dict(fault.params))
+        self.book.counts[fault.name] += 1
+        handler = getattr(self, f"_{fault.name}")
+        result: dict[str, Any] = handler(dict(fault.params))
+        self._engine.kick()
+        return result
+
+    def _links(self, params: dict[str, Any]) -> list[Connection]:
+        return [link for kind in kinds(params["conn"]) for link in self._engine.of_kind(kind)]
+
+    def _drop(self, params: dict[str, Any]) -> dict[str, Any]:
+        links = self._links(params)
+        for link in links:
+            link.drop(clean=params["how"] == "clean")
+        return {"connections": len(links)}
+
+    def _cut(self, params: dict[str, Any]) -> dict[str, Any]:
+        links = self._links(params)
+        for link in links:
+            link.cut_next = True
+        return {"connections": len(links)}
+
+    def _refuse(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.book.refuse(kinds(params["conn"]), params, monotonic())
+        return {}
+
+    def _freeze(self, params: dict[str, Any]) -> dict[str, Any]:
+        links = self._links(params)
+        for link in links:
+            link.frozen = True
+        if params["seconds"] is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(params["seconds"], self._thaw_links, links)
+        return {"connections": len(links)}
+
+    def _thaw(self, params: dict[str, Any]) -> dict[str, Any]:
+        links = [link for link in self._links(params) if link.frozen]
+        self._thaw_links(links)
+        return {"connections": len(links)}
+
+    def _thaw_links(self, links: list[Connection]) -> None:
+        for link in links:
+            if link.frozen:
+                link.thaw()
+        self._engine.kick()
+
+    def _delay(self, params: dict[str, Any]) -> dict[str, Any]:
+        links = self._links(params)
+        for link in links:
+            link.delay_seconds = float(params["seconds"])
+        return {"connections": len(links)}
+
+    def _repeat(self, params: dict[str, Any]) -> dict[str, Any]:
+        links = self._links(params)
+        for link in links:
+            link.repeat_next = True
+        return {"connections": len(links)}
+
+    def _batch(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._engine.batch_next = int(params["steps"])
+        return {}
+
+    def _refuse_token(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.book.refused_tokens += int(params["attempts"])
+        return {}
+
+    def _reject_order(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._engine.exchange.reject_next(
+            params["user"], str(params["message"]), int(params["count"])
+        )
+        return {}
+
+    def _advance(self, params: dict[str, Any]) -> dict[str, Any]:
+        engine = self._engine
+        until, steps = params["to"], params["steps"]
+        if until is None and steps is None and params["seconds"] is None:
+            raise FaultError("advance needs seconds, to or steps")
+        until_ns = None if until is None else market_time(str(until))
+        if params["seconds"] is not None:
+            until_ns = engine.timeline.now_ns + int(params["seconds"] * SECOND)
+        made = engine.advance(until_ns=until_ns, steps=None if steps is None else int(steps))
+        return {"steps": made, "now_ns": engine.timeline.now_ns}
+
+    def _fill_away(self, params: dict[str, Any]) -> dict[str, Any]:
+        links = self._links(params)
+        for link in links:
+            link.drop(clean=False)
+        return {"connections": len(links), **self._advance(params)}
+
+    def _cancel_away(self, params: dict[str, Any]) -> dict[str, Any]:
+        engine = self._engine
+        for link in self._links(params):
+            link.drop(clean=False)
+        users = [params["user"]] if params["user"] else list(engine.users)
+        cancelled = 0
+        for user_id in users:
+            orders = engine.exchange.snapshot(user_id)["trade"][user_id]["orders"]
+            for order_id, order in orders.items():
+                wanted = params["order_id"] in (None, order_id)
+                if wanted and order["status"] == "ALIVE":
+                    engine.cancel(user_id, order_id)
+                    cancelled += 1
+        return {"orders": cancelled}

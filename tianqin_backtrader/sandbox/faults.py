@@ -1,0 +1,204 @@
+"""What can be made to go wrong, when, and how often it has.
+
+A fault is named and has parameters; a script says when it comes. This module knows what is
+possible and keeps the books; the engine does the harm.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ..clock import to_ns
+
+_CONN = {"conn": "all"}
+
+#: Every fault with its parameters and their defaults; ``None`` is "must be given or unused".
+FAULTS: dict[str, dict[str, Any]] = {
+    "drop": {**_CONN, "how": "abrupt"},
+    "cut": dict(_CONN),
+    "refuse": {**_CONN, "seconds": None, "attempts": None, "status": 503},
+    "freeze": {**_CONN, "seconds": None},
+    "thaw": dict(_CONN),
+    "delay": {**_CONN, "seconds": 0.0},
+    "repeat": {"conn": "md"},
+    "batch": {"steps": 10},
+    "refuse_token": {"attempts": 1},
+    "reject_order": {"user": None, "message": "CTP:综合交易平台：系统繁忙", "count": 1},
+    "advance": {"seconds": None, "to": None, "steps": None},
+    "fill_away": {**_CONN, "seconds": None, "to": None, "steps": None},
+    "cancel_away": {"conn": "td", "user": None, "order_id": None},
+}
+_CONNS = ("md", "td", "all")
+
+
+class FaultError(ValueError):
+    """No such fault, or it cannot have such a parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault with all its parameters."""
+
+    name: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A fault and when it is due: at a count of market steps or at a market time (ns)."""
+
+    fault: Fault
+    step: int | None = None
+    time_ns: int | None = None
+
+    def is_due(self, steps: int, now_ns: int) -> bool:
+        """Whether the moment has come."""
+        if self.step is not None:
+            return steps >= self.step
+        return self.time_ns is not None and now_ns >= self.time_ns
+
+
+def make_fault(name: str, params: Mapping[str, Any]) -> Fault:
+    """A fault with defaults filled in.
+
+    Raises:
+        FaultError: Unknown name or parameter, or a value that cannot be.
+
+    >>> make_fault("drop", {"conn": "md"}).params
+    {'conn': 'md', 'how': 'abrupt'}
+    """
+    if name not in FAULTS:
+        raise FaultError(f"no fault {name!r}; there are {', '.join(sorted(FAULTS))}")
+    unknown = params.keys() - FAULTS[name].keys()
+    if unknown:
+        possible = ", ".join(sorted(FAULTS[name])) or "none"
+        raise FaultError(f"{name} has no parameter {sorted(unknown)}; it has {possible}")
+    full = {**FAULTS[name], **params}
+    if full.get("conn", "all") not in _CONNS:
+        raise FaultError(f"conn must be one of {', '.join(_CONNS)}, not {full['conn']!r}")
+    if full.get("how", "abrupt") not in ("abrupt", "clean"):
+        raise FaultError(f"how must be abrupt or clean, not {full['how']!r}")
+    for number in ("seconds", "attempts", "steps", "count", "status"):
+        value = full.get(number)
+        if value is not None and (not isinstance(value, int | float) or value < 0):
+            raise FaultError(f"{number} must be a number from 0 on, not {value!r}")
+    return Fault(name, full)
+
+
+def market_time(text: str) -> int:
+    """Nanoseconds of ``"2026-11-10 09:30:00"``, Beijing time.
+
+    Raises:
+        FaultError: Not such a text.
+    """
+    try:
+        return to_ns(datetime.fromisoformat(text))
+    except (TypeError, ValueError) as error:
+        raise FaultError(f"{text!r} is no time; expected 2026-11-10 09:30:00") from error
+
+
+def parse_script(script: Iterable[Mapping[str, Any]]) -> list[Planned]:
+    """A script's entries: ``{"at": {"step": 5}, "fault": "drop", "conn": "md"}``.
+
+    Raises:
+        FaultError: An entry is not understood; says which.
+    """
+    planned = []
+    for number, entry in enumerate(script):
+        try:
+            rest = dict(entry)
+            name, at = rest.pop("fault"), rest.pop("at")
+            fault = make_fault(name, rest)
+            if "step" in at:
+                planned.append(Planned(fault, step=int(at["step"])))
+            else:
+                planned.append(Planned(fault, time_ns=market_time(at["time"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise FaultError(f"entry {number} of the script: {error}") from error
+    return planned
+
+
+@dataclass(slots=True)
+class Refusal:
+    """Connections of a kind are refused until a moment or for some attempts."""
+
+    status: int
+    until: float | None = None
+    attempts: int | None = None
+
+    def holds(self, monotonic: float) -> bool:
+        """Whether the next attempt is refused; counts it."""
+        if self.until is not None and monotonic < self.until:
+            return True
+        if self.attempts:
+            self.attempts -= 1
+            return True
+        return False
+
+
+@dataclass(slots=True)
+class FaultBook:
+    """What is planned, what is on, and what has been.
+
+    Attributes:
+        refusals: By connection kind (``md``, ``td``).
+        refused_tokens: How many token requests are still to be refused.
+        counts: How often each fault has come.
+    """
+
+    planned: list[Planned] = field(default_factory=list)
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    refused_tokens: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def take_due(self, steps: int, now_ns: int) -> list[Fault]:
+        """The planned faults whose moment has come, once."""
+        due = [entry.fault for entry in self.planned if entry.is_due(steps, now_ns)]
+        if due:
+            self.planned = [entry for entry in self.planned if not entry.is_due(steps, now_ns)]
+        return due
+
+    def refuse(self, kinds: Iterable[str], params: Mapping[str, Any], monotonic: float) -> None:
+        """Refuse connections from now on."""
+        seconds, attempts = params["seconds"], params["attempts"]
+        if seconds is None and attempts is None:
+            attempts = 1
+        until = None if seconds is None else monotonic + seconds
+        for kind in kinds:
+            count = None if attempts is None else int(attempts)
+            self.refusals[kind] = Refusal(int(params["status"]), until, count)
+
+    def refused_status(self, kind: str, monotonic: float) -> int | None:
+        """The HTTP status an attempt to connect gets; ``None`` if it may."""
+        refusal = self.refusals.get(kind)
+        if refusal is None:
+            return None
+        if refusal.holds(monotonic):
+            return refusal.status
+        del self.refusals[kind]
+        return None
+
+    def refuses_token(self) -> bool:
+        """Whether this token request is refused; counts it."""
+        if self.refused_tokens <= 0:
+            return False
+        self.refused_tokens -= 1
+        return True
+
+    def picture(self) -> dict[str, Any]:
+        """For the state: counts, refusals that hold, and how much is still planned."""
+        return {
+            "counts": dict(self.counts),
+            "planned": len(self.planned),
+            "refusing": sorted(self.refusals),
+            "refused_tokens": self.refused_tokens,
+        }
+
+
+def kinds(conn: str) -> tuple[str, ...]:
+    """``all`` -> md and td."""
+    return ("md", "td") if conn == "all" else (conn,)

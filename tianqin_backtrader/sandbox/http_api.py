@@ -1,0 +1,297 @@
+"""What is asked over HTTP: tokens, calendars, and the sandbox's own control endpoints."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from ..clock import from_ns, to_ns
+from .engine import Engine, is_held
+from .fault_runner import FaultRunner
+from .faults import FaultError, make_fault, market_time
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+REALM = "/auth/realms/shinnytech"
+_FEATURES = ("futr", "sec", "lmt_idx", "tq_ma", "tq_dl", "adv", "cmb", "opt")
+_FOREVER = 4102444799  # 2099-12-31 23:59:59 Beijing time
+_KEY = "the embedded exchange signs with this, nobody verifies it"
+_NAMESPACE = uuid.UUID("5c1f4b5e-4c6f-4d43-9a39-0d2f8e2b7d10")
+
+
+def user_uuid(name: str) -> str:
+    """The ``sub`` of a user: always the same for a name."""
+    return str(uuid.uuid5(_NAMESPACE, name))
+
+
+@dataclass(slots=True)
+class Users:
+    """Who may log in.
+
+    Attributes:
+        passwords: By name; empty lets everybody in.
+    """
+
+    passwords: Mapping[str, str] = field(default_factory=dict)
+    accounts: dict[str, list[str]] = field(default_factory=dict)
+    _issued: int = 0
+
+    def accepts(self, name: str, password: str) -> bool:
+        """Whether name and password are right."""
+        return not self.passwords or self.passwords.get(name) == password
+
+    def token(self, name: str, kind: str) -> str:
+        """A JWT for the user; every one is different."""
+        import jwt
+
+        self._issued += 1
+        payload = {
+            "sub": user_uuid(name),
+            "preferred_username": name,
+            "exp": _FOREVER,
+            "jti": f"{kind}-{self._issued}",
+            "grants": {"features": list(_FEATURES), "accounts": self.accounts.get(name, [])},
+        }
+        return jwt.encode(payload, _KEY, algorithm="HS256")
+
+    def name_of(self, token: str) -> str | None:
+        """Whose token it is; ``None`` if it was not issued here."""
+        import jwt
+
+        try:
+            payload = jwt.decode(token, _KEY, algorithms=["HS256"])
+        except jwt.InvalidTokenError:
+            return None
+        return str(payload["preferred_username"])
+
+
+def _bearer(request: web.Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ")
+
+
+class HttpApi:
+    """The handlers."""
+
+    def __init__(
+        self, engine: Engine, runner: FaultRunner, users: Users, stop: Callable[[], None]
+    ) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._users = users
+        self._stop = stop
+
+    def routes(self) -> list[web.RouteDef]:
+        """All of them."""
+        return [
+            web.post(f"{REALM}/protocol/openid-connect/token", self.token),
+            web.get(f"{REALM}/rest/get-grant/tq", self.licence),
+            web.put(REALM + "/rest/update-grant-accounts/{account}", self.add_account),
+            web.get("/holidays.json", self.holidays),
+            web.get("/continuous_table.json", self.main_contracts),
+            web.get("/symbols/latest.json", self.symbols),
+            web.get("/sandbox/state", self.state),
+            web.get("/sandbox/bars", _answering(self.bars)),
+            web.get("/sandbox/ticks", _answering(self.ticks)),
+            web.post("/sandbox/fault", _answering(self.fault)),
+            web.post("/sandbox/advance", _answering(self.advance)),
+            web.post("/sandbox/stop", self.stop),
+        ]
+
+    # What tqsdk asks
+
+    async def token(self, request: web.Request) -> web.Response:
+        """Log in, or exchange a refresh token."""
+        form = await request.post()
+        name: str | None = str(form.get("username", ""))
+        allowed = self._users.accepts(str(name), str(form.get("password", "")))
+        if form.get("grant_type") == "refresh_token":
+            name = self._users.name_of(str(form.get("refresh_token", "")))
+            allowed = name is not None
+        if not allowed or name is None or self._runner.book.refuses_token():
+            refused = {
+                "error": "invalid_grant",
+                "error_description": "Invalid user credentials",
+            }
+            return web.json_response(refused, status=401)
+        kinds = ("access", "refresh")
+        return web.json_response({f"{k}_token": self._users.token(name, k) for k in kinds})
+
+    async def licence(self, request: web.Request) -> web.Response:
+        """A licence that does not end."""
+        return web.json_response({"exp": _FOREVER, "daysleft": 9999, "account_type": "sandbox"})
+
+    async def add_account(self, request: web.Request) -> web.Response:
+        """Grant an account to the bearer."""
+        name = self._users.name_of(_bearer(request))
+        if name is None:
+            return web.json_response({"error": "invalid_token"}, status=401)
+        accounts = self._users.accounts.setdefault(name, [])
+        if request.match_info["account"] not in accounts:
+            accounts.append(request.match_info["account"])
+        return web.json_response({})
+
+    async def holidays(self, request: web.Request) -> web.Response:
+        """Closed weekdays, ascending."""
+        closed = sorted(self._engine.calendar.holidays.closed)
+        return web.json_response([day.isoformat() for day in closed])
+
+    async def main_contracts(self, request: web.Request) -> web.Response:
+        """The history of the main contracts."""
+        table = self._engine.market.main_table()
+        return web.json_response(
+            {key: [[f"{day:%Y%m%d}", name] for day, name in rows] for key, rows in table.items()}
+        )
+
+    async def symbols(self, request: web.Request) -> web.Response:
+        """The instrument file of old clients."""
+        engine = self._engine
+        query = (
+            "{multi_symbol_info{...on basic{class instrument_id exchange_id price_tick price_decs "
+            "trading_time{day night}} ...on tradeable{volume_multiple} ...on future{expired "
+            "expire_datetime delivery_year delivery_month product_id max_limit_order_volume "
+            "max_market_order_volume min_limit_order_volume min_market_order_volume}}}"
+        )
+        found = engine.context.query.execute(query, {})["multi_symbol_info"]
+        for row in found:
+            row["expired"] = row.get("expired", False)
+            if row.get("expire_datetime"):
+                row["expire_datetime"] /= 1e9
+        return web.json_response({row["instrument_id"]: row for row in found})
+
+    # Control
+
+    async def state(self, request: web.Request) -> web.Response:
+        """The clock, connections, faults and books."""
+        return web.json_response(self.picture())
+
+    def picture(self) -> dict[str, Any]:
+        """The state as a value."""
+        engine, timeline = self._engine, self._engine.timeline
+        next_ns = timeline.next_time()
+        phase = "finished" if timeline.finished else "waiting"
+        if not timeline.finished and any(map(self._trades, timeline.live)):
+            phase = "trading"
+        return {
+            "now": str(from_ns(timeline.now_ns)),
+            "now_ns": timeline.now_ns,
+            "next_ns": next_ns,
+            "start_ns": timeline.start_ns,
+            "end_ns": timeline.end_ns,
+            "trading_day": timeline.trading_day.isoformat(),
+            "phase": phase,
+            "speed": engine.options.speed,
+            "steps": engine.steps,
+            "ticks": engine.ticks,
+            "live": sorted(timeline.live),
+            "connections": [
+                {
+                    "kind": link.kind,
+                    "number": link.number,
+                    "frozen": link.frozen,
+                    "peek_open": link.session.peek_open,
+                    "unsent": len(link.session.outbox),
+                    "packs_in": link.packs_in,
+                    "packs_out": link.packs_out,
+                    "user": getattr(link.session, "user_id", None),
+                }
+                for link in engine.connections
+            ],
+            "faults": self._runner.book.picture(),
+            "accounts": {user_id: self._account(user_id) for user_id in engine.users},
+        }
+
+    def _trades(self, symbol: str) -> bool:
+        return self._engine.calendar.is_trading_now(symbol, self._engine.timeline.moment())
+
+    def _account(self, user_id: str) -> dict[str, Any]:
+        trade = self._engine.exchange.snapshot(user_id)["trade"][user_id]
+        held = {name: pos for name, pos in trade["positions"].items() if is_held(pos)}
+        account = trade["accounts"]["CNY"]
+        return {
+            "balance": account["balance"],
+            "available": account["available"],
+            "account": account,
+            "positions": held,
+            "orders": trade["orders"],
+            "trades": trade["trades"],
+        }
+
+    async def bars(self, request: web.Request) -> Any:
+        """Rows by id, or of a trading day, or the newest ones."""
+        return self._rows(request, int(request.query.get("seconds", "60")))
+
+    async def ticks(self, request: web.Request) -> Any:
+        """Rows by id, or of a trading day, or the newest ones."""
+        return self._rows(request, 0)
+
+    def _rows(self, request: web.Request, seconds: int) -> dict[str, Any]:
+        ask = request.query
+        engine = self._engine
+        symbol = ask.get("symbol", "")
+        if symbol not in engine.market.instruments:
+            raise FaultError(f"no symbol {symbol!r}")
+        cursor = engine.timeline.cursor(symbol)
+        series = engine.context.book.get(symbol, seconds * 1_000_000_000)
+        right = int(ask.get("right", series.last_id(cursor)))
+        left = int(ask.get("left", max(right - 199, 0)))
+        start: int | None = None
+        if "trading_day" in ask:
+            day = date.fromisoformat(ask["trading_day"])
+            before = engine.calendar.previous_trading_day(day)
+            start, end = (to_ns(datetime.combine(d, _EVENING)) for d in (before, day))
+            if seconds >= 86400:
+                start = to_ns(datetime.combine(day, _MIDNIGHT))
+                end = start + 1
+            left = series.id_at(start, cursor)
+            right = min(series.id_at(end, cursor), series.last_id(cursor))
+        rows = series.rows(max(left, 0), right, cursor)
+        found = sorted((int(row_id), row) for row_id, row in rows.items())
+        if start is not None:
+            found = [(row_id, row) for row_id, row in found if start <= row["datetime"] < end]
+        return {
+            "symbol": symbol,
+            "seconds": seconds,
+            "last_id": series.last_id(cursor),
+            "rows": [{"id": row_id, **row} for row_id, row in found],
+        }
+
+    async def fault(self, request: web.Request) -> Any:
+        """Make something go wrong now."""
+        params = await request.json()
+        return self._runner.apply(make_fault(str(params.pop("fault", "")), params))
+
+    async def advance(self, request: web.Request) -> Any:
+        """Let the market run without waiting for its clients."""
+        params = await request.json()
+        if params.get("to") is not None:
+            market_time(str(params["to"]))
+        return self._runner.apply(make_fault("advance", params))
+
+    async def stop(self, request: web.Request) -> web.Response:
+        """End the server."""
+        self._stop()
+        return web.json_response({"stopping": True})
+
+
+_EVENING = datetime(2000, 1, 1, 18).time()
+_MIDNIGHT = datetime(2000, 1, 1).time()
+
+
+def _answering(
+    handler: Callable[[web.Request], Awaitable[Any]],
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """JSON of what the handler returns; 400 and the reason if the question was wrong."""
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(await handler(request))
+        except (ValueError, TypeError, LookupError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+
+    return answer

@@ -1,0 +1,44 @@
+"""What a connection has to be sent, one pack to a peek."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .charts import Diff, Pack
+
+
+class Outbox:
+    """Packs in order. Differences join the last pack unless that stands alone."""
+
+    def __init__(self) -> None:
+        self._packs: deque[Pack] = deque()
+        self._joinable = False
+
+    def __bool__(self) -> bool:
+        return bool(self._packs)
+
+    def __len__(self) -> int:
+        return len(self._packs)
+
+    def add(self, *diffs: Diff) -> None:
+        """Add differences; they go out together with others waiting at the end."""
+        last = self._packs[-1] if self._packs and self._joinable else None
+        if isinstance(last, list):
+            last.extend(diffs)
+            return
+        self._packs.append(list(diffs))
+        self._joinable = True
+
+    def add_pack(self, pack: Pack) -> None:
+        """Add a pack that goes out alone."""
+        self._packs.append(pack)
+        self._joinable = False
+
+    def take(self) -> list[Diff]:
+        """The next pack's elements.
+
+        Raises:
+            IndexError: Nothing is waiting.
+        """
+        pack = self._packs.popleft()
+        return pack if isinstance(pack, list) else pack()

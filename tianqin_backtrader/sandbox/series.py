@@ -1,0 +1,163 @@
+"""Numbered rows of ticks and bars of one symbol, as far as the market has come."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..clock import from_ns
+from ..session_calendar import SessionCalendar
+from .bars import BarSeries
+from .quotes import DayView, Row
+
+if TYPE_CHECKING:
+    from .market import Market
+    from .timeline import Cursor
+
+_VIEWS = 256
+
+
+class Series(Protocol):
+    """Rows with consecutive ids; a cursor says how far the market has come."""
+
+    def last_id(self, cursor: Cursor) -> int:
+        """Id of the newest row; -1 where there is none."""
+        ...
+
+    def rows(self, left_id: int, right_id: int, cursor: Cursor) -> dict[str, Row]:
+        """The rows that exist with ids from ``left_id`` to ``right_id``, both included."""
+        ...
+
+    def id_at(self, ns: int, cursor: Cursor) -> int:
+        """Id of the first row that is not over before the instant, at most the newest."""
+        ...
+
+    def moved(self, cursor: Cursor) -> tuple[int, dict[str, Row]]:
+        """Newest id, and the rows that the cursor's newest tick has changed or begun."""
+        ...
+
+
+class DayViews:
+    """The last used trading days in wire form."""
+
+    def __init__(self, market: Market, calendar: SessionCalendar) -> None:
+        self._market = market
+        self._calendar = calendar
+        self._views: OrderedDict[tuple[str, date], DayView] = OrderedDict()
+
+    def get(self, symbol: str, trading_day: date) -> DayView:
+        """The view of a symbol's trading day."""
+        key = (symbol, trading_day)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = DayView(self._market.day(symbol, trading_day))
+            if len(self._views) > _VIEWS:
+                self._views.popitem(last=False)
+        else:
+            self._views.move_to_end(key)
+        return view
+
+    def previous(self, view: DayView) -> DayView | None:
+        """The trading day before; ``None`` before the first."""
+        symbol = view.day.symbol
+        day = self._calendar.previous_trading_day(view.day.trading_day)
+        return None if day < self._market.instruments[symbol].listed else self.get(symbol, day)
+
+
+class TickSeries:
+    """The ticks of a symbol over all its days."""
+
+    def __init__(self, views: DayViews, calendar: SessionCalendar) -> None:
+        self._views = views
+        self._calendar = calendar
+
+    def last_id(self, cursor: Cursor) -> int:
+        """Id of the newest tick."""
+        return int(cursor.day.first_id) + cursor.k
+
+    def rows(self, left_id: int, right_id: int, cursor: Cursor) -> dict[str, Row]:
+        """Rows by id, in falling order of days and rising order inside a day."""
+        found: dict[str, Row] = {}
+        right = min(right_id, self.last_id(cursor))
+        view: DayView | None = self._view(cursor)
+        while view is not None and right >= left_id:
+            first = int(view.day.first_id)
+            if first <= right:
+                found.update(view.rows(max(left_id - first, 0), right + 1 - first))
+                right = first - 1
+            view = self._views.previous(view)
+        return found
+
+    def id_at(self, ns: int, cursor: Cursor) -> int:
+        """Id of the first tick at or after the instant."""
+        last = self.last_id(cursor)
+        view: DayView | None = self._view(cursor)
+        wanted = self._calendar.trading_day_at(from_ns(ns))
+        if wanted < cursor.day.trading_day:
+            view = self._views.get(cursor.symbol, wanted)
+        while view is not None:
+            k = int(view.day.time.searchsorted(ns))
+            if k > 0:
+                return min(int(view.day.first_id) + k, last)
+            found = int(view.day.first_id)
+            view = self._views.previous(view)
+            if view is None or (len(view.day) and view.day.time[-1] < ns):
+                return min(found, last)
+        return min(0, last)
+
+    def moved(self, cursor: Cursor) -> tuple[int, dict[str, Row]]:
+        """The newest tick alone."""
+        last = int(cursor.day.first_id) + cursor.k
+        return last, {str(last): self._view(cursor).row(cursor.k)}
+
+    def _view(self, cursor: Cursor) -> DayView:
+        return self._views.get(cursor.symbol, cursor.day.trading_day)
+
+
+class SeriesBook:
+    """All series, made when first asked for and shared by all connections."""
+
+    def __init__(self, market: Market, calendar: SessionCalendar) -> None:
+        self.views = DayViews(market, calendar)
+        self._market = market
+        self._ticks = TickSeries(self.views, calendar)
+        self._bars: dict[tuple[str, int], Series] = {}
+
+    def get(self, symbol: str, duration: int) -> Series:
+        """The ticks (duration 0) or bars of a symbol."""
+        if duration == 0:
+            return self._ticks
+        series = self._bars.get((symbol, duration))
+        if series is None:
+            made: Any = BarSeries(self._market, symbol, duration)
+            series = self._bars[symbol, duration] = _Bars(made)
+        return series
+
+
+class _Bars:
+    """Bars as a ``Series``."""
+
+    def __init__(self, bars: BarSeries) -> None:
+        self._bars = bars
+        self._newest: tuple[date | None, int] = (None, -1)
+
+    def last_id(self, cursor: Cursor) -> int:
+        """Id of the running bar."""
+        return int(self._bars.running_id(cursor.day.trading_day, cursor.k))
+
+    def rows(self, left_id: int, right_id: int, cursor: Cursor) -> dict[str, Row]:
+        """Rows by id."""
+        found = self._bars.rows(left_id, right_id, cursor.day.trading_day, cursor.k)
+        return {str(bar_id): row for bar_id, row in found.items()}
+
+    def id_at(self, ns: int, cursor: Cursor) -> int:
+        """Id of the bar that covers the instant."""
+        return min(self._bars.id_at(ns), self.last_id(cursor))
+
+    def moved(self, cursor: Cursor) -> tuple[int, dict[str, Row]]:
+        """The running bar, the ones begun by the tick, and the one it has closed."""
+        day, k = cursor.day.trading_day, cursor.k
+        last = self.last_id(cursor)
+        before = int(self._bars.running_id(day, k - 1))
+        return last, self.rows(min(before, last), last, cursor)

@@ -1,0 +1,214 @@
+"""One port on 127.0.0.1: HTTP and the two websockets of a TianQin-compatible service."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from ..clock import beijing_now, monotonic
+from ..session_calendar import CALENDAR
+from .connection import Connection
+from .engine import Engine, EngineOptions
+from .exchange import Exchange
+from .fault_runner import FaultRunner
+from .faults import FaultBook, parse_script
+from .http_api import HttpApi, Users
+from .instruments import build_instruments
+from .market import Market
+from .md import MdSession
+from .td import TdSession
+from .timeline import Timeline
+
+logger = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+DEFAULT_START = date(2026, 11, 10)
+DEFAULT_SEED = 20261110
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """How a sandbox is to be.
+
+    Attributes:
+        port: 0 takes any free one.
+        seed: Names the market: equal seeds have equal ticks.
+        start: A trading day or a moment; ``None`` is ``DEFAULT_START``, or the machine's time
+            with ``speed=1``.
+        days: Trading days until the market stands still.
+        speed: Times real time; ``None`` is as fast as the clients ask.
+        ticks_per_pack: Market steps gathered into one pack.
+        balance: What a new account begins with.
+        users: Passwords by name; empty lets everybody in.
+        script: Faults and when they come.
+        replay: A file or folder of recorded ticks to play in place of the made-up market.
+    """
+
+    port: int = 0
+    seed: int = DEFAULT_SEED
+    start: date | datetime | None = None
+    days: int = 1
+    speed: float | None = None
+    ticks_per_pack: int = 1
+    balance: float = 1_000_000.0
+    users: Mapping[str, str] = field(default_factory=dict)
+    script: Iterable[Mapping[str, Any]] = ()
+    replay: str | None = None
+
+    @property
+    def begins(self) -> date | datetime:
+        """The start in force."""
+        if self.start is not None:
+            return self.start
+        return beijing_now() if self.speed == 1 else DEFAULT_START
+
+    @property
+    def virtual(self) -> bool:
+        """Whether the market's time is not the machine's."""
+        return self.speed != 1 or self.start is not None
+
+
+def make_engine(options: SandboxOptions) -> Engine:
+    """The market, the exchange and the clock of a sandbox."""
+    begins = options.begins
+    first = begins.date() if isinstance(begins, datetime) else begins
+    market: Any
+    if options.replay is not None:
+        from .replay import FileMarket
+
+        market = FileMarket(options.replay, CALENDAR)
+    else:
+        last = first
+        for _ in range(options.days + 1):
+            last = CALENDAR.next_trading_day(last)
+        market = Market(CALENDAR, build_instruments(CALENDAR, first, last), options.seed)
+    timeline = Timeline(market, CALENDAR, begins, options.days)
+    exchange = Exchange(market.instruments, CALENDAR)
+    how = EngineOptions(options.speed, options.ticks_per_pack, options.virtual, options.balance)
+    return Engine(market, CALENDAR, exchange, timeline, how)
+
+
+class SandboxServer:
+    """The service. ``start`` binds, ``serve`` runs until ``stop``."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.options = options
+        self.engine = make_engine(options)
+        self.faults = FaultRunner(self.engine, FaultBook(parse_script(options.script)))
+        self.port = options.port
+        self.failed = False
+        self._stopping = asyncio.Event()
+        self._numbers = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        users = Users(options.users)
+        self.http = HttpApi(self.engine, self.faults, users, self.stop)
+        self._runner: web.AppRunner | None = None
+
+    def urls(self) -> dict[str, str]:
+        """The environment variables that lead tqsdk here."""
+        http, ws = f"http://{HOST}:{self.port}", f"ws://{HOST}:{self.port}"
+        return {
+            "TQ_AUTH_URL": http,
+            "TQ_INS_URL": f"{http}/symbols/latest.json",
+            "TQ_MD_URL": f"{ws}/md",
+            "TQ_TD_URL": f"{ws}/td",
+            "TQ_CHINESE_HOLIDAY_URL": f"{http}/holidays.json",
+            "TQ_CONT_TABLE_URL": f"{http}/continuous_table.json",
+        }
+
+    async def start(self) -> None:
+        """Bind the port.
+
+        Raises:
+            OSError: It is taken.
+        """
+        app = web.Application()
+        app.add_routes(self.http.routes())
+        app.add_routes([web.get("/md", self._md), web.get("/td", self._td)])
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, self.options.port, shutdown_timeout=0.2)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        if self.options.speed is not None:
+            self._spawn(self.engine.run_by_wall_clock())
+
+    async def serve(self) -> None:
+        """Run until ``stop`` is called."""
+        gc.freeze()  # what has been loaded stays; collections need not look at it again
+        await self._stopping.wait()
+        await self.close()
+
+    def stop(self) -> None:
+        """Let ``serve`` return."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """End all connections and free the port."""
+        for task in list(self._tasks):
+            task.cancel()
+        for link in list(self.engine.connections):
+            link.drop(clean=False)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a task of the sandbox failed", exc_info=task.exception())
+            self.failed = True
+            self.stop()
+
+    async def _md(self, request: web.Request) -> web.StreamResponse:
+        return await self._websocket(request, "md")
+
+    async def _td(self, request: web.Request) -> web.StreamResponse:
+        return await self._websocket(request, "td")
+
+    async def _websocket(self, request: web.Request, kind: str) -> web.StreamResponse:
+        status = self.faults.book.refused_status(kind, monotonic())
+        if status is not None:
+            return web.json_response({"error": "refused"}, status=status)
+        ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=0)
+        await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws
+        self._numbers += 1
+        session = MdSession(self.engine.context) if kind == "md" else None
+        link = Connection(
+            kind,
+            session or TdSession(self.engine, self._numbers),
+            request.headers.get("Authorization") or f"connection {self._numbers}",
+            transport,
+            self._numbers,
+            lambda: self._spawn(ws.close()),
+        )
+        self.engine.add(link)
+        logger.info("%s connection %d", kind, link.number)
+        try:
+            await self._read(ws, link)
+        finally:
+            self.engine.remove(link)
+            logger.info("%s connection %d is gone", kind, link.number)
+        return ws
+
+    async def _read(self, ws: web.WebSocketResponse, link: Connection) -> None:
+        async for message in ws:
+            if message.type is WSMsgType.TEXT:
+                self.engine.receive(link, json.loads(message.data))
+            elif message.type is WSMsgType.PING and not link.frozen:
+                await ws.pong(message.data)

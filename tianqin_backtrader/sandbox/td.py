@@ -1,0 +1,98 @@
+"""One trading connection: login, orders, and the account's differences."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .charts import Diff
+from .outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+#: The brokers that may be named at login; the real list is long and the client ignores it.
+BROKERS = ("快期模拟",)
+_LOGIN_CODE = 2026112001
+_NOT_LOGGED_IN_CODE = 2026112002
+
+
+class Desk(Protocol):
+    """Where a connection's requests go."""
+
+    def login(self, session: TdSession, user_id: str) -> dict[str, Any]:
+        """Open the account if need be and return its full picture."""
+        ...
+
+    def insert(self, user_id: str, pack: dict[str, Any]) -> None:
+        """A new order."""
+        ...
+
+    def cancel(self, user_id: str, order_id: str) -> None:
+        """Withdraw an order."""
+        ...
+
+
+class TdSession:
+    """The state of one connection; it has no socket and is fed packs.
+
+    Attributes:
+        user_id: Who has logged in; ``""`` before.
+        peek_open: Whether the client waits for an answer.
+        outbox: What it will be sent.
+        unread: Whether a pack has been sent and the client has not peeked since.
+    """
+
+    def __init__(self, desk: Desk, session_id: int) -> None:
+        self._desk = desk
+        self._session_id = session_id
+        self._notices = 0
+        self.user_id = ""
+        self.peek_open = False
+        self.unread = False
+        self.outbox = Outbox()
+
+    greeting: tuple[dict[str, Any], ...] = (
+        {"aid": "rtn_brokers", "brokers": list(BROKERS), "capabilities": {}},
+    )
+
+    def receive(self, pack: Mapping[str, Any]) -> None:
+        """Handle one pack of the client."""
+        aid = pack.get("aid")
+        if aid == "peek_message":
+            self.peek_open = True
+            self.unread = False
+        elif aid == "req_login":
+            self._login(str(pack.get("user_name") or ""))
+        elif aid in ("insert_order", "cancel_order"):
+            self._order(dict(pack))
+        else:
+            logger.debug("trading pack %r is ignored", aid)
+
+    def notify(self, content: str, *, code: int = 0, level: str = "INFO") -> None:
+        """Send a message of the server."""
+        self.outbox.add(self.notice(content, code=code, level=level))
+
+    def notice(self, content: str, *, code: int = 0, level: str = "INFO") -> Diff:
+        """A message of the server under a key of its own."""
+        self._notices += 1
+        message = {"type": "MESSAGE", "level": level, "code": code, "content": content}
+        return {"notify": {f"td_{self._session_id}_{self._notices}": message}}
+
+    def _login(self, user_id: str) -> None:
+        if not user_id:
+            self.notify("登录失败,用户名为空", code=_LOGIN_CODE, level="WARNING")
+            return
+        self.user_id = user_id
+        snapshot = self._desk.login(self, user_id)
+        self.outbox.add(self.notice("登录成功"), snapshot)
+
+    def _order(self, pack: dict[str, Any]) -> None:
+        if not self.user_id:
+            # What the real server does with orders that come before the login is not known.
+            what = "下单失败" if pack["aid"] == "insert_order" else "撤单失败"
+            self.notify(f"{what},尚未登录", code=_NOT_LOGGED_IN_CODE, level="WARNING")
+        elif pack["aid"] == "insert_order":
+            self._desk.insert(self.user_id, pack)
+        else:
+            self._desk.cancel(self.user_id, str(pack.get("order_id") or ""))
