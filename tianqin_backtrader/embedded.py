@@ -201,7 +201,7 @@ class EmbeddedSandbox:
 
 def _launch(command: list[str]) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
     """Start the process and wait for its first line."""
-    errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed below, read if it fails)
+    errors = tempfile.TemporaryFile()
     with errors:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors

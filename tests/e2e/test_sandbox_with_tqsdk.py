@@ -6,6 +6,7 @@ nothing here waits for time to pass.
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,13 +39,15 @@ def sandbox() -> Iterator[EmbeddedSandbox]:
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     opened = []
+    # tqsdk and websockets log every pack; pytest would keep all of it.
+    monkeypatch.setattr(logging.root.manager, "disable", logging.WARNING)
 
-    def make(exchange: EmbeddedSandbox, account: Any = None, auth: Any = None) -> Any:
+    def make(exchange: EmbeddedSandbox, account: Any = None, user: str = "u:p") -> Any:
         for name, value in exchange.urls.items():
             monkeypatch.setenv(name, value)
         api = TqApi(
             TqKq() if account is None else account,
-            auth=auth or TqAuth("u", "p"),
+            auth=TqAuth(*user.split(":")),
             debug=False,
             disable_print=True,
         )
@@ -154,7 +158,7 @@ def test_every_tick_of_a_night_is_seen_exactly_once(
     official = sandbox.ticks(symbol, left=first, right=seen)
     assert found == [row["datetime"] for row in official]
     assert [row["id"] for row in official] == list(range(first, seen + 1))
-    assert found == sorted(set(found)) and len(found) > 3000
+    assert found == sorted(set(found)) and len(found) > 2000
 
 
 def test_bars_of_two_symbols_are_aligned(sandbox: EmbeddedSandbox, connect: Connect) -> None:
@@ -174,9 +178,11 @@ def test_instruments_can_be_queried(sandbox: EmbeddedSandbox, connect: Connect) 
     api = connect(sandbox)
     futures = api.query_quotes(ins_class="FUTURE", exchange_id="SHFE", expired=False)
     assert CU in futures and all(name.startswith("SHFE.") for name in futures)
-    assert "SHFE.cu2612" in api.query_cont_quotes(exchange_id="SHFE", product_id="cu") or True
+    main = api.query_cont_quotes(exchange_id="SHFE", product_id="cu")
+    assert len(main) == 1 and main[0] in futures
     assert api.query_quotes(ins_class="CONT", product_id="cu") == ["KQ.m@SHFE.cu"]
-    assert all("CFFEX" in name for name in api.query_cont_quotes(has_night=False, exchange_id="CFFEX"))
+    by_day = api.query_cont_quotes(has_night=False)
+    assert by_day and not any(name.startswith("SHFE") for name in by_day)
     info = api.query_symbol_info([CU, "DCE.m2701"])
     assert info.price_tick.tolist() == [10, 1]
     assert api.get_quote("KQ.m@SHFE.cu").underlying_symbol in futures
@@ -331,8 +337,8 @@ def test_the_day_ends_with_settlement_and_a_notice(connect: Connect) -> None:
 def test_a_wrong_password_is_refused_by_the_first_request(connect: Connect) -> None:
     with EmbeddedSandbox(users={"u": "right"}) as exchange:
         with pytest.raises(Exception, match="Invalid user credentials"):
-            connect(exchange, auth=TqAuth("u", "wrong"))
-        connect(exchange, auth=TqAuth("u", "right"))
+            connect(exchange, user="u:wrong")
+        connect(exchange, user="u:right")
 
 
 def test_a_clean_close_of_md_is_reconnected_without_a_word(
@@ -373,6 +379,12 @@ def test_an_abrupt_drop_of_md_is_mended_with_nothing_missing(
     assert bars.id.iloc[-1] == official["id"] and bars.close.iloc[-1] == official["close"]
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be buried does not."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().split()[2] != "Z"
+
+
 def test_nothing_is_left_behind_after_close() -> None:
     before = dict(os.environ)
     exchange = EmbeddedSandbox()
@@ -395,12 +407,9 @@ def test_the_exchange_ends_when_its_parent_is_killed() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     pid = int(done.stdout)
     deadline = time.monotonic() + 5
-    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
-        if open(f"/proc/{pid}/stat").read().split()[2] == "Z":
-            break
+    while is_alive(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
-    else:
-        assert not os.path.exists(f"/proc/{pid}")
+    assert not is_alive(pid)
 
 
 def test_a_taken_port_is_said_clearly(sandbox: EmbeddedSandbox) -> None:
@@ -420,6 +429,6 @@ def test_two_clients_share_the_market_and_have_their_own_books(
         first_quote = first.get_quote(CU)
         run_to(first, "2026-11-09 21:00:10")
         finish(first, first.insert_order(CU, "BUY", "OPEN", 1, first_quote.upper_limit))
-    second = connect(sandbox, auth=TqAuth("other", "p"))
+    second = connect(sandbox, user="other:p")
     assert second.get_position(CU).pos_long == 0
     assert second.get_quote(CU).datetime == first_quote.datetime

@@ -265,16 +265,16 @@ def is_expired(ins: Instrument, at: int) -> bool:
 @lru_cache(maxsize=256)
 def _parse(query: str) -> tuple[DocumentNode, dict[str, FragmentDefinitionNode]]:
     from graphql.error import GraphQLSyntaxError
-    from graphql.language import parse
+    from graphql.language import FragmentDefinitionNode, parse
 
     try:
         document = parse(query, no_location=True)
     except GraphQLSyntaxError as error:
         raise QueryError(error.message) from error
     fragments = {
-        node.name.value: node  # type: ignore[attr-defined]
+        node.name.value: node
         for node in document.definitions
-        if node.kind == "fragment_definition"
+        if isinstance(node, FragmentDefinitionNode)
     }
     return document, fragments
 

@@ -9,7 +9,7 @@ from ..clock import SECOND, from_ns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .market import DayTicks
+    from .ticks import DayTicks
 
 #: "No value" on the wire: the client puts its default in place (NaN for prices).
 NO_VALUE = "-"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
 from datetime import date
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..clock import from_ns
 from ..session_calendar import SessionCalendar
@@ -13,6 +14,7 @@ from .quotes import DayView, Row
 
 if TYPE_CHECKING:
     from .market import Market
+    from .ticks import DayTicks
     from .timeline import Cursor
 
 _VIEWS = 256
@@ -41,9 +43,8 @@ class Series(Protocol):
 class DayViews:
     """The last used trading days in wire form."""
 
-    def __init__(self, market: Market, calendar: SessionCalendar) -> None:
+    def __init__(self, market: Market) -> None:
         self._market = market
-        self._calendar = calendar
         self._views: OrderedDict[tuple[str, date], DayView] = OrderedDict()
 
     def get(self, symbol: str, trading_day: date) -> DayView:
@@ -60,9 +61,14 @@ class DayViews:
 
     def previous(self, view: DayView) -> DayView | None:
         """The trading day before; ``None`` before the first."""
-        symbol = view.day.symbol
-        day = self._calendar.previous_trading_day(view.day.trading_day)
-        return None if day < self._market.instruments[symbol].listed else self.get(symbol, day)
+        days = self._market.days(view.day.symbol)
+        index = bisect_left(days, view.day.trading_day)
+        return self.get(view.day.symbol, days[index - 1]) if index else None
+
+    def on(self, symbol: str, trading_day: date) -> DayView:
+        """The view of a trading day, or of the nearest the symbol has."""
+        days = self._market.days(symbol)
+        return self.get(symbol, days[min(bisect_left(days, trading_day), len(days) - 1)])
 
 
 class TickSeries:
@@ -95,7 +101,7 @@ class TickSeries:
         view: DayView | None = self._view(cursor)
         wanted = self._calendar.trading_day_at(from_ns(ns))
         if wanted < cursor.day.trading_day:
-            view = self._views.get(cursor.symbol, wanted)
+            view = self._views.on(cursor.symbol, wanted)
         while view is not None:
             k = int(view.day.time.searchsorted(ns))
             if k > 0:
@@ -119,7 +125,7 @@ class SeriesBook:
     """All series, made when first asked for and shared by all connections."""
 
     def __init__(self, market: Market, calendar: SessionCalendar) -> None:
-        self.views = DayViews(market, calendar)
+        self.views = DayViews(market)
         self._market = market
         self._ticks = TickSeries(self.views, calendar)
         self._bars: dict[tuple[str, int], Series] = {}
@@ -130,8 +136,8 @@ class SeriesBook:
             return self._ticks
         series = self._bars.get((symbol, duration))
         if series is None:
-            made: Any = BarSeries(self._market, symbol, duration)
-            series = self._bars[symbol, duration] = _Bars(made)
+            bars = BarSeries(self._market, symbol, duration)
+            series = self._bars[symbol, duration] = _Bars(bars)
         return series
 
 
@@ -140,7 +146,8 @@ class _Bars:
 
     def __init__(self, bars: BarSeries) -> None:
         self._bars = bars
-        self._newest: tuple[date | None, int] = (None, -1)
+        self._moved_at: tuple[DayTicks | None, int] = (None, -1)
+        self._moved: tuple[int, dict[str, Row]] = (-1, {})
 
     def last_id(self, cursor: Cursor) -> int:
         """Id of the running bar."""
@@ -156,8 +163,9 @@ class _Bars:
         return min(self._bars.id_at(ns), self.last_id(cursor))
 
     def moved(self, cursor: Cursor) -> tuple[int, dict[str, Row]]:
-        """The running bar, the ones begun by the tick, and the one it has closed."""
-        day, k = cursor.day.trading_day, cursor.k
-        last = self.last_id(cursor)
-        before = int(self._bars.running_id(day, k - 1))
-        return last, self.rows(min(before, last), last, cursor)
+        """The running bar and those begun by the tick; shared by all who ask in one step."""
+        if self._moved_at != (cursor.day, cursor.k):
+            self._moved_at = (cursor.day, cursor.k)
+            found = self._bars.moved(cursor.day.trading_day, cursor.k)
+            self._moved = max(found), {str(bar_id): row for bar_id, row in found.items()}
+        return self._moved

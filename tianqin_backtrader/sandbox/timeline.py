@@ -6,35 +6,38 @@ happens, so the time in between is skipped or waited for, as the caller likes.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from ..clock import SECOND, from_ns, to_ns
+from ..clock import from_ns, to_ns
 from ..session_calendar import SessionCalendar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
-    from .instruments import Instrument
-    from .market import DayTicks
+    from .ticks import DayTicks
 
     class DaySource(Protocol):
         """The part of a market that the timeline needs."""
 
         @property
-        def instruments(self) -> Mapping[str, Instrument]: ...
+        def day(self) -> Callable[[str, date], DayTicks]: ...
 
-        def day(self, symbol: str, trading_day: date) -> DayTicks: ...
+        def days(self, symbol: str) -> Sequence[date]: ...
 
 
 #: When the exchange settles and the next trading day takes over.
 SETTLEMENT = time(15, 30)
 _AUCTION_NIGHT = time(20, 59)
 _AUCTION_DAY = time(8, 59)
+#: A session's end is announced this long after it.
+_CLOCK_DELAY = timedelta(seconds=1)
+_SETTLES, _PAUSES, _CLOSES = "settles", "pauses", "closes "
 
 
 @dataclass(slots=True, eq=False)
@@ -140,8 +143,13 @@ class Timeline:
         return self._live.get(symbol) or self.locate(symbol)
 
     def locate(self, symbol: str) -> Cursor:
-        """Where a symbol is now, by the clock."""
-        day = self._market.day(symbol, self.trading_day)
+        """Where a symbol is now, by the clock.
+
+        An expired contract is at the end of its last day, one not listed yet before its first.
+        """
+        days = self._market.days(symbol)
+        index = max(bisect_right(days, self.trading_day) - 1, 0)
+        day = self._market.day(symbol, days[index])
         times: list[int] = day.time.tolist()
         k = int(day.time.searchsorted(self.now_ns, side="right")) - 1
         return Cursor(symbol, day, times, k)
@@ -212,7 +220,7 @@ class Timeline:
             self._products[key] = 1
             ends = [end for _, end in self._calendar.sessions(key, self.trading_day)]
             for end in ends:
-                moment = end + timedelta(seconds=1)
+                moment = end + _CLOCK_DELAY
                 kind = _CLOSES + key if end == ends[-1] else _PAUSES
                 if to_ns(moment) > self.now_ns:
                     heappush(self._events, (to_ns(moment), kind))
@@ -221,10 +229,3 @@ class Timeline:
         """The present as naive Beijing time."""
         return from_ns(self.now_ns)
 
-
-_SETTLES = "settles"
-_PAUSES = "pauses"
-_CLOSES = "closes "
-
-#: Nothing trades for as long as this after a session's end; a clock event tells the clients.
-CLOCK_DELAY = SECOND

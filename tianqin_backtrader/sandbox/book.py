@@ -1,0 +1,85 @@
+"""The visible book of one contract at one tick, and what own orders have taken from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from .account import to_ticks
+from .instruments import Instrument
+from .order_rules import Order
+from .ticks import LEVELS, DayTicks
+
+_DEEP = {"BEST": 1, "FIVELEVEL": 5}
+
+
+class Book:
+    """What the market shows with one tick; prices in ticks.
+
+    Attributes:
+        time: Nanoseconds since 1970 UTC.
+        last: Last price, 0 before the day's first trade.
+        upper, lower: The day's price limits.
+    """
+
+    def __init__(self, day: DayTicks, k: int, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self.time = int(day.time[k])
+        self.last = _ticks(day.last_price[k], instrument)
+        self.upper = to_ticks(day.upper_limit, instrument)
+        self.lower = to_ticks(day.lower_limit, instrument)
+        self._day, self._k = day, k
+        before = int(day.volume[k - 1]) if k else 0
+        self._traded = int(day.volume[k]) - before
+        self._taken: dict[tuple[bool, int], int] = defaultdict(int)
+
+    def _side(self, *, asks: bool) -> list[tuple[int, int]]:
+        """(price, volume) of one side's levels, best first."""
+        day, k = self._day, self._k
+        prices = day.ask_price[k] if asks else day.bid_price[k]
+        volumes = day.ask_volume[k] if asks else day.bid_volume[k]
+        levels = ((_ticks(prices[i], self._instrument), int(volumes[i])) for i in range(LEVELS))
+        return [(price, volume) for price, volume in levels if price]
+
+    def reachable(self, order: Order) -> list[tuple[int, int]]:
+        """(price, lots) of the opposite side that the order may take, best first."""
+        levels = self._side(asks=order.buys)[: _DEEP.get(order.price_type, LEVELS)]
+        limit = order.limit
+        return [
+            (price, volume - self._taken[order.buys, price])
+            for price, volume in levels
+            if (limit is None or (price <= limit if order.buys else price >= limit))
+            and volume > self._taken[order.buys, price]
+        ]
+
+    def take(self, order: Order, ticks: int, volume: int) -> None:
+        """Own trades take what is shown, until the next tick."""
+        self._taken[order.buys, ticks] += volume
+
+    def queue_at(self, order: Order) -> int:
+        """Lots shown ahead of a new resting order at its price."""
+        levels = self._side(asks=not order.buys)
+        for price, volume in levels:
+            if price == order.limit:
+                return volume
+        # Beyond what is shown: at least as many as at the last level that is.
+        assert order.limit is not None
+        deeper = levels and (order.limit < levels[-1][0]) == order.buys
+        return levels[-1][1] if deeper else 0
+
+    def traded_through(self, order: Order) -> int:
+        """Lots of this tick's trades that come to a resting order; moves it up in its queue."""
+        assert order.limit is not None
+        if not self._traded or not self.last:
+            return 0
+        better = self.last < order.limit if order.buys else self.last > order.limit
+        if not better and self.last != order.limit:
+            return 0
+        ahead = 0 if better else min(order.queue_ahead, self._traded)
+        order.queue_ahead -= ahead
+        lots = min(self._traded - ahead, order.volume_left)
+        self._traded -= lots
+        return lots
+
+
+def _ticks(price: float, instrument: Instrument) -> int:
+    return to_ticks(price, instrument) if price == price else 0

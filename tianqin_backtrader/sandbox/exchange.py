@@ -1,0 +1,443 @@
+"""The exchange of the sandbox: takes orders, matches them against the played book, keeps accounts.
+
+The market is played: own trades take what the book shows until the next tick shows it again, and
+do not move it. An incoming order takes the opposite levels; what is left rests behind the volume
+shown at its price, and fills as trades eat that queue or the opposite side reaches it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from ..clock import MINUTE, from_ns
+from ..session_calendar import SessionCalendar
+from .account import Account, to_price, to_ticks
+from .book import Book
+from .instruments import Instrument
+from .order_rules import CLOSES_TODAY_APART, Order, Situation, frozen_per_lot, refusal
+from .ticks import DayTicks
+
+_REJECTED = 2026112003
+_CANCEL_REFUSED = 2026112004
+
+Diff = dict[str, Any]
+
+
+class _Ledger:
+    """What one user's connections have not been told yet."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Diff | None] = {}
+        self.trades: dict[str, Diff | None] = {}
+        self.positions: set[str] = set()
+        self.gone: set[str] = set()
+        self.account = False
+        self.session = False
+        self.notices: list[Diff] = []
+        self.profit_told_ns = 0
+
+
+class Exchange:
+    """All accounts and all working orders.
+
+    Args:
+        instruments: By symbol.
+        calendar: Trading hours.
+    """
+
+    def __init__(self, instruments: Mapping[str, Instrument], calendar: SessionCalendar) -> None:
+        self._instruments, self._calendar = instruments, calendar
+        self._accounts: dict[str, Account] = {}
+        self._ledgers: dict[str, _Ledger] = {}
+        self._orders: dict[str, dict[str, Order]] = defaultdict(dict)
+        self._trades: dict[str, dict[str, Diff]] = defaultdict(dict)
+        self._working: dict[str, list[Order]] = defaultdict(list)
+        self._books: dict[str, Book] = {}
+        self._trading_day: date | None = None
+        self._rejects: list[tuple[str | None, str]] = []
+        self._serial = 0
+        self._now_ns = 0
+
+    # -- days and accounts --------------------------------------------------------------------
+
+    def open_account(self, user_id: str, balance: float = 1_000_000.0) -> None:
+        """Make an account with ``balance`` yuan, unless it is there."""
+        if user_id not in self._accounts:
+            self._accounts[user_id] = Account(user_id, round(balance * 100))
+            self._ledgers[user_id] = _Ledger()
+
+    def start_day(self, trading_day: date) -> None:
+        """The trading day begins."""
+        self._trading_day = trading_day
+        for ledger in self._ledgers.values():
+            ledger.session = True
+
+    def session_end(self, symbol: str) -> None:
+        """The contract's last close of the day: the exchange withdraws what still works."""
+        for order in list(self._working[symbol]):
+            self._finish(order, "已撤单")
+
+    def settle(self, trading_day: date, settlement: Mapping[str, float]) -> None:
+        """End a trading day: mark to settlement; orders and trades of the day are dropped.
+
+        Args:
+            trading_day: The day that ends.
+            settlement: symbol -> settlement price, for every symbol that was traded.
+        """
+        for symbol in list(self._working):
+            self.session_end(symbol)
+        prices = {
+            symbol: to_ticks(price, self._instruments[symbol])
+            for symbol, price in settlement.items()
+        }
+        for user_id, account in self._accounts.items():
+            ledger = self._ledgers[user_id]
+            held = set(account.holdings)
+            account.settle(prices)
+            ledger.gone |= held - set(account.holdings)
+            ledger.positions |= set(account.holdings)
+            ledger.account = True
+            ledger.orders = dict.fromkeys(self._orders.pop(user_id, {}))
+            ledger.trades = dict.fromkeys(self._trades.pop(user_id, {}))
+        self._books.clear()
+
+    # -- the market ---------------------------------------------------------------------------
+
+    def on_tick(self, symbol: str, day: DayTicks, k: int) -> None:
+        """The market shows tick ``k`` of the contract's day."""
+        book = self._books[symbol] = Book(day, k, self._instruments[symbol])
+        self._now_ns = book.time
+        for order in sorted(self._working[symbol], key=_priority):
+            self._match_resting(order, book)
+        for user_id, account in self._accounts.items():
+            holding = account.holdings.get(symbol)
+            if holding is not None and book.last:
+                holding.last = book.last
+                self._tell_profit(user_id, symbol)
+
+    def _tell_profit(self, user_id: str, symbol: str) -> None:
+        """Floating profit alone is told once a minute of market time."""
+        ledger = self._ledgers[user_id]
+        if self._now_ns - ledger.profit_told_ns >= MINUTE:
+            ledger.profit_told_ns = self._now_ns
+            ledger.positions.add(symbol)
+            ledger.account = True
+
+    # -- orders -------------------------------------------------------------------------------
+
+    def insert(self, user_id: str, pack: Mapping[str, Any], now_ns: int) -> None:
+        """Take an order as it comes over the wire; a refusal is an order, too."""
+        self._now_ns = max(self._now_ns, now_ns)
+        symbol = f"{pack.get('exchange_id')}.{pack.get('instrument_id')}"
+        order_id = str(pack.get("order_id"))
+        if order_id in self._orders[user_id]:
+            self._notify(user_id, _REJECTED, f"下单失败,重复的报单编号 {order_id}")
+            return
+        instrument = self._instruments.get(symbol)
+        if instrument is None or instrument.ins_class != "FUTURE":
+            self._notify(user_id, _REJECTED, f"下单失败,CTP:找不到合约 {symbol}")
+            self._ledgers[user_id].orders[order_id] = _unknown_contract(user_id, pack)
+            return
+        order = _read_order(user_id, order_id, instrument, pack, now_ns)
+        self._orders[user_id][order_id] = order
+        words = self._forced_reject(user_id) or self._refusal(order, now_ns)
+        if words:
+            order.status, order.last_msg = "FINISHED", words
+            self._notify(user_id, _REJECTED, f"下单失败,{words}")
+            self._touch(order)
+            return
+        self._accept(order)
+
+    def cancel(self, user_id: str, order_id: str, now_ns: int) -> None:
+        """Withdraw an order; a refusal is only a notification."""
+        self._now_ns = max(self._now_ns, now_ns)
+        order = self._orders[user_id].get(order_id)
+        if order is None:
+            self._notify(user_id, _CANCEL_REFUSED, f"撤单失败,找不到报单 {order_id}")
+        elif order.status == "FINISHED":
+            self._notify(user_id, _CANCEL_REFUSED, "撤单失败,CTP:报单已全成交或已撤销，不能再撤")
+        elif not self._calendar.is_trading_now(order.instrument.symbol, from_ns(now_ns)):
+            self._notify(user_id, _CANCEL_REFUSED, "撤单失败,CTP:当前状态禁止此项操作")
+        else:
+            self._finish(order, "已撤单")
+
+    def reject_next(self, user_id: str | None, message: str, count: int = 1) -> None:
+        """Refuse the next ``count`` orders (of a user, or of anybody) with these words."""
+        self._rejects += [(user_id, message)] * count
+
+    def _forced_reject(self, user_id: str) -> str:
+        for index, (whose, message) in enumerate(self._rejects):
+            if whose in (None, user_id):
+                del self._rejects[index]
+                return message
+        return ""
+
+    def _refusal(self, order: Order, now_ns: int) -> str:
+        book = self._books.get(order.instrument.symbol)
+        now = from_ns(now_ns)
+        situation = Situation(
+            account=self._accounts[order.user_id],
+            upper=book.upper if book else 1 << 60,
+            lower=book.lower if book else 0,
+            open_now=self._calendar.is_trading_now(order.instrument.symbol, now),
+            expired=now > order.instrument.expire,
+        )
+        return refusal(order, situation)
+
+    def _accept(self, order: Order) -> None:
+        self._serial += 1
+        order.exchange_order_id = f"{self._serial:012d}"
+        order.last_msg = "未成交"
+        symbol = order.instrument.symbol
+        book = self._books.get(symbol)
+        self._freeze(order, book.upper if book else 0)
+        self._touch(order)
+        if book is not None:
+            self._match_incoming(order, book)
+        if order.status == "ALIVE":
+            if order.time_condition == "IOC":
+                self._finish(order, "已撤单")
+            else:
+                order.queue_ahead = book.queue_at(order) if book else 0
+                self._working[symbol].append(order)
+
+    # -- matching -----------------------------------------------------------------------------
+
+    def _match_incoming(self, order: Order, book: Book) -> None:
+        levels = book.reachable(order)
+        if order.volume_condition == "ALL" and sum(volume for _, volume in levels) < order.volume:
+            return
+        for ticks, volume in levels:
+            if order.volume_left:
+                lots = min(volume, order.volume_left)
+                book.take(order, ticks, lots)
+                self._trade(order, ticks, lots)
+
+    def _match_resting(self, order: Order, book: Book) -> None:
+        assert order.limit is not None  # only limit orders rest
+        for ticks, volume in book.reachable(order):
+            if order.volume_left:
+                lots = min(volume, order.volume_left)
+                book.take(order, ticks, lots)
+                self._trade(order, order.limit, lots)
+        lots = book.traded_through(order)
+        if lots and order.volume_left:
+            self._trade(order, order.limit, min(lots, order.volume_left))
+
+    def _trade(self, order: Order, ticks: int, volume: int) -> None:
+        """Book an execution; it closes the lots that the order had frozen, earlier days' first."""
+        account, ins = self._accounts[order.user_id], order.instrument
+        his = self._unfreeze(order, volume)
+        order.volume_left -= volume
+        if order.opens:
+            fee = account.open(ins, volume, ticks, long=order.long)
+        else:
+            fee = 0
+            for lots, today in ((his, False), (volume - his, True)):
+                if lots:
+                    fee += account.close(ins, lots, ticks, long=order.long, today=today)
+        holding = account.holding(ins)
+        book = self._books.get(ins.symbol)
+        holding.last = (book.last if book else 0) or ticks
+        order.trades += 1
+        trade_id = f"{order.order_id}|{order.trades}"
+        self._trades[order.user_id][trade_id] = {
+            "user_id": order.user_id,
+            "order_id": order.order_id,
+            "trade_id": trade_id,
+            "exchange_trade_id": f"{order.exchange_order_id}{order.trades:03d}",
+            "exchange_id": ins.exchange_id,
+            "instrument_id": ins.code,
+            "direction": order.direction,
+            "offset": order.offset,
+            "price": to_price(ticks, ins),
+            "volume": volume,
+            "trade_date_time": self._now_ns,
+            "commission": fee / 100,
+        }
+        self._ledgers[order.user_id].trades[trade_id] = self._trades[order.user_id][trade_id]
+        if order.volume_left:
+            order.last_msg = "部分成交"
+            self._touch(order)
+        else:
+            self._finish(order, "全部成交")
+
+    def _finish(self, order: Order, words: str) -> None:
+        self._unfreeze(order, order.volume_left)
+        order.status, order.last_msg = "FINISHED", words
+        working = self._working[order.instrument.symbol]
+        if order in working:
+            working.remove(order)
+        self._touch(order)
+
+    # -- frozen lots and money ----------------------------------------------------------------
+
+    def _freeze(self, order: Order, upper: int) -> None:
+        account = self._accounts[order.user_id]
+        if order.opens:
+            order.frozen_margin_per_lot, order.frozen_fee_per_lot = frozen_per_lot(order, upper)
+            account.frozen_margin += order.frozen_margin_per_lot * order.volume
+            account.frozen_commission += order.frozen_fee_per_lot * order.volume
+            return
+        side = account.holding(order.instrument).side(long=order.long)
+        if order.offset == "CLOSETODAY":
+            order.frozen_today = order.volume
+        elif order.instrument.exchange_id not in CLOSES_TODAY_APART:
+            order.frozen_today = max(0, order.volume - side.closable(today=False))
+        side.frozen_today += order.frozen_today
+        side.frozen_his += order.volume - order.frozen_today
+
+    def _unfreeze(self, order: Order, volume: int) -> int:
+        """Release what some of its lots bind; returns how many are lots of earlier days."""
+        account = self._accounts[order.user_id]
+        if order.opens:
+            account.frozen_margin -= order.frozen_margin_per_lot * volume
+            account.frozen_commission -= order.frozen_fee_per_lot * volume
+            return 0
+        side = account.holding(order.instrument).side(long=order.long)
+        his = min(volume, order.volume_left - order.frozen_today)
+        side.frozen_his -= his
+        side.frozen_today -= volume - his
+        order.frozen_today -= volume - his
+        return his
+
+    # -- what users are told ------------------------------------------------------------------
+
+    def _touch(self, order: Order) -> None:
+        ledger = self._ledgers[order.user_id]
+        ledger.orders[order.order_id] = _wire_order(order)
+        if order.exchange_order_id:
+            ledger.account = True
+            if not order.opens or order.trades:
+                ledger.positions.add(order.instrument.symbol)
+
+    def _notify(self, user_id: str, code: int, content: str) -> None:
+        self._serial += 1
+        message = {"type": "MESSAGE", "level": "WARNING", "code": code, "content": content}
+        self._ledgers[user_id].notices.append({"notify": {f"x{self._serial}": message}})
+
+    def take_diffs(self, user_id: str) -> list[Diff]:
+        """What the user has not been told yet, in order; an order comes with its trades."""
+        ledger = self._ledgers[user_id]
+        account = self._accounts[user_id]
+        trade: Diff = {}
+        if ledger.session:
+            trade["session"] = self._session(user_id)
+        if ledger.account:
+            trade["accounts"] = {"CNY": account.wire()}
+        if ledger.positions or ledger.gone:
+            trade["positions"] = {
+                symbol: account.holdings[symbol].wire()
+                for symbol in sorted(ledger.positions)
+                if symbol in account.holdings
+            } | dict.fromkeys(sorted(ledger.gone - set(account.holdings)))
+        if ledger.orders:
+            trade["orders"] = ledger.orders
+        if ledger.trades:
+            trade["trades"] = ledger.trades
+        diffs = [*ledger.notices, {"trade": {user_id: trade}}] if trade else ledger.notices
+        fresh = _Ledger()
+        fresh.profit_told_ns = ledger.profit_told_ns
+        self._ledgers[user_id] = fresh
+        return diffs
+
+    def snapshot(self, user_id: str) -> Diff:
+        """The whole account, as sent after login."""
+        account = self._accounts[user_id]
+        holdings = account.holdings.items()
+        orders = self._orders[user_id].items()
+        return {
+            "trade": {
+                user_id: {
+                    "user_id": user_id,
+                    "session": self._session(user_id),
+                    "accounts": {"CNY": account.wire()},
+                    "positions": {symbol: holding.wire() for symbol, holding in holdings},
+                    "orders": {order_id: _wire_order(order) for order_id, order in orders},
+                    "trades": dict(self._trades[user_id]),
+                    "trade_more_data": False,
+                }
+            }
+        }
+
+    def _session(self, user_id: str) -> Diff:
+        return {"user_id": user_id, "trading_day": f"{self._trading_day:%Y%m%d}"}
+
+
+def _priority(order: Order) -> tuple[int, str]:
+    """Price, then time."""
+    assert order.limit is not None
+    return (-order.limit if order.buys else order.limit), order.exchange_order_id
+
+
+def _read_order(
+    user_id: str, order_id: str, instrument: Instrument, pack: Mapping[str, Any], now_ns: int
+) -> Order:
+    price_type = str(pack.get("price_type", "LIMIT"))
+    price = pack.get("limit_price") if price_type == "LIMIT" else None
+    limit = None if price is None else to_ticks(float(price), instrument)
+    if limit is not None and instrument.exchange_id == "CZCE":
+        limit = int(float(price or 0) / instrument.price_tick + 1e-6)  # cut, not refused
+        price = to_price(limit, instrument)
+    volume = int(pack.get("volume", 0))
+    return Order(
+        user_id=user_id,
+        order_id=order_id,
+        instrument=instrument,
+        direction=str(pack.get("direction")),
+        offset=str(pack.get("offset")),
+        volume=volume,
+        price_type=price_type,
+        limit=limit,
+        limit_price=price,
+        time_condition=str(pack.get("time_condition", "GFD")),
+        volume_condition=str(pack.get("volume_condition", "ANY")),
+        insert_ns=now_ns,
+        volume_left=volume,
+    )
+
+
+def _wire_order(order: Order) -> Diff:
+    ins = order.instrument
+    return {
+        "user_id": order.user_id,
+        "order_id": order.order_id,
+        "exchange_order_id": order.exchange_order_id,
+        "exchange_id": ins.exchange_id,
+        "instrument_id": ins.code,
+        "direction": order.direction,
+        "offset": order.offset,
+        "volume_orign": order.volume,
+        "volume_left": order.volume_left,
+        "price_type": order.price_type,
+        "limit_price": order.limit_price,
+        "time_condition": order.time_condition,
+        "volume_condition": order.volume_condition,
+        "insert_date_time": order.insert_ns,
+        "status": order.status,
+        "last_msg": order.last_msg,
+        "frozen_margin": order.frozen_margin_per_lot * order.volume_left / 100
+        if order.status == "ALIVE"
+        else 0.0,
+        "frozen_premium": 0.0,
+    }
+
+
+def _unknown_contract(user_id: str, pack: Mapping[str, Any]) -> Diff:
+    """The rejected order of a contract that does not exist."""
+    names = (
+        "order_id", "exchange_id", "instrument_id", "direction", "offset", "price_type",
+        "limit_price", "time_condition", "volume_condition",
+    )  # fmt: skip
+    volume = int(pack.get("volume", 0))
+    return {name: pack.get(name) for name in names} | {
+        "user_id": user_id,
+        "exchange_order_id": "",
+        "volume_orign": volume,
+        "volume_left": volume,
+        "status": "FINISHED",
+        "last_msg": "CTP:找不到合约",
+    }

@@ -1,0 +1,157 @@
+"""What the exchange refuses, in the order it looks, with its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .account import Account, commission_fen, fen_per_tick
+from .instruments import Instrument
+
+#: Where today's lots are closed with an offset of their own.
+CLOSES_TODAY_APART = frozenset({"SHFE", "INE"})
+#: What orders other than LIMIT an exchange knows.
+MARKET_TYPES = {
+    "DCE": frozenset({"ANY"}),
+    "CZCE": frozenset({"ANY"}),
+    "GFEX": frozenset({"ANY"}),
+    "CFFEX": frozenset({"BEST", "FIVELEVEL"}),
+}
+_NO_TYPES: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Order:
+    """An order at the exchange. Prices in ticks; ``limit`` is None for market orders."""
+
+    user_id: str
+    order_id: str
+    instrument: Instrument
+    direction: str
+    offset: str
+    volume: int
+    price_type: str
+    limit: int | None
+    limit_price: float | None
+    time_condition: str
+    volume_condition: str
+    insert_ns: int
+    volume_left: int = 0
+    status: str = "ALIVE"
+    exchange_order_id: str = ""
+    last_msg: str = ""
+    queue_ahead: int = 0
+    frozen_margin_per_lot: int = 0
+    frozen_fee_per_lot: int = 0
+    frozen_today: int = 0
+    trades: int = 0
+
+    @property
+    def buys(self) -> bool:
+        """Whether it buys."""
+        return self.direction == "BUY"
+
+    @property
+    def opens(self) -> bool:
+        """Whether it opens lots; else it closes."""
+        return self.offset == "OPEN"
+
+    @property
+    def long(self) -> bool:
+        """Whether it is about long lots."""
+        return self.buys == self.opens
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What an order meets: the account, the day's limits in ticks, whether the market trades."""
+
+    account: Account
+    upper: int
+    lower: int
+    open_now: bool
+    expired: bool
+
+
+def _known_type(order: Order, _: Situation) -> bool:
+    types = MARKET_TYPES.get(order.instrument.exchange_id, _NO_TYPES)
+    return order.price_type == "LIMIT" or order.price_type in types
+
+
+def _most_lots(order: Order, _: Situation) -> bool:
+    ins = order.instrument
+    most = ins.max_limit_order_volume if order.limit is not None else ins.max_market_order_volume
+    return 0 < order.volume <= (most or order.volume)
+
+
+def _on_tick(order: Order, _: Situation) -> bool:
+    if order.limit_price is None or order.limit is None:
+        return True
+    return abs(order.limit_price / order.instrument.price_tick - order.limit) < 1e-6
+
+
+def _known_offset(order: Order, _: Situation) -> bool:
+    if order.offset == "CLOSETODAY":
+        return order.instrument.exchange_id in CLOSES_TODAY_APART
+    return order.offset in ("OPEN", "CLOSE")
+
+
+def _enough_today(order: Order, at: Situation) -> bool:
+    if order.offset != "CLOSETODAY":
+        return True
+    side = at.account.holding(order.instrument).side(long=order.long)
+    return order.volume <= side.closable(today=True)
+
+
+def _enough_held(order: Order, at: Situation) -> bool:
+    if order.offset != "CLOSE":
+        return True
+    side = at.account.holding(order.instrument).side(long=order.long)
+    closable = side.closable(today=False)
+    if order.instrument.exchange_id not in CLOSES_TODAY_APART:
+        closable += side.closable(today=True)
+    return order.volume <= closable
+
+
+def _enough_funds(order: Order, at: Situation) -> bool:
+    if not order.opens:
+        return True
+    margin, fee = frozen_per_lot(order, at.upper)
+    return (margin + fee) * order.volume <= at.account.available
+
+
+def frozen_per_lot(order: Order, upper: int) -> tuple[int, int]:
+    """(margin, commission) in fen that one lot of a working opening order binds."""
+    ticks = order.limit if order.limit is not None else upper
+    worth = ticks * fen_per_tick(order.instrument)
+    fee = commission_fen(order.instrument, ticks, 1, closes_today=False)
+    return round(worth * order.instrument.margin_ratio), fee
+
+
+Rule = Callable[[Order, Situation], bool]
+
+#: (what must hold, what is said if it does not), in the order they are looked at.
+RULES: tuple[tuple[Rule, str], ...] = (
+    (lambda _, at: not at.expired, "CTP:合约已到期,不允许交易"),
+    (lambda _, at: at.open_now, "CTP:当前状态禁止此项操作"),
+    (_known_type, "CTP:不支持的报单类型"),
+    (_most_lots, "CTP:报单手数超出最大手数限制"),
+    (_on_tick, "CTP:报单价格不是最小变动价位的整数倍"),
+    (
+        lambda order, at: order.limit is None or order.limit <= at.upper,
+        "已撤单报单被拒绝价格超出涨停板",
+    ),
+    (
+        lambda order, at: order.limit is None or order.limit >= at.lower,
+        "已撤单报单被拒绝价格跌破跌停板",
+    ),
+    (_known_offset, "CTP:报单的开平标志错误"),
+    (_enough_today, "CTP:平今仓位不足"),
+    (_enough_held, "CTP:平仓量超过持仓量"),
+    (_enough_funds, "CTP:资金不足"),
+)
+
+
+def refusal(order: Order, situation: Situation) -> str:
+    """Why the exchange does not take the order; "" if it does."""
+    return next((words for holds, words in RULES if not holds(order, situation)), "")
