@@ -81,7 +81,7 @@ class DualMovingAverage(bt.Strategy):
 
     def notify_order(self, order):
         if order.status in (order.Partial, order.Completed):
-            when = self.data.num2date(order.executed.dt)
+            when = f"{self.data.num2date(order.executed.dt):%F %T}"
             name = "buy " if order.isbuy() else "sell"
             print(f"    fill   {name} {abs(order.executed.size):g} at {order.executed.price:g}, {when}")
         elif order.status in (order.Rejected, order.Margin):

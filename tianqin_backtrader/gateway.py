@@ -7,6 +7,7 @@ That is below tqsdk's public surface; ``TESTED_TQSDK`` says which versions it wa
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 import os
@@ -57,6 +58,21 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _closing_on_error(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """A ``TqApi`` that fails while it is made leaves its tasks and its loop open."""
+    try:
+        yield
+    except BaseException:
+        if not loop.is_closed():
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.close()
+        raise
+
+
 class Gateway:
     """One TianQin session.
 
@@ -103,13 +119,15 @@ class Gateway:
             LinkTimeout: The server did not deliver its first picture in a minute.
         """
         account = TqKq() if self._template is None else self._account or self._template
-        with environment(self._urls):
+        loop = asyncio.SelectorEventLoop()
+        with environment(self._urls), _closing_on_error(loop):
             try:
                 self._api = TqApi(
                     account,
                     auth=TqAuth(self._key, self._value),
                     backtest=self._backtest,
                     debug=self._debug,
+                    loop=loop,
                     disable_print=True,
                 )
             except requests.RequestException as error:
@@ -124,6 +142,9 @@ class Gateway:
         self._trading = self._api.register_update_notify(
             [self._api.get_account(), self._api.get_order(), self._api.get_trade()]
         )
+        if not self._debug:
+            # tqsdk makes a log record of every pack, whether anybody reads it or not.
+            logging.getLogger("TqApi").setLevel(logging.WARNING)
         logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
 
     def close(self) -> None:
@@ -161,9 +182,15 @@ class Gateway:
 
         Raises:
             UnknownSymbol: There is no such contract; known at once, without a time-out.
+            LinkTimeout: No answer within a minute.
         """
         api = self.api
-        answer = api.query_graphql(_INSTRUMENT_QUERY, {"instrument_id": [symbol]})
+        if "." not in symbol:
+            raise UnknownSymbol(symbol, f"{symbol!r} is no symbol: write SHFE.cu2612 or the like")
+        try:
+            answer = api.query_graphql(_INSTRUMENT_QUERY, {"instrument_id": [symbol]})
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"TianQin did not say within 60 s what {symbol} is") from error
         found = (answer.get("result") or {}).get("multi_symbol_info") or []
         error = answer.get("error")
         # Kept answers would be yesterday's limits tomorrow.

@@ -150,6 +150,7 @@ class MyStore:
         Raises:
             ConfigError: A negative lookback.
             UnknownSymbol: No such contract, or it has expired; TianQin was asked.
+            CalendarError: Nobody knows when its product trades.
         """
         self._must_be_open()
         if not isinstance(lookback, int) or lookback < 0:
@@ -159,6 +160,7 @@ class MyStore:
             raise UnknownSymbol(
                 instrument, f"{instrument} has expired ({found.expire_datetime}); choose another"
             )
+        self.calendar.product(instrument)  # its sessions must be known, too
         feed = Mydatafeed(store=self, dataname=instrument, lookback=lookback, **kwargs)
         self.feeds.append(feed)
         return feed

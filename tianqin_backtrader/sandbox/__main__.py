@@ -6,8 +6,10 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
+import threading
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -145,10 +147,11 @@ def stop_on_signals(
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN if parent_pipe else on_signal)
     if parent_pipe:
-        import threading
+        stdin = sys.stdin.fileno()
 
         def watch() -> None:
-            while sys.stdin.buffer.read(4096):
+            # Not sys.stdin: its lock would hold up the interpreter's end for a second.
+            while os.read(stdin, 4096):
                 pass
             loop.call_soon_threadsafe(server.stop)
 

@@ -30,8 +30,8 @@ class _Ledger:
     """What one user's connections have not been told yet."""
 
     def __init__(self) -> None:
-        self.orders: dict[str, Diff | None] = {}
-        self.trades: dict[str, Diff | None] = {}
+        self.orders: dict[str, Diff] = {}
+        self.trades: dict[str, Diff] = {}
         self.positions: set[str] = set()
         self.gone: set[str] = set()
         self.account = False
@@ -81,7 +81,9 @@ class Exchange:
             self._finish(order, "已撤单")
 
     def settle(self, trading_day: date, settlement: Mapping[str, float]) -> None:
-        """End a trading day: mark to settlement; orders and trades of the day are dropped.
+        """End a trading day: mark to settlement; the day's orders and trades leave the snapshot.
+
+        They are not deleted by differences: the client cannot take that for trades and stops.
 
         Args:
             trading_day: The day that ends.
@@ -100,8 +102,8 @@ class Exchange:
             ledger.gone |= held - set(account.holdings)
             ledger.positions |= set(account.holdings)
             ledger.account = True
-            ledger.orders = dict.fromkeys(self._orders.pop(user_id, {}))
-            ledger.trades = dict.fromkeys(self._trades.pop(user_id, {}))
+        self._orders.clear()
+        self._trades.clear()
         self._books.clear()
 
     # -- the market ---------------------------------------------------------------------------
