@@ -83,7 +83,9 @@ class DualMovingAverage(bt.Strategy):
         if order.status in (order.Partial, order.Completed):
             when = f"{self.data.num2date(order.executed.dt):%F %T}"
             name = "buy " if order.isbuy() else "sell"
-            print(f"    fill   {name} {abs(order.executed.size):g} at {order.executed.price:g}, {when}")
+            print(
+                f"    fill   {name} {abs(order.executed.size):g} at {order.executed.price:g}, {when}"
+            )
         elif order.status in (order.Rejected, order.Margin):
             print(f"    refused: {order.info.reason}")
 
@@ -99,12 +101,16 @@ def report(strategy, broker):
     wins = sum(trade.pnlcomm > 0 for trade in strategy.trades)
     longs = sum(trade.long for trade in strategy.trades)
     print()
-    print(f"round trips   {len(strategy.trades)} ({longs} long, {len(strategy.trades) - longs} short)")
+    print(
+        f"round trips   {len(strategy.trades)} ({longs} long, {len(strategy.trades) - longs} short)"
+    )
     print(f"winners       {wins}")
     print(f"start         {balance.start:15,.2f} yuan")
     print(f"profit        {balance.profit:+15,.2f}")
     print(f"fees          {-balance.fees:+15,.2f}")
-    print(f"final equity  {balance.equity:15,.2f} yuan by our books, {broker.getvalue():,.2f} by the account")
+    print(
+        f"final equity  {balance.equity:15,.2f} yuan by our books, {broker.getvalue():,.2f} by the account"
+    )
     positions = broker.get_account_positions()
     for symbol, position in positions.items():
         print(f"position      {symbol} long {position['pos_long']} short {position['pos_short']}")

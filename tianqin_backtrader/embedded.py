@@ -97,12 +97,13 @@ class EmbeddedSandbox:
                 path = Path(folder, "script.json")
                 path.write_text(json.dumps(planned), encoding="utf-8")
                 command += ["--script", str(path)]
-            process, ready = _launch(command)
+            process, ready, errors = _launch(command)
         self.port = int(ready["port"])
         self.urls = dict(ready["urls"])
         self.pid = process.pid
         self._process = process
-        self._finalizer = weakref.finalize(self, _end, process, os.getpid())
+        self._errors = errors
+        self._finalizer = weakref.finalize(self, _end, process, errors, os.getpid())
 
     def state(self) -> dict[str, Any]:
         """Clock, connections, faults, and the books of all accounts."""
@@ -195,40 +196,49 @@ class EmbeddedSandbox:
                 reason = error.read().decode(errors="replace")
             raise SandboxError(f"{method} {path} was refused: {reason}") from error
         except (URLError, OSError) as error:
-            what = "does not answer" if self.running else "has ended"
+            what = "does not answer" if self.running else f"has ended{self._last_words()}"
             raise SandboxError(f"the embedded exchange {what}; start a new one") from error
 
+    def _last_words(self) -> str:
+        words = "" if self._errors.closed else _read_all(self._errors)
+        return f", saying: {words}" if words else ""
 
-def _launch(command: list[str]) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
-    """Start the process and wait for its first line."""
+
+def _launch(command: list[str]) -> tuple[subprocess.Popen[bytes], dict[str, Any], IO[bytes]]:
+    """Start the process and wait for its first line; the file holds what it writes to stderr."""
     errors = tempfile.TemporaryFile()
-    with errors:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-        )
-        assert process.stdout is not None
-        first: Queue[bytes] = Queue()
-        reader = threading.Thread(target=_first_line, args=(process.stdout, first), daemon=True)
-        reader.start()
-        try:
-            line = first.get(timeout=_START_SECONDS)
-        except Empty:
-            line = b""
-        if line:
-            ready: dict[str, Any] = json.loads(line)
-            return process, ready
-        _end(process, os.getpid())
-        reader.join(_STOP_SECONDS)
-        errors.seek(0)
-        said = errors.read().decode(errors="replace").strip() or "it said nothing"
-    raise SandboxError(f"the embedded exchange did not start: {said}")
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+    )
+    assert process.stdout is not None
+    first: Queue[bytes] = Queue()
+    reader = threading.Thread(target=_first_line, args=(process.stdout, first), daemon=True)
+    reader.start()
+    try:
+        line = first.get(timeout=_START_SECONDS)
+    except Empty:
+        line = b""
+    if line:
+        ready: dict[str, Any] = json.loads(line)
+        return process, ready, errors
+    process.kill()
+    reader.join()
+    process.wait()
+    words = _read_all(errors) or "it said nothing"
+    _end(process, errors, os.getpid())
+    raise SandboxError(f"the embedded exchange did not start: {words}")
+
+
+def _read_all(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    return errors.read().decode(errors="replace").strip()
 
 
 def _first_line(stream: IO[bytes], first: Queue[bytes]) -> None:
     first.put(stream.readline())
 
 
-def _end(process: subprocess.Popen[bytes], owner: int) -> None:
+def _end(process: subprocess.Popen[bytes], errors: IO[bytes], owner: int) -> None:
     """Close the pipe the process lives by and tell it; kill it if it stays."""
     if os.getpid() != owner:
         return  # a fork of the program that started it
@@ -243,3 +253,4 @@ def _end(process: subprocess.Popen[bytes], owner: int) -> None:
         process.wait()
     if process.stdout is not None:
         process.stdout.close()
+    errors.close()

@@ -104,6 +104,7 @@ class Gateway:
         self._api: Any = None
         self._series: dict[tuple[str, int], Series] = {}
         self._seen_notices: set[str] = set()
+        self._questions = 0
         self._orders: dict[str, tuple[Any, ...]] = {}
         self._trades: set[str] = set()
         self._trading: Any = None
@@ -188,13 +189,14 @@ class Gateway:
         if "." not in symbol:
             raise UnknownSymbol(symbol, f"{symbol!r} is no symbol: write SHFE.cu2612 or the like")
         try:
-            answer = api.query_graphql(_INSTRUMENT_QUERY, {"instrument_id": [symbol]})
+            # tqsdk answers a question it has had before from memory; tomorrow's limits are others.
+            self._questions += 1
+            query = f"{_INSTRUMENT_QUERY}\n# {self._questions}"
+            answer = api.query_graphql(query, {"instrument_id": [symbol]})
         except TqTimeoutError as error:
             raise LinkTimeout(f"TianQin did not say within 60 s what {symbol} is") from error
         found = (answer.get("result") or {}).get("multi_symbol_info") or []
         error = answer.get("error")
-        # Kept answers would be yesterday's limits tomorrow.
-        api._data["symbols"].pop(answer["_path"][-1], None)
         if error or not found:
             raise UnknownSymbol(
                 symbol,

@@ -69,6 +69,8 @@ class Count(bt.Strategy):
             self.rate = (taken - self.first) / (time.perf_counter() - self.began)
             self.env.runstop()
 
+    prenext = next  # contracts without a night have no bar yet
+
 
 def product(symbols, wanted):
     """Ticks per second through feeds, broker and cerebro into next()."""

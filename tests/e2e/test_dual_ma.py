@@ -12,7 +12,7 @@ from tianqin_backtrader.embedded import EmbeddedSandbox
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "dual_ma.py"
 
-SEED_SCRIPT = '''
+SEED_SCRIPT = """
 import backtrader as bt
 from tianqin_backtrader.store import MyStore
 
@@ -50,7 +50,7 @@ cerebro.adddata(data)
 cerebro.addstrategy(DualMovingAverage, datafeed=data)
 cerebro.run()
 print("fills", broker.books.fills)
-'''
+"""
 
 
 def run_example(*arguments):

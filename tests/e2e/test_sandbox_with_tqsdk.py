@@ -38,7 +38,7 @@ def sandbox() -> Iterator[EmbeddedSandbox]:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
-    opened = []
+    opened: list[Any] = []
     # tqsdk and websockets log every pack; pytest would keep all of it.
     monkeypatch.setattr(logging.root.manager, "disable", logging.WARNING)
 
@@ -149,7 +149,7 @@ def test_every_tick_of_a_night_is_seen_exactly_once(
     ticks = api.get_tick_serial(symbol, 20)
     seen = int(ticks.id.iloc[-1])
     first = seen + 1
-    found = []
+    found: list[int] = []
     while api._data["_tqsdk_backtest"]["current_dt"] < to_ns(datetime(2026, 11, 9, 23)):
         api.wait_update()
         for tick_id in range(seen + 1, int(ticks.id.iloc[-1]) + 1):
@@ -200,9 +200,7 @@ def test_an_expired_contract_has_its_past_and_no_future(
     assert bars.close.iloc[-1] > 0
 
 
-def test_an_order_is_filled_and_the_books_agree(
-    sandbox: EmbeddedSandbox, connect: Connect
-) -> None:
+def test_an_order_is_filled_and_the_books_agree(sandbox: EmbeddedSandbox, connect: Connect) -> None:
     api = connect(sandbox)
     quote, account, position = api.get_quote(CU), api.get_account(), api.get_position(CU)
     run_to(api, "2026-11-09 21:00:10")
@@ -264,7 +262,8 @@ def trade_by_averages(exchange: EmbeddedSandbox, connect: Connect) -> list[Any]:
     """A small program; what it was filled at."""
     api = connect(exchange)
     bars, ticks = api.get_kline_serial(CU, 60, 30), api.get_tick_serial(CU, 10)
-    quote, orders = api.get_quote(CU), []
+    quote = api.get_quote(CU)
+    orders: list[Any] = []
     side = 0
     while api._data["_tqsdk_backtest"]["current_dt"] < to_ns(datetime(2026, 11, 9, 21, 25)):
         api.wait_update()
@@ -297,7 +296,7 @@ def test_the_clock_passes_into_a_break(sandbox: EmbeddedSandbox, connect: Connec
     api = connect(sandbox)
     quote = api.get_quote(CU)
     sandbox.advance(to="2026-11-10 10:14:50")
-    moments = []
+    moments: list[int] = []
     while not moments or moments[-1] < to_ns(datetime(2026, 11, 10, 10, 30)):
         api.wait_update()
         moments.append(api._data["_tqsdk_backtest"]["current_dt"])
@@ -334,6 +333,8 @@ def test_the_day_ends_with_settlement_and_a_notice(connect: Connect) -> None:
         assert exchange.state()["phase"] == "finished"
 
 
+# An api that could not be made leaves its event loop and sockets behind: tqsdk's own.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_wrong_password_is_refused_by_the_first_request(connect: Connect) -> None:
     with EmbeddedSandbox(users={"u": "right"}) as exchange:
         with pytest.raises(Exception, match="Invalid user credentials"):
@@ -432,3 +433,148 @@ def test_two_clients_share_the_market_and_have_their_own_books(
     second = connect(sandbox, user="other:p")
     assert second.get_position(CU).pos_long == 0
     assert second.get_quote(CU).datetime == first_quote.datetime
+
+
+def test_a_batch_comes_in_one_pack_with_every_tick(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    ticks = api.get_tick_serial(CU, 50)
+    run_to(api, "2026-11-09 21:00:10")
+    before = int(ticks.id.iloc[-1])
+    sandbox.fault("batch", steps=10)
+    assert api.wait_update(time.time() + 10)
+    assert int(ticks.id.iloc[-1]) == before + 10
+    assert all(str(int(tick_id)) in api._data["ticks"][CU]["data"] for tick_id in ticks.id)
+    assert sandbox.state()["faults"]["counts"] == {"batch": 1}
+
+
+def test_a_pack_that_comes_twice_changes_nothing(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    ticks = api.get_tick_serial(CU, 50)
+    run_to(api, "2026-11-09 21:00:10")
+    for _ in range(5):
+        sandbox.fault("repeat", conn="all")
+        assert api.wait_update(time.time() + 10)
+    official = sandbox.ticks(CU, left=int(ticks.id.iloc[0]), right=int(ticks.id.iloc[-1]))
+    assert ticks.last_price.tolist() == [row["last_price"] for row in official]
+
+
+def test_a_frozen_connection_is_silent_until_it_thaws(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    quote = api.get_quote(CU)
+    run_to(api, "2026-11-09 21:00:10")
+    assert sandbox.fault("freeze", conn="md") == {"connections": 1}
+    for _ in range(3):
+        heard = api.wait_update(time.time() + 0.1)
+    assert not heard
+    before = quote.datetime
+    sandbox.fault("thaw")
+    while quote.datetime == before:
+        assert api.wait_update(time.time() + 10)
+
+
+def test_packs_can_be_delayed(sandbox: EmbeddedSandbox, connect: Connect) -> None:
+    api = connect(sandbox)
+    api.get_quote(CU)
+    run_to(api, "2026-11-09 21:00:10")
+    sandbox.fault("delay", conn="md", seconds=0.1)
+    api.wait_update(time.time() + 10)
+    began = time.monotonic()
+    for _ in range(3):
+        assert api.wait_update(time.time() + 10)
+    assert time.monotonic() - began >= 0.25
+
+
+def test_a_script_has_its_faults_when_their_moment_comes(connect: Connect) -> None:
+    script: list[dict[str, Any]] = [
+        {"at": {"time": "2026-11-09 21:01:00"}, "fault": "reject_order", "message": "CTP:不行"},
+        {"at": {"step": 1}, "fault": "delay", "seconds": 0},
+    ]
+    with EmbeddedSandbox(start="2026-11-10", script=script) as exchange:
+        api = connect(exchange)
+        quote = api.get_quote(CU)
+        run_to(api, "2026-11-09 21:00:10")
+        order = finish(api, api.insert_order(CU, "BUY", "OPEN", 1, quote.upper_limit))
+        assert order.volume_left == 0
+        run_to(api, "2026-11-09 21:01:01")
+        order = finish(api, api.insert_order(CU, "BUY", "OPEN", 1, quote.upper_limit))
+        assert order.is_error and order.last_msg == "CTP:不行"
+        faults = exchange.state()["faults"]
+        assert faults["counts"] == {"delay": 1, "reject_order": 1} and faults["planned"] == 0
+
+
+def test_a_script_that_is_not_understood_is_refused_at_the_start() -> None:
+    with pytest.raises(SandboxError, match="entry 0 of the script"):
+        EmbeddedSandbox(script=[{"at": {"step": 1}, "fault": "meteor"}])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_token_can_be_refused_once(sandbox: EmbeddedSandbox, connect: Connect) -> None:
+    sandbox.fault("refuse_token")
+    with pytest.raises(Exception, match="401"):
+        connect(sandbox)
+    assert connect(sandbox).get_account().balance == 1_000_000
+
+
+def test_orders_withdrawn_while_trading_is_away_are_on_the_books(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    quote = api.get_quote(CU)
+    run_to(api, "2026-11-09 21:00:10")
+    order = api.insert_order(CU, "BUY", "OPEN", 1, quote.lower_limit)
+    while not order.is_online:
+        assert api.wait_update(time.time() + 10)
+    assert sandbox.fault("cancel_away") == {"orders": 1}
+    books = user_of(sandbox)
+    assert [one["status"] for one in books["orders"].values()] == ["FINISHED"]
+    assert order.status == "ALIVE"  # the client has not heard of it
+
+
+def test_the_market_goes_by_itself_at_a_given_speed(connect: Connect) -> None:
+    began = time.monotonic()
+    with EmbeddedSandbox(start="2026-11-10 09:30:00", speed=100) as exchange:
+        api = connect(exchange)
+        quote = api.get_quote(CU)
+        ticks = api.get_tick_serial(CU, 200)
+        run_to(api, "2026-11-10 09:31:00")
+        assert time.monotonic() - began > 0.6
+        assert quote.datetime >= "2026-11-10 09:30:58"
+        data = api._data["ticks"][CU]["data"]
+        assert all(str(int(tick_id)) in data for tick_id in ticks.id)
+
+
+def test_rows_of_a_trading_day_can_be_asked_of_the_exchange(sandbox: EmbeddedSandbox) -> None:
+    bars = sandbox.bars(CU, 60, trading_day="2026-11-09")
+    assert len(bars) == 465  # 240 minutes of night and 225 of day
+    assert str(from_ns(bars[0]["datetime"])) == "2026-11-06 21:00:00"
+    [day] = sandbox.bars(CU, 86400, trading_day="2026-11-09")
+    assert day["volume"] == sum(bar["volume"] for bar in bars)
+    assert day["close"] == bars[-1]["close"] and day["open"] == bars[0]["open"]
+    ticks = sandbox.ticks(CU, trading_day="2026-11-09")
+    assert ticks[-1]["volume"] == day["volume"]
+    with pytest.raises(SandboxError, match="no symbol"):
+        sandbox.bars("SHFE.xx2612")
+
+
+@pytest.mark.slow
+def test_an_order_withdrawn_while_away_is_seen_after_the_reconnect(
+    sandbox: EmbeddedSandbox, connect: Connect
+) -> None:
+    api = connect(sandbox)
+    quote = api.get_quote(CU)
+    run_to(api, "2026-11-09 21:00:10")
+    order = api.insert_order(CU, "BUY", "OPEN", 1, quote.lower_limit)
+    while not order.is_online:
+        assert api.wait_update(time.time() + 10)
+    sandbox.fault("delay", conn="md", seconds=0.1)  # the day must not be over before
+    sandbox.fault("cancel_away")
+    deadline = time.time() + 60
+    while order.status == "ALIVE" and time.time() < deadline:
+        api.wait_update(time.time() + 1)
+    assert order.status == "FINISHED" and order.volume_left == 1

@@ -28,9 +28,7 @@ def test_open_lots_are_marked():
 
 
 @given(
-    st.lists(
-        st.tuples(st.sampled_from(Direction), st.integers(70_000, 80_000), st.integers(1, 9))
-    ),
+    st.lists(st.tuples(st.sampled_from(Direction), st.integers(70_000, 80_000), st.integers(1, 9))),
     st.integers(70_000, 80_000),
 )
 def test_equity_is_start_plus_profit_less_fees(fills, mark):

@@ -53,7 +53,9 @@ def test_a_symbol_names_its_product(symbol, product):
     assert calendar.CALENDAR.product(symbol).key == ".".join(product)
 
 
-@pytest.mark.parametrize("symbol", ["cu2612", "SHFE.CU2612", "SHFE.", "NYSE.AAPL", "SHFE.xx2612", ""])
+@pytest.mark.parametrize(
+    "symbol", ["cu2612", "SHFE.CU2612", "SHFE.", "NYSE.AAPL", "SHFE.xx2612", ""]
+)
 def test_an_unknown_symbol_is_an_error_that_says_so(symbol):
     with pytest.raises(CalendarError, match="expected EXCHANGE|no product"):
         calendar.is_trading_now(symbol, datetime(2026, 11, 10, 10, 0))

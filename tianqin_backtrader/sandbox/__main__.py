@@ -24,7 +24,19 @@ EXIT_USAGE, EXIT_FAILED = 2, 1
 
 def parse_start(text: str) -> date | datetime:
     """``2026-11-10`` is a trading day, ``2026-11-10 09:30:00`` a moment of Beijing time."""
-    return datetime.fromisoformat(text) if len(text) > 10 else date.fromisoformat(text)
+    try:
+        return datetime.fromisoformat(text) if len(text) > 10 else date.fromisoformat(text)
+    except ValueError as error:
+        expected = "expected 2026-11-10 or '2026-11-10 09:30:00'"
+        raise argparse.ArgumentTypeError(f"{text!r} is no day or moment; {expected}") from error
+
+
+def parse_port(text: str) -> int:
+    """A port, or 0."""
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not between 0 and 65535")
+    return port
 
 
 def parse_user(text: str) -> tuple[str, str]:
@@ -60,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="A TianQin-compatible exchange on this machine, for TqSdk without network.",
     )
     add = parser.add_argument
-    add("--port", type=int, default=0, help="0 (default) takes any free one")
+    add("--port", type=parse_port, default=0, help="0 (default) takes any free one")
     add("--seed", type=int, default=DEFAULT_SEED, help="equal seeds have equal markets")
     add(
         "--start",

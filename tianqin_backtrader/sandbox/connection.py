@@ -133,4 +133,3 @@ class Connection:
             self._close()
         else:
             self.transport.abort()
-

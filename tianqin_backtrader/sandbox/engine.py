@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..clock import SECOND, monotonic
-from .charts import Diff
 from .connection import Connection
-from .instrument_query import DayFacts, InstrumentQuery
+from .floor import Floor
+from .instrument_query import InstrumentQuery
 from .md import MdContext, MdSession
+from .outbox import Diff
 from .series import SeriesBook
 from .td import TdSession
-from .timeline import Step, Timeline
-
-if TYPE_CHECKING:
-    from ..session_calendar import SessionCalendar
-    from .exchange import Exchange
-    from .market import Market
 
 logger = logging.getLogger(__name__)
 
@@ -62,35 +57,26 @@ class EngineOptions:
 class Engine:
     """Timeline, exchange and connections together. Not thread safe: one event loop owns it."""
 
-    def __init__(
-        self,
-        market: Market,
-        calendar: SessionCalendar,
-        exchange: Exchange,
-        timeline: Timeline,
-        options: EngineOptions,
-    ) -> None:
-        self.market, self.calendar, self.exchange = market, calendar, exchange
-        self.timeline, self.options = timeline, options
+    def __init__(self, floor: Floor, options: EngineOptions) -> None:
+        self.floor, self.options = floor, options
+        self.timeline = floor.timeline
         self.connections: list[Connection] = []
-        self.users: dict[str, None] = {}
-        self.steps = self.ticks = 0
         self.batch_next = 0
         self.on_step: Callable[[], None] = lambda: None
-        self._traded: dict[str, tuple[object, int]] = {}
         self._pump_handle: asyncio.Handle | None = None
         self._wall_start = monotonic()
-        self._market_start = timeline.now_ns
+        self._market_start = self.timeline.now_ns
         query = InstrumentQuery(
-            market.instruments,
-            day_facts=self._day_facts,
-            main_contract=self._main_contract,
-            now=lambda: timeline.now_ns,
-            trading_day=lambda: f"{timeline.trading_day:%Y%m%d}",
+            floor.market.instruments,
+            day_facts=floor.day_facts,
+            main_contract=floor.main_contract,
+            now=lambda: self.timeline.now_ns,
+            trading_day=lambda: f"{self.timeline.trading_day:%Y%m%d}",
         )
-        book = SeriesBook(market, calendar)
-        self.context = MdContext(market.instruments, timeline, book, query, self._clock_head)
-        exchange.start_day(timeline.trading_day)
+        book = SeriesBook(floor.market, floor.calendar)
+        self.context = MdContext(
+            floor.market.instruments, self.timeline, book, query, self._clock_head
+        )
 
     # Connections
 
@@ -124,19 +110,15 @@ class Engine:
     def login(self, session: TdSession, user_id: str) -> dict[str, Any]:
         """Open the account if need be and return its full picture."""
         self._collect()
-        self.users[user_id] = None
-        self.exchange.open_account(user_id, self.options.balance)
-        snapshot: dict[str, Any] = self.exchange.snapshot(user_id)
-        return snapshot
+        return self.floor.login(user_id, self.options.balance)
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
         """A new order."""
-        self._ensure_traded(f"{pack.get('exchange_id')}.{pack.get('instrument_id')}")
-        self.exchange.insert(user_id, pack, self.timeline.now_ns)
+        self.floor.insert(user_id, pack)
 
     def cancel(self, user_id: str, order_id: str) -> None:
         """Withdraw an order."""
-        self.exchange.cancel(user_id, order_id, self.timeline.now_ns)
+        self.floor.cancel(user_id, order_id)
 
     # Steps
 
@@ -210,16 +192,7 @@ class Engine:
 
     def step(self) -> None:
         """Make one market step."""
-        step = self.timeline.step()
-        self.steps += 1
-        self.ticks += len(step.ticks)
-        for cursor in step.ticks:
-            if cursor.symbol in self._traded:
-                self._book(cursor.symbol)
-        for key in step.closed:
-            for symbol in self._traded:
-                if self.calendar.product(symbol).key == key:
-                    self.exchange.session_end(symbol)
+        step = self.floor.step()
         clock: Diff = {"_tqsdk_backtest": {"current_dt": step.time_ns}}
         for link in self.connections:
             if isinstance(link.session, MdSession):
@@ -227,7 +200,7 @@ class Engine:
                 if self.options.virtual and (news or (not step.ticks and link.session.subscribed)):
                     link.session.outbox.add(clock)
         if step.settles:
-            self._settle(step)
+            self._settle()
         self._collect()
         self.on_step()
 
@@ -268,61 +241,26 @@ class Engine:
 
     # Parts of a step
 
-    def _book(self, symbol: str) -> None:
-        """Show the exchange the symbol's newest tick, once."""
-        cursor = self.timeline.cursor(symbol)
-        if cursor.k >= 0 and self._traded.get(symbol) != (cursor.day, cursor.k):
-            self._traded[symbol] = (cursor.day, cursor.k)
-            self.exchange.on_tick(symbol, cursor.day, cursor.k)
-
-    def _ensure_traded(self, symbol: str) -> None:
-        ins = self.market.instruments.get(symbol)
-        if ins is not None and ins.ins_class == "FUTURE" and symbol not in self._traded:
-            self.timeline.watch(symbol)
-            self._traded[symbol] = (None, -1)
-            self._book(symbol)
-
     def _collect(self) -> None:
         """Take the accounts' differences to the connections of their users."""
-        for user_id in self.users:
-            diffs = self.exchange.take_diffs(user_id)
-            if diffs:
-                forget_dropped_trades(user_id, diffs)
-                for link in self.connections:
-                    if isinstance(link.session, TdSession) and link.session.user_id == user_id:
-                        link.session.outbox.add(*diffs)
+        for user_id, diffs in self.floor.take_news():
+            for link in self.connections:
+                if isinstance(link.session, TdSession) and link.session.user_id == user_id:
+                    link.session.outbox.add(*diffs)
 
-    def _settle(self, step: Step) -> None:
+    def _settle(self) -> None:
         for link in self.connections:
             if isinstance(link.session, MdSession):
                 link.session.settle()
-        day = self.timeline.trading_day
-        prices = {name: float(self.market.day(name, day).settlement) for name in self._traded}
-        self.exchange.settle(day, prices)
-        self._forget_flat()
-        if self.timeline.next_day():
-            self.exchange.start_day(self.timeline.trading_day)
-            return
-        self._collect()
-        for link in self.connections:
-            self._tell_end(link)
-        logger.info("the market's days are over at %d", step.time_ns)
-
-    def _forget_flat(self) -> None:
-        """Stop following symbols that nobody holds any more."""
-        held = set()
-        for user_id in self.users:
-            positions = self.exchange.snapshot(user_id)["trade"][user_id]["positions"]
-            held |= {symbol for symbol, position in positions.items() if is_held(position)}
-        for symbol in [name for name in self._traded if name not in held]:
-            del self._traded[symbol]
-            self.timeline.unwatch(symbol)
+        if not self.floor.settle():
+            self._collect()
+            for link in self.connections:
+                self._tell_end(link)
+            logger.info("the market's days are over")
 
     def _tell_end(self, link: Connection) -> None:
         message = {"type": "MESSAGE", "level": "INFO", "code": END_CODE, "content": END_TEXT}
         link.session.outbox.add({"notify": {f"end_{link.kind}": message}})
-
-    # What sessions ask
 
     def _clock_head(self) -> list[Diff]:
         if not self.options.virtual:
@@ -334,42 +272,3 @@ class Engine:
             "end_dt": timeline.end_ns,
         }
         return [{"_tqsdk_backtest": times}]
-
-    def _day_facts(self, symbol: str) -> DayFacts:
-        day = self.timeline.cursor(symbol).day
-        return DayFacts(
-            settlement_price=_value(day.pre_settlement),
-            pre_close=_value(day.pre_close),
-            upper_limit=_value(day.upper_limit),
-            lower_limit=_value(day.lower_limit),
-            pre_open_interest=int(day.pre_open_interest),
-        )
-
-    def _main_contract(self, symbol: str) -> str | None:
-        key = symbol.removeprefix("KQ.m@")
-        if key == symbol:
-            return None
-        return self.market.main_contract(key, self.timeline.trading_day)
-
-
-def is_held(position: dict[str, Any]) -> bool:
-    """Whether any lots are left of a position on the wire."""
-    sides: Iterable[str] = ("pos_long_his", "pos_long_today", "pos_short_his", "pos_short_today")
-    return any(position.get(side) for side in sides)
-
-
-def forget_dropped_trades(user_id: str, diffs: list[Diff]) -> None:
-    """Take out the deletion of single trades: tqsdk fails with a KeyError on it.
-
-    Source: tqsdk 3.10.4, ``DataExtension._generate_ext_diff``, which looks every trade up that a
-    difference names. Orders and positions may be deleted one by one.
-    """
-    for diff in diffs:
-        trade = diff.get("trade", {}).get(user_id, {})
-        if None in trade.get("trades", {}).values():
-            kept = {key: value for key, value in trade["trades"].items() if value is not None}
-            trade["trades"] = kept
-
-
-def _value(price: float) -> float | None:
-    return float(price) if price == price else None

@@ -25,7 +25,7 @@ class FaultRunner:
     def _run_due(self) -> None:
         if self.book.planned:
             engine = self._engine
-            for fault in self.book.take_due(engine.steps, engine.timeline.now_ns):
+            for fault in self.book.take_due(engine.floor.steps, engine.timeline.now_ns):
                 # Not inside the step that made it due: it may make steps itself.
                 asyncio.get_running_loop().call_soon(self.apply, fault)
 
@@ -98,7 +98,7 @@ class FaultRunner:
         return {}
 
     def _reject_order(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._engine.exchange.reject_next(
+        self._engine.floor.exchange.reject_next(
             params["user"], str(params["message"]), int(params["count"])
         )
         return {}
@@ -124,13 +124,12 @@ class FaultRunner:
         engine = self._engine
         for link in self._links(params):
             link.drop(clean=False)
-        users = [params["user"]] if params["user"] else list(engine.users)
+        floor = engine.floor
+        users = [params["user"]] if params["user"] else list(floor.users)
         cancelled = 0
         for user_id in users:
-            orders = engine.exchange.snapshot(user_id)["trade"][user_id]["orders"]
-            for order_id, order in orders.items():
-                wanted = params["order_id"] in (None, order_id)
-                if wanted and order["status"] == "ALIVE":
-                    engine.cancel(user_id, order_id)
+            for order_id in floor.working_orders(user_id):
+                if params["order_id"] in (None, order_id):
+                    floor.cancel(user_id, order_id)
                     cancelled += 1
         return {"orders": cancelled}

@@ -1,97 +1,33 @@
-"""What is asked over HTTP: tokens, calendars, and the sandbox's own control endpoints."""
+"""What is asked over HTTP: calendars, and the sandbox's own control endpoints."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from ..clock import from_ns, to_ns
-from .engine import Engine, is_held
+from .engine import Engine
 from .fault_runner import FaultRunner
 from .faults import FaultError, make_fault, market_time
+from .floor import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-REALM = "/auth/realms/shinnytech"
-_FEATURES = ("futr", "sec", "lmt_idx", "tq_ma", "tq_dl", "adv", "cmb", "opt")
-_FOREVER = 4102444799  # 2099-12-31 23:59:59 Beijing time
-_KEY = "the embedded exchange signs with this, nobody verifies it"
-_NAMESPACE = uuid.UUID("5c1f4b5e-4c6f-4d43-9a39-0d2f8e2b7d10")
-
-
-def user_uuid(name: str) -> str:
-    """The ``sub`` of a user: always the same for a name."""
-    return str(uuid.uuid5(_NAMESPACE, name))
-
-
-@dataclass(slots=True)
-class Users:
-    """Who may log in.
-
-    Attributes:
-        passwords: By name; empty lets everybody in.
-    """
-
-    passwords: Mapping[str, str] = field(default_factory=dict)
-    accounts: dict[str, list[str]] = field(default_factory=dict)
-    _issued: int = 0
-
-    def accepts(self, name: str, password: str) -> bool:
-        """Whether name and password are right."""
-        return not self.passwords or self.passwords.get(name) == password
-
-    def token(self, name: str, kind: str) -> str:
-        """A JWT for the user; every one is different."""
-        import jwt
-
-        self._issued += 1
-        payload = {
-            "sub": user_uuid(name),
-            "preferred_username": name,
-            "exp": _FOREVER,
-            "jti": f"{kind}-{self._issued}",
-            "grants": {"features": list(_FEATURES), "accounts": self.accounts.get(name, [])},
-        }
-        return jwt.encode(payload, _KEY, algorithm="HS256")
-
-    def name_of(self, token: str) -> str | None:
-        """Whose token it is; ``None`` if it was not issued here."""
-        import jwt
-
-        try:
-            payload = jwt.decode(token, _KEY, algorithms=["HS256"])
-        except jwt.InvalidTokenError:
-            return None
-        return str(payload["preferred_username"])
-
-
-def _bearer(request: web.Request) -> str:
-    return request.headers.get("Authorization", "").removeprefix("Bearer ")
 
 
 class HttpApi:
     """The handlers."""
 
-    def __init__(
-        self, engine: Engine, runner: FaultRunner, users: Users, stop: Callable[[], None]
-    ) -> None:
+    def __init__(self, engine: Engine, runner: FaultRunner, stop: Callable[[], None]) -> None:
         self._engine = engine
         self._runner = runner
-        self._users = users
         self._stop = stop
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
         return [
-            web.post(f"{REALM}/protocol/openid-connect/token", self.token),
-            web.get(f"{REALM}/rest/get-grant/tq", self.licence),
-            web.put(REALM + "/rest/update-grant-accounts/{account}", self.add_account),
             web.get("/holidays.json", self.holidays),
             web.get("/continuous_table.json", self.main_contracts),
             web.get("/symbols/latest.json", self.symbols),
@@ -105,45 +41,14 @@ class HttpApi:
 
     # What tqsdk asks
 
-    async def token(self, request: web.Request) -> web.Response:
-        """Log in, or exchange a refresh token."""
-        form = await request.post()
-        name: str | None = str(form.get("username", ""))
-        allowed = self._users.accepts(str(name), str(form.get("password", "")))
-        if form.get("grant_type") == "refresh_token":
-            name = self._users.name_of(str(form.get("refresh_token", "")))
-            allowed = name is not None
-        if not allowed or name is None or self._runner.book.refuses_token():
-            refused = {
-                "error": "invalid_grant",
-                "error_description": "Invalid user credentials",
-            }
-            return web.json_response(refused, status=401)
-        kinds = ("access", "refresh")
-        return web.json_response({f"{k}_token": self._users.token(name, k) for k in kinds})
-
-    async def licence(self, request: web.Request) -> web.Response:
-        """A licence that does not end."""
-        return web.json_response({"exp": _FOREVER, "daysleft": 9999, "account_type": "sandbox"})
-
-    async def add_account(self, request: web.Request) -> web.Response:
-        """Grant an account to the bearer."""
-        name = self._users.name_of(_bearer(request))
-        if name is None:
-            return web.json_response({"error": "invalid_token"}, status=401)
-        accounts = self._users.accounts.setdefault(name, [])
-        if request.match_info["account"] not in accounts:
-            accounts.append(request.match_info["account"])
-        return web.json_response({})
-
     async def holidays(self, request: web.Request) -> web.Response:
         """Closed weekdays, ascending."""
-        closed = sorted(self._engine.calendar.holidays.closed)
+        closed = sorted(self._engine.floor.calendar.holidays.closed)
         return web.json_response([day.isoformat() for day in closed])
 
     async def main_contracts(self, request: web.Request) -> web.Response:
         """The history of the main contracts."""
-        table = self._engine.market.main_table()
+        table = self._engine.floor.market.main_table()
         return web.json_response(
             {key: [[f"{day:%Y%m%d}", name] for day, name in rows] for key, rows in table.items()}
         )
@@ -186,8 +91,8 @@ class HttpApi:
             "trading_day": timeline.trading_day.isoformat(),
             "phase": phase,
             "speed": engine.options.speed,
-            "steps": engine.steps,
-            "ticks": engine.ticks,
+            "steps": engine.floor.steps,
+            "ticks": engine.floor.ticks,
             "live": sorted(timeline.live),
             "connections": [
                 {
@@ -203,14 +108,14 @@ class HttpApi:
                 for link in engine.connections
             ],
             "faults": self._runner.book.picture(),
-            "accounts": {user_id: self._account(user_id) for user_id in engine.users},
+            "accounts": {user_id: self._account(user_id) for user_id in engine.floor.users},
         }
 
     def _trades(self, symbol: str) -> bool:
-        return self._engine.calendar.is_trading_now(symbol, self._engine.timeline.moment())
+        return self._engine.floor.calendar.is_trading_now(symbol, self._engine.timeline.moment())
 
     def _account(self, user_id: str) -> dict[str, Any]:
-        trade = self._engine.exchange.snapshot(user_id)["trade"][user_id]
+        trade = self._engine.floor.exchange.snapshot(user_id)["trade"][user_id]
         held = {name: pos for name, pos in trade["positions"].items() if is_held(pos)}
         account = trade["accounts"]["CNY"]
         return {
@@ -234,7 +139,7 @@ class HttpApi:
         ask = request.query
         engine = self._engine
         symbol = ask.get("symbol", "")
-        if symbol not in engine.market.instruments:
+        if symbol not in engine.floor.market.instruments:
             raise FaultError(f"no symbol {symbol!r}")
         cursor = engine.timeline.cursor(symbol)
         series = engine.context.book.get(symbol, seconds * 1_000_000_000)
@@ -243,7 +148,7 @@ class HttpApi:
         start: int | None = None
         if "trading_day" in ask:
             day = date.fromisoformat(ask["trading_day"])
-            before = engine.calendar.previous_trading_day(day)
+            before = engine.floor.calendar.previous_trading_day(day)
             start, end = (to_ns(datetime.combine(d, _EVENING)) for d in (before, day))
             if seconds >= 86400:
                 start = to_ns(datetime.combine(day, _MIDNIGHT))

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..clock import to_ns
+from .graphql_text import (
+    Fragments,
+    QueryError,
+    arguments,
+    key_of,
+    listed,
+    parse_query,
+    plain_fields,
+    select_fields,
+)
 
 if TYPE_CHECKING:
-    from graphql.language.ast import (
-        DocumentNode,
-        FieldNode,
-        FragmentDefinitionNode,
-        SelectionSetNode,
-        ValueNode,
-    )
+    from graphql.language.ast import FieldNode, SelectionSetNode
 
     from .instruments import Instrument
 
@@ -55,10 +58,6 @@ class DayFacts:
     upper_limit: float | None = None
     lower_limit: float | None = None
     pre_open_interest: int | None = None
-
-
-class QueryError(ValueError):
-    """The text is not a query that the service has an answer to."""
 
 
 class InstrumentQuery:
@@ -101,7 +100,7 @@ class InstrumentQuery:
         Raises:
             QueryError: Not GraphQL, or a root field or filter that does not exist.
         """
-        document, fragments = _parse(query)
+        document, fragments = parse_query(query)
         result: dict[str, Any] = {}
         for operation in document.definitions:
             if operation.kind != "operation_definition":
@@ -110,16 +109,16 @@ class InstrumentQuery:
                 name = getattr(getattr(field, "name", None), "value", "")
                 if name not in _ROOTS:
                     raise QueryError(f"no root field {name!r}; there are {sorted(_ROOTS)}")
-                result[_key(field)] = self._root(field, fragments, variables)
+                result[key_of(field)] = self._root(field, fragments, variables)
         return result
 
     def _root(
         self,
         field: FieldNode,
-        fragments: Mapping[str, FragmentDefinitionNode],
+        fragments: Fragments,
         variables: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        filters = _arguments(field, variables)
+        filters = arguments(field, variables, _FILTERS)
         at = self._now()
         if filters.get("timestamp"):
             at = int(filters["timestamp"])
@@ -130,12 +129,12 @@ class InstrumentQuery:
         return [self._object(ins, select, fragments, at) for ins in found]
 
     def _filtered(self, filters: Mapping[str, Any], at: int) -> Iterator[Instrument]:
-        symbols = _listed(filters.get("instrument_id"))
+        symbols = listed(filters.get("instrument_id"))
         names = self._instruments if symbols is None else dict.fromkeys(symbols)
-        classes = _listed(filters.get("class"))
-        exchanges = _listed(filters.get("exchange_id"))
-        products = _listed(filters.get("product_id"))
-        categories = _listed(filters.get("categories"))
+        classes = listed(filters.get("class"))
+        exchanges = listed(filters.get("exchange_id"))
+        products = listed(filters.get("product_id"))
+        categories = listed(filters.get("categories"))
         expired, has_night = filters.get("expired"), filters.get("has_night")
         for symbol in names:
             ins = self._instruments.get(symbol)
@@ -159,50 +158,50 @@ class InstrumentQuery:
         self,
         ins: Instrument,
         select: SelectionSetNode,
-        fragments: Mapping[str, FragmentDefinitionNode],
+        fragments: Fragments,
         at: int,
     ) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for field in _fields(select, _TYPES[ins.ins_class], fragments):
+        for field in select_fields(select, _TYPES[ins.ins_class], fragments):
             name = field.name.value
             if name == "underlying":
-                values[_key(field)] = self._underlying(ins, field, fragments, at)
+                values[key_of(field)] = self._underlying(ins, field, fragments, at)
             else:
-                values[_key(field)] = self._value(ins, name, at)
+                values[key_of(field)] = self._value(ins, name, at)
         return values
 
     def _underlying(
         self,
         ins: Instrument,
         field: FieldNode,
-        fragments: Mapping[str, FragmentDefinitionNode],
+        fragments: Fragments,
         at: int,
     ) -> dict[str, Any]:
         member = self._instruments.get(self._main_contract(ins.symbol) or "")
         value: dict[str, Any] = {}
-        for part in _named(field):
+        for part in plain_fields(field):
             if part.name.value == "count":
-                value[_key(part)] = 0 if member is None else 1
+                value[key_of(part)] = 0 if member is None else 1
             elif part.name.value == "edges":
-                value[_key(part)] = []
+                value[key_of(part)] = []
                 if member is not None:
-                    value[_key(part)].append(self._edge(member, part, fragments, at))
+                    value[key_of(part)].append(self._edge(member, part, fragments, at))
         return value
 
     def _edge(
         self,
         member: Instrument,
         field: FieldNode,
-        fragments: Mapping[str, FragmentDefinitionNode],
+        fragments: Fragments,
         at: int,
     ) -> dict[str, Any]:
         edge: dict[str, Any] = {}
-        for part in _named(field):
+        for part in plain_fields(field):
             if part.name.value == "node" and part.selection_set is not None:
                 node = self._object(member, part.selection_set, fragments, at)
-                edge.setdefault(_key(part), {}).update(node)
+                edge.setdefault(key_of(part), {}).update(node)
             else:
-                edge[_key(part)] = 1.0 if part.name.value == "underlying_multiple" else None
+                edge[key_of(part)] = 1.0 if part.name.value == "underlying_multiple" else None
         return edge
 
     def _value(self, ins: Instrument, name: str, at: int) -> Any:
@@ -260,78 +259,3 @@ _PLAIN: dict[str, Callable[[Instrument], Any]] = {
 def is_expired(ins: Instrument, at: int) -> bool:
     """Whether the last trading day is over at the instant (ns)."""
     return ins.ins_class == "FUTURE" and to_ns(ins.expire) < at
-
-
-@lru_cache(maxsize=256)
-def _parse(query: str) -> tuple[DocumentNode, dict[str, FragmentDefinitionNode]]:
-    from graphql.error import GraphQLSyntaxError
-    from graphql.language import FragmentDefinitionNode, parse
-
-    try:
-        document = parse(query, no_location=True)
-    except GraphQLSyntaxError as error:
-        raise QueryError(error.message) from error
-    fragments = {
-        node.name.value: node
-        for node in document.definitions
-        if isinstance(node, FragmentDefinitionNode)
-    }
-    return document, fragments
-
-
-def _fields(
-    select: SelectionSetNode,
-    types: frozenset[str],
-    fragments: Mapping[str, FragmentDefinitionNode],
-) -> Iterator[FieldNode]:
-    """The fields a selection asks of an object of these types, fragments resolved."""
-    for node in select.selections:
-        if node.kind == "field":
-            yield node  # type: ignore[misc]
-            continue
-        fragment: Any = node
-        if node.kind == "fragment_spread":
-            name = node.name.value  # type: ignore[attr-defined]
-            if name not in fragments:
-                raise QueryError(f"no fragment {name!r}")
-            fragment = fragments[name]
-        condition = fragment.type_condition
-        if condition is None or condition.name.value in types:
-            yield from _fields(fragment.selection_set, types, fragments)
-
-
-def _named(field: FieldNode) -> Iterator[FieldNode]:
-    if field.selection_set is not None:
-        yield from _fields(field.selection_set, frozenset(), {})
-
-
-def _key(field: Any) -> str:
-    alias = field.alias
-    return str(alias.value if alias is not None else field.name.value)
-
-
-def _arguments(field: FieldNode, variables: Mapping[str, Any]) -> dict[str, Any]:
-    values = {arg.name.value: _argument(arg.value, variables) for arg in field.arguments}
-    unknown = values.keys() - _FILTERS
-    if unknown:
-        raise QueryError(f"unknown argument {sorted(unknown)}; there are {sorted(_FILTERS)}")
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _argument(node: ValueNode, variables: Mapping[str, Any]) -> Any:
-    value: Any = node
-    if node.kind == "variable":
-        return variables.get(value.name.value)
-    if node.kind == "list_value":
-        return [_argument(item, variables) for item in value.values]
-    if node.kind == "null_value":
-        return None
-    if node.kind == "int_value":
-        return int(value.value)
-    return value.value
-
-
-def _listed(value: Any) -> list[Any] | None:
-    if value is None or isinstance(value, list):
-        return value
-    return [value]

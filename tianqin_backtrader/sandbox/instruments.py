@@ -177,7 +177,7 @@ def build_instruments(calendar: SessionCalendar, start: date, end: date) -> dict
             for month in terms.months
         ]
         expired = [one for one in contracts if one.expire.date() < start]
-        alive = [one for one in contracts if one.expire.date() >= start]
+        alive = [one for one in contracts if one.listed <= end and one.expire.date() >= start]
         later = sum(one.expire.date() < end for one in alive)
         for one in expired + alive[: MONTHS_LISTED + later]:
             instruments[one.symbol] = one
@@ -215,6 +215,33 @@ def _contract(
         fees=terms.fees,
         category=terms.category,
     )
+
+
+#: For products whose terms are not in the table; played from files.
+_OTHER_TERMS = _Terms(
+    _EVERY_MONTH, _fifteenth, 0.1, 0.1, Fees(ratio=1e-4, today_ratio=1e-4), 1000.0, ("", "")
+)
+
+
+def contract_of(calendar: SessionCalendar, symbol: str, seen: date) -> Instrument:
+    """The specification of a contract of any product that was seen trading on a date.
+
+    Margins, limits and fees of products outside ``TERMS`` are guesses.
+
+    Raises:
+        CalendarError: No such product.
+    """
+    product = calendar.product(symbol)
+    digits = "".join(filter(str.isdigit, symbol))
+    month = int(digits[-2:])
+    year = int(digits[:-2]) % 10 if len(digits) == 3 else int(digits[:-2])
+    step = 10 if len(digits) == 3 else 100
+    # The decade (CZCE writes one digit) in which it had not expired yet when it was seen.
+    year += seen.year // step * step
+    if (year, month) < (seen.year, seen.month):
+        year += step
+    terms = TERMS.get(product.key, _OTHER_TERMS)
+    return replace(_contract(calendar, product, terms, year, month), symbol=symbol)
 
 
 def _main(product: Product, contract: Instrument) -> Instrument:

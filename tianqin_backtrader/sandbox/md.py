@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .charts import ChartBook, Diff
-from .outbox import Outbox
+from .charts import ChartBook
+from .outbox import Diff, Outbox
 from .quotes import Row, changed
 from .series import SeriesBook
 from .timeline import Step, Timeline

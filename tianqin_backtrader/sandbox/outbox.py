@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
-from .charts import Diff, Pack
+Diff = dict[str, Any]
+#: The elements of a pack's ``data``, or what makes them when the pack is due.
+Pack = list[Diff] | Callable[[], list[Diff]]
 
 
 class Outbox:

@@ -15,12 +15,14 @@ from aiohttp import WSMsgType, web
 
 from ..clock import beijing_now, monotonic
 from ..session_calendar import CALENDAR
+from .auth_api import AuthApi, Users
 from .connection import Connection
 from .engine import Engine, EngineOptions
 from .exchange import Exchange
 from .fault_runner import FaultRunner
 from .faults import FaultBook, parse_script
-from .http_api import HttpApi, Users
+from .floor import Floor
+from .http_api import HttpApi
 from .instruments import build_instruments
 from .market import Market
 from .md import MdSession
@@ -73,19 +75,20 @@ class SandboxOptions:
     @property
     def virtual(self) -> bool:
         """Whether the market's time is not the machine's."""
-        return self.speed != 1 or self.start is not None
+        return self.speed != 1 or self.start is not None or self.replay is not None
 
 
 def make_engine(options: SandboxOptions) -> Engine:
     """The market, the exchange and the clock of a sandbox."""
     begins = options.begins
-    first = begins.date() if isinstance(begins, datetime) else begins
     market: Any
     if options.replay is not None:
-        from .replay import FileMarket
+        from .replay import FileMarket  # brings pandas
 
         market = FileMarket(options.replay, CALENDAR)
+        begins = options.start if options.start is not None else market.first_day
     else:
+        first = begins.date() if isinstance(begins, datetime) else begins
         last = first
         for _ in range(options.days + 1):
             last = CALENDAR.next_trading_day(last)
@@ -93,7 +96,7 @@ def make_engine(options: SandboxOptions) -> Engine:
     timeline = Timeline(market, CALENDAR, begins, options.days)
     exchange = Exchange(market.instruments, CALENDAR)
     how = EngineOptions(options.speed, options.ticks_per_pack, options.virtual, options.balance)
-    return Engine(market, CALENDAR, exchange, timeline, how)
+    return Engine(Floor(market, CALENDAR, exchange, timeline), how)
 
 
 class SandboxServer:
@@ -108,8 +111,8 @@ class SandboxServer:
         self._stopping = asyncio.Event()
         self._numbers = 0
         self._tasks: set[asyncio.Task[Any]] = set()
-        users = Users(options.users)
-        self.http = HttpApi(self.engine, self.faults, users, self.stop)
+        self._auth = AuthApi(Users(options.users), self.faults.book)
+        self._http = HttpApi(self.engine, self.faults, self.stop)
         self._runner: web.AppRunner | None = None
 
     def urls(self) -> dict[str, str]:
@@ -131,7 +134,8 @@ class SandboxServer:
             OSError: It is taken.
         """
         app = web.Application()
-        app.add_routes(self.http.routes())
+        app.add_routes(self._auth.routes())
+        app.add_routes(self._http.routes())
         app.add_routes([web.get("/md", self._md), web.get("/td", self._td)])
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()

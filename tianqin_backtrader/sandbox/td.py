@@ -6,8 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from .charts import Diff
-from .outbox import Outbox
+from .outbox import Diff, Outbox
 
 logger = logging.getLogger(__name__)
 

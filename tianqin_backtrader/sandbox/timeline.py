@@ -228,4 +228,3 @@ class Timeline:
     def moment(self) -> datetime:
         """The present as naive Beijing time."""
         return from_ns(self.now_ns)
-

@@ -1,0 +1,114 @@
+"""Logging in over HTTP: tokens, licence and grants, as TianQin's own service answers them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from .faults import FaultBook
+
+REALM = "/auth/realms/shinnytech"
+_FEATURES = ("futr", "sec", "lmt_idx", "tq_ma", "tq_dl", "adv", "cmb", "opt")
+_FOREVER = 4102444799  # 2099-12-31 23:59:59 Beijing time
+_KEY = "the embedded exchange signs with this, nobody verifies it"
+_NAMESPACE = uuid.UUID("5c1f4b5e-4c6f-4d43-9a39-0d2f8e2b7d10")
+
+
+def user_uuid(name: str) -> str:
+    """The ``sub`` of a user: always the same for a name."""
+    return str(uuid.uuid5(_NAMESPACE, name))
+
+
+@dataclass(slots=True)
+class Users:
+    """Who may log in.
+
+    Attributes:
+        passwords: By name; empty lets everybody in.
+    """
+
+    passwords: Mapping[str, str] = field(default_factory=dict)
+    accounts: dict[str, list[str]] = field(default_factory=dict)
+    _issued: int = 0
+
+    def accepts(self, name: str, password: str) -> bool:
+        """Whether name and password are right."""
+        return not self.passwords or self.passwords.get(name) == password
+
+    def token(self, name: str, kind: str) -> str:
+        """A JWT for the user; every one is different."""
+        import jwt
+
+        self._issued += 1
+        payload = {
+            "sub": user_uuid(name),
+            "preferred_username": name,
+            "exp": _FOREVER,
+            "jti": f"{kind}-{self._issued}",
+            "grants": {"features": list(_FEATURES), "accounts": self.accounts.get(name, [])},
+        }
+        return jwt.encode(payload, _KEY, algorithm="HS256")
+
+    def name_of(self, token: str) -> str | None:
+        """Whose token it is; ``None`` if it was not issued here."""
+        import jwt
+
+        try:
+            payload = jwt.decode(token, _KEY, algorithms=["HS256"])
+        except jwt.InvalidTokenError:
+            return None
+        return str(payload["preferred_username"])
+
+
+def _bearer(request: web.Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ")
+
+
+class AuthApi:
+    """The handlers."""
+
+    def __init__(self, users: Users, faults: FaultBook) -> None:
+        self._users = users
+        self._faults = faults
+
+    def routes(self) -> list[web.RouteDef]:
+        """All of them."""
+        return [
+            web.post(f"{REALM}/protocol/openid-connect/token", self.token),
+            web.get(f"{REALM}/rest/get-grant/tq", self.licence),
+            web.put(REALM + "/rest/update-grant-accounts/{account}", self.add_account),
+        ]
+
+    async def token(self, request: web.Request) -> web.Response:
+        """Log in, or exchange a refresh token."""
+        form = await request.post()
+        name: str | None = str(form.get("username", ""))
+        allowed = self._users.accepts(str(name), str(form.get("password", "")))
+        if form.get("grant_type") == "refresh_token":
+            name = self._users.name_of(str(form.get("refresh_token", "")))
+            allowed = name is not None
+        if not allowed or name is None or self._faults.refuses_token():
+            refused = {
+                "error": "invalid_grant",
+                "error_description": "Invalid user credentials",
+            }
+            return web.json_response(refused, status=401)
+        kinds = ("access", "refresh")
+        return web.json_response({f"{k}_token": self._users.token(name, k) for k in kinds})
+
+    async def licence(self, request: web.Request) -> web.Response:
+        """A licence that does not end."""
+        return web.json_response({"exp": _FOREVER, "daysleft": 9999, "account_type": "sandbox"})
+
+    async def add_account(self, request: web.Request) -> web.Response:
+        """Grant an account to the bearer."""
+        name = self._users.name_of(_bearer(request))
+        if name is None:
+            return web.json_response({"error": "invalid_token"}, status=401)
+        accounts = self._users.accounts.setdefault(name, [])
+        if request.match_info["account"] not in accounts:
+            accounts.append(request.match_info["account"])
+        return web.json_response({})

@@ -1,0 +1,154 @@
+"""The trading floor: time, market and exchange in step, and the books of all accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from .instrument_query import DayFacts
+from .outbox import Diff
+from .timeline import Step, Timeline
+
+if TYPE_CHECKING:
+    from ..session_calendar import SessionCalendar
+    from .exchange import Exchange
+    from .market import Market
+
+
+class Floor:
+    """Makes market steps and shows the exchange the ticks of what is traded.
+
+    Attributes:
+        users: All who have logged in, in order.
+        steps, ticks: How many there have been.
+    """
+
+    def __init__(
+        self, market: Market, calendar: SessionCalendar, exchange: Exchange, timeline: Timeline
+    ) -> None:
+        self.market, self.calendar = market, calendar
+        self.exchange, self.timeline = exchange, timeline
+        self.users: dict[str, None] = {}
+        self.steps = self.ticks = 0
+        self._traded: dict[str, tuple[object, int]] = {}
+        exchange.start_day(timeline.trading_day)
+
+    def login(self, user_id: str, balance: float) -> dict[str, Any]:
+        """Open the account if need be and return its full picture."""
+        self.users[user_id] = None
+        self.exchange.open_account(user_id, balance)
+        return self.exchange.snapshot(user_id)
+
+    def insert(self, user_id: str, pack: dict[str, Any]) -> None:
+        """A new order."""
+        self._ensure_traded(f"{pack.get('exchange_id')}.{pack.get('instrument_id')}")
+        self.exchange.insert(user_id, pack, self.timeline.now_ns)
+
+    def cancel(self, user_id: str, order_id: str) -> None:
+        """Withdraw an order."""
+        self.exchange.cancel(user_id, order_id, self.timeline.now_ns)
+
+    def step(self) -> Step:
+        """Make the next step, without the settlement that may follow it."""
+        step = self.timeline.step()
+        self.steps += 1
+        self.ticks += len(step.ticks)
+        for cursor in step.ticks:
+            if cursor.symbol in self._traded:
+                self._show(cursor.symbol)
+        for key in step.closed:
+            for symbol in self._traded:
+                if self.calendar.product(symbol).key == key:
+                    self.exchange.session_end(symbol)
+        return step
+
+    def settle(self) -> bool:
+        """End the trading day and begin the next; False when the days are over."""
+        day = self.timeline.trading_day
+        prices = {name: float(self.market.day(name, day).settlement) for name in self._traded}
+        self.exchange.settle(day, prices)
+        self._forget_flat()
+        if not self.timeline.next_day():
+            return False
+        self.exchange.start_day(self.timeline.trading_day)
+        return True
+
+    def take_news(self) -> list[tuple[str, list[Diff]]]:
+        """What users have not been told yet."""
+        news = []
+        for user_id in self.users:
+            diffs = self.exchange.take_diffs(user_id)
+            if diffs:
+                forget_dropped_trades(user_id, diffs)
+                news.append((user_id, diffs))
+        return news
+
+    def working_orders(self, user_id: str) -> list[str]:
+        """The orders of a user that are alive."""
+        orders = self.exchange.snapshot(user_id)["trade"][user_id]["orders"]
+        return [name for name, order in orders.items() if order["status"] == "ALIVE"]
+
+    def day_facts(self, symbol: str) -> DayFacts:
+        """The numbers of a symbol's current trading day."""
+        day = self.timeline.cursor(symbol).day
+        return DayFacts(
+            settlement_price=_value(day.pre_settlement),
+            pre_close=_value(day.pre_close),
+            upper_limit=_value(day.upper_limit),
+            lower_limit=_value(day.lower_limit),
+            pre_open_interest=int(day.pre_open_interest),
+        )
+
+    def main_contract(self, symbol: str) -> str | None:
+        """The member of ``KQ.m@SHFE.cu`` today; ``None`` for other symbols."""
+        key = symbol.removeprefix("KQ.m@")
+        if key == symbol:
+            return None
+        return self.market.main_contract(key, self.timeline.trading_day)
+
+    def _show(self, symbol: str) -> None:
+        """Show the exchange the symbol's newest tick, once."""
+        cursor = self.timeline.cursor(symbol)
+        if cursor.k >= 0 and self._traded.get(symbol) != (cursor.day, cursor.k):
+            self._traded[symbol] = (cursor.day, cursor.k)
+            self.exchange.on_tick(symbol, cursor.day, cursor.k)
+
+    def _ensure_traded(self, symbol: str) -> None:
+        ins = self.market.instruments.get(symbol)
+        if ins is not None and ins.ins_class == "FUTURE" and symbol not in self._traded:
+            self.timeline.watch(symbol)
+            self._traded[symbol] = (None, -1)
+            self._show(symbol)
+
+    def _forget_flat(self) -> None:
+        """Stop following symbols that nobody holds any more."""
+        held = set()
+        for user_id in self.users:
+            positions = self.exchange.snapshot(user_id)["trade"][user_id]["positions"]
+            held |= {symbol for symbol, position in positions.items() if is_held(position)}
+        for symbol in [name for name in self._traded if name not in held]:
+            del self._traded[symbol]
+            self.timeline.unwatch(symbol)
+
+
+def is_held(position: dict[str, Any]) -> bool:
+    """Whether any lots are left of a position on the wire."""
+    sides: Iterable[str] = ("pos_long_his", "pos_long_today", "pos_short_his", "pos_short_today")
+    return any(position.get(side) for side in sides)
+
+
+def forget_dropped_trades(user_id: str, diffs: list[Diff]) -> None:
+    """Take out the deletion of single trades: tqsdk fails with a KeyError on it.
+
+    Source: tqsdk 3.10.4, ``DataExtension._generate_ext_diff``, which looks every trade up that a
+    difference names. Orders and positions may be deleted one by one.
+    """
+    for diff in diffs:
+        trade = diff.get("trade", {}).get(user_id, {})
+        if None in trade.get("trades", {}).values():
+            kept = {key: value for key, value in trade["trades"].items() if value is not None}
+            trade["trades"] = kept
+
+
+def _value(price: float) -> float | None:
+    return float(price) if price == price else None

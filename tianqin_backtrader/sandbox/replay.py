@@ -1,0 +1,202 @@
+"""A market played from files of ticks, CSV or Parquet, in place of the made-up one.
+
+Columns as TqSdk names them. Needed: ``datetime`` (nanoseconds since 1970 UTC), ``last_price``,
+``volume``, ``amount``, ``open_interest``; used where they are there: ``bid_price1`` ...
+``ask_volume5``, ``highest``, ``lowest``, ``average``, ``id``. The contract is in a column ``symbol``
+or in the file's name (``ticks_SHFE.cu2612.csv``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..clock import HOUR, from_ns
+from ..errors import SandboxError
+from ..session_calendar import SessionCalendar
+from .instruments import Instrument, contract_of
+from .ticks import FIVE_LEVELS, LEVELS, DayTicks, Floats, Ints
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SYMBOL = re.compile(r"(SHFE|INE|DCE|CZCE|CFFEX|GFEX)\.[A-Za-z]+\d{3,4}")
+_NEEDED = ("datetime", "last_price", "volume", "amount", "open_interest")
+
+
+class FileMarket:
+    """The trading days found in a file or in a folder's files.
+
+    Args:
+        path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file, or a folder of them.
+        calendar: Sessions and trading days.
+
+    Raises:
+        SandboxError: Nothing usable there, and what is missing.
+    """
+
+    def __init__(self, path: str, calendar: SessionCalendar) -> None:
+        self.calendar = calendar
+        self._days: dict[str, dict[date, DayTicks]] = {}
+        self.instruments: Mapping[str, Instrument] = {}
+        instruments = {}
+        for symbol, frame in _read(Path(path)).items():
+            stamps = frame["datetime"].to_numpy(np.int64)
+            first = calendar.trading_day_at(from_ns(int(stamps[0])))
+            instruments[symbol] = contract_of(calendar, symbol, first)
+            self._days[symbol] = _split(frame, stamps, instruments[symbol], calendar)
+        self.instruments = instruments
+
+    @property
+    def first_day(self) -> date:
+        """The earliest trading day of any contract."""
+        return min(min(days) for days in self._days.values())
+
+    def days(self, symbol: str) -> tuple[date, ...]:
+        """The trading days of a contract that were found."""
+        return tuple(self._days[symbol])
+
+    def day(self, symbol: str, trading_day: date) -> DayTicks:
+        """The ticks of a trading day; KeyError where there are none."""
+        return self._days[symbol][trading_day]
+
+    def tick_count(self, symbol: str, trading_day: date) -> int:
+        """How many ticks the trading day has; 0 where there are none."""
+        day = self._days[symbol].get(trading_day)
+        return 0 if day is None else len(day)
+
+    def main_contract(self, product_key: str, trading_day: date) -> str:
+        """Files hold contracts, no main contracts."""
+        raise KeyError(f"no main contract of {product_key} in the files, asked for {trading_day}")
+
+    def main_table(self) -> dict[str, list[tuple[date, str]]]:
+        """Empty: files hold no main contracts."""
+        return {}
+
+
+def _read(path: Path) -> dict[str, pd.DataFrame]:
+    """Frames by symbol, in order of time, without repeated rows."""
+    import pandas as pd
+
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for file in files:
+        if file.name.endswith((".csv", ".csv.gz")):
+            frame = pd.read_csv(file)
+        elif file.suffix == ".parquet":
+            frame = pd.read_parquet(file)
+        else:
+            continue
+        missing = [name for name in _NEEDED if name not in frame]
+        if missing:
+            raise SandboxError(f"{file}: no column {', '.join(missing)}; it needs {_NEEDED}")
+        for symbol, part in _by_symbol(file, frame):
+            frames.setdefault(symbol, []).append(part)
+    if not frames:
+        raise SandboxError(f"{path}: no .csv or .parquet file of ticks there")
+    return {
+        symbol: pd.concat(parts).drop_duplicates("datetime").sort_values("datetime")
+        for symbol, parts in frames.items()
+    }
+
+
+def _by_symbol(file: Path, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    if "symbol" in frame:
+        return [(str(symbol), part) for symbol, part in frame.groupby("symbol")]
+    found = _SYMBOL.search(file.name)
+    if found is None:
+        raise SandboxError(f"{file}: no column symbol, no contract like SHFE.cu2612 in the name")
+    return [(found[0], frame)]
+
+
+def _split(
+    frame: pd.DataFrame, stamps: Ints, instrument: Instrument, calendar: SessionCalendar
+) -> dict[date, DayTicks]:
+    """One ``DayTicks`` a trading day."""
+    hours, inverse = np.unique(stamps // HOUR, return_inverse=True)
+    # A trading day changes on the hour in Beijing.
+    day_of_hour = [calendar.trading_day_at(from_ns(int(hour) * HOUR)) for hour in hours]
+    ordinals = np.array([day.toordinal() for day in day_of_hour])[inverse]
+    first_id = int(frame["id"].iloc[0]) if "id" in frame else 0
+    bounds = [*np.flatnonzero(np.diff(ordinals, prepend=-1)), len(stamps)]
+    days: dict[date, DayTicks] = {}
+    before: DayTicks | None = None
+    for begin, end in pairwise(bounds):
+        day = date.fromordinal(int(ordinals[begin]))
+        before = _day(frame.iloc[begin:end], day, first_id + int(begin), instrument, before)
+        days[day] = before
+    return days
+
+
+def _day(
+    frame: pd.DataFrame,
+    trading_day: date,
+    first_id: int,
+    instrument: Instrument,
+    before: DayTicks | None,
+) -> DayTicks:
+    last = _column(frame, "last_price")
+    traded = last[~np.isnan(last)]
+    volume, amount = _whole(frame, "volume"), _column(frame, "amount")
+    close = float(traded[-1]) if len(traded) else float("nan")
+    first = float(traded[0]) if len(traded) else close
+    reference = before.settlement if before is not None else first
+    levels = LEVELS if instrument.exchange_id in FIVE_LEVELS else 1
+    interest = _whole(frame, "open_interest")
+    tick, decimals = instrument.price_tick, instrument.price_decs
+    upper = reference * (1 + instrument.limit_ratio)
+    lower = reference * (1 - instrument.limit_ratio)
+    return DayTicks(
+        symbol=instrument.symbol,
+        trading_day=trading_day,
+        first_id=first_id,
+        levels=levels,
+        time=frame["datetime"].to_numpy(np.int64),
+        last_price=last,
+        average=_column(frame, "average"),
+        highest=_column(frame, "highest", np.fmax.accumulate(last)),
+        lowest=_column(frame, "lowest", np.fmin.accumulate(last)),
+        volume=volume,
+        amount=amount,
+        open_interest=interest,
+        bid_price=_levels(frame, "bid_price"),
+        ask_price=_levels(frame, "ask_price"),
+        bid_volume=np.nan_to_num(_levels(frame, "bid_volume")).astype(np.int64),
+        ask_volume=np.nan_to_num(_levels(frame, "ask_volume")).astype(np.int64),
+        pre_settlement=reference,
+        pre_close=before.close if before is not None else first,
+        pre_open_interest=int(before.open_interest[-1] if before is not None else interest[0]),
+        upper_limit=round(np.floor(upper / tick + 1e-9) * tick, decimals),
+        lower_limit=round(np.ceil(lower / tick - 1e-9) * tick, decimals),
+        settlement=_settlement(instrument, volume, amount, close),
+        close=close,
+    )
+
+
+def _settlement(instrument: Instrument, volume: Ints, amount: Floats, close: float) -> float:
+    """The day's average price on the tick."""
+    lots = int(volume[-1]) * instrument.volume_multiple
+    average = float(amount[-1]) / lots if lots and amount[-1] == amount[-1] else close
+    ticks = round(average / instrument.price_tick) if average == average else 0
+    return round(ticks * instrument.price_tick, instrument.price_decs)
+
+
+def _column(frame: pd.DataFrame, name: str, otherwise: Floats | None = None) -> Floats:
+    if name in frame:
+        return np.asarray(frame[name], np.float64)
+    return np.full(len(frame), np.nan) if otherwise is None else otherwise
+
+
+def _whole(frame: pd.DataFrame, name: str) -> Ints:
+    return np.asarray(frame[name], np.float64).astype(np.int64)
+
+
+def _levels(frame: pd.DataFrame, name: str) -> Floats:
+    columns: list[Any] = [_column(frame, f"{name}{level}") for level in range(1, LEVELS + 1)]
+    return np.column_stack(columns)
