@@ -38,12 +38,17 @@ class DualMovingAverage(bt.Strategy):
         self.side = None  # +1 long, -1 short, None before the first cross
         self.orders = []
         self.trades = []
+        self.warming_up = False
 
     def next(self):
         if self.data.history_phase:
+            self.warming_up = True
             if len(self.data) % 2000 == 0:
                 print(f"[{self.data.datetime.datetime(0)}] warming up: {len(self.data)} bars")
             return
+        if self.warming_up:
+            self.warming_up = False
+            print(f"[{self.data.datetime.datetime(0)}] live, after {len(self.data) - 1} bars")
         if self.crossover[0]:
             self.side = 1 if self.crossover[0] > 0 else -1
             name = "long" if self.side > 0 else "short"
@@ -82,10 +87,8 @@ class DualMovingAverage(bt.Strategy):
     def notify_order(self, order):
         if order.status in (order.Partial, order.Completed):
             when = f"{self.data.num2date(order.executed.dt):%F %T}"
-            name = "buy " if order.isbuy() else "sell"
-            print(
-                f"    fill   {name} {abs(order.executed.size):g} at {order.executed.price:g}, {when}"
-            )
+            side, done = "buy " if order.isbuy() else "sell", order.executed
+            print(f"    fill   {side} {abs(done.size):g} at {done.price:g}, {when}")
         elif order.status in (order.Rejected, order.Margin):
             print(f"    refused: {order.info.reason}")
 
@@ -108,9 +111,8 @@ def report(strategy, broker):
     print(f"start         {balance.start:15,.2f} yuan")
     print(f"profit        {balance.profit:+15,.2f}")
     print(f"fees          {-balance.fees:+15,.2f}")
-    print(
-        f"final equity  {balance.equity:15,.2f} yuan by our books, {broker.getvalue():,.2f} by the account"
-    )
+    print(f"final equity  {balance.equity:15,.2f} by our books")
+    print(f"              {broker.getvalue():15,.2f} by the account's")
     positions = broker.get_account_positions()
     for symbol, position in positions.items():
         print(f"position      {symbol} long {position['pos_long']} short {position['pos_short']}")

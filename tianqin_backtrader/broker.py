@@ -42,7 +42,8 @@ class _Present:
         return to_backtrader(self._store.clock.now_ns())
 
     def datetime(self, _ago: int = 0) -> datetime:
-        return self._store.now()  # type: ignore[no-any-return]
+        now: datetime = self._store.now()
+        return now
 
     def date(self, _ago: int = 0) -> date:
         return self.datetime().date()
@@ -75,7 +76,7 @@ class UnsubscribedData:
         return float(bt.date2num(moment))
 
 
-class MyBroker(bt.BrokerBase):  # type: ignore[misc]
+class MyBroker(bt.BrokerBase):
     """The account of a ``MyStore``; made by ``MyStore.getbroker``.
 
     Attributes:

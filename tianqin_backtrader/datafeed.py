@@ -24,7 +24,7 @@ RECENT_TICKS = 500
 HISTORY_TIMEOUT = 60.0
 
 
-class Mydatafeed(bt.feed.DataBase):  # type: ignore[misc]
+class Mydatafeed(bt.feed.DataBase):
     """Minute bars of one contract, live; made by ``MyStore.getdata``.
 
     Bars carry their right edge in naive Beijing time: 09:01 is 09:00-09:01. A live bar is
@@ -42,7 +42,7 @@ class Mydatafeed(bt.feed.DataBase):  # type: ignore[misc]
         qcheck: Seconds a round of Cerebro waits for news.
     """
 
-    lines = ("bid_price", "ask_price", "bid_volume", "ask_volume", "bid_price2", "ask_price2")
+    lines: Any = ("bid_price", "ask_price", "bid_volume", "ask_volume", "bid_price2", "ask_price2")
     linealias = (
         ("bid_price", "bid_price1"),
         ("ask_price", "ask_price1"),

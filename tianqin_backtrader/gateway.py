@@ -196,12 +196,12 @@ class Gateway:
         except TqTimeoutError as error:
             raise LinkTimeout(f"TianQin did not say within 60 s what {symbol} is") from error
         found = (answer.get("result") or {}).get("multi_symbol_info") or []
-        error = answer.get("error")
-        if error or not found:
+        words = answer.get("error")
+        if words or not found:
             raise UnknownSymbol(
                 symbol,
                 f"TianQin knows no contract {symbol!r}"
-                + (f" ({error})" if error else "")
+                + (f" ({words})" if words else "")
                 + "; expected EXCHANGE.contract, for example SHFE.cu2612, and mind the case",
             )
         return _to_instrument(found[0])

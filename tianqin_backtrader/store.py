@@ -161,7 +161,8 @@ class MyStore:
                 instrument, f"{instrument} has expired ({found.expire_datetime}); choose another"
             )
         self.calendar.product(instrument)  # its sessions must be known, too
-        feed = Mydatafeed(store=self, dataname=instrument, lookback=lookback, **kwargs)
+        make: Any = Mydatafeed  # Backtrader's metaclass takes the parameters
+        feed: Mydatafeed = make(store=self, dataname=instrument, lookback=lookback, **kwargs)
         self.feeds.append(feed)
         return feed
 
@@ -169,7 +170,8 @@ class MyStore:
         """The broker of this session; always the same one. ``kwargs`` as for ``MyBroker``."""
         self._must_be_open()
         if self.broker is None:
-            self.broker = MyBroker(store=self, **kwargs)
+            make: Any = MyBroker
+            self.broker = make(store=self, **kwargs)
         return self.broker
 
     def instrument(self, symbol: str) -> Instrument:

@@ -21,7 +21,8 @@ def fill(number, volume):
 
 def report(left, status="ALIVE", exchange_id="x1", message=""):
     return OrderReport(
-        "o1", "SHFE.cu2612", Direction.BUY, Offset.OPEN, 3, left, 78000.0, status, exchange_id, message
+        "o1", "SHFE.cu2612", Direction.BUY, Offset.OPEN, 3, left, 78000.0, status, exchange_id,
+        message,
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def test_a_symbol_names_its_product(symbol, product):
     "symbol", ["cu2612", "SHFE.CU2612", "SHFE.", "NYSE.AAPL", "SHFE.xx2612", ""]
 )
 def test_an_unknown_symbol_is_an_error_that_says_so(symbol):
-    with pytest.raises(CalendarError, match="expected EXCHANGE|no product"):
+    with pytest.raises(CalendarError, match=r"expected EXCHANGE|no product"):
         calendar.is_trading_now(symbol, datetime(2026, 11, 10, 10, 0))
 
 

@@ -2,8 +2,8 @@
 
 Columns as TqSdk names them. Needed: ``datetime`` (nanoseconds since 1970 UTC), ``last_price``,
 ``volume``, ``amount``, ``open_interest``; used where they are there: ``bid_price1`` ...
-``ask_volume5``, ``highest``, ``lowest``, ``average``, ``id``. The contract is in a column ``symbol``
-or in the file's name (``ticks_SHFE.cu2612.csv``).
+``ask_volume5``, ``highest``, ``lowest``, ``average``, ``id``. The contract is in a column
+``symbol`` or in the file's name (``ticks_SHFE.cu2612.csv``).
 """
 
 from __future__ import annotations

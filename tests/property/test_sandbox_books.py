@@ -1,0 +1,125 @@
+"""Whatever is done to it, the exchange's books balance to the fen."""
+
+from exchange_desk import DAY, INSTRUMENTS, PRICES, Desk
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+SYMBOLS = ("SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612")
+
+
+class Books(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.desk = Desk(balance=3_000_000.0)
+        self.held = {}
+        self.seen = set()
+        self.marks = dict(PRICES)
+        self.cash = 3_000_000.0
+        for symbol in SYMBOLS:
+            self.desk.show(symbol)
+
+    @rule(
+        symbol=st.sampled_from(SYMBOLS),
+        bid=st.integers(-20, 20),
+        last=st.integers(-20, 20),
+        depth=st.integers(1, 9),
+        traded=st.integers(0, 9),
+    )
+    def tick(self, symbol, bid, last, depth, traded):
+        self.desk.show(
+            symbol, bid=bid, ask=bid + 1, last=last, bids=depth, asks=depth, traded=traded
+        )
+        self.marks[symbol] = PRICES[symbol] + last * INSTRUMENTS[symbol].price_tick
+
+    @rule(
+        symbol=st.sampled_from(SYMBOLS),
+        direction=st.sampled_from(["BUY", "SELL"]),
+        offset=st.sampled_from(["OPEN", "CLOSE", "CLOSETODAY"]),
+        volume=st.integers(1, 9),
+        price=st.integers(-25, 25),
+        fields=st.sampled_from(
+            [{}, {"time_condition": "IOC"}, {"time_condition": "IOC", "volume_condition": "ALL"}]
+        ),
+    )
+    def order(self, symbol, direction, offset, volume, price, fields):
+        self.desk.order(symbol, direction, offset, volume, price, **fields)
+
+    @precondition(lambda self: self.desk.number)
+    @rule(data=st.data())
+    def cancel(self, data):
+        number = data.draw(st.integers(1, self.desk.number))
+        self.desk.exchange.cancel("u", f"o{number}", self.desk.now)
+
+    @rule(move=st.integers(-20, 20))
+    def settle(self, move):
+        self.book_new_trades()
+        for symbol in SYMBOLS:
+            self.marks[symbol] = PRICES[symbol] + move * INSTRUMENTS[symbol].price_tick
+        self.desk.exchange.settle(DAY, {symbol: self.marks[symbol] for symbol in SYMBOLS})
+        self.desk.exchange.start_day(DAY)
+        self.seen.clear()
+
+    def book_new_trades(self):
+        """Books of our own, from the trades alone: cash for every lot, and the lots."""
+        for trade_id, trade in self.desk.trade["trades"].items():
+            if trade_id in self.seen:
+                continue
+            self.seen.add(trade_id)
+            symbol = f"{trade['exchange_id']}.{trade['instrument_id']}"
+            sign = 1 if trade["direction"] == "BUY" else -1
+            side = (symbol, (trade["direction"] == "BUY") == (trade["offset"] == "OPEN"))
+            lots = trade["volume"] if trade["offset"] == "OPEN" else -trade["volume"]
+            self.held[side] = self.held.get(side, 0) + lots
+            worth = trade["price"] * trade["volume"] * INSTRUMENTS[symbol].volume_multiple
+            self.cash -= sign * worth + trade["commission"]
+
+    @invariant()
+    def books_balance(self):
+        self.book_new_trades()
+        told = self.desk.trade
+        account = told["accounts"]["CNY"]
+        balance = (
+            account["static_balance"] + account["close_profit"] + account["position_profit"]
+            - account["commission"]
+        )  # fmt: skip
+        assert round(balance, 2) == account["balance"]
+        available = (
+            account["balance"] - account["margin"] - account["frozen_margin"]
+            - account["frozen_commission"]
+        )  # fmt: skip
+        assert round(available, 2) == account["available"]
+        worth = 0.0
+        for (symbol, long), lots in self.held.items():
+            position = told["positions"].get(symbol, {})
+            side = "long" if long else "short"
+            assert lots == position.get(f"pos_{side}_today", 0) + position.get(f"pos_{side}_his", 0)
+            mark = position.get("last_price", 0.0)
+            sign = 1 if long else -1
+            worth += sign * lots * mark * INSTRUMENTS[symbol].volume_multiple
+        assert round(self.cash + worth, 2) == account["balance"]
+
+    @invariant()
+    def frozen_never_exceeds_held(self):
+        for position in self.desk.trade["positions"].values():
+            for side in ("long", "short"):
+                for kind in ("today", "his"):
+                    frozen = position[f"volume_{side}_frozen_{kind}"]
+                    assert 0 <= frozen <= position[f"volume_{side}_{kind}"]
+
+    @invariant()
+    def frozen_money_is_that_of_working_orders(self):
+        account = self.desk.trade["accounts"]["CNY"]
+        working = [o for o in self.desk.trade["orders"].values() if o["status"] == "ALIVE"]
+        margin = sum(o["frozen_margin"] for o in working)
+        assert round(margin, 2) == account["frozen_margin"]
+        assert account["frozen_commission"] >= 0
+        if not working:
+            assert account["frozen_commission"] == 0
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip

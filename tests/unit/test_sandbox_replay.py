@@ -1,0 +1,98 @@
+"""A market played from files."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.errors import SandboxError
+from tianqin_backtrader.sandbox.bars import BarSeries
+from tianqin_backtrader.sandbox.instruments import build_instruments
+from tianqin_backtrader.sandbox.market import Market
+from tianqin_backtrader.sandbox.replay import FileMarket
+from tianqin_backtrader.session_calendar import CALENDAR
+
+RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+DAYS = [date(2026, 11, 9), date(2026, 11, 10)]
+SYMBOL = "SHFE.cu2612"
+
+
+@pytest.fixture(scope="module")
+def market():
+    return Market(CALENDAR, build_instruments(CALENDAR, DAYS[-1], DAYS[-1]), 1)
+
+
+def frame(market, day):
+    ticks = market.day(SYMBOL, day)
+    table = {
+        "id": ticks.first_id + np.arange(len(ticks)),
+        "datetime": ticks.time,
+        "last_price": ticks.last_price,
+        "highest": ticks.highest,
+        "lowest": ticks.lowest,
+        "average": ticks.average,
+        "volume": ticks.volume,
+        "amount": ticks.amount,
+        "open_interest": ticks.open_interest,
+    }
+    for name in ("bid_price", "bid_volume", "ask_price", "ask_volume"):
+        for level in range(5):
+            table[f"{name}{level + 1}"] = getattr(ticks, name)[:, level]
+    return pd.DataFrame(table)
+
+
+@pytest.fixture(params=["csv", "parquet"])
+def folder(request, market, tmp_path):
+    for day in DAYS:
+        table = frame(market, day)
+        path = tmp_path / f"ticks_{SYMBOL}_{day:%Y%m%d}.{request.param}"
+        table.to_csv(path, index=False) if request.param == "csv" else table.to_parquet(path)
+    return tmp_path
+
+
+def test_what_was_written_is_played_again(market, folder):
+    played = FileMarket(str(folder), CALENDAR)
+    assert played.days(SYMBOL) == tuple(DAYS)
+    assert played.first_day == DAYS[0]
+    for day in DAYS:
+        one, two = market.day(SYMBOL, day), played.day(SYMBOL, day)
+        assert two.first_id == one.first_id
+        for name in ("time", "last_price", "volume", "bid_price", "ask_volume", "open_interest"):
+            assert np.array_equal(getattr(one, name), getattr(two, name), equal_nan=True), name
+    last = len(market.day(SYMBOL, DAYS[1])) - 1
+    rows = []
+    for source in (market, played):
+        series = BarSeries(source, SYMBOL, 300_000_000_000)
+        first = series.running_id(DAYS[1], -1) + 1
+        rows.append(list(series.rows(first, first + 1000, DAYS[1], last).values()))
+    assert rows[0] == rows[1]
+
+
+def test_a_column_may_name_the_contract(market, tmp_path):
+    table = frame(market, DAYS[0]).assign(symbol=SYMBOL)
+    table.to_csv(tmp_path / "day.csv", index=False)
+    assert FileMarket(str(tmp_path / "day.csv"), CALENDAR).days(SYMBOL) == (DAYS[0],)
+
+
+def test_what_is_missing_is_said(market, tmp_path):
+    with pytest.raises(SandboxError, match=r"no \.csv or \.parquet"):
+        FileMarket(str(tmp_path), CALENDAR)
+    table = frame(market, DAYS[0])
+    table.to_csv(tmp_path / "day.csv", index=False)
+    with pytest.raises(SandboxError, match="no contract like"):
+        FileMarket(str(tmp_path), CALENDAR)
+    table.drop(columns="volume").to_csv(tmp_path / "day.csv", index=False)
+    with pytest.raises(SandboxError, match="no column volume"):
+        FileMarket(str(tmp_path), CALENDAR)
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here")
+def test_a_recorded_day_is_served():
+    path = RECORDED / "ticks_SHFE.cu1909_20190916.csv"
+    with EmbeddedSandbox(replay=str(path)) as server:
+        ticks = server.ticks("SHFE.cu1909", trading_day="2019-09-16")
+        assert server.state()["trading_day"] == "2019-09-16"
+    assert ticks == [] or ticks[0]["id"] >= 2822752
