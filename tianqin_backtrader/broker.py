@@ -451,6 +451,7 @@ class MyBroker(bt.BrokerBase):
             self._settle_state(order)
 
     def _execute(self, order: Any, fill: Fill) -> None:
+        self._accept(order)
         data, comminfo = order.data, order.comminfo
         self.books.take(fill, int(comminfo.p.mult))
         position = self.positions[data]
@@ -471,12 +472,17 @@ class MyBroker(bt.BrokerBase):
             order.completed()
         self._notify(order)
 
+    def _accept(self, order: Any) -> None:
+        """The exchange has it: told once, before anything else about it."""
+        if order.status == bt.Order.Submitted:
+            order.accept(self)
+            self._notify(order)
+
     def _settle_state(self, order: Any) -> None:
         """Bring Backtrader's status in line with the legs, each step told once."""
         legs: list[OrderLeg] = order.legs
-        if order.status == bt.Order.Submitted and any(leg.exchange_order_id for leg in legs):
-            order.accept(self)
-            self._notify(order)
+        if any(leg.exchange_order_id for leg in legs):
+            self._accept(order)
         if not order.alive() or not all(leg.over for leg in legs):
             return
         if all(leg.state is OrderState.FILLED for leg in legs):

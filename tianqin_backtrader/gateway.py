@@ -435,7 +435,7 @@ def _to_report(order_id: str, order: Any) -> OrderReport:
         offset=Offset(order.offset),
         volume_orign=int(order.volume_orign),
         volume_left=int(order.volume_left),
-        limit_price=float(order.limit_price),
+        limit_price=_number(order, "limit_price"),  # market orders have none
         status=order.status,
         exchange_order_id=order.exchange_order_id,
         last_msg=order.last_msg,

@@ -415,7 +415,7 @@ def _wire_order(order: Order) -> Diff:
         "volume_orign": order.volume,
         "volume_left": order.volume_left,
         "price_type": order.price_type,
-        "limit_price": order.limit_price,
+        "limit_price": order.limit_price or 0.0,
         "time_condition": order.time_condition,
         "volume_condition": order.volume_condition,
         "insert_date_time": order.insert_ns,

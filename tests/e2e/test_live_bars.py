@@ -1,0 +1,137 @@
+"""Bars through the whole product, compared with the exchange's own."""
+
+from datetime import datetime
+
+import backtrader as bt
+import pytest
+
+from tianqin_backtrader.clock import from_ns
+from tianqin_backtrader.session_calendar import CALENDAR
+
+
+class Keep(bt.Strategy):
+    """Write down every bar of every feed, and which came together."""
+
+    def __init__(self):
+        self.bars = {data._name: [] for data in self.datas}
+        self.together = []
+        self.statuses = []
+        self.lengths = dict.fromkeys(self.bars, 0)
+
+    def prenext(self):
+        self.next()
+
+    def next(self):
+        fresh = [data for data in self.datas if len(data) > self.lengths[data._name]]
+        for data in fresh:
+            self.lengths[data._name] = len(data)
+            stamp = data.datetime.datetime(0)
+            self.bars[data._name].append(
+                (
+                    stamp, data.open[0], data.high[0], data.low[0], data.close[0],
+                    data.volume[0], data.openinterest[0], data.history_phase,
+                )
+            )  # fmt: skip
+        self.together.append({data.datetime[0] for data in fresh})
+
+    def notify_data(self, data, status, *args, **kwargs):
+        self.statuses.append((data._name, data._getstatusname(status)))
+
+
+def official_of_days(store, symbol, days):
+    rows = []
+    for day in days:
+        rows += store.sandbox_server.bars(symbol, 60, trading_day=day)
+    return [
+        (
+            from_ns(row["datetime"] + 60_000_000_000), row["open"], row["high"], row["low"],
+            row["close"], row["volume"], row["close_oi"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("symbol", "ticks_per_pack"),
+    [("SHFE.cu2612", 20), ("CFFEX.T2612", 20), ("SHFE.au2704", 1), ("KQ.m@DCE.m", 7)],
+)
+def test_every_live_bar_of_two_days_equals_the_official_one(sandbox, run, symbol, ticks_per_pack):
+    # A Monday after a Friday night, and the day after.
+    store = sandbox(start="2026-11-09", days=2, ticks_per_pack=ticks_per_pack)
+    strategy = run(store, Keep, store.getdata(symbol))
+    live = [bar[:-1] for bar in strategy.bars[symbol]]
+    assert not any(bar[-1] for bar in strategy.bars[symbol])
+    assert live == official_of_days(store, symbol, ["2026-11-09", "2026-11-10"])
+
+
+def test_history_then_live_without_a_gap(sandbox, run):
+    store = sandbox()
+    feed = store.getdata("SHFE.cu2612", lookback=2000)
+    strategy = run(store, Keep, feed)
+    bars = strategy.bars["SHFE.cu2612"]
+    history = [bar for bar in bars if bar[-1]]
+    live = [bar for bar in bars if not bar[-1]]
+    assert 1400 < len(history) <= 2000
+    assert len(live) == 465
+    assert bars == history + live
+    first = history[0][0]
+    assert (first.hour, first.minute) == (21, 1), "history starts with a night opening"
+    stamps = [bar[0] for bar in bars]
+    days = sorted({CALENDAR.trading_day_at(stamp) for stamp in stamps})
+    expected = official_of_days(store, "SHFE.cu2612", [day.isoformat() for day in days])
+    assert [bar[:-1] for bar in bars] == expected
+    assert [status for _, status in strategy.statuses] == ["DELAYED", "LIVE"]
+
+
+def test_history_may_start_anywhere(sandbox, run):
+    store = sandbox(ticks_per_pack=20)
+    strategy = run(store, Keep, store.getdata("SHFE.cu2612", lookback=777, night_start=False))
+    assert sum(bar[-1] for bar in strategy.bars["SHFE.cu2612"]) == 777
+
+
+def test_no_lookback_delivers_no_history(sandbox, run):
+    store = sandbox(ticks_per_pack=20)
+    strategy = run(store, Keep, store.getdata("CFFEX.IF2612"))
+    assert len(strategy.bars["CFFEX.IF2612"]) == 240
+    assert strategy.bars["CFFEX.IF2612"][0][0] == datetime(2026, 11, 10, 9, 31)
+
+
+def test_a_start_in_the_middle_of_a_minute(sandbox, run):
+    store = sandbox(start=datetime(2026, 11, 10, 10, 2, 17))
+    strategy = run(store, Keep, store.getdata("SHFE.cu2612", lookback=100, night_start=False))
+    bars = strategy.bars["SHFE.cu2612"]
+    assert bars[99][0] == datetime(2026, 11, 10, 10, 2)
+    assert bars[100][0] == datetime(2026, 11, 10, 10, 3)
+    expected = official_of_days(store, "SHFE.cu2612", ["2026-11-10"])
+    live = [bar[:-1] for bar in bars[100:]]
+    assert live == [bar for bar in expected if bar[0] >= datetime(2026, 11, 10, 10, 3)]
+
+
+def test_one_minute_of_many_contracts_comes_in_one_next(sandbox, run):
+    symbols = ["SHFE.cu2612", "SHFE.rb2701", "DCE.m2701", "CZCE.SR701", "SHFE.au2704"]
+    store = sandbox()
+    feeds = [store.getdata(symbol) for symbol in symbols]
+    strategy = run(store, Keep, *feeds)
+    stamps = sorted({bar[0] for symbol in symbols for bar in strategy.bars[symbol]})
+    assert len(strategy.together) == len(stamps)
+    assert all(len(together) == 1 for together in strategy.together)
+    for symbol in symbols:
+        expected = official_of_days(store, symbol, ["2026-11-10"])
+        assert [bar[:-1] for bar in strategy.bars[symbol]] == expected
+
+
+def test_bid_and_ask_are_the_books_at_the_bars_end(sandbox, run):
+    class Quotes(bt.Strategy):
+        def __init__(self):
+            self.seen = []
+
+        def next(self):
+            data = self.data
+            assert data.bid_price1[0] == data.bid_price[0]
+            self.seen.append((data.bid_price[0], data.ask_price[0], data.bid_volume[0]))
+            assert data.bid_price2[0] < data.bid_price[0] < data.ask_price[0] < data.ask_price2[0]
+
+    store = sandbox(ticks_per_pack=20)
+    strategy = run(store, Quotes, store.getdata("SHFE.cu2612"))
+    last = store.sandbox_server.ticks("SHFE.cu2612", trading_day="2026-11-10")[-1]
+    assert strategy.seen[-1] == (last["bid_price1"], last["ask_price1"], last["bid_volume1"])
