@@ -60,9 +60,9 @@ def test_four_directions_on_every_exchange(sandbox, run, symbol, price):
 
     def script(strategy):
         broker, data = strategy.broker, strategy.datas[0]
-        for open_it, close_it, side, other in (
-            (broker.buy_open, broker.sell_close, "ask", "bid"),
-            (broker.sell_open, broker.buy_close, "bid", "ask"),
+        for open_it, close_it, side in (
+            (broker.buy_open, broker.sell_close, "ask"),
+            (broker.sell_open, broker.buy_close, "bid"),
         ):
             yield None
             limit = getattr(data, f"{side}_price")[0] if price == "limit" else None
