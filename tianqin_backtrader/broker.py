@@ -11,7 +11,6 @@ import logging
 import math
 import uuid
 from collections import defaultdict, deque
-from datetime import date, datetime, time
 from typing import Any
 
 import backtrader as bt
@@ -22,7 +21,9 @@ from .clock import to_backtrader
 from .errors import OrderError, TianqinError
 from .model import Direction, Fill, Instrument, Offset, OrderReport
 from .offset import CLOSES_TODAY_APART, Closable, Leg, closable_lots, split_close, split_order
+from .order_price import passive_price
 from .order_state import OrderLeg, OrderState
+from .unsubscribed_data import UnsubscribedData
 
 logger = logging.getLogger(__name__)
 
@@ -30,50 +31,6 @@ logger = logging.getLogger(__name__)
 NO_MARKET_ORDERS = frozenset({"SHFE", "INE", "CFFEX"})
 _MARKET_TYPES = (bt.Order.Market,)
 _LIMIT_TYPES = (bt.Order.Limit,)
-
-
-class _Present:
-    """The ``datetime`` line of a contract without bars: now."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    def __getitem__(self, _ago: int) -> float:
-        return to_backtrader(self._store.clock.now_ns())
-
-    def datetime(self, _ago: int = 0) -> datetime:
-        now: datetime = self._store.now()
-        return now
-
-    def date(self, _ago: int = 0) -> date:
-        return self.datetime().date()
-
-
-class UnsubscribedData:
-    """Stands for a contract without a feed in orders on it, as far as Backtrader asks."""
-
-    _compensate = None
-    history_phase = False
-
-    class p:
-        """Backtrader looks for the session's end among a feed's parameters."""
-
-        sessionend = time(15, 0)
-
-    def __init__(self, symbol: str, store: Any) -> None:
-        self._name = self._dataname = symbol
-        self.close = [math.nan]
-        self.datetime = _Present(store)
-
-    def __len__(self) -> int:
-        return 0
-
-    def __bool__(self) -> bool:
-        return True
-
-    def date2num(self, moment: datetime) -> float:
-        """As feeds have it."""
-        return float(bt.date2num(moment))
 
 
 class MyBroker(bt.BrokerBase):
@@ -385,21 +342,14 @@ class MyBroker(bt.BrokerBase):
         """The price as the exchange takes it."""
         if not instrument.tradable:
             raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
-        if price is None:
-            if instrument.exchange_id not in NO_MARKET_ORDERS:
-                return None, advanced
+        if price is None and instrument.exchange_id in NO_MARKET_ORDERS:
             limits = instrument.upper_limit, instrument.lower_limit
             if any(math.isnan(limit) for limit in limits):
                 limits = self.store.gateway.price_limits(instrument.symbol)
-            price, advanced = limits[0 if direction is Direction.BUY else 1], advanced or "FAK"
-        elif isinstance(price, str):
+            return limits[0 if direction is Direction.BUY else 1], advanced or "FAK"
+        if price is None or isinstance(price, str):
             return price, advanced
-        if not math.isfinite(price):
-            raise OrderError(f"the price {price} of an order on {instrument.symbol} is no number")
-        ticks = price / instrument.price_tick
-        if abs(ticks - round(ticks)) > 1e-6:  # towards the passive side
-            ticks = math.floor(ticks) if direction is Direction.BUY else math.ceil(ticks)
-        return round(round(ticks) * instrument.price_tick, instrument.price_decs), advanced
+        return passive_price(price, direction, instrument), advanced
 
     def _refuse(self, order: Any, reason: str) -> Any:
         order.addinfo(reason=reason)

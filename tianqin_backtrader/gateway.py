@@ -11,19 +11,20 @@ import asyncio
 import copy
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import requests
 import tqsdk
-from tqsdk import TqApi, TqAuth, TqKq
+from tqsdk import TqApi, TqAuth, TqKq, TqSim
 from tqsdk.diff import _get_obj
 from tqsdk.exceptions import TqTimeoutError
 
-from .clock import deadline_in, from_ns
+from .clock import SECOND, deadline_in
+from .data_tree import Series, plain, to_fill, to_instrument, to_report
 from .errors import LinkError, LinkLost, LinkTimeout, LoginRefused, OrderError, UnknownSymbol
-from .model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
+from .model import Direction, Fill, Instrument, Notice, Offset, OrderReport
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,8 @@ class Gateway:
         # tqsdk's account objects hold the state of one session; each connection gets a new one.
         self._template = copy.deepcopy(account)
         self._backtest, self._urls, self._debug = backtest, dict(urls or {}), debug
+        #: Connections of a session: market data and, unless the client matches itself, trading.
+        self.links = 1 if isinstance(account, TqSim) else 2
         self._api: Any = None
         self._series: dict[tuple[str, int], Series] = {}
         self._seen_notices: set[str] = set()
@@ -204,7 +207,7 @@ class Gateway:
                 + (f" ({words})" if words else "")
                 + "; expected EXCHANGE.contract, for example SHFE.cu2612, and mind the case",
             )
-        return _to_instrument(found[0])
+        return to_instrument(found[0])
 
     def price_limits(self, symbol: str) -> tuple[float, float]:
         """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
@@ -224,7 +227,22 @@ class Gateway:
         """Subscribe to the newest ``width`` ticks (``seconds`` 0) or bars; returns at once."""
         key = (symbol, seconds)
         if key not in self._series:
-            self._series[key] = Series(self.api, symbol, seconds, width)
+            duration = seconds * SECOND
+            chart_id = f"TQBT_{symbol}_{seconds}"
+            path = ["klines", symbol, str(duration)] if seconds else ["ticks", symbol]
+            # Made ahead, so that one look-up finds them whenever the server fills them.
+            root = _get_obj(self.api._data, path)
+            chart = _get_obj(self.api._data, ["charts", chart_id])
+            self.api._send_pack(
+                {
+                    "aid": "set_chart",
+                    "chart_id": chart_id,
+                    "ins_list": symbol,
+                    "duration": duration,
+                    "view_width": width,
+                }
+            )
+            self._series[key] = Series(symbol, seconds, root.__dict__, chart.__dict__)
         return self._series[key]
 
     # -- trading ------------------------------------------------------------------------------
@@ -275,12 +293,12 @@ class Gateway:
         for trade_id, trade in self.api.get_trade().items():
             if trade_id not in self._trades:
                 self._trades.add(trade_id)
-                news.append(_to_fill(trade_id, trade))
+                news.append(to_fill(trade_id, trade))
         for order_id, order in self.api.get_order().items():
             state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
             if self._orders.get(order_id) != state:
                 self._orders[order_id] = state
-                news.append(_to_report(order_id, order))
+                news.append(to_report(order_id, order))
         return news
 
     def account(self) -> dict[str, Any]:
@@ -290,7 +308,7 @@ class Gateway:
     def positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions by symbol, fields as TqSdk names them."""
         found = self.api.get_position()
-        return {symbol: _plain(position) for symbol, position in found.items()}
+        return {symbol: plain(position) for symbol, position in found.items()}
 
     # -- notices ------------------------------------------------------------------------------
 
@@ -312,149 +330,3 @@ class Gateway:
                     )
                 )
         return new
-
-
-class Series:
-    """The ticks or bars of one symbol in the client's data tree, read by id.
-
-    Attributes:
-        symbol: The contract.
-        seconds: Length of a bar; 0 for ticks.
-    """
-
-    def __init__(self, api: Any, symbol: str, seconds: int, width: int) -> None:
-        self.symbol, self.seconds = symbol, seconds
-        duration = seconds * 1_000_000_000
-        path = ["ticks", symbol] if seconds == 0 else ["klines", symbol, str(duration)]
-        chart_id = f"TQBT_{symbol}_{seconds}"
-        # Made ahead so that one look-up finds them whenever the server fills them.
-        self._root = _get_obj(api._data, path).__dict__
-        self._chart = _get_obj(api._data, ["charts", chart_id]).__dict__
-        api._send_pack(
-            {
-                "aid": "set_chart",
-                "chart_id": chart_id,
-                "ins_list": symbol,
-                "duration": duration,
-                "view_width": width,
-            }
-        )
-
-    @property
-    def ready(self) -> bool:
-        """Whether the asked-for past has come, whole."""
-        return bool(self._chart.get("ready", False))
-
-    @property
-    def last_id(self) -> int:
-        """The newest id, -1 while there is none."""
-        return int(self._root.get("last_id", -1))
-
-    @property
-    def left_id(self) -> int:
-        """The oldest id of the asked-for past, at least 0."""
-        return max(0, int(self._chart.get("left_id", -1)))
-
-    def ticks(self, first_id: int, last_id: int) -> list[Tick]:
-        """The ticks of a range of ids, both included; rows that never came are left out."""
-        rows = self._root["data"].__dict__
-        found = (rows.get(str(row_id)) for row_id in range(first_id, last_id + 1))
-        return [
-            Tick(
-                row_id,
-                row.datetime,
-                row.last_price,
-                row.volume,
-                row.amount,
-                row.open_interest,
-                row.bid_price1,
-                row.ask_price1,
-                row.bid_volume1,
-                row.ask_volume1,
-                row.bid_price2,
-                row.ask_price2,
-            )
-            for row_id, row in zip(range(first_id, last_id + 1), found, strict=True)
-            if row is not None
-        ]
-
-    def bars(self, first_id: int, last_id: int) -> list[Bar]:
-        """The bars of a range of ids, both included; rows that never came are left out."""
-        rows = self._root["data"].__dict__
-        length = self.seconds * 1_000_000_000
-        bars = []
-        for row_id in range(first_id, last_id + 1):
-            row = rows.get(str(row_id))
-            if row is not None:
-                start = row.datetime
-                bars.append(
-                    Bar(
-                        start, start + length, row.open, row.high, row.low, row.close,
-                        row.volume, row.open_oi, row.close_oi, id=row_id,
-                    )
-                )  # fmt: skip
-        return bars
-
-
-def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
-    value = raw.get(name)
-    return float(value) if isinstance(value, int | float) else otherwise
-
-
-def _to_instrument(raw: Mapping[str, Any]) -> Instrument:
-    expire = raw.get("expire_datetime")
-    edges = (raw.get("underlying") or {}).get("edges") or []
-    number: Callable[..., float] = _number
-    return Instrument(
-        symbol=raw["instrument_id"],
-        ins_class=raw.get("class") or "",
-        exchange_id=raw.get("exchange_id") or "",
-        product_id=raw.get("product_id") or "",
-        price_tick=number(raw, "price_tick"),
-        price_decs=int(number(raw, "price_decs", 0)),
-        volume_multiple=int(number(raw, "volume_multiple", number(raw, "index_multiple", 1))),
-        expired=bool(raw.get("expired", False)),
-        expire_datetime=from_ns(int(expire)) if expire else None,
-        upper_limit=number(raw, "upper_limit"),
-        lower_limit=number(raw, "lower_limit"),
-        pre_settlement=number(raw, "settlement_price"),
-        margin=number(raw, "margin"),
-        commission=number(raw, "commission"),
-        max_limit_order_volume=int(number(raw, "max_limit_order_volume", 0)),
-        max_market_order_volume=int(number(raw, "max_market_order_volume", 0)),
-        underlying_symbol=edges[0]["node"]["instrument_id"] if edges else "",
-        trading_time=raw.get("trading_time") or {},
-    )
-
-
-def _to_report(order_id: str, order: Any) -> OrderReport:
-    return OrderReport(
-        order_id=order_id,
-        symbol=f"{order.exchange_id}.{order.instrument_id}",
-        direction=Direction(order.direction),
-        offset=Offset(order.offset),
-        volume_orign=int(order.volume_orign),
-        volume_left=int(order.volume_left),
-        limit_price=_number(order, "limit_price"),  # market orders have none
-        status=order.status,
-        exchange_order_id=order.exchange_order_id,
-        last_msg=order.last_msg,
-    )
-
-
-def _to_fill(trade_id: str, trade: Any) -> Fill:
-    return Fill(
-        trade_id=trade_id,
-        order_id=trade.order_id,
-        symbol=f"{trade.exchange_id}.{trade.instrument_id}",
-        direction=Direction(trade.direction),
-        offset=Offset(trade.offset),
-        price=float(trade.price),
-        volume=int(trade.volume),
-        time=int(trade.trade_date_time),
-        commission=float(trade.commission),
-    )
-
-
-def _plain(entity: Any) -> dict[str, Any]:
-    return {name: value for name, value in entity.items() if isinstance(value, int | float | str)}

@@ -79,7 +79,7 @@ class MyStore:
         self.calendar = session_calendar.CALENDAR
         self.clock = MarketClock(WallClock(), virtual=clock == "market")
         self.sandbox_server: EmbeddedSandbox | None = None
-        self.market_over = False
+        self._links_over = 0
         self.feeds: list[Mydatafeed] = []
         self.broker: MyBroker | None = None
         self._instruments: dict[str, tuple[date, Instrument]] = {}
@@ -266,9 +266,17 @@ class MyStore:
         level = logging.WARNING if notice.level == "WARNING" else logging.INFO
         logger.log(level, "notice %s: %s", notice.code, notice.content)
         if notice.code == MARKET_OVER:
-            self.market_over = True
+            self._links_over += 1
         else:
             self.put_notification(notice.content, notice=notice)
+
+    @property
+    def market_over(self) -> bool:
+        """Whether a market of finite days has ended and every connection has said so.
+
+        The trading side says it last, after the settlement.
+        """
+        return self._links_over >= self.gateway.links
 
     def _take_trading(self, reports: list[OrderReport | Fill]) -> None:
         if self.broker is not None:

@@ -12,14 +12,16 @@ import tianqin_backtrader
 PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
-    "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state", "books",
+    "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
+    "order_price", "books", "data_tree",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {
     "gateway": set(),
+    "unsubscribed_data": set(),
     "embedded": set(),
     "datafeed": set(),
-    "broker": set(),
+    "broker": {"unsubscribed_data"},
     "store": {"gateway", "datafeed", "broker", "embedded"},
     "__init__": {"store", "datafeed", "broker"},
 }

@@ -18,12 +18,11 @@ from .account import Account, to_price, to_ticks
 from .book import Book
 from .instruments import Instrument
 from .order_rules import CLOSES_TODAY_APART, Order, Situation, frozen_per_lot, refusal
+from .order_wire import Diff, read_order, unknown_contract, wire_order
 from .ticks import DayTicks
 
 _REJECTED = 2026112003
 _CANCEL_REFUSED = 2026112004
-
-Diff = dict[str, Any]
 
 
 class _Ledger:
@@ -141,9 +140,9 @@ class Exchange:
         instrument = self._instruments.get(symbol)
         if instrument is None or instrument.ins_class != "FUTURE":
             self._notify(user_id, _REJECTED, f"下单失败,CTP:找不到合约 {symbol}")
-            self._ledgers[user_id].orders[order_id] = _unknown_contract(user_id, pack)
+            self._ledgers[user_id].orders[order_id] = unknown_contract(user_id, pack)
             return
-        order = _read_order(user_id, order_id, instrument, pack, now_ns)
+        order = read_order(user_id, order_id, instrument, pack, now_ns)
         self._orders[user_id][order_id] = order
         words = self._forced_reject(user_id) or self._refusal(order, now_ns)
         if words:
@@ -310,7 +309,7 @@ class Exchange:
 
     def _touch(self, order: Order) -> None:
         ledger = self._ledgers[order.user_id]
-        ledger.orders[order.order_id] = _wire_order(order)
+        ledger.orders[order.order_id] = wire_order(order)
         if order.exchange_order_id:
             ledger.account = True
             if not order.opens or order.trades:
@@ -358,7 +357,7 @@ class Exchange:
                     "session": self._session(user_id),
                     "accounts": {"CNY": account.wire()},
                     "positions": {symbol: holding.wire() for symbol, holding in holdings},
-                    "orders": {order_id: _wire_order(order) for order_id, order in orders},
+                    "orders": {order_id: wire_order(order) for order_id, order in orders},
                     "trades": dict(self._trades[user_id]),
                     "trade_more_data": False,
                 }
@@ -373,73 +372,3 @@ def _priority(order: Order) -> tuple[int, str]:
     """Price, then time."""
     assert order.limit is not None
     return (-order.limit if order.buys else order.limit), order.exchange_order_id
-
-
-def _read_order(
-    user_id: str, order_id: str, instrument: Instrument, pack: Mapping[str, Any], now_ns: int
-) -> Order:
-    price_type = str(pack.get("price_type", "LIMIT"))
-    price = pack.get("limit_price") if price_type == "LIMIT" else None
-    limit = None if price is None else to_ticks(float(price), instrument)
-    if limit is not None and instrument.exchange_id == "CZCE":
-        limit = int(float(price or 0) / instrument.price_tick + 1e-6)  # cut, not refused
-        price = to_price(limit, instrument)
-    volume = int(pack.get("volume", 0))
-    return Order(
-        user_id=user_id,
-        order_id=order_id,
-        instrument=instrument,
-        direction=str(pack.get("direction")),
-        offset=str(pack.get("offset")),
-        volume=volume,
-        price_type=price_type,
-        limit=limit,
-        limit_price=price,
-        time_condition=str(pack.get("time_condition", "GFD")),
-        volume_condition=str(pack.get("volume_condition", "ANY")),
-        insert_ns=now_ns,
-        volume_left=volume,
-    )
-
-
-def _wire_order(order: Order) -> Diff:
-    ins = order.instrument
-    return {
-        "user_id": order.user_id,
-        "order_id": order.order_id,
-        "exchange_order_id": order.exchange_order_id,
-        "exchange_id": ins.exchange_id,
-        "instrument_id": ins.code,
-        "direction": order.direction,
-        "offset": order.offset,
-        "volume_orign": order.volume,
-        "volume_left": order.volume_left,
-        "price_type": order.price_type,
-        "limit_price": order.limit_price or 0.0,
-        "time_condition": order.time_condition,
-        "volume_condition": order.volume_condition,
-        "insert_date_time": order.insert_ns,
-        "status": order.status,
-        "last_msg": order.last_msg,
-        "frozen_margin": order.frozen_margin_per_lot * order.volume_left / 100
-        if order.status == "ALIVE"
-        else 0.0,
-        "frozen_premium": 0.0,
-    }
-
-
-def _unknown_contract(user_id: str, pack: Mapping[str, Any]) -> Diff:
-    """The rejected order of a contract that does not exist."""
-    names = (
-        "order_id", "exchange_id", "instrument_id", "direction", "offset", "price_type",
-        "limit_price", "time_condition", "volume_condition",
-    )  # fmt: skip
-    volume = int(pack.get("volume", 0))
-    return {name: pack.get(name) for name in names} | {
-        "user_id": user_id,
-        "exchange_order_id": "",
-        "volume_orign": volume,
-        "volume_left": volume,
-        "status": "FINISHED",
-        "last_msg": "CTP:找不到合约",
-    }

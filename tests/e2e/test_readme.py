@@ -1,0 +1,41 @@
+"""What README.md says is true: its commands stand at the top, its code runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+def test_two_commands_stand_at_its_top():
+    first, second = blocks("bash")[:2]
+    assert README.index(second) < README.index("## ")
+    assert first.strip().endswith("python examples/dual_ma.py")
+    assert "pytest" in second
+    for command in (first, second):
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
+
+
+def test_ci_runs_the_second_command_as_it_stands():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    found = subprocess.run(
+        ["bash", "-c", re.search(r"command=\$\((.*)\)", script)[1]],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert found.stdout == blocks("bash")[1]
+
+
+def test_its_python_runs():
+    [code] = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Completed" in done.stdout
+    assert "Balance(start=1000000.0" in done.stdout

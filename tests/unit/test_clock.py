@@ -1,0 +1,79 @@
+"""How moments are written, and whose clock it is."""
+
+from datetime import datetime, timedelta
+
+import backtrader as bt
+
+from tianqin_backtrader.clock import (
+    MINUTE,
+    SECOND,
+    ManualClock,
+    MarketClock,
+    from_ns,
+    to_backtrader,
+    to_ns,
+)
+
+NOON = to_ns(datetime(2026, 11, 10, 12))
+
+
+def test_stamps_equal_backtraders_own_bit_for_bit():
+    start = datetime(2026, 11, 1)
+    minutes = [start + timedelta(minutes=number) for number in range(30 * 1440)]
+    assert [to_backtrader(to_ns(minute)) for minute in minutes] == [
+        bt.date2num(minute) for minute in minutes
+    ]
+
+
+def test_there_and_back():
+    moment = datetime(2026, 11, 9, 21, 0, 0, 500_000)
+    assert from_ns(to_ns(moment)) == moment
+
+
+def test_before_anything_was_heard_it_is_the_machines_time_and_not_trusted():
+    clock = MarketClock(ManualClock(NOON))
+    assert (clock.now_ns(), clock.trusted) == (NOON, False)
+
+
+def test_an_exchange_that_is_ahead_sets_the_clock_right():
+    wall = ManualClock(NOON)
+    clock = MarketClock(wall)
+    clock.stamp(NOON + 17 * SECOND)
+    wall.advance_to(NOON + SECOND)
+    clock.stamp(NOON + 16 * SECOND)  # delayed on its way: no reason to go back
+    assert clock.now_ns() == NOON + 18 * SECOND
+
+
+def test_an_exchange_that_is_behind_sets_it_right_too():
+    clock = MarketClock(ManualClock(NOON))
+    clock.stamp(NOON - 3 * SECOND)
+    assert clock.now_ns() == NOON - 3 * SECOND
+
+
+def test_a_machine_whose_clock_was_set_is_believed_no_longer_than_two_minutes():
+    wall = ManualClock(NOON)
+    clock = MarketClock(wall)
+    clock.stamp(NOON)
+    for second in range(0, 181, 10):  # the machine's clock jumped an hour ahead
+        now = NOON + second * SECOND
+        wall.advance_to(now + 60 * MINUTE)
+        clock.stamp(now)
+    assert clock.now_ns() == NOON + 180 * SECOND
+
+
+def test_a_market_of_another_day_keeps_its_own_time():
+    wall = ManualClock(NOON)
+    clock = MarketClock(wall)
+    january = to_ns(datetime(2026, 1, 13, 9, 30))
+    clock.stamp(january)
+    wall.advance_to(NOON + 2 * SECOND)
+    assert clock.now_ns() == january + 2 * SECOND
+
+
+def test_a_virtual_clock_moves_with_stamps_alone():
+    wall = ManualClock(NOON)
+    clock = MarketClock(wall, virtual=True)
+    clock.stamp(NOON)
+    wall.advance_to(NOON + MINUTE)
+    clock.stamp(NOON - SECOND)
+    assert clock.now_ns() == NOON

@@ -1,0 +1,153 @@
+"""What the client's data tree holds, made into values: rows by id, contracts, orders, trades.
+
+tqsdk merges everything the server sends into one tree of entities. It holds every tick and bar,
+exact, while the client's quote shows only the newest state and its frames are float64. The tree is
+handed in; nothing here imports tqsdk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .clock import from_ns
+from .model import NAN, Bar, Direction, Fill, Instrument, Offset, OrderReport, Tick
+
+
+class Series:
+    """The ticks or bars of one symbol in the client's data tree, read by id.
+
+    Attributes:
+        symbol: The contract.
+        seconds: Length of a bar; 0 for ticks.
+
+    Args:
+        symbol, seconds: As above.
+        root: The attributes of the tree's entity that holds ``data`` and ``last_id``.
+        chart: Those of the chart that asked for them.
+    """
+
+    def __init__(
+        self, symbol: str, seconds: int, root: Mapping[str, Any], chart: Mapping[str, Any]
+    ) -> None:
+        self.symbol, self.seconds = symbol, seconds
+        self._root, self._chart = root, chart
+
+    @property
+    def ready(self) -> bool:
+        """Whether the asked-for past has come, whole."""
+        return bool(self._chart.get("ready", False))
+
+    @property
+    def last_id(self) -> int:
+        """The newest id, -1 while there is none."""
+        return int(self._root.get("last_id", -1))
+
+    @property
+    def left_id(self) -> int:
+        """The oldest id of the asked-for past, at least 0."""
+        return max(0, int(self._chart.get("left_id", -1)))
+
+    def ticks(self, first_id: int, last_id: int) -> list[Tick]:
+        """The ticks of a range of ids, both included; rows that never came are left out."""
+        rows = self._root["data"].__dict__
+        found = (rows.get(str(row_id)) for row_id in range(first_id, last_id + 1))
+        return [
+            Tick(
+                row_id,
+                row.datetime,
+                row.last_price,
+                row.volume,
+                row.amount,
+                row.open_interest,
+                row.bid_price1,
+                row.ask_price1,
+                row.bid_volume1,
+                row.ask_volume1,
+                row.bid_price2,
+                row.ask_price2,
+            )
+            for row_id, row in zip(range(first_id, last_id + 1), found, strict=True)
+            if row is not None
+        ]
+
+    def bars(self, first_id: int, last_id: int) -> list[Bar]:
+        """The bars of a range of ids, both included; rows that never came are left out."""
+        rows = self._root["data"].__dict__
+        length = self.seconds * 1_000_000_000
+        bars = []
+        for row_id in range(first_id, last_id + 1):
+            row = rows.get(str(row_id))
+            if row is not None:
+                start = row.datetime
+                bars.append(
+                    Bar(
+                        start, start + length, row.open, row.high, row.low, row.close,
+                        row.volume, row.open_oi, row.close_oi, id=row_id,
+                    )
+                )  # fmt: skip
+        return bars
+
+
+def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
+    value = raw.get(name)
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def to_instrument(raw: Mapping[str, Any]) -> Instrument:
+    expire = raw.get("expire_datetime")
+    edges = (raw.get("underlying") or {}).get("edges") or []
+    number: Callable[..., float] = _number
+    return Instrument(
+        symbol=raw["instrument_id"],
+        ins_class=raw.get("class") or "",
+        exchange_id=raw.get("exchange_id") or "",
+        product_id=raw.get("product_id") or "",
+        price_tick=number(raw, "price_tick"),
+        price_decs=int(number(raw, "price_decs", 0)),
+        volume_multiple=int(number(raw, "volume_multiple", number(raw, "index_multiple", 1))),
+        expired=bool(raw.get("expired", False)),
+        expire_datetime=from_ns(int(expire)) if expire else None,
+        upper_limit=number(raw, "upper_limit"),
+        lower_limit=number(raw, "lower_limit"),
+        pre_settlement=number(raw, "settlement_price"),
+        margin=number(raw, "margin"),
+        commission=number(raw, "commission"),
+        max_limit_order_volume=int(number(raw, "max_limit_order_volume", 0)),
+        max_market_order_volume=int(number(raw, "max_market_order_volume", 0)),
+        underlying_symbol=edges[0]["node"]["instrument_id"] if edges else "",
+        trading_time=raw.get("trading_time") or {},
+    )
+
+
+def to_report(order_id: str, order: Any) -> OrderReport:
+    return OrderReport(
+        order_id=order_id,
+        symbol=f"{order.exchange_id}.{order.instrument_id}",
+        direction=Direction(order.direction),
+        offset=Offset(order.offset),
+        volume_orign=int(order.volume_orign),
+        volume_left=int(order.volume_left),
+        limit_price=_number(order, "limit_price"),  # market orders have none
+        status=order.status,
+        exchange_order_id=order.exchange_order_id,
+        last_msg=order.last_msg,
+    )
+
+
+def to_fill(trade_id: str, trade: Any) -> Fill:
+    return Fill(
+        trade_id=trade_id,
+        order_id=trade.order_id,
+        symbol=f"{trade.exchange_id}.{trade.instrument_id}",
+        direction=Direction(trade.direction),
+        offset=Offset(trade.offset),
+        price=float(trade.price),
+        volume=int(trade.volume),
+        time=int(trade.trade_date_time),
+        commission=float(trade.commission),
+    )
+
+
+def plain(entity: Any) -> dict[str, Any]:
+    return {name: value for name, value in entity.items() if isinstance(value, int | float | str)}

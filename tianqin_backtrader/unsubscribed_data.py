@@ -1,0 +1,55 @@
+"""A stand-in for the feed of a contract that has none, so that orders on it can be Backtrader's."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, time
+from typing import Any
+
+import backtrader as bt
+
+from .clock import to_backtrader
+
+
+class _Present:
+    """The ``datetime`` line of a contract without bars: now."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getitem__(self, _ago: int) -> float:
+        return to_backtrader(self._store.clock.now_ns())
+
+    def datetime(self, _ago: int = 0) -> datetime:
+        now: datetime = self._store.now()
+        return now
+
+    def date(self, _ago: int = 0) -> date:
+        return self.datetime().date()
+
+
+class UnsubscribedData:
+    """Stands for a contract without a feed in orders on it, as far as Backtrader asks."""
+
+    _compensate = None
+    history_phase = False
+
+    class p:
+        """Backtrader looks for the session's end among a feed's parameters."""
+
+        sessionend = time(15, 0)
+
+    def __init__(self, symbol: str, store: Any) -> None:
+        self._name = self._dataname = symbol
+        self.close = [math.nan]
+        self.datetime = _Present(store)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
+
+    def date2num(self, moment: datetime) -> float:
+        """As feeds have it."""
+        return float(bt.date2num(moment))
