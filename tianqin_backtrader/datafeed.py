@@ -10,7 +10,7 @@ from typing import Any
 import backtrader as bt
 
 from .bar_builder import BarBuilder
-from .clock import MINUTE, from_ns, to_backtrader, to_ns
+from .clock import DAY, MINUTE, from_ns, to_backtrader, to_ns
 from .errors import ConfigError, LinkTimeout
 from .model import Bar
 
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 LOOKBACK = 10_000
 #: Ticks asked for at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
+#: No market that trades today was silent for so long: longer than any holiday.
+ANOTHER_TIME = 30 * DAY
 #: Seconds to wait for history before giving up.
 HISTORY_TIMEOUT = 60.0
 
@@ -175,6 +177,7 @@ class Mydatafeed(bt.feed.DataBase):
         if self._builder is not None:  # a second run: go on where the first ended
             return
         self._await_series()
+        self._join_the_servers_time()
         builder = self.store.bar_builder(self.symbol, 1)
         final = self._final_bars()
         if final:
@@ -200,6 +203,13 @@ class Mydatafeed(bt.feed.DataBase):
                 waited += 1
             if waited >= 20:
                 raise LinkTimeout(f"TianQin sent no history of {self.symbol} within a minute")
+
+    def _join_the_servers_time(self) -> None:
+        """A server may play another time without saying so: its newest tick is months old."""
+        clock, last_id = self.store.clock, self._ticks.last_id
+        newest = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
+            clock.stamp(newest[0].time)
 
     def _final_bars(self) -> list[Bar]:
         """What is finished of the official bars: all but the running one."""
