@@ -19,6 +19,7 @@ import sys
 import backtrader as bt
 
 from tianqin_backtrader import MyStore
+from tianqin_backtrader.errors import TianqinError
 
 
 class DualMovingAverage(bt.Strategy):
@@ -149,4 +150,7 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except TianqinError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
