@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 from collections import deque
 from datetime import time
-from typing import Any
+from typing import Any, ClassVar
 
 import backtrader as bt
 
-from .bar_builder import BarBuilder
 from .clock import DAY, MINUTE, from_ns, to_backtrader, to_ns
 from .errors import ConfigError, LinkTimeout
+from .live_bars import Certificate, LiveBars
 from .model import Bar
 
 logger = logging.getLogger(__name__)
 
+_NEVER = 1 << 62
+
 #: What ``lookback=True`` means.
 LOOKBACK = 10_000
+#: Bars as TianQin cuts them, in minutes.
+COMPRESSIONS = (1, 3, 5, 15, 30, 60)
+#: Official bars asked for at least: as many can be missed and delivered later.
+RECENT_BARS = 600
 #: Ticks asked for at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
 #: No market that trades today was silent for so long: longer than any holiday.
@@ -29,6 +35,10 @@ HISTORY_TIMEOUT = 60.0
 class Mydatafeed(bt.feed.DataBase):
     """Minute bars of one contract, live; made by ``MyStore.getdata``.
 
+    Every live bar is compared with TianQin's own of the same id once that is final; a difference is
+    told (``notify_data`` with status ``CORRECTED`` and the keyword ``difference``) and counted in
+    ``certificate()``.
+
     Bars carry their right edge in naive Beijing time: 09:01 is 09:00-09:01. A live bar is
     delivered as soon as it is certain, together with the other contracts' bars of that minute.
 
@@ -38,7 +48,8 @@ class Mydatafeed(bt.feed.DataBase):
 
     Params:
         store: The ``MyStore``.
-        lookback: Minutes of history first; True is 10 000.
+        compression: Minutes of a bar as TianQin cuts them: 1, 3, 5, 15, 30 or 60.
+        lookback: Bars of history first; True is 10 000.
         night_start: History begins with a night opening (a day's first opening for products
             without night), so that it holds whole trading days.
         qcheck: Seconds a round of Cerebro waits for news.
@@ -51,6 +62,9 @@ class Mydatafeed(bt.feed.DataBase):
         ("bid_volume", "bid_volume1"),
         ("ask_volume", "ask_volume1"),
     )
+    CORRECTED = len(bt.feed.DataBase._NOTIFNAMES)
+    _NOTIFNAMES: ClassVar = [*bt.feed.DataBase._NOTIFNAMES, "CORRECTED"]
+
     params = (
         ("store", None),
         ("lookback", False),
@@ -60,22 +74,23 @@ class Mydatafeed(bt.feed.DataBase):
     )
 
     def __init__(self) -> None:
-        if self.p.timeframe != bt.TimeFrame.Minutes or self.p.compression != 1:
-            raise ConfigError("this feed delivers bars of one minute; use cerebro.resampledata")
+        if self.p.timeframe != bt.TimeFrame.Minutes or self.p.compression not in COMPRESSIONS:
+            raise ConfigError(
+                f"this feed delivers minutes, compression one of {COMPRESSIONS}, "
+                f"not {self.p.compression}"
+            )
         self.store = self.p.store
         self.symbol: str = self.p.dataname
         width = LOOKBACK if self.p.lookback is True else self.p.lookback
         self._width = int(width)
         gateway = self.store.gateway
-        # One more than wanted: the newest row is the running minute.
-        self._klines = gateway.series(self.symbol, 60, max(self._width + 1, 2))
+        # One more than wanted: the newest row is the running bar.
+        rows = max(self._width + 1, RECENT_BARS)
+        self._klines = gateway.series(self.symbol, 60 * self.p.compression, rows)
         self._ticks = gateway.series(self.symbol, 0, RECENT_TICKS)
-        self._ready: deque[Bar] = deque()
         self._history: deque[Bar] = deque()
         self._history_end = 0.0
-        self._next_tick = -1
-        self._builder: BarBuilder | None = None
-        self.ticks_taken = 0
+        self._live: LiveBars | None = None
 
     # -- Backtrader's side --------------------------------------------------------------------
 
@@ -103,11 +118,11 @@ class Mydatafeed(bt.feed.DataBase):
     def _load(self) -> bool | None:
         if self._history:
             return self._deliver(self._history.popleft())
-        if self._builder is None:
+        if self._live is None:
             return False
         self.store.poll(self._qcheck)
         if self.has_bar(self.store.horizon()):
-            return self._deliver(self._ready.popleft())
+            return self._deliver(self._live.pop())
         if self._laststatus != self.LIVE:
             self.put_notification(self.LIVE)
         return False if self.store.market_over else None
@@ -139,61 +154,74 @@ class Mydatafeed(bt.feed.DataBase):
     @property
     def next_close(self) -> int:
         """When the running bar must be closed by the clock, nanoseconds."""
-        return self._builder.slot.certain if self._builder is not None else 1 << 62
+        return self._live.builder.slot.certain if self._live is not None else _NEVER
 
     @property
     def complete_until(self) -> int:
         """Every bar that ends by this instant is complete, nanoseconds."""
-        return self._builder.slot.start if self._builder is not None else 1 << 62
+        return self._live.complete_until if self._live is not None else _NEVER
 
     def has_bar(self, horizon: int) -> bool:
         """Whether a live bar that ends by ``horizon`` waits, with history done."""
-        return bool(self._ready) and not self._history and self._ready[0].end <= horizon
+        if self._history or self._live is None:
+            return False
+        return self._live.has_bar(horizon, self.store.clock.now_ns())
 
     def take_ticks(self) -> None:
         """Build bars from the ticks that have come since the last call."""
-        last_id = self._ticks.last_id
-        builder = self._builder
-        if builder is None or last_id < self._next_tick:
-            return
-        ticks = self._ticks.ticks(self._next_tick, last_id)
-        self._next_tick = last_id + 1
-        self.ticks_taken += len(ticks)
-        for tick in ticks:
-            done = builder.push(tick)
-            if done:
-                self._ready.extend(done)
-        if ticks:
-            self.store.clock.stamp(ticks[-1].time)
+        newest = self._live.take_ticks() if self._live is not None else 0
+        if newest:
+            self.store.clock.stamp(newest)
 
     def flush(self, now: int) -> None:
         """Complete the bars whose trading ended by ``now``."""
-        if self._builder is not None and self._builder.slot.certain <= now:
-            self._ready.extend(self._builder.flush(now))
+        if self._live is not None:
+            self._live.flush(now)
+
+    def check(self) -> None:
+        """Compare delivered bars with the official ones that are final by now; tell differences."""
+        if self._live is None:
+            return
+        for found in self._live.check(self.store.clock.now_ns()):
+            logger.warning("%s differs from the official bar: %s", self.symbol, found)
+            self.notifs.append((self.CORRECTED, (), {"difference": found}))
+
+    def certificate(self) -> Certificate:
+        """How the live bars delivered so far compare with the official ones."""
+        return self._live.certificate() if self._live is not None else Certificate()
+
+    @property
+    def ticks_taken(self) -> int:
+        """Live ticks so far."""
+        return self._live.ticks_taken if self._live is not None else 0
 
     # -- history ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self._builder is not None:  # a second run: go on where the first ended
+        if self._live is not None:  # a second run: go on where the first ended
             return
         self._await_series()
         self._join_the_servers_time()
-        builder = self.store.bar_builder(self.symbol, 1)
+        minutes = self.p.compression
+        builder = self.store.bar_builder(self.symbol, minutes)
         final = self._final_bars()
         if final:
             builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
         else:
-            builder.begin_after(to_ns(self.store.now()) // MINUTE * MINUTE, float("nan"), 0)
+            start = to_ns(self.store.now()) // MINUTE * MINUTE
+            builder.begin_after(start, float("nan"), 0)
         wanted = self._whole_days(final[-self._width :]) if self._width else []
         self._history = deque(wanted)
         self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         last_id = self._ticks.last_id
+        next_bar = final[-1].id + 1 if final else -1
+        live = LiveBars(
+            self.symbol, builder, self._ticks, self._klines, next_bar, next_tick_id=last_id + 1
+        )
         if last_id >= 0:
-            for tick in self._ticks.ticks(self._ticks.left_id, last_id):
-                self._ready.extend(builder.push(tick))
-        self._next_tick = last_id + 1
-        self._builder = builder
+            live.begin(self._ticks.ticks(self._ticks.left_id, last_id))
+        self._live = live
 
     def _await_series(self) -> None:
         store = self.store

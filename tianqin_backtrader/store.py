@@ -22,6 +22,7 @@ from .datafeed import Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
+from .live_bars import Certificate
 from .model import Fill, Instrument, Notice, OrderReport
 
 logger = logging.getLogger(__name__)
@@ -192,6 +193,10 @@ class MyStore:
         self._must_be_open()
         return self.gateway.api
 
+    def certificate(self) -> dict[str, Certificate]:
+        """How the live bars delivered so far compare with the official ones, by feed."""
+        return {feed._name: feed.certificate() for feed in self.feeds}
+
     # -- time ---------------------------------------------------------------------------------
 
     def now(self) -> datetime:
@@ -238,6 +243,8 @@ class MyStore:
             now = self.clock.now_ns() - GRACE
             for feed in self.feeds:
                 feed.flush(now)
+        for feed in self.feeds:
+            feed.check()
         for notice in self.gateway.new_notices():
             self._take_notice(notice)
         if self.gateway.trading_changed():

@@ -1,0 +1,172 @@
+"""Bars that can be vouched for: compared, and repaired after a hole."""
+
+from datetime import datetime
+
+import pytest
+
+from tianqin_backtrader.bar_builder import BarBuilder, SlotTable
+from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
+from tianqin_backtrader.live_bars import LiveBars
+from tianqin_backtrader.model import Bar, Tick
+from tianqin_backtrader.session_calendar import CALENDAR
+
+START = to_ns(datetime(2026, 11, 10, 9, 31))
+FIRST_BAR = 100
+
+
+class Server:
+    """Rows as a server has them; ``lose`` makes ticks that never come."""
+
+    def __init__(self):
+        self.rows = {}
+        self.last_id = -1
+
+    def put(self, *rows):
+        for row in rows:
+            self.rows[row.id] = row
+            self.last_id = max(self.last_id, row.id)
+
+    def lose(self, *ids):
+        for row_id in ids:
+            self.rows.pop(row_id, None)
+            self.last_id = max(self.last_id, row_id)
+
+    def ticks(self, first, last):
+        return [self.rows[n] for n in range(first, last + 1) if n in self.rows]
+
+    bars = ticks
+
+
+def tick(number):
+    """One every ten seconds, the price and the volume going up by one."""
+    price = 100.0 + number
+    return Tick(number, START + number * 10 * SECOND + SECOND, price, 10 + number, 0.0, 50 + number)
+
+
+def official(minute):
+    """The bar of six such ticks."""
+    first, last = 6 * minute, 6 * minute + 5
+    opened = 99.0 + first if minute else 100.0
+    return Bar(
+        START + minute * MINUTE, START + (minute + 1) * MINUTE, opened, 100.0 + last, opened,
+        100.0 + last, 6 if minute else 5, 49 + first if minute else 50, 50 + last,
+        id=FIRST_BAR + minute,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def market():
+    """(ticks, klines, live bars) at 09:31, the price in force 100."""
+    ticks, klines = Server(), Server()
+    builder = BarBuilder(SlotTable(CALENDAR, "SHFE.cu2612", MINUTE))
+    builder.begin_after(START, 100.0, 50)
+    live = LiveBars("SHFE.cu2612", builder, ticks, klines, FIRST_BAR, 0)
+    live.begin([Tick(-1, START - SECOND, 100.0, 10, 0.0, 50)])
+    return ticks, klines, live
+
+
+def deliver(live, now):
+    delivered = []
+    while live.has_bar(live.complete_until, now):
+        delivered.append(live.pop())
+    return delivered
+
+
+def test_equal_bars_are_counted_as_equal_once_the_official_one_is_final(market):
+    ticks, klines, live = market
+    ticks.put(*map(tick, range(13)))
+    klines.put(official(0), official(1))
+    live.take_ticks()
+    now = START + 2 * MINUTE + SECOND
+    one, two = deliver(live, now)
+    assert one == official(0)._replace(**{name: getattr(one, name) for name in Bar._fields[9:15]})
+    assert live.check(now) == []
+    assert (live.certificate().equal, live.certificate().pending) == (1, 1)
+    klines.put(official(2))
+    live.check(now)
+    certificate = live.certificate()
+    assert (certificate.delivered, certificate.equal, certificate.pending) == (2, 2, 0)
+    assert two.id == FIRST_BAR + 1
+
+
+def test_before_a_break_the_official_bar_is_final_by_the_clock(market):
+    ticks, klines, live = market
+    ticks.put(*map(tick, range(6)))
+    klines.put(official(0))
+    live.take_ticks()
+    live.flush(START + MINUTE)
+    deliver(live, START + MINUTE + SECOND)
+    live.check(START + MINUTE + SECOND)
+    assert live.certificate().pending == 1
+    live.check(START + MINUTE + 2 * SECOND)
+    assert live.certificate().equal == 1
+
+
+def test_a_difference_is_counted_and_told_with_its_columns(market):
+    ticks, klines, live = market
+    ticks.put(*map(tick, range(7)))
+    klines.put(official(0)._replace(high=200.0, volume=6), official(1))
+    live.take_ticks()
+    deliver(live, START + MINUTE)
+    [found] = live.check(START + MINUTE)
+    assert found.columns == ("high", "volume")
+    assert live.certificate().differences == (found,)
+    assert live.certificate().corrected == 1
+
+
+@pytest.mark.parametrize("lost", [(3,), (5, 6), (4, 5, 6, 7), tuple(range(3, 16))])
+def test_after_a_hole_the_official_bars_are_delivered(market, lost):
+    ticks, klines, live = market
+    ticks.put(*(tick(n) for n in range(25) if n not in lost))
+    ticks.lose(*lost)
+    klines.put(*map(official, range(4)))
+    live.take_ticks()
+    now = START + 4 * MINUTE + SECOND
+    klines.put(official(4))
+    delivered = deliver(live, now)
+    columns = [bar[:9] for bar in delivered]
+    assert columns == [official(minute)[:9] for minute in range(4)]
+    live.check(now)
+    certificate = live.certificate()
+    touched = {n // 6 for n in (lost[0] - 1, *lost, lost[-1] + 1)}
+    assert certificate.repaired == len(touched)
+    assert certificate.equal == 4 - len(touched)
+    assert certificate.corrected == 0
+    assert live.ticks_missing == len(lost)
+
+
+def test_a_suspect_bar_waits_for_the_official_one(market):
+    ticks, klines, live = market
+    ticks.put(*(tick(n) for n in (0, 1, 5, 6)))
+    ticks.lose(2, 3, 4)
+    live.take_ticks()
+    now = START + MINUTE + SECOND
+    assert deliver(live, now) == []
+    klines.put(official(0), official(1))
+    [bar] = deliver(live, now)
+    assert bar[:9] == official(0)[:9]
+
+
+def test_without_an_official_bar_our_own_is_delivered_and_counted_as_missing(market):
+    ticks, _, live = market
+    ticks.put(*(tick(n) for n in (0, 1, 5, 6)))
+    ticks.lose(2, 3, 4)
+    live.take_ticks()
+    now = START + MINUTE + 3 * SECOND
+    [bar] = deliver(live, now)
+    assert bar.close == 105.0
+    live.check(now)
+    assert live.certificate().missing == 1
+
+
+@pytest.mark.parametrize("packs", [(25,), (1,) * 25, (3, 1, 9, 12), (6, 6, 6, 7)])
+def test_the_same_ticks_in_any_packs_give_the_same_bars(market, packs):
+    ticks, klines, live = market
+    klines.put(*map(official, range(5)))
+    delivered, number = [], 0
+    for size in packs:
+        ticks.put(*(tick(n) for n in range(number, number + size)))
+        number += size
+        live.take_ticks()
+        delivered += deliver(live, START)
+    assert [bar[:9] for bar in delivered] == [official(minute)[:9] for minute in range(4)]

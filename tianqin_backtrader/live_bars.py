@@ -1,0 +1,237 @@
+"""One contract's live bars: built from ticks, compared with TianQin's own, repaired after a hole.
+
+Every bar is compared with the official one of the same id when that is final. Where ticks are
+missing (their ids are consecutive, so a hole shows), the bars it touches wait for the official
+ones and are delivered from them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .bar_builder import BarBuilder
+from .clock import SECOND
+from .model import Bar, Tick
+
+#: An official bar without a successor (before a break) is final this long after its trading.
+FINAL_AFTER = 2 * SECOND
+#: What is compared.
+COLUMNS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
+#: Differences kept with a certificate; their number goes on.
+DIFFERENCES_KEPT = 1000
+
+
+class Rows(Protocol):
+    """Numbered rows of ticks and bars as the server sends them."""
+
+    @property
+    def last_id(self) -> int: ...
+
+    def ticks(self, first_id: int, last_id: int) -> list[Tick]: ...
+
+    def bars(self, first_id: int, last_id: int) -> list[Bar]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A delivered bar that is not the official one; of a bar that is repaired nothing differs."""
+
+    symbol: str
+    delivered: Bar
+    official: Bar
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of what differs."""
+        names = ("start", *COLUMNS)
+        pairs = ((getattr(self.delivered, name), getattr(self.official, name)) for name in names)
+        return tuple(name for name, (a, b) in zip(names, pairs, strict=True) if a != b)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What became of the live bars of a contract.
+
+    Attributes:
+        delivered: All of them.
+        equal: Equal to the official bar in open, high, low, close, volume and open interest.
+        repaired: Delivered from the official bar, after a hole in the ticks.
+        corrected: Different from the official bar; see ``differences``.
+        missing: There was no official bar to compare with.
+        pending: The official bar is not final yet.
+        differences: The newest of those that were corrected.
+    """
+
+    delivered: int = 0
+    equal: int = 0
+    repaired: int = 0
+    corrected: int = 0
+    missing: int = 0
+    pending: int = 0
+    differences: tuple[Difference, ...] = ()
+
+
+class LiveBars:
+    """From ticks to bars that can be vouched for.
+
+    Args:
+        symbol: The contract.
+        builder: Stands after the last bar of history.
+        ticks, klines: The server's rows.
+        next_bar_id: Official id of the first live bar, -1 where none is known.
+        next_tick_id: The first tick that has not been pushed yet.
+
+    Attributes:
+        ticks_taken: Ticks so far.
+        ticks_missing: Ticks that never came.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        builder: BarBuilder,
+        ticks: Rows,
+        klines: Rows,
+        next_bar_id: int,
+        next_tick_id: int,
+    ) -> None:
+        self.symbol, self.builder = symbol, builder
+        self._ticks, self._klines = ticks, klines
+        self._next_bar, self._next_tick = next_bar_id, next_tick_id
+        self._ready: deque[Bar] = deque()
+        self._suspect: set[int] = set()
+        self._suspect_before = 0
+        self._unchecked: deque[Bar] = deque()
+        self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
+        self._delivered = self._equal = self._repaired = self._corrected = self._missing = 0
+        self.ticks_taken = self.ticks_missing = 0
+
+    # -- in -----------------------------------------------------------------------------------
+
+    def begin(self, ticks: Sequence[Tick]) -> None:
+        """Push the ticks of the recent past."""
+        for tick in ticks:
+            self._complete(self.builder.push(tick))
+
+    def take_ticks(self) -> int:
+        """Build from the ticks that have come; the newest one's time, 0 where there was none."""
+        last_id = self._ticks.last_id
+        if last_id < self._next_tick:
+            return 0
+        ticks = self._ticks.ticks(self._next_tick, last_id)
+        whole = len(ticks) == last_id + 1 - self._next_tick
+        for tick in ticks:
+            if not whole:
+                self._look_for_a_hole(tick)
+            done = self.builder.push(tick)
+            if done:
+                self._complete(done)
+        self._next_tick = last_id + 1
+        self.ticks_taken += len(ticks)
+        return ticks[-1].time if ticks else 0
+
+    def _look_for_a_hole(self, tick: Tick) -> None:
+        """Bars from the one that is being built to that of the first tick after a hole."""
+        if tick.id > self._next_tick:
+            self.ticks_missing += tick.id - self._next_tick
+            self._suspect_before = max(self._suspect_before, tick.time)
+        self._next_tick = tick.id + 1
+
+    def flush(self, now: int) -> None:
+        """Complete the bars whose trading ended by ``now``."""
+        if self.builder.slot.certain <= now:
+            self._complete(self.builder.flush(now))
+
+    def _complete(self, bars: Sequence[Bar]) -> None:
+        for bar in bars:
+            if self._next_bar < 0:
+                self._next_bar = self._find_id(bar)
+            numbered = bar._replace(id=self._next_bar)
+            if self._next_bar >= 0:
+                self._next_bar += 1
+            if numbered.start < self._suspect_before and numbered.id >= 0:
+                self._suspect.add(numbered.id)
+            self._ready.append(numbered)
+
+    def _find_id(self, bar: Bar) -> int:
+        """The id of a contract's first bars, when the server has some at last."""
+        last_id = self._klines.last_id
+        rows = self._klines.bars(max(0, last_id - 10), last_id) if last_id >= 0 else []
+        return next((row.id for row in rows if row.start == bar.start), -1)
+
+    # -- out ----------------------------------------------------------------------------------
+
+    @property
+    def complete_until(self) -> int:
+        """Every bar that ends by this instant is complete."""
+        return self.builder.slot.end - 1
+
+    def has_bar(self, horizon: int, now: int) -> bool:
+        """Whether a bar that ends by ``horizon`` can be delivered."""
+        if not self._ready or self._ready[0].end > horizon:
+            return False
+        bar = self._ready[0]
+        return bar.id not in self._suspect or self._is_final(bar, now)
+
+    def pop(self) -> Bar:
+        """The next bar to deliver; the official one where ticks are missing."""
+        bar = self._ready.popleft()
+        self._delivered += 1
+        if bar.id in self._suspect:
+            self._suspect.remove(bar.id)
+            for official in self._klines.bars(bar.id, bar.id):
+                if official.start == bar.start:
+                    self._repaired += 1
+                    return _with_book_of(bar, official)
+        self._unchecked.append(bar)
+        return bar
+
+    # -- the proof ----------------------------------------------------------------------------
+
+    def _is_final(self, bar: Bar, now: int) -> bool:
+        return self._klines.last_id > bar.id or now >= bar.end + FINAL_AFTER
+
+    def check(self, now: int) -> list[Difference]:
+        """Compare what has become final; the differences that are new."""
+        new: list[Difference] = []
+        while self._unchecked and self._is_final(self._unchecked[0], now):
+            bar = self._unchecked.popleft()
+            rows = self._klines.bars(bar.id, bar.id) if bar.id >= 0 else []
+            if not rows:
+                self._missing += 1
+                continue
+            found = Difference(self.symbol, bar, rows[0])
+            if found.columns:
+                self._corrected += 1
+                self._differences.append(found)
+                new.append(found)
+            else:
+                self._equal += 1
+        return new
+
+    def certificate(self) -> Certificate:
+        """How the bars delivered so far compare."""
+        return Certificate(
+            delivered=self._delivered,
+            equal=self._equal,
+            repaired=self._repaired,
+            corrected=self._corrected,
+            missing=self._missing,
+            pending=len(self._unchecked),
+            differences=tuple(self._differences),
+        )
+
+
+def _with_book_of(bar: Bar, official: Bar) -> Bar:
+    """The official bar; bid and ask it does not have."""
+    return official._replace(
+        bid_price1=bar.bid_price1,
+        ask_price1=bar.ask_price1,
+        bid_volume1=bar.bid_volume1,
+        ask_volume1=bar.ask_volume1,
+        bid_price2=bar.bid_price2,
+        ask_price2=bar.ask_price2,
+    )
