@@ -432,7 +432,15 @@ def test_two_clients_share_the_market_and_have_their_own_books(
         finish(first, first.insert_order(CU, "BUY", "OPEN", 1, first_quote.upper_limit))
     second = connect(sandbox, user="other:p")
     assert second.get_position(CU).pos_long == 0
-    assert second.get_quote(CU).datetime == first_quote.datetime
+    second_quote = second.get_quote(CU)
+    # The market may have made a step for the first client before it was closed.
+    assert second_quote.datetime >= first_quote.datetime
+    official = {
+        f"{from_ns(row['datetime'])}"[:19] + f"/{row['volume']}": row["last_price"]
+        for row in sandbox.ticks(CU, trading_day="2026-11-10")
+    }
+    for quote in (first_quote, second_quote):
+        assert official[f"{quote.datetime[:19]}/{quote.volume}"] == quote.last_price
 
 
 def test_a_batch_comes_in_one_pack_with_every_tick(
