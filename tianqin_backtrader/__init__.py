@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import session_calendar as session_calendar
     from .broker import MyBroker as MyBroker
+    from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
     from .store import MyStore as MyStore
 
@@ -23,11 +24,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "MyStore": ".store",
     "Mydatafeed": ".datafeed",
+    "Dailyfeed": ".datafeed",
     "MyBroker": ".broker",
 }
 _MODULES = ("errors", "session_calendar")
 
-__all__ = ["MyBroker", "MyStore", "Mydatafeed", "errors", "session_calendar"]
+__all__ = ["Dailyfeed", "MyBroker", "MyStore", "Mydatafeed", "errors", "session_calendar"]
 
 
 def __getattr__(name: str) -> Any:

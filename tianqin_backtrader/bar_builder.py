@@ -17,7 +17,7 @@ from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
 
-from .clock import BEIJING_OFFSET, MINUTE, from_ns, to_ns
+from .clock import BEIJING_OFFSET, DAY, MINUTE, from_ns, to_ns
 from .model import NAN, Bar, Tick
 from .session_calendar import Interval, SessionCalendar
 
@@ -94,12 +94,20 @@ class SlotTable:
         return day, index
 
 
+class DaySlotTable(SlotTable):
+    """One slot a trading day: from before the auction of its night to its last close."""
+
+    def __init__(self, calendar: SessionCalendar, symbol: str) -> None:
+        super().__init__(calendar, symbol, DAY)
+
+    def _find(self, day: date) -> tuple[Slot, ...]:
+        intervals = self.calendar.sessions(self.symbol, day)
+        close = to_ns(intervals[-1][1])
+        return (Slot(to_ns(intervals[0][0]) - AUCTION, close, close, True),)
+
+
 def _start(slot: Slot) -> int:
     return slot.start
-
-
-def _end(slot: Slot) -> int:
-    return slot.end
 
 
 class BarBuilder:
@@ -150,6 +158,16 @@ class BarBuilder:
         self._known_until = slots[index].start if index else end
         self._price, self._oi, self._oi_at_start = close, close_oi, close_oi
         self._start_slot()
+
+    def resume(self, bar: Bar) -> None:
+        """Take over the bar that is being built, as far as the server has it.
+
+        For bars that are too long to be built again from the ticks of the recent past.
+        """
+        self._open, self._high, self._low, self._price = bar.open, bar.high, bar.low, bar.close
+        self._oi_at_start, self._oi = bar.open_oi, bar.close_oi
+        self._volume, self._volume_day = self._volume_at_start + bar.volume, self._day
+        self._open_pending = bar.volume == 0
 
     @property
     def slot(self) -> Slot:

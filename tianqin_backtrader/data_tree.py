@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .clock import from_ns
+from .bar_builder import AUCTION
+from .clock import SECOND, from_ns, to_ns
 from .model import NAN, Bar, Direction, Fill, Instrument, Offset, OrderReport, Tick
+from .session_calendar import SessionCalendar
 
 
 class Series:
@@ -32,6 +34,14 @@ class Series:
     ) -> None:
         self.symbol, self.seconds = symbol, seconds
         self._root, self._chart = root, chart
+        self._released = -1
+
+    @property
+    def path(self) -> list[str]:
+        """Where it is in the tree."""
+        if self.seconds == 0:
+            return ["ticks", self.symbol]
+        return ["klines", self.symbol, str(self.seconds * SECOND)]
 
     @property
     def ready(self) -> bool:
@@ -74,7 +84,7 @@ class Series:
     def bars(self, first_id: int, last_id: int) -> list[Bar]:
         """The bars of a range of ids, both included; rows that never came are left out."""
         rows = self._root["data"].__dict__
-        length = self.seconds * 1_000_000_000
+        length = self.seconds * SECOND
         bars = []
         for row_id in range(first_id, last_id + 1):
             row = rows.get(str(row_id))
@@ -87,6 +97,69 @@ class Series:
                     )
                 )  # fmt: skip
         return bars
+
+    def release(self, keep: int) -> None:
+        """Forget all but the newest ``keep`` rows: the client would keep them for ever."""
+        until = self.last_id - keep
+        if until <= self._released:
+            return
+        rows = self._root["data"].__dict__
+        first = self._released
+        if first < 0:
+            first = min((int(key) for key in rows if key.isdigit()), default=until)
+        for row_id in range(first, until):
+            rows.pop(str(row_id), None)
+        self._released = until
+
+
+class DayRows:
+    """TianQin's day bars, stamped with 00:00 of the trading day, as what they cover.
+
+    Args:
+        series: The day bars.
+        calendar: Sessions.
+        symbol: The contract.
+    """
+
+    def __init__(self, series: Series, calendar: SessionCalendar, symbol: str) -> None:
+        self._series, self._calendar, self._symbol = series, calendar, symbol
+
+    @property
+    def ready(self) -> bool:
+        """As of the series."""
+        return self._series.ready
+
+    @property
+    def last_id(self) -> int:
+        """As of the series."""
+        return self._series.last_id
+
+    @property
+    def left_id(self) -> int:
+        """As of the series."""
+        return self._series.left_id
+
+    @property
+    def path(self) -> list[str]:
+        """As of the series."""
+        return self._series.path
+
+    def release(self, keep: int) -> None:
+        """As of the series."""
+        self._series.release(keep)
+
+    def ticks(self, first_id: int, last_id: int) -> list[Tick]:
+        """Days hold none."""
+        raise TypeError("rows of days hold no ticks")
+
+    def bars(self, first_id: int, last_id: int) -> list[Bar]:
+        """The days of a range of ids, from before their night to their last close."""
+        return [self._spanned(bar) for bar in self._series.bars(first_id, last_id)]
+
+    def _spanned(self, bar: Bar) -> Bar:
+        sessions = self._calendar.sessions(self._symbol, from_ns(bar.start).date())
+        start, end = to_ns(sessions[0][0]) - AUCTION, to_ns(sessions[-1][1])
+        return bar._replace(start=start, end=end)
 
 
 def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:

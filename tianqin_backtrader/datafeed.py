@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 import backtrader as bt
 
+from .bar_builder import BarBuilder, DaySlotTable, SlotTable
 from .clock import DAY, MINUTE, from_ns, to_backtrader, to_ns
+from .data_tree import DayRows
 from .errors import ConfigError, LinkTimeout
 from .live_bars import Certificate, LiveBars
 from .model import Bar
@@ -28,6 +30,8 @@ RECENT_BARS = 600
 RECENT_TICKS = 500
 #: No market that trades today was silent for so long: longer than any holiday.
 ANOTHER_TIME = 30 * DAY
+#: Ticks and official bars that the client keeps of each contract.
+ROWS_KEPT = 1000
 #: Seconds to wait for history before giving up.
 HISTORY_TIMEOUT = 60.0
 
@@ -65,7 +69,7 @@ class Mydatafeed(bt.feed.DataBase):
     CORRECTED = len(bt.feed.DataBase._NOTIFNAMES)
     _NOTIFNAMES: ClassVar = [*bt.feed.DataBase._NOTIFNAMES, "CORRECTED"]
 
-    params = (
+    params: Any = (
         ("store", None),
         ("lookback", False),
         ("night_start", True),
@@ -74,23 +78,31 @@ class Mydatafeed(bt.feed.DataBase):
     )
 
     def __init__(self) -> None:
-        if self.p.timeframe != bt.TimeFrame.Minutes or self.p.compression not in COMPRESSIONS:
-            raise ConfigError(
-                f"this feed delivers minutes, compression one of {COMPRESSIONS}, "
-                f"not {self.p.compression}"
-            )
+        self._must_be_known()
         self.store = self.p.store
         self.symbol: str = self.p.dataname
         width = LOOKBACK if self.p.lookback is True else self.p.lookback
         self._width = int(width)
-        gateway = self.store.gateway
         # One more than wanted: the newest row is the running bar.
-        rows = max(self._width + 1, RECENT_BARS)
-        self._klines = gateway.series(self.symbol, 60 * self.p.compression, rows)
-        self._ticks = gateway.series(self.symbol, 0, RECENT_TICKS)
+        self._klines = self._official_bars(max(self._width + 1, RECENT_BARS))
+        self._ticks = self.store.gateway.series(self.symbol, 0, RECENT_TICKS)
         self._history: deque[Bar] = deque()
         self._history_end = 0.0
         self._live: LiveBars | None = None
+
+    def _must_be_known(self) -> None:
+        if self.p.timeframe != bt.TimeFrame.Minutes or self.p.compression not in COMPRESSIONS:
+            raise ConfigError(
+                f"this feed delivers minutes, compression one of {COMPRESSIONS}, "
+                f"not {self.p.compression}; get_daily_data delivers days"
+            )
+
+    def _official_bars(self, rows: int) -> Any:
+        """TianQin's own bars: history, and what live bars are compared with."""
+        return self.store.gateway.series(self.symbol, 60 * self.p.compression, rows)
+
+    def _slot_table(self) -> SlotTable:
+        return SlotTable(self.store.calendar, self.symbol, self.p.compression * MINUTE)
 
     # -- Backtrader's side --------------------------------------------------------------------
 
@@ -190,6 +202,12 @@ class Mydatafeed(bt.feed.DataBase):
         """How the live bars delivered so far compare with the official ones."""
         return self._live.certificate() if self._live is not None else Certificate()
 
+    def release(self) -> None:
+        """Let the client forget what has been delivered."""
+        if self._live is not None:
+            self.store.gateway.release(self._ticks, ROWS_KEPT)
+            self.store.gateway.release(self._klines, ROWS_KEPT)
+
     @property
     def ticks_taken(self) -> int:
         """Live ticks so far."""
@@ -202,14 +220,15 @@ class Mydatafeed(bt.feed.DataBase):
             return
         self._await_series()
         self._join_the_servers_time()
-        minutes = self.p.compression
-        builder = self.store.bar_builder(self.symbol, minutes)
-        final = self._final_bars()
+        builder = BarBuilder(self._slot_table())
+        final, running = self._final_and_running()
         if final:
             builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
         else:
             start = to_ns(self.store.now()) // MINUTE * MINUTE
             builder.begin_after(start, float("nan"), 0)
+        if running is not None and running.start == builder.slot.start:
+            builder.resume(running)
         wanted = self._whole_days(final[-self._width :]) if self._width else []
         self._history = deque(wanted)
         self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
@@ -239,16 +258,15 @@ class Mydatafeed(bt.feed.DataBase):
         if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
             clock.stamp(newest[0].time)
 
-    def _final_bars(self) -> list[Bar]:
-        """What is finished of the official bars: all but the running one."""
+    def _final_and_running(self) -> tuple[list[Bar], Bar | None]:
+        """What is finished of the official bars, and the one that is not."""
         last_id = self._klines.last_id
         if last_id < 0:
-            return []
+            return [], None
         bars = self._klines.bars(self._klines.left_id, last_id)
-        now = to_ns(self.store.now())
-        if bars and bars[-1].id == last_id and bars[-1].end > now:
-            bars.pop()
-        return bars
+        if bars and bars[-1].id == last_id and bars[-1].end > to_ns(self.store.now()):
+            return bars[:-1], bars[-1]
+        return bars, None
 
     def _whole_days(self, bars: list[Bar]) -> list[Bar]:
         if not self.p.night_start:
@@ -262,3 +280,32 @@ class Mydatafeed(bt.feed.DataBase):
             if calendar.sessions(symbol, day)[0][0] == start:
                 return bars[index:]
         return []
+
+
+class Dailyfeed(Mydatafeed):
+    """One bar a trading day, from the 21:00 of the night before to 15:00; ``store.get_daily_data``.
+
+    Friday's night is in Monday's bar; bonds close at 15:15; products and days without a night begin
+    in the morning. The bar is stamped with the day's last close and delivered there.
+    """
+
+    params: Any = (
+        ("timeframe", bt.TimeFrame.Days),
+        ("night_start", False),
+    )
+
+    def _must_be_known(self) -> None:
+        if self.p.timeframe != bt.TimeFrame.Days or self.p.compression != 1:
+            raise ConfigError("this feed delivers single days; cerebro.resampledata makes weeks")
+
+    def _official_bars(self, rows: int) -> Any:
+        series = self.store.gateway.series(self.symbol, 86400, rows)
+        return DayRows(series, self.store.calendar, self.symbol)
+
+    def _slot_table(self) -> SlotTable:
+        return DaySlotTable(self.store.calendar, self.symbol)
+
+    @property
+    def today(self) -> Bar | None:
+        """The running day so far, as TianQin has it; None outside of one."""
+        return self._final_and_running()[1]

@@ -22,7 +22,7 @@ from tqsdk.diff import _get_obj
 from tqsdk.exceptions import TqTimeoutError
 
 from .clock import SECOND, deadline_in
-from .data_tree import Series, plain, to_fill, to_instrument, to_report
+from .data_tree import DayRows, Series, plain, to_fill, to_instrument, to_report
 from .errors import LinkError, LinkLost, LinkTimeout, LoginRefused, OrderError, UnknownSymbol
 from .model import Direction, Fill, Instrument, Notice, Offset, OrderReport
 
@@ -244,6 +244,14 @@ class Gateway:
             )
             self._series[key] = Series(symbol, seconds, root.__dict__, chart.__dict__)
         return self._series[key]
+
+    def release(self, series: Series | DayRows, keep: int) -> None:
+        """Let the client forget old rows, unless a serial of the user's own looks at them."""
+        path = series.path
+        for serial in self.api._serials.values():
+            if any(root["_path"] == path for root in serial["root"]):
+                return
+        series.release(keep)
 
     # -- trading ------------------------------------------------------------------------------
 

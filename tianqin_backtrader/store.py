@@ -15,10 +15,9 @@ from datetime import date, datetime
 from typing import Any, Self
 
 from . import session_calendar
-from .bar_builder import BarBuilder, SlotTable
 from .broker import MyBroker
-from .clock import MINUTE, SECOND, MarketClock, WallClock, from_ns, monotonic
-from .datafeed import Mydatafeed
+from .clock import SECOND, MarketClock, WallClock, from_ns, monotonic
+from .datafeed import Dailyfeed, Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
@@ -29,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: A bar is closed by the clock this long after its end, if no later tick has closed it before.
 GRACE = SECOND // 2
+#: Waits after which the client is made to forget old ticks and bars.
+RELEASE_EVERY = 500
 #: What the sandbox says when its days are over.
 MARKET_OVER = 2026112101
 
@@ -86,6 +87,7 @@ class MyStore:
         self._instruments: dict[str, tuple[date, Instrument]] = {}
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._polled = False
+        self._pumps = 0
         self._closed = False
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
@@ -153,17 +155,35 @@ class MyStore:
             UnknownSymbol: No such contract, or it has expired; TianQin was asked.
             CalendarError: Nobody knows when its product trades.
         """
+        feed: Mydatafeed = self._feed(Mydatafeed, instrument, lookback, kwargs)
+        return feed
+
+    def get_daily_data(
+        self, instrument: str = "SHFE.cu2612", lookback: bool | int = False, **kwargs: Any
+    ) -> Dailyfeed:
+        """One bar a trading day, from the night's 21:00 to 15:00; as ``getdata`` otherwise.
+
+        Args:
+            instrument: As for ``getdata``.
+            lookback: True for all days there are (10 000 at most), a number for that many.
+            kwargs: Parameters of ``Dailyfeed`` and of Backtrader's feeds.
+        """
+        feed: Dailyfeed = self._feed(Dailyfeed, instrument, lookback, kwargs)
+        return feed
+
+    def _feed(
+        self, kind: Any, instrument: str, lookback: bool | int, kwargs: dict[str, Any]
+    ) -> Any:
         self._must_be_open()
         if not isinstance(lookback, int) or lookback < 0:
-            raise ConfigError(f"lookback is True, False or a number of minutes, not {lookback!r}")
+            raise ConfigError(f"lookback is True, False or a number of bars, not {lookback!r}")
         found = self.instrument(instrument)
         if found.expired:
             raise UnknownSymbol(
                 instrument, f"{instrument} has expired ({found.expire_datetime}); choose another"
             )
         self.calendar.product(instrument)  # its sessions must be known, too
-        make: Any = Mydatafeed  # Backtrader's metaclass takes the parameters
-        feed: Mydatafeed = make(store=self, dataname=instrument, lookback=lookback, **kwargs)
+        feed = kind(store=self, dataname=instrument, lookback=lookback, **kwargs)
         self.feeds.append(feed)
         return feed
 
@@ -249,6 +269,10 @@ class MyStore:
             self._take_notice(notice)
         if self.gateway.trading_changed():
             self._take_trading(self.gateway.new_reports())
+        self._pumps += 1
+        if self._pumps % RELEASE_EVERY == 0:
+            for feed in self.feeds:
+                feed.release()
 
     def _until_next_close(self) -> float:
         """Seconds until a bar must be closed by the clock."""
@@ -338,9 +362,3 @@ class MyStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    # -- for feeds ----------------------------------------------------------------------------
-
-    def bar_builder(self, symbol: str, minutes: int) -> BarBuilder:
-        """A builder of this symbol's bars."""
-        return BarBuilder(SlotTable(self.calendar, symbol, minutes * MINUTE))

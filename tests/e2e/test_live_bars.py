@@ -135,3 +135,33 @@ def test_bid_and_ask_are_the_books_at_the_bars_end(sandbox, run):
     strategy = run(store, Quotes, store.getdata("SHFE.cu2612"))
     last = store.sandbox_server.ticks("SHFE.cu2612", trading_day="2026-11-10")[-1]
     assert strategy.seen[-1] == (last["bid_price1"], last["ask_price1"], last["bid_volume1"])
+
+
+def tree_rows(store, kind, symbol, *duration):
+    node = store.tianqin._data[kind][symbol]
+    for key in duration:
+        node = node[key]
+    return len(node["data"])
+
+
+def test_the_clients_memory_is_bounded(sandbox, run):
+    """tqsdk keeps every row for ever; the newest are enough."""
+    store = sandbox(ticks_per_pack=5)
+    strategy = run(store, Keep, store.getdata("SHFE.cu2612", lookback=10_000))
+    assert len(strategy.bars["SHFE.cu2612"]) > 9_000
+    assert strategy.data.ticks_taken > 6_000
+    assert tree_rows(store, "ticks", "SHFE.cu2612") < 1000 + 5 * 500 + 1
+    assert tree_rows(store, "klines", "SHFE.cu2612", "60000000000") < 1100
+    assert strategy.data.certificate().equal >= 464
+
+
+def test_a_serial_of_the_users_own_is_left_alone(sandbox, run):
+    store = sandbox(ticks_per_pack=5)
+    ticks = store.tianqin.get_tick_serial("SHFE.cu2612", 5000)
+    strategy = run(store, Keep, store.getdata("SHFE.cu2612"))
+    assert not ticks.isna()["ask_price1"].any()
+    assert (
+        int(ticks["id"].iloc[-1])
+        == store.sandbox_server.ticks("SHFE.cu2612", trading_day="2026-11-10")[-1]["id"]
+    )
+    assert strategy.data.certificate().corrected == 0

@@ -1,0 +1,116 @@
+"""Bars of several minutes and of days, live and from history, equal to the exchange's own."""
+
+import backtrader as bt
+import pytest
+
+from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.errors import ConfigError
+
+COLUMNS = ("open", "high", "low", "close", "volume", "close_oi")
+
+
+class Keep(bt.Strategy):
+    def __init__(self):
+        self.bars = {data: [] for data in self.datas}
+        self.lengths = dict.fromkeys(self.datas, 0)
+
+    def prenext(self):
+        self.next()
+
+    def next(self):
+        for data in self.datas:
+            if len(data) > self.lengths[data]:
+                self.lengths[data] = len(data)
+                self.bars[data].append(
+                    (
+                        data.datetime.datetime(0), data.open[0], data.high[0], data.low[0],
+                        data.close[0], data.volume[0], data.openinterest[0],
+                    )
+                )  # fmt: skip
+
+
+def official(store, symbol, seconds, days):
+    return [
+        (row["datetime"], *(row[name] for name in COLUMNS))
+        for day in days
+        for row in store.sandbox_server.bars(symbol, seconds, trading_day=day)
+    ]
+
+
+@pytest.mark.parametrize("minutes", [3, 5, 15, 30, 60])
+@pytest.mark.parametrize("symbol", ["SHFE.cu2612", "CFFEX.T2612"])
+def test_minutes_as_tianqin_cuts_them(sandbox, run, symbol, minutes):
+    store = sandbox(ticks_per_pack=20)
+    feed = store.getdata(symbol, compression=minutes, lookback=50, night_start=False)
+    strategy = run(store, Keep, feed)
+    live = strategy.bars[feed][50:]
+    expected = official(store, symbol, 60 * minutes, ["2026-11-10"])
+    assert live == [(from_ns(start + minutes * MINUTE), *rest) for start, *rest in expected]
+    certificate = feed.certificate()
+    assert certificate.delivered == len(live)
+    assert certificate.equal + certificate.pending == len(live)
+    assert certificate.pending <= 1
+
+
+@pytest.mark.parametrize(
+    ("symbol", "close"),
+    [("SHFE.cu2612", "15:00"), ("CFFEX.T2612", "15:15"), ("SHFE.au2704", "15:00")],
+)
+def test_days_from_the_night_to_the_close(sandbox, run, symbol, close):
+    # Friday, Monday with Friday's night, and Tuesday.
+    store = sandbox(start="2026-11-06", days=3, ticks_per_pack=50)
+    feed = store.get_daily_data(symbol, lookback=5)
+    strategy = run(store, Keep, feed)
+    days = ["2026-11-06", "2026-11-09", "2026-11-10"]
+    expected = [row[1:] for row in official(store, symbol, 86400, days)]
+    bars = strategy.bars[feed]
+    assert [f"{bar[0]:%Y-%m-%d %H:%M}" for bar in bars[-3:]] == [f"{day} {close}" for day in days]
+    assert [bar[1:] for bar in bars[-3:]] == expected
+    assert len(bars) == 8
+    history = ["2026-10-30", "2026-11-02", "2026-11-03", "2026-11-04", "2026-11-05"]
+    assert [bar[1:] for bar in bars[:5]] == [
+        row[1:] for row in official(store, symbol, 86400, history)
+    ]
+    assert feed.certificate().equal == 3
+
+
+def test_a_start_in_the_middle_of_a_day_knows_the_days_high_and_low(sandbox, run):
+    store = sandbox(start="2026-11-10 14:30:00", ticks_per_pack=20)
+    feed = store.get_daily_data("SHFE.cu2612", lookback=2)
+    strategy = run(store, Keep, feed)
+    expected = official(store, "SHFE.cu2612", 86400, ["2026-11-10"])
+    assert [bar[1:] for bar in strategy.bars[feed][-1:]] == [row[1:] for row in expected]
+
+
+def test_minutes_and_days_of_one_contract_together(sandbox, run):
+    class Together(Keep):
+        def next(self):
+            super().next()
+            if from_stamp := [d for d in self.datas if len(d) and d.datetime[0] == self.now()]:
+                self.last = from_stamp
+            if self.datas[1].today is not None:
+                self.today = self.datas[1].today
+
+        prenext = next
+
+        def now(self):
+            return max(data.datetime[0] for data in self.datas if len(data))
+
+    store = sandbox(ticks_per_pack=20)
+    minutes, days = store.getdata("SHFE.cu2612"), store.get_daily_data("SHFE.cu2612")
+    strategy = run(store, Together, minutes, days)
+    assert len(strategy.bars[minutes]) == 465
+    [day] = strategy.bars[days]
+    assert day[2] == max(bar[2] for bar in strategy.bars[minutes])
+    assert day[5] == sum(bar[5] for bar in strategy.bars[minutes])
+    assert day[0] == strategy.bars[minutes][-1][0]
+    assert len(strategy.last) == 2, "the last minute and the day come in one next()"
+    assert strategy.today.open == day[1]
+
+
+def test_what_tianqin_does_not_cut_is_refused(sandbox):
+    store = sandbox()
+    with pytest.raises(ConfigError, match="compression one of"):
+        store.getdata("SHFE.cu2612", compression=7)
+    with pytest.raises(ConfigError, match="single days"):
+        store.get_daily_data("SHFE.cu2612", compression=2)
