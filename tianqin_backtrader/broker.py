@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 #: Exchanges without market orders in tqsdk: a limit at the price limit, FAK, does the same.
 NO_MARKET_ORDERS = frozenset({"SHFE", "INE", "CFFEX"})
-_MARKET_TYPES = (bt.Order.Market,)
-_LIMIT_TYPES = (bt.Order.Limit,)
 
 
 class MyBroker(bt.BrokerBase):
@@ -65,7 +63,7 @@ class MyBroker(bt.BrokerBase):
         held = {}
         for symbol, position in self.get_account_positions().items():
             net = position["pos_long"] - position["pos_short"]
-            price = position.get("last_price", math.nan)
+            price = _mark_price(position)
             held[symbol] = (net, price, self.store.instrument(symbol).volume_multiple)
             self.positions[self._data(symbol)] = Position(net, price)
         self.books.begin(self.startingcash, held)
@@ -125,7 +123,7 @@ class MyBroker(bt.BrokerBase):
     def balance(self) -> Balance:
         """Start, profit and fees by our own books; open lots at the account's last price."""
         positions = self.get_account_positions()
-        marks = {symbol: position["last_price"] for symbol, position in positions.items()}
+        marks = {symbol: _mark_price(position) for symbol, position in positions.items()}
         return self.books.balance(marks)
 
     def getcommissioninfo(self, data: Any) -> Any:
@@ -160,21 +158,18 @@ class MyBroker(bt.BrokerBase):
     ) -> Any:
         direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
         plimit = kwargs.pop("plimit", None)
-        order = self._make(kind, owner, data, size, price, pricelimit=plimit, **kwargs)
-        if order.exectype in _MARKET_TYPES:
-            limit_price = None
-        elif order.exectype in _LIMIT_TYPES:
-            limit_price = price
-        else:
-            name = order.getordername()
-            return self._refuse(order, f"{name} orders are not held yet; use Market or Limit")
+        order = self._make(kind, owner, data, abs(size), price, pricelimit=plimit, **kwargs)
+        missing = _not_held(order)
+        if missing:
+            return self._refuse(order, f"{missing} are not held yet; use Market or Limit alone")
+        limit_price = price if order.exectype == bt.Order.Limit else None
 
         def split(volume: int) -> tuple[Leg, ...]:
             closable = self._closable(data._dataname, direction)
             apart = self._exchange(data._dataname) in CLOSES_TODAY_APART
             return split_order(volume, closable, closes_today_apart=apart)
 
-        return self._submit(order, direction, split, limit_price, None)
+        return self._submit(order, abs(size), direction, split, limit_price, None)
 
     def cancel(self, order: Any) -> Any:
         """Withdraw an order; one that is over stays as it is."""
@@ -269,24 +264,30 @@ class MyBroker(bt.BrokerBase):
             apart = self._exchange(symbol) in CLOSES_TODAY_APART
             return split_close(volume, closable, closes_today_apart=apart)
 
-        return self._submit(order, direction, split, limit_price, advanced)
+        return self._submit(order, size, direction, split, limit_price, advanced)
 
     # -- the way out --------------------------------------------------------------------------
 
     def _make(
         self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
     ) -> Any:
-        order = kind(owner=owner, data=data, size=abs(size), price=price, **kwargs)
+        order = kind(owner=owner, data=data, size=size, price=price, **kwargs)
         order.legs = []
         order.unsent = ()
         return order
 
     def _submit(
-        self, order: Any, direction: Direction, split: Any, limit_price: Any, advanced: str | None
+        self,
+        order: Any,
+        size: float,
+        direction: Direction,
+        split: Any,
+        limit_price: Any,
+        advanced: str | None,
     ) -> Any:
         """Check, split, send; every refusal ends in Rejected."""
         try:
-            volume = _whole_lots(order.created.size)
+            volume = _whole_lots(size)
             self._gate(order.data)
             instrument = self.store.instrument(order.data._dataname)
             price, advanced = self._price(instrument, direction, limit_price, advanced)
@@ -331,6 +332,8 @@ class MyBroker(bt.BrokerBase):
         if any(feed.history_phase for feed in feeds):
             raise OrderError("no orders while history is being delivered (history_phase)")
         symbol = data._dataname
+        if any(feed._dataname == symbol and not len(feed) for feed in self.store.feeds):
+            raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
         if not self.store.is_trading(symbol):
             now = self.store.now()
             opens = self.store.calendar.next_session_boundary(symbol, now)
@@ -378,7 +381,7 @@ class MyBroker(bt.BrokerBase):
 
     def _data(self, instrument: str) -> Any:
         for feed in self.store.feeds:
-            if instrument in (feed._dataname, feed._name):
+            if instrument in (feed._dataname, feed._name) and len(feed):
                 return feed
         if instrument not in self._unsubscribed:
             self._unsubscribed[instrument] = UnsubscribedData(instrument, self.store)
@@ -455,7 +458,30 @@ class MyBroker(bt.BrokerBase):
 
 
 def _whole_lots(size: float) -> int:
-    lots = abs(size)
-    if not math.isfinite(lots) or lots != int(lots) or lots == 0:
+    if not math.isfinite(size) or size != int(size) or size <= 0:
         raise OrderError(f"an order needs a positive whole number of lots, not {size}")
-    return int(lots)
+    return int(size)
+
+
+def _not_held(order: Any) -> str:
+    """What of Backtrader's orders would have to be held by us, and is not; "" if nothing.
+
+    Sent as it is, such an order would trade at once what was meant for later.
+    """
+    if order.exectype not in (bt.Order.Market, bt.Order.Limit):
+        return f"{order.getordername()} orders"
+    if order.parent is not None or not order.transmit:
+        return "brackets (parent, transmit)"
+    if order.oco is not None:
+        return "orders that cancel each other (oco)"
+    if order.p.valid not in (None, bt.Order.DAY):
+        return "orders with an end (valid) other than the day's"
+    return ""
+
+
+def _mark_price(position: dict[str, Any]) -> float:
+    """The account's last price of a position, or else what it stands at in its books."""
+    side = "long" if position["pos_long"] else "short"
+    names = ("last_price", f"position_price_{side}", f"open_price_{side}")
+    prices = (position.get(name, math.nan) for name in names)
+    return next((price for price in prices if price == price), math.nan)

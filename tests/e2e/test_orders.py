@@ -1,5 +1,7 @@
 """Orders through the real client: what goes out, what comes back, what strategies are told."""
 
+import datetime
+
 import backtrader as bt
 import pytest
 import tqsdk
@@ -196,7 +198,12 @@ def test_two_closes_in_one_breath_do_not_over_close(sandbox, run):
         (lambda s: s.broker.buy_open("SHFE.xx2612", 1), "no product SHFE.xx"),
         (lambda s: s.broker.buy_open("SHFE.cu9912", 1), "knows no contract"),
         (lambda s: s.broker.buy_open(CU, 1, "BEST"), "BEST"),
+        (lambda s: s.broker.buy_open(CU, -1), "positive whole number of lots"),
         (lambda s: s.buy(exectype=bt.Order.Stop, price=1.0), "Stop orders are not held"),
+        (lambda s: s.buy(transmit=False), "brackets"),
+        (lambda s: s.sell(parent=s.buy(transmit=False)), "brackets"),
+        (lambda s: s.buy(oco=s.buy(transmit=False)), "cancel each other"),
+        (lambda s: s.buy(valid=datetime.timedelta(days=3)), "orders with an end"),
     ],
 )
 def test_refusals_reach_the_strategy_as_rejected_with_the_reason(sandbox, run, action, words):
@@ -311,3 +318,36 @@ def test_two_stores_are_two_accounts(sandbox, run):
     assert one is not two
     assert one.getbroker().getvalue() == 1_000_000.0
     assert two.getbroker().getvalue() == 5_000_000.0
+
+
+def test_a_bracket_sends_nothing(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        orders = strategy.buy_bracket(price=price, stopprice=price - 50, limitprice=price + 50)
+        yield None
+        assert [order.getstatusname() for order in orders] == ["Rejected"] * 3
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done
+    assert exchange_orders(store) == {}
+
+
+def test_before_the_first_bar_orders_are_refused_not_raised(sandbox, run):
+    class Early(bt.Strategy):
+        def __init__(self):
+            self.order = None
+
+        def start(self):
+            self.order = self.broker.buy_open(CU, 1)
+
+        def next(self):
+            self.env.runstop()
+
+    store = sandbox(start=MORNING)
+    strategy = run(store, Early, store.getdata(CU))
+    assert strategy.order.getstatusname() == "Rejected"
+    assert "before its feed has delivered a bar" in strategy.order.info.reason
+    assert exchange_orders(store) == {}
