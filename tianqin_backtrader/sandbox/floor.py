@@ -79,7 +79,6 @@ class Floor:
         for user_id in self.users:
             diffs = self.exchange.take_diffs(user_id)
             if diffs:
-                forget_dropped_trades(user_id, diffs)
                 news.append((user_id, diffs))
         return news
 
@@ -135,19 +134,6 @@ def is_held(position: dict[str, Any]) -> bool:
     """Whether any lots are left of a position on the wire."""
     sides: Iterable[str] = ("pos_long_his", "pos_long_today", "pos_short_his", "pos_short_today")
     return any(position.get(side) for side in sides)
-
-
-def forget_dropped_trades(user_id: str, diffs: list[Diff]) -> None:
-    """Take out the deletion of single trades: tqsdk fails with a KeyError on it.
-
-    Source: tqsdk 3.10.4, ``DataExtension._generate_ext_diff``, which looks every trade up that a
-    difference names. Orders and positions may be deleted one by one.
-    """
-    for diff in diffs:
-        trade = diff.get("trade", {}).get(user_id, {})
-        if None in trade.get("trades", {}).values():
-            kept = {key: value for key, value in trade["trades"].items() if value is not None}
-            trade["trades"] = kept
 
 
 def _value(price: float) -> float | None:
