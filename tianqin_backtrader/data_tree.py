@@ -22,17 +22,23 @@ class Series:
     Attributes:
         symbol: The contract.
         seconds: Length of a bar; 0 for ticks.
+        width: Rows of the past that were asked for.
 
     Args:
-        symbol, seconds: As above.
+        symbol, seconds, width: As above.
         root: The attributes of the tree's entity that holds ``data`` and ``last_id``.
         chart: Those of the chart that asked for them.
     """
 
     def __init__(
-        self, symbol: str, seconds: int, root: Mapping[str, Any], chart: Mapping[str, Any]
+        self,
+        symbol: str,
+        seconds: int,
+        width: int,
+        root: Mapping[str, Any],
+        chart: Mapping[str, Any],
     ) -> None:
-        self.symbol, self.seconds = symbol, seconds
+        self.symbol, self.seconds, self.width = symbol, seconds, width
         self._root, self._chart = root, chart
         self._released = -1
 

@@ -173,6 +173,11 @@ class Mydatafeed(bt.feed.DataBase):
         """Every bar that ends by this instant is complete, nanoseconds."""
         return self._live.complete_until if self._live is not None else _NEVER
 
+    @property
+    def has_history(self) -> bool:
+        """Whether history is still to be delivered."""
+        return bool(self._history)
+
     def has_bar(self, horizon: int) -> bool:
         """Whether a live bar that ends by ``horizon`` waits, with history done."""
         if self._history or self._live is None:

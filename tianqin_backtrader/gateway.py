@@ -226,9 +226,10 @@ class Gateway:
     def series(self, symbol: str, seconds: int, width: int) -> Series:
         """Subscribe to the newest ``width`` ticks (``seconds`` 0) or bars; returns at once."""
         key = (symbol, seconds)
-        if key not in self._series:
+        known = self._series.get(key)
+        if known is None or known.width < width:
             duration = seconds * SECOND
-            chart_id = f"TQBT_{symbol}_{seconds}"
+            chart_id = f"TQBT_{symbol}_{seconds}_{width}"
             path = ["klines", symbol, str(duration)] if seconds else ["ticks", symbol]
             # Made ahead, so that one look-up finds them whenever the server fills them.
             root = _get_obj(self.api._data, path)
@@ -242,7 +243,7 @@ class Gateway:
                     "view_width": width,
                 }
             )
-            self._series[key] = Series(symbol, seconds, root.__dict__, chart.__dict__)
+            self._series[key] = Series(symbol, seconds, width, root.__dict__, chart.__dict__)
         return self._series[key]
 
     def release(self, series: Series | DayRows, keep: int) -> None:

@@ -284,6 +284,8 @@ class MyStore:
     def _has_news(self) -> bool:
         if self._notifications or self.market_over:
             return True
+        if any(feed.has_history for feed in self.feeds):
+            return True  # what waits behind it is not waited for
         if self.broker is not None and self.broker.has_news:
             return True
         horizon = self.horizon()

@@ -166,3 +166,26 @@ def test_a_serial_of_the_users_own_is_left_alone(sandbox, run):
         == store.sandbox_server.ticks("SHFE.cu2612", trading_day="2026-11-10")[-1]["id"]
     )
     assert strategy.data.certificate().corrected == 0
+
+
+def test_history_of_one_contract_comes_before_live_bars_of_another(sandbox, run):
+    store = sandbox(ticks_per_pack=20)
+    short = store.getdata("DCE.m2701")
+    long = store.getdata("SHFE.cu2612", lookback=1500, night_start=False)
+    strategy = run(store, Keep, short, long)
+    assert sum(bar[-1] for bar in strategy.bars["SHFE.cu2612"]) == 1500
+    for symbol in ("DCE.m2701", "SHFE.cu2612"):
+        live = [bar[:-1] for bar in strategy.bars[symbol] if not bar[-1]]
+        assert live == official_of_days(store, symbol, ["2026-11-10"])
+
+
+def test_a_second_feed_of_a_contract_may_look_back_further(sandbox, run):
+    store = sandbox(ticks_per_pack=20)
+    one = store.getdata("SHFE.cu2612", name="one")
+    two = store.getdata("SHFE.cu2612", lookback=3000, night_start=False, name="two")
+    strategy = run(store, Keep, one, two)
+    assert len(strategy.bars["one"]) == 465
+    assert len(strategy.bars["two"]) == 3465
+    assert [bar[:-1] for bar in strategy.bars["two"][3000:]] == [
+        bar[:-1] for bar in strategy.bars["one"]
+    ]
