@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
     from .store import MyStore as MyStore
+    from .tickfeed import Tickfeed as Tickfeed
 
 __version__ = "0.1.0"
 
@@ -25,11 +26,20 @@ _HOMES = {
     "MyStore": ".store",
     "Mydatafeed": ".datafeed",
     "Dailyfeed": ".datafeed",
+    "Tickfeed": ".tickfeed",
     "MyBroker": ".broker",
 }
 _MODULES = ("errors", "session_calendar")
 
-__all__ = ["Dailyfeed", "MyBroker", "MyStore", "Mydatafeed", "errors", "session_calendar"]
+__all__ = [
+    "Dailyfeed",
+    "MyBroker",
+    "MyStore",
+    "Mydatafeed",
+    "Tickfeed",
+    "errors",
+    "session_calendar",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from .clock import DAY, MINUTE, from_ns, to_backtrader, to_ns
 from .data_tree import DayRows
 from .errors import ConfigError, LinkTimeout
 from .live_bars import Certificate, LiveBars
+from .live_ticks import LiveTicks
 from .model import Bar
 
 logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Mydatafeed(bt.feed.DataBase):
         self._ticks = self.store.gateway.series(self.symbol, 0, RECENT_TICKS)
         self._history: deque[Bar] = deque()
         self._history_end = 0.0
-        self._live: LiveBars | None = None
+        self._live: LiveBars | LiveTicks | None = None
 
     def _must_be_known(self) -> None:
         if self.p.timeframe != bt.TimeFrame.Minutes or self.p.compression not in COMPRESSIONS:
@@ -166,7 +167,7 @@ class Mydatafeed(bt.feed.DataBase):
     @property
     def next_close(self) -> int:
         """When the running bar must be closed by the clock, nanoseconds."""
-        return self._live.builder.slot.certain if self._live is not None else _NEVER
+        return self._live.next_close if self._live is not None else _NEVER
 
     @property
     def complete_until(self) -> int:

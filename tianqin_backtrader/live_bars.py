@@ -165,6 +165,11 @@ class LiveBars:
     # -- out ----------------------------------------------------------------------------------
 
     @property
+    def next_close(self) -> int:
+        """When the running bar must be closed by the clock, nanoseconds."""
+        return self.builder.slot.certain
+
+    @property
     def complete_until(self) -> int:
         """Every bar that ends by this instant is complete."""
         return self.builder.slot.end - 1

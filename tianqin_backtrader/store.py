@@ -23,6 +23,7 @@ from .errors import ConfigError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
 from .live_bars import Certificate
 from .model import Fill, Instrument, Notice, OrderReport
+from .tickfeed import Tickfeed
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +170,17 @@ class MyStore:
             kwargs: Parameters of ``Dailyfeed`` and of Backtrader's feeds.
         """
         feed: Dailyfeed = self._feed(Dailyfeed, instrument, lookback, kwargs)
+        return feed
+
+    def get_tick_data(self, instrument: str = "SHFE.cu2612", **kwargs: Any) -> Tickfeed:
+        """Every tick of a contract, live; as ``getdata`` otherwise.
+
+        Args:
+            instrument: As for ``getdata``.
+            kwargs: Parameters of ``Tickfeed`` and of Backtrader's feeds.
+        """
+        lookback = kwargs.pop("lookback", False)  # refused by the feed itself
+        feed: Tickfeed = self._feed(Tickfeed, instrument, lookback, kwargs)
         return feed
 
     def _feed(

@@ -13,7 +13,7 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "order_price", "books", "data_tree", "live_bars",
+    "order_price", "books", "data_tree", "live_bars", "live_ticks",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {
@@ -22,8 +22,9 @@ SHELL = {
     "embedded": set(),
     "datafeed": set(),
     "broker": {"unsubscribed_data"},
-    "store": {"gateway", "datafeed", "broker", "embedded"},
-    "__init__": {"store", "datafeed", "broker"},
+    "tickfeed": {"datafeed"},
+    "store": {"gateway", "datafeed", "tickfeed", "broker", "embedded"},
+    "__init__": {"store", "datafeed", "tickfeed", "broker"},
 }
 #: The part of the core that the exchange may share with its clients.
 SHARED = {"errors", "clock", "session_calendar"}

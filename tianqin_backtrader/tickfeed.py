@@ -1,0 +1,40 @@
+"""``Tickfeed``: every tick of a contract in Backtrader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+
+from .datafeed import Mydatafeed
+from .errors import ConfigError
+from .live_ticks import LiveTicks
+
+
+class Tickfeed(Mydatafeed):
+    """Every tick once, in order, live; made by ``MyStore.get_tick_data``.
+
+    ``close`` is the last price, ``volume`` the lots traded since the tick before, ``datetime`` the
+    exchange's stamp. There is no history of ticks.
+    """
+
+    params: Any = (("timeframe", bt.TimeFrame.Ticks),)
+
+    def _must_be_known(self) -> None:
+        if self.p.timeframe != bt.TimeFrame.Ticks or self.p.compression != 1:
+            raise ConfigError("this feed delivers single ticks; cerebro.resampledata makes bars")
+        if self.p.lookback:
+            raise ConfigError("there is no history of ticks: leave lookback away")
+
+    def _official_bars(self, rows: int) -> Any:
+        """Ticks are what they are: the series itself says when it is ready."""
+        return self.store.gateway.series(self.symbol, 0, rows)
+
+    def _begin(self) -> None:
+        if self._live is not None:  # a second run: go on where the first ended
+            return
+        self._await_series()
+        self._join_the_servers_time()
+        last_id = self._ticks.last_id
+        before = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        self._live = LiveTicks(self._ticks, last_id + 1, before[0] if before else None)
