@@ -131,6 +131,14 @@ def beijing_now() -> datetime:
     return from_ns(time.time_ns())
 
 
+def ahead_of_utc(moment: datetime) -> timedelta:
+    """How far a moment is ahead of the machine's UTC, both naive.
+
+    What Backtrader's resamplers add to the machine's UTC to know what time it is.
+    """
+    return moment - (_EPOCH + timedelta(microseconds=time.time_ns() // 1000))
+
+
 def monotonic() -> float:
     """Seconds of a clock that is never set; for time-outs."""
     return time.monotonic()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from datetime import time
+from datetime import time, timedelta
 from typing import Any, ClassVar
 
 import backtrader as bt
 
 from .bar_builder import BarBuilder, DaySlotTable, SlotTable
-from .clock import DAY, MINUTE, from_ns, to_backtrader, to_ns
+from .clock import DAY, MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
 from .data_tree import DayRows
 from .errors import ConfigError, LinkTimeout
 from .live_bars import Certificate, LiveBars
@@ -35,6 +35,23 @@ ANOTHER_TIME = 30 * DAY
 ROWS_KEPT = 1000
 #: Seconds to wait for history before giving up.
 HISTORY_TIMEOUT = 60.0
+
+
+class FeedClone(bt.feed.DataClone):
+    """The same bars again, for ``cerebro.resampledata`` of a feed that is in the run itself.
+
+    Its bars are closed by bars, never by the clock: a bar that only the clone closed would leave
+    Cerebro without a time for its round, and it stops with an error.
+    """
+
+    @property
+    def history_phase(self) -> bool:
+        """As of the feed."""
+        return bool(self.data.history_phase)
+
+    def _check(self, forcedata: Any = None) -> None:
+        if forcedata is not None:
+            super()._check(forcedata=forcedata)
 
 
 class Mydatafeed(bt.feed.DataBase):
@@ -112,6 +129,15 @@ class Mydatafeed(bt.feed.DataBase):
         super().setenvironment(env)
         env.addstore(self.store)
         env.p.quicknotify = True
+
+    def clone(self, **kwargs: Any) -> FeedClone:
+        """The same bars for another place in the run."""
+        make: Any = FeedClone
+        clone: FeedClone = make(dataname=self, **kwargs)
+        return clone
+
+    def _timeoffset(self) -> timedelta:
+        return ahead_of_utc(self.store.now())
 
     def islive(self) -> bool:
         """Bars come one by one: no preloading."""

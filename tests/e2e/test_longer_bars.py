@@ -114,3 +114,36 @@ def test_what_tianqin_does_not_cut_is_refused(sandbox):
         store.getdata("SHFE.cu2612", compression=7)
     with pytest.raises(ConfigError, match="single days"):
         store.get_daily_data("SHFE.cu2612", compression=2)
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside the minutes", "alone"])
+@pytest.mark.parametrize("kind", ["minutes", "ticks"])
+def test_backtraders_own_resampling_works_on_our_feeds(sandbox, run, beside, kind):
+    class Resampled(Keep):
+        def next(self):
+            super().next()
+            self.phases = getattr(self, "phases", [])
+            self.phases.append(self.data.history_phase)
+
+        prenext = next
+
+    store = sandbox(start="2026-11-10 09:20:00", ticks_per_pack=20)
+    make = store.getdata if kind == "minutes" else store.get_tick_data
+    feed = make("SHFE.cu2612")
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(store.getbroker())
+    if beside:
+        cerebro.adddata(feed)
+    resampled = cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes, compression=5)
+    cerebro.addstrategy(Resampled)
+    [strategy] = cerebro.run()
+    expected = {
+        from_ns(start + 5 * MINUTE): rest
+        for start, *rest in official(store, "SHFE.cu2612", 300, ["2026-11-10"])
+    }
+    bars = [bar for bar in strategy.bars[resampled] if bar[0].minute % 5 == 0]
+    assert len(bars) >= 35
+    assert not any(strategy.phases)
+    if kind == "minutes":
+        # From the second on: the run began inside the first.
+        assert [list(bar[1:]) for bar in bars[1:]] == [expected[bar[0]] for bar in bars[1:]]
