@@ -18,6 +18,8 @@ from .model import Bar, Tick
 
 #: An official bar without a successor (before a break) is final this long after its trading.
 FINAL_AFTER = 2 * SECOND
+#: A bar with missing ticks is delivered as it is when no official one has come for so long.
+WAIT_FOR_OFFICIAL = 60 * SECOND
 #: What is compared.
 COLUMNS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
 #: Differences kept with a certificate; their number goes on.
@@ -179,7 +181,9 @@ class LiveBars:
         if not self._ready or self._ready[0].end > horizon:
             return False
         bar = self._ready[0]
-        return bar.id not in self._suspect or self._is_final(bar, now)
+        if bar.id not in self._suspect or self._is_final(bar, now):
+            return True
+        return now >= bar.end + WAIT_FOR_OFFICIAL
 
     def pop(self) -> Bar:
         """The next bar to deliver; the official one where ticks are missing."""
@@ -197,7 +201,12 @@ class LiveBars:
     # -- the proof ----------------------------------------------------------------------------
 
     def _is_final(self, bar: Bar, now: int) -> bool:
-        return self._klines.last_id > bar.id or now >= bar.end + FINAL_AFTER
+        """Whether the official bar will not change any more.
+
+        A flat bar may appear with the next tick only; before a break no successor comes.
+        """
+        last_id = self._klines.last_id
+        return last_id > bar.id or (last_id == bar.id and now >= bar.end + FINAL_AFTER)
 
     def check(self, now: int) -> list[Difference]:
         """Compare what has become final; the differences that are new."""

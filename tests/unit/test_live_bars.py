@@ -152,11 +152,35 @@ def test_without_an_official_bar_our_own_is_delivered_and_counted_as_missing(mar
     ticks.put(*(tick(n) for n in (0, 1, 5, 6)))
     ticks.lose(2, 3, 4)
     live.take_ticks()
-    now = START + MINUTE + 3 * SECOND
+    assert deliver(live, START + MINUTE + 59 * SECOND) == []
+    now = START + 2 * MINUTE
     [bar] = deliver(live, now)
     assert bar.close == 105.0
     live.check(now)
-    assert live.certificate().missing == 1
+    assert (live.certificate().missing, live.certificate().pending) == (0, 1)
+    klines = live._klines
+    klines.lose(FIRST_BAR + 1)  # the server goes on, and never had the bar
+    live.check(now)
+    assert (live.certificate().missing, live.certificate().pending) == (1, 0)
+
+
+def test_a_flat_bar_is_compared_when_the_server_makes_it(market):
+    ticks, klines, live = market
+    ticks.put(*map(tick, range(6)))
+    klines.put(official(0))
+    live.take_ticks()
+    live.flush(START + 2 * MINUTE)
+    now = START + 3 * MINUTE
+    assert len(deliver(live, now)) == 2
+    live.check(now)
+    assert (live.certificate().equal, live.certificate().pending) == (1, 1)
+    flat = official(0)._replace(
+        start=START + MINUTE, end=START + 2 * MINUTE, open=105.0, low=105.0, volume=0,
+        open_oi=55, id=FIRST_BAR + 1,
+    )  # fmt: skip
+    klines.put(flat, official(2))
+    assert live.check(now) == []
+    assert (live.certificate().equal, live.certificate().pending) == (2, 0)
 
 
 @pytest.mark.parametrize("packs", [(25,), (1,) * 25, (3, 1, 9, 12), (6, 6, 6, 7)])
