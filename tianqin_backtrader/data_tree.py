@@ -23,11 +23,13 @@ class Series:
         symbol: The contract.
         seconds: Length of a bar; 0 for ticks.
         width: Rows of the past that were asked for.
+        chart_id: Names the request.
 
     Args:
         symbol, seconds, width: As above.
         root: The attributes of the tree's entity that holds ``data`` and ``last_id``.
         chart: Those of the chart that asked for them.
+        chart_id: The chart's name.
     """
 
     def __init__(
@@ -37,8 +39,10 @@ class Series:
         width: int,
         root: Mapping[str, Any],
         chart: Mapping[str, Any],
+        chart_id: str,
     ) -> None:
         self.symbol, self.seconds, self.width = symbol, seconds, width
+        self.chart_id = chart_id
         self._root, self._chart = root, chart
         self._released = -1
 
@@ -129,6 +133,7 @@ class DayRows:
 
     def __init__(self, series: Series, calendar: SessionCalendar, symbol: str) -> None:
         self._series, self._calendar, self._symbol = series, calendar, symbol
+        self.symbol, self.seconds = series.symbol, series.seconds
 
     @property
     def ready(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import backtrader as bt
 
 from .bar_builder import BarBuilder, DaySlotTable, SlotTable
-from .clock import DAY, MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
+from .clock import DAY, MINUTE, ahead_of_utc, from_ns, monotonic, to_backtrader, to_ns
 from .data_tree import DayRows
 from .errors import ConfigError, LinkTimeout
 from .live_bars import Certificate, LiveBars
@@ -27,6 +27,8 @@ LOOKBACK = 10_000
 COMPRESSIONS = (1, 3, 5, 15, 30, 60)
 #: Official bars asked for at least: as many can be missed and delivered later.
 RECENT_BARS = 600
+#: Older bars asked for at a time.
+LARGEST_REQUEST = 8_000
 #: Ticks asked for at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
 #: No market that trades today was silent for so long: longer than any holiday.
@@ -106,6 +108,7 @@ class Mydatafeed(bt.feed.DataBase):
         self._ticks = self.store.gateway.series(self.symbol, 0, RECENT_TICKS)
         self._history: deque[Bar] = deque()
         self._history_end = 0.0
+        self._first_id = 0
         self._live: LiveBars | LiveTicks | None = None
 
     def _must_be_known(self) -> None:
@@ -275,12 +278,22 @@ class Mydatafeed(bt.feed.DataBase):
         self._live = live
 
     def _await_series(self) -> None:
-        store = self.store
-        waited = 0
-        while not (self._klines.ready and self._ticks.ready):
-            if not store.gateway.pump(HISTORY_TIMEOUT / 20):
-                waited += 1
-            if waited >= 20:
+        self._await(self._klines, self._ticks)
+        first_id = max(0, self._klines.last_id - self._width)
+        left_id = self._klines.left_id
+        while self._width and left_id > first_id:
+            width = min(left_id - first_id, LARGEST_REQUEST)
+            left_id -= width
+            older = self.store.gateway.older(self._klines, left_id, width)
+            self._await(older)
+            self.store.gateway.drop(older)
+        self._first_id = left_id
+
+    def _await(self, *series: Any) -> None:
+        deadline = monotonic() + HISTORY_TIMEOUT
+        while not all(one.ready for one in series):
+            self.store.gateway.pump(max(0.0, deadline - monotonic()))
+            if monotonic() >= deadline:
                 raise LinkTimeout(f"TianQin sent no history of {self.symbol} within a minute")
 
     def _join_the_servers_time(self) -> None:
@@ -295,7 +308,7 @@ class Mydatafeed(bt.feed.DataBase):
         last_id = self._klines.last_id
         if last_id < 0:
             return [], None
-        bars = self._klines.bars(self._klines.left_id, last_id)
+        bars = self._klines.bars(self._first_id, last_id)
         if bars and bars[-1].id == last_id and bars[-1].end > to_ns(self.store.now()):
             return bars[:-1], bars[-1]
         return bars, None
@@ -340,4 +353,8 @@ class Dailyfeed(Mydatafeed):
     @property
     def today(self) -> Bar | None:
         """The running day so far, as TianQin has it; None outside of one."""
-        return self._final_and_running()[1]
+        last_id = self._klines.last_id
+        for bar in self._klines.bars(last_id, last_id) if last_id >= 0 else []:
+            if bar.end > self.store.clock.now_ns():
+                return bar
+        return None

@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 TESTED_TQSDK = "3.10"
 
+#: Rows that TianQin gives in one chart.
+LARGEST_CHART = 10_000
+
 _INSTRUMENT_QUERY = """
 query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) {
  ... on basic { instrument_id class exchange_id price_tick price_decs trading_time { day night } }
@@ -227,24 +230,53 @@ class Gateway:
         """Subscribe to the newest ``width`` ticks (``seconds`` 0) or bars; returns at once."""
         key = (symbol, seconds)
         known = self._series.get(key)
+        width = min(width, LARGEST_CHART)
         if known is None or known.width < width:
-            duration = seconds * SECOND
-            chart_id = f"TQBT_{symbol}_{seconds}_{width}"
-            path = ["klines", symbol, str(duration)] if seconds else ["ticks", symbol]
-            # Made ahead, so that one look-up finds them whenever the server fills them.
-            root = _get_obj(self.api._data, path)
-            chart = _get_obj(self.api._data, ["charts", chart_id])
-            self.api._send_pack(
-                {
-                    "aid": "set_chart",
-                    "chart_id": chart_id,
-                    "ins_list": symbol,
-                    "duration": duration,
-                    "view_width": width,
-                }
-            )
-            self._series[key] = Series(symbol, seconds, width, root.__dict__, chart.__dict__)
+            self._series[key] = self._chart(symbol, seconds, width, f"{width}")
         return self._series[key]
+
+    def older(self, series: Series | DayRows, first_id: int, width: int) -> Series:
+        """Ask for rows of the past that a series does not reach; they come into the same tree.
+
+        Args:
+            series: The series.
+            first_id: The oldest row wanted.
+            width: How many from there on.
+
+        Returns:
+            Rows that are all there when it is ``ready``.
+        """
+        symbol, seconds = series.symbol, series.seconds
+        return self._chart(symbol, seconds, width, f"from_{first_id}", left_kline_id=first_id)
+
+    def drop(self, older: Series) -> None:
+        """End a request of ``older``: its rows stay, a lost link does not ask for them again."""
+        self.api._send_pack(
+            {
+                "aid": "set_chart",
+                "chart_id": older.chart_id,
+                "ins_list": "",
+                "duration": older.seconds * SECOND,
+                "view_width": older.width,
+            }
+        )
+
+    def _chart(self, symbol: str, seconds: int, width: int, name: str, **position: int) -> Series:
+        duration = seconds * SECOND
+        chart_id = f"TQBT_{symbol}_{seconds}_{name}"
+        path = ["klines", symbol, str(duration)] if seconds else ["ticks", symbol]
+        # Made ahead, so that one look-up finds them whenever the server fills them.
+        root = _get_obj(self.api._data, path)
+        chart = _get_obj(self.api._data, ["charts", chart_id])
+        pack = {
+            "aid": "set_chart",
+            "chart_id": chart_id,
+            "ins_list": symbol,
+            "duration": duration,
+            "view_width": width,
+        }
+        self.api._send_pack(pack | position)
+        return Series(symbol, seconds, width, root.__dict__, chart.__dict__, chart_id)
 
     def release(self, series: Series | DayRows, keep: int) -> None:
         """Let the client forget old rows, unless a serial of the user's own looks at them."""

@@ -189,3 +189,27 @@ def test_a_second_feed_of_a_contract_may_look_back_further(sandbox, run):
     assert [bar[:-1] for bar in strategy.bars["two"][3000:]] == [
         bar[:-1] for bar in strategy.bars["one"]
     ]
+
+
+@pytest.mark.parametrize("wanted", [9_999, 10_000, 25_000])
+def test_any_length_of_history(sandbox, run, wanted):
+    class Count(bt.Strategy):
+        def __init__(self):
+            self.stamps = []
+
+        def next(self):
+            if not self.data.history_phase:
+                self.env.runstop()
+            else:
+                self.stamps.append(self.data.datetime.datetime(0))
+
+    store = sandbox(ticks_per_pack=20)
+    strategy = run(store, Count, store.getdata("SHFE.cu2612", lookback=wanted, night_start=False))
+    assert len(strategy.stamps) == wanted
+    days = sorted({CALENDAR.trading_day_at(stamp) for stamp in strategy.stamps})[1:]
+    for day in days:
+        of_day = [stamp for stamp in strategy.stamps if CALENDAR.trading_day_at(stamp) == day]
+        assert len(of_day) == sum(
+            int((end - start).total_seconds()) // 60
+            for start, end in CALENDAR.sessions("SHFE.cu2612", day)
+        )
