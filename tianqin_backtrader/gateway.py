@@ -77,6 +77,14 @@ def _closing_on_error(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         raise
 
 
+def _past_proxies(urls: Mapping[str, str]) -> dict[str, str]:
+    """The addresses, and that no proxy of the environment gets what is meant for this machine."""
+    if not any("://127.0.0.1" in url for url in urls.values()):
+        return dict(urls)
+    exempt = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1")))
+    return dict(urls) | {"no_proxy": exempt, "NO_PROXY": exempt}
+
+
 class Gateway:
     """One TianQin session.
 
@@ -127,7 +135,7 @@ class Gateway:
         """
         account = TqKq() if self._template is None else self._account or self._template
         loop = asyncio.SelectorEventLoop()
-        with environment(self._urls), _closing_on_error(loop):
+        with environment(_past_proxies(self._urls)), _closing_on_error(loop):
             try:
                 self._api = TqApi(
                     account,

@@ -1,6 +1,7 @@
 """Servers that are not ours: they keep their own time and do not say so."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import datetime
@@ -67,3 +68,13 @@ def test_history_and_live_bars_meet_whatever_the_servers_day_is(silent_server, r
         assert strategy.order.getstatusname() == "Completed"
         gaps = {b - a for a, b in pairwise(strategy.live)}
         assert {gap.total_seconds() for gap in gaps} <= {60.0, 16 * 60.0}
+
+
+def test_a_proxy_of_the_environment_does_not_get_the_sandbox(sandbox, run, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody is there
+    before = dict(os.environ)
+    store = sandbox(start="2026-11-10 09:40:00", ticks_per_pack=20)
+    strategy = run(store, Bars, store.getdata("SHFE.cu2612"))
+    assert strategy.order.getstatusname() == "Completed"
+    assert dict(os.environ) == before
