@@ -1,10 +1,18 @@
-"""Whatever is done to it, the exchange's books balance to the fen."""
+"""Whatever is done to it, the exchange's books balance to the fen, and its clients know them."""
+
+import json
 
 from exchange_desk import DAY, INSTRUMENTS, PRICES, Desk
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+KINDS = ("orders", "trades", "positions", "accounts")
+#: What follows the last price; told with something else, or once a minute.
+MOVING = {
+    "last_price", "balance", "ctp_balance", "available", "ctp_available", "risk_ratio",
+    *(f"{kind}_profit{side}" for kind in ("float", "position") for side in ("", "_long", "_short")),
+}  # fmt: skip
 SYMBOLS = ("SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612")
 
 
@@ -16,6 +24,7 @@ class Books(RuleBasedStateMachine):
         self.seen = set()
         self.marks = dict(PRICES)
         self.cash = 3_000_000.0
+        self.client = {kind: self.desk.trade[kind] for kind in KINDS}
         for symbol in SYMBOLS:
             self.desk.show(symbol)
 
@@ -54,11 +63,42 @@ class Books(RuleBasedStateMachine):
     @rule(move=st.integers(-20, 20))
     def settle(self, move):
         self.book_new_trades()
+        self.withdraw_what_works()
         for symbol in SYMBOLS:
             self.marks[symbol] = PRICES[symbol] + move * INSTRUMENTS[symbol].price_tick
         self.desk.exchange.settle(DAY, {symbol: self.marks[symbol] for symbol in SYMBOLS})
         self.desk.exchange.start_day(DAY)
         self.seen.clear()
+        self.read()
+        self.client["orders"].clear()  # kept by real clients; here compared with the snapshot
+        self.client["trades"].clear()
+
+    def withdraw_what_works(self):
+        """The day's last close, which comes before its settlement."""
+        for symbol in SYMBOLS:
+            self.desk.exchange.session_end(symbol)
+        assert all(o["status"] == "FINISHED" for o in self.desk.trade["orders"].values())
+        assert self.desk.trade["accounts"]["CNY"]["frozen_margin"] == 0.0
+
+    def read(self):
+        """Merge the differences as a client does, and look at each on its own."""
+        for diff in self.desk.exchange.take_diffs("u"):
+            json.dumps(diff, allow_nan=False)
+            for kind, rows in diff.get("trade", {"u": {}})["u"].items():
+                for key, row in rows.items() if kind in self.client else ():
+                    if row is None:
+                        self.client[kind].pop(key, None)
+                    else:
+                        self.client[kind].setdefault(key, {}).update(row)
+            self.no_order_ends_before_its_trades()
+
+    def no_order_ends_before_its_trades(self):
+        filled = {}
+        for trade in self.client["trades"].values():
+            order_id = trade["order_id"]
+            filled[order_id] = filled.get(order_id, 0) + trade["volume"]
+        for order_id, order in self.client["orders"].items():
+            assert order["volume_orign"] - order["volume_left"] == filled.get(order_id, 0)
 
     def book_new_trades(self):
         """Books of our own, from the trades alone: cash for every lot, and the lots."""
@@ -98,6 +138,27 @@ class Books(RuleBasedStateMachine):
             sign = 1 if long else -1
             worth += sign * lots * mark * INSTRUMENTS[symbol].volume_multiple
         assert round(self.cash + worth, 2) == account["balance"]
+
+    @invariant()
+    def differences_add_up_to_the_snapshot(self):
+        self.read()
+        told = self.desk.trade
+        assert self.client["orders"] == told["orders"]
+        assert self.client["trades"] == told["trades"]
+        for kind in ("positions", "accounts"):
+            assert self.client[kind].keys() == told[kind].keys()
+            for key, row in told[kind].items():
+                mine = self.client[kind][key]
+                assert {k: v for k, v in mine.items() if k not in MOVING} == {
+                    k: v for k, v in row.items() if k not in MOVING
+                }
+
+    @invariant()
+    def nobody_takes_more_than_there_is(self):
+        for order in self.desk.trade["orders"].values():
+            assert 0 <= order["volume_left"] <= order["volume_orign"]
+            fok = order["volume_condition"] == "ALL"
+            assert not fok or order["volume_left"] in (0, order["volume_orign"])
 
     @invariant()
     def frozen_never_exceeds_held(self):

@@ -1,11 +1,15 @@
 """Matching, lots, money and the exchange's own words."""
 
-from datetime import datetime
+import dataclasses
+import json
+from datetime import datetime, timedelta
 
 import pytest
-from exchange_desk import DAY, PRICES, Desk
+from exchange_desk import DAY, INSTRUMENTS, PRICES, Desk
 
 from tianqin_backtrader.clock import to_ns
+from tianqin_backtrader.sandbox.exchange import Exchange
+from tianqin_backtrader.session_calendar import CALENDAR
 
 
 @pytest.fixture
@@ -109,7 +113,7 @@ def test_at_shfe_close_takes_yesterdays_lots_only(desk):
     assert desk.position(CU) == (2, 0, 0, 0)
     desk.show(CU)
     one = desk.order(CU, "SELL", "CLOSE", 1, 0)
-    assert desk.state(one) == ("FINISHED", 0, "CTP:平仓量超过持仓量")
+    assert desk.state(one) == ("FINISHED", 0, "CTP:平昨仓位不足")
     desk.order(CU, "SELL", "CLOSETODAY", 2, 0)
     assert desk.position(CU) == (0, 0, 0, 0)
 
@@ -136,7 +140,7 @@ def test_lots_of_a_working_close_are_frozen(desk):
 @pytest.mark.parametrize(
     ("symbol", "fields", "words"),
     [
-        (CU, {"limit_price": 78005.0}, "最小变动价位"),
+        (CU, {"limit_price": 78005.0}, "最小单位的倍数"),
         (CU, {"limit_price": 90000.0}, "涨停板"),
         (CU, {"limit_price": 60000.0}, "跌停板"),
         (CU, {"volume": 501}, "最大手数"),
@@ -168,6 +172,130 @@ def test_an_unknown_contract_is_an_order_that_was_rejected(desk):
     [diff] = [d for d in desk.exchange.take_diffs("u") if "trade" in d]
     [order] = diff["trade"]["u"]["orders"].values()
     assert (order["status"], order["last_msg"]) == ("FINISHED", "CTP:找不到合约")
+
+
+def test_a_contract_that_is_not_listed_yet_is_unknown(desk):
+    late = dataclasses.replace(INSTRUMENTS[CU], code="cu9912", listed=DAY + timedelta(days=1))
+    desk.exchange = Exchange({"SHFE.cu9912": late}, CALENDAR)
+    desk.exchange.open_account("u")
+    desk.exchange.start_day(DAY)
+    one = desk.order("SHFE.cu9912", "BUY", "OPEN", 1, 0)
+    assert desk.state(one)[2] == "CTP:找不到合约"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"limit_price": float("inf")},
+        {"limit_price": float("nan")},
+        {"limit_price": "78000"},
+        {"limit_price": None},
+        {"volume": "1"},
+        {"volume": 1.5},
+        {"volume": True},
+        {"direction": "UP"},
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_harms_nobody(desk, fields):
+    before = desk.trade["accounts"]
+    pack = {
+        "order_id": "bad", "exchange_id": "SHFE", "instrument_id": "cu2612", "direction": "BUY",
+        "offset": "OPEN", "volume": 1, "price_type": "LIMIT", "limit_price": 78010.0,
+        "time_condition": "GFD", "volume_condition": "ANY",
+    }  # fmt: skip
+    desk.exchange.insert("u", pack | fields, desk.now)
+    order = desk.trade["orders"]["bad"]
+    assert (order["status"], order["exchange_order_id"]) == ("FINISHED", "")
+    assert order["last_msg"] == "CTP:报单字段有误"
+    assert desk.trade["accounts"] == before
+    json.dumps([desk.exchange.take_diffs("u"), desk.exchange.snapshot("u")], allow_nan=False)
+
+
+def test_a_refused_order_stays_in_the_snapshot_and_its_number_is_taken(desk):
+    one = desk.order("SHFE.xx2612", "BUY", "OPEN", 1, 0)
+    desk.number -= 1
+    assert desk.order(CU, "BUY", "OPEN", 1, 1) == one
+    assert desk.trade["orders"][one]["last_msg"] == "CTP:找不到合约"
+    assert any("重复" in notice for notice in desk.notices())
+
+
+def test_a_refused_close_leaves_no_position_behind(desk):
+    desk.order(CU, "SELL", "CLOSE", 1, 0)
+    assert desk.trade["positions"] == {}
+
+
+def test_floating_profit_is_told_once_a_minute_for_all_that_is_held(desk):
+    meal = "DCE.m2701"
+    for symbol in (CU, meal):
+        desk.order(symbol, "BUY", "OPEN", 1, 1)
+    desk.exchange.take_diffs("u")
+    told = []
+    for second in range(120):
+        for symbol in (CU, meal):
+            desk.show(symbol, last=second % 3)
+            told += [set(d["trade"]["u"]["positions"]) for d in desk.exchange.take_diffs("u")]
+    assert 2 <= len(told) <= 5
+    assert {CU} <= set().union(*told) and sum(meal in one for one in told) >= 2
+
+
+def test_users_have_their_own_accounts_and_share_what_the_book_shows(desk):
+    exchange = desk.exchange
+    exchange.open_account("v", 500_000.0)
+    mine = desk.order(CU, "BUY", "OPEN", 3, 1)
+    resting = desk.order(CU, "SELL", "OPEN", 1, 2)
+    pack = {
+        "order_id": mine, "exchange_id": "SHFE", "instrument_id": "cu2612", "direction": "BUY",
+        "offset": "OPEN", "volume": 3, "price_type": "LIMIT", "limit_price": 78010.0,
+        "time_condition": "GFD", "volume_condition": "ANY",
+    }  # fmt: skip
+    exchange.insert("v", pack, desk.now)
+    theirs = exchange.snapshot("v")["trade"]["v"]
+    assert theirs["orders"][mine]["volume_left"] == 1  # five shown, three of them mine
+    assert theirs["accounts"]["CNY"]["static_balance"] == 500_000.0
+    assert set(theirs["orders"]) == {mine}
+    exchange.cancel("v", resting, desk.now)
+    assert desk.state(resting)[0] == "ALIVE"
+    exchange.open_account("v", 1.0)
+    assert exchange.snapshot("v")["trade"]["v"]["accounts"] == theirs["accounts"]
+
+
+def test_a_ticks_trades_go_to_one_order_only(desk):
+    one, two = desk.order(CU, "BUY", "OPEN", 3, -10), desk.order(CU, "BUY", "OPEN", 3, -10)
+    desk.show(CU, last=-11, traded=4)  # below both, whatever queued before them
+    assert [desk.state(order)[1] for order in (one, two)] == [3, 1]
+
+
+def test_a_new_day_begins_with_an_empty_book(desk):
+    desk.exchange.settle(DAY, {})
+    desk.exchange.start_day(DAY)
+    one = desk.order(CU, "BUY", "OPEN", 1, 1)
+    assert desk.state(one) == ("ALIVE", 0, "未成交")
+    desk.show(CU)
+    assert desk.state(one)[0] == "FINISHED"
+
+
+def test_an_empty_side_of_the_book_fills_nobody(desk):
+    one = desk.order(CU, "BUY", "OPEN", 1, 0)
+    desk.show(CU, ask=float("nan"), asks=0, last=3, traded=9)
+    assert desk.state(one)[:2] == ("ALIVE", 0)
+
+
+def test_working_orders_far_from_the_market_are_not_looked_at():
+    desk = Desk(balance=1e10)
+    desk.show(CU)
+    for away in range(-60, -10):
+        desk.order(CU, "BUY", "OPEN", 1, away)
+        desk.order(CU, "SELL", "OPEN", 1, -away)
+    near = desk.order(CU, "SELL", "OPEN", 1, 3)
+
+    def reached():
+        exchange = desk.exchange
+        return [order.order_id for order in exchange._working[CU].reached(exchange._book(CU))]
+
+    desk.show(CU, bid=2, ask=3, last=2, traded=4)
+    assert reached() == []
+    desk.show(CU, bid=2, ask=3, last=3, traded=4)
+    assert reached() == [near]
 
 
 def test_a_refused_cancel_is_only_a_notification(desk):

@@ -112,6 +112,11 @@ class Holding:
         return round(value * self.instrument.margin_ratio)
 
     @property
+    def held(self) -> bool:
+        """Whether there are any lots."""
+        return bool(self.long.details or self.short.details)
+
+    @property
     def position_profit(self) -> int:
         """Of both sides, since the last settlement, in fen."""
         return sum(self.profit_fen(side, "position_price") for side in (self.long, self.short))
@@ -133,13 +138,13 @@ class Holding:
             row.update(self._wire_side(name, side))
         for total in ("float_profit", "position_profit", "margin"):
             row[total] = round(row[f"{total}_long"] + row[f"{total}_short"], 2)
+        row["market_value"] = 0.0
         return row
 
     def _wire_side(self, name: str, side: Side) -> dict[str, Any]:
         today, his = side.volume(today=True), side.volume(today=False)
         worth = fen_per_tick(self.instrument)
         opened, marked = self._sum(side, "open_price"), self._sum(side, "position_price")
-        tick = self.instrument.price_tick
         return {
             f"pos_{name}_today": today,
             f"pos_{name}_his": his,
@@ -151,12 +156,19 @@ class Holding:
             f"volume_{name}_frozen": side.frozen_today + side.frozen_his,
             f"open_cost_{name}": opened * worth / 100,
             f"position_cost_{name}": marked * worth / 100,
-            f"open_price_{name}": opened * tick / side.total if side.total else None,
-            f"position_price_{name}": marked * tick / side.total if side.total else None,
+            f"open_price_{name}": self._mean_price(opened, side.total),
+            f"position_price_{name}": self._mean_price(marked, side.total),
             f"float_profit_{name}": self.profit_fen(side, "open_price") / 100,
             f"position_profit_{name}": self.profit_fen(side, "position_price") / 100,
             f"margin_{name}": self.margin_fen(side) / 100,
+            f"market_value_{name}": 0.0,
         }
+
+    def _mean_price(self, ticks: int, volume: int) -> float | None:
+        """``ticks`` summed over ``volume`` lots as a price, without binary dust; None if flat."""
+        if not volume:
+            return None
+        return round(ticks * self.instrument.price_tick / volume, self.instrument.price_decs + 6)
 
 
 class Account:
@@ -178,6 +190,11 @@ class Account:
         if instrument.symbol not in self.holdings:
             self.holdings[instrument.symbol] = Holding(instrument)
         return self.holdings[instrument.symbol]
+
+    def closable(self, instrument: Instrument, *, long: bool, today: bool) -> int:
+        """Lots that may be closed; asking makes no position."""
+        holding = self.holdings.get(instrument.symbol)
+        return holding.side(long=long).closable(today=today) if holding is not None else 0
 
     @property
     def position_profit(self) -> int:
@@ -234,7 +251,7 @@ class Account:
             for side in (holding.long, holding.short):
                 side.frozen_today = side.frozen_his = 0
                 side.details = _merged(side.details, holding.last)
-        self.holdings = {name: one for name, one in self.holdings.items() if _held(one)}
+        self.holdings = {name: one for name, one in self.holdings.items() if one.held}
 
     def wire(self) -> dict[str, Any]:
         """The account as the server sends it, in yuan."""
@@ -276,7 +293,3 @@ def _merged(details: list[Lots], settlement: int) -> list[Lots]:
     for lots in details:
         volumes[lots.open_price] += lots.volume
     return [Lots(volume, price, settlement, False) for price, volume in volumes.items()]
-
-
-def _held(holding: Holding) -> bool:
-    return bool(holding.long.total or holding.short.total)

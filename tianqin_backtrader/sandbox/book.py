@@ -1,8 +1,10 @@
-"""The visible book of one contract at one tick, and what own orders have taken from it."""
+"""The book of one contract: what a tick shows, what own orders took, and those that still wait."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
+from collections.abc import Iterator
 
 from .account import to_ticks
 from .instruments import Instrument
@@ -39,6 +41,21 @@ class Book:
         volumes = day.ask_volume[k] if asks else day.bid_volume[k]
         levels = ((_ticks(prices[i], self._instrument), int(volumes[i])) for i in range(LEVELS))
         return [(price, volume) for price, volume in levels if price]
+
+    @property
+    def best_ask(self) -> int:
+        """Lowest price asked, 0 if nobody sells."""
+        return _ticks(self._day.ask_price[self._k, 0], self._instrument)
+
+    @property
+    def best_bid(self) -> int:
+        """Highest price bid, 0 if nobody buys."""
+        return _ticks(self._day.bid_price[self._k, 0], self._instrument)
+
+    @property
+    def trade_price(self) -> int:
+        """Where this tick's lots were traded, 0 if there were none."""
+        return self.last if self._traded else 0
 
     def reachable(self, order: Order) -> list[tuple[int, int]]:
         """(price, lots) of the opposite side that the order may take, best first."""
@@ -79,6 +96,58 @@ class Book:
         lots = min(self._traded - ahead, order.volume_left)
         self._traded -= lots
         return lots
+
+
+class Working:
+    """The own orders that rest in one contract, each side best price first, then by time."""
+
+    def __init__(self) -> None:
+        self._buys: list[Order] = []
+        self._sells: list[Order] = []
+
+    def __len__(self) -> int:
+        return len(self._buys) + len(self._sells)
+
+    def __iter__(self) -> Iterator[Order]:
+        yield from self._buys
+        yield from self._sells
+
+    def _side(self, order: Order) -> list[Order]:
+        return self._buys if order.buys else self._sells
+
+    def add(self, order: Order) -> None:
+        """An order begins to wait."""
+        insort(self._side(order), order, key=_priority)
+
+    def discard(self, order: Order) -> None:
+        """An order waits no longer, if it ever did."""
+        if order.limit is None:
+            return
+        side = self._side(order)
+        index = bisect_left(side, _priority(order), key=_priority)
+        if index < len(side) and side[index] is order:
+            del side[index]
+
+    def reached(self, book: Book) -> list[Order]:
+        """The orders that the tick's quotes or trades may fill or move up, in their order.
+
+        Those that wait far from the market cost nothing.
+        """
+        traded = book.trade_price
+        found: list[Order] = []
+        floor = min((price for price in (book.best_ask, traded) if price), default=None)
+        if floor is not None:
+            found += self._buys[: bisect_left(self._buys, (1 - floor, ""), key=_priority)]
+        ceiling = max(book.best_bid, traded)
+        if ceiling:
+            found += self._sells[: bisect_left(self._sells, (ceiling + 1, ""), key=_priority)]
+        return found
+
+
+def _priority(order: Order) -> tuple[int, str]:
+    """Price, then time."""
+    assert order.limit is not None  # only limit orders wait
+    return (-order.limit if order.buys else order.limit), order.exchange_order_id
 
 
 def _ticks(price: float, instrument: Instrument) -> int:

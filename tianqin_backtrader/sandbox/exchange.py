@@ -14,10 +14,17 @@ from typing import Any
 
 from ..clock import MINUTE, from_ns
 from ..session_calendar import SessionCalendar
-from .account import Account, to_price, to_ticks
-from .book import Book
+from .account import Account, Holding, to_price, to_ticks
+from .book import Book, Working
 from .instruments import Instrument
-from .order_rules import CLOSES_TODAY_APART, Order, Situation, frozen_per_lot, refusal
+from .order_rules import (
+    CLOSES_TODAY_APART,
+    Order,
+    Situation,
+    field_error,
+    frozen_per_lot,
+    refusal,
+)
 from .order_wire import Diff, read_order, unknown_contract, wire_order
 from .ticks import DayTicks
 
@@ -32,6 +39,7 @@ class _Ledger:
         self.orders: dict[str, Diff] = {}
         self.trades: dict[str, Diff] = {}
         self.positions: set[str] = set()
+        self.moved: set[str] = set()
         self.gone: set[str] = set()
         self.account = False
         self.session = False
@@ -53,7 +61,9 @@ class Exchange:
         self._ledgers: dict[str, _Ledger] = {}
         self._orders: dict[str, dict[str, Order]] = defaultdict(dict)
         self._trades: dict[str, dict[str, Diff]] = defaultdict(dict)
-        self._working: dict[str, list[Order]] = defaultdict(list)
+        self._unreadable: dict[str, dict[str, Diff]] = defaultdict(dict)
+        self._working: dict[str, Working] = defaultdict(Working)
+        self._shown: dict[str, tuple[DayTicks, int]] = {}
         self._books: dict[str, Book] = {}
         self._trading_day: date | None = None
         self._rejects: list[tuple[str | None, str]] = []
@@ -100,31 +110,54 @@ class Exchange:
             account.settle(prices)
             ledger.gone |= held - set(account.holdings)
             ledger.positions |= set(account.holdings)
+            ledger.moved.clear()
             ledger.account = True
         self._orders.clear()
+        self._unreadable.clear()
         self._trades.clear()
+        self._shown.clear()
         self._books.clear()
 
     # -- the market ---------------------------------------------------------------------------
 
     def on_tick(self, symbol: str, day: DayTicks, k: int) -> None:
         """The market shows tick ``k`` of the contract's day."""
-        book = self._books[symbol] = Book(day, k, self._instruments[symbol])
-        self._now_ns = book.time
-        for order in sorted(self._working[symbol], key=_priority):
-            self._match_resting(order, book)
+        self._shown[symbol] = day, k
+        self._books.pop(symbol, None)
+        working = self._working.get(symbol)
+        if working:
+            self._match_working(working, symbol)
         for user_id, account in self._accounts.items():
             holding = account.holdings.get(symbol)
-            if holding is not None and book.last:
-                holding.last = book.last
-                self._tell_profit(user_id, symbol)
+            if holding is not None and holding.held:
+                self._mark(user_id, account, holding, symbol)
 
-    def _tell_profit(self, user_id: str, symbol: str) -> None:
-        """Floating profit alone is told once a minute of market time."""
+    def _book(self, symbol: str) -> Book | None:
+        """The book of the newest tick, made when somebody looks; None before the day's first."""
+        if symbol not in self._books and symbol in self._shown:
+            self._books[symbol] = Book(*self._shown[symbol], self._instruments[symbol])
+        return self._books.get(symbol)
+
+    def _match_working(self, working: Working, symbol: str) -> None:
+        book = self._book(symbol)
+        assert book is not None  # it has just been shown
+        self._now_ns = book.time
+        for order in working.reached(book):
+            self._match_resting(order, book)
+
+    def _mark(self, user_id: str, account: Account, holding: Holding, symbol: str) -> None:
+        """Mark lots to the last price; profit alone is told once a minute of market time."""
+        book = self._book(symbol)
+        if book is None or not book.last:
+            return
+        self._now_ns = book.time
+        holding.last = book.last
         ledger = self._ledgers[user_id]
+        ledger.moved.add(symbol)
         if self._now_ns - ledger.profit_told_ns >= MINUTE:
             ledger.profit_told_ns = self._now_ns
-            ledger.positions.add(symbol)
+            ledger.positions |= ledger.moved
+            ledger.moved = set()
             ledger.account = True
 
     # -- orders -------------------------------------------------------------------------------
@@ -134,13 +167,19 @@ class Exchange:
         self._now_ns = max(self._now_ns, now_ns)
         symbol = f"{pack.get('exchange_id')}.{pack.get('instrument_id')}"
         order_id = str(pack.get("order_id"))
-        if order_id in self._orders[user_id]:
+        if order_id in self._orders[user_id] or order_id in self._unreadable[user_id]:
             self._notify(user_id, _REJECTED, f"下单失败,重复的报单编号 {order_id}")
             return
+        words = field_error(pack)
+        if words:
+            clean = {**pack, "order_id": order_id, "volume": 0, "limit_price": None}
+            row = unknown_contract(user_id, clean) | {"last_msg": words}
+            self._refuse_unread(user_id, row, words)
+            return
         instrument = self._instruments.get(symbol)
-        if instrument is None or instrument.ins_class != "FUTURE":
-            self._notify(user_id, _REJECTED, f"下单失败,CTP:找不到合约 {symbol}")
-            self._ledgers[user_id].orders[order_id] = unknown_contract(user_id, pack)
+        if instrument is None or instrument.ins_class != "FUTURE" or not self._listed(instrument):
+            row = unknown_contract(user_id, {"limit_price": 0.0, **pack, "order_id": order_id})
+            self._refuse_unread(user_id, row, f"{row['last_msg']} {symbol}")
             return
         order = read_order(user_id, order_id, instrument, pack, now_ns)
         self._orders[user_id][order_id] = order
@@ -151,6 +190,15 @@ class Exchange:
             self._touch(order)
             return
         self._accept(order)
+
+    def _listed(self, instrument: Instrument) -> bool:
+        return self._trading_day is None or instrument.listed <= self._trading_day
+
+    def _refuse_unread(self, user_id: str, row: Diff, words: str) -> None:
+        """Refuse what cannot be made an order of ours; the user is told one all the same."""
+        self._notify(user_id, _REJECTED, f"下单失败,{words}")
+        self._unreadable[user_id][row["order_id"]] = row
+        self._ledgers[user_id].orders[row["order_id"]] = row
 
     def cancel(self, user_id: str, order_id: str, now_ns: int) -> None:
         """Withdraw an order; a refusal is only a notification."""
@@ -177,7 +225,7 @@ class Exchange:
         return ""
 
     def _refusal(self, order: Order, now_ns: int) -> str:
-        book = self._books.get(order.instrument.symbol)
+        book = self._book(order.instrument.symbol)
         now = from_ns(now_ns)
         situation = Situation(
             account=self._accounts[order.user_id],
@@ -193,7 +241,7 @@ class Exchange:
         order.exchange_order_id = f"{self._serial:012d}"
         order.last_msg = "未成交"
         symbol = order.instrument.symbol
-        book = self._books.get(symbol)
+        book = self._book(symbol)
         self._freeze(order, book.upper if book else 0)
         self._touch(order)
         if book is not None:
@@ -203,7 +251,7 @@ class Exchange:
                 self._finish(order, "已撤单")
             else:
                 order.queue_ahead = book.queue_at(order) if book else 0
-                self._working[symbol].append(order)
+                self._working[symbol].add(order)
 
     # -- matching -----------------------------------------------------------------------------
 
@@ -241,7 +289,7 @@ class Exchange:
                 if lots:
                     fee += account.close(ins, lots, ticks, long=order.long, today=today)
         holding = account.holding(ins)
-        book = self._books.get(ins.symbol)
+        book = self._book(ins.symbol)
         holding.last = (book.last if book else 0) or ticks
         order.trades += 1
         trade_id = f"{order.order_id}|{order.trades}"
@@ -269,9 +317,7 @@ class Exchange:
     def _finish(self, order: Order, words: str) -> None:
         self._unfreeze(order, order.volume_left)
         order.status, order.last_msg = "FINISHED", words
-        working = self._working[order.instrument.symbol]
-        if order in working:
-            working.remove(order)
+        self._working[order.instrument.symbol].discard(order)
         self._touch(order)
 
     # -- frozen lots and money ----------------------------------------------------------------
@@ -342,6 +388,7 @@ class Exchange:
         diffs = [*ledger.notices, {"trade": {user_id: trade}}] if trade else ledger.notices
         fresh = _Ledger()
         fresh.profit_told_ns = ledger.profit_told_ns
+        fresh.moved = ledger.moved - ledger.positions
         self._ledgers[user_id] = fresh
         return diffs
 
@@ -357,7 +404,8 @@ class Exchange:
                     "session": self._session(user_id),
                     "accounts": {"CNY": account.wire()},
                     "positions": {symbol: holding.wire() for symbol, holding in holdings},
-                    "orders": {order_id: wire_order(order) for order_id, order in orders},
+                    "orders": {order_id: wire_order(order) for order_id, order in orders}
+                    | self._unreadable[user_id],
                     "trades": dict(self._trades[user_id]),
                     "trade_more_data": False,
                 }
@@ -366,9 +414,3 @@ class Exchange:
 
     def _session(self, user_id: str) -> Diff:
         return {"user_id": user_id, "trading_day": f"{self._trading_day:%Y%m%d}"}
-
-
-def _priority(order: Order) -> tuple[int, str]:
-    """Price, then time."""
-    assert order.limit is not None
-    return (-order.limit if order.buys else order.limit), order.exchange_order_id

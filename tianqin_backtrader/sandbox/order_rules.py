@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 from .account import Account, commission_fen, fen_per_tick
 from .instruments import Instrument
@@ -18,9 +20,12 @@ MARKET_TYPES = {
     "CFFEX": frozenset({"BEST", "FIVELEVEL"}),
 }
 _NO_TYPES: frozenset[str] = frozenset()
+#: (time_condition, volume_condition) that exist on this wire: good for day, FAK, FOK.
+_CONDITIONS = frozenset({("GFD", "ANY"), ("IOC", "ANY"), ("IOC", "ALL")})
+_NUMBER = (int, float)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Order:
     """An order at the exchange. Prices in ticks; ``limit`` is None for market orders."""
 
@@ -74,8 +79,15 @@ class Situation:
 
 
 def _known_type(order: Order, _: Situation) -> bool:
-    types = MARKET_TYPES.get(order.instrument.exchange_id, _NO_TYPES)
-    return order.price_type == "LIMIT" or order.price_type in types
+    exchange_id, fok = order.instrument.exchange_id, order.volume_condition == "ALL"
+    if (order.time_condition, order.volume_condition) not in _CONDITIONS:
+        return False
+    if fok and (exchange_id == "CZCE" or order.price_type in ("BEST", "FIVELEVEL")):
+        return False
+    if order.price_type == "LIMIT":
+        return True
+    types = MARKET_TYPES.get(exchange_id, _NO_TYPES)
+    return order.price_type in types and order.time_condition == "IOC"
 
 
 def _most_lots(order: Order, _: Situation) -> bool:
@@ -96,21 +108,25 @@ def _known_offset(order: Order, _: Situation) -> bool:
     return order.offset in ("OPEN", "CLOSE")
 
 
+def _closable(order: Order, at: Situation, *, today: bool) -> int:
+    return at.account.closable(order.instrument, long=order.long, today=today)
+
+
 def _enough_today(order: Order, at: Situation) -> bool:
-    if order.offset != "CLOSETODAY":
+    return order.offset != "CLOSETODAY" or order.volume <= _closable(order, at, today=True)
+
+
+def _enough_of_yesterday(order: Order, at: Situation) -> bool:
+    if order.offset != "CLOSE" or order.instrument.exchange_id not in CLOSES_TODAY_APART:
         return True
-    side = at.account.holding(order.instrument).side(long=order.long)
-    return order.volume <= side.closable(today=True)
+    return order.volume <= _closable(order, at, today=False)
 
 
 def _enough_held(order: Order, at: Situation) -> bool:
-    if order.offset != "CLOSE":
+    if order.offset != "CLOSE" or order.instrument.exchange_id in CLOSES_TODAY_APART:
         return True
-    side = at.account.holding(order.instrument).side(long=order.long)
-    closable = side.closable(today=False)
-    if order.instrument.exchange_id not in CLOSES_TODAY_APART:
-        closable += side.closable(today=True)
-    return order.volume <= closable
+    both = _closable(order, at, today=False) + _closable(order, at, today=True)
+    return order.volume <= both
 
 
 def _enough_funds(order: Order, at: Situation) -> bool:
@@ -136,7 +152,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (lambda _, at: at.open_now, "CTP:当前状态禁止此项操作"),
     (_known_type, "CTP:不支持的报单类型"),
     (_most_lots, "CTP:报单手数超出最大手数限制"),
-    (_on_tick, "CTP:报单价格不是最小变动价位的整数倍"),
+    (_on_tick, "CTP:报单价格不是最小单位的倍数"),
     (
         lambda order, at: order.limit is None or order.limit <= at.upper,
         "已撤单报单被拒绝价格超出涨停板",
@@ -147,6 +163,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     ),
     (_known_offset, "CTP:报单的开平标志错误"),
     (_enough_today, "CTP:平今仓位不足"),
+    (_enough_of_yesterday, "CTP:平昨仓位不足"),
     (_enough_held, "CTP:平仓量超过持仓量"),
     (_enough_funds, "CTP:资金不足"),
 )
@@ -155,3 +172,21 @@ RULES: tuple[tuple[Rule, str], ...] = (
 def refusal(order: Order, situation: Situation) -> str:
     """Why the exchange does not take the order; "" if it does."""
     return next((words for holds, words in RULES if not holds(order, situation)), "")
+
+
+def field_error(pack: Mapping[str, Any]) -> str:
+    """Why an insert pack cannot even be read as an order; "" if it can.
+
+    TqSdk sends no such packs, but for a ``limit_price`` of infinity.
+    """
+    volume, price = pack.get("volume"), pack.get("limit_price")
+    readable = (
+        pack.get("direction") in ("BUY", "SELL")
+        and isinstance(volume, int)
+        and not isinstance(volume, bool)
+        and (
+            pack.get("price_type", "LIMIT") != "LIMIT"
+            or (isinstance(price, _NUMBER) and not isinstance(price, bool) and isfinite(price))
+        )
+    )
+    return "" if readable else "CTP:报单字段有误"
