@@ -1,6 +1,6 @@
 """The made-up market: the same for the same seed, and like a real one where it counts."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from tianqin_backtrader.clock import MINUTE, SECOND, from_ns, to_ns
 from tianqin_backtrader.sandbox.instruments import TERMS, build_instruments, contract_of
 from tianqin_backtrader.sandbox.market import Market
+from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)
@@ -121,6 +122,38 @@ def test_the_same_seed_is_the_same_market_whatever_was_asked_before():
         assert (a.first_id, a.close) == (b.first_id, b.close)
         assert np.array_equal(a.time, b.time)
         assert np.array_equal(a.bid_volume, b.bid_volume)
+
+
+@pytest.mark.parametrize("start", [date(2026, 1, 5), date(2026, 3, 10), date(2026, 6, 1)])
+def test_a_sandbox_that_starts_a_week_later_has_the_same_past_and_ids(start):
+    one, two = (
+        make_engine(SandboxOptions(seed=1, start=day)).floor.market
+        for day in (start, start + timedelta(days=7))
+    )
+    today = CALENDAR.next_trading_day(start)
+    for key in TERMS:
+        assert one.main_contract(key, today) == two.main_contract(key, today)
+        main = f"KQ.m@{key}"
+        assert one.first_tick_id(main, today) == two.first_tick_id(main, today)
+        assert set(one.days(main)) < set(two.days(main))
+    for symbol in ("KQ.m@SHFE.cu", one.main_contract("SHFE.cu", today)):
+        assert np.array_equal(one.day(symbol, today).last_price, two.day(symbol, today).last_price)
+
+
+@pytest.mark.parametrize("start", [date(2026, 1, 5), date(2026, 3, 10), date(2026, 6, 1)])
+def test_main_contracts_are_known_from_their_first_day_to_the_end_of_the_run(start):
+    engine = make_engine(SandboxOptions(start=start, days=3))
+    market, table = engine.floor.market, engine.floor.market.main_table()
+    for key in TERMS:
+        first, *_, last = market.days(f"KQ.m@{key}")
+        assert last >= engine.timeline.last_day
+        assert len(market.day(f"KQ.m@{key}", first)) == market.tick_count(f"KQ.m@{key}", first)
+        assert table[key][-1][0] <= last
+
+
+def test_without_a_last_day_main_contracts_end_with_the_contracts():
+    days = make_market(start=date(2026, 3, 10)).days("KQ.m@SHFE.cu")
+    assert date(2026, 3, 12) < days[-1] < date(2026, 12, 31)
 
 
 def test_another_seed_is_another_market():

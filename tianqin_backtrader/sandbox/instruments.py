@@ -157,10 +157,13 @@ TERMS: dict[str, _Terms] = {
 
 #: Contracts per product that trade at a time.
 MONTHS_LISTED = 6
+#: The main contracts' past goes back to this delivery year (or to the one before the start): it
+#: does not move on with the start, for their ids are counted from there.
+FIRST_YEAR = 2025
 
 
 def build_instruments(calendar: SessionCalendar, start: date, end: date) -> dict[str, Instrument]:
-    """Every contract that trades at some time from a year before ``start`` to ``end``.
+    """Every contract that trades at some time from a year or more before ``start`` to ``end``.
 
     Those that have expired are there because the main contracts' past needs them. ``KQ.m@`` of
     each product comes last.
@@ -173,7 +176,7 @@ def build_instruments(calendar: SessionCalendar, start: date, end: date) -> dict
         product = calendar.products[key]
         contracts = [
             _contract(calendar, product, terms, year, month)
-            for year in range(start.year - 1, end.year + 3)
+            for year in range(min(FIRST_YEAR, start.year - 1), end.year + 3)
             for month in terms.months
         ]
         expired = [one for one in contracts if one.expire.date() < start]

@@ -92,7 +92,8 @@ def make_engine(options: SandboxOptions) -> Engine:
         last = first
         for _ in range(options.days + 1):
             last = CALENDAR.next_trading_day(last)
-        market = Market(CALENDAR, build_instruments(CALENDAR, first, last), options.seed)
+        instruments = build_instruments(CALENDAR, first, last)
+        market = Market(CALENDAR, instruments, options.seed, last)
     timeline = Timeline(market, CALENDAR, begins, options.days)
     exchange = Exchange(market.instruments, CALENDAR)
     how = EngineOptions(options.speed, options.ticks_per_pack, options.virtual, options.balance)
