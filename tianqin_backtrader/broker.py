@@ -17,7 +17,7 @@ import backtrader as bt
 from backtrader.position import Position
 
 from .books import Balance, Books
-from .clock import to_backtrader
+from .clock import monotonic, to_backtrader
 from .errors import OrderError, TianqinError
 from .model import Direction, Fill, Instrument, Offset, OrderReport
 from .offset import CLOSES_TODAY_APART, Closable, Leg, closable_lots, split_close, split_order
@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 
 #: Exchanges without market orders in tqsdk: a limit at the price limit, FAK, does the same.
 NO_MARKET_ORDERS = frozenset({"SHFE", "INE", "CFFEX"})
+#: Seconds after which an order without an answer says that the trading link is dead.
+UNANSWERED = 5.0
+#: Seconds after which an order that a new session does not know never arrived.
+UNKNOWN = 3.0
 
 
 class MyBroker(bt.BrokerBase):
@@ -50,6 +54,9 @@ class MyBroker(bt.BrokerBase):
         self._begun = False
         self._orders: dict[str, tuple[Any, OrderLeg]] = {}
         self._unsubscribed: dict[str, UnsubscribedData] = {}
+        # By id: the session that an order was sent in, and when.
+        self._unanswered: dict[str, tuple[int, float]] = {}
+        self._session, self._session_since = 1, 0.0
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -317,6 +324,7 @@ class MyBroker(bt.BrokerBase):
         sent = OrderLeg(order_id, symbol, direction, leg.offset, leg.volume, price)
         order.legs.append(sent)
         self._orders[order_id] = (order, sent)
+        self._unanswered[order_id] = (self._session, monotonic())
         try:
             self.store.gateway.insert_order(
                 order_id, symbol, direction, leg.offset, leg.volume, price, advanced
@@ -328,6 +336,8 @@ class MyBroker(bt.BrokerBase):
 
     def _gate(self, data: Any) -> None:
         """Refuse what must not leave now."""
+        if not self.store.trading_up:
+            raise OrderError("no orders while the trading link is down")
         feeds = [data] if not isinstance(data, UnsubscribedData) else self.store.feeds
         if any(feed.history_phase for feed in feeds):
             raise OrderError("no orders while history is being delivered (history_phase)")
@@ -402,6 +412,30 @@ class MyBroker(bt.BrokerBase):
             elif leg.take_report(report):
                 logger.info("%s %s", leg, leg.last_msg)
             self._settle_state(order)
+
+    def follow_session(self, session: int, reconnector: Any) -> None:
+        """Look after orders that were sent and are not answered.
+
+        In the session that sent them the trading link is dead; an order that a new session does
+        not know some seconds after it was made was lost with the old one.
+        """
+        if session != self._session:
+            self._session, self._session_since = session, monotonic()
+        if not self._unanswered or not self.store.trading_up:
+            return
+        for order_id, (sent_in, sent_at) in list(self._unanswered.items()):
+            order, leg = self._orders[order_id]
+            if leg.state is not OrderState.SUBMITTED:
+                del self._unanswered[order_id]
+            elif sent_in == session:
+                if monotonic() - sent_at > UNANSWERED:
+                    reconnector.trading_silent()
+                    return
+            elif monotonic() - self._session_since > UNKNOWN:
+                del self._unanswered[order_id]
+                if order_id not in self.store.gateway.known_orders():
+                    leg.reject("it never reached the exchange: the connection broke as it left")
+                    self._settle_state(order)
 
     def _execute(self, order: Any, fill: Fill) -> None:
         self._accept(order)

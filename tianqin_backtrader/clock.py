@@ -147,3 +147,13 @@ def monotonic() -> float:
 def deadline_in(seconds: float) -> float:
     """The moment ``seconds`` from now as ``TqApi.wait_update`` wants it (``time.time()`` based)."""
     return time.time() + seconds
+
+
+def seconds_until(deadline: float) -> float:
+    """Seconds left until a moment on the scale of ``deadline_in``."""
+    return deadline - time.time()
+
+
+def pause(seconds: float) -> None:
+    """Let time pass where there is nothing that could be waited for."""
+    time.sleep(seconds)

@@ -22,27 +22,28 @@ class Series:
     Attributes:
         symbol: The contract.
         seconds: Length of a bar; 0 for ticks.
-        width: Rows of the past that were asked for.
+        width: Rows of the past that are asked for.
         chart_id: Names the request.
 
     Args:
         symbol, seconds, width: As above.
-        root: The attributes of the tree's entity that holds ``data`` and ``last_id``.
-        chart: Those of the chart that asked for them.
-        chart_id: The chart's name.
+        name: What tells the request from others for the same rows.
     """
 
-    def __init__(
-        self,
-        symbol: str,
-        seconds: int,
-        width: int,
-        root: Mapping[str, Any],
-        chart: Mapping[str, Any],
-        chart_id: str,
-    ) -> None:
+    def __init__(self, symbol: str, seconds: int, width: int, name: str) -> None:
         self.symbol, self.seconds, self.width = symbol, seconds, width
-        self.chart_id = chart_id
+        self.chart_id = f"TQBT_{symbol}_{seconds}_{name}"
+        self._root: Mapping[str, Any] = {}
+        self._chart: Mapping[str, Any] = {}
+        self._released = -1
+
+    def bind(self, root: Mapping[str, Any], chart: Mapping[str, Any]) -> None:
+        """Read from here on.
+
+        Args:
+            root: The attributes of the tree's entity that holds ``data`` and ``last_id``.
+            chart: Those of the chart that asks for the rows.
+        """
         self._root, self._chart = root, chart
         self._released = -1
 
@@ -60,8 +61,8 @@ class Series:
 
     @property
     def last_id(self) -> int:
-        """The newest id, -1 while there is none."""
-        return int(self._root.get("last_id", -1))
+        """The newest id, -1 while there is none, or while the past has not come yet."""
+        return int(self._root.get("last_id", -1)) if self._chart.get("ready", False) else -1
 
     @property
     def left_id(self) -> int:
@@ -122,6 +123,84 @@ class Series:
         self._released = until
 
 
+class FrameSeries:
+    """The same from a frame of tqsdk's public surface, as far back as the frame goes.
+
+    Args:
+        symbol, seconds, width: As of ``Series``.
+        frame: What ``get_tick_serial`` or ``get_kline_serial`` returned.
+    """
+
+    ready = True
+
+    def __init__(self, symbol: str, seconds: int, width: int, frame: Any) -> None:
+        self.symbol, self.seconds, self.width = symbol, seconds, width
+        self.bind(frame)
+
+    def bind(self, frame: Any) -> None:
+        """Read from here on."""
+        self._frame = frame
+
+    @property
+    def path(self) -> list[str]:
+        """It has none."""
+        return []
+
+    @property
+    def last_id(self) -> int:
+        """The newest id, -1 while there is none."""
+        return int(self._frame["id"].iloc[-1])
+
+    @property
+    def left_id(self) -> int:
+        """The oldest id of the frame, at least 0."""
+        return max(0, int(self._frame["id"].iloc[0]))
+
+    def ticks(self, first_id: int, last_id: int) -> list[Tick]:
+        """As of ``Series``; levels that the market does not have are nan."""
+        found = []
+        for row in self._rows(first_id, last_id):
+            volumes = (row["bid_volume1"], row["ask_volume1"])
+            bid_volume, ask_volume = (int(one) if one == one else 0 for one in volumes)
+            found.append(
+                Tick(
+                    int(row["id"]), _to_microsecond(row["datetime"]), row["last_price"],
+                    int(row["volume"]), row["amount"], int(row["open_interest"]),
+                    row["bid_price1"], row["ask_price1"], bid_volume, ask_volume,
+                    row.get("bid_price2", NAN), row.get("ask_price2", NAN),
+                )
+            )  # fmt: skip
+        return found
+
+    def bars(self, first_id: int, last_id: int) -> list[Bar]:
+        """As of ``Series``."""
+        found = []
+        for row in self._rows(first_id, last_id):
+            start = _to_microsecond(row["datetime"])
+            found.append(
+                Bar(
+                    start, start + self.seconds * SECOND, row["open"], row["high"], row["low"],
+                    row["close"], int(row["volume"]), int(row["open_oi"]), int(row["close_oi"]),
+                    id=int(row["id"]),
+                )
+            )  # fmt: skip
+        return found
+
+    def _rows(self, first_id: int, last_id: int) -> list[dict[str, Any]]:
+        ids = self._frame["id"]
+        inside = self._frame[(ids >= max(0, first_id)) & (ids <= last_id)]
+        rows: list[dict[str, Any]] = inside.to_dict("records")
+        return rows
+
+    def release(self, keep: int) -> None:
+        """The frame has its length."""
+
+
+def _to_microsecond(float_ns: float) -> int:
+    """Frames are float64: nanoseconds are exact to 256 only."""
+    return round(float_ns / 1000) * 1000
+
+
 class DayRows:
     """TianQin's day bars, stamped with 00:00 of the trading day, as what they cover.
 
@@ -131,7 +210,9 @@ class DayRows:
         symbol: The contract.
     """
 
-    def __init__(self, series: Series, calendar: SessionCalendar, symbol: str) -> None:
+    def __init__(
+        self, series: Series | FrameSeries, calendar: SessionCalendar, symbol: str
+    ) -> None:
         self._series, self._calendar, self._symbol = series, calendar, symbol
         self.symbol, self.seconds = series.symbol, series.seconds
 

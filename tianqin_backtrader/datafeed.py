@@ -105,7 +105,7 @@ class Mydatafeed(bt.feed.DataBase):
         self._width = int(width)
         # One more than wanted: the newest row is the running bar.
         self._klines = self._official_bars(max(self._width + 1, RECENT_BARS))
-        self._ticks = self.store.gateway.series(self.symbol, 0, RECENT_TICKS)
+        self._ticks = self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
         self._history: deque[Bar] = deque()
         self._history_end = 0.0
         self._first_id = 0
@@ -120,7 +120,7 @@ class Mydatafeed(bt.feed.DataBase):
 
     def _official_bars(self, rows: int) -> Any:
         """TianQin's own bars: history, and what live bars are compared with."""
-        return self.store.gateway.series(self.symbol, 60 * self.p.compression, rows)
+        return self.store.gateway.charts.series(self.symbol, 60 * self.p.compression, rows)
 
     def _slot_table(self) -> SlotTable:
         return SlotTable(self.store.calendar, self.symbol, self.p.compression * MINUTE)
@@ -154,8 +154,9 @@ class Mydatafeed(bt.feed.DataBase):
         """Load history and stand at the running minute."""
         super().start()
         self.store.start(data=self)
-        self.put_notification(self.DELAYED)
         self._begin()
+        if self._history:
+            self.put_notification(self.DELAYED)
 
     def _load(self) -> bool | None:
         if self._history:
@@ -165,7 +166,7 @@ class Mydatafeed(bt.feed.DataBase):
         self.store.poll(self._qcheck)
         if self.has_bar(self.store.horizon()):
             return self._deliver(self._live.pop())
-        if self._laststatus != self.LIVE:
+        if self._laststatus != self.LIVE and self.store.market_data_up:
             self.put_notification(self.LIVE)
         return False if self.store.market_over else None
 
@@ -212,24 +213,25 @@ class Mydatafeed(bt.feed.DataBase):
         """Whether a live bar that ends by ``horizon`` waits, with history done."""
         if self._history or self._live is None:
             return False
-        return self._live.has_bar(horizon, self.store.clock.now_ns())
+        return self._live.has_bar(horizon, self.store.alive_at)
 
-    def take_ticks(self) -> None:
-        """Build bars from the ticks that have come since the last call."""
+    def take_ticks(self) -> bool:
+        """Build bars from the ticks that have come since the last call; whether there were any."""
         newest = self._live.take_ticks() if self._live is not None else 0
         if newest:
             self.store.clock.stamp(newest)
+        return newest > 0
 
     def flush(self, now: int) -> None:
-        """Complete the bars whose trading ended by ``now``."""
-        if self._live is not None:
+        """Complete the bars whose trading ended by ``now``, if all ticks until then are there."""
+        if self._live is not None and self._ticks.ready:
             self._live.flush(now)
 
     def check(self) -> None:
         """Compare delivered bars with the official ones that are final by now; tell differences."""
         if self._live is None:
             return
-        for found in self._live.check(self.store.clock.now_ns()):
+        for found in self._live.check(self.store.alive_at):
             logger.warning("%s differs from the official bar: %s", self.symbol, found)
             self.notifs.append((self.CORRECTED, (), {"difference": found}))
 
@@ -240,8 +242,8 @@ class Mydatafeed(bt.feed.DataBase):
     def release(self) -> None:
         """Let the client forget what has been delivered."""
         if self._live is not None:
-            self.store.gateway.release(self._ticks, ROWS_KEPT)
-            self.store.gateway.release(self._klines, ROWS_KEPT)
+            self.store.gateway.charts.release(self._ticks, ROWS_KEPT)
+            self.store.gateway.charts.release(self._klines, ROWS_KEPT)
 
     @property
     def ticks_taken(self) -> int:
@@ -284,9 +286,9 @@ class Mydatafeed(bt.feed.DataBase):
         while self._width and left_id > first_id:
             width = min(left_id - first_id, LARGEST_REQUEST)
             left_id -= width
-            older = self.store.gateway.older(self._klines, left_id, width)
+            older = self.store.gateway.charts.older(self._klines, left_id, width)
             self._await(older)
-            self.store.gateway.drop(older)
+            self.store.gateway.charts.drop(older)
         self._first_id = left_id
 
     def _await(self, *series: Any) -> None:
@@ -344,7 +346,7 @@ class Dailyfeed(Mydatafeed):
             raise ConfigError("this feed delivers single days; cerebro.resampledata makes weeks")
 
     def _official_bars(self, rows: int) -> Any:
-        series = self.store.gateway.series(self.symbol, 86400, rows)
+        series = self.store.gateway.charts.series(self.symbol, 86400, rows)
         return DayRows(series, self.store.calendar, self.symbol)
 
     def _slot_table(self) -> SlotTable:

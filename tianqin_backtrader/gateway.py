@@ -1,29 +1,28 @@
-"""The only room that imports tqsdk: owns the ``TqApi``, drives it, makes values of what it holds.
+"""The room of tqsdk (with ``charts``): owns and drives the ``TqApi``, makes values of its data.
 
-``pump`` is the one caller of ``wait_update``. Ticks and bars are read from the client's data tree
-by id, not from its frames: the tree holds every row, exact, and costs nothing per open serial.
-That is below tqsdk's public surface; ``TESTED_TQSDK`` says which versions it was tested with.
+``pump`` is the one caller of ``wait_update``. Where the room goes below tqsdk's public surface,
+``TESTED_TQSDK`` says which versions that was tested with; with others ticks and bars are read from
+its frames.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
 import tqsdk
 from tqsdk import TqApi, TqAuth, TqKq, TqSim
-from tqsdk.diff import _get_obj
 from tqsdk.exceptions import TqTimeoutError
 
-from .clock import SECOND, deadline_in
-from .data_tree import DayRows, Series, plain, to_fill, to_instrument, to_report
-from .errors import LinkError, LinkLost, LinkTimeout, LoginRefused, OrderError, UnknownSymbol
+from .charts import FrameCharts, TreeCharts
+from .client_loop import ClientLoop, closing_on_error, environment, past_proxies
+from .clock import deadline_in
+from .data_tree import plain, to_fill, to_instrument, to_report
+from .errors import LinkLost, LinkTimeout, LoginRefused, OrderError, UnknownSymbol
+from .knock import Knock
 from .model import Direction, Fill, Instrument, Notice, Offset, OrderReport
 
 logger = logging.getLogger(__name__)
@@ -31,7 +30,10 @@ logger = logging.getLogger(__name__)
 TESTED_TQSDK = "3.10"
 
 #: Rows that TianQin gives in one chart.
-LARGEST_CHART = 10_000
+#: In the words of a client that finds the servers down for their daily maintenance.
+OUT_OF_SERVICE = ("运维", "名称服务")
+#: A question that costs nothing to answer.
+ALIVE_QUERY = "query{multi_symbol_info(instrument_id:[]){... on basic{instrument_id}}}"
 
 _INSTRUMENT_QUERY = """
 query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) {
@@ -45,44 +47,6 @@ query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) 
  ... on combine { expired product_id expire_datetime }
  ... on derivative { underlying { edges { node { ... on basic { instrument_id } } } } }
 }}"""
-
-
-@contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the length of a block, then put back what was there."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _closing_on_error(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """A ``TqApi`` that fails while it is made leaves its tasks and its loop open."""
-    try:
-        yield
-    except BaseException:
-        if not loop.is_closed():
-            tasks = asyncio.all_tasks(loop)
-            for task in tasks:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            loop.close()
-        raise
-
-
-def _past_proxies(urls: Mapping[str, str]) -> dict[str, str]:
-    """The addresses, and that no proxy of the environment gets what is meant for this machine."""
-    if not any("://127.0.0.1" in url for url in urls.values()):
-        return dict(urls)
-    exempt = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1")))
-    return dict(urls) | {"no_proxy": exempt, "NO_PROXY": exempt}
 
 
 class Gateway:
@@ -109,85 +73,178 @@ class Gateway:
         debug: bool = False,
     ) -> None:
         self._key, self._value = key, value
-        self._account = account
+        self._given = account
         # tqsdk's account objects hold the state of one session; each connection gets a new one.
         self._template = copy.deepcopy(account)
         self._backtest, self._urls, self._debug = backtest, dict(urls or {}), debug
         #: Connections of a session: market data and, unless the client matches itself, trading.
         self.links = 1 if isinstance(account, TqSim) else 2
         self._api: Any = None
-        self._series: dict[tuple[str, int], Series] = {}
+        self._loop: ClientLoop
+        self._addresses: list[str] = []
+        self._headers: dict[str, str] = {}
+        self._last_account: dict[str, Any] = {}
+        self._last_positions: dict[str, dict[str, Any]] = {}
+        self._charts: TreeCharts | FrameCharts | None = None
         self._seen_notices: set[str] = set()
         self._questions = 0
         self._orders: dict[str, tuple[Any, ...]] = {}
         self._trades: set[str] = set()
         self._trading: Any = None
+        self._trading_news = False
 
     # -- life ---------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Open the session.
+        """Open the session, or a new one in place of one that has ended.
 
         Raises:
             LoginRefused: Wrong user or password, or no permission; with the server's answer.
-            LinkLost: No server there.
+            LinkLost: No server there, or it is not in service.
             LinkTimeout: The server did not deliver its first picture in a minute.
         """
-        account = TqKq() if self._template is None else self._account or self._template
-        loop = asyncio.SelectorEventLoop()
-        with environment(_past_proxies(self._urls)), _closing_on_error(loop):
-            try:
-                self._api = TqApi(
-                    account,
-                    auth=TqAuth(self._key, self._value),
-                    backtest=self._backtest,
-                    debug=self._debug,
-                    loop=loop,
-                    disable_print=True,
-                )
-            except requests.RequestException as error:
-                raise LinkLost(f"TianQin cannot be reached: {type(error).__name__}") from error
-            except TqTimeoutError as error:
-                raise LinkTimeout(f"TianQin did not answer within 60 s: {error}") from error
-            except OSError as error:
-                raise LinkLost(f"TianQin cannot be reached: {error}") from error
-            except Exception as error:  # tqsdk raises bare Exception for everything else
-                raise LoginRefused(f"TianQin refused the login: {error}") from error
-        self._account = None  # the next connection starts from the template
-        self._trading = self._api.register_update_notify(
-            [self._api.get_account(), self._api.get_order(), self._api.get_trade()]
-        )
+        self._loop = ClientLoop()
+        with environment(past_proxies(self._urls)), closing_on_error(self._loop):
+            api = self._make_api(self._loop)
+        self._given = None  # the next connection starts from the template
         if not self._debug:
             # tqsdk makes a log record of every pack, whether anybody reads it or not.
             logging.getLogger("TqApi").setLevel(logging.WARNING)
+        self._api = api
+        self._seen_notices.clear()
+        self._trading = api.register_update_notify(
+            [api.get_account(), api.get_order(), api.get_trade()]
+        )
+        self._trading_news = True
+        accounts = getattr(api._account, "_account_list", ())
+        self._headers = dict(api._base_headers)
+        self._addresses = [api._md_url, *(getattr(one, "_td_url", "") for one in accounts)]
+        if self._charts is None:
+            tested = tqsdk.__version__.startswith(f"{TESTED_TQSDK}.")
+            self._charts = TreeCharts(api) if tested else FrameCharts(api)
         logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
+
+    def _make_api(self, loop: ClientLoop) -> Any:
+        account = self._given if self._given is not None else copy.deepcopy(self._template)
+        try:
+            return TqApi(
+                TqKq() if account is None else account,
+                auth=TqAuth(self._key, self._value),
+                backtest=self._backtest,
+                debug=self._debug,
+                loop=loop,
+                disable_print=True,
+            )
+        except requests.RequestException as error:
+            raise LinkLost(f"TianQin cannot be reached: {type(error).__name__}") from error
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"TianQin did not answer within 60 s: {error}") from error
+        except (OSError, ValueError) as error:  # a ValueError is an answer that is no JSON
+            raise LinkLost(f"TianQin cannot be reached: {error}") from error
+        except Exception as error:  # tqsdk raises bare Exception for everything else
+            if any(word in str(error) for word in OUT_OF_SERVICE):
+                raise LinkLost(f"TianQin is not in service: {error}") from error
+            raise LoginRefused(f"TianQin refused the login: {error}") from error
+
+    def renew(self, away: float) -> None:
+        """A new session in place of this one, with everything subscribed again.
+
+        Args:
+            away: Seconds since data came; what was missed is asked for.
+
+        Raises:
+            As of ``connect``; then there is no session.
+        """
+        self._end_session(abruptly=True)
+        self.connect()
+        self.charts.renew(self.api, away)
 
     def close(self) -> None:
         """End the session; closing twice does no harm."""
-        api, self._api = self._api, None
-        self._series.clear()
-        if api is not None:
-            api.close()
+        if self._api is not None:
+            self._end_session(abruptly=False)
             logger.info("session closed")
+
+    def _end_session(self, *, abruptly: bool) -> None:
+        api, self._api = self._api, None
+        if api is None:
+            return
+        self._last_account = dict(api.get_account())
+        self._last_positions = {s: plain(one) for s, one in api.get_position().items()}
+        if abruptly:
+            self._loop.abort_connections()
+        try:
+            api.close()
+        except Exception as error:  # of a client that is broken anyway
+            if not abruptly:
+                raise
+            logger.warning("the old session ended with %s: %s", type(error).__name__, error)
 
     @property
     def api(self) -> Any:
         """The ``TqApi`` of the moment.
 
         Raises:
-            LinkError: There is none.
+            LinkLost: There is none.
         """
         if self._api is None:
-            raise LinkError("not connected to TianQin")
+            raise LinkLost("not connected to TianQin at the moment")
         return self._api
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session, working or not."""
+        return self._api is not None
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a new session finds what the old one had: what the client itself simulates dies
+        with it.
+        """
+        return self._backtest is None and not isinstance(self._template, TqSim)
+
+    @property
+    def charts(self) -> TreeCharts | FrameCharts:
+        """Ticks and bars."""
+        if self._charts is None:
+            raise LinkLost("not connected to TianQin yet")
+        return self._charts
+
+    def knock(self) -> Knock:
+        """Begin to ask whether the servers of the session take connections."""
+        return Knock(self._addresses, self._headers)
+
+    def ask(self) -> Callable[[], bool]:
+        """Ask market data something; the answer says that the line is alive, held back or not.
+
+        Returns:
+            Tells whether the answer has come.
+        """
+        self._questions += 1
+        query_id = f"TQBT_alive_{self._questions}"
+        api = self.api
+        pack = {"aid": "ins_query", "query_id": query_id, "variables": {}}
+        api._send_pack(pack | {"query": ALIVE_QUERY})
+
+        def answered() -> bool:
+            came = query_id in api._data.get("symbols", {})
+            if came:
+                api._send_pack(pack | {"query": ""})  # the server takes its answer back
+            return came
+
+        return answered
+
     def pump(self, timeout: float) -> bool:
-        """Wait for news of any kind, at most ``timeout`` seconds; False when none came."""
+        """Wait for news of any kind, at most ``timeout`` seconds; False when none came.
+
+        Raises:
+            LinkLost: There is no session.
+        """
         return bool(self.api.wait_update(deadline=deadline_in(timeout)))
 
     def virtual_now(self) -> int | None:
         """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
-        state = self.api._data.get("_tqsdk_backtest")
+        state = self._api._data.get("_tqsdk_backtest") if self._api is not None else None
         return None if state is None else state.get("current_dt")
 
     # -- instruments --------------------------------------------------------------------------
@@ -232,68 +289,6 @@ class Gateway:
             raise OrderError(f"no price limits of {symbol} are known yet: give a limit price")
         return limits
 
-    # -- ticks and bars -----------------------------------------------------------------------
-
-    def series(self, symbol: str, seconds: int, width: int) -> Series:
-        """Subscribe to the newest ``width`` ticks (``seconds`` 0) or bars; returns at once."""
-        key = (symbol, seconds)
-        known = self._series.get(key)
-        width = min(width, LARGEST_CHART)
-        if known is None or known.width < width:
-            self._series[key] = self._chart(symbol, seconds, width, f"{width}")
-        return self._series[key]
-
-    def older(self, series: Series | DayRows, first_id: int, width: int) -> Series:
-        """Ask for rows of the past that a series does not reach; they come into the same tree.
-
-        Args:
-            series: The series.
-            first_id: The oldest row wanted.
-            width: How many from there on.
-
-        Returns:
-            Rows that are all there when it is ``ready``.
-        """
-        symbol, seconds = series.symbol, series.seconds
-        return self._chart(symbol, seconds, width, f"from_{first_id}", left_kline_id=first_id)
-
-    def drop(self, older: Series) -> None:
-        """End a request of ``older``: its rows stay, a lost link does not ask for them again."""
-        self.api._send_pack(
-            {
-                "aid": "set_chart",
-                "chart_id": older.chart_id,
-                "ins_list": "",
-                "duration": older.seconds * SECOND,
-                "view_width": older.width,
-            }
-        )
-
-    def _chart(self, symbol: str, seconds: int, width: int, name: str, **position: int) -> Series:
-        duration = seconds * SECOND
-        chart_id = f"TQBT_{symbol}_{seconds}_{name}"
-        path = ["klines", symbol, str(duration)] if seconds else ["ticks", symbol]
-        # Made ahead, so that one look-up finds them whenever the server fills them.
-        root = _get_obj(self.api._data, path)
-        chart = _get_obj(self.api._data, ["charts", chart_id])
-        pack = {
-            "aid": "set_chart",
-            "chart_id": chart_id,
-            "ins_list": symbol,
-            "duration": duration,
-            "view_width": width,
-        }
-        self.api._send_pack(pack | position)
-        return Series(symbol, seconds, width, root.__dict__, chart.__dict__, chart_id)
-
-    def release(self, series: Series | DayRows, keep: int) -> None:
-        """Let the client forget old rows, unless a serial of the user's own looks at them."""
-        path = series.path
-        for serial in self.api._serials.values():
-            if any(root["_path"] == path for root in serial["root"]):
-                return
-        series.release(keep)
-
     # -- trading ------------------------------------------------------------------------------
 
     def insert_order(
@@ -330,11 +325,11 @@ class Gateway:
 
     def trading_changed(self) -> bool:
         """Whether account, orders or trades have changed since the last question."""
-        if self._trading.empty():
-            return False
-        while not self._trading.empty():
+        changed, self._trading_news = self._trading_news and self.connected, False
+        while self.connected and not self._trading.empty():
             self._trading.recv_nowait()
-        return True
+            changed = True
+        return changed
 
     def new_reports(self) -> list[OrderReport | Fill]:
         """Orders that changed and trades that are new, each trade before its order's end."""
@@ -351,19 +346,27 @@ class Gateway:
         return news
 
     def account(self) -> dict[str, Any]:
-        """The account's fields as TqSdk names them, in yuan."""
-        return dict(self.api.get_account())
+        """The account's fields as TqSdk names them, in yuan; without a session the last ones."""
+        return dict(self._api.get_account()) if self.connected else dict(self._last_account)
 
     def positions(self) -> dict[str, dict[str, Any]]:
-        """The account's positions by symbol, fields as TqSdk names them."""
-        found = self.api.get_position()
+        """The account's positions by symbol, fields as TqSdk names them; as ``account``."""
+        if not self.connected:
+            return dict(self._last_positions)
+        found = self._api.get_position()
         return {symbol: plain(position) for symbol, position in found.items()}
+
+    def known_orders(self) -> set[str]:
+        """The ids of the orders in the client's picture; in a new session, in the exchange's."""
+        return set(self.api.get_order())
 
     # -- notices ------------------------------------------------------------------------------
 
     def new_notices(self) -> list[Notice]:
         """Notifications that came since the last question."""
-        notices = self.api._data.get("notify", {})
+        notices = self._api._data.get("notify", {}) if self.connected else {}
+        if not notices:
+            return []
         if len(notices.__dict__) - 2 == len(self._seen_notices):  # _path and _listener
             return []
         new = []

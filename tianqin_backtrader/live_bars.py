@@ -32,6 +32,9 @@ class Rows(Protocol):
     @property
     def last_id(self) -> int: ...
 
+    @property
+    def ready(self) -> bool: ...
+
     def ticks(self, first_id: int, last_id: int) -> list[Tick]: ...
 
     def bars(self, first_id: int, last_id: int) -> list[Bar]: ...
@@ -183,7 +186,7 @@ class LiveBars:
         bar = self._ready[0]
         if bar.id not in self._suspect or self._is_final(bar, now):
             return True
-        return now >= bar.end + WAIT_FOR_OFFICIAL
+        return self._klines.ready and now >= bar.end + WAIT_FOR_OFFICIAL
 
     def pop(self) -> Bar:
         """The next bar to deliver; the official one where ticks are missing."""

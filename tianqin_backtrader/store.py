@@ -11,24 +11,29 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Self
 
 from . import session_calendar
 from .broker import MyBroker
-from .clock import SECOND, MarketClock, WallClock, from_ns, monotonic
+from .clock import SECOND, MarketClock, WallClock, deadline_in, from_ns, monotonic
 from .datafeed import Dailyfeed, Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
 from .live_bars import Certificate
+from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
+from .store_reconnect import Reconnector
 from .tickfeed import Tickfeed
 
 logger = logging.getLogger(__name__)
 
 #: A bar is closed by the clock this long after its end, if no later tick has closed it before.
 GRACE = SECOND // 2
+NEVER = 1 << 62
+#: Seconds before an open at which the session is made anew.
+REBUILD_AHEAD = 180.0
 #: Waits after which the client is made to forget old ticks and bars.
 RELEASE_EVERY = 500
 #: What the sandbox says when its days are over.
@@ -50,6 +55,8 @@ class MyStore:
             tqsdk's backtest) always means ``"market"``.
         urls: ``TQ_*`` addresses of a TianQin-compatible server. Default: what the environment
             variables of that name say, else TianQin itself.
+        rebuild_ahead: Seconds before an open after a long break (9:00, 13:30, 21:00) at which the
+            session is made anew; default 180, or never where the server tells the time.
         debug: Write tqsdk's debug log.
 
     Raises:
@@ -68,6 +75,7 @@ class MyStore:
         backtest: Any = None,
         clock: str = "wall",
         urls: Mapping[str, str] | None = None,
+        rebuild_ahead: float | None = None,
         debug: bool = False,
     ) -> None:
         key, value = key or os.environ.get("TQ_USER"), value or os.environ.get("TQ_PASS")
@@ -87,15 +95,26 @@ class MyStore:
         self.broker: MyBroker | None = None
         self._instruments: dict[str, tuple[date, Instrument]] = {}
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
+        #: Until when nothing can be missing of what the market sent, nanoseconds.
+        self.alive_at = 0
+        self._asked_at = self._answers = 0
         self._polled = False
         self._pumps = 0
         self._closed = False
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
-        self.gateway.connect()
+        self._hours = MarketHours(
+            self.calendar, lambda: {feed.symbol for feed in self.feeds}, self.now, lead=None
+        )
+        self.reconnector = Reconnector(self.gateway, self._hours)
+        self.reconnector.connect()
         self._finalizer = weakref.finalize(self, self.gateway.close)
         self._follow_virtual_clock()
+        ahead = rebuild_ahead if self.clock.virtual else rebuild_ahead or REBUILD_AHEAD
+        self._hours.lead = None if ahead is None else timedelta(seconds=ahead)
+        self._sessions = self.reconnector.sessions
+        self._was_up = True
 
     @classmethod
     def sandbox(
@@ -108,6 +127,7 @@ class MyStore:
         balance: float = 1_000_000.0,
         account: Any = None,
         strategy_name: str = "",
+        rebuild_ahead: float | None = None,
         **options: Any,
     ) -> Self:
         """The same store on an embedded local exchange: no account, no network.
@@ -119,7 +139,7 @@ class MyStore:
             speed: None as fast as the program takes it; 1 real time; 10 ten times that.
             balance: Yuan on the account at the start.
             account: As for ``MyStore``.
-            strategy_name: As for ``MyStore``.
+            strategy_name, rebuild_ahead: As for ``MyStore``.
             options: Further options of ``EmbeddedSandbox``: ``port``, ``users``, ``script`` of
                 faults, ``replay`` of recorded ticks.
 
@@ -132,7 +152,14 @@ class MyStore:
         users = options.get("users") or {}
         key, value = next(iter(users.items()), ("sandbox", "sandbox"))
         try:
-            store = cls(key, value, account=account, strategy_name=strategy_name, urls=server.urls)
+            store = cls(
+                key,
+                value,
+                account=account,
+                strategy_name=strategy_name,
+                urls=server.urls,
+                rebuild_ahead=rebuild_ahead,
+            )
         except BaseException:
             server.close()
             raise
@@ -267,17 +294,18 @@ class MyStore:
 
     def pump(self, timeout: float) -> None:
         """One wait for the server, and everything it brought to where it belongs."""
-        self.gateway.pump(max(0.0, timeout))
+        self.reconnector.wait(deadline_in(max(0.0, timeout)))
         self._follow_virtual_clock()
+        self._follow_session()
+        if sum(feed.take_ticks() for feed in self.feeds):
+            self.reconnector.heard()
+            self.alive_at = self.clock.now_ns()
+        self._prove_life()
         for feed in self.feeds:
-            feed.take_ticks()
-        if self.clock.trusted:
-            now = self.clock.now_ns() - GRACE
-            for feed in self.feeds:
-                feed.flush(now)
+            feed.flush(self.alive_at - GRACE)
         for feed in self.feeds:
             feed.check()
-        for notice in self.gateway.new_notices():
+        for notice in self.reconnector.take_notices():
             self._take_notice(notice)
         if self.gateway.trading_changed():
             self._take_trading(self.gateway.new_reports())
@@ -286,12 +314,44 @@ class MyStore:
             for feed in self.feeds:
                 feed.release()
 
+    def _follow_session(self) -> None:
+        """Tell feeds and broker what has become of the connection."""
+        up = self.reconnector.market_data_up
+        if self._was_up and not up:
+            for feed in self.feeds:
+                feed.put_notification(feed.DISCONNECTED)
+        self._was_up = up
+        if self.reconnector.sessions != self._sessions:
+            self._sessions = self.reconnector.sessions
+            self._links_over = 0
+            self.put_notification("connected again: everything is subscribed and compared")
+        if self.broker is not None:
+            self.broker.follow_session(self._sessions, self.reconnector)
+
+    def _prove_life(self) -> None:
+        """Before a bar is closed by the clock it must be known that nothing is on its way.
+
+        A tick of any contract shows it, and so does the answer to a question: a line that is dead
+        without anybody knowing would otherwise leave a bar without its last ticks.
+        """
+        if self.clock.virtual:  # its time comes on the same line
+            self.alive_at = self.clock.now_ns()
+            return
+        if self.reconnector.answers != self._answers:
+            self._answers = self.reconnector.answers
+            self.alive_at = max(self.alive_at, self._asked_at)
+        now, due = self.clock.now_ns(), self._next_close()
+        overdue = self.clock.trusted and self.alive_at < due + GRACE <= now
+        if overdue and self.reconnector.doubt():
+            self._asked_at = now
+
+    def _next_close(self) -> int:
+        return min((feed.next_close for feed in self.feeds), default=NEVER)
+
     def _until_next_close(self) -> float:
-        """Seconds until a bar must be closed by the clock."""
-        if self.clock.virtual or not self.feeds:
-            return float("inf")
-        due = min(feed.next_close for feed in self.feeds)
-        return max(0.0, (due + GRACE - self.clock.now_ns()) / SECOND) + 0.001
+        """Seconds until a bar must be closed by the clock; the answer to a question wakes us."""
+        left = (self._next_close() + GRACE - self.clock.now_ns()) / SECOND
+        return float("inf") if self.clock.virtual or left < 0 else left + 0.001
 
     def _has_news(self) -> bool:
         if self._notifications or self.market_over:
@@ -314,6 +374,16 @@ class MyStore:
             self._links_over += 1
         else:
             self.put_notification(notice.content, notice=notice)
+
+    @property
+    def market_data_up(self) -> bool:
+        """Whether ticks can come."""
+        return self.reconnector.market_data_up
+
+    @property
+    def trading_up(self) -> bool:
+        """Whether an order would reach the exchange."""
+        return self.reconnector.trading_up
 
     @property
     def market_over(self) -> bool:

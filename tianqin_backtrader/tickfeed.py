@@ -28,7 +28,7 @@ class Tickfeed(Mydatafeed):
 
     def _official_bars(self, rows: int) -> Any:
         """Ticks are what they are: the series itself says when it is ready."""
-        return self.store.gateway.series(self.symbol, 0, rows)
+        return self.store.gateway.charts.series(self.symbol, 0, rows)
 
     def _begin(self) -> None:
         if self._live is not None:  # a second run: go on where the first ended

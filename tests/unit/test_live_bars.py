@@ -17,6 +17,8 @@ FIRST_BAR = 100
 class Server:
     """Rows as a server has them; ``lose`` makes ticks that never come."""
 
+    ready = True
+
     def __init__(self):
         self.rows = {}
         self.last_id = -1

@@ -1,0 +1,157 @@
+"""When a session is asked, knocked for, and made anew."""
+
+import pytest
+
+from tianqin_backtrader.link_supervisor import (
+    ANSWER,
+    ATTEMPTS,
+    DEBOUNCE,
+    KNOCK_EVERY,
+    LONGEST_SILENCE,
+    OWN_ATTEMPT,
+    REFUSALS,
+    SILENCE,
+    TRANSITIONS,
+    Action,
+    Event,
+    State,
+    Supervisor,
+)
+
+
+@pytest.fixture
+def supervisor():
+    """In trading hours, connected at 0, every delay as it stands in the table."""
+    one = Supervisor(lambda: 1.0)
+    one.observe(Event.BUILT, 0.0)
+    one.awake = True
+    return one
+
+
+def observe(supervisor, *events, start=1.0):
+    """The actions of events a millisecond apart."""
+    return [supervisor.observe(event, start + n / 1000) for n, event in enumerate(events)]
+
+
+def test_data_keeps_it_content(supervisor):
+    for second in range(100):
+        assert supervisor.observe(Event.DATA, float(second)) is Action.WAIT
+        assert supervisor.observe(Event.TIME, second + 0.9) is Action.WAIT
+    assert supervisor.state is State.UP
+
+
+def test_silence_is_asked_and_an_illiquid_contract_is_not_a_dead_line(supervisor):
+    now, waits = 0.0, []
+    for _ in range(6):
+        asked = supervisor.next_change()
+        assert supervisor.observe(Event.TIME, asked - 0.01) is Action.WAIT
+        assert supervisor.observe(Event.TIME, asked) is Action.ASK
+        waits.append(asked - now)
+        assert supervisor.observe(Event.ANSWERED, asked) is Action.WAIT
+        now = asked
+    assert waits == [SILENCE, 10.0, 20.0, LONGEST_SILENCE, LONGEST_SILENCE, LONGEST_SILENCE]
+    supervisor.observe(Event.DATA, now)
+    assert supervisor.next_change() - now == SILENCE
+
+
+def test_no_answer_is_a_dead_line(supervisor):
+    assert supervisor.observe(Event.TIME, SILENCE) is Action.ASK
+    assert supervisor.observe(Event.TIME, SILENCE + ANSWER) is Action.KNOCK
+    assert supervisor.observe(Event.SERVER_THERE, 11.0) is Action.BUILD
+    assert supervisor.observe(Event.BUILT, 11.2) is Action.WAIT
+    assert supervisor.state is State.UP
+
+
+def test_off_hours_silence_means_nothing_and_a_server_away_is_left_alone(supervisor):
+    supervisor.awake = False
+    assert supervisor.next_change() == float("inf")
+    assert supervisor.observe(Event.TIME, 9999.0) is Action.WAIT
+    assert observe(supervisor, Event.TD_LOST, Event.SERVER_AWAY) == [Action.KNOCK, Action.WAIT]
+    assert supervisor.observe(Event.TIME, 99999.0) is Action.WAIT
+    assert supervisor.observe(Event.AHEAD, 99999.0) is Action.KNOCK
+
+
+def test_tqsdk_may_restore_market_data_by_itself_and_is_then_asked(supervisor):
+    assert observe(supervisor, Event.MD_LOST, Event.MD_RESTORED) == [Action.WAIT, Action.ASK]
+    supervisor.observe(Event.ANSWERED, 2.0)
+    supervisor.observe(Event.MD_LOST, 3.0)
+    assert supervisor.observe(Event.TIME, 3.0 + OWN_ATTEMPT) is Action.KNOCK
+
+
+def test_after_a_lost_trading_link_there_is_always_a_new_session(supervisor):
+    found = observe(supervisor, Event.TD_LOST, Event.MD_RESTORED, Event.DATA, Event.SERVER_THERE)
+    assert found == [Action.KNOCK, Action.WAIT, Action.WAIT, Action.BUILD]
+
+
+def test_a_deaf_connection_is_replaced_at_once(supervisor):
+    assert observe(supervisor, Event.DEAF) == [Action.BUILD]
+
+
+def test_a_server_that_is_away_is_knocked_at_every_second(supervisor):
+    now = 1.0
+    supervisor.observe(Event.TD_LOST, now)
+    for _ in range(300):
+        assert supervisor.observe(Event.SERVER_AWAY, now) is Action.WAIT
+        now += KNOCK_EVERY
+        assert supervisor.observe(Event.TIME, now) is Action.KNOCK
+    assert supervisor.observe(Event.SERVER_THERE, now) is Action.BUILD
+
+
+def test_failed_attempts_wait_longer_and_longer_then_for_the_next_boundary(supervisor):
+    supervisor.observe(Event.DEAF, 1.0)
+    now, waits = 1.0, []
+    for _ in range(ATTEMPTS - 1):
+        supervisor.observe(Event.FAILED, now)
+        waits.append(supervisor.backoff)
+        now = supervisor.next_change()
+        assert supervisor.observe(Event.TIME, now) is Action.KNOCK
+        assert supervisor.observe(Event.SERVER_THERE, now) is Action.BUILD
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
+    supervisor.observe(Event.FAILED, now)
+    assert supervisor.observe(Event.TIME, now + 3600) is Action.WAIT
+    assert supervisor.observe(Event.BOUNDARY, now + 3601) is Action.KNOCK
+    supervisor.observe(Event.SERVER_THERE, now + 3602)
+    supervisor.observe(Event.BUILT, now + 3602)
+    assert supervisor.backoff == 0.0
+
+
+def test_jitter_comes_from_outside():
+    factors = iter([0.75, 1.25])
+    one = Supervisor(lambda: next(factors))
+    observe(one, Event.DEAF, Event.FAILED)
+    assert one.backoff == 0.75
+    one.observe(Event.SERVER_THERE, 2.0)
+    one.observe(Event.FAILED, 2.0)
+    assert one.backoff == 2.5
+
+
+def test_a_password_that_is_refused_again_and_again_is_the_end(supervisor):
+    supervisor.observe(Event.DEAF, 1.0)
+    actions = []
+    for second in range(REFUSALS):
+        actions.append(supervisor.observe(Event.REFUSED, 2.0 + second))
+        supervisor.observe(Event.SERVER_THERE, 2.5 + second)
+    assert actions == [Action.WAIT] * (REFUSALS - 1) + [Action.GIVE_UP]
+    assert supervisor.state is State.FATAL
+    for event in Event:
+        assert supervisor.observe(event, 1e6) is Action.WAIT
+    assert supervisor.state is State.FATAL
+
+
+def test_a_session_is_renewed_ahead_of_an_open_unless_it_is_new(supervisor):
+    assert supervisor.observe(Event.AHEAD, DEBOUNCE - 1) is Action.WAIT
+    assert supervisor.observe(Event.AHEAD, DEBOUNCE) is Action.BUILD
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.FATAL])
+def test_there_is_a_way_back_from_every_state(state):
+    reached, edge = {state}, {state}
+    while edge:
+        edge = {to for (at, _), (to, _) in TRANSITIONS.items() if at in edge} - reached
+        reached |= edge
+    assert State.UP in reached
+
+
+def test_a_build_is_asked_for_exactly_where_the_state_says_so():
+    for state, action in TRANSITIONS.values():
+        assert (state is State.BUILDING) == (action is Action.BUILD)

@@ -1,0 +1,67 @@
+"""Asks whether a websocket server takes connections, without holding anything up."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from collections.abc import Mapping, Sequence
+
+import certifi
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+logger = logging.getLogger(__name__)
+
+#: Seconds a server may take to answer a knock.
+PATIENCE = 5.0
+
+
+class Knock:
+    """One attempt to connect to all addresses, begun at once and thrown away when it is made.
+
+    It runs in a thread of its own, which touches nothing but its answer.
+
+    Args:
+        urls: ``ws://`` or ``wss://`` addresses; others are taken for there.
+        headers: Those of the client itself.
+    """
+
+    def __init__(self, urls: Sequence[str], headers: Mapping[str, str]) -> None:
+        self._urls = [url for url in urls if url.startswith(("ws://", "wss://"))]
+        self._headers = dict(headers)
+        self._answer: bool | None = None
+        self._done = threading.Event()
+        threading.Thread(target=self._ask, name="knock", daemon=True).start()
+
+    def answer(self, timeout: float = 0.0) -> bool | None:
+        """True: all are there; False: one is not; None: not known after ``timeout`` seconds."""
+        self._done.wait(timeout)
+        return self._answer
+
+    def _ask(self) -> None:
+        try:
+            for url in self._urls:
+                with connect(
+                    url,
+                    additional_headers=self._headers,
+                    user_agent_header=None,
+                    ssl=_certificates() if url.startswith("wss") else None,
+                    open_timeout=PATIENCE,
+                    close_timeout=PATIENCE,
+                    proxy=None if "://127.0.0.1" in url else True,
+                ):
+                    pass
+            self._answer = True
+        except (OSError, WebSocketException) as error:
+            logger.debug("the server is away: %s", error)
+            self._answer = False
+        finally:
+            self._done.set()
+
+
+def _certificates() -> ssl.SSLContext:
+    """The same as the client's: the machine's and those that come with certifi."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context

@@ -1,0 +1,288 @@
+"""``Reconnector``: keeps one session alive, and says how it is.
+
+What to do is decided by ``link_supervisor``; here it is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from .clock import beijing_now, monotonic, pause, seconds_until
+from .errors import LinkError, LinkLost, LoginRefused
+from .link_supervisor import Action, Event, State, Supervisor
+from .market_hours import MarketHours
+from .model import Notice
+
+logger = logging.getLogger(__name__)
+
+#: tqsdk's notices about a connection.
+CONNECTED, RESTORED, LOST = 2019112901, 2019112902, 2019112911
+#: A step of the wait while the server is being knocked at.
+STEP = 0.05
+#: When the day's count of reconnects begins anew.
+COUNT_RESET = timedelta(hours=21, minutes=20)
+
+
+class Answer(Protocol):
+    """Of a knock."""
+
+    def answer(self, timeout: float = 0.0) -> bool | None: ...
+
+
+class Link(Protocol):
+    """What is kept alive: the gateway."""
+
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def renewable(self) -> bool: ...
+    def connect(self) -> None: ...
+    def renew(self, away: float) -> None: ...
+    def pump(self, timeout: float) -> bool: ...
+    def new_notices(self) -> list[Notice]: ...
+    def knock(self) -> Answer: ...
+    def ask(self) -> Callable[[], bool]: ...
+
+
+class Reconnector:
+    """One session and the care for it.
+
+    Args:
+        link: The gateway.
+        hours: When the market of what is subscribed trades; None: always.
+        jitter: Factors around 1 for the delays between attempts.
+
+    Attributes:
+        last_ok: When the last wait brought news, naive Beijing time of this machine; or None.
+        last_error: What the last failure said, "" if there was none.
+        reconnects_today: New sessions since 21:20.
+        sessions, answers: How many there have been, the latter from lines that were asked.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        hours: MarketHours | None = None,
+        jitter: Callable[[], float] = lambda: random.uniform(0.75, 1.25),
+    ) -> None:
+        self._link, self._hours = link, hours
+        self._supervisor = Supervisor(jitter)
+        self.last_ok: datetime | None = None
+        self.last_error = ""
+        self.reconnects_today = self.sessions = self.answers = 0
+        self._counted_day = date.min
+        self._last_data = monotonic()
+        self._away: set[str] = set()
+        self._connected: set[str] = set()
+        self._knock: Answer | None = None
+        self._answered: Callable[[], bool] | None = None
+        self._heard = False
+        self._notices: deque[Notice] = deque()
+
+    # -- as the seeds have it -----------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Open the first session.
+
+        Raises:
+            As of the gateway's ``connect``; nothing is tried again.
+        """
+        self._link.connect()
+        self._supervisor.observe(Event.BUILT, monotonic())
+        self.sessions += 1
+        self._succeeded()
+
+    def wait(self, deadline: float) -> bool:
+        """Wait for news until ``deadline``, and look after the session meanwhile.
+
+        Args:
+            deadline: A moment as ``time.time()`` gives it.
+
+        Returns:
+            Whether news came.
+
+        Raises:
+            LoginRefused: The password is no longer right, or the client cannot go on.
+        """
+        while True:
+            left = seconds_until(deadline)
+            news = self._step(max(0.0, left))
+            self._look_around()
+            if news or left <= 0:
+                return news
+
+    def on_timeout(self) -> None:
+        """A wait of the caller's own brought nothing: look after the session now."""
+        self._look_around()
+
+    def healthy(self, max_idle: float = 30) -> bool:
+        """Whether the session works and news came within ``max_idle`` seconds."""
+        if self.last_ok is None or self._supervisor.state is not State.UP:
+            return False
+        return beijing_now() - self.last_ok <= timedelta(seconds=max_idle)
+
+    @property
+    def backoff(self) -> float:
+        """Seconds until the next attempt, 0 while all is well."""
+        return self._supervisor.backoff
+
+    # -- for the store ------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """How the session is."""
+        return self._supervisor.state
+
+    @property
+    def market_data_up(self) -> bool:
+        """Whether ticks can come."""
+        return self._link.connected and "md" not in self._away
+
+    @property
+    def trading_up(self) -> bool:
+        """Whether orders would reach a session that is logged in."""
+        return self._link.connected and not any(conn.startswith("td") for conn in self._away)
+
+    def heard(self) -> None:
+        """Market data has come."""
+        self._heard = True
+        self._last_data = monotonic()
+
+    def take_notices(self) -> list[Notice]:
+        """What the server and the client have said since the last call."""
+        notices = list(self._notices)
+        self._notices.clear()
+        return notices
+
+    def trading_silent(self) -> None:
+        """An order is not answered: the trading link is not what it seems."""
+        if self._link.renewable:
+            logger.warning("an order is not answered: a new session is needed")
+            self._do(self._supervisor.observe(Event.TD_LOST, monotonic()))
+
+    def doubt(self) -> bool:
+        """Have the line asked now; False where it is being asked, or is not there."""
+        asks = self._supervisor.state is State.UP and self._answered is None
+        if asks:
+            self._do(self._supervisor.observe(Event.MD_RESTORED, monotonic()))
+        return asks
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _step(self, timeout: float) -> bool:
+        """One wait, no longer than until something is to be done."""
+        if self._supervisor.state in (State.LOST, State.RESTING, State.SHAKEN):
+            timeout = min(timeout, STEP)
+        elif self._link.renewable:
+            timeout = min(timeout, max(0.0, self._supervisor.next_change() - monotonic()) + 0.001)
+        if not self._link.connected:
+            if self._knock is not None:
+                self._knock.answer(timeout)
+            else:
+                pause(timeout)
+            return False
+        news = self._link.pump(timeout)
+        if news:
+            self._succeeded()
+        return news
+
+    def _look_around(self) -> None:
+        """See what has happened, and do what follows from it."""
+        for notice in self._link.new_notices():
+            self._notices.append(notice)
+            self._take_notice(notice)
+        now, renewable = monotonic(), self._link.renewable
+        self._supervisor.awake = renewable and (self._hours is None or self._hours.awake())
+        for event in self._events():
+            if renewable or event is Event.ANSWERED:
+                self._do(self._supervisor.observe(event, now))
+
+    def _events(self) -> list[Event]:
+        events = list(self._hours.events()) if self._hours is not None else []
+        if self._heard:
+            self._heard = False
+            events.append(Event.DATA)
+        if self._answered is not None and self._link.connected and self._answered():
+            self._answered = None
+            self.answers += 1
+            events.append(Event.ANSWERED)
+        there = self._knock.answer() if self._knock is not None else None
+        if there is not None:
+            self._knock = None
+            events.append(Event.SERVER_THERE if there else Event.SERVER_AWAY)
+        return [*events, Event.TIME]
+
+    def _take_notice(self, notice: Notice) -> None:
+        conn, market_data = notice.conn_id, notice.conn_id == "md"
+        if not market_data and not conn.startswith("td"):
+            return
+        event = None
+        if notice.code == LOST:
+            self._away.add(conn)
+            event = Event.MD_LOST if market_data else Event.TD_LOST
+        elif notice.code == RESTORED:
+            self._away.discard(conn)
+            event = Event.MD_RESTORED if market_data and not self._away else None
+            if not self._away and self._supervisor.state in (State.LOST, State.RESTING):
+                event = Event.SERVER_THERE
+        elif notice.code == CONNECTED and conn in self._connected:
+            self._away.add(conn)
+            event = Event.DEAF
+        elif notice.code == CONNECTED:
+            self._connected.add(conn)
+        if event is not None and (self._link.renewable or event is Event.MD_RESTORED):
+            logger.warning("%s: %s", conn, event)
+            self._do(self._supervisor.observe(event, monotonic()))
+        elif event is Event.DEAF:
+            raise LinkLost(
+                "the server closed the connection and tqsdk does not subscribe again; what it "
+                "simulates would be lost with a new session: end the program and start it again"
+            )
+
+    def _do(self, action: Action) -> None:
+        if action is Action.ASK:
+            self._answered = self._link.ask()
+        elif action is Action.KNOCK:
+            self._knock = self._link.knock()
+        elif action is Action.BUILD:
+            self._build()
+        elif action is Action.GIVE_UP:
+            raise LoginRefused(f"TianQin refuses the login again and again: {self.last_error}")
+
+    def _build(self) -> None:
+        self._knock = self._answered = None
+        away = monotonic() - self._last_data
+        try:
+            self._link.renew(away)
+        except LoginRefused as error:
+            self._failed(error, Event.REFUSED)
+        except LinkError as error:
+            self._failed(error, Event.FAILED)
+        else:
+            self._away.clear()
+            self._connected.clear()
+            self._count()
+            self.sessions += 1
+            self._supervisor.observe(Event.BUILT, monotonic())
+            self._succeeded()
+            logger.info("a new session after %.1f s without data", away)
+
+    def _failed(self, error: LinkError, event: Event) -> None:
+        self.last_error = str(error)
+        action = self._supervisor.observe(event, monotonic())
+        logger.error("no new session, next attempt in %.0f s: %s", self.backoff, error)
+        self._do(action)
+
+    def _succeeded(self) -> None:
+        self.last_ok = beijing_now()
+
+    def _count(self) -> None:
+        day = (beijing_now() - COUNT_RESET).date()
+        if day != self._counted_day:
+            self._counted_day, self.reconnects_today = day, 0
+        self.reconnects_today += 1
