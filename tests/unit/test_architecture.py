@@ -13,7 +13,7 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "order_price", "books", "data_tree", "live_bars", "live_ticks",
+    "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {
