@@ -1,7 +1,8 @@
 """From one order to the exchange's legs: which lots are closed, and with which offset.
 
 SHFE and INE keep today's lots apart: CLOSETODAY closes those of today only, CLOSE those of
-earlier days only, and a close over both must be split. Elsewhere CLOSE takes both.
+earlier days only, and a close over both must be split. Elsewhere CLOSE takes both, and it is the
+exchange that chooses: by what brokers state, the lots that were opened first.
 
 Source: TqSdk, ``TqApi.insert_order``, parameter ``offset``; the exchanges' rules.
 """
@@ -9,9 +10,11 @@ Source: TqSdk, ``TqApi.insert_order``, parameter ``offset``; the exchanges' rule
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from .errors import ConfigError, VolumeOutOfRange
+from .lot_rules import NO_LIMITS, Closing, LotFees, LotLimits, Priority
 from .model import Offset
 
 #: Where today's lots need their own offset.
@@ -58,6 +61,51 @@ class Closable:
         return Closable(max(0, today), max(0, history))
 
 
+@dataclass(frozen=True, slots=True)
+class OffsetRules:
+    """How orders on one contract become legs. ``fees`` are needed for ``CHEAPEST`` only."""
+
+    closing: Closing = Closing.OLDEST_FIRST
+    priority: Priority = Priority.TODAY_FIRST
+    fees: LotFees | None = None
+    limits: LotLimits = NO_LIMITS
+
+    def __post_init__(self) -> None:
+        if self.priority is Priority.CHEAPEST and self.fees is None:
+            raise ConfigError("the offset priority 'cheapest' needs the fees of a lot")
+
+    @property
+    def first(self) -> Priority:
+        """The priority in effect; never CHEAPEST."""
+        if self.priority is Priority.CHEAPEST and self.fees is not None:
+            return self.fees.priority
+        return self.priority
+
+    @property
+    def spares_today(self) -> bool:
+        """Whether today's lots are never closed."""
+        return self.first in (Priority.YESTERDAY_ONLY, Priority.LOCK)
+
+    def buckets(self, closable: Closable) -> tuple[Leg, ...]:
+        """What each offset can close, in the order of choice."""
+        if self.closing is not Closing.APART:
+            lots = closable.total
+            if self.spares_today:
+                goes_to_today = self.closing is Closing.NEWEST_FIRST and closable.today
+                lots = 0 if goes_to_today else closable.history
+            return (Leg(Offset.CLOSE, lots),)
+        history = Leg(Offset.CLOSE, closable.history)
+        if self.spares_today:
+            return (history,)
+        today = Leg(Offset.CLOSETODAY, closable.today)
+        return (today, history) if self.first is Priority.TODAY_FIRST else (history, today)
+
+
+def closing_of(exchange_id: str) -> Closing:
+    """How an exchange closes, by what brokers state; it is not written in the rules."""
+    return Closing.APART if exchange_id in CLOSES_TODAY_APART else Closing.OLDEST_FIRST
+
+
 def closable_lots(position: Mapping[str, Any], side: str) -> Closable:
     """What can be closed of one side of an account's position.
 
@@ -70,6 +118,129 @@ def closable_lots(position: Mapping[str, Any], side: str) -> Closable:
     frozen_today = int(position.get(f"volume_{side}_frozen_today", 0))
     frozen_history = int(position.get(f"volume_{side}_frozen_his", 0))
     return Closable(max(0, held_today - frozen_today), max(0, held_history - frozen_history))
+
+
+def _closing_parts(volume: int, closable: Closable, rules: OffsetRules) -> list[Leg]:
+    if volume <= 0:
+        raise ValueError(f"lots must be positive, not {volume}")
+    parts = []
+    for bucket in rules.buckets(closable):
+        lots = min(volume, bucket.volume)
+        volume -= lots
+        if lots:
+            parts.append(Leg(bucket.offset, lots))
+    return parts
+
+
+def _lots(legs: Iterable[Leg]) -> int:
+    return sum(leg.volume for leg in legs)
+
+
+def _pieces(parts: Iterable[Leg], limits: LotLimits) -> tuple[Leg, ...]:
+    return tuple(
+        Leg(part.offset, lots) for part in parts for lots in limits.pieces(part.volume, opens=False)
+    )
+
+
+def _opening(volume: int, limits: LotLimits, *, allow_partial: bool) -> tuple[Leg, ...]:
+    try:
+        return tuple(Leg(Offset.OPEN, lots) for lots in limits.pieces(volume, opens=True))
+    except VolumeOutOfRange:
+        if allow_partial:
+            return ()
+        raise
+
+
+def plan_close(
+    volume: int, closable: Closable, rules: OffsetRules, *, allow_partial: bool = False
+) -> tuple[Leg, ...]:
+    """Legs that close ``volume`` lots.
+
+    Args:
+        volume: Positive lots.
+        closable: Unfrozen lots of the side that is closed.
+        rules: Of the contract. With LOCK, what is spared of today is opened on the other side.
+        allow_partial: Close what can be closed instead of refusing.
+
+    Returns:
+        Legs in sending order, opening ones last; () if nothing can be closed.
+
+    Raises:
+        VolumeOutOfRange: More than can be closed, without ``allow_partial``; both numbers in it.
+
+    >>> rules = OffsetRules(Closing.APART, Priority.YESTERDAY_FIRST, limits=LotLimits(most=2))
+    >>> legs = plan_close(4, Closable(today=2, history=3), rules)
+    >>> [(str(leg.offset), leg.volume) for leg in legs]
+    [('CLOSE', 2), ('CLOSE', 1), ('CLOSETODAY', 1)]
+    """
+    parts = _closing_parts(volume, closable, rules)
+    left = volume - _lots(parts)
+    locked = min(left, closable.total - _lots(parts)) if rules.first is Priority.LOCK else 0
+    if left > locked and not allow_partial:
+        raise VolumeOutOfRange(
+            f"to close {volume} lots, but only {volume - left + locked} can be closed "
+            f"({closable.today} of today, {closable.history} of earlier days; {rules.priority})"
+        )
+    opening = _opening(locked, rules.limits, allow_partial=allow_partial)
+    return (*_pieces(parts, rules.limits), *opening)
+
+
+def plan_order(
+    volume: int, closable: Closable, rules: OffsetRules, *, allow_partial: bool = False
+) -> tuple[Leg, ...]:
+    """Legs of a Backtrader order: close the other side first, open what is left.
+
+    Args:
+        volume: Positive lots.
+        closable: Unfrozen lots of the opposite side (the short side for a buy).
+        rules: Of the contract. Where today's lots are spared, the rest is opened beside them.
+        allow_partial: Leave out a rest that is too small to be opened, instead of refusing.
+
+    Returns:
+        Legs in sending order, opening ones last; their lots add up to ``volume``.
+
+    Raises:
+        VolumeOutOfRange: What is left cannot be opened, without ``allow_partial``.
+    """
+    parts = _closing_parts(volume, closable, rules)
+    left = volume - _lots(parts)
+    opening = _opening(left, rules.limits, allow_partial=allow_partial)
+    return (*_pieces(parts, rules.limits), *opening)
+
+
+def plan_instead(
+    refused: Leg, unsent: Iterable[Leg], closable: Closable, rules: OffsetRules
+) -> tuple[Leg, ...]:
+    """What may be sent for a leg that the exchange refused: closes of other lots.
+
+    Fewer lots than were asked for explain the refusal, and those that are there are taken.
+    Where the account still shows them all, the offset is not tried again. Nothing is opened in
+    place of a close.
+
+    Args:
+        refused: The leg, as it was sent.
+        unsent: Legs of the same order that are still to be sent.
+        closable: As the account shows it after the refusal.
+        rules: Of the contract.
+    """
+    if refused.offset is Offset.OPEN:
+        return ()
+    apart = rules.closing is Closing.APART
+    if not apart:
+        believed = closable if closable.total < refused.volume else Closable(0, 0)
+    elif refused.offset is Offset.CLOSETODAY:
+        believed = replace(closable, today=closable.today * (closable.today < refused.volume))
+    else:
+        believed = replace(closable, history=closable.history * (closable.history < refused.volume))
+    closes = [leg for leg in unsent if leg.offset is not Offset.OPEN]
+    if rules.first is Priority.LOCK:
+        rules = replace(rules, priority=Priority.YESTERDAY_ONLY)
+    left = believed.less(closes, closes_today_apart=apart)
+    return plan_close(refused.volume, left, rules, allow_partial=True)
+
+
+def _default_rules(closes_today_apart: bool) -> OffsetRules:
+    return OffsetRules(Closing.APART if closes_today_apart else Closing.OLDEST_FIRST)
 
 
 def split_close(volume: int, closable: Closable, *, closes_today_apart: bool) -> tuple[Leg, ...]:
@@ -87,19 +258,11 @@ def split_close(volume: int, closable: Closable, *, closes_today_apart: bool) ->
     >>> [(str(leg.offset), leg.volume) for leg in legs]
     [('CLOSETODAY', 2), ('CLOSE', 2)]
     """
-    if volume <= 0:
-        raise ValueError(f"lots to close must be positive, not {volume}")
-    volume = min(volume, closable.total)
-    if not closes_today_apart:
-        parts = [(Offset.CLOSE, volume)]
-    else:
-        today = min(volume, closable.today)
-        parts = [(Offset.CLOSETODAY, today), (Offset.CLOSE, volume - today)]
-    return tuple(Leg(offset, lots) for offset, lots in parts if lots)
+    return plan_close(volume, closable, _default_rules(closes_today_apart), allow_partial=True)
 
 
 def split_order(volume: int, closable: Closable, *, closes_today_apart: bool) -> tuple[Leg, ...]:
-    """Legs of a Backtrader order: close the other side first, open what is left.
+    """Legs of a Backtrader order, today's lots first; no limits of size.
 
     Args:
         volume: Positive lots.
@@ -113,8 +276,4 @@ def split_order(volume: int, closable: Closable, *, closes_today_apart: bool) ->
     >>> [(str(leg.offset), leg.volume) for leg in legs]
     [('CLOSETODAY', 2), ('CLOSE', 1), ('OPEN', 2)]
     """
-    closing: tuple[Leg, ...] = ()
-    if closable.total:
-        closing = split_close(volume, closable, closes_today_apart=closes_today_apart)
-    left = volume - sum(leg.volume for leg in closing)
-    return (*closing, Leg(Offset.OPEN, left)) if left else closing
+    return plan_order(volume, closable, _default_rules(closes_today_apart))

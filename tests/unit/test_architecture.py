@@ -13,8 +13,11 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "order_price", "books", "data_tree", "live_bars", "live_ticks",
     "link_supervisor", "market_hours",
+    "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
+    # the calendar behind session_calendar
+    "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
+    "auctions", "user_sessions",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {

@@ -67,7 +67,15 @@ def reference(ticks, sessions, duration, stop):
 @pytest.mark.parametrize("day", [MONDAY, FIRST_AFTER_HOLIDAY])
 @pytest.mark.parametrize(
     "symbol",
-    ["SHFE.cu2612", "SHFE.au2704", "CFFEX.T2612", "DCE.m2701", "CZCE.SR703", "KQ.m@INE.sc"],
+    [
+        "SHFE.cu2612",
+        "SHFE.au2704",
+        "CFFEX.T2612",
+        "DCE.m2701",
+        "CZCE.SR703",
+        "KQ.m@INE.sc",
+        "KQ.i@SHFE.cu",
+    ],
 )
 def test_bars_equal_the_reference_at_any_moment_of_the_day(market, symbol, day, seconds):
     ticks, sessions = market.day(symbol, day), CALENDAR.sessions(symbol, day)

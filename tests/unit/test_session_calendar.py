@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tianqin_backtrader import holidays
 from tianqin_backtrader import session_calendar as calendar
 from tianqin_backtrader.errors import CalendarError, CalendarOutOfRange
 
@@ -74,6 +75,6 @@ def test_before_the_known_years_there_is_no_guess():
 
 
 def test_the_year_not_announced_yet_warns():
-    calendar._warn_once.cache_clear()
+    holidays._warn_once.cache_clear()
     with pytest.warns(UserWarning, match="2027"):
         calendar.CALENDAR.is_trading_day(date(2027, 3, 1))

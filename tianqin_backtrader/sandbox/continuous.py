@@ -1,4 +1,9 @@
-"""The days of what runs on over contracts: main contracts."""
+"""The days of what runs on over contracts: main contracts and indexes.
+
+The index is the mean of a product's contracts, weighted by their open interest of the evening
+before, on the product's tick; volumes, amounts and open interest are sums. It has a tick when the
+main contract has one, and no book.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .instruments import Instrument
-from .lives import Life, first_ids, trading_days
-from .ticks import DayTicks
+from .instruments import MONTHS_LISTED, Instrument
+from .lives import Floats, Ints, Life, first_ids, on_tick, trading_days
+from .ticks import LEVELS, DayTicks
 
 if TYPE_CHECKING:
     from .market import Market
@@ -67,3 +72,109 @@ class Mains:
             pre_close=float(before.closes[at]),
             pre_open_interest=int(before.interest[at]),
         )
+
+
+class Indexes:
+    """``KQ.i@``: the weighted mean of the product's contracts."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+
+    def life(self, instrument: Instrument) -> Life:
+        """Its days; prices are the means of the contracts' prices."""
+        market, key = self._market, product_key(instrument)
+        days = tuple(product_days(market, instrument))
+        rows = [self._facts(instrument, day) for day in days]
+        opens, closes, settlements, interest = (
+            np.array(column) for column in zip(*rows, strict=True)
+        )
+        counts = tuple(market.tick_count(market.main_contract(key, day), day) for day in days)
+        return Life(
+            days,
+            on_tick(opens, instrument),
+            on_tick(closes, instrument),
+            on_tick(settlements, instrument),
+            interest,
+            counts,
+            first_ids(counts),
+        )
+
+    def _members(self, instrument: Instrument, day: date) -> list[tuple[str, int]]:
+        """(symbol, weight); whatever else is listed depends on the sandbox's start and end."""
+        members = []
+        for one in self._market.following(product_key(instrument), day)[:MONTHS_LISTED]:
+            life = self._market.life(one.symbol)
+            index = life.index(day)
+            assert index is not None  # it trades on that day
+            members.append((one.symbol, int(life.interest[max(0, index - 1)])))
+        return members
+
+    def _facts(self, instrument: Instrument, day: date) -> tuple[float, float, float, int]:
+        """(open, close, settlement, interest) of a day, not yet on the tick."""
+        opened = closed = settled = 0.0
+        interest = weights = 0
+        for symbol, weight in self._members(instrument, day):
+            life = self._market.life(symbol)
+            index = life.index(day)
+            assert index is not None  # as above
+            opened += weight * float(life.opens[index])
+            closed += weight * float(life.closes[index])
+            settled += weight * float(life.settlements[index])
+            interest += int(life.interest[index])
+            weights += weight
+        return opened / weights, closed / weights, settled / weights, interest
+
+    def day(self, instrument: Instrument, index: int) -> DayTicks:
+        """The ticks of the index' trading day."""
+        market, life = self._market, self._market.life(instrument.symbol)
+        day, before = life.days[index], max(0, index - 1)
+        time = market.day(market.main_contract(product_key(instrument), day), day).time
+        price, (volume, interest), amount = self._sums(instrument, day, time)
+        traded = volume > 0
+        price = np.where(traded, on_tick(price, instrument), np.nan)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            average = np.round(amount / volume / instrument.volume_multiple, 4)
+        nowhere, nothing = np.full((len(time), LEVELS), np.nan), np.zeros((len(time), LEVELS))
+        return DayTicks(
+            symbol=instrument.symbol,
+            trading_day=day,
+            first_id=life.first_ids[index],
+            levels=1,
+            time=time,
+            last_price=price,
+            average=np.where(traded, average, np.nan),
+            highest=np.fmax.accumulate(price),
+            lowest=np.fmin.accumulate(price),
+            volume=volume,
+            amount=amount,
+            open_interest=interest,
+            bid_price=nowhere,
+            ask_price=nowhere,
+            bid_volume=nothing.astype(np.int64),
+            ask_volume=nothing.astype(np.int64),
+            pre_settlement=float(life.settlements[before]),
+            pre_close=float(life.closes[before]),
+            pre_open_interest=int(life.interest[before]),
+            upper_limit=float("nan"),
+            lower_limit=float("nan"),
+            settlement=float(life.settlements[index]),
+            close=float(life.closes[index]),
+        )
+
+    def _sums(
+        self, instrument: Instrument, day: date, time: Ints
+    ) -> tuple[Floats, tuple[Ints, Ints], Floats]:
+        """(mean price, (volume, open interest), amount) of the contracts at these moments."""
+        price, amount = np.zeros(len(time)), np.zeros(len(time))
+        volume, interest = np.zeros((2, len(time)), np.int64)
+        members = self._members(instrument, day)
+        for symbol, weight in members:
+            ticks = self._market.day(symbol, day)
+            at = np.searchsorted(ticks.time, time, side="right") - 1
+            begun, at = at >= 0, np.maximum(at, 0)
+            last = np.where(begun, ticks.last_price[at], np.nan)
+            price += weight * np.where(np.isnan(last), ticks.pre_close, last)
+            volume += np.where(begun, ticks.volume[at], 0)
+            amount += np.where(begun, ticks.amount[at], 0.0)
+            interest += np.where(begun, ticks.open_interest[at], ticks.pre_open_interest)
+        return price / sum(weight for _, weight in members), (volume, interest), np.round(amount, 2)

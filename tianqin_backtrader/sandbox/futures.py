@@ -8,8 +8,9 @@ from datetime import date
 import numpy as np
 
 from ..session_calendar import SessionCalendar
-from .instruments import TERMS, Instrument
+from .instruments import Instrument
 from .lives import Life, first_ids, liquidity, on_tick, random_of, trading_days
+from .terms import TERMS
 from .ticks import DayPlan, DayTicks, make_day
 
 

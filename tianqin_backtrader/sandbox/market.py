@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from ..session_calendar import SessionCalendar
-from .continuous import Mains, product_key
+from .continuous import Indexes, Mains, product_key
 from .futures import Futures
 from .instruments import Instrument
 from .lives import Life, liquidity
@@ -69,6 +69,7 @@ class Market:
         self._makers: dict[str, Maker] = {
             "FUTURE": Futures(calendar, seed, self.life),
             "CONT": Mains(self),
+            "INDEX": Indexes(self),
         }
 
     # -- which days ---------------------------------------------------------------------------

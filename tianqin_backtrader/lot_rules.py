@@ -1,0 +1,89 @@
+"""What is known of a contract's lots: who chooses among them, what they cost, how many at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .errors import VolumeOutOfRange
+from .model import Instrument
+
+
+class Closing(StrEnum):
+    """Which lots an exchange takes for a plain CLOSE."""
+
+    APART = "apart"  # earlier days' only; CLOSETODAY takes today's
+    OLDEST_FIRST = "oldest_first"  # earlier days' first, then today's
+    NEWEST_FIRST = "newest_first"  # today's first, as TqSdk's TargetPosTask and vnpy assume
+
+
+class Priority(StrEnum):
+    """Which lots go first where we may choose."""
+
+    TODAY_FIRST = "today_first"
+    YESTERDAY_FIRST = "yesterday_first"
+    YESTERDAY_ONLY = "yesterday_only"  # never closes today's lots; a close beyond is refused
+    LOCK = "lock"  # instead of closing today's lots, opens the other side
+    CHEAPEST = "cheapest"  # one of the others, by ``LotFees``
+
+
+@dataclass(frozen=True, slots=True)
+class LotFees:
+    """Yuan for one lot."""
+
+    close_today: float
+    close_history: float
+    open: float
+
+    @property
+    def priority(self) -> Priority:
+        """The cheapest way out of today's lots.
+
+        Locking costs an opening now and, on a later day, the closing of both sides.
+        """
+        if self.close_today > self.open + 2 * self.close_history:
+            return Priority.LOCK
+        if self.close_today < self.close_history:
+            return Priority.TODAY_FIRST
+        return Priority.YESTERDAY_FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class LotLimits:
+    """Lots of one order: at most ``most`` (0: no limit), and ``open_least`` if it opens."""
+
+    most: int = 0
+    open_least: int = 1
+
+    @classmethod
+    def of(cls, instrument: Instrument, *, market_order: bool, open_least: int = 1) -> LotLimits:
+        """What a contract allows; ``open_least`` where the product has a least opening size."""
+        limit, market = instrument.max_limit_order_volume, instrument.max_market_order_volume
+        return cls(market if market_order else limit, open_least)
+
+    def pieces(self, volume: int, *, opens: bool) -> tuple[int, ...]:
+        """``volume`` lots as orders within the limits, as few as there can be.
+
+        Raises:
+            VolumeOutOfRange: They cannot be opened in orders that are large enough.
+
+        >>> LotLimits(most=10, open_least=4).pieces(11, opens=True)
+        (6, 5)
+        """
+        if not volume:
+            return ()
+        most = self.most or volume
+        full, rest = divmod(volume, most)
+        if not opens or (rest or most) >= self.open_least:
+            return (most,) * full + (rest,) * bool(rest)
+        # The orders before lend what the last one lacks.
+        orders = full + 1 if rest else full
+        if volume // orders < self.open_least:
+            raise VolumeOutOfRange(
+                f"to open {volume} lots, but an order opens {self.open_least} at least"
+                + (f" and {self.most} at most" if self.most else "")
+            )
+        return tuple(volume // orders + (i < volume % orders) for i in range(orders))
+
+
+NO_LIMITS = LotLimits()
