@@ -13,6 +13,7 @@ from .bar_builder import BarBuilder, DaySlotTable, SlotTable
 from .clock import DAY, MINUTE, ahead_of_utc, from_ns, monotonic, to_backtrader, to_ns
 from .data_tree import DayRows
 from .errors import ConfigError, LinkTimeout
+from .line_trim import trim_run
 from .live_bars import Certificate, LiveBars
 from .live_ticks import LiveTicks
 from .model import Bar
@@ -51,6 +52,25 @@ class FeedClone(bt.feed.DataClone):
         """As of the feed."""
         return bool(self.data.history_phase)
 
+    #: Bars that have been trimmed.
+    trimmed = 0
+
+    def buflen(self) -> int:
+        """As of the feed."""
+        return int(self.lines.buflen()) + self.trimmed
+
+    @property
+    def keep_bars(self) -> int | None:
+        """As of the feed."""
+        keep: int | None = self.data.keep_bars
+        return keep
+
+    def _load(self) -> bool | None:
+        if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
+            trim_run(self.data._env.runningstrats, self, self.keep_bars)
+        loaded: bool | None = super()._load()
+        return loaded
+
     def _check(self, forcedata: Any = None) -> None:
         if forcedata is not None:
             super()._check(forcedata=forcedata)
@@ -76,6 +96,8 @@ class Mydatafeed(bt.feed.DataBase):
         lookback: Bars of history first; True is 10 000.
         night_start: History begins with a night opening (a day's first opening for products
             without night), so that it holds whole trading days.
+        keep_bars: Values kept in Backtrader's lines, of the feed and of the indicators on it, for
+            runs over months: more than any indicator looks back, at least 10. None keeps all.
         qcheck: Seconds a round of Cerebro waits for news.
     """
 
@@ -93,12 +115,15 @@ class Mydatafeed(bt.feed.DataBase):
         ("store", None),
         ("lookback", False),
         ("night_start", True),
+        ("keep_bars", None),
         ("timeframe", bt.TimeFrame.Minutes),
         ("qcheck", 0.5),
     )
 
     def __init__(self) -> None:
         self._must_be_known()
+        if self.keep_bars is not None and not self.keep_bars >= 10:
+            raise ConfigError(f"keep_bars is None or at least 10, not {self.keep_bars!r}")
         self.store = self.p.store
         self.symbol: str = self.p.dataname
         width = LOOKBACK if self.p.lookback is True else self.p.lookback
@@ -110,6 +135,15 @@ class Mydatafeed(bt.feed.DataBase):
         self._history_end = 0.0
         self._first_id = 0
         self._live: LiveBars | LiveTicks | None = None
+
+    #: Bars that have been trimmed.
+    trimmed = 0
+
+    @property
+    def keep_bars(self) -> int | None:
+        """As of the parameter."""
+        keep: int | None = self.p.keep_bars
+        return keep
 
     def _must_be_known(self) -> None:
         if self.p.timeframe != bt.TimeFrame.Minutes or self.p.compression not in COMPRESSIONS:
@@ -168,9 +202,15 @@ class Mydatafeed(bt.feed.DataBase):
             return self._deliver(self._live.pop())
         if self._laststatus != self.LIVE and self.store.market_data_up:
             self.put_notification(self.LIVE)
-        return False if self.store.market_over else None
+        return False if self.store.market_over and not self._live.waiting else None
+
+    def buflen(self) -> int:
+        """Bars there have been, as if none had been trimmed; Cerebro compares it with ``len``."""
+        return int(self.lines.buflen()) + self.trimmed
 
     def _deliver(self, bar: Bar) -> bool:
+        if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
+            trim_run(self._env.runningstrats, self, self.keep_bars)
         lines = self.lines
         lines.datetime[0] = to_backtrader(bar.end)
         lines.open[0] = bar.open
@@ -208,6 +248,11 @@ class Mydatafeed(bt.feed.DataBase):
     def has_history(self) -> bool:
         """Whether history is still to be delivered."""
         return bool(self._history)
+
+    @property
+    def current(self) -> bool:
+        """Whether all that the server has is here, after a new session too."""
+        return self._ticks.ready and self._klines.ready
 
     def has_bar(self, horizon: int) -> bool:
         """Whether a live bar that ends by ``horizon`` waits, with history done."""
@@ -266,17 +311,17 @@ class Mydatafeed(bt.feed.DataBase):
             builder.begin_after(start, float("nan"), 0)
         if running is not None and running.start == builder.slot.start:
             builder.resume(running)
-        wanted = self._whole_days(final[-self._width :]) if self._width else []
-        self._history = deque(wanted)
-        self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
-        logger.info("%s: %d bars of history", self.symbol, len(wanted))
         last_id = self._ticks.last_id
         next_bar = final[-1].id + 1 if final else -1
         live = LiveBars(
             self.symbol, builder, self._ticks, self._klines, next_bar, next_tick_id=last_id + 1
         )
-        if last_id >= 0:
-            live.begin(self._ticks.ticks(self._ticks.left_id, last_id))
+        ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
+        final += live.begin(ticks, self.store.clock.now_ns())
+        wanted = self._whole_days(final[-self._width :]) if self._width else []
+        self._history = deque(wanted)
+        self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
+        logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
 
     def _await_series(self) -> None:

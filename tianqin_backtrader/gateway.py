@@ -108,8 +108,10 @@ class Gateway:
             api = self._make_api(self._loop)
         self._given = None  # the next connection starts from the template
         if not self._debug:
-            # tqsdk makes a log record of every pack, whether anybody reads it or not.
-            logging.getLogger("TqApi").setLevel(logging.WARNING)
+            # tqsdk makes a log record of every pack, whether anybody reads it or not, and both
+            # log the token.
+            for name in ("TqApi", "websockets"):
+                logging.getLogger(name).setLevel(logging.WARNING)
         self._api = api
         self._seen_notices.clear()
         self._trading = api.register_update_notify(

@@ -2,7 +2,7 @@
 
 Every bar is compared with the official one of the same id when that is final. Where ticks are
 missing (their ids are consecutive, so a hole shows), the bars it touches wait for the official
-ones and are delivered from them.
+ones and are delivered from them; so do bars before a new contract's first trade.
 """
 
 from __future__ import annotations
@@ -116,10 +116,18 @@ class LiveBars:
 
     # -- in -----------------------------------------------------------------------------------
 
-    def begin(self, ticks: Sequence[Tick]) -> None:
-        """Push the ticks of the recent past."""
+    def begin(self, ticks: Sequence[Tick], now: int) -> list[Bar]:
+        """Push the ticks of the recent past, and return the bars that ended by ``now``.
+
+        Those of a contract in which nothing happened: the server makes them with the next tick.
+        """
         for tick in ticks:
             self._complete(self.builder.push(tick))
+        self.flush(now)
+        past = list(self._ready)
+        self._ready.clear()
+        self._suspect.clear()
+        return past
 
     def take_ticks(self) -> int:
         """Build from the ticks that have come; the newest one's time, 0 where there was none."""
@@ -151,20 +159,30 @@ class LiveBars:
             self._complete(self.builder.flush(now))
 
     def _complete(self, bars: Sequence[Bar]) -> None:
-        for bar in bars:
-            if self._next_bar < 0:
-                self._next_bar = self._find_id(bar)
-            numbered = bar._replace(id=self._next_bar)
-            if self._next_bar >= 0:
-                self._next_bar += 1
-            if numbered.start < self._suspect_before and numbered.id >= 0:
-                self._suspect.add(numbered.id)
-            self._ready.append(numbered)
+        self._ready.extend(bars)
+        if bars:
+            self._number()
+
+    def _number(self) -> None:
+        """Give ids to the bars that have none; a new contract's, when the server has some."""
+        fresh = [bar for bar in self._ready if bar.id < 0]
+        if fresh and self._next_bar < 0:
+            self._next_bar = self._find_id(fresh[0])
+        if not fresh or self._next_bar < 0:
+            return
+        for _ in fresh:
+            self._ready.pop()
+        for bar in fresh:
+            self._ready.append(bar._replace(id=self._next_bar))
+            # A new contract has no price of its own before its first trade.
+            if bar.start < self._suspect_before or bar.close != bar.close:
+                self._suspect.add(self._next_bar)
+            self._next_bar += 1
 
     def _find_id(self, bar: Bar) -> int:
-        """The id of a contract's first bars, when the server has some at last."""
+        """The official id of a bar that is among the newest."""
         last_id = self._klines.last_id
-        rows = self._klines.bars(max(0, last_id - 10), last_id) if last_id >= 0 else []
+        rows = self._klines.bars(max(0, last_id - 600), last_id) if last_id >= 0 else []
         return next((row.id for row in rows if row.start == bar.start), -1)
 
     # -- out ----------------------------------------------------------------------------------
@@ -179,12 +197,20 @@ class LiveBars:
         """Every bar that ends by this instant is complete."""
         return self.builder.slot.end - 1
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something is still to be delivered."""
+        return bool(self._ready)
+
     def has_bar(self, horizon: int, now: int) -> bool:
         """Whether a bar that ends by ``horizon`` can be delivered."""
         if not self._ready or self._ready[0].end > horizon:
             return False
+        if self._ready[0].id < 0:
+            self._number()
         bar = self._ready[0]
-        if bar.id not in self._suspect or self._is_final(bar, now):
+        unsure = bar.id in self._suspect or (bar.id < 0 and bar.close != bar.close)
+        if not unsure or self._is_final(bar, now):
             return True
         return self._klines.ready and now >= bar.end + WAIT_FOR_OFFICIAL
 
@@ -208,14 +234,22 @@ class LiveBars:
 
         A flat bar may appear with the next tick only; before a break no successor comes.
         """
+        if bar.id < 0:
+            return False
         last_id = self._klines.last_id
         return last_id > bar.id or (last_id == bar.id and now >= bar.end + FINAL_AFTER)
 
     def check(self, now: int) -> list[Difference]:
         """Compare what has become final; the differences that are new."""
         new: list[Difference] = []
-        while self._unchecked and self._is_final(self._unchecked[0], now):
-            bar = self._unchecked.popleft()
+        while self._unchecked:
+            bar = self._unchecked[0]
+            if bar.id < 0:
+                bar = self._unchecked[0] = bar._replace(id=self._find_id(bar))
+            given_up = bar.id < 0 and self._klines.ready and now >= bar.end + WAIT_FOR_OFFICIAL
+            if not given_up and not self._is_final(bar, now):
+                break
+            self._unchecked.popleft()
             rows = self._klines.bars(bar.id, bar.id) if bar.id >= 0 else []
             if not rows:
                 self._missing += 1

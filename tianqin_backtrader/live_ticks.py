@@ -64,6 +64,11 @@ class LiveTicks:
     def flush(self, now: int) -> None:
         """A tick is complete as it comes."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something is still to be delivered."""
+        return bool(self._ready)
+
     def has_bar(self, horizon: int, now: int) -> bool:
         """Whether a tick waits."""
         return bool(self._ready)

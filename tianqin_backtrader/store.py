@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 #: A bar is closed by the clock this long after its end, if no later tick has closed it before.
 GRACE = SECOND // 2
 NEVER = 1 << 62
+#: What is not final so long after the end of a market will never be.
+AFTERWARDS = 120 * SECOND
 #: Seconds before an open at which the session is made anew.
 REBUILD_AHEAD = 180.0
 #: Waits after which the client is made to forget old ticks and bars.
@@ -335,7 +337,8 @@ class MyStore:
         without anybody knowing would otherwise leave a bar without its last ticks.
         """
         if self.clock.virtual:  # its time comes on the same line
-            self.alive_at = self.clock.now_ns()
+            over = self.market_over and all(feed.current for feed in self.feeds)
+            self.alive_at = self.clock.now_ns() + (AFTERWARDS if over else 0)
             return
         if self.reconnector.answers != self._answers:
             self._answers = self.reconnector.answers

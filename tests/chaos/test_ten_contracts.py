@@ -1,4 +1,11 @@
-"""Ten contracts of all six exchanges over a weekend and a holiday eve: every bar equal."""
+"""Ten contracts of all six exchanges over a weekend and a holiday eve: every bar equal.
+
+Thursday 2026-09-24 is the eve of a holiday, Friday the holiday; Monday has no night.
+"""
+
+import os
+import random
+from datetime import datetime, timedelta
 
 import backtrader as bt
 import pytest
@@ -15,7 +22,16 @@ LENGTHS = {
     "60": (3600, lambda store, symbol, name: store.getdata(symbol, name=name, compression=60)),
     "day": (86400, lambda store, symbol, name: store.get_daily_data(symbol, name=name)),
 }
+DAYS = ["2026-09-23", "2026-09-24", "2026-09-28"]
 COLUMNS = ("open", "high", "low", "close", "volume", "close_oi")
+#: Sessions in which the link is harmed.
+SESSIONS = (
+    ("2026-09-22 21:00", 240), ("2026-09-23 09:00", 75), ("2026-09-23 10:30", 60),
+    ("2026-09-23 13:30", 90), ("2026-09-23 21:00", 240), ("2026-09-24 09:00", 75),
+    ("2026-09-24 10:30", 60), ("2026-09-24 13:30", 90), ("2026-09-28 09:00", 75),
+    ("2026-09-28 10:30", 60), ("2026-09-28 13:30", 88),
+)  # fmt: skip
+SCRIPTS = int(os.environ.get("FAULT_SCRIPTS", "50"))
 
 
 class Keep(bt.Strategy):
@@ -33,12 +49,31 @@ class Keep(bt.Strategy):
     next = prenext
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_every_bar_of_every_length_is_equal(sandbox, run):
-    """Thursday 2026-09-24 is the eve of a holiday, Friday the holiday; Monday has no night."""
-    days = ["2026-09-23", "2026-09-24", "2026-09-28"]
-    store = sandbox(start=days[0], days=len(days), ticks_per_pack=30)
+def fault_script(seed):
+    """Six faults at random moments; the same seed is the same script."""
+    rng = random.Random(seed)
+
+    def moment():
+        start, minutes = rng.choice(SESSIONS)
+        later = timedelta(seconds=rng.randint(0, minutes * 60))
+        return f"{datetime.fromisoformat(start) + later}"
+
+    makers = [
+        lambda: {"fault": "drop", "conn": rng.choice(["md", "td", "all"])},
+        lambda: {"fault": "drop", "conn": rng.choice(["md", "td", "all"]), "how": "clean"},
+        lambda: {"fault": "freeze", "conn": rng.choice(["md", "all"]), "seconds": rng.random()},
+        lambda: {"fault": "batch", "steps": rng.randint(20, 2000)},
+        lambda: {"fault": "repeat", "conn": "md"},
+        lambda: {"fault": "cut", "conn": "md"},
+        lambda: {"fault": "refuse", "conn": "all", "attempts": rng.randint(1, 3)},
+        lambda: {"fault": "fill_away", "conn": "md", "seconds": rng.randint(30, 7200)},
+    ]
+    return [{"at": {"time": moment()}, **rng.choice(makers)()} for _ in range(6)]
+
+
+def run_days(sandbox, run, script):
+    """The certificate's sums, after every bar has been compared with the sandbox's own."""
+    store = sandbox(start=DAYS[0], days=len(DAYS), ticks_per_pack=30, script=script)
     feeds = [
         make(store, symbol, f"{symbol} {length}")
         for symbol in SYMBOLS
@@ -50,11 +85,29 @@ def test_every_bar_of_every_length_is_equal(sandbox, run):
         for length, (seconds, _) in LENGTHS.items():
             official = [
                 tuple(row[name] for name in COLUMNS)
-                for day in days
+                for day in DAYS
                 for row in store.sandbox_server.bars(symbol, seconds, trading_day=day)
             ]
             assert strategy.bars[f"{symbol} {length}"] == official, (symbol, length)
             compared += len(official)
     certificates = store.certificate().values()
     assert sum(one.delivered for one in certificates) == compared > 12_000
-    assert sum(one.corrected + one.repaired + one.missing for one in certificates) == 0
+    assert sum(one.corrected + one.missing for one in certificates) == 0
+    assert store.sandbox_server.state()["faults"]["planned"] == 0
+    return store, sum(one.repaired for one in certificates)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_bar_of_every_length_is_equal(sandbox, run):
+    _, repaired = run_days(sandbox, run, ())
+    assert repaired == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(SCRIPTS))
+def test_every_bar_is_equal_whatever_happens_to_the_link(sandbox, run, record_property, seed):
+    store, repaired = run_days(sandbox, run, fault_script(seed))
+    record_property("sessions", store.reconnector.sessions)
+    record_property("repaired", repaired)

@@ -63,7 +63,7 @@ def market():
     builder = BarBuilder(SlotTable(CALENDAR, "SHFE.cu2612", MINUTE))
     builder.begin_after(START, 100.0, 50)
     live = LiveBars("SHFE.cu2612", builder, ticks, klines, FIRST_BAR, 0)
-    live.begin([Tick(-1, START - SECOND, 100.0, 10, 0.0, 50)])
+    live.begin([Tick(-1, START - SECOND, 100.0, 10, 0.0, 50)], START)
     return ticks, klines, live
 
 

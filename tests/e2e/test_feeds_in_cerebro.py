@@ -1,0 +1,207 @@
+"""What Cerebro's users do with feeds: replay them, run for months, mix contracts and accounts."""
+
+from datetime import timedelta
+
+import backtrader as bt
+import pytest
+
+from tianqin_backtrader import MyStore, gateway
+from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.errors import ConfigError
+
+INDICATORS = (
+    lambda d: bt.ind.SMA(d, period=20),
+    lambda d: bt.ind.EMA(d, period=30),
+    lambda d: bt.ind.WMA(d),
+    lambda d: bt.ind.HMA(d),
+    lambda d: bt.ind.DEMA(d),
+    lambda d: bt.ind.KAMA(d),
+    lambda d: bt.ind.RSI(d),
+    lambda d: bt.ind.MACD(d),
+    lambda d: bt.ind.TRIX(d),
+    lambda d: bt.ind.BollingerBands(d),
+    lambda d: bt.ind.ATR(d),
+    lambda d: bt.ind.ADX(d),
+    lambda d: bt.ind.CCI(d),
+    lambda d: bt.ind.Stochastic(d),
+    lambda d: bt.ind.UltimateOscillator(d),
+    lambda d: bt.ind.AroonUpDown(d),
+    lambda d: bt.ind.PercentRank(d),
+    lambda d: bt.ind.Highest(d.high, period=50),
+    lambda d: bt.ind.CrossOver(bt.ind.SMA(d, period=5), bt.ind.SMA(d, period=10)),
+    lambda d: (d.close - d.open) / d.close(-3),
+    lambda d: bt.And(d.close > d.open, d.close(-3) > d.close(-1)),
+)
+
+
+def lines_of(one):
+    return getattr(one.lines, "lines", one.lines)
+
+
+class Indicators(bt.Strategy):
+    def __init__(self):
+        self.kept = [make(data) for data in self.datas for make in INDICATORS]
+        self.rows, self.longest = [], 0
+
+    def next(self):
+        lines = [line for one in (*self.kept, *self.datas, self) for line in lines_of(one)]
+        self.rows.append(tuple(line[0] for line in lines))
+        self.longest = max(self.longest, *(len(line.array) for line in lines))
+
+
+def run_indicators(sandbox, keep_bars):
+    store = sandbox(start="2026-11-10 09:00:00", ticks_per_pack=60)
+    cerebro = bt.Cerebro()
+    cerebro.setbroker(store.getbroker())
+    options = dict(lookback=400, keep_bars=keep_bars, night_start=False)
+    for symbol in ("SHFE.cu2612", "SHFE.rb2701"):
+        cerebro.adddata(store.getdata(symbol, **options))
+    cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=2)
+    cerebro.addstrategy(Indicators)
+    [strategy] = cerebro.run()
+    return strategy
+
+
+def test_only_the_latest_bars_are_kept_and_indicators_do_not_notice(sandbox):
+    """Seven indicators in ten have a memory of their own; nested ones and observers are there."""
+    whole, trimmed = run_indicators(sandbox, None), run_indicators(sandbox, 120)
+    assert [len(data) for data in trimmed.datas] == [len(data) for data in whole.datas]
+    assert list(map(str, trimmed.rows)) == list(map(str, whole.rows))  # nan is equal to nan
+    assert whole.longest > 600
+    assert trimmed.longest <= 241
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 9])
+def test_too_few_bars_to_keep(sandbox, wrong):
+    with pytest.raises(ConfigError, match="keep_bars"):
+        sandbox().getdata("SHFE.cu2612", keep_bars=wrong)
+
+
+class Replayed(bt.Strategy):
+    """Keep every state of the bar that is being replayed."""
+
+    def __init__(self):
+        self.states = []
+
+    def next(self):
+        data = self.datas[-1]
+        self.states.append(
+            (
+                len(data), data.datetime.datetime(0), data.open[0], data.high[0], data.low[0],
+                data.close[0], data.volume[0],
+            )
+        )  # fmt: skip
+        if len(data) == 8:
+            self.env.runstop()
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside the feed", "alone"])
+@pytest.mark.parametrize("kind", ["minutes", "ticks"])
+def test_replayed_bars_grow_and_end_as_the_official_ones(sandbox, beside, kind):
+    store = sandbox(start="2026-11-10 09:20:00", ticks_per_pack=20)
+    make, minutes = (store.getdata, 5) if kind == "minutes" else (store.get_tick_data, 1)
+    feed = make("SHFE.cu2612")
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(store.getbroker())
+    if beside:
+        cerebro.adddata(feed)
+    cerebro.replaydata(feed, timeframe=bt.TimeFrame.Minutes, compression=minutes)
+    cerebro.addstrategy(Replayed)
+    [strategy] = cerebro.run()
+    length = timedelta(minutes=minutes)
+    rows = store.sandbox_server.bars("SHFE.cu2612", 60 * minutes, trading_day="2026-11-10")
+    official = {from_ns(row["datetime"] + minutes * MINUTE): row for row in rows}
+    for number in range(2, 8):
+        states = [state for state in strategy.states if state[0] == number]
+        assert len(states) > 1
+        _, stamp, opened, high, low, close, volume = states[-1]
+        [row] = [row for end, row in official.items() if end - length < stamp <= end]
+        assert (close, volume) == (row["close"], row["volume"])
+        if kind == "minutes":  # a bar of ticks begins with a tick, not with the price in force
+            assert (opened, high, low) == (row["open"], row["high"], row["low"])
+
+
+class Closes(bt.Strategy):
+    params = dict(bars=30)
+
+    def __init__(self):
+        self.closes = {data._name: [] for data in self.datas}
+        self.lengths = dict.fromkeys(self.datas, 0)
+
+    def next(self):
+        for data in self.datas:
+            if len(data) > self.lengths[data]:
+                self.lengths[data] = len(data)
+                self.closes[data._name].append((data.datetime.datetime(0), data.close[0]))
+        if len(self.data) == self.p.bars:
+            self.env.runstop()
+
+    prenext = next
+
+
+def official_closes(server, symbol, day):
+    rows = server.bars(symbol, 60, trading_day=day)
+    return [(from_ns(row["datetime"] + MINUTE), row["close"]) for row in rows]
+
+
+def test_a_silent_contract_holds_up_nobody(sandbox, run):
+    """Far contracts have a tick in minutes; each minute of the near one comes as it ends."""
+    store = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=5)
+    far = store.getdata("SHFE.cu2704")
+    strategy = run(store, Closes, store.getdata("SHFE.cu2612"), far)
+    near = strategy.closes["SHFE.cu2612"]
+    assert near == official_closes(store.sandbox_server, "SHFE.cu2612", "2026-11-10")[270:300]
+    quiet = store.sandbox_server.ticks("SHFE.cu2704", trading_day="2026-11-10")
+    assert far.ticks_taken < 30
+    assert len(quiet) < 1000
+    # Flat minutes of the silent one came with the minutes of the other.
+    assert [stamp for stamp, _ in strategy.closes["SHFE.cu2704"]] == [stamp for stamp, _ in near]
+
+
+def test_a_second_account_beside_the_first(sandbox, run):
+    """Two stores, each with feeds in the same run: both are waited for."""
+    one = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=10)
+    two = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=10)
+    strategy = run(one, Closes, one.getdata("SHFE.cu2612"), two.getdata("SHFE.rb2701"))
+    for store, symbol in ((one, "SHFE.cu2612"), (two, "SHFE.rb2701")):
+        closes = strategy.closes[symbol]
+        assert len(closes) >= 25
+        official = official_closes(store.sandbox_server, symbol, "2026-11-10")
+        begin = official.index(closes[0])
+        assert closes == official[begin : begin + len(closes)]
+
+
+def test_another_tqsdk_is_read_by_its_public_surface(sandbox, run, monkeypatch):
+    """Frames in place of the data tree, which nobody has tried with that version."""
+    monkeypatch.setattr(gateway, "TESTED_TQSDK", "0.0")
+    store = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=5)
+    feeds = [
+        store.getdata("SHFE.cu2612", lookback=500, night_start=False),
+        store.getdata("SHFE.cu2612", compression=5, name="five"),
+        store.get_daily_data("SHFE.cu2612", lookback=5, name="day"),
+        store.get_tick_data("SHFE.cu2612", name="ticks"),
+    ]
+    strategy = run(store, Closes, *feeds, bars=600)
+    closes = strategy.closes["SHFE.cu2612"]
+    official = [
+        row
+        for day in ("2026-11-09", "2026-11-10")
+        for row in official_closes(store.sandbox_server, "SHFE.cu2612", day)
+    ]
+    begin = official.index(closes[0])
+    assert closes == official[begin : begin + 600]
+    for name in ("SHFE.cu2612", "five"):
+        certificate = store.certificate()[name]
+        assert certificate.delivered - certificate.pending == certificate.equal > 10
+    ticks = store.sandbox_server.ticks("SHFE.cu2612", trading_day="2026-11-10")
+    lasts = [row["last_price"] for row in ticks]
+    taken = [close for _, close in strategy.closes["ticks"]]
+    begin = next(n for n in range(len(lasts)) if lasts[n : n + 20] == taken[:20])
+    assert taken == lasts[begin : begin + len(taken)]
+
+
+def test_a_store_says_that_it_is_closed(sandbox):
+    store = sandbox()
+    store.close()
+    with pytest.raises(Exception, match="closed"):
+        MyStore.getdata(store, "SHFE.cu2612")

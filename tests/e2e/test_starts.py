@@ -1,0 +1,112 @@
+"""A run may begin at any moment: history and live bars meet without a gap, none comes twice."""
+
+import os
+import subprocess
+import sys
+
+import backtrader as bt
+import pytest
+
+from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
+
+
+class Keep(bt.Strategy):
+    params = dict(live=40)
+
+    def __init__(self):
+        self.bars = []
+
+    def next(self):
+        data = self.data
+        self.bars.append(
+            (
+                data.datetime.datetime(0), data.open[0], data.high[0], data.low[0], data.close[0],
+                data.volume[0], data.openinterest[0], data.history_phase,
+            )
+        )  # fmt: skip
+        if sum(not bar[-1] for bar in self.bars) == self.p.live:
+            self.env.runstop()
+
+
+@pytest.mark.parametrize(
+    ("start", "first_live"),
+    [
+        ("2026-11-10 10:02:17", "2026-11-10 10:03"),
+        ("2026-11-10 10:02:00", "2026-11-10 10:03"),
+        ("2026-11-10 10:15:30", "2026-11-10 10:31"),
+        ("2026-11-10 10:20:00", "2026-11-10 10:31"),
+        ("2026-11-10 12:00:00", "2026-11-10 13:31"),
+        ("2026-11-10 17:00:00", "2026-11-10 21:01"),
+        ("2026-11-10 20:57:00", "2026-11-10 21:01"),
+        ("2026-11-10 23:59:31", "2026-11-11 00:00"),
+        ("2026-11-11 00:30:30", "2026-11-11 00:31"),
+        ("2026-11-13 23:30:30", "2026-11-13 23:31"),  # Friday's night is Monday's
+        ("2026-11-14 10:00:00", "2026-11-16 09:01"),  # Saturday
+        ("2026-09-25 10:00:00", "2026-09-28 09:01"),  # a holiday
+        ("2026-09-24 21:30:00", "2026-09-28 09:01"),  # its eve has no night
+        ("2026-10-04 21:30:00", "2026-10-08 09:01"),  # in the National Day week
+    ],
+)
+def test_history_and_live_bars_meet(sandbox, run, start, first_live):
+    store = sandbox(start=start, days=2, ticks_per_pack=20)
+    feed = store.getdata("SHFE.cu2612", lookback=120, night_start=False)
+    bars = run(store, Keep, feed).bars
+    live = [bar for bar in bars if not bar[-1]]
+    assert f"{live[0][0]:%Y-%m-%d %H:%M}" == first_live
+    assert len(bars) == 160
+    days = {store.calendar.trading_day_at(from_ns(to_ns(bar[0]) - MINUTE)) for bar in bars}
+    official = [
+        (
+            from_ns(row["datetime"] + MINUTE), row["open"], row["high"], row["low"], row["close"],
+            row["volume"], row["close_oi"],
+        )
+        for day in sorted(days)
+        for row in store.sandbox_server.bars("SHFE.cu2612", 60, trading_day=day)
+    ]  # fmt: skip
+    begin = [row[0] for row in official].index(bars[0][0])
+    assert [bar[:-1] for bar in bars] == official[begin : begin + 160]
+
+
+def test_before_the_first_open_of_a_new_contract(sandbox, run):
+    """T2709 trades from 2026-09-28 on."""
+    store = sandbox(start="2026-09-28 09:00:00", ticks_per_pack=20)
+    bars = run(store, Keep, store.getdata("CFFEX.T2709", lookback=100)).bars
+    official = store.sandbox_server.bars("CFFEX.T2709", 60, trading_day="2026-09-28")
+    assert [bar[0] for bar in bars] == [from_ns(row["datetime"] + MINUTE) for row in official[:40]]
+    assert [bar[4] for bar in bars] == [row["close"] for row in official[:40]]
+    assert not any(bar[-1] for bar in bars)
+
+
+ANY_ZONE = """
+import backtrader as bt
+from tianqin_backtrader import MyStore
+
+class Show(bt.Strategy):
+    def next(self):
+        d = self.data
+        print(d.datetime[0].hex(), d.datetime.datetime(0), d.close[0], d.history_phase)
+        if len(d) == 130:
+            self.env.runstop()
+
+with MyStore.sandbox(start="2026-11-10 23:40:20", ticks_per_pack=20) as store:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(store.getdata("SHFE.cu2612", lookback=100, night_start=False))
+    cerebro.addstrategy(Show)
+    cerebro.run()
+"""
+
+
+def test_bars_are_bit_equal_under_any_timezone_of_the_machine():
+    def output(zone):
+        done = subprocess.run(
+            [sys.executable, "-c", ANY_ZONE],
+            env=os.environ | {"TZ": zone}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return [line for line in done.stdout.splitlines() if line.startswith("0x")]
+
+    beijing, *others = (
+        output(zone) for zone in ("Asia/Shanghai", "America/New_York", "Pacific/Chatham")
+    )
+    assert len(beijing) == 130
+    assert "2026-11-11 00:00:00" in "".join(beijing)
+    assert others == [beijing, beijing]

@@ -1,0 +1,67 @@
+"""Lets Backtrader forget old values of lines: its own ``exactbars`` fails with several feeds.
+
+Indices are relative to the newest value, so the oldest ones of every line can go, as long as more
+is kept than anything looks back. Lengths (``len(data)``) count on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+#: Indicators on indicators on ...
+_LONGEST_CHAIN = 50
+
+
+def trim_run(strategies: Iterable[Any], feed: Any, keep: int) -> None:
+    """Trim a feed and all that moves with it.
+
+    Args:
+        strategies: Those of the run. Their own lines go when all of their feeds keep less than
+            everything.
+        feed: The feed, or a clone; its ``trimmed`` is counted up.
+        keep: Values kept of every line.
+    """
+    feed.trimmed += trim(feed, keep)
+    for strategy in strategies:
+        kept = [getattr(data, "keep_bars", None) for data in strategy.datas]
+        for one in _movers(strategy, feed):
+            trim(one, keep)
+        if all(kept):
+            trim(strategy, max(kept))
+            for observer in strategy.getobservers():
+                trim(observer, max(kept))
+
+
+def trim(owner: Any, keep: int) -> int:
+    """Delete all but the newest ``keep`` values of an object's lines; returns how many went."""
+    too_many = 0
+    lines = getattr(owner.lines, "lines", owner.lines)
+    for line in lines:
+        too_many = line.idx + 1 - keep
+        if too_many > 0:
+            del line.array[:too_many]
+            line.idx -= too_many
+    return max(too_many, 0)
+
+
+def _movers(owner: Any, feed: Any) -> Iterator[Any]:
+    """Indicators and operations on lines, nested ones included, whose clock is the feed."""
+    for kind, iterators in owner._lineiterators.items():
+        if kind == owner.ObsType:
+            continue
+        for one in iterators:
+            if _clock_of(one) is feed:
+                yield one
+            if hasattr(one, "_lineiterators"):
+                yield from _movers(one, feed)
+
+
+def _clock_of(one: Any) -> Any:
+    """The feed at the end of a chain of clocks; single lines lead on by their owner."""
+    for _ in range(_LONGEST_CHAIN):
+        if one is None or hasattr(one, "_load"):
+            break
+        clock = getattr(one, "_clock", None)  # never as a truth value: lines make lines of it
+        one = clock if clock is not None else getattr(one, "_owner", None)
+    return one
