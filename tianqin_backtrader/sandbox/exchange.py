@@ -2,7 +2,8 @@
 
 The market is played: own trades take what the book shows until the next tick shows it again, and
 do not move it. An incoming order takes the opposite levels; what is left rests behind the volume
-shown at its price, and fills as trades eat that queue or the opposite side reaches it.
+shown at its price, and fills as trades eat that queue or the opposite side reaches it. Futures
+are traded; options and combinations are shown only.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from .book import Book, Working
 from .instruments import Instrument
 from .order_rules import (
     CLOSES_TODAY_APART,
+    NOT_FOUND,
+    NOT_TRADED,
     Order,
     Situation,
     field_error,
     frozen_per_lot,
     refusal,
 )
-from .order_wire import Diff, read_order, unknown_contract, wire_order
+from .order_wire import Diff, read_order, refused_order, wire_order
 from .ticks import DayTicks
 
 _REJECTED = 2026112003
@@ -173,13 +176,16 @@ class Exchange:
         words = field_error(pack)
         if words:
             clean = {**pack, "order_id": order_id, "volume": 0, "limit_price": None}
-            row = unknown_contract(user_id, clean) | {"last_msg": words}
-            self._refuse_unread(user_id, row, words)
+            self._refuse_unread(user_id, refused_order(user_id, clean, words), words)
             return
         instrument = self._instruments.get(symbol)
         if instrument is None or instrument.ins_class != "FUTURE" or not self._listed(instrument):
-            row = unknown_contract(user_id, {"limit_price": 0.0, **pack, "order_id": order_id})
-            self._refuse_unread(user_id, row, f"{row['last_msg']} {symbol}")
+            words = (
+                NOT_FOUND if instrument is None else NOT_TRADED.get(instrument.ins_class, NOT_FOUND)
+            )
+            clean = {"limit_price": 0.0, **pack, "order_id": order_id}
+            row = refused_order(user_id, clean, words)
+            self._refuse_unread(user_id, row, f"{words} {symbol}")
             return
         order = read_order(user_id, order_id, instrument, pack, now_ns)
         self._orders[user_id][order_id] = order

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from .instrument_query import DayFacts
+from .instrument_fields import DayFacts
 from .outbox import Diff
 from .timeline import Step, Timeline
 

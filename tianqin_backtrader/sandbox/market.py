@@ -17,6 +17,7 @@ from typing import Protocol
 
 from ..session_calendar import SessionCalendar
 from .continuous import Indexes, Mains, product_key
+from .derivatives import Combinations, Options
 from .futures import Futures
 from .instruments import Instrument
 from .lives import Life, liquidity
@@ -70,6 +71,8 @@ class Market:
             "FUTURE": Futures(calendar, seed, self.life),
             "CONT": Mains(self),
             "INDEX": Indexes(self),
+            "OPTION": Options(self),
+            "COMBINE": Combinations(self),
         }
 
     # -- which days ---------------------------------------------------------------------------
@@ -86,8 +89,7 @@ class Market:
     def tick_count(self, symbol: str, day: date) -> int:
         """How many ticks the trading day has; 0 outside the contract's life."""
         life = self.life(symbol)
-        index = life.index(day)
-        return 0 if index is None else life.counts[index]
+        return life.counts[life.index(day)] if life.trades_on(day) else 0
 
     def following(self, product_key: str, day: date) -> list[Instrument]:
         """The product's contracts that trade on a day, in order of delivery."""
@@ -128,8 +130,5 @@ class Market:
         Raises:
             KeyError: The contract does not trade on that day.
         """
-        index = self.life(symbol).index(day)
-        if index is None:
-            raise KeyError(f"{symbol} does not trade on {day}")
-        instrument = self.instruments[symbol]
+        instrument, index = self.instruments[symbol], self.life(symbol).index(day)
         return self._makers[instrument.ins_class].day(instrument, index)
