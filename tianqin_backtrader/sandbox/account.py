@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from .instruments import Instrument
@@ -236,11 +237,12 @@ class Account:
         self.commission += fee
         return fee
 
-    def settle(self, prices: dict[str, int]) -> None:
+    def settle(self, prices: dict[str, int], trading_day: date = date.min) -> None:
         """End the day: mark to settlement, today's lots become earlier days'.
 
         Args:
             prices: symbol -> settlement price in ticks; where there is none, the last price.
+            trading_day: The day that ends; lots of contracts that expire with it are gone.
         """
         for symbol, holding in self.holdings.items():
             holding.last = prices.get(symbol, holding.last)
@@ -251,7 +253,11 @@ class Account:
             for side in (holding.long, holding.short):
                 side.frozen_today = side.frozen_his = 0
                 side.details = _merged(side.details, holding.last)
-        self.holdings = {name: one for name, one in self.holdings.items() if one.held}
+        self.holdings = {
+            name: one
+            for name, one in self.holdings.items()
+            if one.held and one.instrument.expire.date() > trading_day
+        }
 
     def wire(self) -> dict[str, Any]:
         """The account as the server sends it, in yuan."""

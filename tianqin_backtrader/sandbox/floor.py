@@ -65,7 +65,11 @@ class Floor:
     def settle(self) -> bool:
         """End the trading day and begin the next; False when the days are over."""
         day = self.timeline.trading_day
-        prices = {name: float(self.market.day(name, day).settlement) for name in self._traded}
+        prices = {
+            name: float(self.market.day(name, day).settlement)
+            for name in self._traded
+            if self.market.tick_count(name, day)  # not an expired contract that was ordered
+        }
         self.exchange.settle(day, prices)
         self._forget_flat()
         if not self.timeline.next_day():

@@ -91,7 +91,6 @@ def _contract(
     digits = f"{year % 100:02d}{month:02d}"
     code = product.product_id + (digits[1:] if product.exchange_id == "CZCE" else digits)
     last_day = terms.last_day(calendar, year, month)
-    close = time(15, 15) if product.day[-1][1][-1][1] > time(15) else time(15)
     return Instrument(
         symbol=f"{product.exchange_id}.{code}",
         exchange_id=product.exchange_id,
@@ -106,7 +105,7 @@ def _contract(
         max_market_order_volume=product.max_market_order_volume,
         trading_time=_trading_time(product),
         listed=roll(calendar, last_day.replace(year=last_day.year - 1, day=28)),
-        expire=datetime.combine(last_day, close),
+        expire=datetime.combine(last_day, time(15)),  # so TianQin says of bonds, too
         delivery_year=year,
         delivery_month=month,
         limit_ratio=terms.limit_ratio,
