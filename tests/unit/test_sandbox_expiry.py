@@ -141,10 +141,11 @@ def test_lots_held_over_the_last_day_end_at_its_settlement_price(run: Run) -> No
     assert run.trade["positions"][COPPER]["volume_long"] == 1
     run.floor.take_news()
     run.until(datetime(2026, 11, 16, 16, 0))
-    assert set(run.trade["positions"]) == {"SHFE.cu2612"}
+    assert run.trade["positions"][COPPER]["volume_long"] == 0
     news = [diff for _, diffs in run.floor.take_news() for diff in diffs]
     told = {k: v for diff in news for k, v in diff["trade"]["u"].get("positions", {}).items()}
-    assert told[COPPER] is None and told["SHFE.cu2612"]["volume_short"] == 1
+    assert (told[COPPER]["volume_long"], told[COPPER]["margin"]) == (0, 0)
+    assert told["SHFE.cu2612"]["volume_short"] == 1
     market = run.floor.market
     profit = (market.day(COPPER, LAST).settlement - paid["price"]) * 5
     profit -= (market.day("SHFE.cu2612", LAST).settlement - others[0]["price"]) * 5
@@ -154,6 +155,7 @@ def test_lots_held_over_the_last_day_end_at_its_settlement_price(run: Run) -> No
     assert account["margin"] == run.trade["positions"]["SHFE.cu2612"]["margin"]
     run.until(datetime(2026, 11, 17, 16, 0))
     assert run.timeline.trading_day == date(2026, 11, 18)
+    assert set(run.trade["positions"]) == {"SHFE.cu2612"}
 
 
 @pytest.mark.parametrize(

@@ -242,22 +242,19 @@ class Account:
 
         Args:
             prices: symbol -> settlement price in ticks; where there is none, the last price.
-            trading_day: The day that ends; lots of contracts that expire with it are gone.
+            trading_day: The day that ends; contracts that expire with it are flat then.
         """
         for symbol, holding in self.holdings.items():
             holding.last = prices.get(symbol, holding.last)
         self.static_balance = self.pre_balance = self.balance
         self.close_profit = self.commission = 0
         self.frozen_margin = self.frozen_commission = 0
+        self.holdings = {name: one for name, one in self.holdings.items() if one.held}
         for holding in self.holdings.values():
+            ends = holding.instrument.expire.date() <= trading_day
             for side in (holding.long, holding.short):
                 side.frozen_today = side.frozen_his = 0
-                side.details = _merged(side.details, holding.last)
-        self.holdings = {
-            name: one
-            for name, one in self.holdings.items()
-            if one.held and one.instrument.expire.date() > trading_day
-        }
+                side.details = [] if ends else _merged(side.details, holding.last)
 
     def wire(self) -> dict[str, Any]:
         """The account as the server sends it, in yuan."""

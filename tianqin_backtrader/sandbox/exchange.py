@@ -80,8 +80,8 @@ class Exchange:
     def settle(self, trading_day: date, settlement: Mapping[str, float]) -> None:
         """End a trading day: mark to settlement; the day's orders and trades leave the snapshot.
 
-        Lots of contracts that expire with the day are gone after it, at the settlement price. The
-        orders are not deleted by differences: the client cannot take that for trades and stops.
+        Contracts that expire with the day are flat after it, at the settlement price. The orders
+        are not deleted by differences: the client cannot take that for trades and stops.
 
         Args:
             trading_day: The day that ends.
