@@ -29,6 +29,8 @@ SHELL = {
     "store_reconnect": set(),
     "unsubscribed_data": set(),
     "embedded": set(),
+    "holiday_cache": set(),
+    "update_tables": {"holiday_cache"},
     "datafeed": set(),
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},
