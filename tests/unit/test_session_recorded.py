@@ -13,6 +13,7 @@ from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
 from tianqin_backtrader.session_calendar import CALENDAR, Hours
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+NO_NIGHT = RECORDED.parent / "market" / "no_night.csv"
 needs_recorded = pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here")
 MINUTES = sorted(RECORDED.glob("klines_60s_*.csv.gz"))
 
@@ -60,6 +61,21 @@ def test_every_recorded_day_has_the_minutes_of_its_sessions(path):
     if not holes:  # and no trading day is missing
         span = [whole[0] + timedelta(n) for n in range((whole[-1] - whole[0]).days + 1)]
         assert whole == [day for day in span if CALENDAR.is_trading_day(day)]
+
+
+@pytest.mark.skipif(not NO_NIGHT.exists(), reason="the list of evenings is not here")
+def test_evenings_without_a_night_are_those_of_the_exchanges_notices():
+    rows = csv.DictReader(NO_NIGHT.read_text(encoding="utf-8").splitlines())
+    listed = {row["first_day_after"] for row in rows}
+    days = [date(2015, 1, 5) + timedelta(n) for n in range(4379)]
+    without = {
+        day.isoformat()
+        for day in days
+        if CALENDAR.is_trading_day(day) and not CALENDAR.has_night(day)
+    }
+    assert days[-1] == date(2026, 12, 31)
+    assert without == {day for day in listed if day < "2027"}
+    assert len(without) == 141
 
 
 def test_a_recorded_day_of_2019_by_hand():
