@@ -120,6 +120,19 @@ class FaultRunner:
             link.drop(clean=False)
         return {"connections": len(links), **self._advance(params)}
 
+    def _limit_up(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self._hold_at_limit(params, up=True)
+
+    def _limit_down(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self._hold_at_limit(params, up=False)
+
+    def _hold_at_limit(self, params: dict[str, Any], *, up: bool) -> dict[str, Any]:
+        if params["symbol"] is None:
+            raise FaultError("limit_up and limit_down need a symbol")
+        held = self._engine.floor.hold_at_limit(params["symbol"], params["seconds"], up=up)
+        self._engine.context.book.forget()
+        return held
+
     def _cancel_away(self, params: dict[str, Any]) -> dict[str, Any]:
         engine = self._engine
         for link in self._links(params):

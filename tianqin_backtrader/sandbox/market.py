@@ -20,6 +20,7 @@ from .continuous import Indexes, Mains, product_key
 from .derivatives import Combinations, Options
 from .futures import Futures
 from .instruments import Instrument
+from .limit_lock import LimitLock
 from .lives import Life, liquidity
 from .ticks import DayTicks
 
@@ -65,10 +66,11 @@ class Market:
         for one in instruments.values():
             if one.ins_class == "FUTURE":
                 self._contracts[f"{one.exchange_id}.{one.product_id}"].append(one)
+        self._locks: dict[tuple[str, date], list[LimitLock]] = {}
         self.life = lru_cache(maxsize=None)(self._find_life)
         self.day = lru_cache(maxsize=DAYS_KEPT)(self._make_day)
         self._makers: dict[str, Maker] = {
-            "FUTURE": Futures(calendar, seed, self.life),
+            "FUTURE": Futures(calendar, seed, self.life, self._locks),
             "CONT": Mains(self),
             "INDEX": Indexes(self),
             "OPTION": Options(self),
@@ -117,6 +119,15 @@ class Market:
                 if not rows or rows[-1][1] != symbol:
                     rows.append((day, symbol))
         return table
+
+    def lock(self, symbol: str, day: date, lock: LimitLock) -> None:
+        """Hold a future at a price limit for a part of a day, and all that follows from it.
+
+        Ticks keep their moments and ids. Days handed out before are as they were.
+        """
+        self._locks.setdefault((symbol, day), []).append(lock)
+        self.life.cache_clear()
+        self.day.cache_clear()
 
     # -- how they go --------------------------------------------------------------------------
 
