@@ -34,6 +34,11 @@ FAULTS: dict[str, dict[str, Any]] = {
     # for so many seconds of market time or to the end of the trading day; symbol must be given.
     "limit_up": {"symbol": None, "seconds": None},
     "limit_down": {"symbol": None, "seconds": None},
+    # Live tick rows of the open md connections, of a symbol or of every one; bars and quotes stay
+    # right, and ids go on. hole: the next rows are lost. shuffle: so many rows each come after
+    # their next one, which is a pack later where packs hold one tick.
+    "hole": {"symbol": None, "count": 1},
+    "shuffle": {"symbol": None, "count": 1},
     "cancel_away": {"conn": "td", "user": None, "order_id": None},
 }
 _CONNS = ("md", "td", "all")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .instruments import Instrument
-from .ticks import LEVELS, DayTicks, Floats
+from .ticks import LEVELS, DayTicks
 
 _SHORTEST_QUEUE = 1000
 
@@ -35,7 +35,7 @@ def hold_at_limit(day: DayTicks, instrument: Instrument, lock: LimitLock) -> Day
     lots = np.diff(day.volume, prepend=0)
     turnover = np.diff(day.amount, prepend=0.0)
     turnover = np.where(held, lots * limit * instrument.volume_multiple, turnover)
-    amount: Floats = np.round(np.cumsum(turnover), 2)
+    amount = np.asarray(np.round(np.cumsum(turnover), 2), np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         average = np.round(amount / day.volume / instrument.volume_multiple, 4)
     return replace(
