@@ -12,7 +12,8 @@
     ├── OrderError
     │   ├── UnknownSymbol            no such contract, or one that has expired
     │   ├── IllegalTransition        a report that no order can make in its state
-    │   └── VolumeOutOfRange         lots that are not whole, not positive, or too many
+    │   ├── VolumeOutOfRange         lots that are not whole, not positive, or too many
+    │   └── RiskRefused              an order beyond a limit that its owner has set
     ├── CalendarError(ValueError)
     │   └── CalendarOutOfRange       beyond the years whose holidays are known
     └── SandboxError                 the embedded exchange did not start or refused a request
@@ -71,6 +72,22 @@ class IllegalTransition(OrderError):
 
 class VolumeOutOfRange(OrderError):
     """Lots that are not a whole positive number, or more than allowed."""
+
+
+class RiskRefused(OrderError):
+    """An order beyond a limit of ``RiskLimits``; it was not sent.
+
+    Attributes:
+        limit: The limit's name.
+        allowed: What it is set to.
+        value: What the order comes to.
+    """
+
+    def __init__(self, limit: str, allowed: object, value: object, text: str) -> None:
+        super().__init__(f"{limit} is {allowed}: {text}")
+        self.limit = limit
+        self.allowed = allowed
+        self.value = value
 
 
 class CalendarError(TianqinError, ValueError):

@@ -61,30 +61,26 @@ class Holidays:
     def extended(self, dates: Iterable[date]) -> Holidays:
         """With the years that a list of closed days announces after the last known one.
 
-        Known years stay as they are. A year counts as announced when its National Day is in the
-        list: it comes last, so a list that breaks off early is not taken for a whole year.
+        Known years stay as they are.
         """
+        days = weekdays(dates)
+        years = announced_years(days)
         closed = set(self.closed)
         year = self.last_year
-        days = weekdays(dates)
-        while announced := {day for day in days if day.year == year + 1}:
-            if not any(day.month == 10 and day.day <= 7 for day in announced):
-                break
+        while year + 1 in years:
             year += 1
-            closed = {day for day in closed if day.year != year} | announced
+            closed = {day for day in closed if day.year != year}
+            closed |= {day for day in days if day.year == year}
         if year == self.last_year:
             return self
         expected = max(self.expected_year, year)
         return replace(self, closed=frozenset(closed), last_year=year, expected_year=expected)
 
     def contradicted(self, dates: Iterable[date]) -> tuple[date, ...]:
-        """Days of the known years, within those of the list, on which the two disagree."""
+        """Days of the known years that a list holds in whole on which the two disagree."""
         days = weekdays(dates)
-        if not days:
-            return ()
-        first = max(min(days).year, self.first_year)
-        last = min(max(days).year, self.last_year)
-        return tuple(day for day in sorted(days ^ self.closed) if first <= day.year <= last)
+        years = announced_years(days) & set(range(self.first_year, self.last_year + 1))
+        return tuple(day for day in sorted(days ^ self.closed) if day.year in years)
 
 
 @lru_cache(maxsize=16)
@@ -99,6 +95,15 @@ def _warn_once(year: int) -> None:
 def weekdays(dates: Iterable[date]) -> frozenset[date]:
     """Those from Monday to Friday: lists of holidays hold the weekends, too."""
     return frozenset(day for day in dates if day.weekday() < 5)
+
+
+def announced_years(dates: Iterable[date]) -> frozenset[int]:
+    """The years a list of closed days holds in whole.
+
+    A year does when its National Day is in: that comes last, so a list that breaks off early,
+    or begins the new year with its first day, is not taken for a whole year.
+    """
+    return frozenset(day.year for day in dates if day.month == 10 and day.day <= 7)
 
 
 def parse_dates(dates: Iterable[date | str]) -> tuple[date, ...]:

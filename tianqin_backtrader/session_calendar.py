@@ -2,7 +2,8 @@
 
 All moments are naive Beijing time. A session is the half-open interval [open, close). A night
 session belongs to the next trading day: Friday's to Monday's. On the evening before a public
-holiday there is none. Call auctions are not trading.
+holiday there is none. Call auctions are not trading. A contract trades whenever its product does:
+when it is listed and when it expires is not known here.
 
 Sources: exchange notices, collected in ``data/products.csv`` and ``data/holidays.csv``; above them
 what TianQin says of a contract once connected, and what the user says: ``use_user_sessions``.
@@ -77,6 +78,9 @@ class _ClassSessions(Mapping[str, tuple[tuple[str, str], ...]]):
 
     def __len__(self) -> int:
         return len(CALENDAR.products)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 #: Today's sessions by product: ``CLASS_SESSIONS["SHFE.cu"][-1] == ("21:00", "01:00")``.

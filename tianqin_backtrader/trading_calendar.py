@@ -24,6 +24,8 @@ from .trading_hours import NEXT_DAY_FROM, Hours, Interval
 logger = logging.getLogger(__name__)
 
 _WALL = WallClock()
+#: Nights that opened late, by exchange and trading day: DCE's systems failed on 2019-12-25.
+_OPENED_LATE = {("DCE", date(2019, 12, 26)): datetime(2019, 12, 25, 22, 30)}
 
 
 class _Stretch(NamedTuple):
@@ -156,16 +158,25 @@ class SessionCalendar(TradingDays):
     def _find_sessions(self, symbol: str, day: date) -> tuple[Interval, ...]:
         if not self.is_trading_day(day):
             raise CalendarError(f"{day} is not a trading day")
-        hours = self.hours(symbol, day)
+        product, hours = self.product(symbol), self.hours(symbol, day)
         night = bool(hours.night) and self.has_night(day)
         found = hours.on(day, self.previous_trading_day(day) if night else None)
-        last_day, month = self.product(symbol).last_day, delivery_month(symbol)
-        if last_day is None or month != (day.year, day.month):
-            return found
-        if day != self.roll(last_day.of_month(*month)):
-            return found
-        end = datetime.combine(day, last_day.close)
-        return tuple((start, min(close, end)) for start, close in found if start < end)
+        opened = _OPENED_LATE.get((product.exchange_id, day), datetime.min)
+        closed = self._last_close(product, symbol, day)
+        return tuple(
+            (max(start, opened), min(end, closed))
+            for start, end in found
+            if start < closed and end > opened
+        )
+
+    def _last_close(self, product: Product, symbol: str, day: date) -> datetime:
+        """When the contract closes for good, if the day is its last; else the end of time."""
+        month = delivery_month(symbol)
+        if product.last_day is None or month != (day.year, day.month):
+            return datetime.max
+        if day != self.roll(product.last_day.of_month(*month)):
+            return datetime.max
+        return datetime.combine(day, product.last_day.close)
 
     # -- instants -----------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
     "link_supervisor", "market_hours",
     "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
+    "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
@@ -28,6 +29,8 @@ SHELL = {
     "store_reconnect": set(),
     "unsubscribed_data": set(),
     "embedded": set(),
+    "holiday_cache": set(),
+    "update_tables": {"holiday_cache"},
     "datafeed": set(),
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},

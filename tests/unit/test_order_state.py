@@ -106,10 +106,12 @@ def test_a_report_that_does_not_fit_changes_nothing():
 
 def test_an_older_report_takes_nothing_back():
     one = leg()
-    one.take_report(report(2, "FINISHED"))
-    one.take_report(report(3))  # written before the fill
+    one.take_report(report(1, "FINISHED"))
+    one.take_report(report(3))  # written before the fills
     assert one.state is OrderState.FINISHING
     one.take_fill(fill(1, 1))
+    assert one.state is OrderState.FINISHING
+    one.take_fill(fill(2, 1))
     assert one.state is OrderState.CANCELLED
 
 

@@ -75,6 +75,7 @@ def reference(ticks, sessions, duration, stop):
         "CZCE.SR703",
         "KQ.m@INE.sc",
         "KQ.i@SHFE.cu",
+        "DCE.m2701-C-3000",
     ],
 )
 def test_bars_equal_the_reference_at_any_moment_of_the_day(market, symbol, day, seconds):

@@ -62,6 +62,47 @@ def test_a_main_contract_has_no_fields_of_futures_but_a_member(query: Instrument
     assert edge["node"]["instrument_id"] == "SHFE.cu2612" and edge["underlying_multiple"] == 1.0
 
 
+def test_an_option_has_its_terms_and_its_underlying_contract(query: InstrumentQuery) -> None:
+    text = """{ multi_symbol_info(instrument_id: "SHFE.cu2612P78000") { ...basic
+      ... on option { expired expire_datetime last_exercise_datetime strike_price call_or_put
+        exercise_type max_limit_order_volume }
+      ... on derivative { underlying { edges { node { ...basic ...future } } } } } }"""
+    [row] = query.execute(text + FRAGMENTS, {})["multi_symbol_info"]
+    assert (row["class"], row["exchange_id"], row["price_tick"]) == ("OPTION", "SHFE", 1.0)
+    assert (row["strike_price"], row["call_or_put"], row["exercise_type"]) == (78000.0, "PUT", "A")
+    assert row["expired"] is False
+    assert row["last_exercise_datetime"] == to_ns(datetime(2026, 11, 24, 15))
+    [edge] = row["underlying"]["edges"]
+    assert edge["node"]["instrument_id"] == "SHFE.cu2612" and edge["node"]["product_id"] == "cu"
+
+
+def test_a_contract_leads_to_its_options(query: InstrumentQuery) -> None:
+    text = """{ multi_symbol_info(instrument_id: ["DCE.m2701"]) { ... on basic {
+      derivatives(class: [OPTION], expired: EXPIRED) { count edges { node {
+        ... on basic { instrument_id } ... on option { strike_price call_or_put } } } } } } }"""
+    [row] = query.execute(text.replace("EXPIRED", "false"), {})["multi_symbol_info"]
+    nodes = [edge["node"] for edge in row["derivatives"]["edges"]]
+    assert row["derivatives"]["count"] == len(nodes) == 14
+    wanted = {"instrument_id": "DCE.m2701-C-3000", "strike_price": 3000.0, "call_or_put": "CALL"}
+    assert wanted in nodes
+    [row] = query.execute(text.replace("EXPIRED", "true"), {})["multi_symbol_info"]
+    assert row["derivatives"] == {"count": 0, "edges": []}
+
+
+def test_a_combination_names_its_legs(query: InstrumentQuery) -> None:
+    text = """{ multi_symbol_info(class: [COMBINE]) { ... on basic { instrument_id }
+      ... on combine { expired leg1 { ... on basic { instrument_id } }
+        leg2 { ... on basic { instrument_id } } } } }"""
+    assert query.execute(text, {})["multi_symbol_info"] == [
+        {
+            "instrument_id": "DCE.SP m2701&m2705",
+            "expired": False,
+            "leg1": {"instrument_id": "DCE.m2701"},
+            "leg2": {"instrument_id": "DCE.m2705"},
+        }
+    ]
+
+
 def test_unknown_symbols_give_an_empty_list(query: InstrumentQuery) -> None:
     assert ask(query, '(instrument_id: ["SHFE.xx2612"])') == []
 
@@ -80,7 +121,10 @@ def test_symbols_may_come_in_a_variable(query: InstrumentQuery) -> None:
         ("(class: [FUTURE], expired: true)", lambda ins: to_ns(ins.expire) < NOW),
         ("(has_night: false)", lambda ins: not ins.trading_time.get("night")),
         ("(categories: [PRECIOUS_METALS])", lambda ins: ins.category[0] == "PRECIOUS_METALS"),
-        ("(has_derivatives: true)", lambda ins: False),
+        (
+            "(has_derivatives: true)",
+            lambda ins: any(one.underlying == ins.symbol for one in INSTRUMENTS.values()),
+        ),
     ],
 )
 def test_filters_choose(query: InstrumentQuery, arguments: str, check: Any) -> None:

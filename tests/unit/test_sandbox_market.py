@@ -51,7 +51,7 @@ def test_all_six_exchanges_with_several_months_and_main_contracts(market):
         ("INE.sc2612", datetime(2026, 11, 30, 15, 0)),
         ("DCE.m2701", datetime(2027, 1, 15, 15, 0)),  # tenth trading day
         ("CFFEX.IF2611", datetime(2026, 11, 20, 15, 0)),  # third Friday
-        ("CFFEX.T2612", datetime(2026, 12, 11, 15, 15)),  # second Friday
+        ("CFFEX.T2612", datetime(2026, 12, 11, 15, 0)),  # second Friday
     ],
 )
 def test_contracts_expire_by_the_exchanges_rules(market, symbol, last_day):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from .instruments import Instrument
@@ -236,22 +237,24 @@ class Account:
         self.commission += fee
         return fee
 
-    def settle(self, prices: dict[str, int]) -> None:
+    def settle(self, prices: dict[str, int], trading_day: date = date.min) -> None:
         """End the day: mark to settlement, today's lots become earlier days'.
 
         Args:
             prices: symbol -> settlement price in ticks; where there is none, the last price.
+            trading_day: The day that ends; contracts that expire with it are flat then.
         """
         for symbol, holding in self.holdings.items():
             holding.last = prices.get(symbol, holding.last)
         self.static_balance = self.pre_balance = self.balance
         self.close_profit = self.commission = 0
         self.frozen_margin = self.frozen_commission = 0
+        self.holdings = {name: one for name, one in self.holdings.items() if one.held}
         for holding in self.holdings.values():
+            ends = holding.instrument.expire.date() <= trading_day
             for side in (holding.long, holding.short):
                 side.frozen_today = side.frozen_his = 0
-                side.details = _merged(side.details, holding.last)
-        self.holdings = {name: one for name, one in self.holdings.items() if one.held}
+                side.details = [] if ends else _merged(side.details, holding.last)
 
     def wire(self) -> dict[str, Any]:
         """The account as the server sends it, in yuan."""

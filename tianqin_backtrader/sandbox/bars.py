@@ -190,6 +190,10 @@ class BarSeries:
         self._first_ids = list(accumulate(counts, initial=0))
         self._day_bars = lru_cache(maxsize=None)(self._make_bars)
 
+    def forget(self) -> None:
+        """The market's days have changed; how many ticks they have and when has not."""
+        self._day_bars.cache_clear()
+
     def _slots(self, day: date) -> Slots:
         sessions = self._market.calendar.sessions(self._symbol, day)
         return find_slots(sessions, self._duration, day)

@@ -68,9 +68,30 @@ class Book:
             and volume > self._taken[order.buys, price]
         ]
 
-    def take(self, order: Order, ticks: int, volume: int) -> None:
+    def incoming_fills(self, order: Order) -> list[tuple[int, int]]:
+        """(price, lots) a new order takes at once, level by level; a FOK order all or nothing."""
+        levels = self.reachable(order)
+        if order.volume_condition == "ALL" and sum(volume for _, volume in levels) < order.volume:
+            return []
+        return self._take(order, levels)
+
+    def resting_fills(self, order: Order) -> list[tuple[int, int]]:
+        """(price, lots) this tick brings to an order that waits, all at its own price."""
+        assert order.limit is not None  # only limit orders rest
+        fills = [(order.limit, lots) for _, lots in self._take(order, self.reachable(order))]
+        lots = self.traded_through(order, order.volume_left - sum(lots for _, lots in fills))
+        return [*fills, (order.limit, lots)] if lots else fills
+
+    def _take(self, order: Order, levels: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Own trades take what is shown, until the next tick."""
-        self._taken[order.buys, ticks] += volume
+        left, fills = order.volume_left, []
+        for price, volume in levels:
+            if left:
+                lots = min(volume, left)
+                left -= lots
+                self._taken[order.buys, price] += lots
+                fills.append((price, lots))
+        return fills
 
     def queue_at(self, order: Order) -> int:
         """Lots shown ahead of a new resting order at its price."""
@@ -83,8 +104,8 @@ class Book:
         deeper = levels and (order.limit < levels[-1][0]) == order.buys
         return levels[-1][1] if deeper else 0
 
-    def traded_through(self, order: Order) -> int:
-        """Lots of this tick's trades that come to a resting order; moves it up in its queue."""
+    def traded_through(self, order: Order, left: int) -> int:
+        """Of ``left`` lots those that this tick's trades fill; moves the order up in its queue."""
         assert order.limit is not None
         if not self._traded or not self.last:
             return 0
@@ -93,7 +114,7 @@ class Book:
             return 0
         ahead = 0 if better else min(order.queue_ahead, self._traded)
         order.queue_ahead -= ahead
-        lots = min(self._traded - ahead, order.volume_left)
+        lots = min(self._traded - ahead, left)
         self._traded -= lots
         return lots
 

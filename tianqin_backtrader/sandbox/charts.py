@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .outbox import Diff, Pack
+from .row_faults import RowFaults
 from .serials import Chart, Serial, binding_of, merge, rows_of
 from .series import SeriesBook
 
@@ -24,6 +25,9 @@ class ChartBook:
         cursor: Where a symbol is now.
         known: Whether a symbol exists.
         watch, unwatch: Called with a symbol for each chart that begins or ends to show it.
+
+    Attributes:
+        tick_faults: What happens to live tick rows on their way.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class ChartBook:
         self._known = known
         self._watch = watch
         self._unwatch = unwatch
+        self.tick_faults = RowFaults()
         self.charts: dict[str, Chart] = {}
         self._serials: dict[tuple[str, int], Serial] = {}
         self._by_symbol: dict[str, list[Serial]] = {}
@@ -106,10 +111,15 @@ class ChartBook:
 
     def _advance_serial(self, serial: Serial, cursor: Cursor, element: Diff) -> None:
         last_id, rows = serial.series.moved(cursor)
+        if serial.duration == 0 and self.tick_faults:
+            rows = self.tick_faults.pass_on(serial.symbol, rows)
+            for row_id in map(int, rows):  # what is lost is still to be sent to who asks again
+                serial.sent.add(row_id, row_id)
+        elif last_id != serial.last_id:
+            serial.sent.add(serial.last_id, last_id)
         body: Diff = {"data": rows}
         if last_id != serial.last_id:
             body["last_id"] = last_id
-            serial.sent.add(serial.last_id, last_id)
             serial.last_id = last_id
             for chart in serial.charts:
                 if chart.follows and chart.serials[0] is serial:

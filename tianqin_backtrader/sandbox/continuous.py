@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .derived_days import Shown, at_moments, derived_day, filled, no_book
 from .instruments import MONTHS_LISTED, Instrument
 from .lives import Floats, Ints, Life, first_ids, on_tick, trading_days
-from .ticks import LEVELS, DayTicks
+from .ticks import DayTicks
 
 if TYPE_CHECKING:
     from .market import Market
@@ -66,7 +67,6 @@ class Mains:
         yesterday = life.days[index - 1]
         before = market.life(market.main_contract(key, yesterday))
         at = before.index(yesterday)
-        assert at is not None  # it was the main contract on that day
         return replace(
             ticks,
             pre_close=float(before.closes[at]),
@@ -104,9 +104,7 @@ class Indexes:
         members = []
         for one in self._market.following(product_key(instrument), day)[:MONTHS_LISTED]:
             life = self._market.life(one.symbol)
-            index = life.index(day)
-            assert index is not None  # it trades on that day
-            members.append((one.symbol, int(life.interest[max(0, index - 1)])))
+            members.append((one.symbol, int(life.interest[max(0, life.index(day) - 1)])))
         return members
 
     def _facts(self, instrument: Instrument, day: date) -> tuple[float, float, float, int]:
@@ -116,7 +114,6 @@ class Indexes:
         for symbol, weight in self._members(instrument, day):
             life = self._market.life(symbol)
             index = life.index(day)
-            assert index is not None  # as above
             opened += weight * float(life.opens[index])
             closed += weight * float(life.closes[index])
             settled += weight * float(life.settlements[index])
@@ -127,39 +124,13 @@ class Indexes:
     def day(self, instrument: Instrument, index: int) -> DayTicks:
         """The ticks of the index' trading day."""
         market, life = self._market, self._market.life(instrument.symbol)
-        day, before = life.days[index], max(0, index - 1)
+        day = life.days[index]
         time = market.day(market.main_contract(product_key(instrument), day), day).time
         price, (volume, interest), amount = self._sums(instrument, day, time)
-        traded = volume > 0
-        price = np.where(traded, on_tick(price, instrument), np.nan)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            average = np.round(amount / volume / instrument.volume_multiple, 4)
-        nowhere, nothing = np.full((len(time), LEVELS), np.nan), np.zeros((len(time), LEVELS))
-        return DayTicks(
-            symbol=instrument.symbol,
-            trading_day=day,
-            first_id=life.first_ids[index],
-            levels=1,
-            time=time,
-            last_price=price,
-            average=np.where(traded, average, np.nan),
-            highest=np.fmax.accumulate(price),
-            lowest=np.fmin.accumulate(price),
-            volume=volume,
-            amount=amount,
-            open_interest=interest,
-            bid_price=nowhere,
-            ask_price=nowhere,
-            bid_volume=nothing.astype(np.int64),
-            ask_volume=nothing.astype(np.int64),
-            pre_settlement=float(life.settlements[before]),
-            pre_close=float(life.closes[before]),
-            pre_open_interest=int(life.interest[before]),
-            upper_limit=float("nan"),
-            lower_limit=float("nan"),
-            settlement=float(life.settlements[index]),
-            close=float(life.closes[index]),
-        )
+        nobody = no_book(len(time))
+        price = on_tick(price, instrument)
+        shown = Shown(time, price, volume, amount, interest, nobody, nobody)
+        return derived_day(instrument, life, index, shown, (float("nan"), float("nan")))
 
     def _sums(
         self, instrument: Instrument, day: date, time: Ints
@@ -170,10 +141,9 @@ class Indexes:
         members = self._members(instrument, day)
         for symbol, weight in members:
             ticks = self._market.day(symbol, day)
-            at = np.searchsorted(ticks.time, time, side="right") - 1
+            at = at_moments(ticks, time)
             begun, at = at >= 0, np.maximum(at, 0)
-            last = np.where(begun, ticks.last_price[at], np.nan)
-            price += weight * np.where(np.isnan(last), ticks.pre_close, last)
+            price += weight * np.where(begun, filled(ticks)[at], ticks.pre_close)
             volume += np.where(begun, ticks.volume[at], 0)
             amount += np.where(begun, ticks.amount[at], 0.0)
             interest += np.where(begun, ticks.open_interest[at], ticks.pre_open_interest)

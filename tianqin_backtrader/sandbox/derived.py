@@ -1,17 +1,62 @@
-"""Specifications of what is derived from a product's contracts: its main contract and index."""
+"""Specifications of what is derived from a product's contracts.
+
+Main contract and index; a few options, with strikes as wide apart as the made-up prices roam; and
+combinations of two months that are traded most.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ..session_calendar import Product
+from ..session_calendar import Product, SessionCalendar
+from .terms import Fees, Terms, roll
 
 if TYPE_CHECKING:
     from .instruments import Instrument
 
 _NEVER = datetime(2099, 12, 31, 15)
+_ONE_DAY = timedelta(days=1)
+
+
+def _trading_day_of_month(number: int) -> Callable[[SessionCalendar, date], date]:
+    """The ``number``-th trading day of the month that begins, or from its end if negative."""
+
+    def find(calendar: SessionCalendar, first: date) -> date:
+        step = 1 if number > 0 else -1
+        day = first if number > 0 else (first + 31 * _ONE_DAY).replace(day=1) - _ONE_DAY
+        day = roll(calendar, day, step)
+        for _ in range(abs(number) - 1):
+            day = roll(calendar, day + step * _ONE_DAY, step)
+        return day
+
+    return find
+
+
+@dataclass(frozen=True, slots=True)
+class _OptionTerms:
+    """``last_day`` is found in the month before the underlying contract's delivery."""
+
+    price_tick: float
+    strike_step: int
+    last_day: Callable[[SessionCalendar, date], date]
+    dashes: bool = False
+
+
+#: Last trading days and ticks as recorded of SHFE.cu2006C47000, DCE.m2007-P-2900, CZCE.SR007C5600.
+_OPTIONS = {
+    "SHFE.cu": _OptionTerms(1.0, 8000, _trading_day_of_month(-5)),
+    "DCE.m": _OptionTerms(0.5, 300, _trading_day_of_month(5), dashes=True),
+    "CZCE.SR": _OptionTerms(0.5, 600, _trading_day_of_month(3)),
+}
+_OPTION_MONTHS = 2
+_STRIKES = range(-2, 5)
+_MAX_OPTION_ORDER = 100
+#: Products with combinations, and the months that are combined, each with the next.
+_COMBINED = {"DCE.m": (1, 5, 9)}
 
 
 def main_of(product: Product, first: Instrument) -> Instrument:
@@ -38,3 +83,69 @@ def index_of(product: Product, first: Instrument) -> Instrument:
         max_limit_order_volume=0,
         max_market_order_volume=0,
     )
+
+
+def options_of(
+    calendar: SessionCalendar,
+    product: Product,
+    terms: Terms,
+    contracts: Sequence[Instrument],
+    start: date,
+) -> Iterator[Instrument]:
+    """Calls and puts on the next contracts whose options have not expired before ``start``."""
+    what = _OPTIONS.get(product.key)
+    months = 0
+    for contract in contracts if what is not None else ():
+        assert what is not None
+        month = date(contract.delivery_year, contract.delivery_month, 1)
+        last_day = what.last_day(calendar, (month - _ONE_DAY).replace(day=1))
+        if last_day < start or months >= _OPTION_MONTHS:
+            continue
+        months += 1
+        for step in _STRIKES:
+            for option_class in ("CALL", "PUT"):
+                strike = int(terms.price) + step * what.strike_step
+                yield _option(contract, what, last_day, option_class, strike)
+
+
+def _option(
+    contract: Instrument, what: _OptionTerms, last_day: date, option_class: str, strike: int
+) -> Instrument:
+    letter = option_class[0]
+    middle = f"-{letter}-" if what.dashes else letter
+    czce = contract.exchange_id == "CZCE"
+    return replace(
+        contract,
+        symbol=f"{contract.symbol}{middle}{strike}",
+        code=f"{contract.code}{middle}{strike}",
+        ins_class="OPTION",
+        product_id=f"{contract.product_id}{letter}" if czce else f"{contract.product_id}_o",
+        name=f"{contract.name}{letter}{strike}",
+        price_tick=what.price_tick,
+        price_decs=len(f"{what.price_tick:g}".partition(".")[2]),
+        max_limit_order_volume=_MAX_OPTION_ORDER,
+        max_market_order_volume=0,
+        expire=datetime.combine(last_day, contract.expire.time()),
+        fees=Fees(),
+        underlying=contract.symbol,
+        strike_price=float(strike),
+        option_class=option_class,
+    )
+
+
+def combinations_of(product: Product, contracts: Sequence[Instrument]) -> Iterator[Instrument]:
+    """``DCE.SP m2701&m2705``: the first leg bought, the second sold."""
+    months = _COMBINED.get(product.key, ())
+    legs = [one for one in contracts if one.delivery_month in months]
+    for near, far in pairwise(legs):
+        yield replace(
+            near,
+            symbol=f"{near.exchange_id}.SP {near.code}&{far.code}",
+            code=f"SP {near.code}&{far.code}",
+            ins_class="COMBINE",
+            product_id="",
+            name=f"SP {near.code}&{far.code}",
+            listed=max(near.listed, far.listed),
+            max_market_order_volume=0,
+            legs=(near.symbol, far.symbol),
+        )

@@ -2,7 +2,8 @@
 
 The market is played: own trades take what the book shows until the next tick shows it again, and
 do not move it. An incoming order takes the opposite levels; what is left rests behind the volume
-shown at its price, and fills as trades eat that queue or the opposite side reaches it.
+shown at its price, and fills as trades eat that queue or the opposite side reaches it. Futures
+are traded; options and combinations are shown only.
 """
 
 from __future__ import annotations
@@ -16,35 +17,22 @@ from ..clock import MINUTE, from_ns
 from ..session_calendar import SessionCalendar
 from .account import Account, Holding, to_price, to_ticks
 from .book import Book, Working
+from .freezing import freeze, unfreeze
 from .instruments import Instrument
+from .ledger import Ledger
 from .order_rules import (
-    CLOSES_TODAY_APART,
+    NOT_FOUND,
+    NOT_TRADED,
     Order,
     Situation,
     field_error,
-    frozen_per_lot,
     refusal,
 )
-from .order_wire import Diff, read_order, unknown_contract, wire_order
+from .order_wire import Diff, read_order, refused_order, wire_order
 from .ticks import DayTicks
 
 _REJECTED = 2026112003
 _CANCEL_REFUSED = 2026112004
-
-
-class _Ledger:
-    """What one user's connections have not been told yet."""
-
-    def __init__(self) -> None:
-        self.orders: dict[str, Diff] = {}
-        self.trades: dict[str, Diff] = {}
-        self.positions: set[str] = set()
-        self.moved: set[str] = set()
-        self.gone: set[str] = set()
-        self.account = False
-        self.session = False
-        self.notices: list[Diff] = []
-        self.profit_told_ns = 0
 
 
 class Exchange:
@@ -58,7 +46,7 @@ class Exchange:
     def __init__(self, instruments: Mapping[str, Instrument], calendar: SessionCalendar) -> None:
         self._instruments, self._calendar = instruments, calendar
         self._accounts: dict[str, Account] = {}
-        self._ledgers: dict[str, _Ledger] = {}
+        self._ledgers: dict[str, Ledger] = {}
         self._orders: dict[str, dict[str, Order]] = defaultdict(dict)
         self._trades: dict[str, dict[str, Diff]] = defaultdict(dict)
         self._unreadable: dict[str, dict[str, Diff]] = defaultdict(dict)
@@ -76,7 +64,7 @@ class Exchange:
         """Make an account with ``balance`` yuan, unless it is there."""
         if user_id not in self._accounts:
             self._accounts[user_id] = Account(user_id, round(balance * 100))
-            self._ledgers[user_id] = _Ledger()
+            self._ledgers[user_id] = Ledger()
 
     def start_day(self, trading_day: date) -> None:
         """The trading day begins."""
@@ -92,11 +80,12 @@ class Exchange:
     def settle(self, trading_day: date, settlement: Mapping[str, float]) -> None:
         """End a trading day: mark to settlement; the day's orders and trades leave the snapshot.
 
-        They are not deleted by differences: the client cannot take that for trades and stops.
+        Contracts that expire with the day are flat after it, at the settlement price. The orders
+        are not deleted by differences: the client cannot take that for trades and stops.
 
         Args:
             trading_day: The day that ends.
-            settlement: symbol -> settlement price, for every symbol that was traded.
+            settlement: symbol -> settlement price, for every symbol that was traded and has one.
         """
         for symbol in list(self._working):
             self.session_end(symbol)
@@ -107,7 +96,7 @@ class Exchange:
         for user_id, account in self._accounts.items():
             ledger = self._ledgers[user_id]
             held = set(account.holdings)
-            account.settle(prices)
+            account.settle(prices, trading_day)
             ledger.gone |= held - set(account.holdings)
             ledger.positions |= set(account.holdings)
             ledger.moved.clear()
@@ -143,7 +132,8 @@ class Exchange:
         assert book is not None  # it has just been shown
         self._now_ns = book.time
         for order in working.reached(book):
-            self._match_resting(order, book)
+            for ticks, lots in book.resting_fills(order):
+                self._trade(order, ticks, lots)
 
     def _mark(self, user_id: str, account: Account, holding: Holding, symbol: str) -> None:
         """Mark lots to the last price; profit alone is told once a minute of market time."""
@@ -173,13 +163,16 @@ class Exchange:
         words = field_error(pack)
         if words:
             clean = {**pack, "order_id": order_id, "volume": 0, "limit_price": None}
-            row = unknown_contract(user_id, clean) | {"last_msg": words}
-            self._refuse_unread(user_id, row, words)
+            self._refuse_unread(user_id, refused_order(user_id, clean, words), words)
             return
         instrument = self._instruments.get(symbol)
         if instrument is None or instrument.ins_class != "FUTURE" or not self._listed(instrument):
-            row = unknown_contract(user_id, {"limit_price": 0.0, **pack, "order_id": order_id})
-            self._refuse_unread(user_id, row, f"{row['last_msg']} {symbol}")
+            words = (
+                NOT_FOUND if instrument is None else NOT_TRADED.get(instrument.ins_class, NOT_FOUND)
+            )
+            clean = {"limit_price": 0.0, **pack, "order_id": order_id}
+            row = refused_order(user_id, clean, words)
+            self._refuse_unread(user_id, row, f"{words} {symbol}")
             return
         order = read_order(user_id, order_id, instrument, pack, now_ns)
         self._orders[user_id][order_id] = order
@@ -242,10 +235,11 @@ class Exchange:
         order.last_msg = "未成交"
         symbol = order.instrument.symbol
         book = self._book(symbol)
-        self._freeze(order, book.upper if book else 0)
+        freeze(self._accounts[order.user_id], order, book.upper if book else 0)
         self._touch(order)
         if book is not None:
-            self._match_incoming(order, book)
+            for ticks, lots in book.incoming_fills(order):
+                self._trade(order, ticks, lots)
         if order.status == "ALIVE":
             if order.time_condition == "IOC":
                 self._finish(order, "已撤单")
@@ -255,31 +249,10 @@ class Exchange:
 
     # -- matching -----------------------------------------------------------------------------
 
-    def _match_incoming(self, order: Order, book: Book) -> None:
-        levels = book.reachable(order)
-        if order.volume_condition == "ALL" and sum(volume for _, volume in levels) < order.volume:
-            return
-        for ticks, volume in levels:
-            if order.volume_left:
-                lots = min(volume, order.volume_left)
-                book.take(order, ticks, lots)
-                self._trade(order, ticks, lots)
-
-    def _match_resting(self, order: Order, book: Book) -> None:
-        assert order.limit is not None  # only limit orders rest
-        for ticks, volume in book.reachable(order):
-            if order.volume_left:
-                lots = min(volume, order.volume_left)
-                book.take(order, ticks, lots)
-                self._trade(order, order.limit, lots)
-        lots = book.traded_through(order)
-        if lots and order.volume_left:
-            self._trade(order, order.limit, min(lots, order.volume_left))
-
     def _trade(self, order: Order, ticks: int, volume: int) -> None:
         """Book an execution; it closes the lots that the order had frozen, earlier days' first."""
         account, ins = self._accounts[order.user_id], order.instrument
-        his = self._unfreeze(order, volume)
+        his = unfreeze(account, order, volume)
         order.volume_left -= volume
         if order.opens:
             fee = account.open(ins, volume, ticks, long=order.long)
@@ -315,41 +288,10 @@ class Exchange:
             self._finish(order, "全部成交")
 
     def _finish(self, order: Order, words: str) -> None:
-        self._unfreeze(order, order.volume_left)
+        unfreeze(self._accounts[order.user_id], order, order.volume_left)
         order.status, order.last_msg = "FINISHED", words
         self._working[order.instrument.symbol].discard(order)
         self._touch(order)
-
-    # -- frozen lots and money ----------------------------------------------------------------
-
-    def _freeze(self, order: Order, upper: int) -> None:
-        account = self._accounts[order.user_id]
-        if order.opens:
-            order.frozen_margin_per_lot, order.frozen_fee_per_lot = frozen_per_lot(order, upper)
-            account.frozen_margin += order.frozen_margin_per_lot * order.volume
-            account.frozen_commission += order.frozen_fee_per_lot * order.volume
-            return
-        side = account.holding(order.instrument).side(long=order.long)
-        if order.offset == "CLOSETODAY":
-            order.frozen_today = order.volume
-        elif order.instrument.exchange_id not in CLOSES_TODAY_APART:
-            order.frozen_today = max(0, order.volume - side.closable(today=False))
-        side.frozen_today += order.frozen_today
-        side.frozen_his += order.volume - order.frozen_today
-
-    def _unfreeze(self, order: Order, volume: int) -> int:
-        """Release what some of its lots bind; returns how many are lots of earlier days."""
-        account = self._accounts[order.user_id]
-        if order.opens:
-            account.frozen_margin -= order.frozen_margin_per_lot * volume
-            account.frozen_commission -= order.frozen_fee_per_lot * volume
-            return 0
-        side = account.holding(order.instrument).side(long=order.long)
-        his = min(volume, order.volume_left - order.frozen_today)
-        side.frozen_his -= his
-        side.frozen_today -= volume - his
-        order.frozen_today -= volume - his
-        return his
 
     # -- what users are told ------------------------------------------------------------------
 
@@ -368,29 +310,7 @@ class Exchange:
 
     def take_diffs(self, user_id: str) -> list[Diff]:
         """What the user has not been told yet, in order; an order comes with its trades."""
-        ledger = self._ledgers[user_id]
-        account = self._accounts[user_id]
-        trade: Diff = {}
-        if ledger.session:
-            trade["session"] = self._session(user_id)
-        if ledger.account:
-            trade["accounts"] = {"CNY": account.wire()}
-        if ledger.positions or ledger.gone:
-            trade["positions"] = {
-                symbol: account.holdings[symbol].wire()
-                for symbol in sorted(ledger.positions)
-                if symbol in account.holdings
-            } | dict.fromkeys(sorted(ledger.gone - set(account.holdings)))
-        if ledger.orders:
-            trade["orders"] = ledger.orders
-        if ledger.trades:
-            trade["trades"] = ledger.trades
-        diffs = [*ledger.notices, {"trade": {user_id: trade}}] if trade else ledger.notices
-        fresh = _Ledger()
-        fresh.profit_told_ns = ledger.profit_told_ns
-        fresh.moved = ledger.moved - ledger.positions
-        self._ledgers[user_id] = fresh
-        return diffs
+        return self._ledgers[user_id].take(self._accounts[user_id], self._session(user_id))
 
     def snapshot(self, user_id: str) -> Diff:
         """The whole account, as sent after login."""

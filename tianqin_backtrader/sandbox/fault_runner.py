@@ -10,6 +10,8 @@ from ..clock import SECOND, monotonic
 from .connection import Connection
 from .engine import Engine
 from .faults import Fault, FaultBook, FaultError, kinds, market_time
+from .md import MdSession
+from .row_faults import RowFaults
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +121,35 @@ class FaultRunner:
         for link in links:
             link.drop(clean=False)
         return {"connections": len(links), **self._advance(params)}
+
+    def _tick_rows(self) -> list[RowFaults]:
+        sessions = (link.session for link in self._engine.of_kind("md"))
+        return [one.charts.tick_faults for one in sessions if isinstance(one, MdSession)]
+
+    def _hole(self, params: dict[str, Any]) -> dict[str, Any]:
+        hit = self._tick_rows()
+        for rows in hit:
+            rows.hole(params["symbol"], int(params["count"]))
+        return {"connections": len(hit)}
+
+    def _shuffle(self, params: dict[str, Any]) -> dict[str, Any]:
+        hit = self._tick_rows()
+        for rows in hit:
+            rows.shuffle(params["symbol"], int(params["count"]))
+        return {"connections": len(hit)}
+
+    def _limit_up(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self._hold_at_limit(params, up=True)
+
+    def _limit_down(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self._hold_at_limit(params, up=False)
+
+    def _hold_at_limit(self, params: dict[str, Any], *, up: bool) -> dict[str, Any]:
+        if params["symbol"] is None:
+            raise FaultError("limit_up and limit_down need a symbol")
+        held = self._engine.floor.hold_at_limit(params["symbol"], params["seconds"], up=up)
+        self._engine.context.book.forget()
+        return held
 
     def _cancel_away(self, params: dict[str, Any]) -> dict[str, Any]:
         engine = self._engine

@@ -30,6 +30,15 @@ FAULTS: dict[str, dict[str, Any]] = {
     "reject_order": {"user": None, "message": "CTP:综合交易平台：系统繁忙", "count": 1},
     "advance": {"seconds": None, "to": None, "steps": None},
     "fill_away": {**_CONN, "seconds": None, "to": None, "steps": None},
+    # The price of a future goes to its limit now and stays, nobody on the other side of the book,
+    # for so many seconds of market time or to the end of the trading day; symbol must be given.
+    "limit_up": {"symbol": None, "seconds": None},
+    "limit_down": {"symbol": None, "seconds": None},
+    # Live tick rows of the open md connections, of a symbol or of every one; bars and quotes stay
+    # right, and ids go on. hole: the next rows are lost. shuffle: so many rows each come after
+    # their next one, which is a pack later where packs hold one tick.
+    "hole": {"symbol": None, "count": 1},
+    "shuffle": {"symbol": None, "count": 1},
     "cancel_away": {"conn": "td", "user": None, "order_id": None},
 }
 _CONNS = ("md", "td", "all")
@@ -82,6 +91,8 @@ def make_fault(name: str, params: Mapping[str, Any]) -> Fault:
         raise FaultError(f"conn must be one of {', '.join(_CONNS)}, not {full['conn']!r}")
     if full.get("how", "abrupt") not in ("abrupt", "clean"):
         raise FaultError(f"how must be abrupt or clean, not {full['how']!r}")
+    if not isinstance(full.get("symbol", ""), str | None):
+        raise FaultError(f"symbol must be a symbol, not {full['symbol']!r}")
     for number in ("seconds", "attempts", "steps", "count", "status"):
         value = full.get(number)
         if value is not None and (not isinstance(value, int | float) or value < 0):

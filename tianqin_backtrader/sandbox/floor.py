@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from .instrument_query import DayFacts
+from ..clock import SECOND
+from .faults import FaultError
+from .instrument_fields import DayFacts
+from .limit_lock import LimitLock
 from .outbox import Diff
 from .timeline import Step, Timeline
 
@@ -65,7 +68,11 @@ class Floor:
     def settle(self) -> bool:
         """End the trading day and begin the next; False when the days are over."""
         day = self.timeline.trading_day
-        prices = {name: float(self.market.day(name, day).settlement) for name in self._traded}
+        prices = {
+            name: float(self.market.day(name, day).settlement)
+            for name in self._traded
+            if self.market.tick_count(name, day)  # not an expired contract that was ordered
+        }
         self.exchange.settle(day, prices)
         self._forget_flat()
         if not self.timeline.next_day():
@@ -104,6 +111,30 @@ class Floor:
         if key == symbol:
             return None
         return self.market.main_contract(key, self.timeline.trading_day)
+
+    def hold_at_limit(self, symbol: str, seconds: float | None, *, up: bool) -> dict[str, Any]:
+        """Hold a future, or the future behind a main contract, at its limit from now on.
+
+        Args:
+            symbol: A symbol of the made-up market.
+            seconds: For how long, in market time; ``None`` is to the end of the trading day.
+            up: At the upper limit; else at the lower one.
+
+        Raises:
+            FaultError: It does not trade today, or cannot be held.
+        """
+        symbol = self.main_contract(symbol) or symbol
+        day, now = self.timeline.trading_day, self.timeline.now_ns
+        instrument = self.market.instruments.get(symbol)
+        if instrument is None or instrument.ins_class != "FUTURE":
+            raise FaultError(f"{symbol} is no future of this market")
+        if not self.market.tick_count(symbol, day):
+            raise FaultError(f"{symbol} does not trade on {day}")
+        until = self.timeline.end_ns if seconds is None else now + int(seconds * SECOND)
+        self.market.lock(symbol, day, LimitLock(now, until, up))
+        self.timeline.refresh()
+        ticks = self.market.day(symbol, day)
+        return {"symbol": symbol, "price": ticks.upper_limit if up else ticks.lower_limit}
 
     def _show(self, symbol: str) -> None:
         """Show the exchange the symbol's newest tick, once."""

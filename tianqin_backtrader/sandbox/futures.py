@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 
 from ..session_calendar import SessionCalendar
 from .instruments import Instrument
+from .limit_lock import LimitLock, hold_at_limit
 from .lives import Life, first_ids, liquidity, on_tick, random_of, trading_days
 from .terms import TERMS
 from .ticks import DayPlan, DayTicks, make_day
@@ -21,15 +23,40 @@ class Futures:
         calendar: Sessions and trading days.
         seed: Names the market.
         life_of: What has been found by ``life`` before.
+        locks: By symbol and trading day, when the price is held at a limit.
     """
 
     def __init__(
-        self, calendar: SessionCalendar, seed: int, life_of: Callable[[str], Life]
+        self,
+        calendar: SessionCalendar,
+        seed: int,
+        life_of: Callable[[str], Life],
+        locks: Mapping[tuple[str, date], Sequence[LimitLock]],
     ) -> None:
         self._calendar, self._seed, self._life_of = calendar, seed, life_of
+        self._locks = locks
+        self._plans: dict[str, Life] = {}
 
     def life(self, instrument: Instrument) -> Life:
-        """The contract's days, from its listing to its expiry."""
+        """The contract's days, from its listing to its expiry.
+
+        A day that is held at a limit to its end closes there; settlement prices stay, and so the
+        days after it do.
+        """
+        plan = self._plan(instrument)
+        closes = plan.closes.copy()
+        for symbol, day in self._locks:
+            if symbol == instrument.symbol:
+                closes[plan.index(day)] = self._day(instrument, plan.index(day), plan).close
+        return replace(plan, closes=closes)
+
+    def _plan(self, instrument: Instrument) -> Life:
+        """The days as they go without a lock."""
+        if instrument.symbol not in self._plans:
+            self._plans[instrument.symbol] = self._make_plan(instrument)
+        return self._plans[instrument.symbol]
+
+    def _make_plan(self, instrument: Instrument) -> Life:
         days = tuple(trading_days(self._calendar, instrument.listed, instrument.expire.date()))
         rng = random_of(self._seed, instrument.symbol, "life")
         terms = TERMS[f"{instrument.exchange_id}.{instrument.product_id}"]
@@ -54,24 +81,29 @@ class Futures:
 
     def day(self, instrument: Instrument, index: int) -> DayTicks:
         """The ticks of the contract's trading day number ``index``."""
-        life = self._life_of(instrument.symbol)
-        before = max(0, index - 1)
+        return self._day(instrument, index, self._life_of(instrument.symbol))
+
+    def _day(self, instrument: Instrument, index: int, life: Life) -> DayTicks:
+        """The same; ``life`` says what went before."""
+        day, before = life.days[index], max(0, index - 1)
         plan = DayPlan(
-            trading_day=life.days[index],
+            trading_day=day,
             first_id=life.first_ids[index],
             count=life.counts[index],
             open_price=float(life.opens[index]),
-            close_price=float(life.closes[index]),
+            close_price=float(self._plan(instrument).closes[index]),
             pre_close=float(life.closes[before]),
             pre_settlement=float(life.settlements[before]),
             settlement=float(life.settlements[index]),
             pre_open_interest=int(life.interest[before]),
             open_interest=int(life.interest[index]),
-            liquidity=liquidity(instrument, life.days[index]),
-            sessions=self._calendar.sessions(instrument.symbol, life.days[index]),
+            liquidity=liquidity(instrument, day),
+            sessions=self._calendar.sessions(instrument.symbol, day),
         )
-        rng = random_of(self._seed, instrument.symbol, life.days[index])
-        return make_day(instrument, plan, rng)
+        ticks = make_day(instrument, plan, random_of(self._seed, instrument.symbol, day))
+        for lock in self._locks.get((instrument.symbol, day), ()):
+            ticks = hold_at_limit(ticks, instrument, lock)
+        return ticks
 
     def _minutes(self, instrument: Instrument, day: date) -> int:
         sessions = self._calendar.sessions(instrument.symbol, day)

@@ -1,16 +1,15 @@
 """The instrument service: answers the GraphQL text that comes in ``ins_query``.
 
 Only what TianQin's own service has is understood: the root fields ``multi_symbol_info`` and
-``symbol_info`` with their filters, fragments by type, and ``underlying.edges[].node``.
+``symbol_info`` with their filters, fragments by type, and the other instruments that one leads to:
+``underlying`` and ``derivatives`` (``.edges[].node``), ``leg1`` and ``leg2``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..clock import to_ns
 from .graphql_text import (
     Fragments,
     QueryError,
@@ -21,18 +20,20 @@ from .graphql_text import (
     plain_fields,
     select_fields,
 )
+from .instrument_fields import (
+    PLAIN_FIELDS,
+    TYPES,
+    DayFacts,
+    commission_per_lot,
+    is_expired,
+    margin_per_lot,
+)
 
 if TYPE_CHECKING:
     from graphql.language.ast import FieldNode, SelectionSetNode
 
     from .instruments import Instrument
 
-#: The types of the service's schema that an instrument of a class belongs to.
-_TYPES = {
-    "FUTURE": frozenset({"basic", "tradeable", "future"}),
-    "CONT": frozenset({"basic", "tradeable", "derivative", "cont"}),
-    "INDEX": frozenset({"basic", "index"}),
-}
 _ROOTS = frozenset({"multi_symbol_info", "symbol_info"})
 _FILTERS = frozenset(
     {
@@ -47,17 +48,16 @@ _FILTERS = frozenset(
         "timestamp",
     }
 )
+_DERIVATIVE_FILTERS = frozenset({"class", "exchange_id", "expired", "timestamp"})
+_LEGS = ("leg1", "leg2")
 
 
-@dataclass(frozen=True, slots=True)
-class DayFacts:
-    """What the service tells about a contract's day; ``None`` where there is nothing yet."""
+class _Asked(NamedTuple):
+    """What holds for the whole of a query: its fragments and variables, and the instant (ns)."""
 
-    settlement_price: float | None = None
-    pre_close: float | None = None
-    upper_limit: float | None = None
-    lower_limit: float | None = None
-    pre_open_interest: int | None = None
+    fragments: Fragments
+    variables: Mapping[str, Any]
+    at: int
 
 
 class InstrumentQuery:
@@ -85,6 +85,10 @@ class InstrumentQuery:
         self._main_contract = main_contract
         self._now = now
         self._trading_day = trading_day
+        self._derivatives: dict[str, list[str]] = {}
+        for one in instruments.values():
+            if one.ins_class == "OPTION":
+                self._derivatives.setdefault(one.underlying, []).append(one.symbol)
 
     def answer(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """The value under ``symbols.<query_id>``: the query, its variables, result or error."""
@@ -109,24 +113,18 @@ class InstrumentQuery:
                 name = getattr(getattr(field, "name", None), "value", "")
                 if name not in _ROOTS:
                     raise QueryError(f"no root field {name!r}; there are {sorted(_ROOTS)}")
-                result[key_of(field)] = self._root(field, fragments, variables)
+                asked = _Asked(fragments, variables, self._now())
+                result[key_of(field)] = self._root(field, asked)
         return result
 
-    def _root(
-        self,
-        field: FieldNode,
-        fragments: Fragments,
-        variables: Mapping[str, Any],
-    ) -> list[dict[str, Any]]:
-        filters = arguments(field, variables, _FILTERS)
-        at = self._now()
-        if filters.get("timestamp"):
-            at = int(filters["timestamp"])
+    def _root(self, field: FieldNode, asked: _Asked) -> list[dict[str, Any]]:
+        filters = arguments(field, asked.variables, _FILTERS)
+        asked = _seen_from(asked, filters)
         select = field.selection_set
         if select is None:
             raise QueryError(f"{field.name.value} needs a selection of fields")
-        found = self._filtered(filters, at)
-        return [self._object(ins, select, fragments, at) for ins in found]
+        found = self._filtered(filters, asked.at)
+        return [self._object(ins, select, asked) for ins in found]
 
     def _filtered(self, filters: Mapping[str, Any], at: int) -> Iterator[Instrument]:
         symbols = listed(filters.get("instrument_id"))
@@ -136,9 +134,12 @@ class InstrumentQuery:
         products = listed(filters.get("product_id"))
         categories = listed(filters.get("categories"))
         expired, has_night = filters.get("expired"), filters.get("has_night")
+        derived = filters.get("has_derivatives")
         for symbol in names:
             ins = self._instruments.get(symbol)
-            if ins is None or (filters.get("has_derivatives") is True):
+            if ins is None:
+                continue
+            if derived is not None and bool(self._derivatives.get(symbol)) is not derived:
                 continue
             if classes is not None and ins.ins_class not in classes:
                 continue
@@ -154,58 +155,56 @@ class InstrumentQuery:
                 continue
             yield ins
 
-    def _object(
-        self,
-        ins: Instrument,
-        select: SelectionSetNode,
-        fragments: Fragments,
-        at: int,
-    ) -> dict[str, Any]:
+    def _object(self, ins: Instrument, select: SelectionSetNode, asked: _Asked) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for field in select_fields(select, _TYPES[ins.ins_class], fragments):
+        for field in select_fields(select, TYPES[ins.ins_class], asked.fragments):
             name = field.name.value
+            value: Any
             if name == "underlying":
-                values[key_of(field)] = self._underlying(ins, field, fragments, at)
+                member = self._instruments.get(
+                    ins.underlying or self._main_contract(ins.symbol) or ""
+                )
+                value = self._connection([member] if member else [], field, asked)
+            elif name in ("derivatives", "derivative"):
+                value = self._derived(ins, field, asked)
+            elif name in _LEGS and field.selection_set is not None:
+                leg = self._instruments[ins.legs[_LEGS.index(name)]]
+                value = self._object(leg, field.selection_set, asked)
             else:
-                values[key_of(field)] = self._value(ins, name, at)
+                value = self._value(ins, name, asked.at)
+            values[key_of(field)] = value
         return values
 
-    def _underlying(
-        self,
-        ins: Instrument,
-        field: FieldNode,
-        fragments: Fragments,
-        at: int,
+    def _derived(self, ins: Instrument, field: FieldNode, asked: _Asked) -> dict[str, Any]:
+        filters = arguments(field, asked.variables, _DERIVATIVE_FILTERS)
+        asked = _seen_from(asked, filters)
+        symbols = {"instrument_id": self._derivatives.get(ins.symbol, [])}
+        return self._connection(list(self._filtered(filters | symbols, asked.at)), field, asked)
+
+    def _connection(
+        self, members: list[Instrument], field: FieldNode, asked: _Asked
     ) -> dict[str, Any]:
-        member = self._instruments.get(self._main_contract(ins.symbol) or "")
+        """Other instruments as the service lists them: their number, and an edge to each."""
         value: dict[str, Any] = {}
         for part in plain_fields(field):
             if part.name.value == "count":
-                value[key_of(part)] = 0 if member is None else 1
+                value[key_of(part)] = len(members)
             elif part.name.value == "edges":
-                value[key_of(part)] = []
-                if member is not None:
-                    value[key_of(part)].append(self._edge(member, part, fragments, at))
+                value[key_of(part)] = [self._edge(member, part, asked) for member in members]
         return value
 
-    def _edge(
-        self,
-        member: Instrument,
-        field: FieldNode,
-        fragments: Fragments,
-        at: int,
-    ) -> dict[str, Any]:
+    def _edge(self, member: Instrument, field: FieldNode, asked: _Asked) -> dict[str, Any]:
         edge: dict[str, Any] = {}
         for part in plain_fields(field):
             if part.name.value == "node" and part.selection_set is not None:
-                node = self._object(member, part.selection_set, fragments, at)
+                node = self._object(member, part.selection_set, asked)
                 edge.setdefault(key_of(part), {}).update(node)
             else:
                 edge[key_of(part)] = 1.0 if part.name.value == "underlying_multiple" else None
         return edge
 
     def _value(self, ins: Instrument, name: str, at: int) -> Any:
-        plain = _PLAIN.get(name)
+        plain = PLAIN_FIELDS.get(name)
         if plain is not None:
             return plain(ins)
         if name == "expired":
@@ -215,47 +214,12 @@ class InstrumentQuery:
         if name in DayFacts.__dataclass_fields__:
             return getattr(self._day_facts(ins.symbol), name)
         if name == "margin":
-            return self._margin(ins)
+            return margin_per_lot(ins, self._day_facts(ins.symbol).settlement_price)
         if name == "commission":
-            return self._commission(ins)
+            return commission_per_lot(ins, self._day_facts(ins.symbol).settlement_price)
         return None
 
-    def _margin(self, ins: Instrument) -> float | None:
-        price = self._day_facts(ins.symbol).settlement_price
-        return None if price is None else round(price * ins.volume_multiple * ins.margin_ratio, 2)
 
-    def _commission(self, ins: Instrument) -> float | None:
-        price = self._day_facts(ins.symbol).settlement_price
-        if price is None:
-            return None
-        return round(ins.fees.per_lot + price * ins.volume_multiple * ins.fees.ratio, 2)
-
-
-_PLAIN: dict[str, Callable[[Instrument], Any]] = {
-    "instrument_id": lambda ins: ins.symbol,
-    "ins_id": lambda ins: ins.code,
-    "class": lambda ins: ins.ins_class,
-    "exchange_id": lambda ins: ins.exchange_id,
-    "product_id": lambda ins: ins.product_id,
-    "instrument_name": lambda ins: ins.name,
-    "product_short_name": lambda ins: ins.product_id,
-    "price_tick": lambda ins: ins.price_tick,
-    "price_decs": lambda ins: ins.price_decs,
-    "volume_multiple": lambda ins: float(ins.volume_multiple),
-    "index_multiple": lambda ins: float(ins.volume_multiple),
-    "max_limit_order_volume": lambda ins: ins.max_limit_order_volume,
-    "max_market_order_volume": lambda ins: ins.max_market_order_volume,
-    "min_limit_order_volume": lambda ins: 1,
-    "min_market_order_volume": lambda ins: 1 if ins.max_market_order_volume else 0,
-    "trading_time": lambda ins: ins.trading_time,
-    "expire_datetime": lambda ins: to_ns(ins.expire),
-    "delivery_year": lambda ins: ins.delivery_year,
-    "delivery_month": lambda ins: ins.delivery_month,
-    "categories": lambda ins: [{"id": ins.category[0], "name": ins.category[1]}],
-    "mmsa": lambda ins: True,
-}
-
-
-def is_expired(ins: Instrument, at: int) -> bool:
-    """Whether the last trading day is over at the instant (ns)."""
-    return ins.ins_class == "FUTURE" and to_ns(ins.expire) < at
+def _seen_from(asked: _Asked, filters: Mapping[str, Any]) -> _Asked:
+    """The same query seen from the instant its ``timestamp`` names, if it names one."""
+    return asked._replace(at=int(filters["timestamp"])) if filters.get("timestamp") else asked

@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 
 from ..session_calendar import NIGHT_OPEN, Product, SessionCalendar
-from .derived import index_of, main_of
+from .derived import combinations_of, index_of, main_of, options_of
 from .terms import OTHER_TERMS, TERMS, Fees, Terms, roll
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One contract, or a product's main contract (``ins_class`` CONT) or index (INDEX).
+    """A future, a product's main contract (``ins_class`` CONT) or index, an option or combination.
 
     ``limit_ratio`` and ``margin_ratio`` are shares of the price; ``expire`` is the end of the last
     trading day, naive Beijing; ``trading_time`` is as TianQin writes it, hours past 24 included.
+    Options have an ``underlying``, a strike and a class (CALL or PUT), combinations two ``legs``.
     """
 
     symbol: str
@@ -38,6 +39,10 @@ class Instrument:
     margin_ratio: float
     fees: Fees
     category: tuple[str, str]
+    underlying: str = ""
+    strike_price: float | None = None
+    option_class: str = ""
+    legs: tuple[str, ...] = ()
 
 
 #: Contracts per product that trade at a time.
@@ -50,8 +55,8 @@ FIRST_YEAR = 2025
 def build_instruments(calendar: SessionCalendar, start: date, end: date) -> dict[str, Instrument]:
     """Every contract that trades at some time from a year or more before ``start`` to ``end``.
 
-    Those that have expired are there because the main contracts' past needs them. ``KQ.m@`` and
-    ``KQ.i@`` of each product come last.
+    Those that have expired are there because the main contracts' past needs them. After each
+    product's contracts come its options and combinations, ``KQ.m@`` and ``KQ.i@``.
 
     Returns:
         By symbol, in order of product and delivery.
@@ -69,8 +74,14 @@ def build_instruments(calendar: SessionCalendar, start: date, end: date) -> dict
         later = sum(one.expire.date() < end for one in alive)
         for one in expired + alive[: MONTHS_LISTED + later]:
             instruments[one.symbol] = one
-        for whole in (main_of(product, contracts[0]), index_of(product, contracts[0])):
-            instruments[whole.symbol] = whole
+        trading = [one for one in alive if one.symbol in instruments]
+        for one in (
+            *options_of(calendar, product, terms, trading, start),
+            *combinations_of(product, trading),
+            main_of(product, contracts[0]),
+            index_of(product, contracts[0]),
+        ):
+            instruments[one.symbol] = one
     return instruments
 
 
@@ -80,7 +91,6 @@ def _contract(
     digits = f"{year % 100:02d}{month:02d}"
     code = product.product_id + (digits[1:] if product.exchange_id == "CZCE" else digits)
     last_day = terms.last_day(calendar, year, month)
-    close = time(15, 15) if product.day[-1][1][-1][1] > time(15) else time(15)
     return Instrument(
         symbol=f"{product.exchange_id}.{code}",
         exchange_id=product.exchange_id,
@@ -95,7 +105,7 @@ def _contract(
         max_market_order_volume=product.max_market_order_volume,
         trading_time=_trading_time(product),
         listed=roll(calendar, last_day.replace(year=last_day.year - 1, day=28)),
-        expire=datetime.combine(last_day, close),
+        expire=datetime.combine(last_day, time(15)),  # so TianQin says of bonds, too
         delivery_year=year,
         delivery_month=month,
         limit_ratio=terms.limit_ratio,

@@ -39,10 +39,16 @@ class Life:
     counts: tuple[int, ...]
     first_ids: tuple[int, ...]
 
-    def index(self, day: date) -> int | None:
-        """The place of a trading day; ``None`` outside the life."""
+    def trades_on(self, day: date) -> bool:
+        """Whether the day is one of them."""
         index = bisect_left(self.days, day)
-        return index if index < len(self.days) and self.days[index] == day else None
+        return index < len(self.days) and self.days[index] == day
+
+    def index(self, day: date) -> int:
+        """The place of a trading day; KeyError outside the life."""
+        if not self.trades_on(day):
+            raise KeyError(f"no trading on {day}")
+        return bisect_left(self.days, day)
 
 
 def first_ids(counts: tuple[int, ...]) -> tuple[int, ...]:

@@ -17,8 +17,10 @@ from typing import Protocol
 
 from ..session_calendar import SessionCalendar
 from .continuous import Indexes, Mains, product_key
+from .derivatives import Combinations, Options
 from .futures import Futures
 from .instruments import Instrument
+from .limit_lock import LimitLock
 from .lives import Life, liquidity
 from .ticks import DayTicks
 
@@ -64,12 +66,15 @@ class Market:
         for one in instruments.values():
             if one.ins_class == "FUTURE":
                 self._contracts[f"{one.exchange_id}.{one.product_id}"].append(one)
+        self._locks: dict[tuple[str, date], list[LimitLock]] = {}
         self.life = lru_cache(maxsize=None)(self._find_life)
         self.day = lru_cache(maxsize=DAYS_KEPT)(self._make_day)
         self._makers: dict[str, Maker] = {
-            "FUTURE": Futures(calendar, seed, self.life),
+            "FUTURE": Futures(calendar, seed, self.life, self._locks),
             "CONT": Mains(self),
             "INDEX": Indexes(self),
+            "OPTION": Options(self),
+            "COMBINE": Combinations(self),
         }
 
     # -- which days ---------------------------------------------------------------------------
@@ -86,8 +91,7 @@ class Market:
     def tick_count(self, symbol: str, day: date) -> int:
         """How many ticks the trading day has; 0 outside the contract's life."""
         life = self.life(symbol)
-        index = life.index(day)
-        return 0 if index is None else life.counts[index]
+        return life.counts[life.index(day)] if life.trades_on(day) else 0
 
     def following(self, product_key: str, day: date) -> list[Instrument]:
         """The product's contracts that trade on a day, in order of delivery."""
@@ -116,6 +120,15 @@ class Market:
                     rows.append((day, symbol))
         return table
 
+    def lock(self, symbol: str, day: date, lock: LimitLock) -> None:
+        """Hold a future at a price limit for a part of a day, and all that follows from it.
+
+        Ticks keep their moments and ids. Days handed out before are as they were.
+        """
+        self._locks.setdefault((symbol, day), []).append(lock)
+        self.life.cache_clear()
+        self.day.cache_clear()
+
     # -- how they go --------------------------------------------------------------------------
 
     def _find_life(self, symbol: str) -> Life:
@@ -128,8 +141,5 @@ class Market:
         Raises:
             KeyError: The contract does not trade on that day.
         """
-        index = self.life(symbol).index(day)
-        if index is None:
-            raise KeyError(f"{symbol} does not trade on {day}")
-        instrument = self.instruments[symbol]
+        instrument, index = self.instruments[symbol], self.life(symbol).index(day)
         return self._makers[instrument.ins_class].day(instrument, index)

@@ -19,6 +19,11 @@ MARKET_TYPES = {
     "GFEX": frozenset({"ANY"}),
     "CFFEX": frozenset({"BEST", "FIVELEVEL"}),
 }
+#: What is said to orders in what is shown but not traded here. Options would need premiums frozen
+#: and paid, positions at market value and a margin formula of their own; combinations two legs.
+NOT_TRADED = {"OPTION": "CTP:没有期权交易权限", "COMBINE": "CTP:不支持组合合约"}
+#: What is said to orders in all else that cannot be traded.
+NOT_FOUND = "CTP:找不到合约"
 _NO_TYPES: frozenset[str] = frozenset()
 #: (time_condition, volume_condition) that exist on this wire: good for day, FAK, FOK.
 _CONDITIONS = frozenset({("GFD", "ANY"), ("IOC", "ANY"), ("IOC", "ALL")})

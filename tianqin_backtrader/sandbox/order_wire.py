@@ -65,8 +65,8 @@ def wire_order(order: Order) -> Diff:
     }
 
 
-def unknown_contract(user_id: str, pack: Mapping[str, Any]) -> Diff:
-    """The rejected order of a contract that does not exist."""
+def refused_order(user_id: str, pack: Mapping[str, Any], words: str) -> Diff:
+    """The rejected order of a contract that does not exist or is not traded here."""
     names = (
         "order_id", "exchange_id", "instrument_id", "direction", "offset", "price_type",
         "limit_price", "time_condition", "volume_condition",
@@ -78,5 +78,5 @@ def unknown_contract(user_id: str, pack: Mapping[str, Any]) -> Diff:
         "volume_orign": volume,
         "volume_left": volume,
         "status": "FINISHED",
-        "last_msg": "CTP:找不到合约",
+        "last_msg": words,
     }

@@ -20,7 +20,9 @@ import numpy as np
 from ..clock import HOUR, from_ns
 from ..errors import SandboxError
 from ..session_calendar import SessionCalendar
+from .faults import FaultError
 from .instruments import Instrument, contract_of
+from .limit_lock import LimitLock
 from .ticks import FIVE_LEVELS, LEVELS, DayTicks, Floats, Ints
 
 if TYPE_CHECKING:
@@ -70,6 +72,10 @@ class FileMarket:
         """How many ticks the trading day has; 0 where there are none."""
         day = self._days[symbol].get(trading_day)
         return 0 if day is None else len(day)
+
+    def lock(self, symbol: str, day: date, lock: LimitLock) -> None:
+        """Recorded ticks are played as they are."""
+        raise FaultError(f"{symbol} is played from files and cannot be held at a limit")
 
     def main_contract(self, product_key: str, trading_day: date) -> str:
         """Files hold contracts, no main contracts."""

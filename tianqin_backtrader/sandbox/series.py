@@ -59,6 +59,10 @@ class DayViews:
             self._views.move_to_end(key)
         return view
 
+    def forget(self) -> None:
+        """The market's days have changed."""
+        self._views.clear()
+
     def previous(self, view: DayView) -> DayView | None:
         """The trading day before; ``None`` before the first."""
         days = self._market.days(view.day.symbol)
@@ -128,7 +132,7 @@ class SeriesBook:
         self.views = DayViews(market)
         self._market = market
         self._ticks = TickSeries(self.views, calendar)
-        self._bars: dict[tuple[str, int], Series] = {}
+        self._bars: dict[tuple[str, int], _Bars] = {}
 
     def get(self, symbol: str, duration: int) -> Series:
         """The ticks (duration 0) or bars of a symbol."""
@@ -140,6 +144,12 @@ class SeriesBook:
             series = self._bars[symbol, duration] = _Bars(bars)
         return series
 
+    def forget(self) -> None:
+        """The market's days have changed; their moments and ids have not."""
+        self.views.forget()
+        for bars in self._bars.values():
+            bars.forget()
+
 
 class _Bars:
     """Bars as a ``Series``."""
@@ -148,6 +158,10 @@ class _Bars:
         self._bars = bars
         self._moved_at: tuple[DayTicks | None, int] = (None, -1)
         self._moved: tuple[int, dict[str, Row]] = (-1, {})
+
+    def forget(self) -> None:
+        """The market's days have changed."""
+        self._bars.forget()
 
     def last_id(self, cursor: Cursor) -> int:
         """Id of the running bar."""

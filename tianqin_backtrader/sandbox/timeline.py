@@ -154,6 +154,11 @@ class Timeline:
         k = int(day.time.searchsorted(self.now_ns, side="right")) - 1
         return Cursor(symbol, day, times, k)
 
+    def refresh(self) -> None:
+        """The market's days have changed, but not the moments of their ticks."""
+        for symbol, cursor in self._live.items():
+            cursor.day = self._market.day(symbol, cursor.day.trading_day)
+
     def next_time(self) -> int | None:
         """The moment of the next step; ``None`` when the days are over."""
         if self.finished:

@@ -1,0 +1,272 @@
+"""The rules before sending: each limit at its edge, the days, and the way back."""
+
+from datetime import date
+from itertools import product
+from math import nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tianqin_backtrader.clock import SECOND
+from tianqin_backtrader.errors import ConfigError, OrderError, RiskRefused
+from tianqin_backtrader.model import Direction
+from tianqin_backtrader.risk import TRANSITIONS, GuardEvent, RiskGuard
+from tianqin_backtrader.risk_limits import (
+    GuardState,
+    OrderIntent,
+    OwnOrder,
+    RiskContext,
+    RiskLimits,
+    reduces,
+)
+
+BUY, SELL = Direction.BUY, Direction.SELL
+CU = "SHFE.cu2612"
+MONDAY, TUESDAY = date(2026, 11, 9), date(2026, 11, 10)
+
+
+def guard(**limits):
+    return RiskGuard(RiskLimits(**limits))
+
+
+def buy(volume=1, price=100.0, symbol=CU, **more):
+    return OrderIntent(symbol, BUY, volume, price, **more)
+
+
+def sell(volume=1, price=100.0, **more):
+    return OrderIntent(CU, SELL, volume, price, **more)
+
+
+def at(seconds=0.0, day=MONDAY, **facts):
+    return RiskContext(round(seconds * SECOND), day, **{"last_price": 100.0, **facts})
+
+
+def refused(one, intent, context, limit, text=None):
+    with pytest.raises(RiskRefused, match=text) as caught:
+        one.check(intent, context)
+    assert caught.value.limit == limit
+    assert str(caught.value).startswith(f"{limit} is {caught.value.allowed}: ")
+    return caught.value
+
+
+def test_without_limits_everything_passes():
+    one = RiskGuard()
+    for _ in range(1000):
+        one.check(buy(10**6, 10**6), at(day_profit=-1e12, position=10**6))
+
+
+def test_a_refusal_says_the_limit_and_the_value():
+    one = guard(max_order_size=10)
+    one.check(buy(10), at())
+    error = refused(one, buy(12), at(), "max_order_size", "is 10: the order has 12 lots")
+    assert (error.allowed, error.value) == (10, 12)
+    assert isinstance(error, OrderError)
+
+
+@pytest.mark.parametrize(
+    ("intent", "facts", "passes"),
+    [
+        (buy(5), {}, True),
+        (buy(6), {}, False),
+        (buy(2), {"position": 3}, True),
+        (buy(3), {"position": 3}, False),
+        (buy(1), {"position": 3, "working": (OwnOrder(BUY, 2, 99.0),)}, False),
+        (buy(2), {"position": 3, "working": (OwnOrder(SELL, 2, 101.0),)}, True),
+        (sell(8), {"position": 3}, True),
+        (sell(9), {"position": 3}, False),
+        (sell(2), {"position": 9}, True),  # above the limit, but it reduces
+        (sell(7, closes=True), {"position": -2}, True),  # closes long lots beside short ones
+    ],
+)
+def test_the_position_with_all_that_works_stays_within_the_limit(intent, facts, passes):
+    one = guard(max_position=5)
+    if passes:
+        one.check(intent, at(**facts))
+    else:
+        refused(one, intent, at(**facts), "max_position", "could become 6 lots")
+
+
+def test_a_price_far_from_the_last_is_refused():
+    one = guard(max_price_distance=0.02)
+    one.check(buy(price=102.0), at())
+    one.check(sell(price=98.0), at())
+    refused(one, buy(price=102.5), at(), "max_price_distance", "0.025 away from the last, 100")
+    one.check(buy(price=None), at())  # a market order
+    refused(one, buy(price=100.0), at(last_price=nan), "max_price_distance", "nan")
+    refused(one, buy(price=100.0), at(last_price=0.0), "max_price_distance")
+    refused(one, buy(price=nan), at(), "max_price_distance")
+
+
+def test_only_so_many_orders_in_any_second():
+    one = guard(orders_per_second=2)
+    one.check(buy(), at(0.0))
+    one.check(buy(symbol="DCE.m2701"), at(0.9))
+    refused(one, buy(), at(0.95), "orders_per_second", "number 3 in a second")
+    one.check(buy(), at(1.0))
+    refused(one, buy(), at(1.5), "orders_per_second")
+    one.check(buy(), at(1.9))
+
+
+def test_orders_of_a_contract_and_trading_day_are_counted():
+    one = guard(orders_per_day=2)
+    one.check(buy(), at())
+    one.check(buy(), at())
+    refused(one, buy(), at(), "orders_per_day", f"number 3 of the day on {CU}")
+    one.check(buy(symbol="DCE.m2701"), at())
+    one.check(buy(), at(day=TUESDAY))
+
+
+def test_a_refused_order_is_not_counted():
+    one = guard(orders_per_day=1, max_order_size=1)
+    for _ in range(5):
+        refused(one, buy(2), at(), "max_order_size")
+    one.check(buy(), at())
+
+
+def test_when_the_cancels_are_used_up_only_what_reduces_is_sent():
+    one = guard(cancels_per_day=2)
+    for _ in range(2):
+        one.check(buy(), at())
+        one.cancelled(CU, at())
+    refused(one, buy(), at(), "cancels_per_day", "would be number 3")
+    one.check(sell(), at(position=1))
+    one.cancelled(CU, at())  # never refused
+    one.check(buy(symbol="DCE.m2701"), at())
+    one.check(buy(), at(day=TUESDAY))
+
+
+@pytest.mark.parametrize(
+    ("intent", "own", "trades"),
+    [
+        (buy(price=100.0), OwnOrder(SELL, 1, 100.0), True),
+        (buy(price=99.0), OwnOrder(SELL, 1, 100.0), False),
+        (sell(price=101.0), OwnOrder(BUY, 1, 102.0), True),
+        (sell(price=103.0), OwnOrder(BUY, 1, 102.0), False),
+        (buy(price=None), OwnOrder(SELL, 1, 500.0), True),
+        (buy(price=1.0), OwnOrder(SELL, 1, None), True),
+        (buy(price=100.0), OwnOrder(BUY, 1, 100.0), False),
+    ],
+)
+def test_no_trade_with_oneself(intent, own, trades):
+    one = guard(no_self_trade=True)
+    if trades:
+        refused(one, intent, at(working=(own,)), "no_self_trade", f"own {own.direction} at")
+    else:
+        one.check(intent, at(working=(own,)))
+
+
+def test_the_same_order_again_is_a_mistake():
+    one = guard(no_repeat_within=2.0)
+    one.check(buy(), at(0))
+    refused(one, buy(), at(1.5), "no_repeat_within", "1.5 seconds ago")
+    one.check(buy(2), at(1.5))
+    one.check(sell(), at(1.5))
+    one.check(buy(), at(2.0))
+
+
+def test_a_loss_leaves_only_what_reduces():
+    one = guard(max_daily_loss=1000.0)
+    one.check(buy(), at(day_profit=-999.99))
+    refused(
+        one, buy(), at(day_profit=-1000.0), "state", "max_daily_loss is 1000.00 yuan, .* 1000.00"
+    )
+    assert one.state is GuardState.REDUCING
+    one.check(sell(2), at(position=2, day_profit=-1000.0))
+    refused(one, sell(3), at(position=2), "state")
+    refused(one, sell(1), at(position=2, working=(OwnOrder(SELL, 2, 101.0),)), "state")
+    one.check(sell(3, closes=True), at())
+
+
+def test_a_loss_may_halt_everything():
+    one = guard(max_daily_loss=1000.0, on_loss=GuardState.HALTED)
+    assert one.watch(at(day_profit=-2000.0)) is GuardState.HALTED
+    refused(one, sell(1), at(position=1), "state", "no orders .*2000.00")
+
+
+def test_a_halt_stays_overnight_and_until_resume():
+    one = guard(max_daily_loss=1000.0)
+    one.watch(at(day_profit=-1500.0))
+    refused(one, buy(), at(day_profit=0.0), "state")
+    refused(one, buy(), at(day=TUESDAY), "state", "loss is 1500.00")
+    one.resume()
+    assert (one.state, one.reason) == (GuardState.ACTIVE, "")
+    one.check(buy(), at(day=TUESDAY))
+
+
+def test_after_resume_the_loss_counts_from_there():
+    one = guard(max_daily_loss=1000.0)
+    one.watch(at(day_profit=-1500.0))
+    one.resume()
+    one.check(buy(), at(day_profit=-2499.0))
+    refused(one, buy(), at(day_profit=-2500.0), "state")
+    one.resume()
+    refused(one, buy(), at(day=TUESDAY, day_profit=-1000.0), "state")  # a day of its own
+
+
+def test_a_profit_is_not_to_be_lost_again_unnoticed():
+    one = guard(max_daily_loss=1000.0)
+    one.watch(at(day_profit=5000.0))
+    one.resume()
+    one.check(buy(), at(day_profit=-900.0))
+    refused(one, buy(), at(day_profit=-1000.0), "state")
+
+
+def test_an_unknown_profit_refuses_and_changes_no_state():
+    one = guard(max_daily_loss=1000.0)
+    refused(one, buy(), at(day_profit=nan), "max_daily_loss", "not known")
+    assert one.state is GuardState.ACTIVE
+    RiskGuard().check(buy(), at(day_profit=nan))
+
+
+def test_by_hand():
+    one = RiskGuard()
+    one.reduce("lunch")
+    refused(one, buy(), at(), "state", r"only orders that reduce \(lunch\)")
+    one.halt("fire")
+    one.reduce("less")  # a halt is not loosened by it
+    assert (one.state, one.reason) == (GuardState.HALTED, "fire")
+    refused(one, sell(), at(position=1), "state", "fire")
+    one.resume()
+    one.check(buy(), at())
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(GuardState, GuardEvent)))
+def test_only_resume_leads_back(state, event):
+    strictness = list(GuardState)
+    following = TRANSITIONS[state][event]
+    if event is GuardEvent.RESUME:
+        assert following is GuardState.ACTIVE
+    else:
+        assert strictness.index(following) >= strictness.index(state)
+
+
+@given(
+    position=st.integers(-9, 9),
+    works=st.integers(0, 9),
+    intent=st.builds(OrderIntent, st.just(CU), st.sampled_from(Direction), st.integers(1, 9)),
+)
+def test_what_reduces_can_only_make_the_position_smaller(position, works, intent):
+    """However much of it, and of what works beside it, is filled."""
+    own = (OwnOrder(intent.direction, works, 100.0),) if works else ()
+    if not reduces(intent, at(position=position, working=own)):
+        return
+    for others, filled in product(range(works + 1), range(1, intent.volume + 1)):
+        before = position + intent.direction.sign * others
+        after = before + intent.direction.sign * filled
+        assert abs(after) < abs(before)
+        assert after * position >= 0
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_order_size": -1},
+        {"max_price_distance": nan},
+        {"max_daily_loss": 0.0},
+        {"on_loss": GuardState.ACTIVE},
+    ],
+)
+def test_limits_that_make_no_sense(limits):
+    with pytest.raises(ConfigError):
+        RiskLimits(**limits)

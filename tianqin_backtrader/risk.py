@@ -1,0 +1,205 @@
+"""Rules that an order must pass before it is sent. All are off until a limit is given.
+
+The exchanges count orders and cancels of a contract and day, and so do we; a day is a trading
+day, from night to close.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from datetime import date
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from .clock import SECOND
+from .errors import RiskRefused
+from .risk_limits import GuardState, OrderIntent, RiskContext, RiskLimits, reduces
+
+
+class GuardEvent(StrEnum):
+    """What changes it."""
+
+    REDUCE = "REDUCE"
+    HALT = "HALT"
+    RESUME = "RESUME"
+
+
+S, E = GuardState, GuardEvent
+
+#: state -> event -> next state, every pair. Only ``RESUME`` leads back.
+TRANSITIONS: Mapping[GuardState, Mapping[GuardEvent, GuardState]] = MappingProxyType(
+    {
+        S.ACTIVE: {E.REDUCE: S.REDUCING, E.HALT: S.HALTED, E.RESUME: S.ACTIVE},
+        S.REDUCING: {E.REDUCE: S.REDUCING, E.HALT: S.HALTED, E.RESUME: S.ACTIVE},
+        S.HALTED: {E.REDUCE: S.HALTED, E.HALT: S.HALTED, E.RESUME: S.ACTIVE},
+    }
+)
+
+
+class RiskGuard:
+    """Looks at every order before it is sent.
+
+    Attributes:
+        limits: A ``RiskLimits``.
+        state: A ``GuardState``. It stays as it is overnight, until ``resume``.
+        reason: Why it is not ACTIVE.
+    """
+
+    def __init__(self, limits: RiskLimits | None = None) -> None:
+        self.limits = limits or RiskLimits()
+        self.state = GuardState.ACTIVE
+        self.reason = ""
+        self._day: date | None = None
+        self._orders: Counter[str] = Counter()
+        self._cancels: Counter[str] = Counter()
+        self._last_second: deque[int] = deque()
+        self._sent_at: dict[OrderIntent, int] = {}
+        self._profit = 0.0
+        self._forgiven = 0.0  # the day's profit when it was resumed last
+
+    def check(self, intent: OrderIntent, context: RiskContext) -> None:
+        """Let an order pass, and count it as sent.
+
+        Raises:
+            RiskRefused: It breaks a limit; it is not counted.
+        """
+        self.watch(context)
+        for rule in _RULES:
+            rule(self, intent, context)
+        self._orders[intent.symbol] += 1
+        if self.limits.orders_per_second is not None:
+            self._last_second.append(context.now)
+        if self.limits.no_repeat_within is not None:
+            self._sent_at[intent] = context.now
+
+    def cancelled(self, symbol: str, context: RiskContext) -> None:
+        """Count a cancel that is sent."""
+        self.watch(context)
+        self._cancels[symbol] += 1
+
+    def watch(self, context: RiskContext) -> GuardState:
+        """Look at the day and its loss, without an order; return the state."""
+        if context.trading_day != self._day:
+            self._begin_day(context.trading_day)
+        if not math.isnan(context.day_profit):
+            self._profit = context.day_profit
+        most, loss = self.limits.max_daily_loss, self._forgiven - self._profit
+        if most is not None and loss >= most:
+            event = E.HALT if self.limits.on_loss is GuardState.HALTED else E.REDUCE
+            self._apply(event, f"max_daily_loss is {most:.2f} yuan, the loss is {loss:.2f}")
+        return self.state
+
+    def reduce(self, reason: str) -> None:
+        """From now on only what reduces."""
+        self._apply(E.REDUCE, reason)
+
+    def halt(self, reason: str) -> None:
+        """From now on nothing."""
+        self._apply(E.HALT, reason)
+
+    def resume(self) -> None:
+        """Go on. A loss so far is forgiven: the limit counts from here."""
+        self._apply(E.RESUME, "")
+        self._forgiven = min(self._profit, 0.0)
+
+    def _begin_day(self, day: date) -> None:
+        self._day = day
+        self._profit = self._forgiven = 0.0
+        self._orders.clear()
+        self._cancels.clear()
+        self._sent_at.clear()
+
+    def _apply(self, event: GuardEvent, reason: str) -> None:
+        following = TRANSITIONS[self.state][event]
+        if following is not self.state or not reason:
+            self.state, self.reason = following, reason
+
+    # -- the rules, in the order of ``_RULES`` -------------------------------------------------
+
+    def _state_allows(self, intent: OrderIntent, context: RiskContext) -> None:
+        if self.state is S.HALTED:
+            raise RiskRefused("state", self.state, intent.volume, f"no orders ({self.reason})")
+        if self.state is S.REDUCING and not reduces(intent, context):
+            text = f"only orders that reduce ({self.reason})"
+            raise RiskRefused("state", self.state, intent.volume, text)
+
+    def _loss_known(self, _: OrderIntent, context: RiskContext) -> None:
+        if self.limits.max_daily_loss is not None and math.isnan(context.day_profit):
+            text = "the profit of the day is not known"
+            raise RiskRefused("max_daily_loss", self.limits.max_daily_loss, math.nan, text)
+
+    def _order_size(self, intent: OrderIntent, _: RiskContext) -> None:
+        _refuse_above(self.limits, "max_order_size", intent.volume, "the order has {} lots")
+
+    def _position(self, intent: OrderIntent, context: RiskContext) -> None:
+        if reduces(intent, context):
+            return
+        held = context.position * intent.direction.sign
+        most = held + context.works(intent.direction) + intent.volume
+        _refuse_above(self.limits, "max_position", most, "the position could become {} lots")
+
+    def _price_distance(self, intent: OrderIntent, context: RiskContext) -> None:
+        if self.limits.max_price_distance is None or intent.price is None:
+            return
+        last = context.last_price
+        distance = abs(intent.price - last) / abs(last) if last else math.nan
+        text = f"the price {intent.price} is {{:.4g}} away from the last, {last}"
+        _refuse_above(self.limits, "max_price_distance", distance, text)
+
+    def _per_second(self, _: OrderIntent, context: RiskContext) -> None:
+        while self._last_second and self._last_second[0] <= context.now - SECOND:
+            self._last_second.popleft()
+        count = len(self._last_second) + 1
+        _refuse_above(self.limits, "orders_per_second", count, "this is number {} in a second")
+
+    def _per_day(self, intent: OrderIntent, _: RiskContext) -> None:
+        count = self._orders[intent.symbol] + 1
+        text = f"this is number {{}} of the day on {intent.symbol}"
+        _refuse_above(self.limits, "orders_per_day", count, text)
+
+    def _cancels_left(self, intent: OrderIntent, context: RiskContext) -> None:
+        if not reduces(intent, context):
+            count = self._cancels[intent.symbol] + 1
+            text = f"a cancel of this order would be number {{}} of the day on {intent.symbol}"
+            _refuse_above(self.limits, "cancels_per_day", count, text)
+
+    def _self_trade(self, intent: OrderIntent, context: RiskContext) -> None:
+        if not self.limits.no_self_trade:
+            return
+        for own in context.working:
+            if own.direction is not intent.direction and _cross(intent, own.price):
+                text = f"it would trade with an own {own.direction} at {own.price}"
+                raise RiskRefused("no_self_trade", True, own.price, text)
+
+    def _repeat(self, intent: OrderIntent, context: RiskContext) -> None:
+        within, before = self.limits.no_repeat_within, self._sent_at.get(intent)
+        if within is None or before is None:
+            return
+        seconds = (context.now - before) / SECOND
+        if seconds < within:
+            text = f"the same order was sent {seconds:.3g} seconds ago"
+            raise RiskRefused("no_repeat_within", within, seconds, text)
+
+
+Rule = Callable[[RiskGuard, OrderIntent, RiskContext], None]
+_RULES: tuple[Rule, ...] = (
+    RiskGuard._state_allows, RiskGuard._loss_known, RiskGuard._order_size, RiskGuard._position,
+    RiskGuard._price_distance, RiskGuard._self_trade, RiskGuard._repeat,
+    RiskGuard._cancels_left, RiskGuard._per_day, RiskGuard._per_second,
+)  # fmt: skip
+
+
+def _cross(intent: OrderIntent, price: float | None) -> bool:
+    if intent.price is None or price is None:
+        return True
+    return (intent.price - price) * intent.direction.sign >= 0
+
+
+def _refuse_above(limits: RiskLimits, name: str, value: Any, text: str) -> None:
+    """Refuse what is not within a limit; what is no number is not within."""
+    most = getattr(limits, name)
+    if most is not None and not value <= most:
+        raise RiskRefused(name, most, value, text.format(value))
