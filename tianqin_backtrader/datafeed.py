@@ -202,7 +202,8 @@ class Mydatafeed(bt.feed.DataBase):
             return self._deliver(self._live.pop())
         if self._laststatus != self.LIVE and self.store.market_data_up:
             self.put_notification(self.LIVE)
-        return False if self.store.market_over and not self._live.waiting else None
+        done = self.store.market_over and self.current and not self._live.waiting
+        return False if done else None
 
     def buflen(self) -> int:
         """Bars there have been, as if none had been trimmed; Cerebro compares it with ``len``."""

@@ -24,10 +24,10 @@ def trim_run(strategies: Iterable[Any], feed: Any, keep: int) -> None:
     """
     feed.trimmed += trim(feed, keep)
     for strategy in strategies:
-        kept = [getattr(data, "keep_bars", None) for data in strategy.datas]
+        kept = [int(getattr(data, "keep_bars", None) or 0) for data in strategy.datas]
         for one in _movers(strategy, feed):
             trim(one, keep)
-        if all(kept):
+        if all(kept):  # 0 keeps everything
             trim(strategy, max(kept))
             for observer in strategy.getobservers():
                 trim(observer, max(kept))

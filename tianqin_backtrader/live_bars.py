@@ -142,9 +142,12 @@ class LiveBars:
             done = self.builder.push(tick)
             if done:
                 self._complete(done)
-        self._next_tick = last_id + 1
+        if not ticks:
+            return 0
+        # Not last_id: its row may come later, or never, and then the next one shows the hole.
+        self._next_tick = ticks[-1].id + 1
         self.ticks_taken += len(ticks)
-        return ticks[-1].time if ticks else 0
+        return ticks[-1].time
 
     def _look_for_a_hole(self, tick: Tick) -> None:
         """Bars from the one that is being built to that of the first tick after a hole."""
@@ -156,6 +159,8 @@ class LiveBars:
     def flush(self, now: int) -> None:
         """Complete the bars whose trading ended by ``now``."""
         if self.builder.slot.certain <= now:
+            if self._ticks.last_id >= self._next_tick:  # the newest rows are still missing
+                self._suspect_before = max(self._suspect_before, self.builder.slot.certain)
             self._complete(self.builder.flush(now))
 
     def _complete(self, bars: Sequence[Bar]) -> None:

@@ -43,11 +43,14 @@ class LiveTicks:
         if last_id < self._next_tick:
             return 0
         ticks = self._ticks.ticks(self._next_tick, last_id)
-        self.ticks_missing += last_id + 1 - self._next_tick - len(ticks)
-        self._next_tick = last_id + 1
+        if not ticks:
+            return 0
+        # Not last_id: its row may come later.
+        self.ticks_missing += ticks[-1].id + 1 - self._next_tick - len(ticks)
+        self._next_tick = ticks[-1].id + 1
         self.ticks_taken += len(ticks)
         self._ready.extend(map(self._bar, ticks))
-        return ticks[-1].time if ticks else 0
+        return ticks[-1].time
 
     def _bar(self, tick: Tick) -> Bar:
         if tick.last_price == tick.last_price:
