@@ -357,7 +357,7 @@ class MyStore:
         return float("inf") if self.clock.virtual or left < 0 else left + 0.001
 
     def _has_news(self) -> bool:
-        if self._notifications or self.market_over:
+        if self._notifications or (self.feeds and all(feed.finished for feed in self.feeds)):
             return True
         if any(feed.has_history for feed in self.feeds):
             return True  # what waits behind it is not waited for
