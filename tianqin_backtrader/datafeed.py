@@ -348,6 +348,8 @@ class Mydatafeed(bt.feed.DataBase):
         while self._width and left_id > first_id:
             width = min(left_id - first_id, LARGEST_REQUEST)
             left_id -= width
+            done = 1 - (left_id - first_id) / max(1, self._klines.last_id - first_id)
+            logger.info("%s: %.0f %% of the history is here", self.symbol, 100 * done)
             older = self.store.gateway.charts.older(self._klines, left_id, width)
             self._await(older)
             self.store.gateway.charts.drop(older)

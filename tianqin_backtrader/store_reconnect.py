@@ -186,7 +186,15 @@ class Reconnector:
             else:
                 pause(timeout)
             return False
-        news = self._link.pump(timeout)
+        try:
+            news = self._link.pump(timeout)
+        except LinkLost as error:
+            if not self._link.renewable:
+                raise
+            self.last_error = str(error)
+            self._do(self._supervisor.observe(Event.BROKEN, monotonic()))
+            pause(min(timeout, STEP))
+            return False
         if news:
             self._succeeded()
         return news

@@ -13,7 +13,7 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "link_supervisor", "market_hours",
+    "link_supervisor", "market_hours", "line_trim", "plain_logging",
     "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     # the calendar behind session_calendar
@@ -34,7 +34,15 @@ SHELL = {
     "datafeed": set(),
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},
-    "store": {"gateway", "datafeed", "tickfeed", "broker", "embedded", "store_reconnect"},
+    "store": {
+        "gateway",
+        "datafeed",
+        "tickfeed",
+        "broker",
+        "embedded",
+        "store_reconnect",
+        "holiday_cache",
+    },
     "__init__": {"store", "datafeed", "tickfeed", "broker"},
 }
 #: The part of the core that the exchange may share with its clients.
