@@ -200,14 +200,16 @@ class Gateway:
             return
         self._last_account = dict(api.get_account())
         self._last_positions = {s: plain(one) for s, one in api.get_position().items()}
-        if abruptly:
-            self._loop.abort_connections()
+        if not abruptly:
+            api.close()
+            return
+        self._loop.abort_connections()
         try:
             api.close()
-        except Exception as error:  # of a client that is broken anyway
-            if not abruptly:
-                raise
-            logger.warning("the old session ended with %s: %s", type(error).__name__, error)
+        except Exception as error:  # of tasks whose connection was broken
+            logger.info("the old session ended with: %s", error)
+        finally:
+            self._loop.end()
 
     @property
     def api(self) -> Any:

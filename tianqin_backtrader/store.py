@@ -118,7 +118,7 @@ class MyStore:
         ahead = rebuild_ahead if self.clock.virtual else rebuild_ahead or REBUILD_AHEAD
         self._hours.lead = None if ahead is None else timedelta(seconds=ahead)
         self._sessions = self.reconnector.sessions
-        self._was_up = True
+        self._losses = 0
         self._learn_holidays()
 
     @classmethod
@@ -335,11 +335,10 @@ class MyStore:
 
     def _follow_session(self) -> None:
         """Tell feeds and broker what has become of the connection."""
-        up = self.reconnector.market_data_up
-        if self._was_up and not up:
+        if self.reconnector.losses != self._losses:
+            self._losses = self.reconnector.losses
             for feed in self.feeds:
                 feed.put_notification(feed.DISCONNECTED)
-        self._was_up = up
         if self.reconnector.sessions != self._sessions:
             self._sessions = self.reconnector.sessions
             self._links_over = 0
