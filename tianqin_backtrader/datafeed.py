@@ -85,6 +85,9 @@ class Mydatafeed(bt.feed.DataBase):
     told (``notify_data`` with status ``CORRECTED`` and the keyword ``difference``) and counted in
     ``certificate()``.
 
+    Statuses told to ``notify_data``: DELAYED while history is delivered, LIVE, CLOSED outside of
+    trading hours, DISCONNECTED, NOTSUBSCRIBED when the contract has ended, CORRECTED.
+
     Bars carry their right edge in naive Beijing time: 09:01 is 09:00-09:01. A live bar is
     delivered as soon as it is certain, together with the other contracts' bars of that minute.
 
@@ -111,7 +114,8 @@ class Mydatafeed(bt.feed.DataBase):
         ("ask_volume", "ask_volume1"),
     )
     CORRECTED = len(bt.feed.DataBase._NOTIFNAMES)
-    _NOTIFNAMES: ClassVar = [*bt.feed.DataBase._NOTIFNAMES, "CORRECTED"]
+    CLOSED = CORRECTED + 1
+    _NOTIFNAMES: ClassVar = [*bt.feed.DataBase._NOTIFNAMES, "CORRECTED", "CLOSED"]
 
     params: Any = (
         ("store", None),
@@ -135,7 +139,7 @@ class Mydatafeed(bt.feed.DataBase):
         self._ticks = self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
         self._history: deque[Bar] = deque()
         self._history_end = 0.0
-        self._first_id = 0
+        self._first_id = self._last_tick = 0
         #: When the contract's trading ends for good, nanoseconds.
         self._ends = _NEVER
         self._live: LiveBars | LiveTicks | None = None
@@ -207,9 +211,16 @@ class Mydatafeed(bt.feed.DataBase):
                 logger.info("%s has ended: no more bars", self.symbol)
                 self.put_notification(self.NOTSUBSCRIBED)
             return False
-        if self._laststatus != self.LIVE and self.store.market_data_up:
-            self.put_notification(self.LIVE)
-        return self._deliver(self._live.pop()) if self.has_bar(self.store.horizon()) else None
+        if self.has_bar(self.store.horizon()):
+            self._tell(self.LIVE)
+            return self._deliver(self._live.pop())
+        self._tell(self.LIVE if self.store.is_open(self.symbol) else self.CLOSED)
+        return None
+
+    def _tell(self, status: int) -> None:
+        """Tell ``notify_data`` what has changed; a lost connection stays until data can come."""
+        if status != self._laststatus and self.store.market_data_up:
+            self.put_notification(status)
 
     def buflen(self) -> int:
         """Bars there have been, as if none had been trimmed; Cerebro compares it with ``len``."""
@@ -279,6 +290,7 @@ class Mydatafeed(bt.feed.DataBase):
         """Build bars from the ticks that have come since the last call; whether there were any."""
         newest = self._live.take_ticks() if self._live is not None else 0
         if newest:
+            self._last_tick = newest
             self.store.clock.stamp(newest)
         return newest > 0
 
@@ -304,6 +316,11 @@ class Mydatafeed(bt.feed.DataBase):
         if self._live is not None:
             self.store.gateway.charts.release(self._ticks, ROWS_KEPT)
             self.store.gateway.charts.release(self._klines, ROWS_KEPT)
+
+    @property
+    def last_tick(self) -> int:
+        """The stamp of the newest live tick, nanoseconds, 0 before one."""
+        return self._last_tick
 
     @property
     def ticks_taken(self) -> int:

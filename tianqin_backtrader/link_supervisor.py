@@ -27,7 +27,7 @@ SILENCE, LONGEST_SILENCE = 5.0, 40.0
 #: Seconds that the answer may take.
 ANSWER = 5.0
 #: Seconds that a session must be old before it is renewed ahead of an open.
-DEBOUNCE = 600.0
+DEBOUNCE = 60.0
 _NEVER = float("inf")
 
 

@@ -39,9 +39,14 @@ class MarketHours:
         self._count = 0
 
     @property
-    def boundary(self) -> datetime:
-        """The next open or close of any of them."""
-        return self._boundary
+    def trading(self) -> bool:
+        """Whether one of them trades."""
+        return self._trading
+
+    @property
+    def boundary(self) -> datetime | None:
+        """The next open or close of any of them; None while there are none."""
+        return self._boundary if self._count else None
 
     def awake(self) -> bool:
         """Whether one of them trades, or will within the lead."""
@@ -52,13 +57,15 @@ class MarketHours:
     def events(self) -> Iterator[Event]:
         """What the time has brought since the last call: BOUNDARY, and AHEAD of an open."""
         symbols = list(self._symbols())
-        if self.lead is None or not symbols:
+        if not symbols:
             return
         now = self._now()
         if now >= self._boundary or len(symbols) != self._count:
             self._count = len(symbols)
             self._cross(now, symbols)
             yield Event.BOUNDARY
+        if self.lead is None:
+            return
         ahead = not self._trading and self._boundary - now <= self.lead
         if ahead and self._announced != self._boundary:
             self._announced = self._boundary

@@ -21,7 +21,9 @@ from .datafeed import Dailyfeed, Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
+from .health import Health
 from .holiday_cache import tianqin_holidays
+from .link_supervisor import State
 from .live_bars import Certificate
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
@@ -35,6 +37,8 @@ GRACE = SECOND // 2
 NEVER = 1 << 62
 #: What is not final so long after the end of a market will never be.
 AFTERWARDS = 120 * SECOND
+#: Seconds that ``retry`` takes at most, and those of one wait in it.
+RETRY_SECONDS, STEP = 15.0, 0.2
 #: Seconds before an open at which the session is made anew.
 REBUILD_AHEAD = 180.0
 #: Waits after which the client is made to forget old ticks and bars.
@@ -119,6 +123,7 @@ class MyStore:
         self._hours.lead = None if ahead is None else timedelta(seconds=ahead)
         self._sessions = self.reconnector.sessions
         self._losses = 0
+        self._trading = False
         self._learn_holidays()
 
     @classmethod
@@ -279,6 +284,10 @@ class MyStore:
         self.calendar.must_know(self.calendar.trading_day_at(now))
         return self.calendar.is_trading_now(symbol, now)
 
+    def is_open(self, symbol: str) -> bool:
+        """As ``is_trading``, for showing, not for trading."""
+        return self.calendar.is_trading_now(symbol, self.now())
+
     def _learn_holidays(self) -> None:
         """What TianQin says of closed days, in the real present."""
         if not self.clock.virtual:
@@ -335,6 +344,11 @@ class MyStore:
 
     def _follow_session(self) -> None:
         """Tell feeds and broker what has become of the connection."""
+        if self._hours.trading != self._trading:
+            self._trading = self._hours.trading
+            word, until = "open" if self._trading else "closed", self._hours.boundary
+            logger.info("the market is %s until %s", word, until)
+            self.put_notification(f"the market is {word} until {until}", until=until)
         if self.reconnector.losses != self._losses:
             self._losses = self.reconnector.losses
             for feed in self.feeds:
@@ -416,6 +430,57 @@ class MyStore:
     def _take_trading(self, reports: list[OrderReport | Fill]) -> None:
         if self.broker is not None:
             self.broker.take_reports(reports)
+
+    # -- the connection -----------------------------------------------------------------------
+
+    def retry(self, symbol: str) -> bool:
+        """Look after the connection once: what an outer loop calls between runs.
+
+        In trading hours the line is asked, and made anew if it does not answer; outside of them
+        nothing is done.
+
+        Args:
+            symbol: Whose trading hours count.
+
+        Returns:
+            Whether the session works.
+
+        Raises:
+            LoginRefused: The password is no longer right.
+            StoreClosed: ``close`` was called before.
+        """
+        self._must_be_open()
+        if not self.is_open(symbol):
+            boundary = self.calendar.next_session_boundary(symbol, self.now())
+            logger.info("%s is closed until %s", symbol, boundary)
+            return self.reconnector.state is State.UP
+        answers = self.reconnector.answers
+        self.reconnector.doubt()
+        deadline = monotonic() + RETRY_SECONDS
+        while self.reconnector.answers == answers and monotonic() < deadline:
+            sessions = self.reconnector.sessions
+            self.pump(STEP)
+            if self.reconnector.sessions != sessions:
+                break  # a new one: it needs no answer
+        return self.reconnector.state is State.UP
+
+    def health(self) -> Health:
+        """How the session is."""
+        link, now = self.reconnector, self.clock.now_ns()
+        stamps = {feed._name: feed.last_tick for feed in self.feeds}
+        newest = max(stamps.values(), default=0)
+        return Health(
+            market_data_up=link.market_data_up,
+            trading_up=link.trading_up,
+            state=str(link.state),
+            last_data={name: from_ns(ns) if ns else None for name, ns in stamps.items()},
+            last_ok=link.last_ok,
+            backoff=link.backoff,
+            reconnects_today=link.reconnects_today,
+            last_error=link.last_error,
+            next_boundary=self._hours.boundary,
+            lag=(now - newest) / SECOND if newest else float("nan"),
+        )
 
     # -- what Cerebro calls -------------------------------------------------------------------
 

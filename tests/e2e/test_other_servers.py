@@ -6,11 +6,13 @@ import subprocess
 import sys
 from datetime import datetime
 from itertools import pairwise
+from urllib.request import ProxyHandler, Request, build_opener
 
 import backtrader as bt
 import pytest
 
 from tianqin_backtrader import MyStore
+from tianqin_backtrader.clock import MINUTE, from_ns
 
 # The sandbox as a server would be that does not tell the market's time.
 SILENT = """
@@ -78,3 +80,47 @@ def test_a_proxy_of_the_environment_does_not_get_the_sandbox(sandbox, run, monke
     strategy = run(store, Bars, store.getdata("SHFE.cu2612"))
     assert strategy.order.getstatusname() == "Completed"
     assert dict(os.environ) == before
+
+
+class Harmed(bt.Strategy):
+    """After its first bar the line is dead for a minute, without a word."""
+
+    params = dict(server=None)
+
+    def __init__(self):
+        self.bars = []
+
+    def next(self):
+        data = self.data
+        row = (data.datetime.datetime(0), data.open[0], data.high[0], data.low[0], data.close[0])
+        self.bars.append((*row, data.volume[0]))
+        if len(self.bars) == 1:
+            ask(self.p.server, "fault", {"fault": "refuse", "conn": "all", "seconds": 60})
+            ask(self.p.server, "fault", {"fault": "freeze", "conn": "all"})
+        if len(self.bars) == 3:
+            self.env.runstop()
+
+
+def ask(server, what, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    with build_opener(ProxyHandler({})).open(Request(f"{server}/sandbox/{what}", data)) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("start", ["2026-11-10 09:40:30", "2026-11-10 10:12:30"])
+def test_no_bar_is_closed_while_the_line_may_be_dead(silent_server, run, start):
+    """In real time: the clock goes on while nothing comes; the bars wait for the new session."""
+    urls = silent_server("--speed", "1", "--start", start)
+    server = urls["TQ_AUTH_URL"]
+    with MyStore("u", "p", urls=urls) as store:
+        strategy = run(store, Harmed, store.getdata("SHFE.cu2612"), server=server)
+        assert store.reconnector.sessions >= 2
+        certificate = store.certificate()["SHFE.cu2612"]
+        assert certificate.corrected == certificate.missing == 0
+    rows = ask(server, "bars?symbol=SHFE.cu2612&seconds=60&trading_day=2026-11-10")["rows"]
+    names = ("open", "high", "low", "close", "volume")
+    official = [(from_ns(row["datetime"] + MINUTE), *(row[name] for name in names)) for row in rows]
+    begin = [row[0] for row in official].index(strategy.bars[0][0])
+    assert strategy.bars == official[begin : begin + 3]

@@ -35,6 +35,8 @@ _GRACE_SECONDS = 0.002
 # Steps that nobody is sent, before the event loop gets a turn.
 _SILENT_STEPS = 200
 _LONGEST_SLEEP = 0.02
+# Between two announcements of the time.
+_TELL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Engine:
         self.batch_next = 0
         self.on_step: Callable[[], None] = lambda: None
         self._pump_handle: asyncio.Handle | None = None
-        self._wall_start = monotonic()
+        self._wall_start = self._told = monotonic()
         self._market_start = self.timeline.now_ns
         query = InstrumentQuery(
             floor.market.instruments,
@@ -223,12 +225,24 @@ class Engine:
         """Make steps as their time comes (``speed`` is a number); runs until cancelled."""
         while True:
             self._follow_wall_clock()
+            self._tell_time()
             self._send_due()
             moment = self.timeline.next_time()
             wait = _LONGEST_SLEEP
             if moment is not None and self.options.speed:
                 wait = (moment - self.timeline.now_ns) / SECOND / self.options.speed
             await asyncio.sleep(min(max(wait, 0.0), _LONGEST_SLEEP))
+
+    def _tell_time(self) -> None:
+        """Where time passes by itself clients are told it in breaks, too."""
+        now = monotonic()
+        if not self.options.virtual or now - self._told < _TELL_SECONDS:
+            return
+        self._told = now
+        for link in self.connections:
+            session = link.session
+            if isinstance(session, MdSession) and session.subscribed and not session.outbox:
+                session.outbox.add({"_tqsdk_backtest": {"current_dt": self.timeline.now_ns}})
 
     def _follow_wall_clock(self) -> None:
         if self.options.speed is None:
