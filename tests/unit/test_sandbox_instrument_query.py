@@ -7,7 +7,7 @@ import pytest
 
 from tianqin_backtrader.clock import to_ns
 from tianqin_backtrader.sandbox.instrument_query import DayFacts, InstrumentQuery
-from tianqin_backtrader.sandbox.instruments import build_instruments
+from tianqin_backtrader.sandbox.instruments import build_instruments, contract_of
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)
@@ -163,3 +163,16 @@ def test_a_wrong_query_is_answered_with_its_error(
     answer = query.answer(text, {"a": 1})
     assert words in answer["error"] and "result" not in answer
     assert answer["query"] == text and answer["variables"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day", "night"),
+    [
+        ("CZCE.TA001", date(2019, 12, 2), [["21:00:00", "23:30:00"]]),
+        ("CZCE.TA012", date(2020, 12, 2), [["21:00:00", "23:00:00"]]),
+        ("SHFE.cu2012", date(2020, 12, 2), [["21:00:00", "25:00:00"]]),
+        ("SHFE.cu2006", date(2020, 3, 2), []),  # nights were suspended
+    ],
+)
+def test_trading_time_is_that_of_the_day(symbol, day, night):
+    assert contract_of(CALENDAR, symbol, day).trading_time["night"] == night

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 
-from ..session_calendar import NIGHT_OPEN, Product, SessionCalendar
+from ..session_calendar import Product, SessionCalendar, Spans
 from .derived import combinations_of, index_of, main_of, options_of
 from .terms import OTHER_TERMS, TERMS, Fees, Terms, roll
 
@@ -65,7 +65,7 @@ def build_instruments(calendar: SessionCalendar, start: date, end: date) -> dict
     for key, terms in TERMS.items():
         product = calendar.products[key]
         contracts = [
-            _contract(calendar, product, terms, year, month)
+            _contract(calendar, product, terms, year, month, start)
             for year in range(min(FIRST_YEAR, start.year - 1), end.year + 3)
             for month in terms.months
         ]
@@ -86,7 +86,7 @@ def build_instruments(calendar: SessionCalendar, start: date, end: date) -> dict
 
 
 def _contract(
-    calendar: SessionCalendar, product: Product, terms: Terms, year: int, month: int
+    calendar: SessionCalendar, product: Product, terms: Terms, year: int, month: int, today: date
 ) -> Instrument:
     digits = f"{year % 100:02d}{month:02d}"
     code = product.product_id + (digits[1:] if product.exchange_id == "CZCE" else digits)
@@ -103,7 +103,7 @@ def _contract(
         volume_multiple=product.volume_multiple,
         max_limit_order_volume=product.max_limit_order_volume,
         max_market_order_volume=product.max_market_order_volume,
-        trading_time=_trading_time(product),
+        trading_time=_trading_time(calendar, product, today),
         listed=roll(calendar, last_day.replace(year=last_day.year - 1, day=28)),
         expire=datetime.combine(last_day, time(15)),  # so TianQin says of bonds, too
         delivery_year=year,
@@ -133,13 +133,17 @@ def contract_of(calendar: SessionCalendar, symbol: str, seen: date) -> Instrumen
     if (year, month) < (seen.year, seen.month):
         year += step
     terms = TERMS.get(product.key, OTHER_TERMS)
-    return replace(_contract(calendar, product, terms, year, month), symbol=symbol)
+    return replace(_contract(calendar, product, terms, year, month, seen), symbol=symbol)
 
 
-def _trading_time(product: Product) -> dict[str, list[list[str]]]:
-    day = [[f"{a:%H:%M}:00", f"{b:%H:%M}:00"] for a, b in product.day[-1][1]]
-    close = product.night[-1][1]
-    if close is None:
-        return {"day": day, "night": []}
-    hour = close.hour if close > NIGHT_OPEN else close.hour + 24
-    return {"day": day, "night": [["21:00:00", f"{hour:02d}:{close.minute:02d}:00"]]}
+def _trading_time(
+    calendar: SessionCalendar, product: Product, today: date
+) -> dict[str, list[list[str]]]:
+    def written(spans: Spans) -> list[list[str]]:
+        return [
+            [f"{a:%H:%M}:00", f"{b.hour if b > a else b.hour + 24:02d}:{b.minute:02d}:00"]
+            for a, b in spans
+        ]
+
+    hours = calendar.hours(product.key, today)
+    return {"day": written(hours.day), "night": written(hours.night)}
