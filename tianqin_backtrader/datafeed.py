@@ -214,7 +214,9 @@ class Mydatafeed(bt.feed.DataBase):
         if self.has_bar(self.store.horizon()):
             self._tell(self.LIVE)
             return self._deliver(self._live.pop())
-        self._tell(self.LIVE if self.store.is_open(self.symbol) else self.CLOSED)
+        begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
+        closed = begun and not self.store.is_open(self.symbol)
+        self._tell(self.CLOSED if closed else self.LIVE)
         return None
 
     def _tell(self, status: int) -> None:

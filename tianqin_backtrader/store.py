@@ -23,6 +23,7 @@ from .errors import ConfigError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
 from .health import Health
 from .holiday_cache import tianqin_holidays
+from .lifeline import NEVER, Lifeline
 from .link_supervisor import State
 from .live_bars import Certificate
 from .market_hours import MarketHours
@@ -32,11 +33,6 @@ from .tickfeed import Tickfeed
 
 logger = logging.getLogger(__name__)
 
-#: A bar is closed by the clock this long after its end, if no later tick has closed it before.
-GRACE = SECOND // 2
-NEVER = 1 << 62
-#: What is not final so long after the end of a market will never be.
-AFTERWARDS = 120 * SECOND
 #: Seconds that ``retry`` takes at most, and those of one wait in it.
 RETRY_SECONDS, STEP = 15.0, 0.2
 #: Seconds before an open at which the session is made anew.
@@ -103,9 +99,6 @@ class MyStore:
         self.broker: MyBroker | None = None
         self._instruments: dict[str, tuple[date, Instrument]] = {}
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
-        #: Until when nothing can be missing of what the market sent, nanoseconds.
-        self.alive_at = 0
-        self._asked_at = self._answers = 0
         self._polled = False
         self._pumps = 0
         self._closed = False
@@ -116,6 +109,7 @@ class MyStore:
             self.calendar, lambda: {feed.symbol for feed in self.feeds}, self.now, lead=None
         )
         self.reconnector = Reconnector(self.gateway, self._hours)
+        self._lifeline = Lifeline(self.clock, self.reconnector, self._next_close)
         self.reconnector.connect()
         self._finalizer = weakref.finalize(self, self.gateway.close)
         self._follow_virtual_clock()
@@ -316,7 +310,7 @@ class MyStore:
         deadline = monotonic() + timeout
         while True:
             left = deadline - monotonic()
-            self.pump(min(left, self._until_next_close()))
+            self.pump(min(left, self._lifeline.seconds_until_due()))
             if left <= 0 or self._has_news():
                 return
 
@@ -327,10 +321,10 @@ class MyStore:
         self._follow_session()
         if sum(feed.take_ticks() for feed in self.feeds):
             self.reconnector.heard()
-            self.alive_at = self.clock.now_ns()
-        self._prove_life()
+            self._lifeline.heard()
+        self._lifeline.prove(over=self.market_over and all(feed.current for feed in self.feeds))
         for feed in self.feeds:
-            feed.flush(self.alive_at - GRACE)
+            feed.flush(self._lifeline.closes_until)
         for feed in self.feeds:
             feed.check()
         for notice in self.reconnector.take_notices():
@@ -361,31 +355,13 @@ class MyStore:
         if self.broker is not None:
             self.broker.follow_session(self._sessions, self.reconnector)
 
-    def _prove_life(self) -> None:
-        """Before a bar is closed by the clock it must be known that nothing is on its way.
-
-        A tick of any contract shows it, and so does the answer to a question: a line that is dead
-        without anybody knowing would otherwise leave a bar without its last ticks.
-        """
-        if self.clock.virtual:  # its time comes on the same line
-            over = self.market_over and all(feed.current for feed in self.feeds)
-            self.alive_at = self.clock.now_ns() + (AFTERWARDS if over else 0)
-            return
-        if self.reconnector.answers != self._answers:
-            self._answers = self.reconnector.answers
-            self.alive_at = max(self.alive_at, self._asked_at)
-        now, due = self.clock.now_ns(), self._next_close()
-        overdue = self.clock.trusted and self.alive_at < due + GRACE <= now
-        if overdue and self.reconnector.doubt():
-            self._asked_at = now
-
     def _next_close(self) -> int:
         return min((feed.next_close for feed in self.feeds), default=NEVER)
 
-    def _until_next_close(self) -> float:
-        """Seconds until a bar must be closed by the clock; the answer to a question wakes us."""
-        left = (self._next_close() + GRACE - self.clock.now_ns()) / SECOND
-        return float("inf") if self.clock.virtual or left < 0 else left + 0.001
+    @property
+    def alive_at(self) -> int:
+        """Until when nothing can be missing of what the market sent, nanoseconds."""
+        return self._lifeline.alive_at
 
     def _has_news(self) -> bool:
         if self._notifications or (self.feeds and all(feed.finished for feed in self.feeds)):

@@ -80,7 +80,7 @@ def test_history_then_live_without_a_gap(sandbox, run):
     days = sorted({CALENDAR.trading_day_at(stamp) for stamp in stamps})
     expected = official_of_days(store, "SHFE.cu2612", [day.isoformat() for day in days])
     assert [bar[:-1] for bar in bars] == expected
-    assert [status for _, status in strategy.statuses] == ["DELAYED", "LIVE"]
+    assert [status for _, status in strategy.statuses][:2] == ["DELAYED", "LIVE"]
 
 
 def test_history_may_start_anywhere(sandbox, run):

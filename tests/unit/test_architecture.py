@@ -13,7 +13,7 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "link_supervisor", "market_hours", "line_trim", "plain_logging", "health",
+    "link_supervisor", "market_hours", "line_trim", "plain_logging", "health", "lifeline",
     "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     # the calendar behind session_calendar

@@ -42,8 +42,9 @@ class HttpApi:
     # What tqsdk asks
 
     async def holidays(self, request: web.Request) -> web.Response:
-        """Closed weekdays, ascending."""
-        closed = sorted(self._engine.floor.calendar.holidays.closed)
+        """Closed weekdays of the years that are announced, ascending."""
+        known = self._engine.floor.calendar.holidays
+        closed = sorted(day for day in known.closed if day.year <= known.last_year)
         return web.json_response([day.isoformat() for day in closed])
 
     async def main_contracts(self, request: web.Request) -> web.Response:
