@@ -1,46 +1,15 @@
 """Servers that are not ours: they keep their own time and do not say so."""
 
-import json
 import os
-import subprocess
-import sys
 from datetime import datetime
 from itertools import pairwise
-from urllib.request import ProxyHandler, Request, build_opener
 
 import backtrader as bt
 import pytest
+from silent_server import ask, silent_server
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.clock import MINUTE, from_ns
-
-# The sandbox as a server would be that does not tell the market's time.
-SILENT = """
-import sys
-from tianqin_backtrader.sandbox.server import SandboxOptions
-SandboxOptions.virtual = property(lambda self: False)
-from tianqin_backtrader.sandbox.__main__ import main
-sys.exit(main(["--json", "--parent-pipe", *sys.argv[1:]]))
-"""
-
-
-@pytest.fixture
-def silent_server():
-    started = []
-
-    def start(*options):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SILENT, *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        started.append(process)
-        return json.loads(process.stdout.readline())["urls"]
-
-    yield start
-    for process in started:
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
 
 
 class Bars(bt.Strategy):
@@ -59,9 +28,9 @@ class Bars(bt.Strategy):
 
 
 @pytest.mark.parametrize("start", ["2026-03-10 09:40:10", "2026-03-10 10:13:10"])
-def test_history_and_live_bars_meet_whatever_the_servers_day_is(silent_server, run, start):
-    urls = silent_server("--start", start, "--ticks-per-pack", "5")
-    with MyStore("u", "p", urls=urls) as store:
+def test_history_and_live_bars_meet_whatever_the_servers_day_is(run, start):
+    server = silent_server("--start", start, "--ticks-per-pack", "5")
+    with server as urls, MyStore("u", "p", urls=urls) as store:
         feed = store.getdata("SHFE.cu2605", lookback=60, night_start=False)
         strategy = run(store, Bars, feed)
         begun = datetime.fromisoformat(start).replace(second=0)
@@ -85,7 +54,7 @@ def test_a_proxy_of_the_environment_does_not_get_the_sandbox(sandbox, run, monke
 class Harmed(bt.Strategy):
     """After its first bar the line is dead for a minute, without a word."""
 
-    params = dict(server=None)
+    params = dict(urls=None)
 
     def __init__(self):
         self.bars = []
@@ -95,31 +64,24 @@ class Harmed(bt.Strategy):
         row = (data.datetime.datetime(0), data.open[0], data.high[0], data.low[0], data.close[0])
         self.bars.append((*row, data.volume[0]))
         if len(self.bars) == 1:
-            ask(self.p.server, "fault", {"fault": "refuse", "conn": "all", "seconds": 60})
-            ask(self.p.server, "fault", {"fault": "freeze", "conn": "all"})
+            ask(self.p.urls, "fault", {"fault": "refuse", "conn": "all", "seconds": 60})
+            ask(self.p.urls, "fault", {"fault": "freeze", "conn": "all"})
         if len(self.bars) == 3:
             self.env.runstop()
-
-
-def ask(server, what, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    with build_opener(ProxyHandler({})).open(Request(f"{server}/sandbox/{what}", data)) as answer:
-        return json.load(answer)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("start", ["2026-03-10 09:40:30", "2026-03-10 10:12:30"])
-def test_no_bar_is_closed_while_the_line_may_be_dead(silent_server, run, start):
+def test_no_bar_is_closed_while_the_line_may_be_dead(run, start):
     """In real time: the clock goes on while nothing comes; the bars wait for the new session."""
-    urls = silent_server("--speed", "1", "--start", start)
-    server = urls["TQ_AUTH_URL"]
-    with MyStore("u", "p", urls=urls) as store:
-        strategy = run(store, Harmed, store.getdata("SHFE.cu2605"), server=server)
+    server = silent_server("--speed", "1", "--start", start)
+    with server as urls, MyStore("u", "p", urls=urls) as store:
+        strategy = run(store, Harmed, store.getdata("SHFE.cu2605"), urls=urls)
         assert store.reconnector.sessions >= 2
         certificate = store.certificate()["SHFE.cu2605"]
         assert certificate.corrected == certificate.missing == 0
-    rows = ask(server, "bars?symbol=SHFE.cu2605&seconds=60&trading_day=2026-03-10")["rows"]
+        rows = ask(urls, "bars?symbol=SHFE.cu2605&seconds=60&trading_day=2026-03-10")["rows"]
     names = ("open", "high", "low", "close", "volume")
     official = [(from_ns(row["datetime"] + MINUTE), *(row[name] for name in names)) for row in rows]
     begin = [row[0] for row in official].index(strategy.bars[0][0])
