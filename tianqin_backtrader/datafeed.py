@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from datetime import time, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import backtrader as bt
 
 from .bar_builder import BarBuilder, DaySlotTable, SlotTable
-from .clock import DAY, MINUTE, ahead_of_utc, from_ns, monotonic, to_backtrader, to_ns
+from .clock import MINUTE, ahead_of_utc, to_backtrader, to_ns
 from .data_tree import DayRows
-from .errors import ConfigError, LinkTimeout
+from .errors import ConfigError
+from .feed_clone import FeedClone
+from .feed_history import FeedHistory
 from .line_trim import trim_run
 from .live_bars import Certificate, LiveBars
 from .live_ticks import LiveTicks
@@ -28,54 +30,12 @@ LOOKBACK = 10_000
 COMPRESSIONS = (1, 3, 5, 15, 30, 60)
 #: Official bars asked for at least: as many can be missed and delivered later.
 RECENT_BARS = 600
-#: Older bars asked for at a time.
-LARGEST_REQUEST = 8_000
 #: Ticks asked for at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
-#: No market that trades today was silent for so long: longer than any holiday.
-ANOTHER_TIME = 30 * DAY
 #: What is not final so long after the end of its market will never be.
 AFTERWARDS = MINUTE
 #: Ticks and official bars that the client keeps of each contract.
 ROWS_KEPT = 1000
-#: Seconds to wait for history before giving up.
-HISTORY_TIMEOUT = 60.0
-
-
-class FeedClone(bt.feed.DataClone):
-    """The same bars again, for ``cerebro.resampledata`` of a feed that is in the run itself.
-
-    Its bars are closed by bars, never by the clock: a bar that only the clone closed would leave
-    Cerebro without a time for its round, and it stops with an error.
-    """
-
-    @property
-    def history_phase(self) -> bool:
-        """As of the feed."""
-        return bool(self.data.history_phase)
-
-    #: Bars that have been trimmed.
-    trimmed = 0
-
-    def buflen(self) -> int:
-        """As of the feed."""
-        return int(self.lines.buflen()) + self.trimmed
-
-    @property
-    def keep_bars(self) -> int | None:
-        """As of the feed."""
-        keep: int | None = self.data.keep_bars
-        return keep
-
-    def _load(self) -> bool | None:
-        if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
-            trim_run(self.data._env.runningstrats, self, self.keep_bars)
-        loaded: bool | None = super()._load()
-        return loaded
-
-    def _check(self, forcedata: Any = None) -> None:
-        if forcedata is not None:
-            super()._check(forcedata=forcedata)
 
 
 class Mydatafeed(bt.feed.DataBase):
@@ -139,7 +99,8 @@ class Mydatafeed(bt.feed.DataBase):
         self._ticks = self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
         self._history: deque[Bar] = deque()
         self._history_end = 0.0
-        self._first_id = self._last_tick = 0
+        self._past = FeedHistory(self.store, self.symbol, self._klines, self._ticks, self._width)
+        self._last_tick = 0
         #: When the contract's trading ends for good, nanoseconds.
         self._ends = _NEVER
         self._live: LiveBars | LiveTicks | None = None
@@ -334,12 +295,11 @@ class Mydatafeed(bt.feed.DataBase):
     def _begin(self) -> None:
         if self._live is not None:  # a second run: go on where the first ended
             return
-        self._await_series()
-        self._join_the_servers_time()
+        self._past.load()
         expires = self.store.instrument(self.symbol).expire_datetime
         self._ends = to_ns(expires) if expires is not None else _NEVER
         builder = BarBuilder(self._slot_table())
-        final, running = self._final_and_running()
+        final, running = self._past.final_and_running()
         if final:
             builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
         else:
@@ -354,62 +314,13 @@ class Mydatafeed(bt.feed.DataBase):
         )
         ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
         final += live.begin(ticks, self.store.clock.now_ns())
-        wanted = self._whole_days(final[-self._width :]) if self._width else []
+        wanted = final[-self._width :] if self._width else []
+        if self.p.night_start:
+            wanted = self._past.from_a_days_opening(wanted)
         self._history = deque(wanted)
         self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
-
-    def _await_series(self) -> None:
-        self._await(self._klines, self._ticks)
-        first_id = max(0, self._klines.last_id - self._width)
-        left_id = self._klines.left_id
-        while self._width and left_id > first_id:
-            width = min(left_id - first_id, LARGEST_REQUEST)
-            left_id -= width
-            done = 1 - (left_id - first_id) / max(1, self._klines.last_id - first_id)
-            logger.info("%s: %.0f %% of the history is here", self.symbol, 100 * done)
-            older = self.store.gateway.charts.older(self._klines, left_id, width)
-            self._await(older)
-            self.store.gateway.charts.drop(older)
-        self._first_id = left_id
-
-    def _await(self, *series: Any) -> None:
-        deadline = monotonic() + HISTORY_TIMEOUT
-        while not all(one.ready for one in series):
-            self.store.gateway.pump(max(0.0, deadline - monotonic()))
-            if monotonic() >= deadline:
-                raise LinkTimeout(f"TianQin sent no history of {self.symbol} within a minute")
-
-    def _join_the_servers_time(self) -> None:
-        """A server may play another time without saying so: its newest tick is months old."""
-        clock, last_id = self.store.clock, self._ticks.last_id
-        newest = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
-        if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
-            clock.stamp(newest[0].time)
-
-    def _final_and_running(self) -> tuple[list[Bar], Bar | None]:
-        """What is finished of the official bars, and the one that is not."""
-        last_id = self._klines.last_id
-        if last_id < 0:
-            return [], None
-        bars = self._klines.bars(self._first_id, last_id)
-        if bars and bars[-1].id == last_id and bars[-1].end > to_ns(self.store.now()):
-            return bars[:-1], bars[-1]
-        return bars, None
-
-    def _whole_days(self, bars: list[Bar]) -> list[Bar]:
-        if not self.p.night_start:
-            return bars
-        calendar, symbol = self.store.calendar, self.symbol
-        for index, bar in enumerate(bars):
-            start = from_ns(bar.start)
-            if start.time() < time(9) or (index and bar.start == bars[index - 1].end):
-                continue
-            day = calendar.trading_day_at(start)
-            if calendar.sessions(symbol, day)[0][0] == start:
-                return bars[index:]
-        return []
 
 
 class Dailyfeed(Mydatafeed):

@@ -33,8 +33,7 @@ class Tickfeed(Mydatafeed):
     def _begin(self) -> None:
         if self._live is not None:  # a second run: go on where the first ended
             return
-        self._await_series()
-        self._join_the_servers_time()
+        self._past.load()
         last_id = self._ticks.last_id
         before = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
         self._live = LiveTicks(self._ticks, last_id + 1, before[0] if before else None)

@@ -31,7 +31,9 @@ SHELL = {
     "embedded": set(),
     "holiday_cache": set(),
     "update_tables": {"holiday_cache"},
-    "datafeed": set(),
+    "feed_clone": set(),
+    "feed_history": set(),
+    "datafeed": {"feed_clone", "feed_history"},
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},
     "store": {

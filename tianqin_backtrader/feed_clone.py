@@ -1,0 +1,45 @@
+"""``FeedClone``: the bars of a live feed for another place in the same run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+
+from .line_trim import trim_run
+
+
+class FeedClone(bt.feed.DataClone):
+    """The same bars again, for ``cerebro.resampledata`` of a feed that is in the run itself.
+
+    Its bars are closed by bars, never by the clock: a bar that only the clone closed would leave
+    Cerebro without a time for its round, and it stops with an error.
+    """
+
+    @property
+    def history_phase(self) -> bool:
+        """As of the feed."""
+        return bool(self.data.history_phase)
+
+    #: Bars that have been trimmed.
+    trimmed = 0
+
+    def buflen(self) -> int:
+        """As of the feed."""
+        return int(self.lines.buflen()) + self.trimmed
+
+    @property
+    def keep_bars(self) -> int | None:
+        """As of the feed."""
+        keep: int | None = self.data.keep_bars
+        return keep
+
+    def _load(self) -> bool | None:
+        if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
+            trim_run(self.data._env.runningstrats, self, self.keep_bars)
+        loaded: bool | None = super()._load()
+        return loaded
+
+    def _check(self, forcedata: Any = None) -> None:
+        if forcedata is not None:
+            super()._check(forcedata=forcedata)

@@ -1,0 +1,93 @@
+"""What a feed knows before its first live bar: official bars of the past, and where they end."""
+
+from __future__ import annotations
+
+import logging
+from datetime import time
+from typing import Any
+
+from .clock import DAY, from_ns, monotonic, to_ns
+from .errors import LinkTimeout
+from .model import Bar
+
+logger = logging.getLogger(__name__)
+
+#: Older bars asked for at a time.
+LARGEST_REQUEST = 8_000
+#: No market that trades today was silent for so long: longer than any holiday.
+ANOTHER_TIME = 30 * DAY
+#: Seconds to wait for history before giving up.
+HISTORY_TIMEOUT = 60.0
+
+
+class FeedHistory:
+    """The past of one contract.
+
+    Args:
+        store: The ``MyStore``.
+        symbol: The contract.
+        klines, ticks: The server's rows.
+        width: Bars of history that are wanted.
+    """
+
+    def __init__(self, store: Any, symbol: str, klines: Any, ticks: Any, width: int) -> None:
+        self._store, self._symbol = store, symbol
+        self._klines, self._ticks, self._width = klines, ticks, width
+        self._first_id = 0
+
+    def load(self) -> None:
+        """Wait until it is there, however many requests it takes.
+
+        Raises:
+            LinkTimeout: Nothing came for a minute.
+        """
+        self._await(self._klines, self._ticks)
+        charts = self._store.gateway.charts
+        first_id = max(0, self._klines.last_id - self._width)
+        left_id = self._klines.left_id
+        while self._width and left_id > first_id:
+            width = min(left_id - first_id, LARGEST_REQUEST)
+            left_id -= width
+            here = 1 - (left_id - first_id) / max(1, self._klines.last_id - first_id)
+            logger.info("%s: asking for %.0f %% of the history", self._symbol, 100 * here)
+            older = charts.older(self._klines, left_id, width)
+            self._await(older)
+            charts.drop(older)
+        self._first_id = left_id
+        self._join_the_servers_time()
+
+    def _await(self, *series: Any) -> None:
+        deadline = monotonic() + HISTORY_TIMEOUT
+        while not all(one.ready for one in series):
+            self._store.gateway.pump(max(0.0, deadline - monotonic()))
+            if monotonic() >= deadline:
+                raise LinkTimeout(f"TianQin sent no history of {self._symbol} within a minute")
+
+    def _join_the_servers_time(self) -> None:
+        """A server may play another time without saying so: its newest tick is months old."""
+        clock, last_id = self._store.clock, self._ticks.last_id
+        newest = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
+            clock.stamp(newest[0].time)
+
+    def final_and_running(self) -> tuple[list[Bar], Bar | None]:
+        """What is finished of the official bars, and the one that is not."""
+        last_id = self._klines.last_id
+        if last_id < 0:
+            return [], None
+        bars: list[Bar] = self._klines.bars(self._first_id, last_id)
+        if bars and bars[-1].id == last_id and bars[-1].end > to_ns(self._store.now()):
+            return bars[:-1], bars[-1]
+        return bars, None
+
+    def from_a_days_opening(self, bars: list[Bar]) -> list[Bar]:
+        """The bars from the first opening of a trading day on."""
+        calendar, symbol = self._store.calendar, self._symbol
+        for index, bar in enumerate(bars):
+            start = from_ns(bar.start)
+            if start.time() < time(9) or (index and bar.start == bars[index - 1].end):
+                continue
+            day = calendar.trading_day_at(start)
+            if calendar.sessions(symbol, day)[0][0] == start:
+                return bars[index:]
+        return []
