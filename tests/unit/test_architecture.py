@@ -16,6 +16,7 @@ CORE = {
     "link_supervisor", "market_hours",
     "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
+    "metrics", "round_trips", "journal_tables", "journal_values", "journal",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
@@ -34,6 +35,14 @@ SHELL = {
     "datafeed": set(),
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},
+    "csv_files": set(),
+    "record_rows": set(),
+    "records": {"csv_files", "record_rows"},
+    "performance_tracker": {"records"},
+    "report": {"records", "report_pictures"},
+    "report_pictures": set(),
+    "headless": set(),
+    "__main__": {"report", "records"},
     "store": {"gateway", "datafeed", "tickfeed", "broker", "embedded", "store_reconnect"},
     "__init__": {"store", "datafeed", "tickfeed", "broker"},
 }

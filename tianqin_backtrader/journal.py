@@ -1,0 +1,331 @@
+"""``Journal``: what was meant, sent, reported and filled, in one SQLite file, as it happens.
+
+One file for each account and strategy, one program at a time. Rows are added and never changed;
+each call is one transaction and is on record when it returns. An order is written down before it
+is sent, so that after a crash the journal and the account together say what became of it.
+
+``synchronous="NORMAL"``, the default, survives everything but a power cut: what a killed program
+has written is with the operating system. A power cut may take the last rows and never damages the
+file; what it took the account still knows. ``"FULL"`` waits for the disk with every row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+from .clock import Clock, WallClock
+from .errors import JournalError
+from .journal_tables import SCHEMA_VERSION, TABLES, columns, create_script, insert_statement
+from .journal_values import OPEN_ORDERS, OpenOrder, Origin, State, open_order, to_json, to_origin
+from .model import Direction, Fill, Offset, OrderReport
+
+_INSERT = {table: insert_statement(table) for table in TABLES}
+_CANNOT_WRITE = "cannot be written, so nothing may be sent"
+
+
+class Journal:
+    """One strategy's records on one account, open for writing.
+
+    Args:
+        path: The SQLite file; made if it is not there, with its folder.
+        account: The account's number; a journal of another one is refused.
+        clock: Stamps ``received_at``.
+        synchronous: ``"NORMAL"`` or ``"FULL"``.
+
+    Raises:
+        JournalError: Another program has it, it is damaged, of a newer version, of another
+            account, or cannot be opened. From every method: the row could not be written (a full
+            disk, a file taken away); then nothing of it was.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        account: str = "",
+        clock: Clock | None = None,
+        synchronous: str = "NORMAL",
+    ) -> None:
+        self.path = Path(path)
+        self._clock = clock or WallClock()
+        self._lock: sqlite3.Connection | None = None
+        self._db: sqlite3.Connection | None = None
+        self._reported: dict[str, tuple[object, ...]] = {}
+        self._origins: dict[str, Origin] = {}
+        with self._errors("cannot be opened"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._take_lock()
+                self._open(account, synchronous)
+            except BaseException:
+                self.close()
+                raise
+        self.state: MutableMapping[str, Any] = State(self)
+
+    # -- opening ------------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        # A file of its own, which the system frees when its holder dies. Readers need no lock.
+        beside = self.path.with_name(self.path.name + "-lock")
+        self._lock = sqlite3.connect(beside, timeout=0, isolation_level=None)
+        try:
+            self._lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise JournalError(
+                self.path,
+                "another program is writing these records; one program at a time for each "
+                "account and strategy (give this one another strategy_name)",
+            ) from error
+
+    def _open(self, account: str, synchronous: str) -> None:
+        self._db = db = sqlite3.connect(self.path, isolation_level=None)
+        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise JournalError(
+                self.path, f"written by a newer version of this library (schema {version})"
+            )
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={synchronous}")
+        if version < SCHEMA_VERSION:
+            db.executescript(
+                f"BEGIN; {create_script()} PRAGMA user_version={SCHEMA_VERSION};COMMIT"
+            )
+        self._check_account(account)
+        # Counted on over all tables; a clock that was set back does not take times back.
+        newest = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT seq, received_at FROM {table} ORDER BY seq DESC LIMIT 1)"
+            for table in (*TABLES, "state")
+        )
+        row = db.execute(f"SELECT MAX(seq), MAX(received_at) FROM ({newest})").fetchone()
+        self._seq, self._received = row[0] or 0, row[1] or 0
+
+    def _check_account(self, account: str) -> None:
+        known = self.query("SELECT value FROM meta WHERE key = 'account'")
+        if account and known and known[0][0] != account:
+            raise JournalError(
+                self.path,
+                f"holds the records of account {_short(known[0][0])}, not of {_short(account)}; "
+                "give this program another strategy_name",
+            )
+        if account and not known:
+            self.query("INSERT INTO meta VALUES ('account', ?)", account)
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def intent(
+        self,
+        order_id: str,
+        symbol: str,
+        direction: Direction | str,
+        offset: Offset | str,
+        volume: int,
+        limit_price: float | str | None,
+        *,
+        trading_day: date,
+        exchange_time: int,
+        origin: Origin | None = None,
+        advanced: str | None = None,
+    ) -> None:
+        """Write down an order that is about to be sent. Send it only if this returns."""
+        origin = origin or Origin()
+        self._origins[order_id] = origin
+        order = self._order(symbol, order_id, origin, direction, offset)
+        self._add(
+            "intents", exchange_time, trading_day,
+            *order, volume, limit_price, advanced, origin.decision_price,
+        )  # fmt: skip
+
+    def report(self, report: OrderReport, *, trading_day: date, exchange_time: int) -> bool:
+        """Write down what the exchange says of an order; False if it said so before."""
+        said = (report.status, report.volume_left, report.exchange_order_id, report.last_msg)
+        if self._last_report(report.order_id) == said:
+            return False
+        origin = self.origin(report.order_id)
+        self._add(
+            "reports", exchange_time, trading_day,
+            *self._order(
+                report.symbol, report.order_id, origin, report.direction, report.offset
+            ),
+            report.volume_orign, report.volume_left, report.limit_price, report.status,
+            report.exchange_order_id, report.last_msg,
+        )  # fmt: skip
+        self._reported[report.order_id] = said
+        return True
+
+    def fill(self, fill: Fill, *, trading_day: date, volume_multiple: int) -> bool:
+        """Write down an execution; False if it is on record (by trade id and order id)."""
+        origin = self.origin(fill.order_id)
+        return self._add(
+            "fills", fill.time, trading_day,
+            *self._order(fill.symbol, fill.order_id, origin, fill.direction, fill.offset),
+            fill.trade_id, fill.price, fill.volume, fill.commission, volume_multiple,
+            origin.decision_price,
+        )  # fmt: skip
+
+    def account(
+        self,
+        fields: Mapping[str, Any],
+        positions: Mapping[str, Mapping[str, Any]],
+        *,
+        trading_day: date,
+        exchange_time: int,
+    ) -> None:
+        """Write down the account and its positions by symbol, fields as TqSdk names them."""
+        with self.together():
+            self._add("accounts", exchange_time, trading_day, to_json(fields))
+            for symbol, position in positions.items():
+                self._add("positions", exchange_time, trading_day, symbol, to_json(position))
+
+    def equity(
+        self,
+        why: str,
+        account: Mapping[str, Any],
+        exposure: float,
+        *,
+        trading_day: date,
+        exchange_time: int,
+    ) -> None:
+        """Write down what the account is worth, and yuan of all lots held at the last price."""
+        money = [account.get(name) for name in ("balance", "available", "margin", "float_profit",
+                                                "commission")]  # fmt: skip
+        flows = [account.get(name) or 0.0 for name in ("deposit", "withdraw")]
+        self._add("equity", exchange_time, trading_day, why, *money, *flows, exposure)
+
+    def mark(
+        self, symbol: str, ohlcv: Iterable[float], *, trading_day: date, exchange_time: int
+    ) -> None:
+        """Write down a bar: open, high, low, close, volume; ``exchange_time`` is its end."""
+        self._add("marks", exchange_time, trading_day, symbol, *ohlcv)
+
+    def note(
+        self, text: str, level: str = "INFO", *, trading_day: date, exchange_time: int
+    ) -> None:
+        """Write down what a person should find later."""
+        self._add("notes", exchange_time, trading_day, level, text)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def open_orders(self) -> list[OpenOrder]:
+        """Orders that were meant to be sent and whose end is not on record, oldest first."""
+        return [open_order(row) for row in self.query(OPEN_ORDERS)]
+
+    def origin(self, order_id: str) -> Origin:
+        """Where an order comes from; an empty ``Origin`` if it is not on record."""
+        if order_id not in self._origins:
+            rows = self.query(
+                "SELECT strategy, ref, leg, bar, decision_price FROM intents WHERE order_id = ?",
+                order_id,
+            )
+            self._origins[order_id] = to_origin(rows[0]) if rows else Origin()
+        return self._origins[order_id]
+
+    def last(self, table: str) -> dict[str, Any] | None:
+        """The latest row of a table, None if there is none."""
+        rows = self.query(f"SELECT * FROM {table} ORDER BY seq DESC LIMIT 1")
+        return dict(zip(columns(table), rows[0], strict=True)) if rows else None
+
+    # -- inside -------------------------------------------------------------------------------
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise JournalError(self.path, "was closed")
+        return self._db
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run one SQL statement and return its rows; for reading what no method gives."""
+        with self._errors("cannot be read or written"):
+            return self._connection.execute(statement, values).fetchall()
+
+    def stamp(self) -> tuple[int, int]:
+        """The next ``seq`` and the time of receipt, which is never before the last one."""
+        self._seq += 1
+        self._received = max(self._received, self._clock.now_ns())
+        return self._seq, self._received
+
+    def _add(self, table: str, exchange_time: int, trading_day: date, *values: object) -> bool:
+        stamp = (*self.stamp(), exchange_time, trading_day.isoformat())
+        with self._errors(_CANNOT_WRITE):
+            row = (*stamp, *values)
+            return self._connection.execute(_INSERT[table], row).rowcount == 1
+
+    def _order(
+        self,
+        symbol: str,
+        order_id: str,
+        origin: Origin,
+        direction: Direction | str,
+        offset: Offset | str,
+    ) -> tuple[object, ...]:
+        return (
+            symbol, order_id, origin.strategy, origin.ref, origin.leg, origin.bar,
+            str(direction), str(offset),
+        )  # fmt: skip
+
+    def _last_report(self, order_id: str) -> tuple[object, ...] | None:
+        if order_id not in self._reported:
+            rows = self.query(
+                "SELECT status, volume_left, exchange_order_id, last_msg FROM reports "
+                "WHERE order_id = ? ORDER BY seq DESC LIMIT 1",
+                order_id,
+            )
+            if not rows:
+                return None
+            self._reported[order_id] = rows[0]
+        return self._reported[order_id]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one transaction of several calls: all of them are on record, or none."""
+        db = self._connection
+        with self._errors(_CANNOT_WRITE):
+            if db.in_transaction:
+                yield
+                return
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            damaged = type(error) is sqlite3.DatabaseError
+            advice = (
+                "; it is damaged: move it away with its -wal and -shm files, and start anew"
+                if damaged
+                else ""
+            )
+            raise JournalError(self.path, f"{what}: {error}{advice}") from error
+
+    def close(self) -> None:
+        """Give the records free; twice does no harm."""
+        for connection in (self._db, self._lock):
+            if connection is not None:
+                connection.close()
+        self._db = self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _short(account: str) -> str:
+    """An account's number as it may be shown."""
+    return account if len(account) <= 4 else f"...{account[-4:]}"
