@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .broker import MyBroker as MyBroker
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
+    from .performance_tracker import PerformanceTracker as PerformanceTracker
     from .store import MyStore as MyStore
     from .tickfeed import Tickfeed as Tickfeed
 
@@ -28,6 +29,7 @@ _HOMES = {
     "Dailyfeed": ".datafeed",
     "Tickfeed": ".tickfeed",
     "MyBroker": ".broker",
+    "PerformanceTracker": ".performance_tracker",
 }
 _MODULES = ("errors", "session_calendar")
 
@@ -36,6 +38,7 @@ __all__ = [
     "MyBroker",
     "MyStore",
     "Mydatafeed",
+    "PerformanceTracker",
     "Tickfeed",
     "errors",
     "session_calendar",

@@ -160,6 +160,27 @@ class Journal:
         self._reported[report.order_id] = said
         return True
 
+    def report_refusal(
+        self,
+        order_id: str,
+        symbol: str,
+        direction: Direction,
+        volume: int,
+        reason: str,
+        *,
+        trading_day: date,
+        exchange_time: int,
+    ) -> None:
+        """Write down that an order on record (``intent``) was never sent, and why."""
+        origin = self.origin(order_id)
+        offset = self.query("SELECT offset FROM intents WHERE order_id = ?", order_id)[0][0]
+        self._add(
+            "reports", exchange_time, trading_day,
+            *self._order(symbol, order_id, origin, direction, offset),
+            volume, volume, None, "FINISHED", "", reason,
+        )  # fmt: skip
+        self._reported[order_id] = ("FINISHED", volume, "", reason)
+
     def fill(self, fill: Fill, *, trading_day: date, volume_multiple: int) -> bool:
         """Write down an execution; False if it is on record (by trade id and order id)."""
         origin = self.origin(fill.order_id)

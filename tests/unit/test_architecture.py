@@ -38,13 +38,14 @@ SHELL = {
     "csv_files": set(),
     "record_rows": set(),
     "records": {"csv_files", "record_rows"},
-    "performance_tracker": {"records"},
-    "report": {"records", "report_pictures"},
+    "account_scribe": set(),
+    "performance_tracker": {"records", "account_scribe", "report"},
+    "report": {"csv_files", "records", "report_pictures"},
     "report_pictures": set(),
     "headless": set(),
     "__main__": {"report", "records"},
     "store": {"gateway", "datafeed", "tickfeed", "broker", "embedded", "store_reconnect"},
-    "__init__": {"store", "datafeed", "tickfeed", "broker"},
+    "__init__": {"store", "datafeed", "tickfeed", "broker", "performance_tracker"},
 }
 #: The part of the core that the exchange may share with its clients.
 SHARED = {"errors", "clock", "session_calendar"}

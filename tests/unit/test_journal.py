@@ -185,7 +185,7 @@ os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 def test_a_full_disk_is_an_error_before_anything_is_sent(journal):
     [(pages,)] = journal.query("PRAGMA page_count")
     journal.query(f"PRAGMA max_page_count={pages}")
-    with pytest.raises(JournalError, match="nothing may be sent.*full"):
+    with pytest.raises(JournalError, match=r"nothing may be sent.*full"):
         for number in range(1000):
             intend(journal, order_id=str(number))
     on_record = journal.query("SELECT COUNT(*) FROM intents")[0][0]
