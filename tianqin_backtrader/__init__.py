@@ -8,8 +8,14 @@ Names are loaded when they are first used, so that the embedded exchange
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if "shinny_structlog" in sys.modules:  # tqsdk was imported first
+    from .plain_logging import restore_logging
+
+    restore_logging()
 
 if TYPE_CHECKING:
     from . import errors as errors

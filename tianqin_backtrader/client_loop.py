@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
+#: Turns of the loop that cancelled tasks get to end.
+_LAST_TURNS = 1000
+
 
 class ClientLoop(asyncio.SelectorEventLoop):
     """An event loop that can break its connections.
@@ -33,19 +36,33 @@ class ClientLoop(asyncio.SelectorEventLoop):
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
 
+    def end(self) -> None:
+        """Cancel what still runs, and close."""
+        if self.is_closed():
+            return
+        around = asyncio.events._get_running_loop()  # a notebook's
+        asyncio.events._set_running_loop(None)
+        try:
+            for task in asyncio.all_tasks(self):
+                task.cancel()
+            for _ in range(_LAST_TURNS):
+                if not asyncio.all_tasks(self):
+                    break
+                # Not run_until_complete: tqsdk stops the loop whenever a task of its own ends.
+                self.call_later(0.001, self.stop)
+                self.run_forever()
+            self.close()
+        finally:
+            asyncio.events._set_running_loop(around)
+
 
 @contextmanager
-def closing_on_error(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+def closing_on_error(loop: ClientLoop) -> Iterator[None]:
     """A ``TqApi`` that fails while it is made leaves its tasks and its loop open."""
     try:
         yield
     except BaseException:
-        if not loop.is_closed():
-            tasks = asyncio.all_tasks(loop)
-            for task in tasks:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            loop.close()
+        loop.end()
         raise
 
 

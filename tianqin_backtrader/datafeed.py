@@ -34,6 +34,8 @@ LARGEST_REQUEST = 8_000
 RECENT_TICKS = 500
 #: No market that trades today was silent for so long: longer than any holiday.
 ANOTHER_TIME = 30 * DAY
+#: What is not final so long after the end of its market will never be.
+AFTERWARDS = MINUTE
 #: Ticks and official bars that the client keeps of each contract.
 ROWS_KEPT = 1000
 #: Seconds to wait for history before giving up.
@@ -134,6 +136,8 @@ class Mydatafeed(bt.feed.DataBase):
         self._history: deque[Bar] = deque()
         self._history_end = 0.0
         self._first_id = 0
+        #: When the contract's trading ends for good, nanoseconds.
+        self._ends = _NEVER
         self._live: LiveBars | LiveTicks | None = None
 
     #: Bars that have been trimmed.
@@ -198,12 +202,14 @@ class Mydatafeed(bt.feed.DataBase):
         if self._live is None:
             return False
         self.store.poll(self._qcheck)
-        if self.has_bar(self.store.horizon()):
-            return self._deliver(self._live.pop())
+        if self.finished:
+            if not self.store.market_over and self._laststatus != self.NOTSUBSCRIBED:
+                logger.info("%s has ended: no more bars", self.symbol)
+                self.put_notification(self.NOTSUBSCRIBED)
+            return False
         if self._laststatus != self.LIVE and self.store.market_data_up:
             self.put_notification(self.LIVE)
-        done = self.store.market_over and self.current and not self._live.waiting
-        return False if done else None
+        return self._deliver(self._live.pop()) if self.has_bar(self.store.horizon()) else None
 
     def buflen(self) -> int:
         """Bars there have been, as if none had been trimmed; Cerebro compares it with ``len``."""
@@ -238,17 +244,25 @@ class Mydatafeed(bt.feed.DataBase):
     @property
     def next_close(self) -> int:
         """When the running bar must be closed by the clock, nanoseconds."""
-        return self._live.next_close if self._live is not None else _NEVER
+        due = self._live.next_close if self._live is not None else _NEVER
+        return due if due <= self._ends else _NEVER
 
     @property
     def complete_until(self) -> int:
         """Every bar that ends by this instant is complete, nanoseconds."""
-        return self._live.complete_until if self._live is not None else _NEVER
+        until = self._live.complete_until if self._live is not None else _NEVER
+        return until if until <= self._ends else _NEVER
 
     @property
     def has_history(self) -> bool:
         """Whether history is still to be delivered."""
         return bool(self._history)
+
+    @property
+    def finished(self) -> bool:
+        """Whether no bar will come any more: the market or the contract is over."""
+        over = self.store.market_over or self.store.alive_at > self._ends + AFTERWARDS
+        return over and self.current and self._live is not None and not self._live.waiting
 
     @property
     def current(self) -> bool:
@@ -271,7 +285,7 @@ class Mydatafeed(bt.feed.DataBase):
     def flush(self, now: int) -> None:
         """Complete the bars whose trading ended by ``now``, if all ticks until then are there."""
         if self._live is not None and self._ticks.ready:
-            self._live.flush(now)
+            self._live.flush(min(now, self._ends))
 
     def check(self) -> None:
         """Compare delivered bars with the official ones that are final by now; tell differences."""
@@ -303,6 +317,8 @@ class Mydatafeed(bt.feed.DataBase):
             return
         self._await_series()
         self._join_the_servers_time()
+        expires = self.store.instrument(self.symbol).expire_datetime
+        self._ends = to_ns(expires) if expires is not None else _NEVER
         builder = BarBuilder(self._slot_table())
         final, running = self._final_and_running()
         if final:
@@ -332,6 +348,8 @@ class Mydatafeed(bt.feed.DataBase):
         while self._width and left_id > first_id:
             width = min(left_id - first_id, LARGEST_REQUEST)
             left_id -= width
+            done = 1 - (left_id - first_id) / max(1, self._klines.last_id - first_id)
+            logger.info("%s: %.0f %% of the history is here", self.symbol, 100 * done)
             older = self.store.gateway.charts.older(self._klines, left_id, width)
             self._await(older)
             self.store.gateway.charts.drop(older)

@@ -14,8 +14,10 @@ from typing import Any
 
 import requests
 import tqsdk
+from shinny_structlog import JSONFormatter
 from tqsdk import TqApi, TqAuth, TqKq, TqSim
 from tqsdk.exceptions import TqTimeoutError
+from tqsdk.log import _get_log_name
 
 from .charts import FrameCharts, TreeCharts
 from .client_loop import ClientLoop, closing_on_error, environment, past_proxies
@@ -24,7 +26,9 @@ from .data_tree import plain, to_fill, to_instrument, to_report
 from .errors import LinkLost, LinkTimeout, LoginRefused, OrderError, UnknownSymbol
 from .knock import Knock
 from .model import Direction, Fill, Instrument, Notice, Offset, OrderReport
+from .plain_logging import redacted, restore_logging
 
+restore_logging()
 logger = logging.getLogger(__name__)
 
 TESTED_TQSDK = "3.10"
@@ -49,6 +53,18 @@ query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) 
 }}"""
 
 
+class _Redacting(JSONFormatter):
+    """tqsdk's own format, without the token and the password."""
+
+    def __init__(self, password: str) -> None:
+        super().__init__()
+        self._password = password
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As of tqsdk."""
+        return redacted(super().format(record), [self._password])
+
+
 class Gateway:
     """One TianQin session.
 
@@ -59,7 +75,8 @@ class Gateway:
         backtest: ``TqBacktest``, or None.
         urls: The ``TQ_*`` addresses of a TianQin-compatible server; empty for TianQin's own or
             for what the environment names.
-        debug: Write tqsdk's own debug log (800 bytes of disk a tick).
+        debug: Write tqsdk's own debug log (800 bytes of disk a tick), to a file of that name or
+            where tqsdk keeps its logs; without password and tokens.
     """
 
     def __init__(
@@ -70,7 +87,7 @@ class Gateway:
         account: Any = None,
         backtest: Any = None,
         urls: Mapping[str, str] | None = None,
-        debug: bool = False,
+        debug: bool | str = False,
     ) -> None:
         self._key, self._value = key, value
         self._given = account
@@ -104,14 +121,13 @@ class Gateway:
             LinkTimeout: The server did not deliver its first picture in a minute.
         """
         self._loop = ClientLoop()
+        self._prepare_logs()
         with environment(past_proxies(self._urls)), closing_on_error(self._loop):
             api = self._make_api(self._loop)
         self._given = None  # the next connection starts from the template
         if not self._debug:
-            # tqsdk makes a log record of every pack, whether anybody reads it or not, and both
-            # log the token.
-            for name in ("TqApi", "websockets"):
-                logging.getLogger(name).setLevel(logging.WARNING)
+            # tqsdk makes a log record of every pack, whether anybody reads it or not.
+            logging.getLogger("TqApi").setLevel(logging.WARNING)
         self._api = api
         self._seen_notices.clear()
         self._trading = api.register_update_notify(
@@ -125,6 +141,17 @@ class Gateway:
             tested = tqsdk.__version__.startswith(f"{TESTED_TQSDK}.")
             self._charts = TreeCharts(api) if tested else FrameCharts(api)
         logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
+
+    def _prepare_logs(self) -> None:
+        """Before tqsdk does: what it and its websockets log of a login holds the token."""
+        logging.getLogger("websockets").setLevel(logging.INFO)
+        client = logging.getLogger("TqApi")
+        if self._debug and not client.handlers:
+            path = self._debug if isinstance(self._debug, str) else _get_log_name()
+            handler = logging.FileHandler(path, encoding="utf-8")
+            handler.setFormatter(_Redacting(self._value))
+            client.addHandler(handler)
+            client.setLevel(logging.DEBUG)
 
     def _make_api(self, loop: ClientLoop) -> Any:
         account = self._given if self._given is not None else copy.deepcopy(self._template)
@@ -173,14 +200,16 @@ class Gateway:
             return
         self._last_account = dict(api.get_account())
         self._last_positions = {s: plain(one) for s, one in api.get_position().items()}
-        if abruptly:
-            self._loop.abort_connections()
+        if not abruptly:
+            api.close()
+            return
+        self._loop.abort_connections()
         try:
             api.close()
-        except Exception as error:  # of a client that is broken anyway
-            if not abruptly:
-                raise
-            logger.warning("the old session ended with %s: %s", type(error).__name__, error)
+        except Exception as error:  # of tasks whose connection was broken
+            logger.info("the old session ended with: %s", error)
+        finally:
+            self._loop.end()
 
     @property
     def api(self) -> Any:
@@ -240,9 +269,16 @@ class Gateway:
         """Wait for news of any kind, at most ``timeout`` seconds; False when none came.
 
         Raises:
-            LinkLost: There is no session.
+            LinkLost: There is no session, or tqsdk gives it up: it does when a first connection
+                breaks in the hours of daily maintenance.
         """
-        return bool(self.api.wait_update(deadline=deadline_in(timeout)))
+        api = self.api
+        try:
+            return bool(api.wait_update(deadline=deadline_in(timeout)))
+        except Exception as error:
+            if any(word in str(error) for word in OUT_OF_SERVICE):
+                raise LinkLost(f"TianQin is not in service: {error}") from error
+            raise
 
     def virtual_now(self) -> int | None:
         """The server's own time in nanoseconds where it has one (sandbox, history), else None."""

@@ -53,6 +53,7 @@ class Event(StrEnum):
     TD_LOST = "TD_LOST"
     MD_RESTORED = "MD_RESTORED"
     DEAF = "DEAF"  # connected anew as if for the first time: nothing was subscribed again
+    BROKEN = "BROKEN"  # the client has given up
     SERVER_THERE = "SERVER_THERE"
     SERVER_AWAY = "SERVER_AWAY"
     BUILT = "BUILT"
@@ -96,6 +97,9 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_SHAKEN, Event.TIME): (_LOST, Action.KNOCK),
     (_SHAKEN, Event.TD_LOST): (_LOST, Action.KNOCK),
     (_SHAKEN, Event.DEAF): (_BUILDING, Action.BUILD),
+    (_UP, Event.BROKEN): (_LOST, Action.KNOCK),
+    (_DOUBT, Event.BROKEN): (_LOST, Action.KNOCK),
+    (_SHAKEN, Event.BROKEN): (_LOST, Action.KNOCK),
     (_LOST, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
     (_LOST, Event.SERVER_AWAY): (_RESTING, Action.WAIT),
     (_BUILDING, Event.BUILT): (_UP, Action.WAIT),

@@ -23,6 +23,7 @@ except ImportError as error:
 
 #: So many points of a curve can be told apart in a picture.
 _POINTS = 4000
+_THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 _UP, _DOWN, _INK = "#c0392b", "#1e8449", "#1f4e79"  # red rises, as Chinese charts have it
 
 
@@ -39,6 +40,7 @@ def equity_picture(equity: Sequence[EquityPoint]) -> Figure:
     places = [*range(0, len(curve), step)]
     above.plot(places, [curve[place] for place in places], color=_INK, linewidth=1)
     above.set_ylabel("equity, yuan")
+    above.yaxis.set_major_formatter(_THOUSANDS)
     # Of each stretch the deepest point: a thinned curve must not hide the worst.
     deepest = [min(drawdown[place : place + step]) for place in places]
     below.fill_between(places, deepest, 0, color=_DOWN, alpha=0.5, linewidth=0)
@@ -55,6 +57,7 @@ def daily_picture(days: Sequence[Day]) -> Figure:
     axes.bar(range(len(days)), [day.profit for day in days], color=colours)
     axes.axhline(0, color="black", linewidth=0.5)
     axes.set_ylabel("profit a day, yuan")
+    axes.yaxis.set_major_formatter(_THOUSANDS)
     names = [f"{day.trading_day:%Y-%m-%d}" for day in days]
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _at(names, place)))
@@ -94,7 +97,7 @@ def bars_picture(
     axes.plot([group[-1][4] for group in groups], color=_INK, linewidth=0.8)
     ends = [group[-1][0] for group in groups]
     for direction, mark, colour in ((Direction.BUY, "^", _UP), (Direction.SELL, "v", _DOWN)):
-        for opens in (True, False):
+        for opens in (True, False):  # exits are larger: a turn is both at one point
             found = [
                 (bisect_left(ends, one.time), one.price)
                 for one in executions
@@ -102,7 +105,8 @@ def bars_picture(
             ]
             shown = [(place, price) for place, price in found if place < len(ends)]
             axes.scatter(
-                [place for place, _ in shown], [price for _, price in shown], marker=mark, s=36,
+                [place for place, _ in shown], [price for _, price in shown], marker=mark,
+                s=30 if opens else 90,
                 edgecolors=colour, facecolors=colour if opens else "none",
                 label=f"{direction.lower()} to {'open' if opens else 'close'}", zorder=3,
             )  # fmt: skip

@@ -21,6 +21,7 @@ from .datafeed import Dailyfeed, Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
+from .holiday_cache import tianqin_holidays
 from .live_bars import Certificate
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
@@ -59,7 +60,7 @@ class MyStore:
             variables of that name say, else TianQin itself.
         rebuild_ahead: Seconds before an open after a long break (9:00, 13:30, 21:00) at which the
             session is made anew; default 180, or never where the server tells the time.
-        debug: Write tqsdk's debug log.
+        debug: Write tqsdk's debug log, to a file of that name or where tqsdk keeps its own.
 
     Raises:
         ConfigError: No user and password, or a parameter is wrong; nothing was connected.
@@ -78,7 +79,7 @@ class MyStore:
         clock: str = "wall",
         urls: Mapping[str, str] | None = None,
         rebuild_ahead: float | None = None,
-        debug: bool = False,
+        debug: bool | str = False,
     ) -> None:
         key, value = key or os.environ.get("TQ_USER"), value or os.environ.get("TQ_PASS")
         if not key or not value:
@@ -89,6 +90,7 @@ class MyStore:
         if clock not in ("wall", "market"):
             raise ConfigError(f'clock is "wall" or "market", not {clock!r}')
         self.strategy_name = strategy_name
+        self._urls = dict(urls or {})
         self.calendar = session_calendar.CALENDAR
         self.clock = MarketClock(WallClock(), virtual=clock == "market")
         self.sandbox_server: EmbeddedSandbox | None = None
@@ -116,7 +118,8 @@ class MyStore:
         ahead = rebuild_ahead if self.clock.virtual else rebuild_ahead or REBUILD_AHEAD
         self._hours.lead = None if ahead is None else timedelta(seconds=ahead)
         self._sessions = self.reconnector.sessions
-        self._was_up = True
+        self._losses = 0
+        self._learn_holidays()
 
     @classmethod
     def sandbox(
@@ -246,6 +249,8 @@ class MyStore:
         known = self._instruments.get(symbol)
         if known is None or known[0] != today:
             known = self._instruments[symbol] = (today, self.gateway.instrument(symbol))
+            if not self.clock.virtual:  # TianQin's hours are those of the real today
+                self.calendar.learn(symbol, known[1].trading_time, today)
         return known[1]
 
     @property
@@ -265,8 +270,20 @@ class MyStore:
         return from_ns(self.clock.now_ns() or WallClock().now_ns())
 
     def is_trading(self, symbol: str) -> bool:
-        """Whether the symbol's market is in a session."""
-        return self.calendar.is_trading_now(symbol, self.now())
+        """Whether the symbol's market is in a session.
+
+        Raises:
+            CalendarOutOfRange: The year's holidays are not announced: nobody may guess with money.
+        """
+        now = self.now()
+        self.calendar.must_know(self.calendar.trading_day_at(now))
+        return self.calendar.is_trading_now(symbol, now)
+
+    def _learn_holidays(self) -> None:
+        """What TianQin says of closed days, in the real present."""
+        if not self.clock.virtual:
+            url = self._urls.get("TQ_CHINESE_HOLIDAY_URL")
+            self.calendar.learn_holidays(tianqin_holidays(self.now().date(), url=url, seconds=3.0))
 
     def _follow_virtual_clock(self) -> None:
         now = self.gateway.virtual_now()
@@ -318,14 +335,14 @@ class MyStore:
 
     def _follow_session(self) -> None:
         """Tell feeds and broker what has become of the connection."""
-        up = self.reconnector.market_data_up
-        if self._was_up and not up:
+        if self.reconnector.losses != self._losses:
+            self._losses = self.reconnector.losses
             for feed in self.feeds:
                 feed.put_notification(feed.DISCONNECTED)
-        self._was_up = up
         if self.reconnector.sessions != self._sessions:
             self._sessions = self.reconnector.sessions
             self._links_over = 0
+            self._learn_holidays()
             self.put_notification("connected again: everything is subscribed and compared")
         if self.broker is not None:
             self.broker.follow_session(self._sessions, self.reconnector)
@@ -357,7 +374,7 @@ class MyStore:
         return float("inf") if self.clock.virtual or left < 0 else left + 0.001
 
     def _has_news(self) -> bool:
-        if self._notifications or self.market_over:
+        if self._notifications or (self.feeds and all(feed.finished for feed in self.feeds)):
             return True
         if any(feed.has_history for feed in self.feeds):
             return True  # what waits behind it is not waited for

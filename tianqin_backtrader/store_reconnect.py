@@ -61,7 +61,8 @@ class Reconnector:
         last_ok: When the last wait brought news, naive Beijing time of this machine; or None.
         last_error: What the last failure said, "" if there was none.
         reconnects_today: New sessions since 21:20.
-        sessions, answers: How many there have been, the latter from lines that were asked.
+        sessions, answers, losses: How many there have been; answers are those of lines that were
+            asked, losses those of market data.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Reconnector:
         self._supervisor = Supervisor(jitter)
         self.last_ok: datetime | None = None
         self.last_error = ""
-        self.reconnects_today = self.sessions = self.answers = 0
+        self.reconnects_today = self.sessions = self.answers = self.losses = 0
         self._counted_day = date.min
         self._last_data = monotonic()
         self._away: set[str] = set()
@@ -186,7 +187,16 @@ class Reconnector:
             else:
                 pause(timeout)
             return False
-        news = self._link.pump(timeout)
+        try:
+            news = self._link.pump(timeout)
+        except LinkLost as error:
+            if not self._link.renewable:
+                raise
+            self.last_error = str(error)
+            self._lost("md")
+            self._do(self._supervisor.observe(Event.BROKEN, monotonic()))
+            pause(min(timeout, STEP))
+            return False
         if news:
             self._succeeded()
         return news
@@ -223,7 +233,7 @@ class Reconnector:
             return
         event = None
         if notice.code == LOST:
-            self._away.add(conn)
+            self._lost(conn)
             event = Event.MD_LOST if market_data else Event.TD_LOST
         elif notice.code == RESTORED:
             self._away.discard(conn)
@@ -231,7 +241,7 @@ class Reconnector:
             if not self._away and self._supervisor.state in (State.LOST, State.RESTING):
                 event = Event.SERVER_THERE
         elif notice.code == CONNECTED and conn in self._connected:
-            self._away.add(conn)
+            self._lost(conn)
             event = Event.DEAF
         elif notice.code == CONNECTED:
             self._connected.add(conn)
@@ -243,6 +253,10 @@ class Reconnector:
                 "the server closed the connection and tqsdk does not subscribe again; what it "
                 "simulates would be lost with a new session: end the program and start it again"
             )
+
+    def _lost(self, conn: str) -> None:
+        self.losses += conn == "md" and conn not in self._away
+        self._away.add(conn)
 
     def _do(self, action: Action) -> None:
         if action is Action.ASK:

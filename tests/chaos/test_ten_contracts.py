@@ -71,9 +71,9 @@ def fault_script(seed):
     return [{"at": {"time": moment()}, **rng.choice(makers)()} for _ in range(6)]
 
 
-def run_days(sandbox, run, script):
+def run_days(sandbox, run, script, ticks_per_pack=30):
     """The certificate's sums, after every bar has been compared with the sandbox's own."""
-    store = sandbox(start=DAYS[0], days=len(DAYS), ticks_per_pack=30, script=script)
+    store = sandbox(start=DAYS[0], days=len(DAYS), ticks_per_pack=ticks_per_pack, script=script)
     feeds = [
         make(store, symbol, f"{symbol} {length}")
         for symbol in SYMBOLS
@@ -108,6 +108,6 @@ def test_every_bar_of_every_length_is_equal(sandbox, run):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(SCRIPTS))
 def test_every_bar_is_equal_whatever_happens_to_the_link(sandbox, run, record_property, seed):
-    store, repaired = run_days(sandbox, run, fault_script(seed))
+    store, repaired = run_days(sandbox, run, fault_script(seed), ticks_per_pack=100)
     record_property("sessions", store.reconnector.sessions)
     record_property("repaired", repaired)

@@ -13,10 +13,10 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "link_supervisor", "market_hours",
+    "link_supervisor", "market_hours", "line_trim", "plain_logging",
     "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
-    "metrics", "round_trips", "journal_tables", "journal_values", "journal",
+    "metrics", "round_trips", "journal_tables", "journal_values",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
@@ -35,16 +35,25 @@ SHELL = {
     "datafeed": set(),
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},
+    "journal": set(),
     "csv_files": set(),
     "record_rows": set(),
     "records": {"csv_files", "record_rows"},
-    "account_scribe": set(),
-    "performance_tracker": {"records", "account_scribe", "report"},
+    "account_scribe": {"journal"},
+    "performance_tracker": {"journal", "records", "account_scribe", "report"},
     "report": {"csv_files", "records", "report_pictures"},
     "report_pictures": set(),
     "headless": set(),
     "__main__": {"report", "records"},
-    "store": {"gateway", "datafeed", "tickfeed", "broker", "embedded", "store_reconnect"},
+    "store": {
+        "gateway",
+        "datafeed",
+        "tickfeed",
+        "broker",
+        "embedded",
+        "store_reconnect",
+        "holiday_cache",
+    },
     "__init__": {"store", "datafeed", "tickfeed", "broker", "performance_tracker"},
 }
 #: The part of the core that the exchange may share with its clients.

@@ -155,3 +155,7 @@ def test_there_is_a_way_back_from_every_state(state):
 def test_a_build_is_asked_for_exactly_where_the_state_says_so():
     for state, action in TRANSITIONS.values():
         assert (state is State.BUILDING) == (action is Action.BUILD)
+
+
+def test_a_client_that_gives_up_is_replaced(supervisor):
+    assert observe(supervisor, Event.BROKEN, Event.SERVER_THERE) == [Action.KNOCK, Action.BUILD]
