@@ -48,6 +48,24 @@ def replace_file(path: Path, text: str) -> None:
         raise JournalError(path, f"cannot be written: {error}") from error
 
 
+def set_aside(folder: Path, files: Iterable[Path]) -> Path:
+    """Move files into a new folder ``earlier_<n>`` beside them; return that folder.
+
+    Raises:
+        JournalError: They cannot be moved.
+    """
+    number = 1
+    while (aside := folder / f"earlier_{number}").exists():
+        number += 1
+    try:
+        aside.mkdir()
+        for file in files:
+            os.replace(file, aside / file.name)
+    except OSError as error:
+        raise JournalError(folder, f"earlier records cannot be put aside: {error}") from error
+    return aside
+
+
 class CsvLog:
     """A CSV file that only grows. The last column is the journal's ``seq`` of the row.
 
@@ -57,6 +75,7 @@ class CsvLog:
 
     Attributes:
         last_seq: The journal row of the last whole line; what is missing comes after it.
+        last_line: That line, with its end, as it was found; "" in a new file.
 
     Raises:
         JournalError: The file cannot be opened.
@@ -65,6 +84,7 @@ class CsvLog:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         self._header = csv_lines([columns])
+        self.last_line = ""
         try:
             self.last_seq = self._mend()
             flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -86,9 +106,10 @@ class CsvLog:
             file.seek(0)
             if file.read(len(header)) == header and whole:
                 file.truncate(size - len(tail) + len(whole))
-                last = whole.splitlines()[-1].decode(errors="replace")
-                number = last.rpartition(",")[2]
+                last = whole[whole.rfind(b"\n", 0, -1) + 1 :].decode(errors="replace")
+                number = last.rstrip().rpartition(",")[2]
                 if number.isdecimal():
+                    self.last_line = last
                     return int(number)
         replace_file(self.path, self._header)
         return 0

@@ -23,6 +23,7 @@ def plot_to_files(cerebro: Any, path: str | Path, **options: Any) -> list[Path]:
         ConfigError: matplotlib is missing.
     """
     try:
+        import backtrader.plot  # noqa: F401 (asks for a window system when it is imported)
         import matplotlib
     except ImportError as error:
         raise ConfigError(

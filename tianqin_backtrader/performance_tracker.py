@@ -13,7 +13,6 @@ By itself, in a program with a loop of its own: ``tracker = PerformanceTracker(s
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import pandas as pd
 
 from .account_scribe import AccountScribe
 from .clock import MINUTE, to_ns
+from .csv_files import set_aside
 from .errors import ConfigError
 from .journal import Journal
 from .metrics import Statistics
@@ -62,13 +62,8 @@ def _journal_of(folder: Path, store: Any) -> Journal:
     if not (store.clock.virtual and last and last["exchange_time"] > to_ns(store.now())):
         return journal
     journal.close()
-    number = 1
-    while (kept := folder / f"earlier_{number}").exists():
-        number += 1
-    kept.mkdir()
-    for file in folder.glob("*.*"):
-        if file.is_file():
-            os.replace(file, kept / file.name)
+    files = [file for file in folder.iterdir() if file.is_file()]
+    kept = set_aside(folder, files)
     logger.info("another market, earlier than the records in %s: they are in %s", folder, kept)
     return Journal(path, account=account, clock=store.clock)
 
@@ -138,15 +133,15 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         """A bar has been delivered."""
         if not self._first or any(getattr(one, "history_phase", False) for one in self.datas):
             return
-        journal = self._shared.journal
-        now = self._store.now()
-        minute = to_ns(now) // MINUTE
-        if minute == self._minute:
-            return
+        minute = to_ns(self._store.now()) // MINUTE
+        bars = self._new_bars()
+        if minute == self._minute and not bars:
+            return  # a tick feed
         self._minute = minute
-        with journal.together():
+        with self._shared.journal.together():
             if self.p.bars:
-                self._take_bars()
+                for feed in bars:
+                    self._scribe.take_bar(feed)
             self._scribe.take_equity("bar")
         trading = any(self._store.is_trading(one._dataname) for one in self._store.feeds)
         if self._trading and not trading:
@@ -205,10 +200,13 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             self._scribe.take_account()
         self._shared.records.refresh()
 
-    def _take_bars(self) -> None:
+    def _new_bars(self) -> list[Any]:
+        """The minute feeds that have delivered since the last call."""
+        found = []
         for feed in self.datas:
             count = len(feed)
-            if feed in self._store.feeds and feed.p.timeframe == bt.TimeFrame.Minutes and count:
-                if self._delivered.get(feed) != count:
+            if feed in self._store.feeds and feed.p.timeframe == bt.TimeFrame.Minutes:
+                if self._delivered.get(feed, 0) != count:
                     self._delivered[feed] = count
-                    self._scribe.take_bar(feed)
+                    found.append(feed)
+        return found

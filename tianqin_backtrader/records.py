@@ -7,14 +7,17 @@ away: they are made from ``journal.sqlite``.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from .csv_files import CsvLog, csv_lines, replace_file
+from .csv_files import CsvLog, csv_lines, replace_file, set_aside
 from .metrics import Statistics, statistics
 from .record_rows import LOGS, JournalReader
+
+logger = logging.getLogger(__name__)
 
 JOURNAL = "journal.sqlite"
 KINDS = ("order", "trade", "position", "account", "equity")
@@ -129,14 +132,31 @@ class WrittenRecords(Records):
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__(folder)
-        self._logs = {
-            kind: CsvLog(self.folder / f"{kind}.csv", self.reader.log_columns(kind))
-            for kind in LOGS
-        }
+        self._logs = self._open_logs()
+        if not all(self._fits(kind, log) for kind, log in self._logs.items()):
+            # Files of a journal that was moved away: they may be all there is of it.
+            for log in self._logs.values():
+                log.close()
+            kept = set_aside(self.folder, self.folder.glob("*.csv"))
+            logger.warning("files of another journal are now in %s", kept)
+            self._logs = self._open_logs()
         self._follow_days()
         for kind, table in self._days.items():
             replace_file(self.folder / f"{kind}.csv", table.text())
         self.refresh()
+
+    def _open_logs(self) -> dict[str, CsvLog]:
+        return {
+            kind: CsvLog(self.folder / f"{kind}.csv", self.reader.log_columns(kind))
+            for kind in LOGS
+        }
+
+    def _fits(self, kind: str, log: CsvLog) -> bool:
+        """Whether the file's last line is the journal's."""
+        if not log.last_line:
+            return True
+        rows = self.reader.log(kind, log.last_seq - 1)
+        return bool(rows) and csv_lines(rows[:1]) == log.last_line
 
     def refresh(self) -> None:
         """Bring the files up to the journal.
