@@ -146,6 +146,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         trading = any(self._store.is_trading(one._dataname) for one in self._store.feeds)
         if self._trading and not trading:
             self._scribe.take_account()
+            self._shared.journal.tidy()
         self._trading = trading
         self._shared.records.refresh()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .clock import from_ns
+from .equity_curve import EquityPoint
 from .errors import JournalError
-from .metrics import EquityPoint
 from .model import NAN, Direction, Offset
 from .round_trips import Execution
 

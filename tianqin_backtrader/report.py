@@ -12,8 +12,9 @@ from typing import Any
 
 from .clock import from_ns
 from .csv_files import replace_file
+from .equity_curve import EquityPoint
 from .errors import JournalError
-from .metrics import Statistics, TradeStatistics
+from .metrics import Statistics, TradeStatistics, statistics
 from .records import Records
 from .report_pictures import (
     bars_picture,
@@ -21,7 +22,7 @@ from .report_pictures import (
     distribution_picture,
     equity_picture,
 )
-from .round_trips import RoundTrip
+from .round_trips import Execution, RoundTrip
 
 #: Contracts whose bars are drawn, those with the largest turnover.
 _CONTRACTS = 4
@@ -163,8 +164,9 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
     """
     target = Path(folder, "report.html") if path is None else Path(path)
     with Records(folder) as records:
-        found = records.statistics()
-        pictures = _pictures(records, found)
+        executions, equity = records.reader.executions(), records.reader.equity()
+        found = statistics(executions, equity)
+        pictures = _pictures(records, found, executions, equity)
     images = {}
     for name, figure in pictures.items():
         buffer = io.BytesIO()
@@ -180,8 +182,12 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
     return target
 
 
-def _pictures(records: Records, found: Statistics) -> dict[str, Any]:
-    equity, executions = records.reader.equity(), records.reader.executions()
+def _pictures(
+    records: Records,
+    found: Statistics,
+    executions: list[Execution],
+    equity: list[EquityPoint],
+) -> dict[str, Any]:
     pictures = {"equity and drawdown": equity_picture(equity)}
     largest = sorted(found.by_symbol, key=lambda one: -found.by_symbol[one].turnover)
     for symbol in largest[:_CONTRACTS]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .clock import from_ns
+from .equity_curve import Day, EquityPoint, profit_curve
 from .errors import ConfigError
-from .metrics import Day, EquityPoint, profit_curve
 from .model import Direction, Offset
 from .round_trips import Execution, RoundTrip
 
@@ -98,17 +98,18 @@ def bars_picture(
     ends = [group[-1][0] for group in groups]
     for direction, mark, colour in ((Direction.BUY, "^", _UP), (Direction.SELL, "v", _DOWN)):
         for opens in (True, False):  # exits are larger: a turn is both at one point
-            found = [
-                (bisect_left(ends, one.time), one.price)
+            # Of many fills at one place only one can be seen.
+            found = {
+                bisect_left(ends, one.time): one.price
                 for one in executions
                 if one.direction is direction and (one.offset is Offset.OPEN) == opens
-            ]
-            shown = [(place, price) for place, price in found if place < len(ends)]
-            axes.scatter(
-                [place for place, _ in shown], [price for _, price in shown], marker=mark,
-                s=30 if opens else 90,
-                edgecolors=colour, facecolors=colour if opens else "none",
-                label=f"{direction.lower()} to {'open' if opens else 'close'}", zorder=3,
+            }
+            found.pop(len(ends), None)
+            axes.plot(
+                list(found), list(found.values()), mark,
+                markersize=5 if opens else 9, markeredgecolor=colour,
+                markerfacecolor=colour if opens else "none",
+                label=f"{direction.lower()} to {'open' if opens else 'close'}",
             )  # fmt: skip
     axes.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
     axes.set_ylabel(symbol)

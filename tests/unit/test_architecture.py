@@ -16,7 +16,7 @@ CORE = {
     "link_supervisor", "market_hours", "line_trim", "plain_logging",
     "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
-    "metrics", "round_trips", "journal_tables", "journal_values",
+    "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
@@ -35,7 +35,8 @@ SHELL = {
     "datafeed": set(),
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},
-    "journal": set(),
+    "journal_file": set(),
+    "journal": {"journal_file"},
     "csv_files": set(),
     "record_rows": set(),
     "records": {"csv_files", "record_rows"},
