@@ -11,15 +11,22 @@ file; what it took the account still knows. ``"FULL"`` waits for the disk with e
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from .clock import Clock
+from .csv_files import set_aside
 from .journal_file import JournalFile
 from .journal_values import OPEN_ORDERS, OpenOrder, Origin, State, open_order, to_json, to_origin
 from .model import Direction, Fill, Offset, OrderReport
+
+logger = logging.getLogger(__name__)
+
+#: Its name in a folder of records.
+JOURNAL = "journal.sqlite"
 
 
 class Journal(JournalFile):
@@ -206,3 +213,33 @@ class Journal(JournalFile):
                 return None
             self._reported[order_id] = rows[0]
         return self._reported[order_id]
+
+
+def open_journal(
+    folder: str | Path,
+    *,
+    account: str = "",
+    clock: Clock | None = None,
+    market_time: int | None = None,
+) -> Journal:
+    """A folder's journal, for the one program that writes it.
+
+    Args:
+        folder: Such as ``records/dual_ma``.
+        account, clock: As for ``Journal``.
+        market_time: Where time is the market's own (a sandbox, a replay): its time now. A market
+            that is earlier than the last record is another one; the folder's files are then moved
+            to ``earlier_<n>`` in it, and records begin anew.
+
+    Raises:
+        JournalError: As for ``Journal``.
+    """
+    folder = Path(folder)
+    journal = Journal(folder / JOURNAL, account=account, clock=clock)
+    last = journal.last("equity")
+    if market_time is None or last is None or last["exchange_time"] <= market_time:
+        return journal
+    journal.close()
+    kept = set_aside(folder, [file for file in folder.iterdir() if file.is_file()])
+    logger.info("a market earlier than the records in %s: they are now in %s", folder, kept)
+    return Journal(folder / JOURNAL, account=account, clock=clock)

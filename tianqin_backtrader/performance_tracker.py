@@ -22,11 +22,10 @@ import pandas as pd
 
 from .account_scribe import AccountScribe
 from .clock import MINUTE, to_ns
-from .csv_files import set_aside
 from .errors import ConfigError
-from .journal import Journal
+from .journal import Journal, open_journal
 from .metrics import Statistics
-from .records import JOURNAL, Records, WrittenRecords
+from .records import Records, WrittenRecords
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +39,8 @@ class _Folder:
     def __init__(self, folder: Path, store: Any) -> None:
         self.folder, self.users = folder, 0
         # The broker's own, if it keeps one, or else ours.
-        self.given = getattr(store.broker, "journal", None)
-        self.journal: Journal = self.given or _journal_of(folder, store)
+        self.given: Journal | None = getattr(store.broker, "journal", None)
+        self.journal = self.given or _open(folder, store)
         self.records = WrittenRecords(folder)
 
     def leave(self) -> None:
@@ -53,19 +52,10 @@ class _Folder:
                 self.journal.close()
 
 
-def _journal_of(folder: Path, store: Any) -> Journal:
-    """The folder's journal; a market that begins anew (a sandbox) begins new records."""
-    path = folder / JOURNAL
+def _open(folder: Path, store: Any) -> Journal:
     account = str(store.broker.get_account().get("user_id", ""))
-    journal = Journal(path, account=account, clock=store.clock)
-    last = journal.last("equity")
-    if not (store.clock.virtual and last and last["exchange_time"] > to_ns(store.now())):
-        return journal
-    journal.close()
-    files = [file for file in folder.iterdir() if file.is_file()]
-    kept = set_aside(folder, files)
-    logger.info("another market, earlier than the records in %s: they are in %s", folder, kept)
-    return Journal(path, account=account, clock=store.clock)
+    market_time = to_ns(store.now()) if store.clock.virtual else None
+    return open_journal(folder, account=account, clock=store.clock, market_time=market_time)
 
 
 class _MetaTracker(bt.analyzer.MetaAnalyzer):
@@ -85,7 +75,8 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     Params:
         name: The folder's name; default the store's ``strategy_name``, else the strategy's class.
-        folder: Where such folders are; default ``"records"``.
+        folder: Where such folders are; default ``"records"``. Neither counts where the broker
+            keeps a journal: the files are beside it.
         store: A ``MyStore``, to use the tracker without Cerebro.
         bars: Keep the bars of minute feeds, for the report's pictures.
 
@@ -106,7 +97,9 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             raise ConfigError("PerformanceTracker records the account of a MyStore: call getbroker")
         name = type(self.strategy).__name__ if self.strategy is not None else "records"
         folder = self.p.name or self._store.strategy_name or name
-        self.folder = Path(self.p.folder, folder).absolute()
+        given = getattr(self._store.broker, "journal", None)
+        path = Path(self.p.folder, folder) if given is None else given.path.parent
+        self.folder = path.absolute()
         if self.folder not in _OPEN:
             _OPEN[self.folder] = _Folder(self.folder, self._store)
         self._shared = _OPEN[self.folder]

@@ -14,12 +14,12 @@ from typing import Any
 import pandas as pd
 
 from .csv_files import CsvLog, csv_lines, replace_file, set_aside
+from .journal import JOURNAL
 from .metrics import Statistics, statistics
 from .record_rows import LOGS, JournalReader
 
 logger = logging.getLogger(__name__)
 
-JOURNAL = "journal.sqlite"
 KINDS = ("order", "trade", "position", "account", "equity")
 _DAY_KEYS = {"account": ("trading_day",), "position": ("trading_day", "symbol")}
 

@@ -207,6 +207,25 @@ def test_two_strategies_share_the_records(tmp_path):
     assert not trades.trade_id.duplicated().any()
 
 
+def test_a_journal_of_the_brokers_is_used_and_left_open(tmp_path):
+    with (
+        Journal(tmp_path / "kept" / "journal.sqlite") as journal,
+        MyStore.sandbox(seed=5, ticks_per_pack=5) as store,
+    ):
+        cerebro = bt.Cerebro(stdstats=False)
+        broker = store.getbroker()
+        broker.journal = journal  # here nobody writes orders into it
+        cerebro.setbroker(broker)
+        cerebro.adddata(store.getdata(SYMBOL))
+        cerebro.addstrategy(DualMovingAverage)
+        cerebro.addanalyzer(PerformanceTracker)
+        [strategy] = cerebro.run()
+        assert strategy.analyzers.performancetracker.folder == tmp_path / "kept"
+        assert journal.last("intents") is None  # orders are the broker's to write
+        assert journal.last("equity")["balance"] == broker.getvalue()
+        assert len(read(tmp_path / "kept", "equity")) > 400
+
+
 def test_a_full_disk_ends_the_run(tmp_path):
     class Filling(DualMovingAverage):
         def start(self):

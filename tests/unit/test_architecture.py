@@ -36,10 +36,10 @@ SHELL = {
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},
     "journal_file": set(),
-    "journal": {"journal_file"},
+    "journal": {"journal_file", "csv_files"},
     "csv_files": set(),
     "record_rows": set(),
-    "records": {"csv_files", "record_rows"},
+    "records": {"journal", "csv_files", "record_rows"},
     "account_scribe": {"journal"},
     "performance_tracker": {
         "journal",
