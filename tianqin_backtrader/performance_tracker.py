@@ -34,17 +34,19 @@ _OPEN: dict[Path, _Folder] = {}
 
 
 class _Folder:
-    """Journal and files of a folder, and how many trackers use them."""
+    """Journal and files of a folder, and the trackers that use them."""
 
     def __init__(self, folder: Path, store: Any) -> None:
-        self.folder, self.users = folder, 0
+        self.folder = folder
+        self.users: list[PerformanceTracker] = []
         # The broker's own, if it keeps one, or else ours.
         self.given: Journal | None = getattr(store.broker, "journal", None)
         self.journal = self.given or _open(folder, store)
         self.records = WrittenRecords(folder)
 
-    def leave(self) -> None:
-        self.users -= 1
+    def leave(self, user: PerformanceTracker) -> None:
+        """Close everything behind the last one."""
+        self.users.remove(user)
         if not self.users:
             del _OPEN[self.folder]
             self.records.close()
@@ -100,11 +102,11 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         given = getattr(self._store.broker, "journal", None)
         path = Path(self.p.folder, folder) if given is None else given.path.parent
         self.folder = path.absolute()
+        self._leave_what_has_ended()
         if self.folder not in _OPEN:
             _OPEN[self.folder] = _Folder(self.folder, self._store)
         self._shared = _OPEN[self.folder]
-        self._shared.users += 1
-        self._first = self._shared.users == 1
+        self._shared.users.append(self)
         strategy = name if self.strategy is not None else folder
         self._scribe = AccountScribe(self._store, self._shared.journal, strategy)
         self._minute = -1
@@ -112,6 +114,15 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         self._delivered: dict[Any, int] = {}
         self._ended = False
         self._take_all("start")
+
+    def _leave_what_has_ended(self) -> None:
+        """A run that ended with an error has stopped nothing; in a notebook the next one begins."""
+        running = [] if self.strategy is None else self.strategy.env.runningstrats
+        shared = _OPEN.get(self.folder)
+        for user in [] if shared is None else list(shared.users):
+            if not any(user.strategy is one for one in running):
+                user._ended = True
+                user._shared.leave(user)
 
     # -- what Cerebro calls -------------------------------------------------------------------
 
@@ -124,7 +135,9 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     def next(self) -> None:
         """A bar has been delivered."""
-        if not self._first or any(getattr(one, "history_phase", False) for one in self.datas):
+        if self._shared.users[0] is not self or any(
+            getattr(one, "history_phase", False) for one in self.datas
+        ):
             return
         minute = to_ns(self._store.now()) // MINUTE
         bars = self._new_bars()
@@ -152,7 +165,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             return
         self._ended = True
         self._take_all("stop")
-        self._shared.leave()
+        self._shared.leave(self)
 
     # -- for everybody ------------------------------------------------------------------------
 

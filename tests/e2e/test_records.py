@@ -235,6 +235,8 @@ def test_a_full_disk_ends_the_run(tmp_path):
 
     with pytest.raises(JournalError, match="full"):
         run(tmp_path, Filling)
+    run(tmp_path, start="2026-11-11")  # in the same process, as in a notebook
+    assert len(read(tmp_path / "dual", "equity")) > 400
 
 
 SCRIPT = """
@@ -323,6 +325,13 @@ def test_without_cerebro(tmp_path):
         trades = tracker.to_dataframe("trade")
         assert trades.volume.sum() == 2
         assert tracker.to_dataframe("position").pos_long.iloc[-1] == 2
+        order = broker.sell_close(SYMBOL, 2)
+        while order.alive():
+            store.pump(1.0)
+        tracker.update()
+        flat = tracker.to_dataframe("position").iloc[-1]
+        assert (flat.pos_long, flat.volume_long, flat.margin) == (0, 0, 0)
+        assert flat.last_price > 0
         refused = broker.sell_close(SYMBOL, 9)
         tracker.update()
         tracker.notify_order(refused)
