@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .broker import MyBroker as MyBroker
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
+    from .performance_tracker import PerformanceTracker as PerformanceTracker
     from .store import MyStore as MyStore
     from .tickfeed import Tickfeed as Tickfeed
 
@@ -34,6 +35,7 @@ _HOMES = {
     "Dailyfeed": ".datafeed",
     "Tickfeed": ".tickfeed",
     "MyBroker": ".broker",
+    "PerformanceTracker": ".performance_tracker",
 }
 _MODULES = ("errors", "session_calendar")
 
@@ -42,6 +44,7 @@ __all__ = [
     "MyBroker",
     "MyStore",
     "Mydatafeed",
+    "PerformanceTracker",
     "Tickfeed",
     "errors",
     "session_calendar",

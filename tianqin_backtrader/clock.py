@@ -49,6 +49,16 @@ def to_backtrader(ns: int) -> float:
     return (ns + BEIJING_OFFSET) / SECOND / 86400.0 + _ORDINAL_1970
 
 
+def from_backtrader(days: float) -> int:
+    """Nanoseconds since 1970 UTC of Backtrader's days, to the nearest millisecond.
+
+    >>> from_backtrader(to_backtrader(1794229200500000000))
+    1794229200500000000
+    """
+    milliseconds = round((days - _ORDINAL_1970) * 86400_000)
+    return milliseconds * 1_000_000 - BEIJING_OFFSET
+
+
 class Clock(Protocol):
     """Where the present comes from."""
 

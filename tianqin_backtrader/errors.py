@@ -16,6 +16,7 @@
     │   └── RiskRefused              an order beyond a limit that its owner has set
     ├── CalendarError(ValueError)
     │   └── CalendarOutOfRange       beyond the years whose holidays are known
+    ├── JournalError                 the records cannot be written or read: send no orders
     └── SandboxError                 the embedded exchange did not start or refused a request
 """
 
@@ -96,6 +97,18 @@ class CalendarError(TianqinError, ValueError):
 
 class CalendarOutOfRange(CalendarError):
     """Beyond the years whose holidays are known."""
+
+
+class JournalError(TianqinError):
+    """The records cannot be written or read. What is not on record must not be sent.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: object, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
 
 
 class SandboxError(TianqinError):

@@ -16,6 +16,7 @@ CORE = {
     "link_supervisor", "market_hours", "line_trim", "plain_logging", "health", "lifeline",
     "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
+    "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
@@ -36,6 +37,23 @@ SHELL = {
     "datafeed": {"feed_clone", "feed_history"},
     "broker": {"unsubscribed_data"},
     "tickfeed": {"datafeed"},
+    "journal_file": set(),
+    "journal": {"journal_file", "csv_files"},
+    "csv_files": set(),
+    "record_rows": set(),
+    "records": {"journal", "csv_files", "record_rows"},
+    "account_scribe": {"journal"},
+    "performance_tracker": {
+        "journal",
+        "csv_files",
+        "records",
+        "account_scribe",
+        "report",
+    },
+    "report": {"csv_files", "records", "report_pictures"},
+    "report_pictures": set(),
+    "headless": set(),
+    "__main__": {"report", "records"},
     "store": {
         "gateway",
         "datafeed",
@@ -45,7 +63,7 @@ SHELL = {
         "store_reconnect",
         "holiday_cache",
     },
-    "__init__": {"store", "datafeed", "tickfeed", "broker"},
+    "__init__": {"store", "datafeed", "tickfeed", "broker", "performance_tracker"},
 }
 #: The part of the core that the exchange may share with its clients.
 SHARED = {"errors", "clock", "session_calendar"}

@@ -1,0 +1,340 @@
+"""Records of a run on the embedded exchange: complete, to the cent, whatever ends the run."""
+
+import csv
+import importlib
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import backtrader as bt
+import pandas as pd
+import pytest
+
+from tianqin_backtrader import MyStore, PerformanceTracker
+from tianqin_backtrader.__main__ import main
+from tianqin_backtrader.errors import JournalError
+from tianqin_backtrader.headless import plot_to_files
+from tianqin_backtrader.journal import Journal
+from tianqin_backtrader.records import KINDS, Records
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+DualMovingAverage = importlib.import_module("dual_ma").DualMovingAverage
+SYMBOL = "SHFE.cu2612"
+
+
+class Watched(DualMovingAverage):
+    """Looks at the exchange's books late in the day, before they are settled."""
+
+    live = 0
+
+    def next(self):
+        super().next()
+        self.live += not self.data.history_phase
+        self.state = getattr(self, "state", None)
+        late = self.data.datetime.datetime(0) >= datetime(2026, 11, 11, 14, 40)
+        if late and self.state is None and not any(order.alive() for order in self.orders):
+            server = self.broker.store.sandbox_server
+            [self.state] = server.state()["accounts"].values()
+            tracker = self.analyzers.performancetracker
+            self.then = {kind: tracker.to_dataframe(kind) for kind in KINDS}
+
+
+def run(folder, *strategies, **options):
+    options = {"seed": 5, "days": 1, "ticks_per_pack": 5, "strategy_name": "dual"} | options
+    with MyStore.sandbox(**options) as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker())
+        cerebro.adddata(store.getdata(SYMBOL, lookback=500))
+        for strategy in strategies or (DualMovingAverage,):
+            cerebro.addstrategy(strategy)
+        cerebro.addanalyzer(PerformanceTracker, folder=str(folder))
+        cerebro.addanalyzer(bt.analyzers.TradeAnalyzer)
+        done = cerebro.run()
+        state = store.sandbox_server.state()
+    return cerebro, done, next(iter(state["accounts"].values()))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    cerebro, [strategy], account = run(folder, Watched, days=2)
+    return cerebro, strategy, account, folder / "dual"
+
+
+def read(folder, kind):
+    return pd.read_csv(folder / f"{kind}.csv")
+
+
+def test_fills_are_the_exchanges_to_the_cent(finished):
+    _, strategy, _, folder = finished
+    theirs, trades = strategy.state["trades"], strategy.then["trade"]
+    assert len(theirs) > 5
+    today = trades[trades.trading_day == trades.trading_day.max()].set_index("trade_id")
+    assert set(today.index) == set(theirs)
+    for trade_id, trade in theirs.items():
+        ours = today.loc[trade_id]
+        for name in ("price", "volume", "commission", "direction", "offset", "order_id"):
+            assert ours[name] == trade[name]
+    # The file is the table.
+    assert list(read(folder, "trade").trade_id[: len(trades)]) == list(trades.trade_id)
+
+
+def test_orders_are_the_exchanges(finished):
+    _, strategy, _, _ = finished
+    theirs, orders = strategy.state["orders"], strategy.then["order"].set_index("order_id")
+    for order_id, order in theirs.items():
+        ours = orders.loc[order_id]
+        for name in ("status", "volume_left", "volume_orign", "exchange_order_id", "limit_price"):
+            assert ours[name] == order[name]
+
+
+def test_the_balance_is_the_exchanges_to_the_cent(finished):
+    _, strategy, account, folder = finished
+    late = strategy.then["account"].iloc[-1]
+    for name in ("commission", "close_profit", "pre_balance", "static_balance"):
+        assert late[name] == strategy.state["account"][name]  # what prices do not move
+    accounts = read(folder, "account")
+    assert len(accounts) == 2
+    assert accounts.settlement_balance.iloc[1] == account["balance"]
+    # The day's own figures are kept over the settlement, which begins them anew.
+    trades = read(folder, "trade")
+    fees = trades.groupby("trading_day").commission.sum().round(2)
+    assert list(accounts.set_index("trading_day").commission) == list(fees)
+    assert accounts.pre_balance.iloc[1] == accounts.settlement_balance.iloc[0]
+
+
+def test_positions_have_a_row_a_day(finished):
+    _, _, account, folder = finished
+    positions = read(folder, "position")
+    assert list(positions.trading_day) == ["2026-11-10", "2026-11-11"]
+    [held] = account["positions"].values() or [{}]
+    net = held.get("pos_long_his", 0) - held.get("pos_short_his", 0)
+    assert positions.pos.iloc[1] == net
+
+
+def test_statistics_are_the_accounts_to_the_cent(finished):
+    _, strategy, account, _ = finished
+    found = strategy.analyzers.performancetracker.statistics()
+    assert found.start == 1_000_000
+    assert found.end == account["balance"]
+    assert found.net_profit == round(account["balance"] - 1_000_000, 2)
+    assert round(sum(day.profit for day in found.days), 2) == found.net_profit
+    theirs = strategy.analyzers.tradeanalyzer.get_analysis()
+    assert found.trades.round_trips == theirs.total.closed
+    assert found.trades.net_profit == pytest.approx(theirs.pnl.net.total, abs=0.01)
+    assert found.by_strategy.keys() == {"Watched"}
+    analysis = strategy.analyzers.performancetracker.get_analysis()
+    assert analysis["trades"]["fills"] == found.trades.fills
+
+
+def test_equity_has_a_row_a_bar_and_none_of_history(finished):
+    _, strategy, _, folder = finished
+    equity = read(folder, "equity")
+    first = pd.to_datetime(equity.date_time).min()
+    assert first == pd.Timestamp("2026-11-09 20:59")
+    assert len(strategy.data) > strategy.live
+    assert (equity.why == "bar").sum() == strategy.live
+    assert strategy.analyzers.performancetracker.statistics().days[0].trading_day.day == 10
+    assert equity.why.iloc[0] == "start"
+    assert equity.why.iloc[-1] == "settled"
+
+
+def test_tables_have_moments(finished):
+    _, strategy, _, _ = finished
+    trades = strategy.analyzers.performancetracker.to_dataframe("trade")
+    assert trades.trade_date_time.dt.tz is None
+    assert (trades.bar <= trades.trade_date_time).all()
+    assert trades.decision_price.notna().all()
+
+
+def test_the_report_needs_nothing_else(finished, capsys, tmp_path):
+    _, strategy, account, folder = finished
+    assert main(["report", str(folder)]) == 0
+    text = capsys.readouterr().out
+    assert f"{account['balance']:,.2f}" in text
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert 'name="viewport"' in page
+    assert "http" not in page
+    assert page.count("<img") == 4
+    pictures = sorted(folder.glob("report_*.png"))
+    assert len(pictures) == 4
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    elsewhere = strategy.analyzers.performancetracker.report(tmp_path / "other" / "page.html")
+    assert elsewhere.exists()
+    assert main(["report", str(tmp_path)]) == 1
+    assert "no records here" in capsys.readouterr().err
+
+
+def test_cerebro_plots_without_a_screen(finished, tmp_path):
+    cerebro, *_ = finished
+    files = plot_to_files(cerebro, tmp_path / "run.png")
+    assert files
+    assert all(file.stat().st_size > 10_000 for file in files)
+
+
+def test_the_next_day_goes_on_in_the_same_files(tmp_path):
+    folder = tmp_path / "dual"
+    _, _, account = run(tmp_path, start="2026-11-10")
+    before = {kind: (folder / f"{kind}.csv").read_text(encoding="utf-8") for kind in KINDS}
+    run(tmp_path, start="2026-11-11", balance=account["balance"])
+    for kind in KINDS:
+        after = (folder / f"{kind}.csv").read_text(encoding="utf-8")
+        assert after.startswith(before[kind])
+        assert len(after) > len(before[kind])
+    assert list(read(folder, "account").trading_day) == ["2026-11-10", "2026-11-11"]
+    assert not list(folder.glob("earlier_*"))
+
+
+def test_another_market_of_the_same_days_is_kept_apart(tmp_path):
+    folder = tmp_path / "dual"
+    run(tmp_path)
+    first = (folder / "trade.csv").read_bytes()
+    run(tmp_path, seed=6)
+    assert (folder / "earlier_1" / "trade.csv").read_bytes() == first
+    assert (folder / "trade.csv").read_bytes() != first
+    assert list(read(folder, "account").trading_day) == ["2026-11-10"]
+
+
+def test_two_strategies_share_the_records(tmp_path):
+    run(tmp_path, DualMovingAverage, Watched)
+    found = Records(tmp_path / "dual").statistics()
+    assert found.by_strategy.keys() == {"DualMovingAverage", "Watched"}
+    trades = read(tmp_path / "dual", "trade")
+    assert not trades.trade_id.duplicated().any()
+
+
+def test_a_journal_of_the_brokers_is_used_and_left_open(tmp_path):
+    with (
+        Journal(tmp_path / "kept" / "journal.sqlite") as journal,
+        MyStore.sandbox(seed=5, ticks_per_pack=5) as store,
+    ):
+        cerebro = bt.Cerebro(stdstats=False)
+        broker = store.getbroker()
+        broker.journal = journal  # here nobody writes orders into it
+        cerebro.setbroker(broker)
+        cerebro.adddata(store.getdata(SYMBOL))
+        cerebro.addstrategy(DualMovingAverage)
+        cerebro.addanalyzer(PerformanceTracker)
+        [strategy] = cerebro.run()
+        assert strategy.analyzers.performancetracker.folder == tmp_path / "kept"
+        assert journal.last("intents") is None  # orders are the broker's to write
+        assert journal.last("equity")["balance"] == broker.getvalue()
+        assert len(read(tmp_path / "kept", "equity")) > 400
+
+
+def test_a_full_disk_ends_the_run(tmp_path):
+    class Filling(DualMovingAverage):
+        def start(self):
+            journal = self.analyzers.performancetracker._shared.journal
+            [(pages,)] = journal.query("PRAGMA page_count")
+            journal.query(f"PRAGMA max_page_count={pages + 1}")
+
+    with pytest.raises(JournalError, match="full"):
+        run(tmp_path, Filling)
+    run(tmp_path, start="2026-11-11")  # in the same process, as in a notebook
+    assert len(read(tmp_path / "dual", "equity")) > 400
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {here!r})
+from test_records import DualMovingAverage, run
+
+class Telling(DualMovingAverage):
+    def next(self):
+        super().next()
+        for order in self.broker.get_all_orders():
+            for leg in order.legs:
+                for trade_id in leg.fills:
+                    sys.stderr.write(f"has {{trade_id}}\\n")
+        sys.stderr.flush()
+
+run({folder!r}, Telling, start="2026-11-10")
+"""
+
+
+def test_a_killed_program_has_recorded_everything(tmp_path):
+    folder = tmp_path / "dual"
+    code = SCRIPT.format(here=str(Path(__file__).parent), folder=str(tmp_path))
+    told = set()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ, text=True,
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        for line in process.stderr:
+            if line.startswith("has "):
+                told.add(line.split()[1])
+            if len(told) == 6:
+                os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+                break
+    with (folder / "trade.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    # What was told in a bar had been notified in an earlier one, but for fills of the very last.
+    assert {row["trade_id"] for row in rows} >= told
+    assert all(row["seq"].isdecimal() for row in rows)
+    with Records(folder) as records:
+        assert len(records.to_dataframe("trade")) == len(rows)
+        assert records.statistics().trades.fills == len(rows)
+    with Journal(folder / "journal.sqlite") as journal:
+        journal.open_orders()
+    before = (folder / "trade.csv").read_text(encoding="utf-8")
+    run(tmp_path, start="2026-11-11")
+    assert (folder / "trade.csv").read_text(encoding="utf-8").startswith(before)
+    assert list(read(folder, "account").trading_day) == ["2026-11-10", "2026-11-11"]
+
+
+def test_files_of_a_journal_that_is_gone_are_kept(tmp_path):
+    folder = tmp_path / "dual"
+    run(tmp_path)
+    trades = (folder / "trade.csv").read_bytes()
+    (folder / "journal.sqlite").unlink()
+    run(tmp_path, start="2026-11-11")
+    assert (folder / "earlier_1" / "trade.csv").read_bytes() == trades
+    assert list(read(folder, "account").trading_day) == ["2026-11-11"]
+
+
+def test_a_lost_file_is_made_again(tmp_path):
+    folder = tmp_path / "dual"
+    run(tmp_path)
+    whole = {kind: (folder / f"{kind}.csv").read_bytes() for kind in KINDS}
+    (folder / "trade.csv").unlink()
+    (folder / "equity.csv").write_bytes(whole["equity"][:-7])
+    run(tmp_path, start="2026-11-11")
+    for kind in KINDS:
+        assert (folder / f"{kind}.csv").read_bytes().startswith(whole[kind])
+
+
+def test_without_cerebro(tmp_path):
+    with MyStore.sandbox(seed=5, ticks_per_pack=5) as store:
+        broker = store.getbroker()
+        tracker = PerformanceTracker(store=store, folder=str(tmp_path), name="by_hand")
+        broker.start()
+        tracker.start()
+        store.tianqin.get_quote(SYMBOL)  # its time is the market's: somebody must watch it
+        while not store.is_trading(SYMBOL):
+            store.pump(1.0)
+        order = broker.buy_open(SYMBOL, 2)
+        while order.alive():
+            store.pump(1.0)
+            tracker.update()
+        tracker.update()
+        trades = tracker.to_dataframe("trade")
+        assert trades.volume.sum() == 2
+        assert tracker.to_dataframe("position").pos_long.iloc[-1] == 2
+        order = broker.sell_close(SYMBOL, 2)
+        while order.alive():
+            store.pump(1.0)
+        tracker.update()
+        flat = tracker.to_dataframe("position").iloc[-1]
+        assert (flat.pos_long, flat.volume_long, flat.margin) == (0, 0, 0)
+        assert flat.last_price > 0
+        refused = broker.sell_close(SYMBOL, 9)
+        tracker.update()
+        tracker.notify_order(refused)
+        assert tracker.to_dataframe("order").iloc[-1].last_msg == refused.info.reason
+        tracker.stop()
+        tracker.stop()

@@ -1,0 +1,122 @@
+"""The journal's tables: what SQLite is told to make, and the columns in their order.
+
+Every row carries ``seq`` (one count over all tables: the order in which things were written),
+``received_at`` (ours, never going back), ``exchange_time`` (both nanoseconds since 1970 UTC) and
+``trading_day`` (``YYYY-MM-DD``). Rows of orders say which strategy, which of its orders (``ref``),
+which leg of that and which bar (its end, nanoseconds) they come from.
+"""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+_STAMP = (
+    "seq INTEGER PRIMARY KEY",
+    "received_at INTEGER NOT NULL",
+    "exchange_time INTEGER NOT NULL",
+    "trading_day TEXT NOT NULL",
+)
+_ORDER = (
+    "symbol TEXT NOT NULL",
+    "order_id TEXT NOT NULL",
+    "strategy TEXT NOT NULL",
+    "ref INTEGER NOT NULL",
+    "leg INTEGER NOT NULL",
+    "bar INTEGER NOT NULL",
+    "direction TEXT NOT NULL",
+    "offset TEXT NOT NULL",
+)
+
+TABLES: dict[str, tuple[str, ...]] = {
+    # Written before the order leaves. limit_price: a number, a word such as BEST, or NULL.
+    "intents": (
+        *_STAMP,
+        *_ORDER,
+        "volume INTEGER NOT NULL",
+        "limit_price",
+        "advanced TEXT",
+        "decision_price REAL",
+    ),
+    "reports": (
+        *_STAMP,
+        *_ORDER,
+        "volume_orign INTEGER NOT NULL",
+        "volume_left INTEGER NOT NULL",
+        "limit_price",
+        "status TEXT NOT NULL",
+        "exchange_order_id TEXT NOT NULL",
+        "last_msg TEXT NOT NULL",
+    ),
+    "fills": (
+        *_STAMP,
+        *_ORDER,
+        "trade_id TEXT NOT NULL",
+        "price REAL NOT NULL",
+        "volume INTEGER NOT NULL",
+        "commission REAL NOT NULL",
+        "volume_multiple INTEGER NOT NULL",
+        "decision_price REAL",
+        "UNIQUE (trade_id, order_id)",
+    ),
+    # fields: JSON, named as TqSdk names them.
+    "accounts": (*_STAMP, "fields TEXT NOT NULL"),
+    "positions": (*_STAMP, "symbol TEXT NOT NULL", "fields TEXT NOT NULL"),
+    # exposure: yuan of all lots held, at the last price. why: start, bar, order, settled, stop.
+    "equity": (
+        *_STAMP,
+        "why TEXT NOT NULL",
+        "balance REAL NOT NULL",
+        "available REAL",
+        "margin REAL",
+        "float_profit REAL",
+        "commission REAL",
+        "deposit REAL NOT NULL",
+        "withdraw REAL NOT NULL",
+        "exposure REAL NOT NULL",
+    ),
+    "marks": (
+        *_STAMP,
+        "symbol TEXT NOT NULL",
+        "open REAL",
+        "high REAL",
+        "low REAL",
+        "close REAL",
+        "volume INTEGER",
+    ),
+    "notes": (*_STAMP, "level TEXT NOT NULL", "text TEXT NOT NULL"),
+}
+
+_OTHER = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (
+    key TEXT PRIMARY KEY, value TEXT NOT NULL, seq INTEGER NOT NULL, received_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS intents_order ON intents (order_id);
+CREATE INDEX IF NOT EXISTS reports_order ON reports (order_id);
+CREATE INDEX IF NOT EXISTS fills_order ON fills (order_id);
+"""
+
+
+def columns(table: str) -> tuple[str, ...]:
+    """Names of a table's columns, ``seq`` first.
+
+    >>> columns("notes")[:4]
+    ('seq', 'received_at', 'exchange_time', 'trading_day')
+    """
+    named = (column.split()[0] for column in TABLES[table])
+    return tuple(name for name in named if name != "UNIQUE")
+
+
+def create_script() -> str:
+    """What makes all tables that are not there yet."""
+    made = [
+        f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(spec)});" for name, spec in TABLES.items()
+    ]
+    return "\n".join(made) + _OTHER
+
+
+def insert_statement(table: str) -> str:
+    """Insert one row; one that is there already (a fill, an intent) is left as it is."""
+    names = columns(table)
+    places = ", ".join("?" * len(names))
+    return f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({places})"

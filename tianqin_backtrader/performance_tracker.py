@@ -1,0 +1,219 @@
+"""``PerformanceTracker``: orders, trades, positions, account and equity to disk; statistics.
+
+As an analyzer::
+
+    cerebro.addanalyzer(PerformanceTracker)
+    [strategy] = cerebro.run()
+    strategy.analyzers.performancetracker.report()
+
+By itself, in a program with a loop of its own: ``tracker = PerformanceTracker(store=store)``,
+``tracker.start()``, ``tracker.update()`` after each wait, ``tracker.stop()``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+import pandas as pd
+
+from .account_scribe import AccountScribe
+from .clock import MINUTE, to_ns
+from .errors import ConfigError
+from .journal import Journal, open_journal
+from .metrics import Statistics
+from .records import Records, WrittenRecords
+
+logger = logging.getLogger(__name__)
+
+#: Of this process, by folder: the trackers of several strategies write into the same records.
+_OPEN: dict[Path, _Folder] = {}
+
+
+class _Folder:
+    """Journal and files of a folder, and the trackers that use them."""
+
+    def __init__(self, folder: Path, store: Any) -> None:
+        self.folder = folder
+        self.users: list[PerformanceTracker] = []
+        # The broker's own, if it keeps one, or else ours.
+        self.given: Journal | None = getattr(store.broker, "journal", None)
+        self.journal = self.given or _open(folder, store)
+        self.records = WrittenRecords(folder)
+
+    def leave(self, user: PerformanceTracker) -> None:
+        """Close everything behind the last one."""
+        self.users.remove(user)
+        if not self.users:
+            del _OPEN[self.folder]
+            self.records.close()
+            if self.given is None:
+                self.journal.close()
+
+
+def _open(folder: Path, store: Any) -> Journal:
+    account = str(store.broker.get_account().get("user_id", ""))
+    market_time = to_ns(store.now()) if store.clock.virtual else None
+    return open_journal(folder, account=account, clock=store.clock, market_time=market_time)
+
+
+class _MetaTracker(bt.analyzer.MetaAnalyzer):
+    """Lets an analyzer be made outside of a strategy, too."""
+
+    def donew(cls, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("store") is None:
+            return super().donew(*args, **kwargs)
+        tracker, args, kwargs = bt.MetaParams.donew(cls, *args, **kwargs)
+        tracker._children, tracker.strategy, tracker._parent, tracker.datas = [], None, None, []
+        tracker.create_analysis()
+        return tracker, args, kwargs
+
+
+class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
+    """Keeps ``records/<strategy_name>/``; usable while the program runs and afterwards.
+
+    Params:
+        name: The folder's name; default the store's ``strategy_name``, else the strategy's class.
+        folder: Where such folders are; default ``"records"``. Neither counts where the broker
+            keeps a journal: the files are beside it.
+        store: A ``MyStore``, to use the tracker without Cerebro.
+        bars: Keep the bars of minute feeds, for the report's pictures.
+
+    Attributes:
+        folder: The records' folder, once started.
+
+    Raises:
+        JournalError: Records cannot be written; from inside a run it ends the run.
+        ConfigError: The strategy's broker is not that of a ``MyStore``.
+    """
+
+    params = (("name", ""), ("folder", "records"), ("store", None), ("bars", True))
+
+    def start(self) -> None:
+        """Open the records and write down where the account stands."""
+        self._store: Any = self.p.store or getattr(self.strategy.broker, "store", None)
+        if self._store is None or self._store.broker is None:
+            raise ConfigError("PerformanceTracker records the account of a MyStore: call getbroker")
+        name = type(self.strategy).__name__ if self.strategy is not None else "records"
+        folder = self.p.name or self._store.strategy_name or name
+        given = getattr(self._store.broker, "journal", None)
+        path = Path(self.p.folder, folder) if given is None else given.path.parent
+        self.folder = path.absolute()
+        self._leave_what_has_ended()
+        if self.folder not in _OPEN:
+            _OPEN[self.folder] = _Folder(self.folder, self._store)
+        self._shared = _OPEN[self.folder]
+        self._shared.users.append(self)
+        strategy = name if self.strategy is not None else folder
+        self._scribe = AccountScribe(self._store, self._shared.journal, strategy)
+        self._minute = -1
+        self._trading = True
+        self._delivered: dict[Any, int] = {}
+        self._ended = False
+        self._take_all("start")
+
+    def _leave_what_has_ended(self) -> None:
+        """A run that ended with an error has stopped nothing; in a notebook the next one begins."""
+        running = [] if self.strategy is None else self.strategy.env.runningstrats
+        shared = _OPEN.get(self.folder)
+        for user in [] if shared is None else list(shared.users):
+            if not any(user.strategy is one for one in running):
+                user._ended = True
+                user._shared.leave(user)
+
+    # -- what Cerebro calls -------------------------------------------------------------------
+
+    def notify_order(self, order: Any) -> None:
+        """An order has changed."""
+        # A journal that the broker writes has it already, but for orders that had no leg to write.
+        if self._shared.given is None or not order.legs:
+            self._scribe.take_order(order)
+        self._take_all("order")
+
+    def next(self) -> None:
+        """A bar has been delivered."""
+        if self._shared.users[0] is not self or any(
+            getattr(one, "history_phase", False) for one in self.datas
+        ):
+            return
+        minute = to_ns(self._store.now()) // MINUTE
+        bars = self._new_bars()
+        if minute == self._minute and not bars:
+            return  # a tick feed
+        self._minute = minute
+        with self._shared.journal.together():
+            if self.p.bars:
+                for feed in bars:
+                    self._scribe.take_bar(feed)
+            self._scribe.take_equity("bar")
+        trading = any(self._store.is_trading(one._dataname) for one in self._store.feeds)
+        if self._trading and not trading:
+            self._scribe.take_account()
+            self._shared.journal.tidy()
+        self._trading = trading
+        self._shared.records.refresh()
+
+    prenext = next
+    nextstart = next
+
+    def stop(self) -> None:
+        """The run has ended: write down where the account stands, and give the files free."""
+        if self._ended:
+            return
+        self._ended = True
+        self._take_all("stop")
+        self._shared.leave(self)
+
+    # -- for everybody ------------------------------------------------------------------------
+
+    def update(self) -> None:
+        """Write down what has changed since the last call; for programs without Cerebro."""
+        for order in self._store.broker.get_all_orders():
+            self._scribe.take_order(order)
+        self._take_all("update")
+
+    def statistics(self, **options: Any) -> Statistics:
+        """Figures over everything on record, earlier runs included.
+
+        Args:
+            options: As for ``metrics.statistics``: ``days_per_year``, ``risk_free``.
+        """
+        with Records(self.folder) as records:
+            return records.statistics(**options)
+
+    def to_dataframe(self, kind: str = "trade") -> pd.DataFrame:
+        """``"order"``, ``"trade"``, ``"position"``, ``"account"`` or ``"equity"`` as a table."""
+        with Records(self.folder) as records:
+            return records.to_dataframe(kind)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report and its pictures; return its path (default in the folder)."""
+        from .report import write_report  # matplotlib is an extra
+
+        return write_report(self.folder, path)
+
+    def get_analysis(self) -> dict[str, Any]:
+        """The statistics as a dict."""
+        return asdict(self.statistics())
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _take_all(self, why: str) -> None:
+        with self._shared.journal.together():
+            self._scribe.take_equity(why)
+            self._scribe.take_account()
+        self._shared.records.refresh()
+
+    def _new_bars(self) -> list[Any]:
+        """The minute feeds that have delivered since the last call."""
+        found = []
+        for feed in self.datas:
+            count = len(feed)
+            if feed in self._store.feeds and feed.p.timeframe == bt.TimeFrame.Minutes:
+                if self._delivered.get(feed, 0) != count:
+                    self._delivered[feed] = count
+                    found.append(feed)
+        return found
