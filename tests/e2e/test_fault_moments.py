@@ -159,7 +159,7 @@ def test_whatever_happens_bars_and_orders_are_right(sandbox, run, moment, fault)
             parameters = dict(one)
             server.fault(parameters.pop("fault"), **parameters)
 
-    store = sandbox(start=start, ticks_per_pack=5, script=script)
+    store = sandbox(start=start, ticks_per_pack=10, script=script)
     strategy = run(store, Persistent, store.getdata(SYMBOL), harm=harm, at=bar)
     counts = store.sandbox_server.state()["faults"]["counts"]
     assert sum(counts.values()) == len(FAULTS[fault])
