@@ -14,7 +14,7 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
     "link_supervisor", "market_hours",
-    "order_price", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
+    "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
@@ -32,10 +32,29 @@ SHELL = {
     "holiday_cache": set(),
     "update_tables": {"holiday_cache"},
     "datafeed": set(),
-    "broker": {"unsubscribed_data"},
+    "ticket": set(),
+    "account_view": set(),
+    "order_gate": {"unsubscribed_data"},
+    "order_desk": {"account_view", "order_gate", "ticket"},
+    "order_returns": {"order_desk", "ticket"},
+    "held_orders": {"order_desk", "ticket"},
+    "target_desk": {"order_desk", "ticket"},
+    "risk_desk": {"account_view", "ticket"},
+    "sizers": set(),
+    "broker": {
+        "unsubscribed_data",
+        "account_view",
+        "order_gate",
+        "order_desk",
+        "order_returns",
+        "held_orders",
+        "target_desk",
+        "risk_desk",
+        "ticket",
+    },
     "tickfeed": {"datafeed"},
     "store": {"gateway", "datafeed", "tickfeed", "broker", "embedded", "store_reconnect"},
-    "__init__": {"store", "datafeed", "tickfeed", "broker"},
+    "__init__": {"store", "datafeed", "tickfeed", "broker", "sizers", "target_desk"},
 }
 #: The part of the core that the exchange may share with its clients.
 SHARED = {"errors", "clock", "session_calendar"}
