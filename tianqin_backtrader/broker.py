@@ -19,7 +19,7 @@ from backtrader.position import Position
 from .account_view import SIDES, AccountView, OrderCost
 from .books import Balance, Books
 from .chased_order import ChaseRules
-from .errors import ConfigError, OrderError, TianqinError, VolumeOutOfRange
+from .errors import ConfigError, LinkError, OrderError, TianqinError, VolumeOutOfRange
 from .held_orders import HeldOrders
 from .lot_rules import Priority
 from .model import Direction, Fill, OrderReport
@@ -70,6 +70,7 @@ class MyBroker(bt.BrokerBase):
         self.startingcash = 0.0
         self._begun = False
         self._day: date | None = None
+        self._expiring: set[str] = set()
         self._unsubscribed: dict[str, UnsubscribedData] = {}
         self._account = AccountView(self.store)
         self._gate = OrderGate(
@@ -452,7 +453,11 @@ class MyBroker(bt.BrokerBase):
     ) -> Ticket:
         if not isinstance(kwargs.get("valid"), date | timedelta | None):
             kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` looks at it
-        order = kind(owner=owner, data=data, size=size, price=price, **kwargs)
+        # While a feed is being loaded it has no time; then the present stands in for it.
+        loading = bool(len(data)) and math.isnan(data.datetime[0])
+        seen = self._stand_in(data._dataname) if loading else data
+        order = kind(owner=owner, data=seen, size=size, price=price, **kwargs)
+        order.p.data = data
         order.broker = self
         direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
         volume = int(size) if math.isfinite(size) else 0
@@ -464,6 +469,9 @@ class MyBroker(bt.BrokerBase):
         for feed in self.store.feeds:
             if instrument in (feed._dataname, feed._name) and len(feed):
                 return feed
+        return self._stand_in(instrument)
+
+    def _stand_in(self, instrument: str) -> UnsubscribedData:
         if instrument not in self._unsubscribed:
             self._unsubscribed[instrument] = UnsubscribedData(instrument, self.store)
         return self._unsubscribed[instrument]
@@ -485,22 +493,36 @@ class MyBroker(bt.BrokerBase):
         today = self.store.calendar.trading_day_at(self.store.now())
         if today != self._day:
             self._day = today
+            self._expiring = {
+                symbol
+                for symbol, held in self._account.net.items()
+                if held.size or any(self._account.position(symbol, side).size for side in SIDES)
+            }
+        if self._expiring:
             self._settle_expired()
 
     def _settle_expired(self) -> None:
         """A contract that has expired while it was held: the account has settled it, so do we."""
-        for symbol in [symbol for symbol, one in self._account.net.items() if one.size]:
-            if self.store.gateway.position(symbol).get("pos", 0):
-                continue
+        for symbol in list(self._expiring):
             instrument = self.store.instrument(symbol)
             ends = instrument.expire_datetime
             if not instrument.expired and (ends is None or ends > self.store.now()):
-                continue
-            price = instrument.pre_settlement
-            lots = self._account.settle(symbol, price)
-            text = f"{symbol} has expired: {lots} lots were settled at {price}"
-            logger.warning("%s", text)
-            self.store.put_notification(text, symbol=symbol, lots=lots, price=price)
+                self._expiring.discard(symbol)  # not today
+            elif not self.store.gateway.position(symbol).get("pos", 0):
+                self._expiring.discard(symbol)
+                price = self._settlement(symbol, instrument.pre_settlement)
+                lots = self._account.settle(symbol, price)
+                text = f"{symbol} has expired: {lots} lots were settled at {price}"
+                logger.warning("%s", text)
+                self.store.put_notification(text, symbol=symbol, lots=lots, price=price)
+
+    def _settlement(self, symbol: str, before: float) -> float:
+        """The last day's settlement price; that of the day before where it is not known."""
+        try:
+            price = float(self.store.gateway.quote(symbol).settlement)
+        except LinkError:
+            price = math.nan
+        return price if price == price else before
 
 
 def _whole_lots(size: float) -> int:

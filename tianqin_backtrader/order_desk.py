@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import backtrader as bt
 
 from .account_view import AccountView
-from .clock import WallClock, monotonic
+from .clock import WallClock, monotonic, to_backtrader
 from .errors import LinkLost, OrderError, TianqinError, VolumeOutOfRange
 from .lot_rules import LotFees, LotLimits, Priority
 from .model import Instrument, Offset
@@ -356,7 +356,8 @@ class OrderDesk:
         if reason:
             order.addinfo(reason=reason)
         order.status = status
-        order.executed.dt = order.data.datetime[0]
+        # Not the feed's time: between two bars it has none.
+        order.executed.dt = to_backtrader(self.store.clock.now_ns())
         logger.info("order %d is %s: %s", order.ref, order.getstatusname(), reason)
         self.tell(order)
         self.close(ticket)

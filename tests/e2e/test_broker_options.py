@@ -3,8 +3,8 @@
 import datetime
 
 import pytest
-
 from e2e_script import CU, MORNING, SI, M, exchange_orders, play
+
 from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import ConfigError
 from tianqin_backtrader.risk_limits import RiskLimits
@@ -257,4 +257,23 @@ def test_orders_of_others_are_shown_apart_and_counted(sandbox, run):
 
     done = []
     play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_what_expires_while_it_is_held_is_settled_and_told(sandbox, run):
+    old = "SHFE.cu2611"
+
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(old, 2)
+        yield from next_day(strategy)
+        yield from [None] * 3
+        assert broker.get_account_position(old) == {}
+        assert broker.getposition(old).size == broker.getposition(old, side="long").size == 0
+        assert any("has expired: 2 lots" in str(word) for word in strategy.heard)
+        assert broker.balance().equity == pytest.approx(broker.getvalue(), abs=0.005)
+        done.append(True)
+
+    done = []
+    play(sandbox(start="2026-11-16 14:50:00", days=2), run, script, CU)
     assert done
