@@ -26,7 +26,7 @@ from .conditional_order import (
     trailing_stop,
 )
 from .errors import LinkError, OrderError, TianqinError
-from .model import Fill
+from .model import Direction, Fill
 from .order_desk import OrderDesk
 from .order_group import Action, Answer, Do, OrderGroup
 from .order_price import Wish, passive_price
@@ -39,6 +39,32 @@ logger = logging.getLogger(__name__)
 BEFORE_CLOSE = 5 * SECOND
 #: Seconds in which the account may show a fill later than the fill itself was told.
 PATIENCE = 3.0
+
+
+class Span:
+    """Prices and times at which nothing happens to the orders that wait on a contract."""
+
+    def __init__(self) -> None:
+        self._low, self._high, self._due = -math.inf, math.inf, math.inf
+
+    def narrow(self, condition: ConditionalOrder) -> None:
+        """One order more; a trailing stop leaves no room, as any price may move it."""
+        if condition.due_ns is not None:
+            self._due = min(self._due, condition.due_ns)
+        if condition.stop_price is None:
+            return
+        trails = condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT)
+        dust = 1e-6 * abs(condition.stop_price)
+        if trails or condition.direction is Direction.BUY:
+            self._high = min(self._high, condition.stop_price - dust)
+        if trails or condition.direction is Direction.SELL:
+            self._low = max(self._low, condition.stop_price + dust)
+        if trails:
+            self._low, self._high = math.inf, -math.inf
+
+    def contains(self, price: float, now: int) -> bool:
+        """Whether a price at a time changes nothing."""
+        return now < self._due and (price != price or self._low < price < self._high)
 
 
 class Box:
@@ -59,7 +85,7 @@ class HeldOrders:
     def __init__(self, desk: OrderDesk) -> None:
         self._desk, self._store = desk, desk.store
         self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
-        self._seen: dict[str, float] = {}
+        self._quiet: dict[str, Span] = {}
         self._boxes: dict[int, list[Box]] = defaultdict(list)
         self._drafts: dict[int, list[Ticket]] = {}
         desk.on_end.append(self._take_end)
@@ -171,7 +197,8 @@ class HeldOrders:
             self._answer(box, order_group.on_fill(box.group, ticket.key, fill.volume))
 
     def _take_end(self, ticket: Ticket) -> None:
-        self._watched[ticket.symbol].pop(ticket.order.ref, None)
+        if self._watched[ticket.symbol].pop(ticket.order.ref, None) is not None:
+            self._quiet.pop(ticket.symbol, None)
         self._drafts.pop(ticket.order.ref, None)
         for box in self._boxes.get(ticket.order.ref, ()):
             self._answer(box, order_group.on_end(box.group, ticket.key))
@@ -238,7 +265,7 @@ class HeldOrders:
     def _watch(self, ticket: Ticket) -> None:
         ticket.stage = Stage.WATCHED
         self._watched[ticket.symbol][ticket.order.ref] = ticket
-        self._seen.pop(ticket.symbol, None)
+        self._quiet.pop(ticket.symbol, None)
         if ticket.order.exectype != bt.Order.Close:
             self._price(ticket.symbol)  # subscribes
 
@@ -254,16 +281,23 @@ class HeldOrders:
         for symbol, tickets in self._watched.items():
             if not tickets or not self._store.trading_up or not self._desk.gate.open(symbol):
                 continue
+            span = self._quiet.get(symbol) or self._span(symbol)
             price = self._price(symbol)
-            timed = any(
-                one.condition and one.condition.kind is Kind.CLOSE for one in tickets.values()
-            )
-            if price == self._seen.get(symbol) and not timed:
+            if span.contains(price, now):
                 continue
-            self._seen[symbol] = price
             for ticket in list(tickets.values()):
                 if ticket.stage is Stage.WATCHED:
                     self._look(ticket, price, now)
+            self._quiet.pop(symbol, None)
+
+    def _span(self, symbol: str) -> Span:
+        """Between which prices, and until when, nothing that waits can fire or move."""
+        span = Span()
+        for ticket in self._watched[symbol].values():
+            if ticket.condition is not None:
+                span.narrow(ticket.condition)
+        self._quiet[symbol] = span
+        return span
 
     def _look(self, ticket: Ticket, price: float, now: int) -> None:
         if ticket.condition is None:

@@ -84,6 +84,7 @@ class OrderDesk:
         self.settled: Callable[[Ticket], None] = lambda ticket: None
         self.live: dict[str, dict[str, OrderLeg]] = {}
         self.unanswered: dict[str, OrderLeg] = {}
+        self._closing: dict[str, list[OrderLeg]] = {}
         self._queued: dict[int, Ticket] = {}
         self._withdrawn: dict[int, Ticket] = {}
         self._expiries: list[tuple[datetime, int, Ticket]] = []
@@ -178,14 +179,18 @@ class OrderDesk:
         """
         on_the_way = [
             Leg(leg.offset, leg.volume - leg.filled)
-            for leg in self.live.get(ticket.symbol, {}).values()
-            if leg.direction is ticket.direction
-            and leg.state in UNCONFIRMED
-            and leg.offset is not Offset.OPEN
+            for leg in self._closes(ticket.symbol)
+            if leg.direction is ticket.direction and leg.state in UNCONFIRMED
         ]
         apart = closing_of(ticket.symbol.partition(".")[0]) is rules.closing.APART
         held = self.account.closable(ticket.symbol, ticket.direction)
         return held.less(on_the_way, closes_today_apart=apart)
+
+    def _closes(self, symbol: str) -> list[OrderLeg]:
+        """Legs that close and are not over; those that are, are forgotten here."""
+        left = [leg for leg in self._closing.get(symbol, ()) if not leg.over]
+        self._closing[symbol] = left
+        return left
 
     def _terms(self, ticket: Ticket, asked: Wish, *, check_limits: bool = True) -> Wish:
         instrument = self.store.instrument(ticket.symbol)
@@ -289,6 +294,8 @@ class OrderDesk:
         ticket.legs.append(sent)
         self.legs[order_id] = (ticket, sent)
         self.live.setdefault(ticket.symbol, {})[order_id] = self.unanswered[order_id] = sent
+        if leg.offset is not Offset.OPEN:
+            self._closing.setdefault(ticket.symbol, []).append(sent)
         try:
             self.store.gateway.insert_order(
                 order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
