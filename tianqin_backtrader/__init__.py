@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .broker import MyBroker as MyBroker
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
+    from .risk_limits import RiskLimits as RiskLimits
+    from .sizers import MaxLots as MaxLots
     from .store import MyStore as MyStore
     from .tickfeed import Tickfeed as Tickfeed
 
@@ -28,14 +30,18 @@ _HOMES = {
     "Dailyfeed": ".datafeed",
     "Tickfeed": ".tickfeed",
     "MyBroker": ".broker",
+    "RiskLimits": ".risk_limits",
+    "MaxLots": ".sizers",
 }
 _MODULES = ("errors", "session_calendar")
 
 __all__ = [
     "Dailyfeed",
+    "MaxLots",
     "MyBroker",
     "MyStore",
     "Mydatafeed",
+    "RiskLimits",
     "Tickfeed",
     "errors",
     "session_calendar",
