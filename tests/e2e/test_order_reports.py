@@ -2,6 +2,7 @@
 
 from e2e_script import CU, MORNING, M, play
 
+from tianqin_backtrader.clock import monotonic
 from tianqin_backtrader.model import Fill, OrderReport
 
 
@@ -48,14 +49,13 @@ def test_a_fill_after_the_cancel_is_told_and_the_cancel_not_again(sandbox, run):
     assert done
 
 
-def test_a_report_that_cannot_be_is_logged_and_the_run_goes_on(sandbox, run, caplog):
+def test_after_a_report_that_cannot_be_the_run_goes_on(sandbox, run):
     def script(strategy):
         broker = strategy.broker
         order = yield from working(strategy, 1)
         [leg] = order.legs
         broker.take_reports([fill(leg, broker, volume=7)])
         yield None
-        assert "cannot be filled with 7 lots more" in caplog.text
         assert order.executed.size == 0 and order.alive()
         broker.cancel(order)
         yield order
@@ -120,10 +120,9 @@ def test_an_order_in_the_moment_of_a_drop_has_an_end_and_is_not_sent_twice(sandb
         orders = [broker.buy_open(CU, 1)]
         broker.store.sandbox_server.fault("drop", conn="td")
         orders.append(broker.buy_open(CU, 1))
-        for _ in range(1500):
+        patience = monotonic() + 40
+        while any(order.alive() for order in orders) and monotonic() < patience:
             broker.store.pump(0.02)
-            if not any(order.alive() for order in orders):
-                break
         yield None
         assert all(strategy.path(order)[-1] in ("Completed", "Rejected") for order in orders)
         filled = sum(order.executed.size for order in orders)
