@@ -14,18 +14,18 @@ from datetime import date, timedelta
 from typing import Any
 
 import backtrader as bt
-from backtrader.position import Position
 
-from .account_view import SIDES, AccountView, OrderCost
-from .books import Balance, Books
+from .account_face import AccountFace
+from .account_view import SIDES, AccountView
 from .chased_order import ChaseRules
-from .errors import ConfigError, LinkError, OrderError, TianqinError, VolumeOutOfRange
+from .errors import ConfigError, LinkError, OrderError, TianqinError
+from .four_way import FourWay, whole_lots
 from .held_orders import HeldOrders
 from .lot_rules import Priority
 from .model import Direction, Fill, OrderReport
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
-from .order_price import Wish, wish
+from .order_price import Wish
 from .order_returns import OrderReturns
 from .order_state import OrderLeg
 from .order_validity import validity
@@ -38,7 +38,7 @@ from .unsubscribed_data import UnsubscribedData
 logger = logging.getLogger(__name__)
 
 
-class MyBroker(bt.BrokerBase):
+class MyBroker(AccountFace, FourWay, bt.BrokerBase):
     """The account of a ``MyStore``; made by ``MyStore.getbroker``.
 
     Params:
@@ -118,100 +118,6 @@ class MyBroker(bt.BrokerBase):
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come, nothing is left for here."""
 
-    # -- account ------------------------------------------------------------------------------
-
-    @property
-    def books(self) -> Books:
-        """What our own fills come to."""
-        return self._account.books
-
-    def getcash(self) -> float:
-        """Available funds, yuan."""
-        return self._account.funds("available")
-
-    def getvalue(self, datas: Any = None) -> float:
-        """The account's equity, or the margin held in the given feeds, yuan."""
-        if datas is None:
-            return self._account.funds("balance")
-        return sum(
-            self.getcommissioninfo(data).getvalue(self.getposition(data), data.close[0])
-            for data in datas
-        )
-
-    get_cash = getcash
-    get_value = getvalue
-
-    @property
-    def margin(self) -> float:
-        """Margin of all positions, yuan."""
-        return self._account.funds("margin")
-
-    def get_account(self) -> dict[str, Any]:
-        """All fields of the account as TqSdk names them."""
-        return dict(self.store.gateway.account())
-
-    @property
-    def positions(self) -> dict[Any, Position]:
-        """Net positions by feed, as Backtrader has them."""
-        return {data: self.getposition(data, clone=False) for data in self.store.feeds}
-
-    def getposition(self, data: Any, clone: bool = True, side: str | None = None) -> Position:
-        """Position of the fills (and of what was held at the start) in a feed's contract.
-
-        Args:
-            data: A feed, or a symbol.
-            clone: Whether a copy is given.
-            side: ``"long"`` or ``"short"`` for that side alone, shorts negative; None for the net.
-
-        Raises:
-            ConfigError: Another side.
-        """
-        if side is not None and side not in SIDES:
-            raise ConfigError(f'side is "long", "short" or None, not {side!r}')
-        symbol = data if isinstance(data, str) else data._dataname
-        position = self._account.position(symbol, side)
-        return position.clone() if clone else position
-
-    def get_account_position(self, instrument: str) -> dict[str, Any]:
-        """The account's position in a contract, fields as TqSdk names them; {} when flat."""
-        return self.get_account_positions().get(instrument, {})
-
-    def get_account_positions(self) -> dict[str, dict[str, Any]]:
-        """The account's positions that are not flat, by symbol."""
-        return self._account.account_positions()
-
-    def balance(self) -> Balance:
-        """Start, profit and fees by our own books; open lots at the account's last price."""
-        return self._account.balance()
-
-    def getcommissioninfo(self, data: Any) -> Any:
-        """Multiplier, margin and commission of a contract; what the user has set first."""
-        if data._name in self.comminfo:
-            return self.comminfo[data._name]
-        return self._account.comminfo(data._dataname)
-
-    def order_cost(
-        self, instrument: str, size: int, price: float | None = None, *, closes: bool = False
-    ) -> OrderCost:
-        """What an order would take from the available funds, yuan.
-
-        Args:
-            instrument: A symbol.
-            size: Lots.
-            price: Where the margin has to be worked out; default the last price.
-            closes: Whether it closes: then it takes no margin.
-        """
-        return self._account.cost(
-            instrument, abs(size), self._or_last(price, instrument), closes=closes
-        )
-
-    def max_lots(self, instrument: str, price: float | None = None, share: float = 1.0) -> int:
-        """Lots that a share of the available funds can open now."""
-        return self._account.max_lots(instrument, self._or_last(price, instrument), share)
-
-    def _or_last(self, price: float | None, symbol: str) -> float:
-        return float(self.store.gateway.quote(symbol).last_price) if price is None else price
-
     # -- Backtrader's orders ------------------------------------------------------------------
 
     def buy(
@@ -241,7 +147,7 @@ class MyBroker(bt.BrokerBase):
         order = ticket.order
         ticket.allow_partial = allow_partial
         try:
-            ticket.volume = _whole_lots(size)
+            ticket.volume = whole_lots(size)
             ticket.validity = validity(valid, ticket.symbol, self.store.now(), self.store.calendar)
         except TianqinError as error:
             self._desk.refuse(ticket, str(error))
@@ -290,75 +196,6 @@ class MyBroker(bt.BrokerBase):
     def orderstatus(self, order: Any) -> Any:
         """Backtrader's status of an order."""
         return order.status
-
-    # -- four-way orders ----------------------------------------------------------------------
-
-    def buy_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
-        """开多: open a long. ``limit_price=None`` is a market order on every exchange.
-
-        Args:
-            instrument: ``"SHFE.cu2612"``.
-            size: Positive lots.
-            limit_price: A price, None, or ``"BEST"`` / ``"FIVELEVEL"`` at CFFEX.
-            options: ``order_type``: LIMIT, MARKET, BEST, FIVELEVEL, FAK, FOK, default what the
-                price says; ``advanced="FAK"`` or ``"FOK"``; ``owner``, the strategy to be told;
-                ``valid`` as for ``buy``, default the exchange's own day; ``allow_partial``.
-
-        Returns:
-            One ``bt.Order``; its exchange orders are in ``order.legs``.
-        """
-        return self._four_way(bt.BuyOrder, Effect.OPEN, instrument, size, limit_price, **options)
-
-    def sell_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
-        """开空: open a short; as ``buy_open``."""
-        return self._four_way(bt.SellOrder, Effect.OPEN, instrument, size, limit_price, **options)
-
-    def buy_close(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
-        """平空: close a short; as ``buy_open``.
-
-        More than is held is Rejected as a whole, or closed partly with ``allow_partial=True``.
-        """
-        return self._four_way(bt.BuyOrder, Effect.CLOSE, instrument, size, limit_price, **options)
-
-    def sell_close(
-        self, instrument: str, size: int, limit_price: Any = None, **options: Any
-    ) -> Any:
-        """平多: close a long; as ``buy_close``."""
-        return self._four_way(bt.SellOrder, Effect.CLOSE, instrument, size, limit_price, **options)
-
-    def _four_way(
-        self,
-        kind: Any,
-        effect: Effect,
-        instrument: str,
-        size: int,
-        limit_price: Any,
-        *,
-        order_type: str | None = None,
-        advanced: str | None = None,
-        owner: Any = None,
-        valid: Any = None,
-        allow_partial: bool | None = None,
-        guarded: bool = True,
-    ) -> Any:
-        is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
-        exectype = bt.Order.Limit if is_limit else bt.Order.Market
-        price = limit_price if is_limit else None
-        data = self._data(instrument)
-        ticket = self._ticket(kind, owner, data, size, price, exectype=exectype, valid=valid)
-        ticket.effect, ticket.guarded = effect, guarded
-        ticket.allow_partial = self.p.allow_partial if allow_partial is None else allow_partial
-        try:
-            ticket.volume = _whole_lots(size)
-            ticket.wish = wish(limit_price, order_type, advanced)
-            if valid is not None:
-                now, calendar = self.store.now(), self.store.calendar
-                ticket.validity = validity(valid, ticket.symbol, now, calendar)
-        except TianqinError as error:
-            self._desk.refuse(ticket, str(error))
-            return ticket.order
-        self._desk.submit(ticket)
-        return ticket.order
 
     # -- targets ------------------------------------------------------------------------------
 
@@ -523,13 +360,6 @@ class MyBroker(bt.BrokerBase):
         except LinkError:
             price = math.nan
         return price if price == price else before
-
-
-def _whole_lots(size: float) -> int:
-    whole = isinstance(size, int | float) and not isinstance(size, bool) and math.isfinite(size)
-    if not whole or size != int(size) or size <= 0:
-        raise VolumeOutOfRange(f"an order needs a positive whole number of lots, not {size}")
-    return int(size)
 
 
 def _priority(name: Any) -> Priority:

@@ -41,7 +41,11 @@ SHELL = {
     "target_desk": {"order_desk", "ticket"},
     "risk_desk": {"account_view", "ticket"},
     "sizers": set(),
+    "account_face": {"account_view"},
+    "four_way": {"order_desk", "ticket"},
     "broker": {
+        "account_face",
+        "four_way",
         "unsubscribed_data",
         "account_view",
         "order_gate",
