@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
     from .performance_tracker import PerformanceTracker as PerformanceTracker
+    from .risk_limits import RiskLimits as RiskLimits
+    from .sizers import MaxLots as MaxLots
     from .store import MyStore as MyStore
     from .tickfeed import Tickfeed as Tickfeed
 
@@ -36,15 +38,19 @@ _HOMES = {
     "Tickfeed": ".tickfeed",
     "MyBroker": ".broker",
     "PerformanceTracker": ".performance_tracker",
+    "RiskLimits": ".risk_limits",
+    "MaxLots": ".sizers",
 }
 _MODULES = ("errors", "session_calendar")
 
 __all__ = [
     "Dailyfeed",
+    "MaxLots",
     "MyBroker",
     "MyStore",
     "Mydatafeed",
     "PerformanceTracker",
+    "RiskLimits",
     "Tickfeed",
     "errors",
     "session_calendar",

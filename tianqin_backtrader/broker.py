@@ -1,62 +1,93 @@
 """``MyBroker``: Backtrader's orders and the four-way orders, at the exchange.
 
 Every order is one ``bt.Order`` with one or more legs (``order.legs``), each an order of the
-exchange. Refusals of any kind reach ``notify_order`` as Rejected, the reason in
-``order.info.reason``.
+exchange. Refusals of any kind reach ``notify_order`` as Rejected (Margin for too little money),
+the reason in ``order.info.reason``; a strategy never gets an exception for what the market decided.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import uuid
-from collections import defaultdict, deque
+from collections import deque
+from datetime import date, timedelta
 from typing import Any
 
 import backtrader as bt
-from backtrader.position import Position
 
-from .books import Balance, Books
-from .clock import monotonic, to_backtrader
-from .errors import OrderError, TianqinError
-from .model import Direction, Fill, Instrument, Offset, OrderReport
-from .offset import CLOSES_TODAY_APART, Closable, Leg, closable_lots, split_close, split_order
-from .order_price import passive_price
-from .order_state import OrderLeg, OrderState
+from .account_face import AccountFace
+from .account_view import SIDES, AccountView
+from .chased_order import ChaseRules
+from .errors import ConfigError, LinkError, OrderError, TianqinError
+from .four_way import FourWay, whole_lots
+from .held_orders import HeldOrders
+from .lot_rules import Priority
+from .model import Direction, Fill, OrderReport
+from .order_desk import OrderDesk
+from .order_gate import OrderGate, choice
+from .order_price import Wish
+from .order_returns import OrderReturns
+from .order_state import OrderLeg
+from .order_validity import validity
+from .risk_desk import Flattener, RiskDesk
+from .risk_limits import GuardState
+from .target_desk import PositionTarget, TargetDesk
+from .ticket import Effect, Ticket
 from .unsubscribed_data import UnsubscribedData
 
 logger = logging.getLogger(__name__)
 
-#: Exchanges without market orders in tqsdk: a limit at the price limit, FAK, does the same.
-NO_MARKET_ORDERS = frozenset({"SHFE", "INE", "CFFEX"})
-#: Seconds after which an order without an answer says that the trading link is dead.
-UNANSWERED = 5.0
-#: Seconds after which an order that a new session does not know never arrived.
-UNKNOWN = 3.0
 
-
-class MyBroker(bt.BrokerBase):
+class MyBroker(AccountFace, FourWay, bt.BrokerBase):
     """The account of a ``MyStore``; made by ``MyStore.getbroker``.
+
+    Params:
+        priority: Which lots a close takes first: ``"today_first"``, ``"yesterday_first"``,
+            ``"yesterday_only"``, ``"lock"`` (opens the other side instead of closing today's) or
+            ``"cheapest"``.
+        closed_market: ``"reject"`` orders outside sessions, or ``"hold"`` them until the open.
+        auction: The same for call auctions.
+        allow_partial: Close what can be closed where an order wants more, instead of rejecting it.
+        risk: ``RiskLimits``, looked at before every order; None for none.
 
     Attributes:
         books: What our own fills come to; see ``balance``.
     """
 
-    params = (("store", None),)
+    params = (
+        ("store", None),
+        ("priority", "today_first"),
+        ("closed_market", "reject"),
+        ("auction", "reject"),
+        ("allow_partial", False),
+        ("risk", None),
+    )
 
     def __init__(self) -> None:
         super().__init__()
         self.store = self.p.store
         self.notifs: deque[Any] = deque()
-        self.positions: dict[Any, Position] = defaultdict(Position)
-        self.books = Books()
         self.startingcash = 0.0
         self._begun = False
-        self._orders: dict[str, tuple[Any, OrderLeg]] = {}
+        self._day: date | None = None
+        self._expiring: set[str] = set()
         self._unsubscribed: dict[str, UnsubscribedData] = {}
-        # By id: the session that an order was sent in, and when.
-        self._unanswered: dict[str, tuple[int, float]] = {}
-        self._session, self._session_since = 1, 0.0
+        self._account = AccountView(self.store)
+        self._gate = OrderGate(
+            self.store,
+            choice(self.p.closed_market, "closed_market"),
+            choice(self.p.auction, "auction"),
+        )
+        self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
+        self._desk = OrderDesk(
+            self.store, self._account, self._gate, _priority(self.p.priority), self._risk,
+            self._notify,
+        )  # fmt: skip
+        self._returns = OrderReturns(self._desk)
+        self._held = HeldOrders(self._desk)
+        self._targets = TargetDesk(self._desk, self._place_for_target)
+        self._flattener = Flattener(self.store, self._account, self._close_unguarded)
+        self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -67,13 +98,10 @@ class MyBroker(bt.BrokerBase):
         if self._begun:
             return
         self._begun = True
-        held = {}
-        for symbol, position in self.get_account_positions().items():
-            net = position["pos_long"] - position["pos_short"]
-            price = _mark_price(position)
-            held[symbol] = (net, price, self.store.instrument(symbol).volume_multiple)
-            self.positions[self._data(symbol)] = Position(net, price)
-        self.books.begin(self.startingcash, held)
+        self._account.begin(self.startingcash)
+        # What the account's orders have done so far is in its positions.
+        self._returns.take(self.store.gateway.new_reports())
+        self._gate.reconciled = True
 
     @property
     def has_news(self) -> bool:
@@ -87,103 +115,57 @@ class MyBroker(bt.BrokerBase):
     def _notify(self, order: Any) -> None:
         self.notifs.append(order.clone())
 
-    # -- account ------------------------------------------------------------------------------
-
-    def getcash(self) -> float:
-        """Available funds, yuan."""
-        return float(self.store.gateway.account()["available"])
-
-    def getvalue(self, datas: Any = None) -> float:
-        """The account's equity, or the margin held in the given feeds, yuan."""
-        if datas is None:
-            return float(self.store.gateway.account()["balance"])
-        return sum(
-            self.getcommissioninfo(data).getvalue(self.positions[data], data.close[0])
-            for data in datas
-        )
-
-    get_cash = getcash
-    get_value = getvalue
-
-    def get_account(self) -> dict[str, Any]:
-        """All fields of the account as TqSdk names them."""
-        return dict(self.store.gateway.account())
-
-    def getposition(self, data: Any, clone: bool = True) -> Position:
-        """Net position of our fills (and of what was held at the start) in a feed's contract."""
-        position = self.positions[data]
-        return position.clone() if clone else position
-
-    def get_account_position(self, instrument: str) -> dict[str, Any]:
-        """The account's position in a contract, fields as TqSdk names them; {} when flat."""
-        return self.get_account_positions().get(instrument, {})
-
-    def get_account_positions(self) -> dict[str, dict[str, Any]]:
-        """The account's positions that are not flat, by symbol."""
-        found: dict[str, dict[str, Any]] = self.store.gateway.positions()
-        return {
-            symbol: position
-            for symbol, position in found.items()
-            if position["pos_long"] or position["pos_short"]
-        }
-
-    def balance(self) -> Balance:
-        """Start, profit and fees by our own books; open lots at the account's last price."""
-        positions = self.get_account_positions()
-        marks = {symbol: _mark_price(position) for symbol, position in positions.items()}
-        return self.books.balance(marks)
-
-    def getcommissioninfo(self, data: Any) -> Any:
-        """Multiplier, margin and commission of a feed's contract."""
-        if data._name not in self.comminfo:
-            instrument = self.store.instrument(data._dataname)
-            self.comminfo[data._name] = bt.CommissionInfo(
-                commission=instrument.commission,
-                mult=instrument.volume_multiple,
-                margin=instrument.margin,
-                commtype=bt.CommissionInfo.COMM_FIXED,
-                stocklike=False,
-            )
-        return self.comminfo[data._name]
+    def next(self) -> None:
+        """Cerebro's round; reports are applied as they come, nothing is left for here."""
 
     # -- Backtrader's orders ------------------------------------------------------------------
 
     def buy(
         self, owner: Any, data: Any, size: float, price: float | None = None, **kwargs: Any
     ) -> Any:
-        """Backtrader's ``self.buy``: closes a short first, today's lots first."""
+        """Backtrader's ``self.buy``: closes a short first.
+
+        ``valid`` as Backtrader has it: None is until cancelled (sent again on every trading day),
+        a date, datetime, timedelta or ``Order.DAY`` an end.
+        """
         return self._backtrader_order(bt.BuyOrder, owner, data, size, price, kwargs)
 
     def sell(
         self, owner: Any, data: Any, size: float, price: float | None = None, **kwargs: Any
     ) -> Any:
-        """Backtrader's ``self.sell``: closes a long first, today's lots first."""
+        """Backtrader's ``self.sell``: closes a long first; as ``buy``."""
         return self._backtrader_order(bt.SellOrder, owner, data, size, price, kwargs)
 
     def _backtrader_order(
         self, kind: Any, owner: Any, data: Any, size: float, price: float | None, kwargs: Any
     ) -> Any:
-        direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
+        allow_partial = kwargs.pop("allow_partial", self.p.allow_partial)
+        oco, parent = kwargs.get("oco"), kwargs.get("parent")
+        valid, transmit = kwargs.get("valid"), kwargs.get("transmit", True)
         plimit = kwargs.pop("plimit", None)
-        order = self._make(kind, owner, data, abs(size), price, pricelimit=plimit, **kwargs)
-        missing = _not_held(order)
-        if missing:
-            return self._refuse(order, f"{missing} are not held yet; use Market or Limit alone")
-        limit_price = price if order.exectype == bt.Order.Limit else None
+        ticket = self._ticket(kind, owner, data, abs(size), price, pricelimit=plimit, **kwargs)
+        order = ticket.order
+        ticket.allow_partial = allow_partial
+        try:
+            ticket.volume = whole_lots(size)
+            ticket.validity = validity(valid, ticket.symbol, self.store.now(), self.store.calendar)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+            return order
+        if order.exectype == bt.Order.Limit:
+            ticket.wish = Wish(math.nan if price is None else price)
+        self._held.place(ticket, parent, oco, transmit)
+        return order
 
-        def split(volume: int) -> tuple[Leg, ...]:
-            closable = self._closable(data._dataname, direction)
-            apart = self._exchange(data._dataname) in CLOSES_TODAY_APART
-            return split_order(volume, closable, closes_today_apart=apart)
-
-        return self._submit(order, abs(size), direction, split, limit_price, None)
+    def submit(self, order: Any) -> Any:
+        """Backtrader's own name for what ``buy`` and ``sell`` do; an order is sent only once."""
+        return order
 
     def cancel(self, order: Any) -> Any:
-        """Withdraw an order; one that is over stays as it is."""
-        for leg in getattr(order, "legs", ()):
-            if not leg.over:
-                self.store.gateway.cancel_order(leg.order_id)
-        order.unsent = ()
+        """Withdraw an order; one that is over stays as it is, and ``notify_store`` is told so."""
+        ticket = self._desk.tickets.get(order.ref) or getattr(order, "ticket", None)
+        if ticket is not None:
+            self._desk.cancel(ticket)
         return order
 
     def cancel_order(self, order: Any) -> Any:
@@ -197,325 +179,191 @@ class MyBroker(bt.BrokerBase):
 
     def get_order(self, order_id: str) -> Any:
         """The ``bt.Order`` that a leg's exchange order belongs to, None if it is not ours."""
-        found = self._orders.get(order_id)
-        return found[0] if found else None
+        found = self._desk.legs.get(order_id)
+        return found[0].order if found else None
 
     def get_all_orders(self) -> list[Any]:
-        """All orders of this run, oldest first."""
-        return list({order.ref: order for order, _ in self._orders.values()}.values())
+        """All orders of this run that were sent or wait, oldest first."""
+        return [
+            ticket.order for ticket in self._desk.tickets.values() if ticket.legs or not ticket.over
+        ]
+
+    @property
+    def foreign_orders(self) -> dict[str, OrderLeg]:
+        """The account's orders that this program has not sent, by id."""
+        return dict(self._returns.foreign)
 
     def orderstatus(self, order: Any) -> Any:
         """Backtrader's status of an order."""
         return order.status
 
-    # -- four-way orders ----------------------------------------------------------------------
+    # -- targets ------------------------------------------------------------------------------
 
-    def buy_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
-        """开多: open a long. ``limit_price=None`` is a market order on every exchange.
+    def order_target_position(
+        self, instrument: str, net: int, rules: ChaseRules | None = None, owner: Any = None
+    ) -> PositionTarget:
+        """Work to a net position with limit orders that follow the market, one at a time.
+
+        It goes on over breaks, nights and days until the target is reached. tqsdk's own
+        ``TargetPosTask`` does the like, but counts trading days by weekday and knows no holidays;
+        here the library's calendar says when the market is open.
 
         Args:
-            instrument: ``"SHFE.cu2612"``.
-            size: Positive lots.
-            limit_price: A price, None, or ``"BEST"`` / ``"FIVELEVEL"`` at CFFEX.
-            options: ``advanced="FAK"`` or ``"FOK"``; ``owner``, the strategy to be told.
+            instrument: A symbol.
+            net: Signed lots that are to be held.
+            rules: How to quote and when to follow; see ``ChaseRules``.
+            owner: The strategy to be told of its orders.
 
         Returns:
-            One ``bt.Order``; its exchange orders are in ``order.legs``.
+            What it is doing: ``reached``, ``stalled``, ``net`` and its ``orders``.
+
+        Raises:
+            OrderError: ``net`` is no whole number.
+            UnknownSymbol: No such contract.
         """
-        return self._four_way(bt.BuyOrder, False, instrument, size, limit_price, **options)
+        if isinstance(net, bool) or net != int(net):
+            raise OrderError(f"a net position is a whole number of lots, not {net}")
+        self.store.instrument(instrument)
+        return self._targets.set(instrument, int(net), rules, owner)
 
-    def sell_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
-        """开空: open a short; as ``buy_open``."""
-        return self._four_way(bt.SellOrder, False, instrument, size, limit_price, **options)
+    def drop_target(self, instrument: str) -> None:
+        """Work to a target no more; what is held stays."""
+        self._targets.drop(instrument)
 
-    def buy_close(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
-        """平空: close a short, today's lots first; as ``buy_open``.
+    def _place_for_target(
+        self, symbol: str, direction: Direction, volume: int, price: float, owner: Any
+    ) -> Ticket:
+        kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
+        data = self._data(symbol)
+        ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
+        ticket.wish = Wish(price)
+        self._desk.submit(ticket)
+        return ticket
 
-        More than is held is Rejected as a whole.
+    # -- risk ---------------------------------------------------------------------------------
+
+    @property
+    def risk_state(self) -> GuardState:
+        """ACTIVE, REDUCING or HALTED."""
+        return self._risk.guard.state
+
+    def halt(self, reason: str = "halted by the owner") -> None:
+        """Withdraw every order and send no other until ``resume``; positions stay."""
+        self._risk.guard.halt(reason)
+        self._targets.drop_all()
+        self.cancel_all()
+
+    def resume(self) -> None:
+        """Take orders again after ``halt``, ``flatten`` or a limit."""
+        self._risk.guard.resume()
+
+    def flatten(self, reason: str = "flattened by the owner") -> None:
+        """Withdraw every order and close all that the account holds, at the market.
+
+        What a market does not take now is tried again, in the next session if need be. Other
+        orders may only reduce until ``resume``.
         """
-        return self._four_way(bt.BuyOrder, True, instrument, size, limit_price, **options)
+        self._risk.guard.reduce(reason)
+        self._targets.drop_all()
+        self.cancel_all()
+        self._flattener.begin()
 
-    def sell_close(
-        self, instrument: str, size: int, limit_price: Any = None, **options: Any
-    ) -> Any:
-        """平多: close a long, today's lots first; as ``buy_close``."""
-        return self._four_way(bt.SellOrder, True, instrument, size, limit_price, **options)
+    def cancel_all(self) -> None:
+        """Withdraw every order that is not over."""
+        for ticket in list(self._desk.tickets.values()):
+            if not ticket.over:
+                self._desk.cancel(ticket)
 
-    def _four_way(
-        self,
-        kind: Any,
-        closes: bool,
-        instrument: str,
-        size: int,
-        limit_price: Any,
-        *,
-        advanced: str | None = None,
-        owner: Any = None,
-    ) -> Any:
-        direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
-        data = self._data(instrument)
-        symbol = data._dataname
-        is_limit = isinstance(limit_price, int | float)
-        exectype = bt.Order.Limit if is_limit else bt.Order.Market
-        price = limit_price if is_limit else None
-        order = self._make(kind, owner, data, size, price, exectype=exectype)
+    def _close_unguarded(self, symbol: str, direction: Direction, volume: int) -> Any:
+        kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
+        return self._four_way(
+            kind, Effect.CLOSE, symbol, volume, None, guarded=False, allow_partial=True
+        )
 
-        def split(volume: int) -> tuple[Leg, ...]:
-            if not closes:
-                return (Leg(Offset.OPEN, volume),)
-            closable = self._closable(symbol, direction)
-            if volume > closable.total:
-                raise OrderError(
-                    f"to close {volume} lots of {symbol}, but only {closable.total} can be closed"
-                )
-            apart = self._exchange(symbol) in CLOSES_TODAY_APART
-            return split_close(volume, closable, closes_today_apart=apart)
+    def _live_legs(self, symbol: str) -> list[OrderLeg]:
+        return list(self._desk.live.get(symbol, {}).values())
 
-        return self._submit(order, size, direction, split, limit_price, advanced)
+    # -- inside -------------------------------------------------------------------------------
 
-    # -- the way out --------------------------------------------------------------------------
-
-    def _make(
+    def _ticket(
         self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
-    ) -> Any:
-        order = kind(owner=owner, data=data, size=size, price=price, **kwargs)
-        order.legs = []
-        order.unsent = ()
-        return order
-
-    def _submit(
-        self,
-        order: Any,
-        size: float,
-        direction: Direction,
-        split: Any,
-        limit_price: Any,
-        advanced: str | None,
-    ) -> Any:
-        """Check, split, send; every refusal ends in Rejected."""
-        try:
-            volume = _whole_lots(size)
-            self._gate(order.data)
-            instrument = self.store.instrument(order.data._dataname)
-            price, advanced = self._price(instrument, direction, limit_price, advanced)
-            legs = split(volume)
-        except TianqinError as error:
-            return self._refuse(order, str(error))
-        order.addcomminfo(self.getcommissioninfo(order.data))
-        order.submit(self)
-        self._notify(order)
-        # What opens waits until everything that closes has been filled.
-        order.unsent = tuple((leg, direction, price, advanced) for leg in legs)
-        self._send_next(order)
-        return order
-
-    def _send_next(self, order: Any) -> None:
-        opens = order.unsent and order.unsent[0][0].offset is Offset.OPEN
-        while order.unsent and (order.unsent[0][0].offset is Offset.OPEN) == opens:
-            (leg, direction, price, advanced), *rest = order.unsent
-            order.unsent = tuple(rest)
-            self._send(order, leg, direction, price, advanced)
-
-    def _send(
-        self, order: Any, leg: Leg, direction: Direction, price: Any, advanced: str | None
-    ) -> None:
-        symbol = order.data._dataname
-        order_id = f"TQBT_{uuid.uuid4().hex}"
-        sent = OrderLeg(order_id, symbol, direction, leg.offset, leg.volume, price)
-        order.legs.append(sent)
-        self._orders[order_id] = (order, sent)
-        self._unanswered[order_id] = (self._session, monotonic())
-        try:
-            self.store.gateway.insert_order(
-                order_id, symbol, direction, leg.offset, leg.volume, price, advanced
-            )
-        except OrderError as error:
-            sent.reject(str(error))
-            self._settle_state(order)
-        logger.info("%s sent at %s", sent, price)
-
-    def _gate(self, data: Any) -> None:
-        """Refuse what must not leave now."""
-        if not self.store.trading_up:
-            raise OrderError("no orders while the trading link is down")
-        feeds = [data] if not isinstance(data, UnsubscribedData) else self.store.feeds
-        if any(feed.history_phase for feed in feeds):
-            raise OrderError("no orders while history is being delivered (history_phase)")
-        symbol = data._dataname
-        if any(feed._dataname == symbol and not len(feed) for feed in self.store.feeds):
-            raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
-        if not self.store.is_trading(symbol):
-            now = self.store.now()
-            opens = self.store.calendar.next_session_boundary(symbol, now)
-            raise OrderError(f"{symbol} does not trade at {now}; it opens at {opens}")
-
-    def _price(
-        self, instrument: Instrument, direction: Direction, price: Any, advanced: str | None
-    ) -> tuple[Any, str | None]:
-        """The price as the exchange takes it."""
-        if not instrument.tradable:
-            raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
-        if price is None and instrument.exchange_id in NO_MARKET_ORDERS:
-            limits = instrument.upper_limit, instrument.lower_limit
-            if any(math.isnan(limit) for limit in limits):
-                limits = self.store.gateway.price_limits(instrument.symbol)
-            return limits[0 if direction is Direction.BUY else 1], advanced or "FAK"
-        if price is None or isinstance(price, str):
-            return price, advanced
-        return passive_price(price, direction, instrument), advanced
-
-    def _refuse(self, order: Any, reason: str) -> Any:
-        order.addinfo(reason=reason)
-        order.reject(self)
-        logger.info("order %d refused: %s", order.ref, reason)
-        self._notify(order)
-        return order
-
-    def _closable(self, symbol: str, direction: Direction) -> Closable:
-        side = "short" if direction is Direction.BUY else "long"
-        position = self.store.gateway.positions().get(symbol, {})
-        # The exchange freezes lots once it has an order; until then we do.
-        on_the_way = [
-            Leg(leg.offset, leg.volume)
-            for _, leg in self._orders.values()
-            if leg.symbol == symbol
-            and leg.direction is direction
-            and leg.state is OrderState.SUBMITTED
-            and leg.offset is not Offset.OPEN
-        ]
-        apart = self._exchange(symbol) in CLOSES_TODAY_APART
-        return closable_lots(position, side).less(on_the_way, closes_today_apart=apart)
-
-    def _exchange(self, symbol: str) -> str:
-        return symbol.partition(".")[0]
+    ) -> Ticket:
+        if not isinstance(kwargs.get("valid"), date | timedelta | None):
+            kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` looks at it
+        # While a feed is being loaded it has no time; then the present stands in for it.
+        loading = bool(len(data)) and math.isnan(data.datetime[0])
+        seen = self._stand_in(data._dataname) if loading else data
+        order = kind(owner=owner, data=seen, size=size, price=price, **kwargs)
+        order.p.data = data
+        order.broker = self
+        direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
+        volume = int(size) if math.isfinite(size) else 0
+        ticket = Ticket(order, data._dataname, direction, volume, Wish())
+        order.ticket, order.legs = ticket, ticket.legs
+        return ticket
 
     def _data(self, instrument: str) -> Any:
         for feed in self.store.feeds:
             if instrument in (feed._dataname, feed._name) and len(feed):
                 return feed
+        return self._stand_in(instrument)
+
+    def _stand_in(self, instrument: str) -> UnsubscribedData:
         if instrument not in self._unsubscribed:
             self._unsubscribed[instrument] = UnsubscribedData(instrument, self.store)
         return self._unsubscribed[instrument]
 
-    # -- the way back -------------------------------------------------------------------------
-
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
-        for report in reports:
-            found = self._orders.get(report.order_id)
-            if found is None:
-                continue
-            order, leg = found
-            if isinstance(report, Fill):
-                if leg.take_fill(report):
-                    self._execute(order, report)
-            elif leg.take_report(report):
-                logger.info("%s %s", leg, leg.last_msg)
-            self._settle_state(order)
+        self._returns.take(reports)
 
     def follow_session(self, session: int, reconnector: Any) -> None:
-        """Look after orders that were sent and are not answered.
-
-        In the session that sent them the trading link is dead; an order that a new session does
-        not know some seconds after it was made was lost with the old one.
-        """
-        if session != self._session:
-            self._session, self._session_since = session, monotonic()
-        if not self._unanswered or not self.store.trading_up:
+        """Every round: look after unanswered orders, and after all that waits with us."""
+        self._returns.follow_session(session, reconnector)
+        if not self._begun:
             return
-        for order_id, (sent_in, sent_at) in list(self._unanswered.items()):
-            order, leg = self._orders[order_id]
-            if leg.state is not OrderState.SUBMITTED:
-                del self._unanswered[order_id]
-            elif sent_in == session:
-                if monotonic() - sent_at > UNANSWERED:
-                    reconnector.trading_silent()
-                    return
-            elif monotonic() - self._session_since > UNKNOWN:
-                del self._unanswered[order_id]
-                if order_id not in self.store.gateway.known_orders():
-                    leg.reject("it never reached the exchange: the connection broke as it left")
-                    self._settle_state(order)
+        self._desk.tend()
+        self._held.tend()
+        self._targets.tend()
+        if self._flattener.busy:
+            self._flattener.tend(working=any(self._desk.live.values()))
+        today = self.store.calendar.trading_day_at(self.store.now())
+        if today != self._day:
+            self._day = today
+            self._expiring = {
+                symbol
+                for symbol, held in self._account.net.items()
+                if held.size or any(self._account.position(symbol, side).size for side in SIDES)
+            }
+        if self._expiring:
+            self._settle_expired()
 
-    def _execute(self, order: Any, fill: Fill) -> None:
-        self._accept(order)
-        data, comminfo = order.data, order.comminfo
-        self.books.take(fill, int(comminfo.p.mult))
-        position = self.positions[data]
-        price_before = position.price
-        size = fill.direction.sign * fill.volume
-        psize, pprice, opened, closed = position.update(size, fill.price)
-        closed_commission = fill.commission * abs(closed) / fill.volume
-        pnl = comminfo.profitandloss(-closed, price_before, fill.price)
-        order.execute(
-            to_backtrader(fill.time), size, fill.price,
-            closed, comminfo.getvaluesize(-closed, price_before), closed_commission,
-            opened, comminfo.getvaluesize(opened, fill.price), fill.commission - closed_commission,
-            comminfo.margin, pnl, psize, pprice,
-        )  # fmt: skip
-        if order.executed.remsize:
-            order.partial()
-        else:
-            order.completed()
-        self._notify(order)
+    def _settle_expired(self) -> None:
+        """A contract that has expired while it was held: the account has settled it, so do we."""
+        for symbol in list(self._expiring):
+            instrument = self.store.instrument(symbol)
+            ends = instrument.expire_datetime
+            if not instrument.expired and (ends is None or ends > self.store.now()):
+                self._expiring.discard(symbol)  # not today
+            elif not self.store.gateway.position(symbol).get("pos", 0):
+                self._expiring.discard(symbol)
+                price = self._settlement(symbol, instrument.pre_settlement)
+                lots = self._account.settle(symbol, price)
+                text = f"{symbol} has expired: {lots} lots were settled at {price}"
+                logger.warning("%s", text)
+                self.store.put_notification(text, symbol=symbol, lots=lots, price=price)
 
-    def _accept(self, order: Any) -> None:
-        """The exchange has it: told once, before anything else about it."""
-        if order.status == bt.Order.Submitted:
-            order.accept(self)
-            self._notify(order)
-
-    def _settle_state(self, order: Any) -> None:
-        """Bring Backtrader's status in line with the legs, each step told once."""
-        legs: list[OrderLeg] = order.legs
-        if any(leg.exchange_order_id for leg in legs):
-            self._accept(order)
-        if not order.alive() or not all(leg.over for leg in legs):
-            return
-        if all(leg.state is OrderState.FILLED for leg in legs):
-            if order.unsent:
-                self._send_next(order)
-                return
-            if not order.executed.remsize:
-                return  # completed, told with its last fill
-        order.unsent = ()
-        reasons = [leg.last_msg for leg in legs if leg.state is not OrderState.FILLED]
-        order.addinfo(reason="; ".join(filter(None, reasons)))
-        if not order.executed.size and all(leg.state is OrderState.REJECTED for leg in legs):
-            order.reject(self)
-        else:
-            order.cancel()
-        self._notify(order)
-
-    def next(self) -> None:
-        """Cerebro's round; reports are applied as they come, nothing is left for here."""
+    def _settlement(self, symbol: str, before: float) -> float:
+        """The last day's settlement price; that of the day before where it is not known."""
+        try:
+            price = float(self.store.gateway.quote(symbol).settlement)
+        except LinkError:
+            price = math.nan
+        return price if price == price else before
 
 
-def _whole_lots(size: float) -> int:
-    if not math.isfinite(size) or size != int(size) or size <= 0:
-        raise OrderError(f"an order needs a positive whole number of lots, not {size}")
-    return int(size)
-
-
-def _not_held(order: Any) -> str:
-    """What of Backtrader's orders would have to be held by us, and is not; "" if nothing.
-
-    Sent as it is, such an order would trade at once what was meant for later.
-    """
-    if order.exectype not in (bt.Order.Market, bt.Order.Limit):
-        return f"{order.getordername()} orders"
-    if order.parent is not None or not order.transmit:
-        return "brackets (parent, transmit)"
-    if order.oco is not None:
-        return "orders that cancel each other (oco)"
-    if order.p.valid not in (None, bt.Order.DAY):
-        return "orders with an end (valid) other than the day's"
-    return ""
-
-
-def _mark_price(position: dict[str, Any]) -> float:
-    """The account's last price of a position, or else what it stands at in its books."""
-    side = "long" if position["pos_long"] else "short"
-    names = ("last_price", f"position_price_{side}", f"open_price_{side}")
-    prices = (position.get(name, math.nan) for name in names)
-    return next((price for price in prices if price == price), math.nan)
+def _priority(name: Any) -> Priority:
+    try:
+        return Priority(name)
+    except ValueError as error:
+        raise ConfigError(f"priority is one of {', '.join(Priority)}, not {name!r}") from error

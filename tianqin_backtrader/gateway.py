@@ -107,6 +107,7 @@ class Gateway:
         self._questions = 0
         self._orders: dict[str, tuple[Any, ...]] = {}
         self._trades: set[str] = set()
+        self._quotes: dict[str, Any] = {}
         self._trading: Any = None
         self._trading_news = False
 
@@ -130,6 +131,7 @@ class Gateway:
             logging.getLogger("TqApi").setLevel(logging.WARNING)
         self._api = api
         self._seen_notices.clear()
+        self._quotes.clear()
         self._trading = api.register_update_notify(
             [api.get_account(), api.get_order(), api.get_trade()]
         )
@@ -321,11 +323,26 @@ class Gateway:
         Raises:
             OrderError: The quote has none either, as before the day's first data.
         """
-        quote = self.api.get_quote(symbol)
+        quote = self.quote(symbol)
         limits = (float(quote.upper_limit), float(quote.lower_limit))
         if any(limit != limit for limit in limits):
             raise OrderError(f"no price limits of {symbol} are known yet: give a limit price")
         return limits
+
+    def quote(self, symbol: str) -> Any:
+        """The client's quote of a contract, subscribed when it is first asked for.
+
+        Raises:
+            LinkLost: There is no session.
+            LinkTimeout: Its first data did not come in half a minute.
+        """
+        found = self._quotes.get(symbol)
+        if found is None:
+            try:
+                found = self._quotes[symbol] = self.api.get_quote(symbol)
+            except TqTimeoutError as error:
+                raise LinkTimeout(f"no quote of {symbol} within 30 s") from error
+        return found
 
     # -- trading ------------------------------------------------------------------------------
 
@@ -393,6 +410,23 @@ class Gateway:
             return dict(self._last_positions)
         found = self._api.get_position()
         return {symbol: plain(position) for symbol, position in found.items()}
+
+    def report_again(self, order_id: str) -> None:
+        """Have the next ``new_reports`` tell an order and its trades once more."""
+        self._orders.pop(order_id, None)
+        self._trades -= {
+            trade_id
+            for trade_id in self._trades
+            if self.api.get_trade(trade_id).order_id == order_id
+        }
+        self._trading_news = True
+
+    def position(self, symbol: str) -> dict[str, Any]:
+        """The account's position in one contract, fields as TqSdk names them; {} if none."""
+        if not self.connected:
+            return self._last_positions.get(symbol, {})
+        found = self._api.get_position()
+        return plain(found[symbol]) if symbol in found else {}
 
     def known_orders(self) -> set[str]:
         """The ids of the orders in the client's picture; in a new session, in the exchange's."""

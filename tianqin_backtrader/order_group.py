@@ -209,6 +209,19 @@ def on_cancel(group: OrderGroup, order_id: str) -> Answer:
     return _withdraw(group, (member.order_id for member in group.members))
 
 
+def on_fire(group: OrderGroup, order_id: str) -> Answer:
+    """A member that waited with us is to be sent now: the others are withdrawn first.
+
+    What they have working may hold the very lots that it is to close.
+    """
+    return _withdraw_others(group, order_id)
+
+
+def join(group: OrderGroup, order_id: str, volume: int) -> OrderGroup:
+    """An OCO group with one order more, (order_id, lots)."""
+    return _group([*group.members, Member(order_id, Role.PEER, volume, volume, 0, S.ACTIVE)])
+
+
 def _moved(member: Member, event: MemberEvent) -> Member:
     following = TRANSITIONS[member.state].get(event)
     if following is None:

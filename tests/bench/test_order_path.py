@@ -1,0 +1,105 @@
+"""What an order costs: from ``self.buy()`` to the wire, and the loop with 1000 working orders.
+
+Run with ``python -m pytest -m bench -s tests/bench/test_order_path.py``.
+"""
+
+import statistics
+import time
+
+import backtrader as bt
+import pytest
+from e2e_script import CU, MORNING, play
+
+from tianqin_backtrader import MyStore
+
+ORDERS = 200
+
+
+def milliseconds(call, count=ORDERS):
+    """Median time of a call."""
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times)
+
+
+def run(store, strategy, *feeds, **params):
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(store.getbroker())
+    for feed in feeds:
+        cerebro.adddata(feed)
+    cerebro.addstrategy(strategy, **params)
+    [done] = cerebro.run()
+    return done
+
+
+@pytest.mark.bench
+def test_an_order_of_ours_against_a_bare_one():
+    """At most half a millisecond above tqsdk's own ``insert_order``."""
+    found = {}
+
+    def script(strategy):
+        store, data = strategy.broker.store, strategy.data
+        yield None
+        price = data.close[0] - 1000
+        api = store.tianqin
+
+        calls = {
+            "bare": lambda: api.insert_order(CU, "BUY", "OPEN", 1, price),
+            "self.buy": lambda: strategy.buy(size=1, exectype=bt.Order.Limit, price=price),
+            "buy_open": lambda: strategy.broker.buy_open(CU, 1, price),
+        }
+        times = {name: [] for name in calls}
+        for number in range(ORDERS):
+            # What is handed to the client leaves with the next wait, whoever has handed it over.
+            for name, call in calls.items():
+                began = time.perf_counter()
+                call()
+                times[name].append((time.perf_counter() - began) * 1000)
+            if number % 10 == 9:
+                store.gateway.pump(0.01)
+        found.update({name: statistics.median(each) for name, each in times.items()})
+
+    with MyStore.sandbox(start=MORNING, balance=1e9) as store:
+        play(store, run, script, CU)
+    print({name: f"{value:.3f} ms" for name, value in found.items()})
+    assert found["self.buy"] - found["bare"] <= 0.5
+    assert found["buy_open"] - found["bare"] <= 0.5
+
+
+@pytest.mark.bench
+def test_a_thousand_working_orders_and_the_loop():
+    """They slow a round of the loop by at most a half."""
+    rounds = {}
+
+    def script(strategy):
+        store, data = strategy.broker.store, strategy.data
+        yield None
+        price = data.close[0] - 1000
+
+        def measure(name):
+            rounds[name] = milliseconds(lambda: store.pump(0.05), 600)
+
+        measure("none")
+        for number in range(1000):
+            strategy.broker.buy_open(CU, 1, price - 10 * (number % 50))
+        for _ in range(200):
+            store.pump(0.05)
+        assert sum(order.alive() for order in strategy.broker.get_all_orders()) == 1000
+        measure("working")
+        strategy.broker.cancel_all()
+        for _ in range(200):
+            store.pump(0.05)
+        last = data.close[0]
+        for number in range(1000):
+            far = last - 2000 - number
+            strategy.sell(size=1, exectype=bt.Order.Stop, price=far)
+        measure("held")
+
+    with MyStore.sandbox(start=MORNING, balance=1e9) as store:
+        play(store, run, script, CU)
+    print({name: f"{value:.3f} ms" for name, value in rounds.items()})
+    assert rounds["working"] <= 1.5 * rounds["none"]
+    assert rounds["held"] <= 1.5 * rounds["none"]

@@ -1,0 +1,279 @@
+"""What the broker can be told: priorities, partly closing, closed markets, risk, targets."""
+
+import datetime
+
+import pytest
+from e2e_script import CU, MORNING, SI, M, exchange_orders, play
+
+from tianqin_backtrader.chased_order import ChaseRules
+from tianqin_backtrader.errors import ConfigError
+from tianqin_backtrader.risk_limits import RiskLimits
+
+LAST_MINUTES = "2026-11-10 14:50:00"
+
+
+def sent(order):
+    return [(str(leg.offset), leg.volume) for leg in order.legs]
+
+
+def next_day(strategy):
+    store = strategy.broker.store
+    day = store.calendar.trading_day_at(store.now())
+    while store.calendar.trading_day_at(store.now()) == day:
+        yield None
+
+
+@pytest.mark.parametrize(
+    ("priority", "expected"),
+    [
+        ("yesterday_first", [("CLOSE", 3), ("CLOSETODAY", 1)]),
+        ("yesterday_only", "only 3 can be closed (2 of today, 3 of earlier days"),
+        ("lock", [("CLOSE", 3), ("OPEN", 1)]),
+    ],
+)
+def test_which_lots_go_first_is_the_owners_choice(sandbox, run, priority, expected):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(CU, 3)
+        yield from next_day(strategy)
+        yield broker.buy_open(CU, 2)
+        order = broker.sell_close(CU, 4)
+        yield order
+        if isinstance(expected, str):
+            assert expected in order.info.reason
+        else:
+            assert sent(order) == expected
+            assert strategy.path(order)[-1] == "Completed"
+        long, short = (broker.getposition(CU, side=side).size for side in ("long", "short"))
+        account = broker.get_account_position(CU)
+        assert (long, -short) == (account["pos_long"], account["pos_short"])
+        assert broker.getposition(strategy.data).size == long + short
+        done.append(True)
+
+    done = []
+    store = sandbox(start=LAST_MINUTES, days=2)
+    store.getbroker(priority=priority)
+    play(store, run, script, CU)
+    assert done
+
+
+def test_parameters_that_cannot_be_are_refused(sandbox):
+    store = sandbox()
+    for wrong in ({"priority": "newest"}, {"closed_market": "wait"}, {"auction": 1}):
+        with pytest.raises(ConfigError):
+            store.getbroker(**wrong)
+    with pytest.raises(ConfigError, match="side is"):
+        store.getbroker().getposition(CU, side="both")
+
+
+def test_more_than_is_held_is_closed_partly_if_wished(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(CU, 2)
+        refused = broker.sell_close(CU, 5)
+        assert "to close 5 lots of SHFE.cu2612, but only 2" in refused.info.reason
+        order = broker.sell_close(CU, 5, allow_partial=True)
+        yield order
+        assert strategy.path(order)[-1] == "Completed"
+        assert order.executed.size == -2
+        nothing = broker.sell_close(CU, 5, allow_partial=True)
+        assert nothing.getstatusname() == "Rejected"
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_what_is_larger_than_an_order_may_be_is_split(sandbox, run):
+    def script(strategy):
+        order = strategy.broker.buy_open(M, 2300, strategy.data.bid_price[0] - 20)
+        yield None
+        assert [leg.volume for leg in order.legs] == [1000, 1000, 300]
+        strategy.broker.cancel(order)
+        yield order
+        assert strategy.path(order) == ["Submitted", "Accepted", "Canceled"]
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING, balance=1e9), run, script, M)
+    assert done
+
+
+def test_orders_are_held_until_the_market_opens_if_wished(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        store = broker.store
+        while store.is_trading(SI):
+            yield None
+        order = broker.buy_open(SI, 1)
+        assert order.getstatusname() == "Submitted"
+        yield order
+        assert strategy.path(order) == ["Submitted", "Accepted", "Completed"]
+        assert order.legs[0].fills
+        [fill] = order.legs[0].fills.values()
+        assert store.calendar.trading_day_at(store.now()) == datetime.date(2026, 11, 11)
+        done.append(fill)
+
+    done = []
+    store = sandbox(start=LAST_MINUTES, days=2)
+    store.getbroker(closed_market="hold")
+    play(store, run, script, CU, SI)
+    assert done
+
+
+def test_risk_limits_are_looked_at_before_sending(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        for size, price, words in (
+            (4, None, "max_order_size is 3"),
+            (1, strategy.data.close[0] * 0.97, "max_price_distance is 0.02"),
+        ):
+            order = broker.buy_open(CU, size, price)
+            assert words in order.info.reason
+        yield broker.buy_open(CU, 3)
+        order = broker.buy_open(CU, 2)
+        assert "max_position is 4" in order.info.reason
+        yield broker.sell_close(CU, 3)
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    store.getbroker(risk=RiskLimits(max_order_size=3, max_position=4, max_price_distance=0.02))
+    play(store, run, script, CU)
+    assert done and len(exchange_orders(store)) == 2
+
+
+def test_halt_withdraws_and_stops_everything_until_resume(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        order = broker.buy_open(CU, 1, strategy.data.bid_price[0] - 500)
+        yield None
+        broker.halt("lunch")
+        yield order
+        assert strategy.path(order)[-1] == "Canceled"
+        assert broker.risk_state == "HALTED"
+        assert "lunch" in broker.buy_open(CU, 1).info.reason
+        broker.resume()
+        order = broker.buy_open(CU, 1)
+        yield order
+        assert strategy.path(order)[-1] == "Completed"
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_flatten_closes_all_that_is_held_on_both_sides(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(CU, 3)
+        yield broker.sell_open(CU, 2)
+        yield broker.sell_open(M, 4)
+        order = broker.sell_close(CU, 1, strategy.data.ask_price[0] + 500)
+        yield None
+        broker.flatten()
+        for _ in range(5):
+            yield None
+        assert broker.get_account_positions() == {}
+        assert not order.alive()
+        assert "only orders that reduce" in broker.buy_open(CU, 1).info.reason
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_a_target_position_is_reached_and_turned(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        for net in (3, -2, 0):
+            target = broker.order_target_position(CU, net, ChaseRules(max_order_volume=2))
+            for _ in range(30):
+                yield None
+                if target.reached:
+                    break
+            assert target.reached and target.net == net
+            account = broker.get_account_position(CU)
+            assert account.get("pos_long", 0) - account.get("pos_short", 0) == net
+            assert broker.getposition(strategy.data).size == net
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_what_an_order_costs_and_how_many_lots_can_be_paid(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        cost = broker.order_cost(CU, 2)
+        lots = broker.max_lots(CU)
+        assert 0 < lots == int(broker.getcash() // broker.order_cost(CU, 1).total)
+        assert broker.order_cost(CU, 2, closes=True).margin == 0.0
+        before = broker.getcash()
+        yield broker.buy_open(CU, 2)
+        assert before - broker.getcash() == pytest.approx(cost.total, rel=0.05)
+        assert broker.margin == pytest.approx(broker.get_account()["margin"])
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_cancelling_what_is_over_is_told_and_harmless(sandbox, run):
+    def script(strategy):
+        order = strategy.broker.buy_open(CU, 1)
+        yield order
+        path = list(strategy.path(order))
+        strategy.cancel(order)
+        yield None
+        assert strategy.path(order) == path
+        assert any("nothing to cancel" in str(word) for word in strategy.heard)
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_orders_of_others_are_shown_apart_and_counted(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        broker.store.tianqin.insert_order(CU, "BUY", "OPEN", 2, strategy.data.ask_price[0] + 50)
+        for _ in range(3):
+            yield None
+        [leg] = broker.foreign_orders.values()
+        assert leg.filled == 2
+        assert broker.getposition(strategy.data).size == 2
+        assert any("not sent" in str(word) for word in strategy.heard)
+        order = strategy.close()
+        yield order
+        assert sent(order) == [("CLOSETODAY", 2)]
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_what_expires_while_it_is_held_is_settled_and_told(sandbox, run):
+    old = "SHFE.cu2611"
+
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(old, 2)
+        yield from next_day(strategy)
+        yield from [None] * 3
+        assert broker.get_account_position(old) == {}
+        assert broker.getposition(old).size == broker.getposition(old, side="long").size == 0
+        assert any("has expired: 2 lots" in str(word) for word in strategy.heard)
+        assert broker.balance().equity == pytest.approx(broker.getvalue(), abs=0.005)
+        done.append(True)
+
+    done = []
+    play(sandbox(start="2026-11-16 14:50:00", days=2), run, script, CU)
+    assert done

@@ -1,0 +1,233 @@
+"""Orders that wait with us: stops, trails, the close, brackets, OCO, and how long they are good."""
+
+import datetime
+
+import backtrader as bt
+import pytest
+from e2e_script import CU, MORNING, exchange_orders, play
+
+
+def ends(strategy, order):
+    """How often each status was told."""
+    path = strategy.path(order)
+    assert path[0] == "Submitted"
+    assert path.count("Submitted") == path.count("Accepted") == 1
+    assert sum(path.count(end) for end in ("Completed", "Canceled", "Expired", "Rejected")) == 1
+    return path[-1]
+
+
+def bars(count):
+    for _ in range(count):
+        yield None
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_stop_fires_at_its_price_and_not_before(sandbox, run, side, limited):
+    def script(strategy):
+        sign = 1 if side == "buy" else -1
+        last = strategy.data.close[0]
+        price = last + sign * 40
+        kind = bt.Order.StopLimit if limited else bt.Order.Stop
+        plimit = price + sign * 200 if limited else None
+        order = getattr(strategy, side)(size=1, exectype=kind, price=price, plimit=plimit)
+        assert exchange_orders(store) == {}
+        for _ in range(200):
+            yield None
+            if not order.alive():
+                break
+            assert not order.legs or order.triggered
+        if order.executed.size:
+            assert (order.executed.price - price) * sign >= -10  # a tick of the other side
+            assert ends(strategy, order) == "Completed"
+            assert strategy.path(order) == ["Submitted", "Accepted", "Completed"]
+        done.append(order.executed.size)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done and done[0]
+
+
+def test_a_stop_that_is_cancelled_never_leaves(sandbox, run):
+    def script(strategy):
+        far = strategy.data.close[0] - 3000
+        order = strategy.sell(size=1, exectype=bt.Order.Stop, price=far)
+        yield None
+        strategy.cancel(order)
+        yield order
+        assert strategy.path(order) == ["Submitted", "Accepted", "Canceled"]
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done and exchange_orders(store) == {}
+
+
+def test_a_trailing_stop_follows_the_price_and_closes(sandbox, run):
+    def script(strategy):
+        yield strategy.buy(size=1)
+        order = strategy.sell(size=1, exectype=bt.Order.StopTrail, trailamount=60)
+        stops = [order.created.price]
+        for _ in range(300):
+            yield None
+            stops.append(order.created.price)
+            if not order.alive():
+                break
+        assert stops == sorted(stops)  # never back
+        assert ends(strategy, order) == "Completed"
+        assert strategy.position.size == 0
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_backtraders_close_is_sent_in_the_last_seconds(sandbox, run):
+    def script(strategy):
+        order = strategy.buy(size=1, exectype=bt.Order.Close)
+        yield order
+        assert ends(strategy, order) == "Completed"
+        when = bt.num2date(order.executed.dt)
+        assert when.time() >= datetime.time(14, 59, 54)
+        done.append(True)
+
+    done = []
+    play(sandbox(start="2026-11-10 14:50:00"), run, script, CU)
+    assert done
+
+
+def test_a_bracket_protects_what_its_parent_has_opened(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, exectype=bt.Order.Market, stopprice=price - 60, limitprice=price + 60
+        )
+        yield parent
+        assert strategy.position.size == 2
+        for _ in range(400):
+            yield None
+            if not stop.alive() and not target.alive():
+                break
+        assert sorted([ends(strategy, stop), ends(strategy, target)]) == ["Canceled", "Completed"]
+        assert strategy.position.size == 0
+        assert strategy.broker.get_account_position(CU) == {}
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done
+    assert {order["offset"] for order in exchange_orders(store).values()} == {"OPEN", "CLOSETODAY"}
+
+
+def test_the_children_of_a_parent_that_is_withdrawn_are_withdrawn(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, price=price - 1000, stopprice=price - 1500, limitprice=price + 500
+        )
+        yield from bars(2)
+        assert len(exchange_orders(store)) == 1
+        strategy.cancel(parent)
+        yield parent
+        yield None
+        assert [ends(strategy, one) for one in (parent, stop, target)] == ["Canceled"] * 3
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done
+
+
+def test_a_bracket_with_an_impossible_child_is_refused_whole(sandbox, run):
+    def script(strategy):
+        orders = strategy.buy_bracket(
+            size=2, exectype=bt.Order.Market, stopprice=None, limitprice=float("nan")
+        )
+        yield None
+        assert [strategy.path(one)[-1] for one in orders] == ["Rejected"] * 3
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done and exchange_orders(store) == {}
+
+
+def test_nothing_leaves_before_it_is_transmitted(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent = strategy.buy(size=1, transmit=False)
+        yield from bars(3)
+        assert exchange_orders(store) == {} and parent.ref not in strategy.told
+        child = strategy.sell(size=1, exectype=bt.Order.Stop, price=price - 2000, parent=parent)
+        yield parent
+        assert ends(strategy, parent) == "Completed"
+        assert child.alive()
+        strategy.cancel(child)
+        yield child
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done
+
+
+def test_of_orders_that_cancel_each_other_one_trades(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        yield strategy.buy(size=2)
+        target = strategy.sell(size=2, exectype=bt.Order.Limit, price=price + 60)
+        stop = strategy.sell(size=2, exectype=bt.Order.Stop, price=price - 60, oco=target)
+        for _ in range(400):
+            yield None
+            if not target.alive() and not stop.alive():
+                break
+        assert sorted([ends(strategy, stop), ends(strategy, target)]) == ["Canceled", "Completed"]
+        assert strategy.position.size == 0
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+AFTERNOON = "2026-11-10 14:50:00"
+
+
+@pytest.mark.parametrize(
+    ("valid", "end", "sendings"),
+    [
+        (bt.Order.DAY, "Expired", 1),
+        (datetime.timedelta(minutes=3), "Expired", 1),
+        (None, "", 2),
+        (datetime.date(2026, 11, 11), "", 2),
+        (datetime.datetime(2026, 11, 10, 22, 0), "Expired", 2),
+    ],
+)
+def test_an_order_is_good_as_long_as_it_says(sandbox, run, valid, end, sendings):
+    def script(strategy):
+        price = strategy.data.close[0] - 500
+        order = strategy.buy(size=1, exectype=bt.Order.Limit, price=price, valid=valid)
+        yield None
+        # Into the next trading day: the night session of the tenth belongs to the eleventh.
+        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 10, 22, 30):
+            yield None
+        assert len(order.legs) == sendings
+        if end:
+            assert ends(strategy, order) == end
+        else:
+            assert strategy.path(order) == ["Submitted", "Accepted"]
+            strategy.cancel(order)
+            yield order
+            assert ends(strategy, order) == "Canceled"
+        done.append(True)
+
+    done = []
+    play(sandbox(start=AFTERNOON, days=2), run, script, CU)
+    assert done

@@ -1,0 +1,86 @@
+"""The price and the type of an order, as the exchange takes them."""
+
+import pytest
+
+from tianqin_backtrader.errors import OrderError
+from tianqin_backtrader.model import Direction, Instrument
+from tianqin_backtrader.order_price import Wish, exchange_terms, passive_price, wish
+
+BUY, SELL = Direction.BUY, Direction.SELL
+LIMITS = (110.0, 90.0)
+
+
+def contract(exchange_id="SHFE", tick=0.5, kind="FUTURE"):
+    return Instrument(f"{exchange_id}.xx2612", kind, exchange_id, "xx", tick, 1, 10, False, None)
+
+
+@pytest.mark.parametrize(
+    ("direction", "price", "sent"),
+    [(BUY, 100.3, 100.0), (SELL, 100.3, 100.5), (BUY, 100.5, 100.5), (SELL, 100.0, 100.0)],
+)
+def test_a_price_between_two_ticks_goes_to_the_passive_side(direction, price, sent):
+    assert passive_price(price, direction, contract()) == sent
+
+
+@pytest.mark.parametrize("exchange", ["SHFE", "INE", "CFFEX"])
+def test_where_there_are_no_market_orders_a_limit_at_the_limit_is_one(exchange):
+    assert exchange_terms(Wish(), BUY, contract(exchange), LIMITS) == Wish(110.0, "FAK")
+    assert exchange_terms(Wish(None, "FOK"), SELL, contract(exchange), LIMITS) == Wish(90.0, "FOK")
+
+
+@pytest.mark.parametrize("exchange", ["DCE", "CZCE", "GFEX"])
+def test_where_there_are_market_orders_they_are_used(exchange):
+    assert exchange_terms(Wish(), BUY, contract(exchange), LIMITS) == Wish()
+
+
+def test_options_at_dce_have_none():
+    option = contract("DCE", kind="OPTION")
+    assert exchange_terms(Wish(), BUY, option, LIMITS) == Wish(110.0, "FAK")
+
+
+@pytest.mark.parametrize(
+    ("asked", "exchange", "words"),
+    [
+        (Wish(111.0), "SHFE", "above the day's limit 110.0"),
+        (Wish(89.0), "SHFE", "below the day's limit 90.0"),
+        (Wish(float("nan")), "SHFE", "is no number"),
+        (Wish(float("inf")), "SHFE", "is no number"),
+        (Wish("BEST"), "SHFE", "exist at CFFEX only"),
+        (Wish("FIVELEVEL", "FOK"), "CFFEX", "no FIVELEVEL orders with FOK"),
+        (Wish("CHEAP"), "CFFEX", "limit_price is a number"),
+        (Wish(100.0, "FOK"), "CZCE", "CZCE takes no FOK"),
+    ],
+)
+def test_what_an_exchange_does_not_have_is_refused_in_words(asked, exchange, words):
+    with pytest.raises(OrderError, match=words):
+        exchange_terms(asked, BUY, contract(exchange), LIMITS)
+
+
+def test_without_known_limits_a_market_order_needs_a_price():
+    nan = float("nan")
+    with pytest.raises(OrderError, match="give a limit price"):
+        exchange_terms(Wish(), BUY, contract(), (nan, nan))
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ((100.0,), Wish(100.0)),
+        ((None, "MARKET"), Wish()),
+        ((None, "best"), Wish("BEST")),
+        (("BEST", "BEST"), Wish("BEST")),
+        ((100.0, "FOK"), Wish(100.0, "FOK")),
+        ((100.0, "LIMIT", "FAK"), Wish(100.0, "FAK")),
+    ],
+)
+def test_price_type_and_advanced_together(given, meant):
+    assert wish(*given) == meant
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(None, "LIMIT"), (1.0, "STOP"), (1.0, "FAK", "FOK"), (1.0, None, "GTC")],
+)
+def test_what_contradicts_itself_is_refused(given):
+    with pytest.raises(OrderError):
+        wish(*given)

@@ -1,0 +1,188 @@
+"""The account as strategies see it: positions by fill and by side, funds, what orders cost."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import backtrader as bt
+from backtrader.position import Position
+
+from .books import Balance, Books
+from .model import Direction, Fill, Instrument, Offset
+from .offset import Closable, closable_lots
+
+logger = logging.getLogger(__name__)
+
+SIDES = ("long", "short")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCost:
+    """What an order takes from the available funds, yuan; ``margin`` is 0 for one that closes."""
+
+    margin: float
+    commission: float
+
+    @property
+    def total(self) -> float:
+        """Both together."""
+        return self.margin + self.commission
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What a fill did to the net position: signed lots, yuan."""
+
+    closed: int
+    opened: int
+    price_before: float
+    size: int
+    price: float
+
+
+class AccountView:
+    """Positions of our fills beside those of the account, and what Backtrader asks of a broker.
+
+    Args:
+        store: Gives instruments and the gateway.
+
+    Attributes:
+        net: Net positions by symbol.
+        sides: Positions by (symbol, "long" or "short"); short ones have negative sizes.
+        books: What the fills come to.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.net: dict[str, Position] = {}
+        self.sides: dict[tuple[str, str], Position] = {}
+        self.books = Books()
+        self._comminfo: dict[str, tuple[Instrument, Any]] = {}
+
+    def begin(self, equity: float) -> None:
+        """Take over what the account holds."""
+        held = {}
+        for symbol, position in self.account_positions().items():
+            net = position["pos_long"] - position["pos_short"]
+            price = mark_price(position)
+            held[symbol] = (net, price, self._store.instrument(symbol).volume_multiple)
+            self.net[symbol] = Position(net, price)
+            for side, sign in zip(SIDES, (1, -1), strict=True):
+                lots = position[f"pos_{side}"]
+                opened_at = position.get(f"open_price_{side}", math.nan)
+                cost = opened_at if opened_at == opened_at else price
+                self.sides[symbol, side] = Position(sign * lots, cost)
+        self.books.begin(equity, held)
+
+    # -- positions ----------------------------------------------------------------------------
+
+    def position(self, symbol: str, side: str | None = None) -> Position:
+        """The net position, or that of a side."""
+        if side is None:
+            return self.net.setdefault(symbol, Position())
+        return self.sides.setdefault((symbol, side), Position())
+
+    def take_fill(self, fill: Fill, volume_multiple: int) -> Execution:
+        """Book one execution."""
+        self.books.take(fill, volume_multiple)
+        size = fill.direction.sign * fill.volume
+        self.position(fill.symbol, side_of(fill)).update(size, fill.price)
+        net = self.position(fill.symbol)
+        before = net.price
+        psize, pprice, opened, closed = net.update(size, fill.price)
+        return Execution(closed, opened, before, psize, pprice)
+
+    def settle(self, symbol: str, price: float) -> int:
+        """A contract has expired: nothing of it is held any more; return the net lots it was."""
+        lots = self.position(symbol).size
+        multiple = self._store.instrument(symbol).volume_multiple
+        self.books.close(symbol, price, multiple)
+        self.net.pop(symbol)
+        for side in SIDES:
+            self.sides.pop((symbol, side), None)
+        return int(lots)
+
+    def account_positions(self) -> dict[str, dict[str, Any]]:
+        """The account's positions that are not flat, by symbol."""
+        found: dict[str, dict[str, Any]] = self._store.gateway.positions()
+        return {
+            symbol: position
+            for symbol, position in found.items()
+            if position["pos_long"] or position["pos_short"]
+        }
+
+    def closable(self, symbol: str, direction: Direction) -> Closable:
+        """What an order of a direction can close, as the account has it."""
+        side = "short" if direction is Direction.BUY else "long"
+        return closable_lots(self._store.gateway.position(symbol), side)
+
+    # -- funds --------------------------------------------------------------------------------
+
+    def funds(self, name: str) -> float:
+        """A field of the account, yuan."""
+        return float(self._store.gateway.account()[name])
+
+    def day_profit(self) -> float:
+        """What the trading day has brought so far, fees taken off; yuan, nan if unknown."""
+        account = self._store.gateway.account()
+        return float(account.get("balance", math.nan)) - float(
+            account.get("static_balance", math.nan)
+        )
+
+    def balance(self) -> Balance:
+        """Start, profit and fees by our own books; open lots at the account's last price."""
+        positions = self.account_positions()
+        marks = {symbol: mark_price(position) for symbol, position in positions.items()}
+        return self.books.balance(marks)
+
+    # -- costs --------------------------------------------------------------------------------
+
+    def comminfo(self, symbol: str) -> Any:
+        """Multiplier, margin and commission of a contract today, as Backtrader has them."""
+        instrument = self._store.instrument(symbol)
+        known = self._comminfo.get(symbol)
+        if known is None or known[0] is not instrument:
+            known = self._comminfo[symbol] = (instrument, _comminfo(instrument))
+        return known[1]
+
+    def cost(self, symbol: str, volume: int, price: float, *, closes: bool = False) -> OrderCost:
+        """What an order of so many lots takes; the margin at a price where it is not per lot."""
+        info = self.comminfo(symbol)
+        margin = 0.0 if closes else volume * info.get_margin(price)
+        return OrderCost(margin, info.getcommission(volume, price))
+
+    def max_lots(self, symbol: str, price: float, share: float = 1.0) -> int:
+        """Lots that a share of the available funds can open."""
+        one = self.cost(symbol, 1, price).total
+        funds = self.funds("available") * share
+        return max(0, math.floor(funds / one)) if one > 0 and math.isfinite(one) else 0
+
+
+def side_of(fill: Fill) -> str:
+    """Which side's lots a fill opens or closes."""
+    opens = fill.offset is Offset.OPEN
+    return "long" if (fill.direction is Direction.BUY) is opens else "short"
+
+
+def mark_price(position: dict[str, Any]) -> float:
+    """The account's last price of a position, or else what it stands at in its books."""
+    side = "long" if position["pos_long"] else "short"
+    names = ("last_price", f"position_price_{side}", f"open_price_{side}")
+    prices = (position.get(name, math.nan) for name in names)
+    return next((price for price in prices if price == price), math.nan)
+
+
+def _comminfo(instrument: Instrument) -> Any:
+    known = math.isfinite(instrument.margin)
+    return bt.CommissionInfo(
+        commission=instrument.commission if math.isfinite(instrument.commission) else 0.0,
+        mult=instrument.volume_multiple,
+        margin=instrument.margin if known else 1.0,
+        # Without a margin per lot: the whole worth, which is never too little.
+        automargin=False if known else float(instrument.volume_multiple),
+        commtype=bt.CommissionInfo.COMM_FIXED,
+        stocklike=False,
+    )

@@ -1,0 +1,109 @@
+"""The broker's four-way orders: open and close, long and short, as the exchanges have them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import backtrader as bt
+
+from .errors import TianqinError, VolumeOutOfRange
+from .order_desk import OrderDesk
+from .order_price import wish
+from .order_validity import validity
+from .ticket import Effect, Ticket
+
+
+class FourWay:
+    """开多, 开空, 平多, 平空; a part of ``MyBroker``."""
+
+    store: Any
+    p: Any
+    _desk: OrderDesk
+
+    def _ticket(
+        self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
+    ) -> Ticket:
+        raise NotImplementedError
+
+    def _data(self, instrument: str) -> Any:
+        raise NotImplementedError
+
+    def buy_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
+        """开多: open a long. ``limit_price=None`` is a market order on every exchange.
+
+        Args:
+            instrument: ``"SHFE.cu2612"``.
+            size: Positive lots.
+            limit_price: A price, None, or ``"BEST"`` / ``"FIVELEVEL"`` at CFFEX.
+            options: ``order_type``: LIMIT, MARKET, BEST, FIVELEVEL, FAK, FOK, default what the
+                price says; ``advanced="FAK"`` or ``"FOK"``; ``owner``, the strategy to be told;
+                ``valid`` as for ``buy``, default the exchange's own day; ``allow_partial``.
+
+        Returns:
+            One ``bt.Order``; its exchange orders are in ``order.legs``.
+        """
+        return self._four_way(bt.BuyOrder, Effect.OPEN, instrument, size, limit_price, **options)
+
+    def sell_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
+        """开空: open a short; as ``buy_open``."""
+        return self._four_way(bt.SellOrder, Effect.OPEN, instrument, size, limit_price, **options)
+
+    def buy_close(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
+        """平空: close a short; as ``buy_open``.
+
+        More than is held is Rejected as a whole, or closed partly with ``allow_partial=True``.
+        """
+        return self._four_way(bt.BuyOrder, Effect.CLOSE, instrument, size, limit_price, **options)
+
+    def sell_close(
+        self, instrument: str, size: int, limit_price: Any = None, **options: Any
+    ) -> Any:
+        """平多: close a long; as ``buy_close``."""
+        return self._four_way(bt.SellOrder, Effect.CLOSE, instrument, size, limit_price, **options)
+
+    def _four_way(
+        self,
+        kind: Any,
+        effect: Effect,
+        instrument: str,
+        size: int,
+        limit_price: Any,
+        *,
+        order_type: str | None = None,
+        advanced: str | None = None,
+        owner: Any = None,
+        valid: Any = None,
+        allow_partial: bool | None = None,
+        guarded: bool = True,
+    ) -> Any:
+        is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
+        exectype = bt.Order.Limit if is_limit else bt.Order.Market
+        price = limit_price if is_limit else None
+        data = self._data(instrument)
+        ticket = self._ticket(kind, owner, data, size, price, exectype=exectype, valid=valid)
+        ticket.effect, ticket.guarded = effect, guarded
+        ticket.allow_partial = self.p.allow_partial if allow_partial is None else allow_partial
+        try:
+            ticket.volume = whole_lots(size)
+            ticket.wish = wish(limit_price, order_type, advanced)
+            if valid is not None:
+                now, calendar = self.store.now(), self.store.calendar
+                ticket.validity = validity(valid, ticket.symbol, now, calendar)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+            return ticket.order
+        self._desk.submit(ticket)
+        return ticket.order
+
+
+def whole_lots(size: float) -> int:
+    """A number of lots.
+
+    Raises:
+        VolumeOutOfRange: It is not whole, or not positive.
+    """
+    whole = isinstance(size, int | float) and not isinstance(size, bool) and math.isfinite(size)
+    if not whole or size != int(size) or size <= 0:
+        raise VolumeOutOfRange(f"an order needs a positive whole number of lots, not {size}")
+    return int(size)

@@ -1,0 +1,411 @@
+"""The way out: what an order needs before it leaves, its legs, its withdrawal, its waiting."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, Protocol
+
+import backtrader as bt
+
+from .account_view import AccountView
+from .clock import WallClock, monotonic, to_backtrader
+from .errors import LinkLost, OrderError, TianqinError, VolumeOutOfRange
+from .lot_rules import LotFees, LotLimits, Priority
+from .model import Instrument, Offset
+from .offset import Closable, Leg, OffsetRules, closing_of, plan_close, plan_order
+from .order_gate import OrderGate
+from .order_price import Wish, exchange_terms, needs_limits
+from .order_state import UNCONFIRMED, OrderLeg
+from .ticket import Effect, Ending, Stage, Ticket
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which a cancel without effect is repeated.
+CANCEL_AGAIN = 5.0
+#: Exchange orders that one order may become.
+MOST_LEGS = 50
+
+
+class Guard(Protocol):
+    """The risk rules, as the desk needs them."""
+
+    def check(self, ticket: Ticket, volume: int, terms: Wish) -> None: ...
+    def cancelled(self, symbol: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is sent for an order."""
+
+    legs: tuple[Leg, ...]
+    terms: Wish
+
+
+class OrderDesk:
+    """Takes orders, sends their legs and withdraws them.
+
+    Args:
+        store: Gives instruments, the time and the gateway.
+        account: What is held.
+        gate: Says whether the moment is right.
+        priority: Which lots are closed first.
+        guard: The risk rules, None for none.
+        tell: Hands a clone of an order to ``notify_order``.
+
+    Attributes:
+        legs: Every leg sent, with its order, by id.
+        on_end: Called with an order that is over.
+        settled: Called when a leg has ended without a report.
+        live: Legs of which something is expected, by symbol and id.
+        unanswered: Legs of which nothing has been heard.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        account: AccountView,
+        gate: OrderGate,
+        priority: Priority,
+        guard: Guard | None,
+        tell: Callable[[Any], None],
+    ) -> None:
+        self.store, self.account, self.gate = store, account, gate
+        self.tell = tell
+        self._priority, self._guard = priority, guard
+        self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
+        self.tickets: dict[int, Ticket] = {}
+        self.on_end: list[Callable[[Ticket], None]] = []
+        self.settled: Callable[[Ticket], None] = lambda ticket: None
+        self.live: dict[str, dict[str, OrderLeg]] = {}
+        self.unanswered: dict[str, OrderLeg] = {}
+        self._closing: dict[str, list[OrderLeg]] = {}
+        self._queued: dict[int, Ticket] = {}
+        self._withdrawn: dict[int, Ticket] = {}
+        self._expiries: list[tuple[datetime, int, Ticket]] = []
+        self._serial = count()
+        self._moved: set[str] = set()
+
+    # -- in -----------------------------------------------------------------------------------
+
+    def admit(self, ticket: Ticket) -> None:
+        """Check what can be checked of an order that is to wait.
+
+        Raises:
+            TianqinError: It can never be sent.
+        """
+        self.gate.admit(ticket.order.data)
+        if self.store.instrument(ticket.symbol).expired:
+            raise OrderError(f"{ticket.symbol} has expired")
+        self._terms(ticket, ticket.wish, check_limits=False)
+
+    def submit(self, ticket: Ticket) -> bool:
+        """Take an order to be sent now, or at the open; False if it was refused."""
+        try:
+            self.gate.admit(ticket.order.data)
+            plan = None if self.gate.holds(ticket.symbol) else self._plan(ticket)
+            self._terms(ticket, ticket.wish, check_limits=plan is not None)
+        except TianqinError as error:
+            self.refuse(ticket, str(error))
+            return False
+        self.enter(ticket)
+        if plan is None:
+            self.queue(ticket)
+        else:
+            self._send_plan(ticket, plan)
+        return True
+
+    def enter(self, ticket: Ticket) -> None:
+        """An order is ours from here on; it is told as Submitted."""
+        order = ticket.order
+        order.addcomminfo(self.account.comminfo(ticket.symbol))
+        self.tickets[order.ref] = ticket
+        if ticket.validity.until is not None:
+            heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
+        order.submit(order.broker)
+        self.tell(order)
+
+    def refuse(self, ticket: Ticket, reason: str) -> None:
+        """Reject an order; nothing of it was sent."""
+        self.tickets[ticket.order.ref] = ticket
+        self.finish(ticket, bt.Order.Rejected, reason)
+
+    def release(self, ticket: Ticket) -> None:
+        """Send an order that has waited, or let it wait on while the market takes none."""
+        if any(not other.over for other in ticket.after) or not self.gate.open(ticket.symbol):
+            self.queue(ticket)
+            return
+        self._queued.pop(ticket.order.ref, None)
+        try:
+            plan = self._plan(ticket)
+        except TianqinError as error:
+            if isinstance(error, VolumeOutOfRange) and monotonic() < ticket.patience:
+                self.queue(ticket)
+            else:
+                self.finish(ticket, bt.Order.Rejected, str(error))
+            return
+        self._send_plan(ticket, plan)
+
+    def queue(self, ticket: Ticket, *, next_day: bool = False) -> None:
+        """Keep an order until the market is open, or open on another day."""
+        ticket.stage, ticket.next_day = Stage.QUEUED, next_day
+        ticket.unsent.clear()
+        self._queued[ticket.order.ref] = ticket
+
+    # -- plan ---------------------------------------------------------------------------------
+
+    def rules(self, instrument: Instrument, *, market_order: bool) -> OffsetRules:
+        """How orders on a contract become legs."""
+        fees = None
+        if self._priority is Priority.CHEAPEST:
+            fee = instrument.commission if instrument.commission == instrument.commission else 0.0
+            fees = LotFees(close_today=fee, close_history=fee, open=fee)
+        return OffsetRules(
+            closing_of(instrument.exchange_id),
+            self._priority,
+            fees,
+            LotLimits.of(instrument, market_order=market_order),
+        )
+
+    def closable(self, ticket: Ticket, rules: OffsetRules) -> Closable:
+        """What an order can close, less what is on its way.
+
+        The exchange freezes lots once it has an order; until then we do.
+        """
+        on_the_way = [
+            Leg(leg.offset, leg.volume - leg.filled)
+            for leg in self._closes(ticket.symbol)
+            if leg.direction is ticket.direction and leg.state in UNCONFIRMED
+        ]
+        apart = closing_of(ticket.symbol.partition(".")[0]) is rules.closing.APART
+        held = self.account.closable(ticket.symbol, ticket.direction)
+        return held.less(on_the_way, closes_today_apart=apart)
+
+    def _closes(self, symbol: str) -> list[OrderLeg]:
+        """Legs that close and are not over; those that are, are forgotten here."""
+        left = [leg for leg in self._closing.get(symbol, ()) if not leg.over]
+        self._closing[symbol] = left
+        return left
+
+    def _terms(self, ticket: Ticket, asked: Wish, *, check_limits: bool = True) -> Wish:
+        instrument = self.store.instrument(ticket.symbol)
+        if not instrument.tradable:
+            raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
+        if instrument.underlying_symbol and ticket.symbol.startswith("KQ.m@"):
+            raise OrderError(
+                f"{ticket.symbol} is a main contract and takes no orders; "
+                f"today it stands for {instrument.underlying_symbol}"
+            )
+        nan = float("nan")
+        limits = (instrument.upper_limit, instrument.lower_limit)
+        if not check_limits:  # tomorrow's are others
+            limits = (nan, nan) if not needs_limits(asked, instrument) else (0.0, 0.0)
+        elif needs_limits(asked, instrument) and any(limit != limit for limit in limits):
+            limits = self.store.gateway.price_limits(ticket.symbol)
+        terms = exchange_terms(asked, ticket.direction, instrument, limits)
+        self._tell_moved(ticket, asked, terms)
+        return terms
+
+    def _tell_moved(self, ticket: Ticket, asked: Wish, sent: Wish) -> None:
+        """A price between two ticks was moved: told once for a contract."""
+        moved = isinstance(asked.limit_price, int | float) and asked.limit_price != sent.limit_price
+        if moved and ticket.symbol not in self._moved:
+            self._moved.add(ticket.symbol)
+            text = (
+                f"{ticket.symbol}: the price {asked.limit_price} lies between two ticks and is "
+                f"sent as {sent.limit_price}; told once"
+            )
+            logger.warning("%s", text)
+            self.store.put_notification(text, order=ticket.order)
+
+    def _plan(self, ticket: Ticket) -> Plan:
+        """Price and legs of what is left of an order.
+
+        Raises:
+            TianqinError: It cannot be sent.
+        """
+        terms = self._terms(ticket, ticket.wish)
+        instrument = self.store.instrument(ticket.symbol)
+        rules = self.rules(instrument, market_order=terms.is_market)
+        partial = ticket.allow_partial
+        most = rules.limits.most
+        if most and ticket.left > most * MOST_LEGS:
+            raise VolumeOutOfRange(
+                f"{ticket.left} lots of {ticket.symbol} are more than {MOST_LEGS} orders of {most}"
+            )
+        if ticket.effect is Effect.OPEN:
+            pieces = rules.limits.pieces(ticket.left, opens=True)
+            legs = tuple(Leg(Offset.OPEN, lots) for lots in pieces)
+        elif ticket.effect is Effect.CLOSE:
+            legs = self._closing_legs(ticket, rules)
+        else:
+            held = self.closable(ticket, rules)
+            legs = plan_order(ticket.left, held, rules, allow_partial=partial)
+        lots = sum(leg.volume for leg in legs)
+        if not lots:
+            raise VolumeOutOfRange(f"of {ticket.left} lots of {ticket.symbol} none can be sent now")
+        if self._guard is not None and ticket.guarded:
+            self._guard.check(ticket, lots, terms)
+        return Plan(legs, terms)
+
+    def _closing_legs(self, ticket: Ticket, rules: OffsetRules) -> tuple[Leg, ...]:
+        held = self.closable(ticket, rules)
+        try:
+            return plan_close(ticket.left, held, rules, allow_partial=ticket.allow_partial)
+        except VolumeOutOfRange as error:
+            text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")
+            raise VolumeOutOfRange(text) from error
+
+    # -- out ----------------------------------------------------------------------------------
+
+    def _send_plan(self, ticket: Ticket, plan: Plan) -> None:
+        lots = sum(leg.volume for leg in plan.legs)
+        if lots < ticket.left:
+            ticket.order.addinfo(reason=f"{ticket.left} lots asked for, {lots} can be traded")
+            ticket.resize(ticket.filled + lots)
+        ticket.stage, ticket.sent_terms = Stage.WORKING, plan.terms
+        ticket.wave, ticket.unsent = len(ticket.legs), list(plan.legs)
+        ticket.sent_day = self.store.calendar.trading_day_at(self.store.now())
+        self.send_next(ticket)
+
+    def send_next(self, ticket: Ticket) -> None:
+        """Send the next legs: what opens waits until everything that closes has been filled."""
+        opens = bool(ticket.unsent) and ticket.unsent[0].offset is Offset.OPEN
+        while ticket.unsent and (ticket.unsent[0].offset is Offset.OPEN) == opens:
+            self._send(ticket, ticket.unsent.pop(0))
+
+    def send_instead(self, ticket: Ticket, legs: Iterable[Leg]) -> None:
+        """Send legs in place of refused ones."""
+        for leg in legs:
+            sent = self._send(ticket, leg)
+            ticket.spares.add(sent.order_id)
+
+    def _send(self, ticket: Ticket, leg: Leg) -> OrderLeg:
+        order_id, terms = f"TQBT_{uuid.uuid4().hex}", ticket.sent_terms
+        sent = OrderLeg(
+            order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
+            terms.limit_price, WallClock().now_ns(),
+        )  # fmt: skip
+        ticket.legs.append(sent)
+        self.legs[order_id] = (ticket, sent)
+        self.live.setdefault(ticket.symbol, {})[order_id] = self.unanswered[order_id] = sent
+        if leg.offset is not Offset.OPEN:
+            self._closing.setdefault(ticket.symbol, []).append(sent)
+        try:
+            self.store.gateway.insert_order(
+                order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
+                terms.limit_price, terms.advanced,
+            )  # fmt: skip
+        except TianqinError as error:
+            sent.reject(str(error))
+            ticket.spares.add(order_id)  # the client's rules hold for other lots, too
+            self.live[ticket.symbol].pop(order_id, None)
+            self.settled(ticket)
+        logger.info("%s sent at %s", sent, terms.limit_price)
+        return sent
+
+    # -- withdrawal ---------------------------------------------------------------------------
+
+    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL) -> None:
+        """Withdraw an order; what is at the exchange ends when the exchange says so."""
+        if ticket.over:
+            name = ticket.order.getstatusname()
+            text = f"order {ticket.order.ref} is over ({name}): there is nothing to cancel"
+            logger.info("%s", text)
+            self.store.put_notification(text, order=ticket.order)
+            return
+        if ticket.stage is not Stage.WORKING:
+            expires = ending is Ending.EXPIRE
+            self.finish(ticket, bt.Order.Expired if expires else bt.Order.Canceled)
+            return
+        if ticket.ending in (Ending.NONE, Ending.RESIZE):
+            ticket.ending = ending
+        ticket.unsent.clear()
+        self._withdraw(ticket)
+
+    def change_volume(self, ticket: Ticket, volume: int) -> None:
+        """Let an order stand for other lots; one at the exchange is withdrawn and sent again."""
+        if ticket.over or volume == ticket.volume:
+            return
+        ticket.resize(volume)
+        if ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
+            self.cancel(ticket, Ending.RESIZE)
+
+    def _withdraw(self, ticket: Ticket) -> None:
+        ticket.cancel_asked = monotonic()
+        self._withdrawn[ticket.order.ref] = ticket
+        if not self.store.trading_up:
+            return  # asked for again when the link is back
+        for leg in ticket.live_legs:
+            self.cancel_leg(leg)
+
+    def cancel_leg(self, leg: OrderLeg) -> None:
+        """Ask for the withdrawal of one leg."""
+        if self._guard is not None:
+            self._guard.cancelled(leg.symbol)
+        try:
+            self.store.gateway.cancel_order(leg.order_id)
+        except LinkLost:
+            logger.warning("%s cannot be withdrawn while there is no session", leg)
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def finish(self, ticket: Ticket, status: int, reason: str = "") -> None:
+        """Tell the end of an order, once."""
+        if ticket.over:
+            return
+        order = ticket.order
+        if reason:
+            order.addinfo(reason=reason)
+        order.status = status
+        # Not the feed's time: between two bars it has none.
+        order.executed.dt = to_backtrader(self.store.clock.now_ns())
+        logger.info("order %d is %s: %s", order.ref, order.getstatusname(), reason)
+        self.tell(order)
+        self.close(ticket)
+
+    def close(self, ticket: Ticket) -> None:
+        """An order is over, and that has been told."""
+        ticket.stage = Stage.OVER
+        ticket.unsent.clear()
+        self._queued.pop(ticket.order.ref, None)
+        self._withdrawn.pop(ticket.order.ref, None)
+        for told in self.on_end:
+            told(ticket)
+
+    # -- every round --------------------------------------------------------------------------
+
+    def tend(self) -> None:
+        """See to what waits: ends that have come, markets that have opened, cancels unheard."""
+        if not (self._expiries or self._queued or self._withdrawn):
+            return
+        now = self.store.now()
+        while self._expiries and self._expiries[0][0] < now:
+            *_, ticket = heappop(self._expiries)
+            if not ticket.over:
+                self.cancel(ticket, Ending.EXPIRE)
+        for ticket in list(self._withdrawn.values()):
+            if not ticket.ending or ticket.over:
+                self._withdrawn.pop(ticket.order.ref, None)
+            elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN:
+                self._withdraw(ticket)
+        if self._queued:
+            self._release_queued(now)
+
+    def _release_queued(self, now: datetime) -> None:
+        today = self.store.calendar.trading_day_at(now)
+        is_open: dict[str, bool] = {}
+        for ticket in list(self._queued.values()):
+            symbol = ticket.symbol
+            if symbol not in is_open:
+                is_open[symbol] = self.gate.open(symbol)
+            if not is_open[symbol] or any(not other.over for other in ticket.after):
+                continue
+            if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
+                continue
+            self.release(ticket)

@@ -1,0 +1,89 @@
+"""What must not leave now: orders in history, while the link is down, in a closed market."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from .errors import ConfigError, OrderError
+from .unsubscribed_data import UnsubscribedData
+
+
+class WhenClosed(StrEnum):
+    """What becomes of an order that the market cannot take now."""
+
+    REJECT = "reject"
+    HOLD = "hold"  # until the market opens
+
+
+def choice(value: Any, name: str) -> WhenClosed:
+    """A parameter of the broker.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    try:
+        return WhenClosed(value)
+    except ValueError as error:
+        raise ConfigError(f'{name} is "reject" or "hold", not {value!r}') from error
+
+
+class OrderGate:
+    """Looks at the moment before an order is taken, and before it is sent.
+
+    Args:
+        store: Knows the link, the feeds and the time.
+        closed: What becomes of orders outside sessions.
+        auction: What becomes of orders in call auctions.
+    """
+
+    def __init__(self, store: Any, closed: WhenClosed, auction: WhenClosed) -> None:
+        self._store = store
+        self._closed, self._auction = closed, auction
+        self.reconciled = False
+
+    def admit(self, data: Any) -> None:
+        """Refuse what comes at the wrong time of a run.
+
+        Raises:
+            OrderError: In history, before the account is known, while trading is cut off.
+        """
+        store = self._store
+        if not store.trading_up:
+            raise OrderError("no orders while the trading link is down")
+        feeds = [data] if not isinstance(data, UnsubscribedData) else store.feeds
+        if any(feed.history_phase for feed in feeds):
+            raise OrderError("no orders while history is being delivered (history_phase)")
+        symbol = data._dataname
+        if any(feed._dataname == symbol and not len(feed) for feed in store.feeds):
+            raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
+        if not self.reconciled:
+            raise OrderError("no orders before the account's positions have been taken over")
+
+    def holds(self, symbol: str) -> bool:
+        """Whether an order must wait for the market.
+
+        Raises:
+            OrderError: It must not even wait, by the owner's choice.
+        """
+        now = self._store.now()
+        calendar = self._store.calendar
+        if calendar.is_auction(symbol, now):
+            if self._auction is WhenClosed.HOLD:
+                return True
+            raise OrderError(f"{symbol} is in a call auction at {now}")
+        if self._store.is_trading(symbol):
+            return False
+        if self._closed is WhenClosed.HOLD:
+            return True
+        opens = calendar.next_session_boundary(symbol, now)
+        raise OrderError(f"{symbol} does not trade at {now}; it opens at {opens}")
+
+    def open(self, symbol: str) -> bool:
+        """Whether the exchange would take an order now."""
+        now = self._store.now()
+        return (
+            self._store.trading_up
+            and self._store.is_trading(symbol)
+            and not self._store.calendar.is_auction(symbol, now)
+        )

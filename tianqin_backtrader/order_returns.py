@@ -1,0 +1,255 @@
+"""The way back: what the exchange says of orders, and what strategies are told of it."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import backtrader as bt
+
+from .clock import SECOND, WallClock, to_backtrader
+from .errors import IllegalTransition
+from .model import Fill, OrderReport
+from .offset import Leg, plan_instead
+from .order_desk import OrderDesk
+from .order_state import OrderLeg, OrderState
+from .ticket import Effect, Ending, Stage, Ticket
+
+logger = logging.getLogger(__name__)
+
+#: After so long an order without an answer says that the trading link is dead, nanoseconds.
+UNANSWERED = 5 * SECOND
+#: An order that a new session does not know after so long never arrived, nanoseconds.
+UNKNOWN = 3 * SECOND
+#: Words of brokers for too little money.
+NO_FUNDS = ("资金不足", "保证金不足")
+#: The end of an order that the exchange has ended without being asked.
+UNASKED = frozenset({OrderState.CANCELLED, OrderState.LOST, OrderState.FILLED})
+
+
+class OrderReturns:
+    """Applies reports to orders.
+
+    Args:
+        desk: Where they were sent.
+
+    Attributes:
+        foreign: Orders of the account that this program has not sent, by id.
+        on_fill: Called with an order and its fill.
+    """
+
+    def __init__(self, desk: OrderDesk) -> None:
+        self._desk, self._store, self._account = desk, desk.store, desk.account
+        desk.settled = self.settle
+        self.foreign: dict[str, OrderLeg] = {}
+        self.on_fill: list[Callable[[Ticket, Fill], None]] = []
+        self._early: dict[str, list[Fill]] = defaultdict(list)
+        self._asked_again: set[str] = set()
+        self._session = 0
+        self._missing: dict[str, int] = {}
+
+    # -- reports ------------------------------------------------------------------------------
+
+    def take(self, reports: list[OrderReport | Fill]) -> None:
+        """Apply what the exchange says. A report that no order can make is logged and left."""
+        for report in reports:
+            found = self._desk.legs.get(report.order_id)
+            try:
+                if found is None:
+                    self._take_foreign(report)
+                else:
+                    self._apply(*found, report)
+            except IllegalTransition as error:
+                logger.error("%s; the client's picture is read again", error)
+                if report.order_id not in self._asked_again:
+                    self._asked_again.add(report.order_id)
+                    self._store.gateway.report_again(report.order_id)
+
+    def _apply(self, ticket: Ticket, leg: OrderLeg, report: OrderReport | Fill) -> None:
+        if isinstance(report, Fill):
+            if not leg.take_fill(report):
+                return
+            self._execute(ticket, report)
+        elif leg.take_report(report):
+            logger.info("%s %s", leg, leg.last_msg)
+        if leg.over:
+            self._desk.live[leg.symbol].pop(leg.order_id, None)
+        elif ticket.over:
+            logger.error("%s works, but its order was told to be over: withdrawn", leg)
+            self._desk.live[leg.symbol][leg.order_id] = leg
+            self._desk.cancel_leg(leg)
+        self.settle(ticket)
+
+    def _take_foreign(self, report: OrderReport | Fill) -> None:
+        """An order that this program has not sent: its own earlier run's, or another program's."""
+        leg = self.foreign.get(report.order_id)
+        if isinstance(report, Fill):
+            if leg is None:
+                self._early[report.order_id].append(report)
+            elif not leg.take_fill(report):
+                return
+            if self._desk.gate.reconciled:
+                multiple = self._store.instrument(report.symbol).volume_multiple
+                self._account.take_fill(report, multiple)
+        elif leg is not None:
+            leg.take_report(report)
+        else:
+            leg = self.foreign[report.order_id] = OrderLeg.met(report)
+            for fill in self._early.pop(report.order_id, ()):
+                leg.take_fill(fill)
+            if self._desk.gate.reconciled:
+                text = f"an order that this program has not sent: {leg}"
+                logger.warning("%s", text)
+                self._store.put_notification(text, foreign_order=leg)
+
+    def _execute(self, ticket: Ticket, fill: Fill) -> None:
+        order = ticket.order
+        self._accept(order)
+        status, info = order.status, order.comminfo
+        done = self._account.take_fill(fill, int(info.p.mult))
+        closed_fee = fill.commission * abs(done.closed) / fill.volume
+        order.execute(
+            to_backtrader(fill.time), fill.direction.sign * fill.volume, fill.price,
+            done.closed, info.getvaluesize(-done.closed, done.price_before), closed_fee,
+            done.opened, info.getvaluesize(done.opened, fill.price), fill.commission - closed_fee,
+            info.margin, info.profitandloss(-done.closed, done.price_before, fill.price),
+            done.size, done.price,
+        )  # fmt: skip
+        self._desk.tell(order)
+        if ticket.over and order.executed.remsize:
+            order.status = status  # its end was told before
+        for told in self.on_fill:
+            told(ticket, fill)
+
+    def _accept(self, order: Any) -> None:
+        """The exchange has it: told once, before anything else about it."""
+        if order.status == bt.Order.Submitted:
+            order.accept(order.broker)
+            self._desk.tell(order)
+
+    # -- ends ---------------------------------------------------------------------------------
+
+    def settle(self, ticket: Ticket) -> None:
+        """Bring Backtrader's status in line with the legs, each step told once."""
+        if any(leg.exchange_order_id for leg in ticket.legs):
+            self._accept(ticket.order)
+        if ticket.stage is not Stage.WORKING or ticket.live_legs:
+            return
+        if ticket.left <= 0:
+            if ticket.order.status == bt.Order.Completed:
+                self._desk.close(ticket)
+            else:
+                self._desk.finish(ticket, bt.Order.Completed)
+        elif ticket.ending is Ending.RESIZE:
+            ticket.ending = Ending.NONE
+            self._desk.release(ticket)
+        elif ticket.ending or not self._goes_on(ticket):
+            self._end(ticket)
+
+    def _goes_on(self, ticket: Ticket) -> bool:
+        """Send what comes next of an order whose legs are over; False if that is nothing."""
+        spares = self._instead(ticket)
+        if spares:
+            self._desk.send_instead(ticket, spares)
+            return True
+        if ticket.unsent and ticket.left == sum(leg.volume for leg in ticket.unsent):
+            self._desk.send_next(ticket)
+            return True
+        terms = ticket.sent_terms
+        rests = not terms.advanced and not terms.is_market  # else its rest was never to work
+        died = rests and all(leg.state in UNASKED for leg in ticket.out)
+        if died and ticket.validity.over_days and self._day_over(ticket):
+            self._desk.queue(ticket, next_day=True)
+            return True
+        return False
+
+    def _instead(self, ticket: Ticket) -> list[Leg]:
+        """Closes of other lots for those that the exchange refused."""
+        refused = [
+            leg
+            for leg in ticket.out
+            if leg.state is OrderState.REJECTED and leg.order_id not in ticket.spares
+        ]
+        if not refused or ticket.effect is Effect.OPEN:
+            return []
+        instrument = self._store.instrument(ticket.symbol)
+        rules = self._desk.rules(instrument, market_order=ticket.sent_terms.is_market)
+        apart = rules.closing is rules.closing.APART
+        left = self._desk.closable(ticket, rules)
+        spares: list[Leg] = []
+        for leg in refused:
+            ticket.spares.add(leg.order_id)  # nothing is sent for it a second time
+            legs = plan_instead(Leg(leg.offset, leg.volume), ticket.unsent, left, rules)
+            left = left.less(legs, closes_today_apart=apart)
+            spares += legs
+        return spares
+
+    def _day_over(self, ticket: Ticket) -> bool:
+        """Whether the day's close may have ended an order: no session is left for it."""
+        now = self._store.now()
+        today = self._store.calendar.trading_day_at(now)
+        if ticket.sent_day != today:
+            return True
+        return bool(now >= self._store.calendar.sessions(ticket.symbol, today)[-1][1])
+
+    def _end(self, ticket: Ticket) -> None:
+        failed = [leg for leg in ticket.out if leg.state is not OrderState.FILLED]
+        words = [leg.last_msg for leg in failed]
+        reason = "; ".join(dict.fromkeys(filter(None, words)))
+        never = all(leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in failed)
+        timed = ticket.validity.until is not None and ticket.ending is not Ending.CANCEL
+        if ticket.ending is Ending.EXPIRE or (timed and self._day_over(ticket)):
+            status = bt.Order.Expired
+        elif never and not ticket.order.executed.size:
+            poor = any(words in reason for words in NO_FUNDS)
+            status = bt.Order.Margin if poor else bt.Order.Rejected
+        else:
+            status = bt.Order.Canceled
+        self._desk.finish(ticket, status, reason)
+
+    # -- sessions -----------------------------------------------------------------------------
+
+    def follow_session(self, session: int, reconnector: Any) -> None:
+        """Look after orders that were sent and are not answered.
+
+        In the session that sent them the trading link is dead. What a new session does not know
+        some seconds after it was made was lost with the old one, or ended on an earlier day.
+        """
+        if session == self._session and not self._desk.unanswered and not self._missing:
+            return
+        now = WallClock().now_ns()
+        if session != self._session:
+            if self._session:
+                for live in self._desk.live.values():
+                    self._missing |= dict.fromkeys(live, now)
+            self._session = session
+        if not self._store.trading_up:
+            return
+        if self._missing:
+            self._look_for_missing(now)
+        for order_id, leg in list(self._desk.unanswered.items()):
+            if leg.state is not OrderState.SUBMITTED or order_id in self._missing:
+                del self._desk.unanswered[order_id]
+            elif leg.overdue(now, UNANSWERED):
+                leg.time_out()
+                reconnector.trading_silent()
+                return
+
+    def _look_for_missing(self, now: int) -> None:
+        known = self._store.gateway.known_orders()
+        for order_id, since in list(self._missing.items()):
+            ticket, leg = self._desk.legs[order_id]
+            if leg.over or order_id in known:
+                del self._missing[order_id]
+            elif now - since > UNKNOWN:
+                if leg.not_found():
+                    self._missing[order_id] = now - UNKNOWN // 2  # ask once more
+                    continue
+                del self._missing[order_id]
+                if not leg.exchange_order_id:
+                    leg.last_msg = "it never reached the exchange: the connection broke as it left"
+                logger.error("%s %s", leg, leg.last_msg)
+                self._desk.live[leg.symbol].pop(order_id, None)
+                self.settle(ticket)

@@ -1,0 +1,159 @@
+"""Net positions that are worked to: ``order_target`` with the orders of the desk."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import backtrader as bt
+
+from .chased_order import ChaseRules, Quote
+from .errors import LinkError
+from .model import Direction, Fill
+from .order_desk import OrderDesk
+from .order_target import (
+    Cancel,
+    Ended,
+    Event,
+    Filled,
+    NewTarget,
+    Place,
+    TargetState,
+    step,
+)
+from .ticket import Ticket
+
+
+class PositionTarget:
+    """A net position that is being worked to, as the strategy sees it.
+
+    Attributes:
+        symbol: The contract.
+        orders: The ``bt.Order``s sent for it so far.
+    """
+
+    def __init__(self, symbol: str, state: TargetState) -> None:
+        self.symbol, self.state = symbol, state
+        self.orders: list[Any] = []
+        self.events: list[Event] = []
+
+    @property
+    def target(self) -> int:
+        """Net lots that are wanted."""
+        return self.state.target
+
+    @property
+    def net(self) -> int:
+        """Net lots by the fills so far."""
+        return self.state.net
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target is reached and nothing is out."""
+        return self.state.reached and not self.events
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it has given up after too many rejections; a new target goes on."""
+        return self.state.stalled
+
+
+class TargetDesk:
+    """Steps every target in every round.
+
+    Args:
+        desk: Sends and withdraws.
+        place: Makes an order (symbol, direction, lots, limit price, owner).
+    """
+
+    def __init__(
+        self, desk: OrderDesk, place: Callable[[str, Direction, int, float, Any], Ticket]
+    ) -> None:
+        self._desk, self._store, self._place = desk, desk.store, place
+        self._targets: dict[str, PositionTarget] = {}
+        self._owners: dict[str, Any] = {}
+        self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
+        self._fills: dict[str, int] = defaultdict(int)
+        desk.on_end.append(self._take_end)
+
+    def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
+        """Work to a net position from now on."""
+        found = self._targets.get(symbol)
+        if found is None or (found.reached and self._held(symbol) != found.net):
+            state = TargetState(symbol, net, net=self._held(symbol))
+            found = self._targets[symbol] = PositionTarget(symbol, state)
+        if rules is not None:
+            found.state = replace(found.state, rules=rules)
+        self._owners[symbol] = owner
+        found.events.append(NewTarget(net))
+        return found
+
+    def drop(self, symbol: str) -> None:
+        """Work to it no more; its order is withdrawn."""
+        target = self._targets.pop(symbol, None)
+        for found, _, ticket in list(self._sent.values()):
+            if found is target and not ticket.over:
+                self._desk.cancel(ticket)
+
+    def drop_all(self) -> None:
+        """Work to none of them any more."""
+        for symbol in list(self._targets):
+            self.drop(symbol)
+
+    def _held(self, symbol: str) -> int:
+        return int(self._desk.account.position(symbol).size)
+
+    def take_fill(self, ticket: Ticket, fill: Fill) -> None:
+        """A fill of an order that may be a target's."""
+        found = self._sent.get(ticket.order.ref)
+        if found is not None:
+            target, order_id, _ = found
+            target.events.append(Filled(order_id, fill.trade_id, fill.direction, fill.volume))
+
+    def _take_end(self, ticket: Ticket) -> None:
+        found = self._sent.get(ticket.order.ref)
+        if found is not None:
+            target, order_id, _ = found
+            status = ticket.order.status
+            rejected = status in (bt.Order.Rejected, bt.Order.Margin)
+            target.events.append(Ended(order_id, ticket.filled, rejected))
+
+    def tend(self) -> None:
+        """Do what each target wants now."""
+        for target in list(self._targets.values()):
+            if target.reached and not target.events:
+                continue
+            self._step(target)
+
+    def _step(self, target: PositionTarget) -> None:
+        events, target.events = target.events, []
+        now = self._store.clock.now_ns()
+        target.state, action = step(target.state, events, now, self._quote(target.symbol))
+        if isinstance(action, Place):
+            owner = self._owners[target.symbol]
+            ticket = self._place(
+                target.symbol, action.direction, action.volume, action.price, owner
+            )
+            self._sent[ticket.order.ref] = (target, action.order_id, ticket)
+            target.orders.append(ticket.order)
+            if ticket.over:  # refused at once
+                self._take_end(ticket)
+        elif isinstance(action, Cancel):
+            for found, order_id, ticket in self._sent.values():
+                if found is target and order_id == action.order_id and not ticket.over:
+                    self._desk.cancel(ticket)
+                    break
+
+    def _quote(self, symbol: str) -> Quote | None:
+        if not self._desk.gate.open(symbol):
+            return None
+        try:
+            quote = self._store.gateway.quote(symbol)
+        except LinkError:
+            return None
+        if math.isnan(quote.last_price):
+            return None
+        return Quote(quote.bid_price1, quote.ask_price1, quote.upper_limit, quote.lower_limit)

@@ -1,0 +1,120 @@
+"""What is known of one ``bt.Order`` on its way: the wish, its legs, and where it waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+from .conditional_order import ConditionalOrder
+from .model import Direction
+from .offset import Leg
+from .order_price import Wish
+from .order_state import OrderLeg
+from .order_validity import EXCHANGE_DAY, Validity
+
+
+class Effect(StrEnum):
+    """What an order may do to positions."""
+
+    NET = "NET"  # Backtrader's: closes the other side first, opens the rest
+    OPEN = "OPEN"
+    CLOSE = "CLOSE"
+
+
+class Stage(StrEnum):
+    """Where an order is."""
+
+    DRAFT = "DRAFT"  # not transmitted
+    DORMANT = "DORMANT"  # waits for the end of its parent
+    WATCHED = "WATCHED"  # waits for a price or a time
+    QUEUED = "QUEUED"  # waits for the market to open, or for orders that hold its lots
+    WORKING = "WORKING"  # at the exchange
+    OVER = "OVER"
+
+
+class Ending(StrEnum):
+    """What was decided about its end before the exchange says so."""
+
+    NONE = ""
+    CANCEL = "CANCEL"
+    EXPIRE = "EXPIRE"
+    RESIZE = "RESIZE"  # withdrawn to be sent again with other lots
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One order from the strategy's wish to its end.
+
+    Attributes:
+        volume: Lots it stands for, filled ones included.
+        unsent: Legs that wait until what closes has been filled.
+        wave: Where the legs of the latest sending begin in ``legs``.
+        after: Orders whose end is waited for before this one is sent.
+        guarded: Whether the risk rules look at it.
+        patience: Until when (``monotonic``) lots that it is to close may still be on their way to
+            the account.
+        next_day: Whether it waits for a later trading day than ``sent_day``.
+        spares: Legs that were sent in place of refused ones; none is sent in place of these.
+    """
+
+    order: Any
+    symbol: str
+    direction: Direction
+    volume: int
+    wish: Wish
+    effect: Effect = Effect.NET
+    allow_partial: bool = False
+    validity: Validity = EXCHANGE_DAY
+    condition: ConditionalOrder | None = None
+    stage: Stage = Stage.DRAFT
+    ending: Ending = Ending.NONE
+    legs: list[OrderLeg] = field(default_factory=list)
+    unsent: list[Leg] = field(default_factory=list)
+    wave: int = 0
+    sent_terms: Wish = field(default_factory=Wish)
+    sent_day: date | None = None
+    after: list[Ticket] = field(default_factory=list)
+    guarded: bool = True
+    spares: set[str] = field(default_factory=set)
+    next_day: bool = False
+    cancel_asked: float = 0.0
+    patience: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Its name in a group."""
+        return str(self.order.ref)
+
+    @property
+    def filled(self) -> int:
+        """Lots filled, of all its legs."""
+        return sum(leg.filled for leg in self.legs)
+
+    @property
+    def left(self) -> int:
+        """Lots still wanted."""
+        return self.volume - self.filled
+
+    @property
+    def over(self) -> bool:
+        """Whether its end has been told."""
+        return self.stage is Stage.OVER
+
+    @property
+    def out(self) -> list[OrderLeg]:
+        """Legs of the latest sending."""
+        return self.legs[self.wave :]
+
+    @property
+    def live_legs(self) -> list[OrderLeg]:
+        """Legs of which something is expected."""
+        return [leg for leg in self.out if not leg.over]
+
+    def resize(self, volume: int) -> None:
+        """Let it stand for other lots; Backtrader's order follows."""
+        sign, done = self.direction.sign, self.order.executed.size
+        self.volume = volume
+        self.order.size = self.order.created.size = sign * volume
+        self.order.executed.remsize = sign * volume - done
