@@ -54,7 +54,7 @@ def live_bars(ticks):
     builder.begin_after(BEGIN, 100.0, 500)
     rows = Rows(ticks)
     live = LiveBars(SYMBOL, builder, rows, rows, 0, 0)
-    live.begin([Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500)])
+    live.begin([Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500)], BEGIN)
     return live, rows
 
 
@@ -97,8 +97,9 @@ def test_a_start_at_any_tick_gives_the_rest(ticks, cut):
     before = known[-1] if known else (0, BEGIN, 0, 0, 0, 100.0, 0, 0, 500)
     builder.begin_after(before[1], before[5], before[8])
     later = LiveBars(SYMBOL, builder, Rows([]), Rows([]), len(known), 0)
-    later.begin([Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500), *ticks])
-    assert finish(later) == expected[len(known) :]
+    newest = ticks[-1].time if ticks else BEGIN
+    past = later.begin([Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500), *ticks], newest)
+    assert [bar[:9] for bar in past] + finish(later) == expected[len(known) :]
 
 
 @settings(max_examples=150, deadline=None)
