@@ -172,7 +172,9 @@ class Gateway:
             raise LinkTimeout(f"TianQin did not answer within 60 s: {error}") from error
         except (OSError, ValueError) as error:  # a ValueError is an answer that is no JSON
             raise LinkLost(f"TianQin cannot be reached: {error}") from error
-        except Exception as error:  # tqsdk raises bare Exception for everything else
+        except Exception as error:
+            if type(error) is not Exception:  # what tqsdk raises for everything else
+                raise
             if any(word in str(error) for word in OUT_OF_SERVICE):
                 raise LinkLost(f"TianQin is not in service: {error}") from error
             raise LoginRefused(f"TianQin refused the login: {error}") from error

@@ -48,7 +48,7 @@ class OrderReturns:
         self._early: dict[str, list[Fill]] = defaultdict(list)
         self._asked_again: set[str] = set()
         self._session = 0
-        self._missing: dict[str, int] = {}
+        self._missing: dict[str, tuple[int, int]] = {}
 
     # -- reports ------------------------------------------------------------------------------
 
@@ -219,16 +219,16 @@ class OrderReturns:
         """
         if session == self._session and not self._desk.unanswered and not self._missing:
             return
-        now = WallClock().now_ns()
         if session != self._session:
             if self._session:
                 for live in self._desk.live.values():
-                    self._missing |= dict.fromkeys(live, now)
+                    self._missing |= dict.fromkeys(live, self._instants())
             self._session = session
         if not self._store.trading_up:
             return
         if self._missing:
-            self._look_for_missing(now)
+            self._look_for_missing()
+        now = WallClock().now_ns()
         for order_id, leg in list(self._desk.unanswered.items()):
             if leg.state is not OrderState.SUBMITTED or order_id in self._missing:
                 del self._desk.unanswered[order_id]
@@ -237,15 +237,20 @@ class OrderReturns:
                 reconnector.trading_silent()
                 return
 
-    def _look_for_missing(self, now: int) -> None:
-        known = self._store.gateway.known_orders()
+    def _instants(self) -> tuple[int, int]:
+        """This machine's time and the market's, which may be the faster one."""
+        return WallClock().now_ns(), self._store.clock.now_ns()
+
+    def _look_for_missing(self) -> None:
+        known, instants = self._store.gateway.known_orders(), self._instants()
         for order_id, since in list(self._missing.items()):
+            waited = max(now - then for now, then in zip(instants, since, strict=True))
             ticket, leg = self._desk.legs[order_id]
             if leg.over or order_id in known:
                 del self._missing[order_id]
-            elif now - since > UNKNOWN:
+            elif waited > UNKNOWN:
                 if leg.not_found():
-                    self._missing[order_id] = now - UNKNOWN // 2  # ask once more
+                    self._missing[order_id] = instants  # ask once more
                     continue
                 del self._missing[order_id]
                 if not leg.exchange_order_id:

@@ -103,7 +103,7 @@ def test_a_session_is_made_anew_ahead_of_the_end_of_a_long_break(sandbox, run, m
     monkeypatch.setattr(link_supervisor, "DEBOUNCE", 0.0)
     store = sandbox(start="2026-11-10 11:05:00", speed=600, rebuild_ahead=600)
     feed = store.getdata("SHFE.cu2612", lookback=30, night_start=False)
-    strategy = run(store, Bars, feed, bars=50)
+    strategy = run(store, Bars, feed, bars=65)
     assert store.reconnector.sessions == 2
     seconds = [(b - a).total_seconds() for a, b in pairwise(strategy.stamps)]
     assert sorted(set(seconds)) in ([60.0, 121 * 60.0], [60.0, 16 * 60.0, 121 * 60.0])

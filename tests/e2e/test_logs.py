@@ -58,3 +58,20 @@ def test_tqsdks_own_debug_log_holds_neither_password_nor_token(sandbox, run, tmp
     assert "request token result" in text
     assert "eyJ" not in text
     assert "open-sesame" not in text
+
+
+def test_the_clients_logger_may_be_set_up_before_anything_is_imported():
+    """A logger of the plain class would make tqsdk fail; the user's own keep theirs."""
+    program = (
+        "import logging\n"
+        "logging.getLogger('TqApi').setLevel(logging.ERROR)\n"
+        "from tianqin_backtrader import MyStore\n"
+        "with MyStore.sandbox(start='2026-11-10 09:31:00') as store:\n"
+        "    store.pump(0.1)\n"
+        "logging.basicConfig(format='%(message)s %(lots)s', force=True)\n"
+        "logging.getLogger('mine').warning('bought', extra={'lots': 3})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "bought 3" in done.stderr
