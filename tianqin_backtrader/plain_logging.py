@@ -45,7 +45,7 @@ def _is_tqsdks(name: str) -> bool:
 
 def _make_logger(name: str) -> logging.Logger:
     """tqsdk logs with keywords that only a class of its own understands."""
-    return ShinnyLogger(name) if _is_tqsdks(name) else logging.Logger(name)
+    return ShinnyLogger(name) if _is_tqsdks(name) else logging.Logger(name)  # noqa: LOG001
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
