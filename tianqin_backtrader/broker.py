@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -239,6 +241,32 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         ticket.wish = Wish(price)
         self._desk.submit(ticket)
         return ticket
+
+    # -- rolls --------------------------------------------------------------------------------
+
+    def takes_orders(self, instrument: str) -> bool:
+        """Whether an order on a contract would be sent now."""
+        try:
+            self._gate.admit(self._data(instrument))
+        except OrderError:
+            return False
+        return self._gate.open(instrument)
+
+    def reserve(self, instrument: str, reason: str | None) -> None:
+        """Refuse orders on a contract, for that reason; None takes them again."""
+        if reason is None:
+            self._gate.reserved.pop(instrument, None)
+        else:
+            self._gate.reserved[instrument] = reason
+
+    @contextmanager
+    def reserved_for_us(self, instrument: str) -> Iterator[None]:
+        """Let those who have reserved a contract send an order on it."""
+        reason = self._gate.reserved.pop(instrument, None)
+        try:
+            yield
+        finally:
+            self.reserve(instrument, reason)
 
     # -- risk ---------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Any
 
@@ -28,6 +29,12 @@ def choice(value: Any, name: str) -> WhenClosed:
         raise ConfigError(f'{name} is "reject" or "hold", not {value!r}') from error
 
 
+def _has_bar(feed: Any) -> bool:
+    """Whether a bar has been delivered; the one that is being loaded counts, and has no time."""
+    bars = len(feed)
+    return bars > 1 or (bars == 1 and not math.isnan(feed.datetime[0]))
+
+
 class OrderGate:
     """Looks at the moment before an order is taken, and before it is sent.
 
@@ -41,6 +48,8 @@ class OrderGate:
         self._store = store
         self._closed, self._auction = closed, auction
         self.reconciled = False
+        #: Contracts that somebody has for himself, and why.
+        self.reserved: dict[str, str] = {}
 
     def admit(self, data: Any) -> None:
         """Refuse what comes at the wrong time of a run.
@@ -55,10 +64,19 @@ class OrderGate:
         if any(feed.history_phase for feed in feeds):
             raise OrderError("no orders while history is being delivered (history_phase)")
         symbol = data._dataname
-        if any(feed._dataname == symbol and not len(feed) for feed in store.feeds):
+        if any(feed._dataname == symbol and not _has_bar(feed) for feed in store.feeds):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
         if not self.reconciled:
             raise OrderError("no orders before the account's positions have been taken over")
+
+    def must_be_free(self, symbol: str) -> None:
+        """Refuse orders on a contract that is being rolled.
+
+        Raises:
+            OrderError: It is.
+        """
+        if symbol in self.reserved:
+            raise OrderError(f"no other orders on {symbol}: {self.reserved[symbol]}")
 
     def holds(self, symbol: str) -> bool:
         """Whether an order must wait for the market.

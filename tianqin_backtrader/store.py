@@ -10,7 +10,7 @@ import logging
 import os
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Self
 
@@ -28,6 +28,8 @@ from .link_supervisor import State
 from .live_bars import Certificate
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
+from .roll import Roll
+from .roll_desk import PATIENCE, RollDesk
 from .store_reconnect import Reconnector
 from .tickfeed import Tickfeed
 
@@ -97,6 +99,9 @@ class MyStore:
         self._links_over = 0
         self.feeds: list[Mydatafeed] = []
         self.broker: MyBroker | None = None
+        self._rolls: RollDesk
+        #: Called in every round, as soon as there is a broker.
+        self.keepers: list[Callable[[], None]] = []
         self._instruments: dict[str, tuple[date, Instrument]] = {}
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._polled = False
@@ -236,7 +241,53 @@ class MyStore:
         if self.broker is None:
             make: Any = MyBroker
             self.broker = make(store=self, **kwargs)
+            self._rolls = RollDesk(self)
+            self._rolls.load()
         return self.broker
+
+    def roll(
+        self,
+        old: str,
+        new: str,
+        lots: int | None = None,
+        *,
+        side: str | None = None,
+        slice_lots: int = 1,
+        max_slippage: float | None = None,
+        patience: float = PATIENCE,
+    ) -> Roll:
+        """Move lots to another contract of the product (移仓换月), while the run goes on.
+
+        A slice is closed in the old contract, then as many lots are opened in the new one, until
+        all are moved. Each step is on disk, in ``records/<strategy_name>/``, before it is taken;
+        a program that is started again goes on with it. Other orders on both contracts are
+        withdrawn, and refused until it is over. What goes wrong ends in HALTED: the log has an
+        ERROR, ``notify_store`` is told, and the broker takes no orders until ``roll.resume()``,
+        or ``roll.drop()`` and ``broker.resume()``.
+
+        Args:
+            old, new: Symbols.
+            lots: How many; None for all that the account holds.
+            side: ``"long"`` or ``"short"``; needed where both are held.
+            slice_lots: Lots that are in neither contract at a time, at most.
+            max_slippage: Quote units an order may be worse than the middle at the beginning of
+                its leg; default 20 price ticks.
+            patience: Seconds of trading time that a leg may take.
+
+        Raises:
+            OrderError: It cannot be: no such lots, two products, one of them is being rolled.
+            UnknownSymbol: No such contract.
+            JournalError: It cannot be written down; nothing was sent.
+        """
+        self.getbroker()
+        plan = self._rolls.plan(old, new, lots, side, slice_lots, max_slippage, patience)
+        return self._rolls.start(plan)
+
+    @property
+    def rolls(self) -> RollDesk:
+        """The rolls of this session, and those taken up from an earlier one."""
+        self.getbroker()
+        return self._rolls
 
     def instrument(self, symbol: str) -> Instrument:
         """A contract's specification of today, asked once a trading day.
@@ -331,6 +382,10 @@ class MyStore:
             self._take_notice(notice)
         if self.gateway.trading_changed():
             self._take_trading(self.gateway.new_reports())
+        if self.broker is not None:  # after the reports: what orders have become of them is known
+            for keeper in self.keepers:
+                keeper()
+            self._rolls.tend()
         self._pumps += 1
         if self._pumps % RELEASE_EVERY == 0:
             for feed in self.feeds:

@@ -16,6 +16,7 @@ CORE = {
     "link_supervisor", "market_hours", "line_trim", "plain_logging", "health", "lifeline",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
+    "roll_state", "roll_report",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
@@ -59,6 +60,10 @@ SHELL = {
         "risk_desk",
         "ticket",
     },
+    "roll_file": set(),
+    "roll_leg": set(),
+    "roll": {"roll_file", "roll_leg"},
+    "roll_desk": {"roll", "roll_file", "roll_leg", "four_way"},
     "tickfeed": {"datafeed"},
     "journal_file": set(),
     "journal": {"journal_file", "csv_files"},
@@ -78,6 +83,8 @@ SHELL = {
     "headless": set(),
     "__main__": {"report", "records"},
     "store": {
+        "roll",
+        "roll_desk",
         "gateway",
         "datafeed",
         "tickfeed",

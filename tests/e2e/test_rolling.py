@@ -1,0 +1,289 @@
+"""Moving a position to the next main contract, whatever the market, the link and the machine do.
+
+The sandbox's main contract of copper changes on 2026-11-04 from cu2612 to cu2701. Some lots are
+bought on the day before and some in the night, so that yesterday's and today's are held.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+from e2e_script import Script
+
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.errors import OrderError
+from tianqin_backtrader.roll_state import RollPhase
+
+OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
+EVE = "2026-11-03 14:50:00"
+PROGRAM = Path(__file__).parent.parent / "rolling_program.py"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def both_days(strategy, side="long", yesterday=3, today=2):
+    """Hold lots of yesterday and of today."""
+    broker, store = strategy.broker, strategy.broker.store
+    send = broker.buy_open if side == "long" else broker.sell_open
+    day = store.calendar.trading_day_at(store.now())
+    yield send(OLD, yesterday)
+    while store.calendar.trading_day_at(store.now()) == day or not broker.takes_orders(OLD):
+        yield None
+    yield send(OLD, today)
+    position = broker.get_account_position(OLD)
+    assert (position[f"pos_{side}_his"], position[f"pos_{side}_today"]) == (yesterday, today)
+
+
+def until_it_ends(roll):
+    while not (roll.done or roll.halted):
+        yield None
+
+
+def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1):
+    """From the exchange's own log: at no trade more held than allowed, nor less.
+
+    Returns:
+        Lots held in the end in the old and in the new contract.
+    """
+    [account] = server.state()["accounts"].values()
+    held, full = {OLD: yesterday, NEW: 0}, yesterday == lots
+    for trade in account["trades"].values():
+        symbol = f"{trade['exchange_id']}.{trade['instrument_id']}"
+        opens = trade["offset"] == "OPEN"
+        assert (trade["direction"] == "BUY") == (opens == (side == "long"))
+        held[symbol] += trade["volume"] if opens else -trade["volume"]
+        full = full or sum(held.values()) == lots
+        assert min(held.values()) >= 0
+        assert sum(held.values()) <= lots
+        assert not full or sum(held.values()) >= lots - slice_lots
+    assert full
+    other = "short" if side == "long" else "long"
+    for symbol in (OLD, NEW):
+        position = account["positions"].get(symbol, {})
+        sides = {
+            one: position.get(f"pos_{one}_today", 0) + position.get(f"pos_{one}_his", 0)
+            for one in (side, other)
+        }
+        assert sides == {side: held[symbol], other: 0}
+    assert all(order["status"] == "FINISHED" for order in account["orders"].values())
+    return held[OLD], held[NEW]
+
+
+@pytest.mark.parametrize("side", ["long", "short"])
+def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
+    def script(strategy):
+        store = strategy.broker.store
+        yield from both_days(strategy, side)
+        roll = store.roll(OLD, NEW, slice_lots=2)
+        with pytest.raises(OrderError, match="is being rolled already"):
+            store.roll(OLD, NEW)
+        refused = strategy.broker.buy_open(NEW, 1)
+        assert "is being rolled into" in refused.info.reason
+        yield from until_it_ends(roll)
+        report = roll.report()
+        assert (report.phase, report.closed, report.opened) == (RollPhase.DONE, 5, 5)
+        trades = store.tianqin.get_trade().values()
+        ours = [trade for trade in trades if trade.order_id in roll.state.order_ids]
+        assert report.fees == pytest.approx(sum(trade.commission for trade in ours))
+        assert 0 < report.slippage < 5 * 2 * 5 * 200
+        order = strategy.broker.buy_open(NEW, 1, 1000.0)  # taken again, and refused for its price
+        assert "rolled" not in order.info.reason
+        done.append(roll)
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5)
+    strategy = run(store, Script, store.getdata(OLD), script=script)
+    assert check_exchange(store.sandbox_server, 5, 3, side=side, slice_lots=2) == (0, 5)
+    assert str(done[0].report()) in strategy.heard
+
+
+def test_thin_books_rejects_and_drops(sandbox, run):
+    """Forty lots over a book with a few at a price; orders refused, the line broken three times."""
+
+    def script(strategy):
+        store = strategy.broker.store
+        server = store.sandbox_server
+        yield from both_days(strategy, "long", 25, 15)
+        roll = store.roll(OLD, NEW, slice_lots=20, max_slippage=300.0)
+        harms = [
+            lambda: server.fault("reject_order", count=2),
+            lambda: server.fault("drop", conn="td"),
+            lambda: server.fault("drop", conn="all"),
+            lambda: server.fault("cancel_away"),
+        ]
+        moved = 0
+        while not (roll.done or roll.halted):
+            if len(roll.state.order_ids) > moved and harms:
+                moved = len(roll.state.order_ids)
+                harms.pop(0)()
+            yield None
+        assert roll.done, roll.report()
+        assert not harms
+        done.append(roll.report())
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5, balance=1e8)
+    run(store, Script, store.getdata(OLD), store.getdata(NEW), script=script)
+    assert check_exchange(store.sandbox_server, 40, 25, slice_lots=20) == (0, 40)
+    assert done[0].orders > 4
+
+
+def test_a_price_that_runs_away_ends_in_an_alarm_and_can_be_resumed(sandbox, run, caplog):
+    """The new contract goes to its limit while a slice is half done."""
+
+    def script(strategy):
+        store = strategy.broker.store
+        yield from both_days(strategy)
+        roll = store.roll(OLD, NEW, slice_lots=2, patience=120.0, max_slippage=50.0)
+        while roll.phase is not RollPhase.OPENING:
+            store.pump(0.1)
+        store.sandbox_server.fault("limit_up", symbol=NEW, seconds=600)
+        yield from until_it_ends(roll)
+        assert roll.halted
+        assert strategy.broker.risk_state == "HALTED"
+        assert any(
+            "HALTED" in record.message
+            for record in caplog.records
+            if record.levelno == logging.ERROR
+        )
+        refused = strategy.broker.buy_open(OLD, 1)
+        assert refused.getstatusname() == "Rejected"
+        for _ in range(12):
+            yield None
+        assert any("HALTED" in str(message) for message in strategy.heard)
+        while not store.broker.takes_orders(NEW):
+            yield None
+        roll.resume()
+        yield from until_it_ends(roll)
+        assert roll.done, roll.report()
+        done.append(True)
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5)
+    run(store, Script, store.getdata(OLD), script=script)
+    assert done
+    assert check_exchange(store.sandbox_server, 5, 3, slice_lots=2) == (0, 5)
+
+
+def test_a_trade_of_somebody_else_ends_in_an_alarm(sandbox, run):
+    def script(strategy):
+        store = strategy.broker.store
+        yield from both_days(strategy)
+        roll = store.roll(OLD, NEW)
+        while roll.phase is not RollPhase.OPENING:
+            store.pump(0.1)
+        store.tianqin.insert_order(OLD, "SELL", "CLOSE", 1)  # past the library
+        yield from until_it_ends(roll)
+        assert roll.halted
+        assert "somebody else" in roll.report().reason or "by the fills" in roll.report().reason
+        roll.drop()
+        assert strategy.broker.risk_state == "HALTED"
+        done.append(True)
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5)
+    run(store, Script, store.getdata(OLD), script=script)
+    assert done
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"new": OLD}, "not two contracts of one product"),
+        ({"new": "SHFE.al2701"}, "not two contracts of one product"),
+        ({"lots": 9}, "9 lots long of SHFE.cu2612 are to be moved, but 1 are held"),
+        ({"lots": 0}, "positive whole number"),
+        ({"slice_lots": 0}, "positive whole number"),
+        ({"side": "both"}, "side is"),
+        ({"side": "short"}, "positive whole number"),
+        ({"patience": 0}, "patience above 0"),
+        ({"old": "SHFE.cu2702"}, "holds nothing of SHFE.cu2702"),
+    ],
+)
+def test_what_cannot_be_rolled_is_said_before_anything_is_sent(held_lot, options, words):
+    with pytest.raises(OrderError, match=words):
+        held_lot.roll(**{"old": OLD, "new": NEW} | options)
+    assert len(held_lot.sandbox_server.state()["accounts"]["sandbox"]["orders"]) == 1
+
+
+@pytest.fixture(scope="module")
+def held_lot():
+    with MyStore.sandbox(start="2026-11-04 09:31:00") as store:
+        broker = store.getbroker()
+        broker.start()
+        store.tianqin.get_quote(OLD)
+        order = broker.buy_open(OLD, 1)
+        while order.alive():
+            store.pump(1.0)
+        yield store
+
+
+# -- a program that is killed -----------------------------------------------------------------
+
+
+def prepared(run, **options):
+    """An exchange of its own process, and a position in it."""
+    server = EmbeddedSandbox(start=EVE, days=2, ticks_per_pack=5, **options)
+    with MyStore("sandbox", "sandbox", urls=server.urls) as store:
+        run(store, Script, store.getdata(OLD), script=both_days)
+    return server
+
+
+def program(server, options, last):
+    """Run it; what it told, None if it was killed."""
+    command = [sys.executable, str(PROGRAM), json.dumps(server.urls), json.dumps(options)]
+    done = subprocess.run([*command, str(last)], capture_output=True, text=True, timeout=100)
+    if done.returncode < 0:
+        return None
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def rolled_after(run, kills, **options):
+    """Run it until it ends, killed at these steps of its lives."""
+    with prepared(run) as server:
+        for last in kills:
+            told = program(server, options, last)
+            if told is not None:
+                break
+        else:
+            told = program(server, options, 0)
+        held = check_exchange(server, 5, 3, slice_lots=options["slice_lots"])
+        if told["ending"] == "done":
+            assert held == (0, 5)
+        else:
+            assert told["state"] == "HALTED" and told["heard"]
+        return told
+
+
+@pytest.mark.timeout(60)
+def test_a_killed_program_goes_on_where_it_was(run):
+    told = rolled_after(run, [9, 7], slice_lots=3)
+    assert told["ending"] == "done"
+    [[closed, opened, fees]] = told["cost"]
+    assert (closed, opened) == (5, 5)
+    assert fees > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", range(1, 46))
+def test_killed_at_every_step(run, last):
+    told = rolled_after(run, [last], slice_lots=2)
+    assert told["ending"] == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_again_and_again(run, seed):
+    rnd = Random(seed)
+    told = rolled_after(run, [rnd.randint(3, 25) for _ in range(8)], slice_lots=2)
+    assert told["ending"] == "done"

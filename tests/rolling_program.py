@@ -1,0 +1,114 @@
+"""A program that rolls copper, and kills itself at a step if it is told to.
+
+Arguments: JSON of the addresses, of the options of ``store.roll``, and the step at which it dies,
+0 for never. It prints a line of JSON at its end. Steps are: before and after each write to disk,
+before and after each order is handed to the client, after the wait with which orders have left,
+and after each report of the exchange that comes while it rolls.
+"""
+
+import json
+import os
+import signal
+import sys
+
+import backtrader as bt
+
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.gateway import Gateway
+from tianqin_backtrader.roll_file import RollFile
+
+OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
+
+
+class Steps:
+    """Counts, and dies."""
+
+    def __init__(self, last):
+        self.last, self.count, self.sent = last, 0, False
+
+    def step(self):
+        self.count += 1
+        if self.count == self.last:
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def around(self, home, name, also=None):
+        real = getattr(home, name)
+
+        def stepping(*args, **kwargs):
+            self.step()
+            result = real(*args, **kwargs)
+            self.step()
+            self.sent = self.sent or also is not None
+            return result
+
+        setattr(home, name, stepping)
+
+    def after_sending(self, home):
+        real = home.pump
+
+        def pump(*args, **kwargs):
+            sent, self.sent = self.sent, False
+            news = real(*args, **kwargs)
+            if sent:
+                self.step()
+            return news
+
+        home.pump = pump
+
+    def after_reports(self, broker):
+        real = broker.take_reports
+
+        def take_reports(reports):
+            real(reports)
+            if reports and broker.store.rolls.rolls:
+                self.step()
+
+        broker.take_reports = take_reports
+
+
+class Roller(bt.Strategy):
+    params = (("options", None),)
+
+    def __init__(self):
+        self.heard, self.ending = [], ""
+
+    def notify_store(self, msg, *args, **kwargs):
+        if "roll" in kwargs:
+            self.heard.append(msg)
+
+    def next(self):
+        store = self.broker.store
+        rolls = store.rolls.rolls
+        if not rolls and self.broker.get_account_position(OLD):
+            store.roll(OLD, NEW, **self.p.options)
+        elif not rolls or rolls[0].done:
+            self.end("done")
+        elif rolls[0].halted and self.heard:
+            self.end("halted")
+
+    def end(self, how):
+        self.ending = how
+        self.env.runstop()
+
+
+def main(urls, options, last):
+    steps = Steps(last)
+    steps.around(RollFile, "save")
+    steps.around(Gateway, "insert_order", also=True)
+    steps.after_sending(Gateway)
+    with MyStore("sandbox", "sandbox", urls=urls, strategy_name="roller") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker())
+        steps.after_reports(store.broker)
+        cerebro.adddata(store.getdata(OLD))
+        cerebro.addstrategy(Roller, options=options)
+        [done] = cerebro.run()
+        state = str(store.broker.risk_state)
+        reports = [roll.report() for roll in store.rolls.rolls]
+        told = {"ending": done.ending, "heard": done.heard, "steps": steps.count, "state": state}
+        told["cost"] = [[one.closed, one.opened, one.fees] for one in reports]
+        sys.stdout.write(f"{json.dumps(told)}\n")
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,296 @@
+"""One roll at the exchange: leg after leg, each step on disk before it is taken."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from .clock import SECOND, monotonic
+from .model import Direction
+from .roll_file import RollFile
+from .roll_leg import RollLeg, market_quote
+from .roll_report import RollReport, make_report
+from .roll_state import (
+    Move,
+    PositionMismatch,
+    RollEvent,
+    RollFill,
+    RollPhase,
+    RollState,
+    next_move,
+)
+
+logger = logging.getLogger(__name__)
+
+#: A new session's picture of the account is believed after so long, by the faster clock.
+SETTLE = 3 * SECOND
+#: Seconds in which the account must show what the fills have told.
+AGREE_WITHIN = 10.0
+#: Seconds after which a cancel without effect is repeated.
+CANCEL_AGAIN = 5.0
+#: No slice is begun so shortly before a break: it would be half done over it.
+BEFORE_A_BREAK = timedelta(seconds=120)
+
+
+class Roll:
+    """One roll; made by ``MyStore.roll`` and by ``RollManager``.
+
+    Attributes:
+        state: A ``RollState``, as it is on disk.
+    """
+
+    def __init__(self, store: Any, state: RollState, file: RollFile) -> None:
+        self._store: Any = store
+        self._broker, self._file = store.broker, file
+        self.state = state
+        self.leg: RollLeg | None = None
+        self._held: tuple[int, int] | None = None  # what was held last, by the fills since
+        self._asked: dict[str, float] = {}
+        self._alarmed_break = False
+        self._look_again()
+
+    # -- what it is asked ---------------------------------------------------------------------
+
+    @property
+    def phase(self) -> RollPhase:
+        """Where it stands."""
+        return self.state.phase
+
+    @property
+    def done(self) -> bool:
+        """Whether all lots are in the new contract."""
+        return self.state.phase is RollPhase.DONE
+
+    @property
+    def halted(self) -> bool:
+        """Whether the alarm was given; ``resume`` or ``drop`` it."""
+        return self.state.phase is RollPhase.HALTED
+
+    @property
+    def contracts(self) -> tuple[str, str]:
+        """Old and new."""
+        return self.state.plan.old, self.state.plan.new
+
+    def report(self) -> RollReport:
+        """What was moved so far, and at what cost."""
+        multiple = self._store.instrument(self.state.plan.old).volume_multiple
+        return make_report(self.state, multiple)
+
+    # -- what its owner decides ---------------------------------------------------------------
+
+    def resume(self) -> None:
+        """After an alarm: the broker takes orders again, and the roll goes on from what is held.
+
+        Raises:
+            IllegalTransition: It is not HALTED.
+        """
+        self._save(self.state.after(RollEvent.RESUME))
+        self._look_again()
+        self._broker.resume()
+
+    def drop(self) -> None:
+        """Leave things as they are; the broker stays halted if it is.
+
+        Raises:
+            IllegalTransition: A leg is out, or it is over.
+        """
+        self._save(self.state.after(RollEvent.DROP, self._store.clock.now_ns()))
+        self._unreserve()
+
+    # -- every round --------------------------------------------------------------------------
+
+    def begin(self, *, restarted: bool) -> None:
+        """Take the contracts over: what else works in them is withdrawn, new orders are refused."""
+        if restarted:
+            self._save(self.state.after(RollEvent.RESTART))
+        else:
+            self._save(self.state)
+        plan = self.state.plan
+        for symbol in self.contracts:
+            self._broker.reserve(symbol, f"{plan.old} is being rolled into {plan.new}")
+        for order in self._broker.get_all_orders():
+            if order.alive() and order.ticket.symbol in self.contracts:
+                self._broker.cancel(order)
+        if self.halted:
+            self._alarm()
+        logger.info("%s", self.report())
+
+    def tend(self) -> None:
+        """See how it stands, and do the next thing."""
+        if self.halted or self.state.ended or not self._store.trading_up:
+            return
+        try:
+            if self.leg is None:
+                self._check()
+            else:
+                self._work(self.leg)
+        except PositionMismatch as error:
+            self._halt(str(error))
+
+    # -- between two legs ---------------------------------------------------------------------
+
+    def _look_again(self) -> None:
+        """Begin to look at the account anew."""
+        self._session = self._store.reconnector.sessions
+        self._since_wall, self._since_market = monotonic(), self._store.clock.now_ns()
+
+    def _check(self) -> None:
+        if self._store.reconnector.sessions != self._session:
+            self._look_again()
+        if self._still_works() or not self._settled():
+            return
+        plan = self.state.plan
+        self._held = self._account_holds()
+        move = next_move(plan, *self._held)
+        if move.event is RollEvent.ALL_MOVED:
+            self._take_fills()
+            self._save(self.state.after(move.event, self._store.clock.now_ns()))
+            self._unreserve()
+            logger.info("%s", self.report())
+            self._store.put_notification(str(self.report()), roll=self)
+        elif self._may_begin(move):
+            self._save(replace(self.state.after(move.event), reference=float("nan")))
+            self.leg = RollLeg(self._store, plan, self.state.phase, move)
+
+    def _still_works(self) -> bool:
+        """Withdraw what is still out on these contracts; whether there is something.
+
+        Raises:
+            PositionMismatch: It is not ours.
+        """
+        found = False
+        for order_id, order in self._store.tianqin.get_order().items():
+            symbol = f"{order.exchange_id}.{order.instrument_id}"
+            if order.status != "ALIVE" or symbol not in self.contracts:
+                continue
+            found = True
+            known = self._broker.get_order(order_id)
+            if known is None and order_id not in self.state.order_ids:
+                raise PositionMismatch(f"order {order_id} on {symbol} is not of this program")
+            if monotonic() - self._asked.get(order_id, -CANCEL_AGAIN) < CANCEL_AGAIN:
+                continue
+            self._asked[order_id] = monotonic()
+            if known is not None:
+                self._broker.cancel(known)
+            else:
+                self._store.gateway.cancel_order(order_id)
+        return found
+
+    def _settled(self) -> bool:
+        """Whether the account's picture can be believed.
+
+        Raises:
+            PositionMismatch: It does not become what the fills have told.
+        """
+        market: int = self._store.clock.now_ns() - self._since_market
+        waited = monotonic() - self._since_wall
+        if self._held is None:
+            return max(int(waited * SECOND), market) >= SETTLE
+        holds = self._account_holds()
+        if holds == self._held:
+            return True
+        if waited > AGREE_WITHIN:
+            raise PositionMismatch(f"the account holds {holds}, by the fills it is {self._held}")
+        return False
+
+    def _account_holds(self) -> tuple[int, int]:
+        """Lots of the side in the old and in the new contract."""
+        old, new = (
+            int(self._broker.get_account_position(symbol).get(f"pos_{self.state.plan.side}", 0))
+            for symbol in self.contracts
+        )
+        return old, new
+
+    def _may_begin(self, move: Move) -> bool:
+        """Whether the market is one in which a leg can be begun; a slice needs both contracts."""
+        symbols = self.contracts if move.event is RollEvent.CLOSE else self.contracts[1:]
+        for quote in [market_quote(self._store, symbol) for symbol in symbols]:
+            if quote is None or math.isnan(quote.bid_price1 + quote.ask_price1):
+                return False  # closed, or at a limit
+        if move.event is RollEvent.OPEN:
+            return True
+        now: datetime = self._store.now()
+        boundary: datetime = self._store.calendar.next_session_boundary(symbols[0], now)
+        return boundary - now >= BEFORE_A_BREAK
+
+    # -- a leg --------------------------------------------------------------------------------
+
+    def _work(self, leg: RollLeg) -> None:
+        sent = leg.tend()
+        ids = (*self.state.order_ids, *leg.order_ids)
+        state = replace(self.state, order_ids=tuple(dict.fromkeys(ids)), reference=leg.reference)
+        if sent or state.order_ids != self.state.order_ids:
+            self._save(state)  # before the next wait, with which orders leave
+        if leg.done:
+            self._leg_done(leg)
+        elif leg.refused:
+            words = next(reversed(leg.orders.values())).info.get("reason", "")
+            self._halt(f"orders on {leg.symbol} are refused again and again: {words}")
+        elif leg.waited_ns > self.state.plan.patience * SECOND:
+            plan = self.state.plan
+            self._halt(
+                f"{leg.traded} lots of {leg.symbol} were traded in {plan.patience:g} s within "
+                f"{plan.max_slippage:g} of {leg.reference:g}, more are wanted"
+            )
+        else:
+            self._tell_break(leg)
+
+    def _leg_done(self, leg: RollLeg) -> None:
+        assert self._held is not None  # a leg begins from there
+        old, new = self._held
+        closes = leg.phase is RollPhase.CLOSING
+        self._held = (old - leg.traded, new) if closes else (old, new + leg.traded)
+        self.leg = None
+        self._take_fills()
+        self._save(self.state.after(RollEvent.LEG_DONE))
+        self._look_again()
+
+    def _tell_break(self, leg: RollLeg) -> None:
+        """Half a slice over a break is told; it goes on when the market opens."""
+        trading = self._store.is_open(leg.symbol)
+        if trading:
+            self._alarmed_break = False
+        elif not self._alarmed_break:
+            self._alarmed_break = True
+            text = f"the market has closed while a slice is half done: {self.report()}"
+            logger.error("%s", text)
+            self._store.put_notification(text, roll=self)
+
+    def _take_fills(self) -> None:
+        """What the account's trades tell of our orders, an earlier program's among them."""
+        ours, fills = set(self.state.order_ids), dict(self.state.fills)
+        for trade_id, trade in self._store.tianqin.get_trade().items():
+            if trade.order_id in ours and trade_id not in fills:
+                fills[trade_id] = RollFill(
+                    f"{trade.exchange_id}.{trade.instrument_id}", Direction(trade.direction),
+                    float(trade.price), int(trade.volume), float(trade.commission),
+                    self.state.reference,
+                )  # fmt: skip
+        self.state = replace(self.state, fills=fills)
+
+    # -- trouble ------------------------------------------------------------------------------
+
+    def _halt(self, reason: str) -> None:
+        self._take_fills()
+        self._save(self.state.after(RollEvent.TROUBLE, reason=reason))
+        self.leg = self._held = None
+        self._alarm()
+
+    def _alarm(self) -> None:
+        text = f"HALTED, no orders until resume() or drop(): {self.report()}"
+        logger.error("%s", text)
+        self._store.put_notification(text, roll=self)
+        self._broker.halt(text)
+
+    def _save(self, state: RollState) -> None:
+        self._file.save(state)
+        if state.phase is not self.state.phase:
+            logger.info("%s -> %s: %s", *self.contracts, state.phase)
+        self.state = state
+
+    def _unreserve(self) -> None:
+        for symbol in self.contracts:
+            self._broker.reserve(symbol, None)

@@ -1,0 +1,135 @@
+"""One leg of a roll: so many lots closed, or opened, with orders that follow the market."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import backtrader as bt
+
+from .chased_order import ChaseRules, Quote
+from .errors import LinkError
+from .order_target import Action, Cancel, Ended, Event, Filled, Place, TargetState, step
+from .roll_state import Move, RollPhase, RollPlan, capped
+
+#: A leg gives up after so many rejections in a row.
+MAX_REJECTIONS = 5
+#: The prices of a leg are capped from the middle at its beginning, or at that of a trading day.
+RULES = ChaseRules(max_rejections=MAX_REJECTIONS)
+
+
+class RollLeg:
+    """What is out for a leg.
+
+    Closing orders are CLOSE at the exchange, too: they can never open the other side.
+
+    Args:
+        store: Time, quotes and the broker.
+        plan: The roll.
+        phase: CLOSING or OPENING.
+        move: How many lots.
+
+    Attributes:
+        reference: The middle that its limit counts from; nan before the first quote.
+        waited_ns: Trading time it has taken.
+    """
+
+    def __init__(self, store: Any, plan: RollPlan, phase: RollPhase, move: Move) -> None:
+        self._store, self._broker, self.plan, self.phase = store, store.broker, plan, phase
+        self.symbol = plan.old if phase is RollPhase.CLOSING else plan.new
+        self.direction = plan.direction(phase)
+        self._target = TargetState("roll", self.direction.sign * move.lots, rules=RULES)
+        self.orders: dict[str, Any] = {}
+        self._seen: set[str] = set()
+        self._ended: set[str] = set()
+        self.reference = math.nan
+        self._day: Any = None
+        self.waited_ns = self._last_ns = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all lots are traded and nothing is out."""
+        return self._target.reached
+
+    @property
+    def refused(self) -> bool:
+        """Whether too many orders in a row have been refused."""
+        return self._target.stalled
+
+    @property
+    def traded(self) -> int:
+        """Lots so far."""
+        return abs(self._target.net)
+
+    @property
+    def order_ids(self) -> list[str]:
+        """Of the exchange orders sent for it."""
+        return [leg.order_id for order in self.orders.values() for leg in order.legs]
+
+    def tend(self) -> bool:
+        """Do what is to be done now; whether an order was made, which leaves with the next wait."""
+        quote = self._quote()
+        now = self._store.clock.now_ns()
+        if quote is not None and self._last_ns:
+            self.waited_ns += max(0, now - self._last_ns)
+        self._last_ns = now if quote is not None else 0
+        self._target, action = step(self._target, self._news(), now, quote)
+        return self._carry_out(action)
+
+    def _carry_out(self, action: Action) -> bool:
+        if isinstance(action, Place):
+            closes = self.phase is RollPhase.CLOSING
+            buys = action.direction.sign > 0
+            broker = self._broker
+            if closes:
+                send = broker.buy_close if buys else broker.sell_close
+            else:
+                send = broker.buy_open if buys else broker.sell_open
+            with broker.reserved_for_us(self.symbol):
+                order = send(self.symbol, action.volume, action.price, allow_partial=False)
+            self.orders[action.order_id] = order
+            return True
+        if isinstance(action, Cancel) and self.orders[action.order_id].alive():
+            self._broker.cancel(self.orders[action.order_id])
+        return False
+
+    def _news(self) -> list[Event]:
+        news: list[Event] = []
+        for order_id, order in self.orders.items():
+            for leg in order.legs:
+                for trade_id, fill in leg.fills.items():
+                    if trade_id not in self._seen:
+                        self._seen.add(trade_id)
+                        news.append(Filled(order_id, trade_id, fill.direction, fill.volume))
+            if not order.alive() and order_id not in self._ended:
+                self._ended.add(order_id)
+                filled = sum(leg.filled for leg in order.legs)
+                refused = order.status in (bt.Order.Rejected, bt.Order.Margin)
+                news.append(Ended(order_id, filled, refused))
+        return news
+
+    def _quote(self) -> Quote | None:
+        """The market as the leg may use it; None while it takes no orders."""
+        quote = market_quote(self._store, self.symbol)
+        if quote is None:
+            return None
+        today = self._store.calendar.trading_day_at(self._store.now())
+        if today != self._day:
+            middle = (quote.bid_price1 + quote.ask_price1) / 2
+            if math.isnan(middle):
+                return None
+            self.reference, self._day = middle, today
+        return capped(quote, self.direction, self.reference, self.plan.max_slippage)
+
+
+def market_quote(store: Any, symbol: str) -> Quote | None:
+    """The book of a contract whose market takes orders now, else None."""
+    if not store.broker.takes_orders(symbol):
+        return None
+    try:
+        quote = store.gateway.quote(symbol)
+    except LinkError:
+        return None
+    if math.isnan(quote.last_price):
+        return None
+    return Quote(quote.bid_price1, quote.ask_price1, quote.upper_limit, quote.lower_limit)
