@@ -205,15 +205,14 @@ class Roll:
         return old, new
 
     def _may_begin(self, move: Move) -> bool:
-        """Whether the market is one in which a leg can be begun; a slice needs both contracts."""
-        symbols = self.contracts if move.event is RollEvent.CLOSE else self.contracts[1:]
-        for quote in [market_quote(self._store, symbol) for symbol in symbols]:
+        """Whether a leg can be begun now; a slice needs both markets, and time."""
+        if move.event is RollEvent.OPEN:
+            return True  # half of a slice is done: the leg waits by itself, and its time counts
+        for quote in [market_quote(self._store, symbol) for symbol in self.contracts]:
             if quote is None or math.isnan(quote.bid_price1 + quote.ask_price1):
                 return False  # closed, or at a limit
-        if move.event is RollEvent.OPEN:
-            return True
         now: datetime = self._store.now()
-        boundary: datetime = self._store.calendar.next_session_boundary(symbols[0], now)
+        boundary: datetime = self._store.calendar.next_session_boundary(self.contracts[0], now)
         return boundary - now >= BEFORE_A_BREAK
 
     # -- a leg --------------------------------------------------------------------------------

@@ -68,12 +68,12 @@ class RollLeg:
 
     def tend(self) -> bool:
         """Do what is to be done now; whether an order was made, which leaves with the next wait."""
-        quote = self._quote()
         now = self._store.clock.now_ns()
-        if quote is not None and self._last_ns:
+        trading = self._broker.takes_orders(self.symbol)
+        if trading and self._last_ns:
             self.waited_ns += max(0, now - self._last_ns)
-        self._last_ns = now if quote is not None else 0
-        self._target, action = step(self._target, self._news(), now, quote)
+        self._last_ns = now if trading else 0
+        self._target, action = step(self._target, self._news(), now, self._quote())
         return self._carry_out(action)
 
     def _carry_out(self, action: Action) -> bool:
