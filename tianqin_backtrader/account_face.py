@@ -9,6 +9,7 @@ from backtrader.position import Position
 from .account_view import SIDES, AccountView, OrderCost
 from .books import Balance, Books
 from .errors import ConfigError
+from .main_contracts import MAIN
 
 
 class AccountFace:
@@ -56,6 +57,9 @@ class AccountFace:
     def getposition(self, data: Any, clone: bool = True, side: str | None = None) -> Position:
         """Position of the fills (and of what was held at the start) in a feed's contract.
 
+        That of a main contract is in the contract behind it now and, as long as it has not been
+        rolled or closed, in the one before, at their average price.
+
         Args:
             data: A feed, or a symbol.
             clone: Whether a copy is given.
@@ -67,12 +71,17 @@ class AccountFace:
         if side is not None and side not in SIDES:
             raise ConfigError(f'side is "long", "short" or None, not {side!r}')
         symbol = data if isinstance(data, str) else data._dataname
+        if symbol.startswith(MAIN):
+            return self._account.joined(self.store.mains.behind(symbol), side)
         position = self._account.position(symbol, side)
         return position.clone() if clone else position
 
     def get_account_position(self, instrument: str) -> dict[str, Any]:
-        """The account's position in a contract, fields as TqSdk names them; {} when flat."""
-        return self.get_account_positions().get(instrument, {})
+        """The account's position in a contract, fields as TqSdk names them; {} when flat.
+
+        Of a main contract: in the contract behind it now.
+        """
+        return self.get_account_positions().get(self.store.mains.traded(instrument), {})
 
     def get_account_positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions that are not flat, by symbol."""
@@ -86,7 +95,7 @@ class AccountFace:
         """Multiplier, margin and commission of a contract; what the user has set first."""
         if data._name in self.comminfo:
             return self.comminfo[data._name]
-        return self._account.comminfo(data._dataname)
+        return self._account.comminfo(self.store.mains.traded(data._dataname))
 
     def order_cost(
         self, instrument: str, size: int, price: float | None = None, *, closes: bool = False
@@ -100,12 +109,17 @@ class AccountFace:
             closes: Whether it closes: then it takes no margin.
         """
         return self._account.cost(
-            instrument, abs(size), self._or_last(price, instrument), closes=closes
+            self.store.mains.traded(instrument),
+            abs(size),
+            self._or_last(price, instrument),
+            closes=closes,
         )
 
     def max_lots(self, instrument: str, price: float | None = None, share: float = 1.0) -> int:
         """Lots that a share of the available funds can open now."""
-        return self._account.max_lots(instrument, self._or_last(price, instrument), share)
+        return self._account.max_lots(
+            self.store.mains.traded(instrument), self._or_last(price, instrument), share
+        )
 
     def _or_last(self, price: float | None, symbol: str) -> float:
         return float(self.store.gateway.quote(symbol).last_price) if price is None else price

@@ -85,6 +85,13 @@ class AccountView:
             return self.net.setdefault(symbol, Position())
         return self.sides.setdefault((symbol, side), Position())
 
+    def joined(self, symbols: tuple[str, ...], side: str | None = None) -> Position:
+        """The lots of several contracts as one position, at their average price."""
+        held = [self.position(symbol, side) for symbol in symbols]
+        lots = sum(one.size for one in held)
+        worth = sum(one.size * one.price for one in held)
+        return Position(lots, worth / lots if lots else 0.0)
+
     def take_fill(self, fill: Fill, volume_multiple: int) -> Execution:
         """Book one execution."""
         self.books.take(fill, volume_multiple)

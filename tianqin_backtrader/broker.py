@@ -24,6 +24,7 @@ from .errors import ConfigError, LinkError, OrderError, TianqinError
 from .four_way import FourWay, whole_lots
 from .held_orders import HeldOrders
 from .lot_rules import Priority
+from .main_contracts import MAIN
 from .model import Direction, Fill, OrderReport
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
@@ -150,6 +151,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         ticket.allow_partial = allow_partial
         try:
             ticket.volume = whole_lots(size)
+            ticket.symbol = self._contract_for(ticket)
             ticket.validity = validity(valid, ticket.symbol, self.store.now(), self.store.calendar)
         except TianqinError as error:
             self._desk.refuse(ticket, str(error))
@@ -225,6 +227,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         """
         if isinstance(net, bool) or net != int(net):
             raise OrderError(f"a net position is a whole number of lots, not {net}")
+        instrument = self._contract_of(instrument)
         self.store.instrument(instrument)
         return self._targets.set(instrument, int(net), rules, owner)
 
@@ -331,10 +334,46 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         return ticket
 
     def _data(self, instrument: str) -> Any:
-        for feed in self.store.feeds:
-            if instrument in (feed._dataname, feed._name) and len(feed):
+        """The feed of a contract, or that of the main contract it is or was behind."""
+        live = [feed for feed in self.store.feeds if len(feed)]
+        for feed in live:
+            if instrument in (feed._dataname, feed._name):
+                return feed
+        for feed in live:
+            if feed._dataname.startswith(MAIN) and instrument in self.store.mains.behind(
+                feed._dataname
+            ):
                 return feed
         return self._stand_in(instrument)
+
+    def _contract_for(self, ticket: Ticket) -> str:
+        """Where an order on a main contract goes: to the lots that it closes, else to the present.
+
+        Raises:
+            OrderError: It would close lots of the contract before, and more.
+        """
+        symbol, mains = ticket.symbol, self.store.mains
+        before = mains.before(symbol)
+        if not before or ticket.effect is Effect.OPEN:
+            return str(mains.traded(symbol))
+        if ticket.effect is Effect.CLOSE:
+            side = "short" if ticket.direction is Direction.BUY else "long"
+            held = abs(self._account.position(before, side).size)
+        else:
+            held = -self._account.position(before).size * ticket.direction.sign
+        if held <= 0:
+            return str(mains.traded(symbol))
+        if ticket.volume > held:
+            raise OrderError(_still_held(symbol, before, held))
+        return str(before)
+
+    def _contract_of(self, symbol: str) -> str:
+        """The contract behind a main contract, where nothing of the one before is held."""
+        before = self.store.mains.before(symbol)
+        held = abs(self._account.position(before).size) if before else 0
+        if held:
+            raise OrderError(_still_held(symbol, before, held))
+        return str(self.store.mains.traded(symbol))
 
     def _stand_in(self, instrument: str) -> UnsubscribedData:
         if instrument not in self._unsubscribed:
@@ -388,6 +427,13 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         except LinkError:
             price = math.nan
         return price if price == price else before
+
+
+def _still_held(symbol: str, before: str, held: float) -> str:
+    return (
+        f"{held:g} lots of {before}, the contract behind {symbol} before, are still held: roll "
+        "them (store.roll), or close just them, before other lots are ordered"
+    )
 
 
 def _priority(name: Any) -> Priority:

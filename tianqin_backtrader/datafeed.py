@@ -18,6 +18,8 @@ from .feed_history import FeedHistory
 from .line_trim import trim_run
 from .live_bars import Certificate, LiveBars
 from .live_ticks import LiveTicks
+from .main_bars import MainBars
+from .main_contracts import MAIN
 from .model import Bar
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,9 @@ class Mydatafeed(bt.feed.DataBase):
     ``certificate()``.
 
     Statuses told to ``notify_data``: DELAYED while history is delivered, LIVE, CLOSED outside of
-    trading hours, DISCONNECTED, NOTSUBSCRIBED when the contract has ended, CORRECTED.
+    trading hours, DISCONNECTED, NOTSUBSCRIBED when the contract has ended, CORRECTED,
+    MAIN_CHANGED (keyword ``change``, a ``MainChange`` with day, old, new and gap) when another
+    contract is behind a main contract: just before the first bar of the new one.
 
     Bars carry their right edge in naive Beijing time: 09:01 is 09:00-09:01. A live bar is
     delivered as soon as it is certain, together with the other contracts' bars of that minute.
@@ -63,6 +67,11 @@ class Mydatafeed(bt.feed.DataBase):
             without night), so that it holds whole trading days.
         keep_bars: Values kept in Backtrader's lines, of the feed and of the indicators on it, for
             runs over months: more than any indicator looks back, at least 10. None keeps all.
+        adjust: None, or ``"back"`` for a main contract (``KQ.m@...``): prices of earlier
+            contracts are moved by the gaps between closes, so that there are no jumps and the
+            newest prices are the real ones (前复权, with differences). At a change while it runs
+            the bars there have been are moved in their lines; what indicators have remembered,
+            and the bars of clones and resamplers, are not.
         qcheck: Seconds a round of Cerebro waits for news.
     """
 
@@ -75,13 +84,15 @@ class Mydatafeed(bt.feed.DataBase):
     )
     CORRECTED = len(bt.feed.DataBase._NOTIFNAMES)
     CLOSED = CORRECTED + 1
-    _NOTIFNAMES: ClassVar = [*bt.feed.DataBase._NOTIFNAMES, "CORRECTED", "CLOSED"]
+    MAIN_CHANGED = CLOSED + 1
+    _NOTIFNAMES: ClassVar = [*bt.feed.DataBase._NOTIFNAMES, "CORRECTED", "CLOSED", "MAIN_CHANGED"]
 
     params: Any = (
         ("store", None),
         ("lookback", False),
         ("night_start", True),
         ("keep_bars", None),
+        ("adjust", None),
         ("timeframe", bt.TimeFrame.Minutes),
         ("qcheck", 0.5),
     )
@@ -91,6 +102,9 @@ class Mydatafeed(bt.feed.DataBase):
         if self.keep_bars is not None and not self.keep_bars >= 10:
             raise ConfigError(f"keep_bars is None or at least 10, not {self.keep_bars!r}")
         self.store = self.p.store
+        self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
+        if self.p.adjust not in (None, "back") or (self.p.adjust and self._main is None):
+            raise ConfigError(f'adjust is None, or "back" for a main contract: {self.p.adjust!r}')
         self.symbol: str = self.p.dataname
         width = LOOKBACK if self.p.lookback is True else self.p.lookback
         self._width = int(width)
@@ -174,7 +188,10 @@ class Mydatafeed(bt.feed.DataBase):
             return False
         if self.has_bar(self.store.horizon()):
             self._tell(self.LIVE)
-            return self._deliver(self._live.pop())
+            bar = self._live.pop()
+            if self._main is not None:
+                self._main.look(bar)
+            return self._deliver(bar)
         begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
         closed = begun and not self.store.is_open(self.symbol)
         self._tell(self.CLOSED if closed else self.LIVE)
@@ -317,6 +334,8 @@ class Mydatafeed(bt.feed.DataBase):
         wanted = final[-self._width :] if self._width else []
         if self.p.night_start:
             wanted = self._past.from_a_days_opening(wanted)
+        if self._main is not None:
+            wanted = self._main.begin(wanted)
         self._history = deque(wanted)
         self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
         logger.info("%s: %d bars of history", self.symbol, len(wanted))

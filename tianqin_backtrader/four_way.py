@@ -29,6 +29,9 @@ class FourWay:
     def _data(self, instrument: str) -> Any:
         raise NotImplementedError
 
+    def _contract_for(self, ticket: Ticket) -> str:
+        raise NotImplementedError
+
     def buy_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """开多: open a long. ``limit_price=None`` is a market order on every exchange.
 
@@ -86,6 +89,7 @@ class FourWay:
         ticket.allow_partial = self.p.allow_partial if allow_partial is None else allow_partial
         try:
             ticket.volume = whole_lots(size)
+            ticket.symbol = self._contract_for(ticket)
             ticket.wish = wish(limit_price, order_type, advanced)
             if valid is not None:
                 now, calendar = self.store.now(), self.store.calendar

@@ -198,11 +198,6 @@ class OrderDesk:
         instrument = self.store.instrument(ticket.symbol)
         if not instrument.tradable:
             raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
-        if instrument.underlying_symbol and ticket.symbol.startswith("KQ.m@"):
-            raise OrderError(
-                f"{ticket.symbol} is a main contract and takes no orders; "
-                f"today it stands for {instrument.underlying_symbol}"
-            )
         nan = float("nan")
         limits = (instrument.upper_limit, instrument.lower_limit)
         if not check_limits:  # tomorrow's are others

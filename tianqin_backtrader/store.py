@@ -26,6 +26,7 @@ from .holiday_cache import tianqin_holidays
 from .lifeline import NEVER, Lifeline
 from .link_supervisor import State
 from .live_bars import Certificate
+from .main_contracts import MainContracts
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
 from .roll import Roll
@@ -100,6 +101,7 @@ class MyStore:
         self.feeds: list[Mydatafeed] = []
         self.broker: MyBroker | None = None
         self._rolls: RollDesk
+        self.mains = MainContracts(self, self._urls)
         #: Called in every round, as soon as there is a broker.
         self.keepers: list[Callable[[], None]] = []
         self._instruments: dict[str, tuple[date, Instrument]] = {}
@@ -185,7 +187,8 @@ class MyStore:
         Args:
             instrument: ``"SHFE.cu2612"``, ``"KQ.m@SHFE.cu"``.
             lookback: True for the latest 10 000 minutes, a number for that many, False for none.
-            kwargs: Parameters of ``Mydatafeed`` and of Backtrader's feeds (``name``, ...).
+            kwargs: Parameters of ``Mydatafeed`` (``adjust="back"`` for main contracts) and of
+                Backtrader's feeds (``name``, ...).
 
         Raises:
             ConfigError: A negative lookback.

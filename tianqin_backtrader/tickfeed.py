@@ -35,5 +35,7 @@ class Tickfeed(Mydatafeed):
             return
         self._past.load()
         last_id = self._ticks.last_id
+        if self._main is not None:
+            self._main.begin([])
         before = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
         self._live = LiveTicks(self._ticks, last_id + 1, before[0] if before else None)

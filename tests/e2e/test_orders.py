@@ -164,7 +164,6 @@ def test_two_closes_in_one_breath_do_not_over_close(sandbox, run):
         (lambda s: s.broker.buy_open(SR, 1, 5000.0, advanced="FOK"), "CZCE takes no FOK"),
         (lambda s: s.broker.buy_open(CU, 1, 1.0), "跌停板"),
         (lambda s: s.broker.buy_open("KQ.i@SHFE.cu", 1), "is an index"),
-        (lambda s: s.broker.buy_open("KQ.m@SHFE.cu", 1), "main contract and takes no orders"),
         (lambda s: s.broker.sell_open(CU, True), "positive whole number"),
     ],
 )

@@ -1,0 +1,104 @@
+"""A main contract's bars over a change of the contract behind it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from .clock import from_ns, to_ns
+from .errors import LinkError
+from .main_gaps import MainChange, back_adjusted
+from .model import Bar
+
+logger = logging.getLogger(__name__)
+
+#: The trading day changes in the evening, before any night session.
+EVENING = timedelta(hours=18)
+#: Lines that hold prices.
+LINES = (
+    "open", "high", "low", "close", "bid_price", "ask_price", "bid_price2", "ask_price2",
+)  # fmt: skip
+
+
+class MainBars:
+    """Watches for the change, and moves prices if the feed wants that.
+
+    Args:
+        feed: The feed of a main contract.
+    """
+
+    def __init__(self, feed: Any) -> None:
+        self._feed = feed
+        self._contract = ""
+        self._day_ends = 0
+
+    @property
+    def _adjusts(self) -> bool:
+        return bool(self._feed.p.adjust == "back")
+
+    def begin(self, history: list[Bar]) -> list[Bar]:
+        """Stand at the present; return the history, adjusted if that is wanted.
+
+        Raises:
+            LinkError: What it takes to adjust cannot be had.
+        """
+        store, symbol = self._feed.store, self._feed.symbol
+        self._contract = store.mains.traded(symbol)
+        today = store.calendar.trading_day_at(store.now())
+        self._day_ends = to_ns(datetime.combine(today, datetime.min.time()) + EVENING)
+        if not (self._adjusts and history):
+            return history
+        changes = store.mains.changes(symbol, self._day_of(history[0]))
+        known = [change for change in changes if not math.isnan(change.gap)]
+        if len(known) < len(changes):
+            gone = [f"{one.old} -> {one.new}" for one in changes if math.isnan(one.gap)]
+            raise LinkError(
+                f"{symbol} cannot be adjusted: closes are missing at {', '.join(gone)}; "
+                "ask for less history (lookback), or for raw bars"
+            )
+        return back_adjusted(history, self._day_of, known)
+
+    def _day_of(self, bar: Bar) -> date:
+        # Not the start: a day bar's lies before the evening at which the trading day changes.
+        day: date = self._feed.store.calendar.trading_day_at(from_ns(bar.end - 1))
+        return day
+
+    def look(self, bar: Bar) -> None:
+        """A live bar is about to be delivered: see whether it is the first of another contract."""
+        if bar.end <= self._day_ends:
+            return
+        store, feed = self._feed.store, self._feed
+        day = self._day_of(bar)
+        self._day_ends = to_ns(datetime.combine(day, datetime.min.time()) + EVENING)
+        contract = store.mains.traded(feed.symbol)
+        if contract == self._contract:
+            return
+        change = self._change(self._contract, contract)
+        self._contract = contract
+        logger.info("%s: %s -> %s, gap %s", feed.symbol, change.old, change.new, change.gap)
+        if self._adjusts:
+            if math.isnan(change.gap):
+                logger.error("%s: the gap is not known, earlier bars stay as they are", feed.symbol)
+            else:
+                self._move(change.gap)
+        feed.notifs.append((feed.MAIN_CHANGED, (), {"change": change}))
+        feed._env._datanotify()  # before the bar, not in the round after it
+
+    def _change(self, old: str, new: str) -> MainChange:
+        mains = self._feed.store.mains
+        try:
+            found: MainChange = mains.change(self._feed.symbol, old, new)
+        except LinkError as error:
+            logger.error("the gap between %s and %s is not known: %s", old, new, error)
+            today = self._feed.store.calendar.trading_day_at(self._feed.store.now())
+            return MainChange(today, old, new)
+        return found
+
+    def _move(self, gap: float) -> None:
+        """Bring the bars there have been to the level of the new contract."""
+        for name in LINES:
+            line = getattr(self._feed.lines, name)
+            for index in range(len(line.array)):
+                line.array[index] += gap  # nan stays nan

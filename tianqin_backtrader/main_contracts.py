@@ -1,0 +1,158 @@
+"""``KQ.m@``: which contract is behind it now, which was before, and the gaps between them.
+
+TianQin says the first with the contract's specification, the others in a table that tqsdk's
+``query_his_cont_quotes`` reads, too (``TQ_CONT_TABLE_URL``); closes come from the day bars of the
+contracts, expired ones among them. None of that needs more than a free account.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from http.client import HTTPException
+from typing import Any
+from urllib.request import ProxyHandler, build_opener
+
+from .clock import from_ns, monotonic
+from .errors import LinkError, LinkLost, LinkTimeout
+from .main_gaps import MainChange, changes_of
+
+logger = logging.getLogger(__name__)
+
+MAIN = "KQ.m@"
+_URL = "https://files.shinnytech.com/continuous_table.json"
+#: Seconds to wait for the table, and for the day bars of all contracts.
+TABLE_SECONDS, BARS_SECONDS = 10.0, 30.0
+#: Day bars of one contract: more than it lives.
+LIFE = 800
+
+
+class MainContracts:
+    """What is known of the main contracts of a session.
+
+    Args:
+        store: The ``MyStore``.
+        urls: ``TQ_*`` addresses.
+    """
+
+    def __init__(self, store: Any, urls: Mapping[str, str]) -> None:
+        self._store = store
+        self._url = urls.get("TQ_CONT_TABLE_URL") or os.environ.get("TQ_CONT_TABLE_URL") or _URL
+        self._now: dict[str, tuple[tuple[date, bool], str]] = {}
+        self._rows: dict[str, list[tuple[date, str]]] = {}
+        self._fetched: date | None = None
+
+    def traded(self, symbol: str) -> str:
+        """The contract behind a main contract now; any other symbol itself.
+
+        TianQin is asked anew on each trading day and at each opening and close.
+
+        Raises:
+            LinkError: It cannot be asked.
+        """
+        if not symbol.startswith(MAIN):
+            return symbol
+        key = (self._today(), bool(self._store.is_open(symbol)))
+        known = self._now.get(symbol)
+        if known is None or known[0] != key:
+            found = self._store.gateway.instrument(symbol).underlying_symbol
+            if known is not None and known[1] != found:
+                logger.info("%s: %s -> %s", symbol, known[1], found)
+            known = self._now[symbol] = (key, found)
+        return known[1]
+
+    def before(self, symbol: str) -> str:
+        """The contract that was behind a main contract before the present one, "" if unknown."""
+        if not symbol.startswith(MAIN):
+            return ""
+        now = self.traded(symbol)
+        try:
+            rows = self._table(symbol)
+        except LinkError as error:
+            logger.warning("the contract before %s is not known: %s", now, error)
+            return ""
+        today = self._today()
+        return next((name for day, name in reversed(rows) if day <= today and name != now), "")
+
+    def behind(self, symbol: str) -> tuple[str, ...]:
+        """The contracts in which lots of a symbol may be held: the present and the one before."""
+        if not symbol.startswith(MAIN):
+            return (symbol,)
+        return tuple(filter(None, (self.traded(symbol), self.before(symbol))))
+
+    def changes(self, symbol: str, since: date) -> list[MainChange]:
+        """Changes of a main contract with their gaps, oldest first, after a trading day to now.
+
+        Raises:
+            LinkError: The table or the day bars did not come.
+        """
+        found = changes_of(self._table(symbol), self._today())
+        return self._with_gaps([change for change in found if change.day > since])
+
+    def change(self, symbol: str, old: str, new: str) -> MainChange:
+        """A change that takes place on the present trading day, with its gap."""
+        [found] = self._with_gaps([MainChange(self._today(), old, new)])
+        return found
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _today(self) -> date:
+        day: date = self._store.calendar.trading_day_at(self._store.now())
+        return day
+
+    def _with_gaps(self, changes: list[MainChange]) -> list[MainChange]:
+        charts = self._store.gateway.charts
+        symbols = {name for change in changes for name in (change.old, change.new)}
+        series = {name: charts.series(name, 86400, LIFE) for name in sorted(symbols)}
+        deadline = monotonic() + BARS_SECONDS
+        while not all(one.ready for one in series.values()):
+            self._store.gateway.pump(max(0.0, deadline - monotonic()))
+            if monotonic() >= deadline:
+                raise LinkTimeout(f"no day bars of {', '.join(sorted(symbols))} within 30 s")
+        found = []
+        for change in changes:
+            last = self._store.calendar.previous_trading_day(change.day)
+            old, new = (_close(series[name], last) for name in (change.old, change.new))
+            found.append(replace(change, gap=new - old))
+        return found
+
+    def _table(self, symbol: str) -> list[tuple[date, str]]:
+        today = self._today()
+        if self._fetched != today:
+            self._rows = fetch_table(self._url, seconds=TABLE_SECONDS)
+            self._fetched = today
+        return self._rows.get(symbol, [])
+
+
+def _close(series: Any, day: date) -> float:
+    """A contract's close of a trading day, nan without one."""
+    last_id = series.last_id
+    for bar in series.bars(series.left_id, last_id) if last_id >= 0 else []:
+        if from_ns(bar.start).date() == day:
+            return float(bar.close)
+    return float("nan")
+
+
+def fetch_table(url: str, *, seconds: float) -> dict[str, list[tuple[date, str]]]:
+    """TianQin's table: ``{"KQ.m@SHFE.cu": [(first trading day, contract), ...]}``.
+
+    Raises:
+        LinkLost: It cannot be had, or read.
+    """
+    # An HTTP proxy of the environment must not get requests to this machine.
+    handlers = [ProxyHandler({})] if "://127.0.0.1" in url else []
+    try:
+        with build_opener(*handlers).open(url, timeout=seconds) as answer:
+            table = json.load(answer)
+        return {
+            f"{MAIN}{key}": [
+                (datetime.strptime(str(day), "%Y%m%d").date(), str(name)) for day, name in rows
+            ]
+            for key, rows in table.items()
+        }
+    except (OSError, HTTPException, ValueError, TypeError, AttributeError) as error:
+        raise LinkLost(f"TianQin's table of main contracts cannot be had: {error}") from error
