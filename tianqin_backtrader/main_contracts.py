@@ -27,8 +27,8 @@ MAIN = "KQ.m@"
 _URL = "https://files.shinnytech.com/continuous_table.json"
 #: Seconds to wait for the table, and for the day bars of all contracts.
 TABLE_SECONDS, BARS_SECONDS = 10.0, 30.0
-#: Day bars of one contract: more than it lives.
-LIFE = 800
+#: Day bars asked for beyond those since the first change.
+SPARE_DAYS = 10
 
 
 class MainContracts:
@@ -107,7 +107,9 @@ class MainContracts:
     def _with_gaps(self, changes: list[MainChange]) -> list[MainChange]:
         charts = self._store.gateway.charts
         symbols = {name for change in changes for name in (change.old, change.new)}
-        series = {name: charts.series(name, 86400, LIFE) for name in sorted(symbols)}
+        first = min((change.day for change in changes), default=self._today())
+        width = (self._today() - first).days + SPARE_DAYS
+        series = {name: charts.series(name, 86400, width) for name in sorted(symbols)}
         deadline = monotonic() + BARS_SECONDS
         while not all(one.ready for one in series.values()):
             self._store.gateway.pump(max(0.0, deadline - monotonic()))

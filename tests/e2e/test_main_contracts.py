@@ -77,7 +77,7 @@ def test_a_change_while_it_runs_is_told_before_the_first_bar_of_the_new_contract
     assert certificate.corrected == certificate.missing == 0
 
 
-@pytest.mark.parametrize("kind", ["minutes", "days"])
+@pytest.mark.parametrize("kind", ["minutes", pytest.param("days", marks=pytest.mark.slow)])
 def test_history_is_moved_by_the_gaps_of_every_change(sandbox, run, kind):
     store = sandbox(start="2026-11-05 09:31:00", ticks_per_pack=10)
 
@@ -91,7 +91,7 @@ def test_history_is_moved_by_the_gaps_of_every_change(sandbox, run, kind):
                 self.env.runstop()
 
     seen, history = [], []
-    width = 1400 if kind == "minutes" else 40
+    width = 900 if kind == "minutes" else 25
     get = store.getdata if kind == "minutes" else store.get_daily_data
     run(store, Last, get(MAIN, lookback=width, adjust="back", night_start=False))
     server, length = store.sandbox_server, 60 if kind == "minutes" else 86400
@@ -100,7 +100,8 @@ def test_history_is_moved_by_the_gaps_of_every_change(sandbox, run, kind):
         (datetime.date(2026, 10, 8), OLD), (DAY, NEW),
     ]  # fmt: skip
     raw = {}
-    for row in server.bars(MAIN, length, left=0, right=10**6):
+    left = max(0, server.bars(MAIN, length)[-1]["id"] - width - 5)
+    for row in server.bars(MAIN, length, left=left):
         start = from_ns(row["datetime"])
         end = start + datetime.timedelta(minutes=1)
         if kind == "days":
