@@ -319,6 +319,20 @@ class Gateway:
             )
         return to_instrument(found[0])
 
+    def contracts(self, exchange_id: str, product_id: str) -> list[str]:
+        """The futures of a product that trade.
+
+        Raises:
+            LinkTimeout: No answer in time.
+        """
+        try:
+            found = self.api.query_quotes(
+                ins_class="FUTURE", exchange_id=exchange_id, product_id=product_id, expired=False
+            )
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"TianQin did not say what {product_id} there are") from error
+        return sorted(found)
+
     def price_limits(self, symbol: str) -> tuple[float, float]:
         """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
 

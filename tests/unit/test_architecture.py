@@ -16,7 +16,7 @@ CORE = {
     "link_supervisor", "market_hours", "line_trim", "plain_logging", "health", "lifeline",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
-    "roll_state", "roll_report", "main_gaps",
+    "roll_state", "roll_report", "roll_rules", "main_gaps",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
@@ -67,6 +67,7 @@ SHELL = {
     "roll_leg": set(),
     "roll": {"roll_file", "roll_leg"},
     "roll_desk": {"roll", "roll_file", "roll_leg", "four_way"},
+    "roll_manager": {"roll", "roll_desk", "main_contracts"},
     "tickfeed": {"datafeed"},
     "journal_file": set(),
     "journal": {"journal_file", "csv_files"},
@@ -103,6 +104,7 @@ SHELL = {
         "tickfeed",
         "broker",
         "performance_tracker",
+        "roll_manager",
         "sizers",
     },
 }
