@@ -49,7 +49,6 @@ class Roll:
         self.leg: RollLeg | None = None
         self._held: tuple[int, int] | None = None  # what was held last, by the fills since
         self._asked: dict[str, float] = {}
-        self._alarmed_break = False
         self._look_again()
 
     # -- what it is asked ---------------------------------------------------------------------
@@ -249,14 +248,12 @@ class Roll:
 
     def _tell_break(self, leg: RollLeg) -> None:
         """Half a slice over a break is told; it goes on when the market opens."""
-        trading = self._store.is_open(leg.symbol)
-        if trading:
-            self._alarmed_break = False
-        elif not self._alarmed_break:
-            self._alarmed_break = True
+        half_done = leg.phase is RollPhase.OPENING or leg.traded
+        if leg.broken_off and half_done:
             text = f"the market has closed while a slice is half done: {self.report()}"
             logger.error("%s", text)
             self._store.put_notification(text, roll=self)
+        leg.broken_off = False
 
     def _take_fills(self) -> None:
         """What the account's trades tell of our orders, an earlier program's among them."""

@@ -8,6 +8,7 @@ from typing import Any
 import backtrader as bt
 
 from .chased_order import ChaseRules, Quote
+from .clock import to_ns
 from .errors import LinkError
 from .order_target import Action, Cancel, Ended, Event, Filled, Place, TargetState, step
 from .roll_state import Move, RollPhase, RollPlan, capped
@@ -32,6 +33,7 @@ class RollLeg:
     Attributes:
         reference: The middle that its limit counts from; nan before the first quote.
         waited_ns: Trading time it has taken.
+        broken_off: Whether the market has closed since this was last set back.
     """
 
     def __init__(self, store: Any, plan: RollPlan, phase: RollPhase, move: Move) -> None:
@@ -44,7 +46,8 @@ class RollLeg:
         self._ended: set[str] = set()
         self.reference = math.nan
         self._day: Any = None
-        self.waited_ns = self._last_ns = 0
+        self.waited_ns = self._last_ns = self._closes_ns = 0
+        self.broken_off = False
 
     @property
     def done(self) -> bool:
@@ -69,12 +72,21 @@ class RollLeg:
     def tend(self) -> bool:
         """Do what is to be done now; whether an order was made, which leaves with the next wait."""
         now = self._store.clock.now_ns()
-        trading = self._broker.takes_orders(self.symbol)
-        if trading and self._last_ns:
-            self.waited_ns += max(0, now - self._last_ns)
-        self._last_ns = now if trading else 0
+        self._count_time(now)
         self._target, action = step(self._target, self._news(), now, self._quote())
         return self._carry_out(action)
+
+    def _count_time(self, now: int) -> None:
+        """Trading time only: a market that has closed since the last round counts to its close."""
+        trading = self._broker.takes_orders(self.symbol)
+        if self._last_ns:
+            self.waited_ns += max(0, min(now, self._closes_ns) - self._last_ns)
+            self.broken_off = self.broken_off or now >= self._closes_ns
+        self._last_ns = now if trading else 0
+        if trading and not self._closes_ns > now:
+            calendar = self._store.calendar
+            closes = calendar.next_session_boundary(self.symbol, self._store.now())
+            self._closes_ns = to_ns(closes)
 
     def _carry_out(self, action: Action) -> bool:
         if isinstance(action, Place):

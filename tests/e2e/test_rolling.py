@@ -4,10 +4,12 @@ The sandbox's main contract of copper changes on 2026-11-04 from cu2612 to cu270
 bought on the day before and some in the night, so that yesterday's and today's are held.
 """
 
+import datetime
 import json
 import logging
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 from random import Random
 
@@ -21,6 +23,8 @@ from tianqin_backtrader.roll_state import RollPhase
 
 OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
 EVE = "2026-11-03 14:50:00"
+#: As many steps has the program's life when nobody kills it.
+STEPS = 64
 PROGRAM = Path(__file__).parent.parent / "rolling_program.py"
 
 
@@ -42,9 +46,13 @@ def both_days(strategy, side="long", yesterday=3, today=2):
     assert (position[f"pos_{side}_his"], position[f"pos_{side}_today"]) == (yesterday, today)
 
 
-def until_it_ends(roll):
-    while not (roll.done or roll.halted):
+def bars_until(there):
+    while not there():
         yield None
+
+
+def until_it_ends(roll):
+    yield from bars_until(lambda: roll.done or roll.halted)
     yield None  # its end is told in the next round
 
 
@@ -174,6 +182,73 @@ def test_a_price_that_runs_away_ends_in_an_alarm_and_can_be_resumed(sandbox, run
     assert check_exchange(store.sandbox_server, 5, 3, slice_lots=2) == (0, 5)
 
 
+def test_half_a_slice_over_the_night_is_told_and_finished_once(sandbox, run):
+    """The new contract stands at its limit to the day's end, with two lots closed."""
+
+    def script(strategy):
+        store = strategy.broker.store
+        yield store.broker.buy_open(OLD, 5)
+        roll = store.roll(OLD, NEW, slice_lots=2, patience=7200.0)
+        while roll.phase is not RollPhase.OPENING:
+            store.pump(0.1)
+        store.sandbox_server.fault("limit_up", symbol=NEW)
+        day = store.calendar.trading_day_at(store.now())
+        while store.calendar.trading_day_at(store.now()) == day:
+            assert roll.phase is RollPhase.OPENING
+            yield None
+        yield from until_it_ends(roll)
+        [told] = [text for text in strategy.heard if "half done" in str(text)]
+        assert "OPENING, closed 2" in told
+        assert roll.done, roll.report()
+        done.append(roll)
+
+    done = []
+    store = sandbox(start="2026-11-04 14:40:00", days=2, ticks_per_pack=5)
+    run(store, Script, store.getdata(OLD), store.getdata(NEW), script=script)
+    [roll] = done
+    assert roll.report().opened == roll.report().closed == 5
+    [account] = store.sandbox_server.state()["accounts"].values()
+    held = {symbol: one["pos_long_today"] + one["pos_long_his"]
+            for symbol, one in account["positions"].items()}  # fmt: skip
+    assert {symbol: lots for symbol, lots in held.items() if lots} == {NEW: 5}
+
+
+def test_an_alarm_outlives_its_program(run, caplog):
+    def halts(strategy):
+        store = strategy.broker.store
+        yield from both_days(strategy)
+        roll = store.roll(OLD, NEW, patience=60.0)
+        while roll.phase is not RollPhase.OPENING:
+            store.pump(0.1)
+        server.fault("limit_up", symbol=NEW, seconds=300)
+        yield from until_it_ends(roll)
+        assert roll.halted
+
+    def goes_on(strategy):
+        [roll] = strategy.broker.store.rolls.rolls
+        yield None
+        refused = strategy.broker.buy_open("SHFE.rb2701", 1)
+        assert "HALTED" in refused.info.reason
+        yield from bars_until(lambda: strategy.data.datetime.time(0) >= datetime.time(21, 12))
+        roll.resume()
+        yield from until_it_ends(roll)
+        assert roll.done, roll.report()
+
+    with EmbeddedSandbox(seed=1, start=EVE, days=2, ticks_per_pack=5) as server:
+        with MyStore("sandbox", "sandbox", urls=server.urls) as store:
+            run(store, Script, store.getdata(OLD), script=halts)
+        caplog.clear()
+        with MyStore("sandbox", "sandbox", urls=server.urls) as store:
+            broker = store.getbroker()
+            [roll] = store.rolls.rolls
+            assert roll.halted and "more are wanted" in roll.report().reason
+            assert broker.risk_state == "HALTED"
+            assert any(record.levelno == logging.ERROR for record in caplog.records)
+            strategy = run(store, Script, store.getdata(OLD), script=goes_on)
+            assert any("HALTED" in str(message) for message in strategy.heard)
+        assert check_exchange(server, 5, 3) == (0, 5)
+
+
 def test_a_trade_of_somebody_else_ends_in_an_alarm(sandbox, run):
     def script(strategy):
         store = strategy.broker.store
@@ -234,11 +309,15 @@ def held_lot():
 # -- a program that is killed -----------------------------------------------------------------
 
 
-def prepared(run, **options):
+def prepared(run, yesterday=3, today=2, **options):
     """An exchange of its own process, and a position in it."""
-    server = EmbeddedSandbox(start=EVE, days=2, ticks_per_pack=5, **options)
+    server = EmbeddedSandbox(seed=1, start=EVE, days=2, ticks_per_pack=5, balance=1e8, **options)
+
+    def script(strategy):
+        yield from both_days(strategy, "long", yesterday, today)
+
     with MyStore("sandbox", "sandbox", urls=server.urls) as store:
-        run(store, Script, store.getdata(OLD), script=both_days)
+        run(store, Script, store.getdata(OLD), script=script)
     return server
 
 
@@ -252,18 +331,22 @@ def program(server, options, last):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rolled_after(run, kills, **options):
-    """Run it until it ends, killed at these steps of its lives."""
-    with prepared(run) as server:
+def rolled_after(run, kills, lots=(3, 2), harms=(), **options):
+    """Run it until it ends, killed at these steps of its lives, each with a fault before it."""
+    with prepared(run, *lots) as server:
+        harms = deque(harms)
         for last in kills:
+            if harms:
+                name, parameters = harms.popleft()
+                server.fault(name, **parameters)
             told = program(server, options, last)
             if told is not None:
                 break
         else:
             told = program(server, options, 0)
-        held = check_exchange(server, 5, 3, slice_lots=options["slice_lots"])
+        held = check_exchange(server, sum(lots), lots[0], slice_lots=options["slice_lots"])
         if told["ending"] == "done":
-            assert held == (0, 5)
+            assert held == (0, sum(lots))
         else:
             assert told["state"] == "HALTED" and told["heard"]
         return told
@@ -279,16 +362,27 @@ def test_a_killed_program_goes_on_where_it_was(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", range(1, 46))
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("last", range(1, STEPS + 1))
 def test_killed_at_every_step(run, last):
     told = rolled_after(run, [last], slice_lots=2)
     assert told["ending"] == "done"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
-@pytest.mark.parametrize("seed", range(6))
-def test_killed_again_and_again(run, seed):
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_again_and_again_in_a_thin_market_with_faults(run, seed):
+    """Forty lots; before each life the exchange is told to refuse orders or to break the line."""
     rnd = Random(seed)
-    told = rolled_after(run, [rnd.randint(3, 25) for _ in range(8)], slice_lots=2)
-    assert told["ending"] == "done"
+    harms = [
+        ("reject_order", {"count": rnd.randint(1, 4)}),
+        ("refuse", {"conn": "td", "attempts": 1}),
+        ("reject_order", {"count": 2}),
+        ("delay", {"conn": "td", "seconds": 0.3}),
+        ("limit_up", {"symbol": rnd.choice([OLD, NEW]), "seconds": 60}),
+        ("reject_order", {"count": 1}),
+    ]
+    rnd.shuffle(harms)
+    told = rolled_after(run, [rnd.randint(3, 40) for _ in range(8)], (25, 15), harms, slice_lots=15)
+    assert told["ending"] in ("done", "halted")
