@@ -123,7 +123,11 @@ class Gateway:
         """
         self._loop = ClientLoop()
         self._prepare_logs()
-        with environment(past_proxies(self._urls)), closing_on_error(self._loop):
+        with (
+            environment(past_proxies(self._urls)),
+            closing_on_error(self._loop),
+            self._loop.whole_callbacks(),
+        ):
             api = self._make_api(self._loop)
         self._given = None  # the next connection starts from the template
         if not self._debug:
@@ -278,7 +282,8 @@ class Gateway:
         """
         api = self.api
         try:
-            return bool(api.wait_update(deadline=deadline_in(timeout)))
+            with self._loop.whole_callbacks():
+                return bool(api.wait_update(deadline=deadline_in(timeout)))
         except Exception as error:
             if any(word in str(error) for word in OUT_OF_SERVICE):
                 raise LinkLost(f"TianQin is not in service: {error}") from error
