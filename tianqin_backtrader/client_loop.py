@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -35,6 +37,35 @@ class ClientLoop(asyncio.SelectorEventLoop):
         for transport in list(self._connections):
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
+
+    @contextmanager
+    def whole_callbacks(self) -> Iterator[None]:
+        """Ctrl-C comes between two callbacks, not inside one: tqsdk would leave tasks half made.
+
+        A second one comes at once. Handlers of the user's own are left alone.
+        """
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+        pending: list[asyncio.Handle] = []
+
+        def interrupt() -> None:
+            pending.clear()
+            raise KeyboardInterrupt
+
+        def defer(*_: object) -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            pending.append(self.call_soon_threadsafe(interrupt))  # wakes the loop
+
+        signal.signal(signal.SIGINT, defer)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if pending:
+                pending.pop().cancel()
+                raise KeyboardInterrupt
 
     def end(self) -> None:
         """Cancel what still runs, and close."""

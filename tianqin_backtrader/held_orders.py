@@ -259,7 +259,7 @@ class HeldOrders:
             ticket.direction, ticket.volume, reference, trail_amount=order.p.trailamount,
             trail_percent=order.p.trailpercent, limit_price=limit,
         )  # fmt: skip
-        created.price = state.stop_price
+        _show(created, state)
         return state
 
     def _watch(self, ticket: Ticket) -> None:
@@ -304,7 +304,7 @@ class HeldOrders:
             return
         ticket.condition, fired = on_price(ticket.condition, price, now)
         if ticket.condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT):
-            ticket.order.created.price = ticket.condition.stop_price
+            _show(ticket.order.created, ticket.condition)
         if fired is None or ticket.condition.status is not Status.TRIGGERED:
             return
         ticket.order.triggered = True
@@ -328,3 +328,10 @@ class HeldOrders:
         if price is None:
             return None
         return passive_price(price, ticket.direction, self._store.instrument(ticket.symbol))
+
+
+def _show(created: Any, state: ConditionalOrder) -> None:
+    """Where a trailing stop stands, as Backtrader's users look for it."""
+    created.price = state.stop_price
+    if state.limit_price is not None:
+        created.pricelimit = state.limit_price

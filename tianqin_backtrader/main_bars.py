@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time
 from typing import Any
 
-from .clock import from_ns, to_ns
+from .clock import from_ns, to_backtrader, to_ns
 from .errors import LinkError
 from .main_gaps import MainChange, back_adjusted
 from .model import Bar
@@ -15,7 +15,7 @@ from .model import Bar
 logger = logging.getLogger(__name__)
 
 #: The trading day changes in the evening, before any night session.
-EVENING = timedelta(hours=18)
+EVENING = time(18)
 #: Lines that hold prices.
 LINES = (
     "open", "high", "low", "close", "bid_price", "ask_price", "bid_price2", "ask_price2",
@@ -32,7 +32,6 @@ class MainBars:
     def __init__(self, feed: Any) -> None:
         self._feed = feed
         self._contract = ""
-        self._day_ends = 0
 
     @property
     def _adjusts(self) -> bool:
@@ -46,8 +45,6 @@ class MainBars:
         """
         store, symbol = self._feed.store, self._feed.symbol
         self._contract = store.mains.traded(symbol)
-        today = store.calendar.trading_day_at(store.now())
-        self._day_ends = to_ns(datetime.combine(today, datetime.min.time()) + EVENING)
         if not (self._adjusts and history):
             return history
         changes = store.mains.changes(symbol, self._day_of(history[0]))
@@ -67,14 +64,13 @@ class MainBars:
 
     def look(self, bar: Bar) -> None:
         """A live bar is about to be delivered: see whether it is the first of another contract."""
-        if bar.end <= self._day_ends:
-            return
         store, feed = self._feed.store, self._feed
-        day = self._day_of(bar)
-        self._day_ends = to_ns(datetime.combine(day, datetime.min.time()) + EVENING)
         contract = store.mains.traded(feed.symbol)
         if contract == self._contract:
             return
+        today = store.calendar.trading_day_at(store.now())
+        if self._day_of(bar) != today:
+            return  # a late bar of the contract before
         change = self._change(self._contract, contract)
         self._contract = contract
         logger.info("%s: %s -> %s, gap %s", feed.symbol, change.old, change.new, change.gap)
@@ -82,7 +78,7 @@ class MainBars:
             if math.isnan(change.gap):
                 logger.error("%s: the gap is not known, earlier bars stay as they are", feed.symbol)
             else:
-                self._move(change.gap)
+                self._move(change.gap, store.calendar.previous_trading_day(today))
         feed.notifs.append((feed.MAIN_CHANGED, (), {"change": change}))
         feed._env._datanotify()  # before the bar, not in the round after it
 
@@ -96,9 +92,12 @@ class MainBars:
             return MainChange(today, old, new)
         return found
 
-    def _move(self, gap: float) -> None:
-        """Bring the bars there have been to the level of the new contract."""
+    def _move(self, gap: float, last_day: date) -> None:
+        """Bring the bars up to the old contract's last day to the level of the new one."""
+        evening = to_backtrader(to_ns(datetime.combine(last_day, EVENING)))
+        ends = self._feed.lines.datetime.array
+        count = sum(1 for end in ends if end <= evening)  # nan is the bar that is being loaded
         for name in LINES:
-            line = getattr(self._feed.lines, name)
-            for index in range(len(line.array)):
-                line.array[index] += gap  # nan stays nan
+            line = getattr(self._feed.lines, name).array
+            for index in range(count):
+                line[index] += gap  # nan stays nan

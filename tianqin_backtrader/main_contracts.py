@@ -42,41 +42,41 @@ class MainContracts:
     def __init__(self, store: Any, urls: Mapping[str, str]) -> None:
         self._store = store
         self._url = urls.get("TQ_CONT_TABLE_URL") or os.environ.get("TQ_CONT_TABLE_URL") or _URL
-        self._now: dict[str, tuple[tuple[date, bool], str]] = {}
-        self._rows: dict[str, list[tuple[date, str]]] = {}
-        self._fetched: date | None = None
+        self._now: dict[str, str] = {}
+        self._before: dict[str, str] = {}
+        self._failed: date | None = None
 
     def traded(self, symbol: str) -> str:
         """The contract behind a main contract now; any other symbol itself.
 
-        TianQin is asked anew on each trading day and at each opening and close.
-
         Raises:
-            LinkError: It cannot be asked.
+            LinkError: It is asked for the first time, and TianQin does not answer.
         """
         if not symbol.startswith(MAIN):
             return symbol
-        key = (self._today(), bool(self._store.is_open(symbol)))
-        known = self._now.get(symbol)
-        if known is None or known[0] != key:
-            found = self._store.gateway.instrument(symbol).underlying_symbol
-            if known is not None and known[1] != found:
-                logger.info("%s: %s -> %s", symbol, known[1], found)
-            known = self._now[symbol] = (key, found)
-        return known[1]
+        known, found = self._now.get(symbol), self._store.instrument(symbol).underlying_symbol
+        if found != known:
+            self._now[symbol] = found
+            if known is not None:
+                self._before[symbol] = known
+                logger.info("%s: %s -> %s", symbol, known, found)
+        return str(found)
 
     def before(self, symbol: str) -> str:
         """The contract that was behind a main contract before the present one, "" if unknown."""
         if not symbol.startswith(MAIN):
             return ""
-        now = self.traded(symbol)
-        try:
-            rows = self._table(symbol)
-        except LinkError as error:
-            logger.warning("the contract before %s is not known: %s", now, error)
-            return ""
-        today = self._today()
-        return next((name for day, name in reversed(rows) if day <= today and name != now), "")
+        now, today = self.traded(symbol), self._today()
+        if symbol not in self._before and self._failed != today:
+            try:
+                rows = fetch_table(self._url, seconds=TABLE_SECONDS).get(symbol, [])
+            except LinkError as error:
+                self._failed = today
+                logger.warning("the contract before %s is not known: %s", now, error)
+            else:
+                earlier = [name for day, name in sorted(rows) if day <= today and name != now]
+                self._before[symbol] = earlier[-1] if earlier else ""
+        return self._before.get(symbol, "")
 
     def behind(self, symbol: str) -> tuple[str, ...]:
         """The contracts in which lots of a symbol may be held: the present and the one before."""
@@ -90,7 +90,8 @@ class MainContracts:
         Raises:
             LinkError: The table or the day bars did not come.
         """
-        found = changes_of(self._table(symbol), self._today())
+        rows = fetch_table(self._url, seconds=TABLE_SECONDS).get(symbol, [])
+        found = changes_of(rows, self._today())
         return self._with_gaps([change for change in found if change.day > since])
 
     def change(self, symbol: str, old: str, new: str) -> MainChange:
@@ -121,13 +122,6 @@ class MainContracts:
             old, new = (_close(series[name], last) for name in (change.old, change.new))
             found.append(replace(change, gap=new - old))
         return found
-
-    def _table(self, symbol: str) -> list[tuple[date, str]]:
-        today = self._today()
-        if self._fetched != today:
-            self._rows = fetch_table(self._url, seconds=TABLE_SECONDS)
-            self._fetched = today
-        return self._rows.get(symbol, [])
 
 
 def _close(series: Any, day: date) -> float:
