@@ -138,7 +138,7 @@ class OrderScribe:
             return
         order, when = ticket.order, self._when()
         direction = Direction.BUY if order.isbuy() else Direction.SELL
-        order_id = f"REFUSED_{ticket.key}"
+        order_id = f"UNSENT_{ticket.key}"
         origin, volume = self._origin(ticket, 0), int(abs(order.created.size))
 
         def write(journal: Journal) -> None:

@@ -249,15 +249,16 @@ class Restart:
 
     def _wait_for_answers(self, found: Found, today: date) -> None:
         """What was sent as the program died may still be on its way."""
-        began, clock = WallClock().now_ns(), self._store.clock
+        wall, clock = WallClock(), self._store.clock
+        began, market_began = wall.now_ns(), clock.now_ns()
         while True:
             young = [leg for leg in self._unanswered(found) if leg.trading_day >= today]
-            waited = WallClock().now_ns() - began
+            waited = max(wall.now_ns() - began, clock.now_ns() - market_began)
             if young and not clock.virtual:
                 waited = max(waited, clock.now_ns() - max(leg.meant_at for leg in young))
             if not young or waited >= UNKNOWN:
                 return
-            self._store.pump(min(0.2, (UNKNOWN - waited) / SECOND))
+            self._store.pump(min(0.1, (UNKNOWN - waited) / SECOND))
 
     def _counted(self, fill: Fill) -> bool:
         ticket_leg = self._desk.legs.get(fill.order_id)

@@ -279,7 +279,7 @@ def test_a_full_disk_halts_trading_and_loses_no_record(tmp_path):
     orders = read(tmp_path / "dual", "order")
     assert strategy.sent <= set(orders.order_id)
     assert set(account["trades"]) <= set(read(tmp_path / "dual", "trade").trade_id)
-    refused = orders[orders.order_id.str.startswith("REFUSED")]
+    refused = orders[orders.order_id.str.startswith("UNSENT")]
     assert refused.last_msg.str.contains("HALTED|full", na=False).any()
     # Nothing was sent between.
     assert (orders[orders.status == "INTENT"].order_id.str.startswith("TQBT_")).any()
