@@ -149,6 +149,7 @@ class HeldOrders:
         if not children:
             self._start(parent)
             return
+        self._desk.scribe.touch(parent)  # records have it before its children
         self._bind(parent, children)
         for child in children:
             self._wait_for_parent(child)

@@ -10,10 +10,12 @@ from typing import Any
 from .model import NAN, Direction, Fill, Offset, OrderReport
 
 PLAN_COLUMNS = "SELECT seq, kind, key, over, fields FROM plans"
-#: The latest row of each key, unless it was over before a day.
-PLANS = f"""
-{PLAN_COLUMNS} WHERE seq IN (SELECT MAX(seq) FROM plans GROUP BY kind, key)
-AND (over = 0 OR trading_day >= ?) ORDER BY seq
+#: The latest row of each key, unless it was over before a day; what was first made comes first.
+PLANS = """
+SELECT p.seq, p.kind, p.key, p.over, p.fields
+FROM (SELECT MIN(seq) AS first, MAX(seq) AS latest FROM plans GROUP BY kind, key)
+JOIN plans p ON p.seq = latest
+WHERE p.over = 0 OR p.trading_day >= ? ORDER BY first
 """
 INTENT = """
 SELECT order_id, symbol, direction, offset, volume, limit_price, trading_day, received_at

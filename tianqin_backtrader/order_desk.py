@@ -167,8 +167,9 @@ class OrderDesk:
         self.tickets[ref] = ticket
         for leg in ticket.legs:
             self.legs[leg.order_id] = (ticket, leg)
+            live = self.live.setdefault(leg.symbol, {})
             if not leg.over:
-                self.live.setdefault(leg.symbol, {})[leg.order_id] = leg
+                live[leg.order_id] = leg
                 if leg.offset is not Offset.OPEN:
                     self._closing.setdefault(leg.symbol, []).append(leg)
         if ticket.over:

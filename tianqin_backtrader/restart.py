@@ -195,7 +195,7 @@ class Restart:
                 place = ("order", member.order_id)
                 if place not in plans and (other := journal.plan_of(*place)):
                     plans[place] = other
-        for (kind, key), plan in sorted(plans.items(), key=lambda item: item[1].seq):
+        for (kind, key), plan in plans.items():
             if kind == "order":
                 found.tickets[key] = self._revive(journal, plan, found)
             elif kind == "target" and not plan.over:
@@ -284,13 +284,18 @@ class Restart:
             if isinstance(one, Fill) and one.trade_id not in known and not self._counted(one)
             and (one.order_id in self._desk.legs or one.order_id not in mine)
         ]  # fmt: skip
-        held = {
-            (symbol, side): int(position[f"pos_{side}"])
+        positions = {
+            (symbol, side): position
             for symbol, position in self._account.account_positions().items()
             for side in ("long", "short")
         }
+        held = {place: int(position[f"pos_{place[1]}"]) for place, position in positions.items()}
+        costs = {
+            place: position.get(f"open_price_{place[1]}", NAN)
+            for place, position in positions.items()
+        }
         expired = [symbol for symbol in {symbol for symbol, _ in recorded} if self._expired(symbol)]
-        picture = compare(recorded, held, news, ended, expired)
+        picture = compare(recorded, held, news, ended, costs, expired)
         if picture.differences:
             error = StartRefused(journal.path, picture.differences)
             if not self._accept:

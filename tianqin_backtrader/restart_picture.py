@@ -46,7 +46,7 @@ def lots_of(fills: Iterable[Fill]) -> Counter[Place]:
 
 def compare(
     recorded: Lots, held: Lots, news: Iterable[Fill], ended: Iterable[RecordedLeg],
-    expired: Iterable[str] = (),
+    costs: Mapping[Place, float] | None = None, expired: Iterable[str] = (),
 ) -> Picture:  # fmt: skip
     """Find out what explains the account.
 
@@ -55,6 +55,7 @@ def compare(
         held: What the account holds.
         news: Trades of today that the records do not know, ours and foreign ones.
         ended: Our orders of earlier days whose end is not on record, oldest first.
+        costs: The mean price at which lots were opened, as the account has it, where it is known.
         expired: Contracts that have expired: the account has settled them.
 
     >>> picture = compare({("cu", "long"): 2}, {("cu", "long"): 5}, [], [])
@@ -70,7 +71,7 @@ def compare(
         sign = 1 if leg.offset is Offset.OPEN else -1
         missing = sign * (held.get(place, 0) - expected[place])
         lots = min(max(missing, 0), leg.volume - sum(fill.volume for fill in leg.fills))
-        if lots:
+        if lots and (expected[place] or _may_have_cost(leg, (costs or {}).get(place))):
             filled[leg.order_id] = lots
             expected[place] += sign * lots
     differences = [
@@ -80,3 +81,11 @@ def compare(
         and not (place[0] in gone and not held.get(place, 0))
     ]
     return Picture(filled, differences)
+
+
+def _may_have_cost(leg: RecordedLeg, cost: float | None) -> bool:
+    """Whether an order can have opened lots at a price: never at a worse one than its limit."""
+    limit = leg.limit_price
+    if leg.offset is not Offset.OPEN or cost is None or not isinstance(limit, int | float):
+        return True
+    return not (cost - limit) * leg.direction.sign > 1e-6 * abs(limit)
