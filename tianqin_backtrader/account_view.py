@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +63,14 @@ class AccountView:
         self.books = Books()
         self._comminfo: dict[str, tuple[Instrument, Any]] = {}
 
-    def begin(self, equity: float) -> None:
-        """Take over what the account holds."""
+    def begin(self, equity: float, coming: Sequence[Fill] = ()) -> None:
+        """Take over what the account holds.
+
+        Args:
+            equity: Yuan.
+            coming: Fills that are in the account already, and will be taken here one by one:
+                the books begin before them.
+        """
         held = {}
         for symbol, position in self.account_positions().items():
             net = position["pos_long"] - position["pos_short"]
@@ -75,7 +82,17 @@ class AccountView:
                 opened_at = position.get(f"open_price_{side}", math.nan)
                 cost = opened_at if opened_at == opened_at else price
                 self.sides[symbol, side] = Position(sign * lots, cost)
-        self.books.begin(equity, held)
+        for fill in coming:
+            multiple = self._store.instrument(fill.symbol).volume_multiple
+            net, price, _ = held.get(fill.symbol, (0, fill.price, multiple))
+            size = fill.direction.sign * fill.volume
+            held[fill.symbol] = (net - size, price, multiple)
+            equity += fill.commission - size * (price - fill.price) * multiple
+            self.net[fill.symbol] = _before(self.position(fill.symbol), size, fill.price)
+            side = side_of(fill)
+            held_side = self.position(fill.symbol, side)
+            self.sides[fill.symbol, side] = _before(held_side, size, fill.price)
+        self.books.begin(round(equity, 2), held)
 
     # -- positions ----------------------------------------------------------------------------
 
@@ -180,6 +197,16 @@ def mark_price(position: dict[str, Any]) -> float:
     names = ("last_price", f"position_price_{side}", f"open_price_{side}")
     prices = (position.get(name, math.nan) for name in names)
     return next((price for price in prices if price == price), math.nan)
+
+
+def _before(position: Position, size: int, price: float) -> Position:
+    """A position before a fill; its price is what makes the fill lead to the position's."""
+    lots = position.size - size
+    if not lots or not position.size:
+        return Position(lots, price)
+    grew = lots * size > 0
+    cost = (position.price * position.size - price * size) / lots if grew else position.price
+    return Position(lots, cost)
 
 
 def _comminfo(instrument: Instrument) -> Any:

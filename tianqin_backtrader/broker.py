@@ -18,11 +18,13 @@ from typing import Any
 import backtrader as bt
 
 from .account_face import AccountFace
-from .account_view import SIDES, AccountView
+from .account_view import AccountView
 from .chased_order import ChaseRules
-from .errors import ConfigError, LinkError, OrderError, TianqinError
+from .errors import ConfigError, JournalError, OrderError, TianqinError
+from .expiry_desk import ExpiryDesk
 from .four_way import FourWay, whole_lots
 from .held_orders import HeldOrders
+from .journal import Journal
 from .lot_rules import Priority
 from .main_contracts import MAIN
 from .model import Direction, Fill, OrderReport
@@ -30,8 +32,11 @@ from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
 from .order_price import Wish
 from .order_returns import OrderReturns
+from .order_scribe import OrderScribe
 from .order_state import OrderLeg
 from .order_validity import validity
+from .record_keeper import RecordKeeper
+from .restart import Restart
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .target_desk import PositionTarget, TargetDesk
@@ -52,6 +57,11 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         auction: The same for call auctions.
         allow_partial: Close what can be closed where an order wants more, instead of rejecting it.
         risk: ``RiskLimits``, looked at before every order; None for none.
+        records: Folder above that of this strategy's records, by default ``"records"`` for paper
+            and live accounts and for every store with a ``strategy_name``; False for no records.
+        on_restart: ``"expire"`` tells orders that never left before a crash as Expired,
+            ``"resend"`` sends them.
+        accept_differences: Start although nothing explains what the account holds.
 
     Attributes:
         books: What our own fills come to; see ``balance``.
@@ -64,6 +74,9 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         ("auction", "reject"),
         ("allow_partial", False),
         ("risk", None),
+        ("records", None),
+        ("on_restart", "expire"),
+        ("accept_differences", False),
     )
 
     def __init__(self) -> None:
@@ -72,8 +85,9 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         self.notifs: deque[Any] = deque()
         self.startingcash = 0.0
         self._begun = False
-        self._day: date | None = None
-        self._expiring: set[str] = set()
+        self._halting = False
+        self._handed: dict[int, Any] = {}
+        self._not_yet: deque[Any] = deque()
         self._unsubscribed: dict[str, UnsubscribedData] = {}
         self._account = AccountView(self.store)
         self._gate = OrderGate(
@@ -81,30 +95,78 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
             choice(self.p.closed_market, "closed_market"),
             choice(self.p.auction, "auction"),
         )
+        if self.p.on_restart not in ("expire", "resend"):
+            raise ConfigError(f'on_restart is "expire" or "resend", not {self.p.on_restart!r}')
+        self._keeper = RecordKeeper(self.store, self.p.records)
+        self._scribe = OrderScribe(self.store, self.records_failed)
+        self._expiry = ExpiryDesk(self.store, self._account)
         self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
         self._desk = OrderDesk(
             self.store, self._account, self._gate, _priority(self.p.priority), self._risk,
-            self._notify,
+            self._scribe, self._notify,
         )  # fmt: skip
         self._returns = OrderReturns(self._desk)
         self._held = HeldOrders(self._desk)
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
         self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
+        self._restart = Restart(
+            self._desk, self._returns, self._held, Adoption(self),
+            resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
+        )  # fmt: skip
+        self._returns.on_foreign = self._restart.take_foreign
 
     # -- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Cerebro begins a run: take over what the account holds."""
+        """Cerebro begins a run: take over what the account holds and an earlier run has left.
+
+        Raises:
+            JournalError: The records cannot be opened, or another program has them.
+            StartRefused: Records and account differ, and nothing explains it.
+        """
         super().start()
         self.startingcash = self.getvalue()
         if self._begun:
             return
+        journal = self._scribe.journal = self._keeper.open()
+        try:
+            if journal is not None:
+                self.store.state.attach(journal, self._scribe)
+            self._restart.run(self.startingcash)
+        except BaseException:
+            self.close_records()
+            raise
         self._begun = True
-        self._account.begin(self.startingcash)
-        # What the account's orders have done so far is in its positions.
-        self._returns.take(self.store.gateway.new_reports())
-        self._gate.reconciled = True
+
+    def stop(self) -> None:
+        """Cerebro has ended a run; the account is kept on record until the store is closed."""
+        super().stop()
+        self._scribe.flush()
+        self._keeper.stop()
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal that is written, None where no records are kept."""
+        return self._scribe.journal
+
+    def close_records(self) -> None:
+        """Write what is owed and close the journal; called by ``MyStore.close``.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        self._keeper.stop()
+        self._scribe.close()
+
+    def records_failed(self, error: JournalError) -> None:
+        """What cannot be written halts trading: every order is withdrawn, none is sent."""
+        text = f"HALTED: {error}; make room, then broker.resume()"
+        logger.error("%s", text)
+        self.store.put_notification(text)
+        self._risk.guard.halt(str(error))
+        self._scribe.broken = self._scribe.broken or error
+        self._halting = True
 
     @property
     def has_news(self) -> bool:
@@ -113,13 +175,49 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
 
     def get_notification(self) -> Any:
         """The next order to tell, None when there is none."""
-        return self.notifs.popleft() if self.notifs else None
+        if self.notifs:
+            self._scribe.flush()
+            order = self.notifs.popleft()
+            self._handed[order.ref] = order
+            return order
+        if self._handed:
+            self._take_told()
+        return None
+
+    def _take_told(self) -> None:
+        """Strategies have dealt with what they were told: after a crash it is not told again."""
+        for ref, order in self._handed.items():
+            ticket = self._desk.tickets[ref]
+            ticket.told = (order.status, abs(int(order.executed.size)))
+            self._scribe.touch(ticket)
+        self._handed.clear()
+        self._scribe.flush()
+        self._keeper.told()
 
     def _notify(self, order: Any) -> None:
-        self.notifs.append(order.clone())
+        # Backtrader looks at the bar of a fill: none is told before its feed has one.
+        early = not len(order.data) and not isinstance(order.data, UnsubscribedData)
+        (self._not_yet if early or self._not_yet else self.notifs).append(order.clone())
 
     def next(self) -> None:
-        """Cerebro's round; reports are applied as they come, nothing is left for here."""
+        """Cerebro's round; reports are applied as they come."""
+        self._adopt()
+        if self._not_yet and all(len(feed) for feed in self.store.feeds):
+            self.notifs += self._not_yet
+            self._not_yet.clear()
+        self._keeper.follow(self.journal)
+
+    def _adopt(self) -> None:
+        """Strategies are there now: give them the orders and targets of an earlier run."""
+        strategies: list[Any] = next(
+            (feed._env.runningstrats for feed in self.store.feeds if feed._env is not None), []
+        )
+        while self._restart.adopted:
+            ticket = self._restart.adopted.pop()
+            ticket.order.p.owner = _owner(ticket.owner_name, strategies)
+        while self._restart.targets:
+            fields, working = self._restart.targets.pop()
+            self._targets.adopt(fields, _owner(fields["owner"], strategies), working)
 
     # -- Backtrader's orders ------------------------------------------------------------------
 
@@ -149,17 +247,25 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         ticket = self._ticket(kind, owner, data, abs(size), price, pricelimit=plimit, **kwargs)
         order = ticket.order
         ticket.allow_partial = allow_partial
+        self._take_order(ticket, size, price, parent, oco, valid, transmit)
+        self._scribe.flush()
+        return order
+
+    def _take_order(
+        self, ticket: Ticket, size: float, price: Any, parent: Any, oco: Any, valid: Any,
+        transmit: bool,
+    ) -> None:  # fmt: skip
+        order = ticket.order
         try:
             ticket.volume = whole_lots(size)
             ticket.symbol = self._contract_for(ticket)
             ticket.validity = validity(valid, ticket.symbol, self.store.now(), self.store.calendar)
         except TianqinError as error:
             self._desk.refuse(ticket, str(error))
-            return order
+            return
         if order.exectype == bt.Order.Limit:
             ticket.wish = Wish(math.nan if price is None else price)
         self._held.place(ticket, parent, oco, transmit)
-        return order
 
     def submit(self, order: Any) -> Any:
         """Backtrader's own name for what ``buy`` and ``sell`` do; an order is sent only once."""
@@ -170,6 +276,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         ticket = self._desk.tickets.get(order.ref) or getattr(order, "ticket", None)
         if ticket is not None:
             self._desk.cancel(ticket)
+            self._scribe.flush()
         return order
 
     def cancel_order(self, order: Any) -> Any:
@@ -187,10 +294,17 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         return found[0].order if found else None
 
     def get_all_orders(self) -> list[Any]:
-        """All orders of this run that were sent or wait, oldest first."""
+        """All orders that were sent or wait, oldest first: of this run, and of earlier ones those
+        that go on and those of this trading day.
+        """
         return [
             ticket.order for ticket in self._desk.tickets.values() if ticket.legs or not ticket.over
         ]
+
+    def get_orders_open(self, safe: bool = False) -> list[Any]:
+        """Orders that are not over, those of an earlier run among them; clones if ``safe``."""
+        alive = [ticket.order for ticket in self._desk.tickets.values() if not ticket.over]
+        return [order.clone() for order in alive] if safe else alive
 
     @property
     def foreign_orders(self) -> dict[str, OrderLeg]:
@@ -229,7 +343,9 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
             raise OrderError(f"a net position is a whole number of lots, not {net}")
         instrument = self._contract_of(instrument)
         self.store.instrument(instrument)
-        return self._targets.set(instrument, int(net), rules, owner)
+        target = self._targets.set(instrument, int(net), rules, owner)
+        self._scribe.flush()
+        return target
 
     def drop_target(self, instrument: str) -> None:
         """Work to a target no more; what is held stays."""
@@ -241,7 +357,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         data = self._data(symbol)
         ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
-        ticket.wish = Wish(price)
+        ticket.wish, ticket.for_target = Wish(price), True
         self._desk.submit(ticket)
         return ticket
 
@@ -285,7 +401,12 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         self.cancel_all()
 
     def resume(self) -> None:
-        """Take orders again after ``halt``, ``flatten`` or a limit."""
+        """Take orders again after ``halt``, ``flatten`` or a limit.
+
+        Raises:
+            JournalError: The records still cannot be written; trading stays halted.
+        """
+        self._scribe.mend()
         self._risk.guard.resume()
 
     def flatten(self, reason: str = "flattened by the owner") -> None:
@@ -321,10 +442,13 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
     ) -> Ticket:
         if not isinstance(kwargs.get("valid"), date | timedelta | None):
             kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` looks at it
+        known = {name: value for name, value in kwargs.items() if hasattr(bt.Order.params, name)}
+        info = {name: value for name, value in kwargs.items() if name not in known}
         # While a feed is being loaded it has no time; then the present stands in for it.
         loading = bool(len(data)) and math.isnan(data.datetime[0])
         seen = self._stand_in(data._dataname) if loading else data
-        order = kind(owner=owner, data=seen, size=size, price=price, **kwargs)
+        order = kind(owner=owner, data=seen, size=size, price=price, **known)
+        order.addinfo(**info)
         order.p.data = data
         order.broker = self
         direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
@@ -382,51 +506,56 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
 
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
-        self._returns.take(reports)
+        if self._begun:  # before that, ``start`` looks at all there is
+            self._returns.take(reports)
+            self._scribe.flush()
 
     def follow_session(self, session: int, reconnector: Any) -> None:
         """Every round: look after unanswered orders, and after all that waits with us."""
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
+        if self._halting:
+            self._halting = False
+            self._targets.drop_all()
+            self.cancel_all()
         self._desk.tend()
         self._held.tend()
         self._targets.tend()
         if self._flattener.busy:
             self._flattener.tend(working=any(self._desk.live.values()))
-        today = self.store.calendar.trading_day_at(self.store.now())
-        if today != self._day:
-            self._day = today
-            self._expiring = {
-                symbol
-                for symbol, held in self._account.net.items()
-                if held.size or any(self._account.position(symbol, side).size for side in SIDES)
-            }
-        if self._expiring:
-            self._settle_expired()
+        if self._expiry.tend():
+            self._scribe.touch_plan(self._restart.lots)
+        self._scribe.flush()
 
-    def _settle_expired(self) -> None:
-        """A contract that has expired while it was held: the account has settled it, so do we."""
-        for symbol in list(self._expiring):
-            instrument = self.store.instrument(symbol)
-            ends = instrument.expire_datetime
-            if not instrument.expired and (ends is None or ends > self.store.now()):
-                self._expiring.discard(symbol)  # not today
-            elif not self.store.gateway.position(symbol).get("pos", 0):
-                self._expiring.discard(symbol)
-                price = self._settlement(symbol, instrument.pre_settlement)
-                lots = self._account.settle(symbol, price)
-                text = f"{symbol} has expired: {lots} lots were settled at {price}"
-                logger.warning("%s", text)
-                self.store.put_notification(text, symbol=symbol, lots=lots, price=price)
 
-    def _settlement(self, symbol: str, before: float) -> float:
-        """The last day's settlement price; that of the day before where it is not known."""
-        try:
-            price = float(self.store.gateway.quote(symbol).settlement)
-        except LinkError:
-            price = math.nan
-        return price if price == price else before
+class Adoption:
+    """What a restart needs of the broker."""
+
+    def __init__(self, broker: MyBroker) -> None:
+        self._broker = broker
+
+    def order_of_plan(self, fields: dict[str, Any]) -> Any:
+        """A ``bt.Order`` as it was made once."""
+        broker, symbol = self._broker, fields["symbol"]
+        kind = bt.BuyOrder if fields["direction"] == Direction.BUY else bt.SellOrder
+        stand_in = broker._stand_in(symbol)
+        made = broker._ticket(kind, None, stand_in, fields["volume"], **fields["order"]).order
+        feeds = [feed for feed in broker.store.feeds if feed._dataname == symbol]
+        made.p.data = feeds[0] if feeds else stand_in
+        return made
+
+    def tell(self, order: Any) -> None:
+        """Hand a clone to ``notify_order``."""
+        self._broker._notify(order)
+
+
+def _owner(name: Any, strategies: list[Any]) -> Any:
+    """The strategy of a class and number; else one of that class, else None for the first one."""
+    if name is None:
+        return None
+    found = [one for one in strategies if type(one).__name__ == name[0]]
+    return next((one for one in found if one._id == name[1]), found[0] if found else None)
 
 
 def _still_held(symbol: str, before: str, held: float) -> str:

@@ -16,6 +16,7 @@
     │   └── RiskRefused              an order beyond a limit that its owner has set
     ├── CalendarError(ValueError)
     │   └── CalendarOutOfRange       beyond the years whose holidays are known
+    ├── StartRefused                 account and records differ, and nothing explains it
     ├── JournalError                 the records cannot be written or read: send no orders
     └── SandboxError                 the embedded exchange did not start or refused a request
 """
@@ -109,6 +110,28 @@ class JournalError(TianqinError):
     def __init__(self, path: object, message: str) -> None:
         super().__init__(f"{path}: {message}")
         self.path = path
+
+
+class StartRefused(TianqinError):
+    """Journal and account differ, and nothing explains it: nothing was sent.
+
+    Attributes:
+        differences: Rows (symbol, side, lots by the journal, lots on the account).
+    """
+
+    def __init__(self, path: object, differences: list[tuple[str, str, int, int]]) -> None:
+        head = f"{'contract':<16} {'side':<6} {'journal':>8} {'account':>8} {'difference':>11}"
+        rows = [
+            f"{symbol:<16} {side:<6} {ours:>8} {theirs:>8} {theirs - ours:>+11}"
+            for symbol, side, ours, theirs in differences
+        ]
+        table = "\n".join(["", head, *rows, ""])
+        super().__init__(
+            f"the account holds what neither the records ({path}) nor its own trades of today "
+            f"explain:\n{table}\nFind out why (another program, trades by hand while this one "
+            "was not running?), then go on with getbroker(accept_differences=True)"
+        )
+        self.differences = differences
 
 
 class SandboxError(TianqinError):

@@ -98,6 +98,7 @@ class FourWay:
             self._desk.refuse(ticket, str(error))
             return ticket.order
         self._desk.submit(ticket)
+        self._desk.scribe.flush()
         return ticket.order
 
 

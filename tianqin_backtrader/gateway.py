@@ -424,6 +424,12 @@ class Gateway:
             changed = True
         return changed
 
+    def all_reports(self) -> list[OrderReport | Fill]:
+        """Every order and trade that the client knows, as ``new_reports``."""
+        self._orders.clear()
+        self._trades.clear()
+        return self.new_reports()
+
     def new_reports(self) -> list[OrderReport | Fill]:
         """Orders that changed and trades that are new, each trade before its order's end."""
         news: list[OrderReport | Fill] = []

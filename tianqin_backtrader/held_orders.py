@@ -28,7 +28,7 @@ from .conditional_order import (
 from .errors import LinkError, OrderError, TianqinError
 from .model import Direction, Fill
 from .order_desk import OrderDesk
-from .order_group import Action, Answer, Do, OrderGroup
+from .order_group import Action, Answer, Do, MemberState, OrderGroup, Role
 from .order_price import Wish, passive_price
 from .order_validity import last_close
 from .ticket import Effect, Stage, Ticket
@@ -70,9 +70,16 @@ class Span:
 class Box:
     """A group and the orders in it."""
 
-    def __init__(self, group: OrderGroup, tickets: list[Ticket]) -> None:
+    kind = "group"
+
+    def __init__(self, group: OrderGroup, tickets: list[Ticket], key: str = "") -> None:
         self.group = group
         self.tickets = {ticket.key: ticket for ticket in tickets}
+        self.key = key or tickets[0].key
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal."""
+        return self.group.to_dict(), self.group.over
 
 
 class HeldOrders:
@@ -142,6 +149,7 @@ class HeldOrders:
         if not children:
             self._start(parent)
             return
+        self._desk.scribe.touch(parent)  # records have it before its children
         self._bind(parent, children)
         for child in children:
             self._wait_for_parent(child)
@@ -150,8 +158,11 @@ class HeldOrders:
     def _bind(self, parent: Ticket, children: list[Ticket]) -> Box:
         pairs = [(child.key, child.volume) for child in children]
         box = Box(order_group.bracket((parent.key, parent.volume), pairs), [parent, *children])
+        if any(other.key == box.key for other in self._boxes[parent.order.ref]):
+            box.key = f"{parent.key}_{children[0].key}"
         for ticket in (parent, *children):
             self._boxes[ticket.order.ref].append(box)
+        self._desk.scribe.touch_plan(box)
         return box
 
     def _wait_for_parent(self, child: Ticket) -> None:
@@ -160,6 +171,7 @@ class HeldOrders:
         child.effect, child.allow_partial = Effect.CLOSE, True
         self._take_in(child)
         child.stage = Stage.DORMANT
+        self._desk.scribe.touch(child)
 
     def _child_of_sent(self, child: Ticket, parent: Any) -> None:
         """A child of a parent that was transmitted before."""
@@ -186,9 +198,10 @@ class HeldOrders:
                 break
         else:
             pairs = [(one.key, one.volume) for one in (first, ticket)]
-            box = Box(order_group.oco(pairs), [first, ticket])
+            box = Box(order_group.oco(pairs), [first, ticket], f"{first.key}_{ticket.key}")
             self._boxes[other.ref].append(box)
         self._boxes[ticket.order.ref].append(box)
+        self._desk.scribe.touch_plan(box)
         return True
 
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
@@ -205,6 +218,7 @@ class HeldOrders:
 
     def _answer(self, box: Box, answer: Answer) -> None:
         box.group, actions = answer
+        self._desk.scribe.touch_plan(box)
         for action in actions:
             self._carry_out(box.tickets[action.order_id], action)
 
@@ -230,6 +244,39 @@ class HeldOrders:
         if ticket.condition is not None and volume > ticket.filled:
             ticket.condition = resize(ticket.condition, volume - ticket.filled)
         self._desk.change_volume(ticket, volume)
+
+    # -- after a restart ----------------------------------------------------------------------
+
+    def adopt(self, ticket: Ticket) -> None:
+        """An order of an earlier run that waits for its price or time."""
+        if ticket.stage is Stage.WATCHED:
+            self._watch(ticket)
+
+    def adopt_group(self, key: str, fields: dict[str, Any], tickets: list[Ticket]) -> None:
+        """A group of an earlier run, with all its orders."""
+        box = Box(OrderGroup.from_dict(fields), tickets, key)
+        for ticket in tickets:
+            self._boxes[ticket.order.ref].append(box)
+
+    def role(self, ticket: Ticket) -> Role | None:
+        """What an order is in the first group that it belongs to."""
+        boxes = self._boxes.get(ticket.order.ref)
+        return boxes[0].group[ticket.key].role if boxes else None
+
+    def complete_groups(self) -> None:
+        """Carry out what a group has decided and a killed program had not done yet."""
+        for box in {box.key: box for boxes in self._boxes.values() for box in boxes}.values():
+            for member in box.group.members:
+                ticket = box.tickets[member.order_id]
+                if ticket.over:
+                    if member.state is not MemberState.OVER:
+                        self._answer(box, order_group.on_end(box.group, ticket.key))
+                elif member.state in (MemberState.ENDING, MemberState.OVER):
+                    self._carry_out(ticket, Action(Do.CANCEL, ticket.key))
+                elif member.state is MemberState.ACTIVE and ticket.stage is Stage.DORMANT:
+                    self._carry_out(ticket, Action(Do.ACTIVATE, ticket.key, member.volume))
+                elif member.state is MemberState.ACTIVE and member.volume != ticket.volume:
+                    self._carry_out(ticket, Action(Do.RESIZE, ticket.key, member.volume))
 
     # -- watching -----------------------------------------------------------------------------
 
@@ -264,6 +311,7 @@ class HeldOrders:
 
     def _watch(self, ticket: Ticket) -> None:
         ticket.stage = Stage.WATCHED
+        self._desk.scribe.touch(ticket)
         self._watched[ticket.symbol][ticket.order.ref] = ticket
         self._quiet.pop(ticket.symbol, None)
         if ticket.order.exectype != bt.Order.Close:
@@ -302,7 +350,10 @@ class HeldOrders:
     def _look(self, ticket: Ticket, price: float, now: int) -> None:
         if ticket.condition is None:
             return
-        ticket.condition, fired = on_price(ticket.condition, price, now)
+        before = ticket.condition
+        ticket.condition, fired = on_price(before, price, now)
+        if ticket.condition is not before:
+            self._desk.scribe.touch(ticket)
         if ticket.condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT):
             _show(ticket.order.created, ticket.condition)
         if fired is None or ticket.condition.status is not Status.TRIGGERED:

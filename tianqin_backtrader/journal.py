@@ -20,6 +20,17 @@ from typing import Any
 from .clock import Clock
 from .csv_files import set_aside
 from .journal_file import JournalFile
+from .journal_plans import (
+    FILLS,
+    INTENT,
+    LAST_REPORT,
+    LOTS_SINCE,
+    PLAN_COLUMNS,
+    PLANS,
+    Plan,
+    RecordedLeg,
+    recorded_leg,
+)
 from .journal_values import OPEN_ORDERS, OpenOrder, Origin, State, open_order, to_json, to_origin
 from .model import Direction, Fill, Offset, OrderReport
 
@@ -171,7 +182,54 @@ class Journal(JournalFile):
         """Write down what a person should find later."""
         self._add("notes", exchange_time, trading_day, level, text)
 
+    def plan(
+        self,
+        kind: str,
+        key: str,
+        fields: str,
+        *,
+        over: bool,
+        trading_day: date,
+        exchange_time: int,
+    ) -> None:
+        """Write down what a restart is to find again; ``fields`` are JSON.
+
+        Args:
+            kind: ``"order"``, ``"group"``, ``"target"`` or ``"held"``.
+            key: Which one; its latest row counts.
+            fields: All there is to know of it.
+            over: Nothing is left of it to find.
+            trading_day, exchange_time: As everywhere.
+        """
+        self._add("plans", exchange_time, trading_day, kind, key, int(over), fields)
+
     # -- reading ------------------------------------------------------------------------------
+
+    def plans(self, since: date) -> list[Plan]:
+        """Latest rows of all that is not over, or was written on ``since`` or later, by age."""
+        return [Plan.of(row) for row in self.query(PLANS, since.isoformat())]
+
+    def plan_of(self, kind: str, key: str) -> Plan | None:
+        """The latest row of a key."""
+        rows = self.query(f"{PLAN_COLUMNS} WHERE kind = ? AND key = ? ORDER BY seq DESC", kind, key)
+        return Plan.of(rows[0]) if rows else None
+
+    def leg(self, order_id: str) -> RecordedLeg | None:
+        """All that is on record of an exchange order, None if it was never meant to be sent."""
+        rows = self.query(INTENT, order_id)
+        if not rows:
+            return None
+        reports = self.query(LAST_REPORT, order_id)
+        return recorded_leg(rows[0], reports, self.query(FILLS, order_id))
+
+    def orders_since(self, day: date) -> set[str]:
+        """Ids of the exchange orders meant to be sent on a trading day or later."""
+        rows = self.query("SELECT order_id FROM intents WHERE trading_day >= ?", day.isoformat())
+        return {order_id for (order_id,) in rows}
+
+    def lots_since(self, seq: int) -> dict[tuple[str, str], int]:
+        """What the fills on record after ``seq`` did to (symbol, "long" or "short")."""
+        return dict(((symbol, side), lots) for symbol, side, lots in self.query(LOTS_SINCE, seq))
 
     def open_orders(self) -> list[OpenOrder]:
         """Orders that were meant to be sent and whose end is not on record, oldest first."""
@@ -188,6 +246,10 @@ class Journal(JournalFile):
         return self._origins[order_id]
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        self._reported.clear()
+        self._origins.clear()
 
     def _order(
         self,

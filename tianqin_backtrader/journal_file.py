@@ -140,7 +140,11 @@ class JournalFile:
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
+                self._forget()
                 raise
+
+    def _forget(self) -> None:
+        """Nothing of a transaction is on record: what was remembered of it is not true."""
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:

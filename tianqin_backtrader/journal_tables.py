@@ -8,7 +8,7 @@ which leg of that and which bar (its end, nanoseconds) they come from.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _STAMP = (
     "seq INTEGER PRIMARY KEY",
@@ -84,6 +84,14 @@ TABLES: dict[str, tuple[str, ...]] = {
         "volume INTEGER",
     ),
     "notes": (*_STAMP, "level TEXT NOT NULL", "text TEXT NOT NULL"),
+    # What a restart finds again. kind: order, group, target, held. The latest row of a key counts.
+    "plans": (
+        *_STAMP,
+        "kind TEXT NOT NULL",
+        "key TEXT NOT NULL",
+        "over INTEGER NOT NULL",
+        "fields TEXT NOT NULL",
+    ),
 }
 
 _OTHER = """
@@ -94,6 +102,7 @@ CREATE TABLE IF NOT EXISTS state (
 CREATE UNIQUE INDEX IF NOT EXISTS intents_order ON intents (order_id);
 CREATE INDEX IF NOT EXISTS reports_order ON reports (order_id);
 CREATE INDEX IF NOT EXISTS fills_order ON fills (order_id);
+CREATE INDEX IF NOT EXISTS plans_key ON plans (kind, key, seq);
 """
 
 

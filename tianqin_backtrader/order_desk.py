@@ -21,6 +21,7 @@ from .model import Instrument, Offset
 from .offset import Closable, Leg, OffsetRules, closing_of, plan_close, plan_order
 from .order_gate import OrderGate
 from .order_price import Wish, exchange_terms, needs_limits
+from .order_scribe import OrderScribe
 from .order_state import UNCONFIRMED, OrderLeg
 from .ticket import Effect, Ending, Stage, Ticket
 
@@ -56,6 +57,7 @@ class OrderDesk:
         gate: Says whether the moment is right.
         priority: Which lots are closed first.
         guard: The risk rules, None for none.
+        scribe: Writes down what happens, before it has effects.
         tell: Hands a clone of an order to ``notify_order``.
 
     Attributes:
@@ -73,10 +75,11 @@ class OrderDesk:
         gate: OrderGate,
         priority: Priority,
         guard: Guard | None,
+        scribe: OrderScribe,
         tell: Callable[[Any], None],
     ) -> None:
         self.store, self.account, self.gate = store, account, gate
-        self.tell = tell
+        self.tell, self.scribe = tell, scribe
         self._priority, self._guard = priority, guard
         self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
         self.tickets: dict[int, Ticket] = {}
@@ -158,6 +161,27 @@ class OrderDesk:
         ticket.stage, ticket.next_day = Stage.QUEUED, next_day
         ticket.unsent.clear()
         self._queued[ticket.order.ref] = ticket
+        self.scribe.touch(ticket)
+
+    def adopt(self, ticket: Ticket) -> None:
+        """Take over an order of an earlier run as it stands."""
+        ref = ticket.order.ref
+        self.tickets[ref] = ticket
+        for leg in ticket.legs:
+            self.legs[leg.order_id] = (ticket, leg)
+            live = self.live.setdefault(leg.symbol, {})
+            if not leg.over:
+                live[leg.order_id] = leg
+                if leg.offset is not Offset.OPEN:
+                    self._closing.setdefault(leg.symbol, []).append(leg)
+        if ticket.over:
+            return
+        if ticket.validity.until is not None:
+            heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
+        if ticket.stage is Stage.QUEUED:
+            self._queued[ref] = ticket
+        elif ticket.ending:
+            self._withdrawn[ref] = ticket
 
     # -- plan ---------------------------------------------------------------------------------
 
@@ -294,12 +318,14 @@ class OrderDesk:
         if leg.offset is not Offset.OPEN:
             self._closing.setdefault(ticket.symbol, []).append(sent)
         try:
+            self.scribe.intent(ticket, sent, terms)
             self.store.gateway.insert_order(
                 order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
                 terms.limit_price, terms.advanced,
             )  # fmt: skip
         except TianqinError as error:
             sent.reject(str(error))
+            self.scribe.ended(sent)
             ticket.spares.add(order_id)  # the client's rules hold for other lots, too
             self.live[ticket.symbol].pop(order_id, None)
             self.settled(ticket)
@@ -330,12 +356,15 @@ class OrderDesk:
         if ticket.over or volume == ticket.volume:
             return
         ticket.resize(volume)
+        self.scribe.touch(ticket)
         if ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
             self.cancel(ticket, Ending.RESIZE)
 
     def _withdraw(self, ticket: Ticket) -> None:
         ticket.cancel_asked = monotonic()
         self._withdrawn[ticket.order.ref] = ticket
+        self.scribe.touch(ticket)
+        self.scribe.flush()
         if not self.store.trading_up:
             return  # asked for again when the link is back
         for leg in ticket.live_legs:
@@ -363,6 +392,8 @@ class OrderDesk:
         # Not the feed's time: between two bars it has none.
         order.executed.dt = to_backtrader(self.store.clock.now_ns())
         logger.info("order %d is %s: %s", order.ref, order.getstatusname(), reason)
+        if not ticket.legs:
+            self.scribe.refused(ticket, reason or order.getstatusname())
         self.tell(order)
         self.close(ticket)
 
@@ -370,6 +401,7 @@ class OrderDesk:
         """An order is over, and that has been told."""
         ticket.stage = Stage.OVER
         ticket.unsent.clear()
+        self.scribe.touch(ticket)
         self._queued.pop(ticket.order.ref, None)
         self._withdrawn.pop(ticket.order.ref, None)
         for told in self.on_end:

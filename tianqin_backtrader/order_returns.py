@@ -38,6 +38,7 @@ class OrderReturns:
     Attributes:
         foreign: Orders of the account that this program has not sent, by id.
         on_fill: Called with an order and its fill.
+        on_foreign: Called with a fill of an order that is not ours.
     """
 
     def __init__(self, desk: OrderDesk) -> None:
@@ -45,6 +46,7 @@ class OrderReturns:
         desk.settled = self.settle
         self.foreign: dict[str, OrderLeg] = {}
         self.on_fill: list[Callable[[Ticket, Fill], None]] = []
+        self.on_foreign: Callable[[Fill], None] = lambda fill: None
         self._early: dict[str, list[Fill]] = defaultdict(list)
         self._asked_again: set[str] = set()
         self._session = 0
@@ -71,9 +73,15 @@ class OrderReturns:
         if isinstance(report, Fill):
             if not leg.take_fill(report):
                 return
-            self._execute(ticket, report)
-        elif leg.take_report(report):
-            logger.info("%s %s", leg, leg.last_msg)
+            self._desk.scribe.fill(report)
+            self.tell_fill(ticket, report)
+            for told in self.on_fill:
+                told(ticket, report)
+        else:
+            changed = leg.take_report(report)
+            self._desk.scribe.report(report)
+            if changed:
+                logger.info("%s %s", leg, leg.last_msg)
         if leg.over:
             self._desk.live[leg.symbol].pop(leg.order_id, None)
         elif ticket.over:
@@ -93,6 +101,7 @@ class OrderReturns:
             if self._desk.gate.reconciled:
                 multiple = self._store.instrument(report.symbol).volume_multiple
                 self._account.take_fill(report, multiple)
+                self.on_foreign(report)
         elif leg is not None:
             leg.take_report(report)
         else:
@@ -104,7 +113,8 @@ class OrderReturns:
                 logger.warning("%s", text)
                 self._store.put_notification(text, foreign_order=leg)
 
-    def _execute(self, ticket: Ticket, fill: Fill) -> None:
+    def tell_fill(self, ticket: Ticket, fill: Fill) -> None:
+        """Book a fill, and let the strategy know."""
         order = ticket.order
         self._accept(order)
         status, info = order.status, order.comminfo
@@ -120,8 +130,6 @@ class OrderReturns:
         self._desk.tell(order)
         if ticket.over and order.executed.remsize:
             order.status = status  # its end was told before
-        for told in self.on_fill:
-            told(ticket, fill)
 
     def _accept(self, order: Any) -> None:
         """The exchange has it: told once, before anything else about it."""
@@ -155,7 +163,10 @@ class OrderReturns:
             self._desk.send_instead(ticket, spares)
             return True
         if ticket.unsent and ticket.left == sum(leg.volume for leg in ticket.unsent):
-            self._desk.send_next(ticket)
+            if self._desk.gate.open(ticket.symbol):
+                self._desk.send_next(ticket)
+            else:
+                self._desk.queue(ticket)
             return True
         terms = ticket.sent_terms
         rests = not terms.advanced and not terms.is_market  # else its rest was never to work
@@ -257,4 +268,5 @@ class OrderReturns:
                     leg.last_msg = "it never reached the exchange: the connection broke as it left"
                 logger.error("%s %s", leg, leg.last_msg)
                 self._desk.live[leg.symbol].pop(order_id, None)
+                self._desk.scribe.ended(leg)
                 self.settle(ticket)

@@ -140,6 +140,10 @@ class OrderLeg:
         self._finished = False
         self._reported_filled = 0
 
+    def be_unknown(self) -> None:
+        """Of an earlier run: what has become of it since is not known."""
+        self.state = OrderState.UNKNOWN
+
     @classmethod
     def met(cls, report: OrderReport) -> OrderLeg:
         """A leg that we did not send, or have forgotten: what a report says of it."""
@@ -147,7 +151,7 @@ class OrderLeg:
             report.order_id, report.symbol, report.direction, report.offset,
             report.volume_orign, report.limit_price,
         )  # fmt: skip
-        leg.state = OrderState.UNKNOWN
+        leg.be_unknown()
         leg.take_report(report)
         return leg
 

@@ -13,6 +13,8 @@ By itself, in a program with a loop of its own: ``tracker = PerformanceTracker(s
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import pandas as pd
 
 from .account_scribe import AccountScribe
 from .clock import MINUTE, to_ns
-from .errors import ConfigError
+from .errors import ConfigError, JournalError
 from .journal import Journal, open_journal
 from .metrics import Statistics
 from .records import Records, WrittenRecords
@@ -31,6 +33,11 @@ logger = logging.getLogger(__name__)
 
 #: Of this process, by folder: the trackers of several strategies write into the same records.
 _OPEN: dict[Path, _Folder] = {}
+
+
+def tracked(folder: Path) -> bool:
+    """Whether somebody keeps the files of a folder."""
+    return folder.absolute() in _OPEN
 
 
 class _Folder:
@@ -102,6 +109,12 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         given = getattr(self._store.broker, "journal", None)
         path = Path(self.p.folder, folder) if given is None else given.path.parent
         self.folder = path.absolute()
+        if self.p.folder != "records" and self.folder != Path(self.p.folder, folder).absolute():
+            raise ConfigError(
+                f"the broker keeps these records in {self.folder}: say "
+                "getbroker(records=folder), or getbroker(records=False) to leave them to the "
+                "tracker alone"
+            )
         self._leave_what_has_ended()
         if self.folder not in _OPEN:
             _OPEN[self.folder] = _Folder(self.folder, self._store)
@@ -128,9 +141,12 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     def notify_order(self, order: Any) -> None:
         """An order has changed."""
-        # A journal that the broker writes has it already, but for orders that had no leg to write.
-        if self._shared.given is None or not order.legs:
+        if self._shared.given is None:  # else the broker has written it
             self._scribe.take_order(order)
+        self._take_all("order")
+
+    def take_orders(self) -> None:
+        """Orders have changed, and the broker has written it."""
         self._take_all("order")
 
     def next(self) -> None:
@@ -144,17 +160,18 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         if minute == self._minute and not bars:
             return  # a tick feed
         self._minute = minute
-        with self._shared.journal.together():
-            if self.p.bars:
-                for feed in bars:
-                    self._scribe.take_bar(feed)
-            self._scribe.take_equity("bar")
-        trading = any(self._store.is_trading(one._dataname) for one in self._store.feeds)
-        if self._trading and not trading:
-            self._scribe.take_account()
-            self._shared.journal.tidy()
-        self._trading = trading
-        self._shared.records.refresh()
+        with self._errors():
+            with self._shared.journal.together():
+                if self.p.bars:
+                    for feed in bars:
+                        self._scribe.take_bar(feed)
+                self._scribe.take_equity("bar")
+            trading = any(self._store.is_trading(one._dataname) for one in self._store.feeds)
+            if self._trading and not trading:
+                self._scribe.take_account()
+                self._shared.journal.tidy()
+            self._trading = trading
+            self._shared.records.refresh()
 
     prenext = next
     nextstart = next
@@ -171,8 +188,9 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     def update(self) -> None:
         """Write down what has changed since the last call; for programs without Cerebro."""
-        for order in self._store.broker.get_all_orders():
-            self._scribe.take_order(order)
+        if self._shared.given is None:
+            for order in self._store.broker.get_all_orders():
+                self._scribe.take_order(order)
         self._take_all("update")
 
     def statistics(self, **options: Any) -> Statistics:
@@ -202,10 +220,21 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     # -- inside -------------------------------------------------------------------------------
 
     def _take_all(self, why: str) -> None:
-        with self._shared.journal.together():
-            self._scribe.take_equity(why)
-            self._scribe.take_account()
-        self._shared.records.refresh()
+        with self._errors():
+            with self._shared.journal.together():
+                self._scribe.take_equity(why)
+                self._scribe.take_account()
+            self._shared.records.refresh()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What cannot be written into the broker's records halts its trading; else it is raised."""
+        try:
+            yield
+        except JournalError as error:
+            if self._shared.given is None:
+                raise
+            self._store.broker.records_failed(error)
 
     def _new_bars(self) -> list[Any]:
         """The minute feeds that have delivered since the last call."""

@@ -11,6 +11,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ from .gateway import Gateway
 from .health import Health
 from .holiday_cache import tianqin_holidays
 from .instruments import Instruments
+from .kept_state import KeptState
 from .lifeline import NEVER, Lifeline
 from .link_supervisor import State
 from .live_bars import Certificate
@@ -66,6 +68,10 @@ class MyStore:
             session is made anew; default 180, or never where the server tells the time.
         debug: Write tqsdk's debug log, to a file of that name or where tqsdk keeps its own.
 
+    Attributes:
+        state: A small mapping for the strategy, JSON values; with records it is found again after
+            a restart.
+
     Raises:
         ConfigError: No user and password, or a parameter is wrong; nothing was connected.
         LoginRefused: The server said no; its answer is in the message.
@@ -105,6 +111,7 @@ class MyStore:
         self.mains = MainContracts(self, self._urls)
         #: Called in every round, as soon as there is a broker.
         self.keepers: list[Callable[[], None]] = []
+        self.state = KeptState()
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._polled = False
         self._pumps = 0
@@ -558,11 +565,12 @@ class MyStore:
             return
         self._closed = True
         self._finalizer.detach()
-        try:
-            self.gateway.close()
-        finally:
+        with ExitStack() as ends:
             if self.sandbox_server is not None:
-                self.sandbox_server.close()
+                ends.callback(self.sandbox_server.close)
+            ends.callback(self.gateway.close)
+            if self.broker is not None:
+                self.broker.close_records()
 
     def _must_be_open(self) -> None:
         if self._closed:

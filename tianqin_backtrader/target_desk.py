@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import backtrader as bt
 
-from .chased_order import ChaseRules, Quote
+from .chased_order import ChaseRules, Quote, Style
 from .errors import LinkError
 from .model import Direction, Fill
 from .order_desk import OrderDesk
@@ -25,6 +24,7 @@ from .order_target import (
     step,
 )
 from .ticket import Ticket
+from .ticket_values import owner_name
 
 
 class PositionTarget:
@@ -35,10 +35,30 @@ class PositionTarget:
         orders: The ``bt.Order``s sent for it so far.
     """
 
+    kind = "target"
+
     def __init__(self, symbol: str, state: TargetState) -> None:
         self.symbol, self.state = symbol, state
+        self.owner: Any = None
         self.orders: list[Any] = []
         self.events: list[Event] = []
+        self.dropped = False
+
+    @property
+    def key(self) -> str:
+        """Its name in the records."""
+        return self.symbol
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal."""
+        wanted = [event.target for event in self.events if isinstance(event, NewTarget)]
+        fields = {
+            "symbol": self.symbol,
+            "target": wanted[-1] if wanted else self.target,
+            "rules": asdict(self.state.rules),
+            "owner": owner_name(self.owner),
+        }
+        return fields, self.reached or self.dropped
 
     @property
     def target(self) -> int:
@@ -74,9 +94,8 @@ class TargetDesk:
     ) -> None:
         self._desk, self._store, self._place = desk, desk.store, place
         self._targets: dict[str, PositionTarget] = {}
-        self._owners: dict[str, Any] = {}
         self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
-        self._fills: dict[str, int] = defaultdict(int)
+        self._returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
         desk.on_end.append(self._take_end)
 
     def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
@@ -87,13 +106,17 @@ class TargetDesk:
             found = self._targets[symbol] = PositionTarget(symbol, state)
         if rules is not None:
             found.state = replace(found.state, rules=rules)
-        self._owners[symbol] = owner
+        found.owner = owner
         found.events.append(NewTarget(net))
+        self._desk.scribe.touch_plan(found)
         return found
 
     def drop(self, symbol: str) -> None:
         """Work to it no more; its order is withdrawn."""
         target = self._targets.pop(symbol, None)
+        if target is not None:
+            target.dropped = True
+            self._desk.scribe.touch_plan(target)
         for found, _, ticket in list(self._sent.values()):
             if found is target and not ticket.over:
                 self._desk.cancel(ticket)
@@ -123,19 +146,37 @@ class TargetDesk:
 
     def tend(self) -> None:
         """Do what each target wants now."""
+        self._tend_returning()
         for target in list(self._targets.values()):
             if target.reached and not target.events:
                 continue
             self._step(target)
+            if target.reached:
+                self._desk.scribe.touch_plan(target)
+
+    # -- after a restart ----------------------------------------------------------------------
+
+    def adopt(self, fields: dict[str, Any], owner: Any, working: list[Ticket]) -> None:
+        """A target of an earlier run: what it has out is withdrawn first, then it goes on."""
+        self._returning[fields["symbol"]] = (fields, owner, working)
+        for ticket in working:
+            self._desk.cancel(ticket)
+
+    def _tend_returning(self) -> None:
+        for symbol, (fields, owner, working) in list(self._returning.items()):
+            if all(ticket.over for ticket in working):
+                del self._returning[symbol]
+                if symbol not in self._targets:
+                    rules = fields["rules"] | {"style": Style(fields["rules"]["style"])}
+                    self.set(symbol, fields["target"], ChaseRules(**rules), owner)
 
     def _step(self, target: PositionTarget) -> None:
         events, target.events = target.events, []
         now = self._store.clock.now_ns()
         target.state, action = step(target.state, events, now, self._quote(target.symbol))
         if isinstance(action, Place):
-            owner = self._owners[target.symbol]
             ticket = self._place(
-                target.symbol, action.direction, action.volume, action.price, owner
+                target.symbol, action.direction, action.volume, action.price, target.owner
             )
             self._sent[ticket.order.ref] = (target, action.order_id, ticket)
             target.orders.append(ticket.order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -48,6 +49,10 @@ class Ticket:
     """One order from the strategy's wish to its end.
 
     Attributes:
+        key: Its name in groups and records, in this run and after a restart.
+        told: Backtrader's status and the lots filled, as the strategy was told last.
+        owner_name: Class and number of a strategy of an earlier run, whose order it is.
+        for_target: Whether a position target has sent it.
         volume: Lots it stands for, filled ones included.
         unsent: Legs that wait until what closes has been filled.
         wave: Where the legs of the latest sending begin in ``legs``.
@@ -79,13 +84,12 @@ class Ticket:
     guarded: bool = True
     spares: set[str] = field(default_factory=set)
     next_day: bool = False
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    told: tuple[int, int] = (0, 0)
+    owner_name: tuple[str, int] | None = None
+    for_target: bool = False
     cancel_asked: float = 0.0
     patience: float = 0.0
-
-    @property
-    def key(self) -> str:
-        """Its name in a group."""
-        return str(self.order.ref)
 
     @property
     def filled(self) -> int:

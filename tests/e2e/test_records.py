@@ -15,10 +15,11 @@ import pytest
 
 from tianqin_backtrader import MyStore, PerformanceTracker
 from tianqin_backtrader.__main__ import main
-from tianqin_backtrader.errors import JournalError
+from tianqin_backtrader.errors import ConfigError, JournalError
 from tianqin_backtrader.headless import plot_to_files
 from tianqin_backtrader.journal import Journal
 from tianqin_backtrader.records import KINDS, Records
+from tianqin_backtrader.risk_limits import GuardState
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -47,11 +48,11 @@ def run(folder, *strategies, **options):
     options = {"seed": 5, "days": 1, "ticks_per_pack": 5, "strategy_name": "dual"} | options
     with MyStore.sandbox(**options) as store:
         cerebro = bt.Cerebro(stdstats=False)
-        cerebro.setbroker(store.getbroker())
+        cerebro.setbroker(store.getbroker(records=folder))
         cerebro.adddata(store.getdata(SYMBOL, lookback=500))
         for strategy in strategies or (DualMovingAverage,):
             cerebro.addstrategy(strategy)
-        cerebro.addanalyzer(PerformanceTracker, folder=str(folder))
+        cerebro.addanalyzer(PerformanceTracker)
         cerebro.addanalyzer(bt.analyzers.TradeAnalyzer)
         done = cerebro.run()
         state = store.sandbox_server.state()
@@ -207,36 +208,81 @@ def test_two_strategies_share_the_records(tmp_path):
     assert not trades.trade_id.duplicated().any()
 
 
-def test_a_journal_of_the_brokers_is_used_and_left_open(tmp_path):
-    with (
-        Journal(tmp_path / "kept" / "journal.sqlite") as journal,
-        MyStore.sandbox(seed=5, ticks_per_pack=5) as store,
-    ):
+def test_records_are_kept_without_being_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with MyStore.sandbox(seed=5, ticks_per_pack=5, strategy_name="dual") as store:
         cerebro = bt.Cerebro(stdstats=False)
         broker = store.getbroker()
-        broker.journal = journal  # here nobody writes orders into it
         cerebro.setbroker(broker)
+        cerebro.adddata(store.getdata(SYMBOL, lookback=500))
+        cerebro.addstrategy(DualMovingAverage)
+        cerebro.run()
+        folder = tmp_path / "records" / "dual"
+        equity, trades = read(folder, "equity"), read(folder, "trade")
+        assert equity.balance.iloc[-1] == broker.getvalue()
+        assert (equity.why == "bar").sum() > 400
+        fills = {trade_id for order in broker.get_all_orders() for leg in order.legs
+                 for trade_id in leg.fills}  # fmt: skip
+        assert set(trades.trade_id) == fills and fills
+    assert len(read(folder, "account")) == 1
+
+
+def test_a_sandbox_without_a_name_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with MyStore.sandbox(seed=5, ticks_per_pack=5) as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker())
         cerebro.adddata(store.getdata(SYMBOL))
         cerebro.addstrategy(DualMovingAverage)
-        cerebro.addanalyzer(PerformanceTracker)
-        [strategy] = cerebro.run()
-        assert strategy.analyzers.performancetracker.folder == tmp_path / "kept"
-        assert journal.last("intents") is None  # orders are the broker's to write
-        assert journal.last("equity")["balance"] == broker.getvalue()
-        assert len(read(tmp_path / "kept", "equity")) > 400
+        cerebro.run()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_ends_the_run(tmp_path):
-    class Filling(DualMovingAverage):
-        def start(self):
-            journal = self.analyzers.performancetracker._shared.journal
+def test_the_tracker_does_not_write_elsewhere(tmp_path):
+    with MyStore.sandbox(seed=5, strategy_name="dual") as store:
+        store.getbroker(records=tmp_path).start()
+        with pytest.raises(ConfigError, match="getbroker"):
+            PerformanceTracker(store=store, folder=str(tmp_path / "other")).start()
+    with MyStore.sandbox() as store, pytest.raises(ConfigError, match="records is a folder"):
+        store.getbroker(records=7)
+
+
+class Filling(DualMovingAverage):
+    """The disk is full from some moment on, and has room again later."""
+
+    def next(self):
+        super().next()
+        self.bars = getattr(self, "bars", 0) + (not self.data.history_phase)
+        journal, broker = self.broker.journal, self.broker
+        if self.bars == 100:
             [(pages,)] = journal.query("PRAGMA page_count")
             journal.query(f"PRAGMA max_page_count={pages + 1}")
+        elif self.bars == 300:
+            self.seen = broker.risk_state, len(broker.get_orders_open())
+            [account] = broker.store.sandbox_server.state()["accounts"].values()
+            self.sent = set(account["orders"])
+            refused = broker.buy_open(SYMBOL, 1, owner=self)
+            self.reason = refused.info.reason
+            with pytest.raises(JournalError, match="full"):
+                broker.resume()
+            journal.query("PRAGMA max_page_count=1000000")
+            broker.resume()
+        elif self.bars == 301:
+            self.after = broker.risk_state
 
-    with pytest.raises(JournalError, match="full"):
-        run(tmp_path, Filling)
-    run(tmp_path, start="2026-11-11")  # in the same process, as in a notebook
-    assert len(read(tmp_path / "dual", "equity")) > 400
+
+def test_a_full_disk_halts_trading_and_loses_no_record(tmp_path):
+    _, [strategy], account = run(tmp_path, Filling)
+    assert strategy.seen == (GuardState.HALTED, 0)
+    assert "full" in strategy.reason and "nothing may be sent" in strategy.reason
+    assert strategy.after is GuardState.ACTIVE
+    orders = read(tmp_path / "dual", "order")
+    assert strategy.sent <= set(orders.order_id)
+    assert set(account["trades"]) <= set(read(tmp_path / "dual", "trade").trade_id)
+    refused = orders[orders.order_id.str.startswith("UNSENT")]
+    assert refused.last_msg.str.contains("HALTED|full", na=False).any()
+    # Nothing was sent between.
+    assert (orders[orders.status == "INTENT"].order_id.str.startswith("TQBT_")).any()
 
 
 SCRIPT = """

@@ -1,0 +1,82 @@
+"""``kill -9`` at every step of the order path: no order twice, none forgotten, books equal."""
+
+import pytest
+from restart_program import START, make_plan, outcome, run_program
+
+from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.restart import NEVER_LEFT
+
+MARKET = {"seed": 11}
+SANDBOX = {"start": START, "ticks_per_pack": 5, "balance": 1e8, **MARKET}
+#: Every kind of step that the order path has.
+KINDS = {
+    *(f"before the row of {name}" for name in ("intent", "plan", "report", "fill")),
+    "before a commit", "after a commit", "before insert_order", "after insert_order",
+    "before cancel_order", "after cancel_order", "after what was handed over has left",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(**MARKET)
+
+
+@pytest.fixture(scope="module")
+def whole(plan, tmp_path_factory):
+    """A run that nobody killed: what it came to, and the names of its steps."""
+    folder = tmp_path_factory.mktemp("whole")
+    with EmbeddedSandbox(**SANDBOX) as box:
+        code, steps = run_program(box, folder, plan)
+        assert code == 0
+        return outcome(box, folder), steps
+
+
+def assert_equal(found, whole, kind):
+    others = found.pop("others in order.csv")
+    expected = {name: value for name, value in whole.items() if name != "others in order.csv"}
+    assert found == expected, kind
+    assert {words for _, words in others} <= {"Canceled", NEVER_LEFT}, kind
+
+
+@pytest.mark.parametrize(
+    "deaths",
+    [
+        # Meant and not sent; sent and not heard of; filled and not written down.
+        ["before insert_order", "after what was handed over has left", "before the row of fill"],
+    ],
+)
+def test_a_program_that_dies_three_times_comes_to_the_same(plan, whole, tmp_path, deaths):
+    with EmbeddedSandbox(**SANDBOX) as box:
+        for death in deaths:
+            code, steps = run_program(box, tmp_path, plan, kill_at=death)
+            assert (code, steps[-1]) == (-9, death)
+        assert run_program(box, tmp_path, plan)[0] == 0
+        assert_equal(outcome(box, tmp_path), whole[0], deaths)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_step_survives_its_killing(plan, whole, tmp_path):
+    expected, names = whole
+    assert set(names) == KINDS
+    visited, number, failed = {}, 0, []
+    while True:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with EmbeddedSandbox(**SANDBOX) as box:
+            code, steps = run_program(box, folder, plan, kill=number)
+            if code == 0:
+                break
+            assert len(steps) == number + 1
+            visited[number] = steps[-1]
+            assert run_program(box, folder, plan)[0] == 0
+            try:
+                assert_equal(outcome(box, folder), expected, f"step {number}: {steps[-1]}")
+            except AssertionError as error:
+                failed.append(f"step {number}, {steps[-1]}: {error}")
+        number += 1
+    assert not failed, "\n".join(failed)
+    # A program's packs come a little differently each time, and so do its steps.
+    assert number >= 0.9 * len(names)
+    assert set(visited.values()) == KINDS
+    assert sorted(visited) == list(range(number))

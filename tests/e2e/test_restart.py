@@ -1,0 +1,436 @@
+"""A program ends, another begins on the same account: what goes on, and what stops the start."""
+
+import shutil
+import sqlite3
+from datetime import date, datetime
+
+import backtrader as bt
+import pytest
+from e2e_script import CU, MORNING
+
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.chased_order import ChaseRules
+from tianqin_backtrader.clock import HOUR, to_ns
+from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.errors import ConfigError, JournalError, StartRefused
+from tianqin_backtrader.journal import Journal
+from tianqin_backtrader.restart import NEVER_LEFT
+from tianqin_backtrader.risk_limits import GuardState
+
+
+class Program:
+    """A program with a loop of its own, that hears what strategies hear."""
+
+    def __init__(self, box, folder, name="one", **options):
+        self.store = MyStore("sandbox", "sandbox", urls=box.urls, strategy_name=name)
+        try:
+            self.broker = self.store.getbroker(records=folder, **options)
+            self.broker.start()
+        except BaseException:
+            self.store.close()
+            raise
+        self.told = []
+        self.quote = self.store.tianqin.get_quote(CU)
+
+    def turn(self):
+        self.store.pump(0.1)
+        self.broker.next()
+        while (order := self.broker.get_notification()) is not None:
+            self.told.append((order, order.getstatusname(), order.executed.size))
+
+    def until(self, true, turns=3000):
+        for _ in range(turns):
+            if true():
+                return
+            self.turn()
+        raise AssertionError("it never came to it")
+
+    def words(self):
+        return [name for _, name, _ in self.told]
+
+    def end(self):
+        self.store.close()
+
+    def __enter__(self):
+        self.until(lambda: self.quote.last_price == self.quote.last_price)
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def lots(self, side):
+        return int(self.broker.get_account_position(CU).get(f"pos_{side}", 0))
+
+
+@pytest.fixture
+def box():
+    with EmbeddedSandbox(start=MORNING, days=4, ticks_per_pack=5) as box:
+        yield box
+
+
+@pytest.fixture
+def program(box, tmp_path):
+    def make(**options):
+        return Program(box, tmp_path, **options)
+
+    return make
+
+
+def exchange_orders(box):
+    [account] = box.state()["accounts"].values()
+    return account["orders"]
+
+
+def resting(program, away=600.0, **options):
+    """A limit order that is not reached."""
+    price = program.quote.last_price - away
+    order = program.broker.buy(None, program.broker._data(CU), 2, price,
+                               exectype=bt.Order.Limit, **options)  # fmt: skip
+    program.until(lambda: order.status == bt.Order.Accepted)
+    program.turn()
+    return order
+
+
+def test_a_working_order_goes_on_and_is_not_told_twice(box, program):
+    with program() as first:
+        resting(first, tag="mine")
+        assert first.words() == ["Submitted", "Accepted"]
+        first.store.state["lots"] = {"long": [2]}
+    with program() as second:
+        [order] = second.broker.get_orders_open()
+        assert (order.info.tag, order.getstatusname()) == ("mine", "Accepted")
+        assert second.broker.foreign_orders == {}
+        assert second.store.state["lots"] == {"long": [2]}
+        second.turn()
+        assert second.words() == []
+        second.broker.cancel(order)
+        second.until(lambda: not order.alive())
+        second.turn()
+        assert second.words() == ["Canceled"]
+    with program() as third:
+        assert third.broker.get_orders_open() == []
+        assert [one.status for one in third.broker.get_all_orders()] == [bt.Order.Canceled]
+        third.turn()
+        assert third.words() == []
+    assert len(exchange_orders(box)) == 1
+
+
+def test_fills_while_nobody_was_there_are_told_once(box, program):
+    with program() as first:
+        order = resting(first, away=30.0)
+    box.advance(to="2026-11-10 14:30:00")
+    [sent] = exchange_orders(box).values()
+    assert sent["volume_left"] == 0
+    with program() as second:
+        # Known before anything is told.
+        assert second.broker.getposition(CU).size == second.lots("long") == 2
+        second.turn()
+        # As often as the exchange traded.
+        assert second.words()[-1] == "Completed" and "Submitted" not in second.words()
+        assert second.told[-1][2] == 2
+        assert second.broker.getposition(CU).price == order.created.price
+        second.until(lambda: second.broker.get_account_position(CU)["last_price"] > 0)
+        assert second.broker.balance().equity == pytest.approx(second.broker.getvalue(), abs=0.01)
+    with program() as third:
+        third.turn()
+        assert third.words() == []
+        assert third.broker.getposition(CU).size == 2
+
+
+def never_sent(program, monkeypatch):
+    """A program that dies between writing an order down and sending it."""
+
+    class Died(BaseException):
+        pass
+
+    def die(*_):
+        raise Died
+
+    with pytest.raises(Died), program() as first:
+        monkeypatch.setattr(first.store.gateway, "insert_order", die)
+        first.broker.buy_open(CU, 1, first.quote.last_price - 600)
+
+
+def test_an_order_that_never_left_is_told_so(box, program, monkeypatch):
+    never_sent(program, monkeypatch)
+    with program() as second:
+        second.turn()
+        assert second.words()[-1] == "Expired"
+        assert second.told[-1][0].info.reason == NEVER_LEFT
+        assert exchange_orders(box) == {}
+    with program() as third:
+        third.turn()
+        assert third.words() == []
+
+
+def test_or_it_is_sent_if_the_owner_wants_that(box, program, monkeypatch):
+    never_sent(program, monkeypatch)
+    with program(on_restart="resend") as second:
+        second.until(lambda: "Accepted" in second.words())
+        assert len(exchange_orders(box)) == 1
+    with program(on_restart="resend") as third:
+        third.turn()
+        assert len(exchange_orders(box)) == 1
+    with pytest.raises(ConfigError, match="on_restart"):
+        program(on_restart="perhaps")
+
+
+def buy_by_hand(box, lots=2, price=None):
+    """Another program trades on the same account."""
+    with MyStore("sandbox", "sandbox", urls=box.urls) as other:
+        api = other.tianqin
+        quote = api.get_quote(CU)
+        order = api.insert_order(CU, "BUY", "OPEN", lots, price or quote.ask_price1 + 100)
+        while order.status == "ALIVE" and (price is None or not order.exchange_order_id):
+            api.wait_update()
+
+
+def test_orders_from_elsewhere_are_shown_apart_and_left_alone(box, program):
+    with program() as first:
+        resting(first)
+        price = first.quote.last_price - 700
+    buy_by_hand(box, price=price)
+    with program() as second:
+        [foreign] = second.broker.foreign_orders.values()
+        assert foreign.limit_price == price
+        assert len(second.broker.get_orders_open()) == 1
+        second.broker.halt()
+        second.until(lambda: not second.broker.get_orders_open())
+        assert not foreign.over
+    alive = [one for one in exchange_orders(box).values() if one["status"] == "ALIVE"]
+    assert [one["limit_price"] for one in alive] == [price]
+
+
+def test_trades_of_others_are_known_today(box, program):
+    with program() as first:
+        resting(first)
+    buy_by_hand(box)
+    with program() as second:
+        assert second.broker.getposition(CU).size == 2
+    with program() as third:  # and counted once
+        assert third.broker.getposition(CU).size == 2
+
+
+def test_what_nothing_explains_stops_the_start(box, program):
+    with program() as first:
+        resting(first, away=2500.0)
+    buy_by_hand(box)
+    box.advance(to="2026-11-10 21:30:00")  # yesterday's trades are no longer told
+    before = exchange_orders(box)
+    with pytest.raises(StartRefused, match="accept_differences=True") as caught:
+        program()
+    assert caught.value.differences == [(CU, "long", 0, 2)]
+    assert f"{CU:<16} long          0        2          +2" in str(caught.value)
+    assert exchange_orders(box) == before
+    with program(accept_differences=True) as second:
+        assert second.broker.getposition(CU).size == 2
+    with program() as third:  # it is known from then on
+        assert third.broker.getposition(CU).size == 2
+    with sqlite3.connect(third.broker._keeper._folder / "journal.sqlite") as db:
+        assert db.execute("SELECT COUNT(*) FROM notes WHERE text LIKE 'accepted%'").fetchone()[0]
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "next_day"),
+    [(MORNING, "2026-11-10 21:05:00"), ("2026-11-13 09:31:00", "2026-11-16 09:05:00")],
+    ids=["next day", "after a weekend"],
+)
+def test_an_order_is_sent_again_on_a_later_day(tmp_path, start, next_day):
+    with EmbeddedSandbox(start=start, days=4, ticks_per_pack=5) as box:
+        with Program(box, tmp_path) as first:
+            order = resting(first, away=2500.0)
+            price = order.created.price
+        box.advance(to=next_day)
+        assert exchange_orders(box) == {}  # of yesterday nothing is told
+        with Program(box, tmp_path) as second:
+            [order] = second.broker.get_orders_open()
+            second.until(lambda: len(order.legs) == 2 and order.legs[1].exchange_order_id)
+            [sent] = exchange_orders(box).values()
+            assert (sent["limit_price"], sent["volume_left"]) == (price, 2)
+            second.broker.cancel(order)
+            second.until(lambda: not order.alive())
+            second.turn()
+            assert second.words() == ["Canceled"]
+
+
+def test_a_fill_that_the_account_no_longer_tells_is_found_by_what_it_holds(box, program):
+    with program() as first:
+        order = resting(first, away=30.0)
+    box.advance(to="2026-11-10 21:30:00")
+    with program() as second:
+        second.turn()
+        assert second.words()[-1] == "Completed"
+        assert second.broker.getposition(CU).size == second.lots("long") == 2
+        found = second.told[-1][0]
+        assert found.executed.price == order.created.price
+    with program() as third:
+        third.turn()
+        assert third.words() == []
+
+
+def test_stops_brackets_and_oco_come_back(box, program):
+    with program() as first:
+        broker, data, last = first.broker, first.broker._data(CU), first.quote.last_price
+        stop = broker.sell(None, data, 1, last - 3000, exectype=bt.Order.Stop)
+        trail = broker.sell(None, data, 1, exectype=bt.Order.StopTrail, trailamount=2500)
+        parent = broker.buy(None, data, 2, last - 900, exectype=bt.Order.Limit, transmit=False)
+        broker.sell(None, data, 2, last - 2000, exectype=bt.Order.Stop, parent=parent,
+                    transmit=False)  # fmt: skip
+        broker.sell(None, data, 2, last + 900, exectype=bt.Order.Limit, parent=parent)
+        one = broker.buy(None, data, 1, last - 1000, exectype=bt.Order.Limit)
+        broker.buy(None, data, 1, last + 2900, exectype=bt.Order.Stop, oco=one)
+        first.until(lambda: one.status == parent.status == bt.Order.Accepted)
+        first.turn()
+        stops = stop.created.price, trail.created.price
+    with program() as second:
+        found = second.broker.get_orders_open()
+        assert len(found) == 7
+        assert [one.getordername() for one in found] == [
+            "Stop", "StopTrail", "Limit", "Stop", "Limit", "Limit", "Stop"
+        ]  # fmt: skip
+        assert (found[0].created.price, found[1].created.price >= stops[1]) == (stops[0], True)
+        second.turn()
+        assert second.words() == []
+        assert len(exchange_orders(box)) == 2
+        # The groups hold together: without its parent a child has nothing to do.
+        second.broker.cancel(found[2])
+        second.until(lambda: not found[3].alive() and not found[4].alive())
+        second.broker.cancel(found[5])
+        second.until(lambda: not found[6].alive())
+        assert found[0].alive() and found[1].alive()
+    with program() as third:
+        assert len(third.broker.get_orders_open()) == 2
+        third.broker.cancel_all()
+        assert third.broker.get_orders_open() == []
+
+
+def test_a_parent_that_was_filled_meanwhile_wakes_its_protection(box, program):
+    with program() as first:
+        broker, data, last = first.broker, first.broker._data(CU), first.quote.last_price
+        parent = broker.buy(None, data, 2, last - 30, exectype=bt.Order.Limit, transmit=False)
+        broker.sell(None, data, 2, last - 5000, exectype=bt.Order.Stop, parent=parent,
+                    transmit=False)  # fmt: skip
+        broker.sell(None, data, 2, last + 900, exectype=bt.Order.Limit, parent=parent)
+        first.until(lambda: parent.status == bt.Order.Accepted)
+        first.turn()
+    box.advance(to="2026-11-10 14:30:00")
+    with program() as second:
+        second.until(lambda: len(exchange_orders(box)) == 2)
+        target = [one for one in exchange_orders(box).values() if one["direction"] == "SELL"]
+        assert (target[0]["volume_left"], target[0]["offset"]) == (2, "CLOSETODAY")
+        _, stop, _ = second.broker.get_all_orders()
+        assert stop.alive() and not stop.legs
+        second.turn()
+        assert second.words().count("Completed") == 1
+
+
+def test_a_reversal_is_finished_by_the_next_program(box, program):
+    """It closes first; what it opens was not sent when the program ended."""
+    with program() as first:
+        order = first.broker.buy_open(CU, 2)
+        first.until(lambda: not order.alive())
+        price = first.quote.last_price + 30
+        turn = first.broker.sell(None, first.broker._data(CU), 3, price, exectype=bt.Order.Limit)
+        first.until(lambda: turn.status == bt.Order.Accepted)
+        first.turn()
+        assert len(turn.legs) == 1
+    box.advance(to="2026-11-10 10:10:00")
+    assert len(exchange_orders(box)) == 2
+    with program() as second:
+        [turn] = [one for one in second.broker.get_all_orders() if one.issell()]
+        assert [str(leg.offset) for leg in turn.legs] == ["CLOSETODAY", "OPEN"]
+        second.until(lambda: len(exchange_orders(box)) == 3)
+    with program():
+        assert len(exchange_orders(box)) == 3
+
+
+def test_a_target_is_worked_to_by_the_next_program(box, program):
+    with program() as first:
+        far = ChaseRules(reach=-800.0, requote_after_ns=24 * HOUR)
+        first.broker.order_target_position(CU, 3, far)
+        first.until(lambda: exchange_orders(box))
+        first.turn()
+    with program() as second:
+        second.until(lambda: len(second.broker.get_orders_open()) == 1 and
+                     len(exchange_orders(box)) == 2)  # fmt: skip
+        alive = [one for one in exchange_orders(box).values() if one["status"] == "ALIVE"]
+        assert len(alive) == 1 and alive[0]["volume_orign"] == 3
+        second.broker.order_target_position(CU, 3, ChaseRules())
+        second.until(lambda: second.lots("long") == 3)
+        second.until(lambda: not second.broker.get_orders_open())
+    with program() as third:
+        for _ in range(20):
+            third.turn()
+        assert third.lots("long") == 3 and not third.broker.get_orders_open()
+
+
+def test_two_programs_on_one_account_need_two_names(box, program):
+    with program():
+        with pytest.raises(JournalError, match="another program is writing these records"):
+            program()
+        program(name="two").end()
+
+
+def test_a_clock_that_was_set_back_is_told(box, program, tmp_path):
+    with Journal(tmp_path / "one" / "journal.sqlite") as journal:
+        later = to_ns(datetime(2026, 11, 10, 15))
+        journal.intent("x", CU, "BUY", "", 1, 1.0, trading_day=date(2026, 11, 10),
+                       exchange_time=later)  # fmt: skip
+    with program() as first:
+        news = [str(msg) for msg, _, _ in first.store.get_notifications()]
+        assert any("was the clock set back?" in msg for msg in news)
+        with sqlite3.connect(tmp_path / "one" / "journal.sqlite") as db:
+            assert db.execute("SELECT COUNT(*) FROM notes WHERE text LIKE '%set back%'").fetchone()
+        db.close()
+
+
+def test_what_a_power_cut_took_the_account_still_knows(box, program, tmp_path):
+    with program() as first:
+        first.broker.buy_open(CU, 1)
+        first.until(lambda: first.lots("long") == 1)
+        cut = tmp_path / "cut" / "one"
+        shutil.copytree(tmp_path / "one", cut)
+    wal = cut / "journal.sqlite-wal"
+    wal.write_bytes(wal.read_bytes()[: int(wal.stat().st_size * 0.6)])
+    with Program(box, tmp_path / "cut") as second:
+        assert second.broker.getposition(CU).size == 1
+        known = {*second.broker.foreign_orders} | {
+            leg.order_id for one in second.broker.get_all_orders() for leg in one.legs
+        }
+        assert known == set(exchange_orders(box))
+
+
+def test_a_locked_journal_halts_and_nothing_is_sent(box, program, tmp_path):
+    with program() as first:
+        first.broker.journal.query("PRAGMA busy_timeout=0")
+        other = sqlite3.connect(tmp_path / "one" / "journal.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        order = first.broker.buy_open(CU, 1)
+        assert order.status == bt.Order.Rejected and "locked" in order.info.reason
+        assert first.broker.risk_state is GuardState.HALTED
+        news = [str(msg) for msg, _, _ in first.store.get_notifications()]
+        assert any(msg.startswith("HALTED") and "locked" in msg for msg in news)
+        first.store.state["kept"] = 1
+        other.execute("ROLLBACK")
+        other.close()
+        first.broker.resume()
+        assert exchange_orders(box) == {}
+        first.broker.buy_open(CU, 1)
+        first.until(lambda: first.lots("long") == 1)
+    with program() as second:
+        assert second.store.state["kept"] == 1
+        assert [one.status for one in second.broker.get_all_orders()] == [bt.Order.Completed]
+
+
+def test_state_lasts_as_long_as_the_program_without_records():
+    with MyStore.sandbox() as store:
+        store.state["a"] = [1]
+        store.state["a"].append(2)  # changed in place: not assigned
+        assert dict(store.state) == {"a": [1]}
+        del store.state["a"]
+        assert len(store.state) == 0
+        with pytest.raises(TypeError, match="key"):
+            store.state[1] = 2
+        with pytest.raises(TypeError):
+            store.state["b"] = object()

@@ -1,0 +1,64 @@
+"""Contracts that expire while they are held: the account has settled them, and so do we."""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import date
+from typing import Any
+
+from .account_view import SIDES, AccountView
+from .errors import LinkError
+
+logger = logging.getLogger(__name__)
+
+
+class ExpiryDesk:
+    """Looks once a trading day at what is held.
+
+    Args:
+        store: Time, instruments and gateway.
+        account: What is held.
+    """
+
+    def __init__(self, store: Any, account: AccountView) -> None:
+        self._store, self._account = store, account
+        self._day: date | None = None
+        self._expiring: set[str] = set()
+
+    def tend(self) -> bool:
+        """Settle what has expired; return whether anything was."""
+        today = self._store.calendar.trading_day_at(self._store.now())
+        if today != self._day:
+            self._day = today
+            self._expiring = {
+                symbol
+                for symbol, held in self._account.net.items()
+                if held.size or any(self._account.position(symbol, side).size for side in SIDES)
+            }
+        return bool(self._expiring) and self._settle()
+
+    def _settle(self) -> bool:
+        settled = False
+        for symbol in list(self._expiring):
+            instrument = self._store.instrument(symbol)
+            ends = instrument.expire_datetime
+            if not instrument.expired and (ends is None or ends > self._store.now()):
+                self._expiring.discard(symbol)  # not today
+            elif not self._store.gateway.position(symbol).get("pos", 0):
+                self._expiring.discard(symbol)
+                price = self._price(symbol, instrument.pre_settlement)
+                lots = self._account.settle(symbol, price)
+                text = f"{symbol} has expired: {lots} lots were settled at {price}"
+                logger.warning("%s", text)
+                self._store.put_notification(text, symbol=symbol, lots=lots, price=price)
+                settled = True
+        return settled
+
+    def _price(self, symbol: str, before: float) -> float:
+        """The last day's settlement price; that of the day before where it is not known."""
+        try:
+            price = float(self._store.gateway.quote(symbol).settlement)
+        except LinkError:
+            price = math.nan
+        return price if price == price else before

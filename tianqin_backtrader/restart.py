@@ -1,0 +1,441 @@
+"""What an earlier run left behind: orders, groups and targets come back before anything may trade.
+
+The journal says what was meant and seen, the account what is. Orders that were sent go on, fills
+that nobody has seen are told, what never left is told as such, and lots that nothing explains
+stop the start.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+import backtrader as bt
+
+from .clock import MINUTE, SECOND, WallClock, from_ns, to_backtrader
+from .errors import StartRefused, UnknownSymbol
+from .held_orders import HeldOrders
+from .journal import Journal
+from .journal_plans import Plan, RecordedLeg
+from .model import NAN, Direction, Fill, OrderReport
+from .order_desk import OrderDesk
+from .order_group import OrderGroup, Role
+from .order_returns import OrderReturns
+from .order_state import OrderLeg
+from .restart_picture import Picture, compare
+from .ticket import Ending, Stage, Ticket
+from .ticket_values import dump, ticket_from
+
+logger = logging.getLogger(__name__)
+
+#: The exchange must know an order so long after it was meant to be sent; else it never left.
+UNKNOWN = 3 * SECOND
+NEVER_LEFT = "it never left: the program ended before it was sent"
+MARKET_GONE = "its market is gone: the account began anew"
+
+Report = OrderReport | Fill
+
+
+class HeldLots:
+    """The lots that the records start from: what is held, fills since then apart."""
+
+    kind, key = "held", "account"
+
+    def __init__(self, account: Any) -> None:
+        self._account = account
+        self._serial = 0
+        self.foreign: set[str] = set()  # trades of others that are in the lots
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal; every row counts from its place on, so no two are equal."""
+        self._serial += 1
+        lots = [
+            [*place, abs(int(position.size))]
+            for place, position in self._account.sides.items()
+            if position.size
+        ]
+        return {"lots": lots, "foreign": sorted(self.foreign), "serial": self._serial}, False
+
+
+class Orders(Protocol):
+    """What the broker does for a restart."""
+
+    def order_of_plan(self, fields: dict[str, Any]) -> Any:
+        """A ``bt.Order`` as it was made once."""
+        ...
+
+    def tell(self, order: Any) -> None:
+        """Hand a clone to ``notify_order``."""
+        ...
+
+
+@dataclass(slots=True)
+class Found:
+    """What the journal has of an earlier run."""
+
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)  # statuses that were not told, by key
+    groups: list[tuple[Plan, list[Ticket]]] = field(default_factory=list)
+    targets: list[Plan] = field(default_factory=list)
+    recorded: dict[str, RecordedLeg] = field(default_factory=dict)
+    untold: list[tuple[Ticket, Fill]] = field(default_factory=list)
+
+
+class Restart:
+    """Puts journal and account together, once.
+
+    Args:
+        desk, returns, held: Where the orders go on.
+        make: Makes orders, and tells them.
+        resend: Send what never left, instead of telling it as Expired.
+        accept: Go on where nothing explains what the account holds.
+    """
+
+    def __init__(
+        self, desk: OrderDesk, returns: OrderReturns, held: HeldOrders, make: Orders, *,
+        resend: bool, accept: bool,
+    ) -> None:  # fmt: skip
+        self._desk, self._returns, self._held, self._make = desk, returns, held, make
+        self._store, self._account, self._scribe = desk.store, desk.account, desk.scribe
+        self._resend, self._accept = resend, accept
+        self.lots = HeldLots(self._account)
+        self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
+        self.adopted: list[Ticket] = []
+
+    def run(self, equity: float) -> None:
+        """Take over what the account holds and what the records know.
+
+        Raises:
+            StartRefused: They differ, and nothing explains it; nothing was sent.
+            JournalError: The records cannot be read.
+        """
+        journal = self._scribe.journal
+        today = self._store.calendar.trading_day_at(self._store.now())
+        found = Found()
+        if journal is not None:
+            self._look_at_clock(journal)
+            if self._account_is_new():
+                self._bury(journal)
+            else:
+                found = self._read(journal, today)
+        self._wait_for_answers(found, today)
+        reports = self._store.gateway.all_reports()
+        mine = set() if journal is None else journal.orders_since(today)
+        lost = self._unanswered(found)
+        ended = [leg for leg in lost if leg.trading_day < today]
+        picture = self._compare(journal, reports, mine, ended)
+        unseen = [_unseen_fill(leg, picture.filled[leg.order_id], self._store.clock.now_ns())
+                  for leg in ended if leg.order_id in picture.filled]  # fmt: skip
+        ours = [one for one in reports if one.order_id in self._desk.legs]
+        others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
+        news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
+        self._account.begin(equity, [fill for _, fill in found.untold] + news + unseen)
+        self._returns.take(others)
+        self.lots.foreign |= {one.trade_id for one in others if isinstance(one, Fill)}
+        self._desk.gate.reconciled = True
+        self._go_on(found, [*unseen, *ours], ended, [leg for leg in lost if leg not in ended])
+        self._scribe.touch_plan(self.lots)
+        self._scribe.flush()
+
+    def take_foreign(self, fill: Fill) -> None:
+        """A trade of others has changed what is held."""
+        self.lots.foreign.add(fill.trade_id)
+        self._scribe.touch_plan(self.lots)
+
+    # -- the records --------------------------------------------------------------------------
+
+    def _account_is_new(self) -> bool:
+        """Whether the account was born with this program: there is nothing to go on with."""
+        embedded = self._store.sandbox_server is not None
+        return embedded or not self._store.gateway.renewable
+
+    def _bury(self, journal: Journal) -> None:
+        plans, orders = journal.plans(date.max), journal.open_orders()
+
+        def write(book: Journal) -> None:
+            for plan in plans:
+                book.plan(plan.kind, plan.key, dump(plan.fields), over=True, **self._when())
+            for one in orders:
+                book.report_refusal(
+                    one.order_id, one.symbol, one.direction, one.volume, MARKET_GONE,
+                    **self._when(),
+                )  # fmt: skip
+
+        self._scribe.add(write)
+
+    def _when(self) -> dict[str, Any]:
+        now = self._store.now()
+        day = self._store.calendar.trading_day_at(now)
+        return {"trading_day": day, "exchange_time": self._store.clock.now_ns()}
+
+    def _look_at_clock(self, journal: Journal) -> None:
+        newest = max(
+            (row["exchange_time"] for table in ("intents", "reports", "equity")
+             if (row := journal.last(table))), default=0,
+        )  # fmt: skip
+        now = self._store.clock.now_ns()
+        if now + MINUTE < newest:
+            text = (
+                f"the clock shows {from_ns(now):%F %T}, but the newest record is of "
+                f"{from_ns(newest):%F %T}: was the clock set back?"
+            )
+            logger.warning("%s", text)
+            self._scribe.note(text, "WARNING")
+            self._store.put_notification(text)
+
+    def _read(self, journal: Journal, today: date) -> Found:
+        found = Found()
+        plans = {(plan.kind, plan.key): plan for plan in journal.plans(today)}
+        groups = [plan for plan in plans.values() if plan.kind == "group" and not plan.over]
+        for plan in groups:  # with members that were over before today
+            for member in OrderGroup.from_dict(plan.fields).members:
+                place = ("order", member.order_id)
+                if place not in plans and (other := journal.plan_of(*place)):
+                    plans[place] = other
+        for (kind, key), plan in plans.items():
+            if kind == "order":
+                found.tickets[key] = self._revive(journal, plan, found)
+            elif kind == "target" and not plan.over:
+                found.targets.append(plan)
+        for plan in plans.values():
+            if plan.kind == "order":
+                after = [found.tickets.get(key) for key in plan.fields["after"]]
+                found.tickets[plan.key].after = [one for one in after if one is not None]
+        for plan in groups:
+            keys = [member.order_id for member in OrderGroup.from_dict(plan.fields).members]
+            if all(key in found.tickets for key in keys):
+                found.groups.append((plan, [found.tickets[key] for key in keys]))
+        return found
+
+    def _revive(self, journal: Journal, plan: Plan, found: Found) -> Ticket:
+        """An order, with its legs and fills as far as they are on record."""
+        fields = plan.fields
+        ticket = ticket_from(plan.key, fields, self._make.order_of_plan(fields))
+        fills: list[Fill] = []
+        for place, order_id in enumerate(fields["legs"]):
+            recorded = journal.leg(order_id)
+            if recorded is None:  # it could not be written, so it was not sent
+                ticket.wave -= place < fields["wave"]
+                continue
+            found.recorded[order_id] = recorded
+            ticket.legs.append(_leg(recorded))
+            fills += recorded.fills
+        ticket.order.addcomminfo(self._account.comminfo(ticket.symbol))
+        lots = 0
+        for fill in sorted(fills, key=lambda fill: fill.time):
+            lots += fill.volume
+            if lots <= ticket.told[1]:
+                _execute_silently(ticket.order, fill)
+            else:
+                found.untold.append((ticket, fill))
+        if ticket.over and fields["status"] != ticket.told[0]:
+            found.ends[ticket.key] = fields["status"]
+        self._desk.adopt(ticket)
+        return ticket
+
+    # -- the account --------------------------------------------------------------------------
+
+    def _unanswered(self, found: Found) -> list[RecordedLeg]:
+        """Orders whose end is not on record and which the account does not show."""
+        known = self._store.gateway.known_orders()
+        return [
+            leg
+            for order_id, leg in found.recorded.items()
+            if not leg.over and order_id not in known
+        ]
+
+    def _wait_for_answers(self, found: Found, today: date) -> None:
+        """What was sent as the program died may still be on its way."""
+        wall, clock = WallClock(), self._store.clock
+        began, market_began = wall.now_ns(), clock.now_ns()
+        while True:
+            young = [leg for leg in self._unanswered(found) if leg.trading_day >= today]
+            waited = max(wall.now_ns() - began, clock.now_ns() - market_began)
+            if young and not clock.virtual:
+                waited = max(waited, clock.now_ns() - max(leg.meant_at for leg in young))
+            if not young or waited >= UNKNOWN:
+                return
+            self._store.pump(min(0.1, (UNKNOWN - waited) / SECOND))
+
+    def _counted(self, fill: Fill) -> bool:
+        ticket_leg = self._desk.legs.get(fill.order_id)
+        return ticket_leg is not None and fill.trade_id in ticket_leg[1].fills
+
+    def _compare(
+        self,
+        journal: Journal | None,
+        reports: Iterable[Report],
+        mine: set[str],
+        ended: list[RecordedLeg],
+    ) -> Picture:
+        base = None if journal is None else journal.plan_of("held", "account")
+        if journal is None or base is None or self._account_is_new():
+            return Picture()
+        recorded = {(symbol, side): lots for symbol, side, lots in base.fields["lots"]}
+        for place, lots in journal.lots_since(base.seq).items():
+            recorded[place] = recorded.get(place, 0) + lots
+        known = set(base.fields["foreign"])
+        news = [
+            one
+            for one in reports
+            if isinstance(one, Fill) and one.trade_id not in known and not self._counted(one)
+            and (one.order_id in self._desk.legs or one.order_id not in mine)
+        ]  # fmt: skip
+        positions = {
+            (symbol, side): position
+            for symbol, position in self._account.account_positions().items()
+            for side in ("long", "short")
+        }
+        held = {place: int(position[f"pos_{place[1]}"]) for place, position in positions.items()}
+        costs = {
+            place: position.get(f"open_price_{place[1]}", NAN)
+            for place, position in positions.items()
+        }
+        expired = [symbol for symbol in {symbol for symbol, _ in recorded} if self._expired(symbol)]
+        picture = compare(recorded, held, news, ended, costs, expired)
+        if picture.differences:
+            error = StartRefused(journal.path, picture.differences)
+            if not self._accept:
+                raise error
+            logger.warning("accepted: %s", error)
+            self._scribe.note(f"accepted: {error}", "WARNING")
+        return picture
+
+    def _expired(self, symbol: str) -> bool:
+        try:
+            instrument = self._store.instrument(symbol)
+        except UnknownSymbol:
+            return True
+        ends = instrument.expire_datetime
+        return instrument.expired or (ends is not None and ends <= self._store.now())
+
+    # -- going on -----------------------------------------------------------------------------
+
+    def _go_on(
+        self, found: Found, reports: list[Report], ended: list[RecordedLeg],
+        never: list[RecordedLeg],
+    ) -> None:  # fmt: skip
+        self.adopted = [ticket for ticket in found.tickets.values() if not ticket.over]
+        for plan, tickets in found.groups:
+            self._held.adopt_group(plan.key, plan.fields, tickets)
+        for ticket in self.adopted:
+            self._held.adopt(ticket)
+            self._tell_again(ticket)
+        for ticket, fill in found.untold:
+            self._returns.tell_fill(ticket, fill)
+        for key, status in found.ends.items():
+            order = found.tickets[key].order
+            if order.status != status:
+                order.status = status
+                self._make.tell(order)
+        self._returns.take(reports)
+        self._returns.take([_day_end(self._desk.legs[leg.order_id][1]) for leg in ended])
+        for leg in never:
+            self._never_left(*self._desk.legs[leg.order_id])
+        self._held.complete_groups()
+        for ticket in self.adopted:
+            self._send_rest(ticket)
+            self._returns.settle(ticket)
+        for plan in found.targets:
+            working = [
+                ticket for ticket in self.adopted
+                if ticket.for_target and ticket.symbol == plan.key and not ticket.over
+            ]  # fmt: skip
+            self.targets.append((plan.fields, working))
+        if self.adopted:
+            text = f"{len(self.adopted)} orders of an earlier run go on"
+            logger.info("%s", text)
+            self._scribe.note(text)
+
+    def _tell_again(self, ticket: Ticket) -> None:
+        """What was done and not told before the program died."""
+        order = ticket.order
+        if order.status == bt.Order.Created:
+            order.submit(order.broker)
+            self._make.tell(order)
+        waits = ticket.condition is not None or ticket.stage is Stage.DORMANT
+        if waits and order.status == bt.Order.Submitted:
+            order.accept(order.broker)
+            self._make.tell(order)
+
+    def _never_left(self, ticket: Ticket, leg: OrderLeg) -> None:
+        leg.reject(NEVER_LEFT)
+        ticket.spares.add(leg.order_id)
+        self._desk.live[leg.symbol].pop(leg.order_id, None)
+        self._scribe.ended(leg)
+        logger.warning("%s %s", leg, NEVER_LEFT)
+        if ticket.over or ticket.live_legs:
+            return
+        if any(one.exchange_order_id or one.fills for one in ticket.out) or ticket.ending not in (
+            Ending.NONE, Ending.RESIZE,
+        ):  # fmt: skip
+            self._returns.settle(ticket)
+        elif self._resend or self._protects(ticket):
+            ticket.unsent.clear()
+            ticket.ending = Ending.NONE
+            self._desk.release(ticket)
+        else:
+            self._desk.finish(ticket, bt.Order.Expired, NEVER_LEFT)
+
+    def _protects(self, ticket: Ticket) -> bool:
+        """A child of a bracket is sent in any case: without it lots would have no protection."""
+        return self._held.role(ticket) is Role.CHILD
+
+    def _send_rest(self, ticket: Ticket) -> None:
+        """Closes that were to leave together with those that did."""
+        closing = [leg for leg in ticket.unsent if str(leg.offset) != "OPEN"]
+        if ticket.stage is Stage.WORKING and closing and not ticket.ending:
+            if self._desk.gate.open(ticket.symbol):
+                self._desk.send_next(ticket)
+
+
+def _leg(recorded: RecordedLeg) -> OrderLeg:
+    """A leg as the records have it; of one that was only meant to be sent nothing is known."""
+    leg = OrderLeg(
+        recorded.order_id, recorded.symbol, recorded.direction, recorded.offset, recorded.volume,
+        recorded.limit_price,
+    )  # fmt: skip
+    leg.be_unknown()
+    if recorded.report is not None:
+        leg.take_report(recorded.report)
+    for fill in recorded.fills:
+        leg.take_fill(fill)
+    return leg
+
+
+def _execute_silently(order: Any, fill: Fill) -> None:
+    """A fill that the strategy was told of in an earlier run."""
+    told, size = order.status, fill.direction.sign * fill.volume
+    order.execute(
+        to_backtrader(fill.time), size, fill.price, 0, 0.0, 0.0, size,
+        order.comminfo.getvaluesize(size, fill.price), fill.commission, order.comminfo.margin,
+        0.0, 0, 0.0,
+    )  # fmt: skip
+    order.executed.markpending()
+    order.executed.markpending()
+    order.status = told
+
+
+def _unseen_fill(leg: RecordedLeg, lots: int, now: int) -> Fill:
+    """What an order of an earlier day must have got: the account holds it.
+
+    Its trades are no longer told. The price is the order's own, the worst it can have been; the
+    fee is not known.
+    """
+    price = leg.limit_price if isinstance(leg.limit_price, int | float) else NAN
+    return Fill(
+        f"{leg.order_id}_unseen", leg.order_id, leg.symbol, Direction(leg.direction), leg.offset,
+        price, lots, now, 0.0,
+    )  # fmt: skip
+
+
+def _day_end(leg: OrderLeg) -> OrderReport:
+    """The end of an order of an earlier day."""
+    price = leg.limit_price if isinstance(leg.limit_price, int | float) else NAN
+    return OrderReport(
+        leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume, leg.volume - leg.filled,
+        price, "FINISHED", leg.exchange_order_id or "unknown", "its trading day is over",
+    )  # fmt: skip
