@@ -31,7 +31,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from .errors import SandboxError
 
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 2.0
 _REQUEST_SECONDS = 60.0
 
