@@ -233,7 +233,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
 
     def drop_target(self, instrument: str) -> None:
         """Work to a target no more; what is held stays."""
-        self._targets.drop(instrument)
+        self._targets.drop(self.store.mains.traded(instrument))
 
     def _place_for_target(
         self, symbol: str, direction: Direction, volume: int, price: float, owner: Any
@@ -241,7 +241,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         data = self._data(symbol)
         ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
-        ticket.wish = Wish(price)
+        ticket.symbol, ticket.wish = symbol, Wish(price)
         self._desk.submit(ticket)
         return ticket
 

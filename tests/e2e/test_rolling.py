@@ -91,12 +91,16 @@ def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
     def script(strategy):
         store = strategy.broker.store
         yield from both_days(strategy, side)
+        sign = 1 if side == "long" else -1
+        strategy.broker.order_target_position(OLD, 5 * sign)  # dropped: it would buy them again
+        waits = strategy.broker.sell_close(OLD, 1, store.instrument(OLD).upper_limit)
         roll = store.roll(OLD, NEW, slice_lots=2)
         with pytest.raises(OrderError, match="is being rolled already"):
             store.roll(OLD, NEW)
         refused = strategy.broker.buy_open(NEW, 1)
         assert "is being rolled into" in refused.info.reason
         yield from until_it_ends(roll)
+        assert waits.getstatusname() == ("Canceled" if side == "long" else "Rejected")
         report = roll.report()
         assert (report.phase, report.closed, report.opened) == (RollPhase.DONE, 5, 5)
         trades = store.tianqin.get_trade().values()
@@ -112,6 +116,25 @@ def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
     strategy = run(store, Script, store.getdata(OLD), script=script)
     assert check_exchange(store.sandbox_server, 5, 3, side=side, slice_lots=2) == (0, 5)
     assert str(done[0].report()) in strategy.heard
+
+
+def test_flatten_is_not_held_up_by_a_roll(sandbox, run):
+    def script(strategy):
+        store = strategy.broker.store
+        yield from both_days(strategy)
+        roll = store.roll(OLD, NEW)
+        while roll.phase is not RollPhase.OPENING:
+            store.pump(0.1)
+        strategy.broker.flatten()
+        while strategy.broker.get_account_positions():
+            yield None
+        assert not roll.done
+        done.append(roll)
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5)
+    run(store, Script, store.getdata(OLD), script=script)
+    assert done
 
 
 def test_thin_books_rejects_and_drops(sandbox, run):
