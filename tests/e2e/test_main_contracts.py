@@ -50,7 +50,7 @@ class Watch(bt.Strategy):
             self.env.runstop()
 
 
-@pytest.mark.parametrize("adjust", [None, "back"])
+@pytest.mark.parametrize("adjust", [pytest.param(None, marks=pytest.mark.slow), "back"])
 def test_a_change_while_it_runs_is_told_before_the_first_bar_of_the_new_contract(
     sandbox, run, adjust
 ):
@@ -166,6 +166,7 @@ def test_orders_go_to_the_contract_of_the_moment(sandbox, run):
     assert profit == pytest.approx(store.broker.getvalue() - 1_000_000.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_roll_is_a_closed_trade_and_a_new_one_on_the_feed(sandbox, run):
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store
@@ -189,9 +190,11 @@ def test_a_roll_is_a_closed_trade_and_a_new_one_on_the_feed(sandbox, run):
     assert profit == pytest.approx(store.broker.getvalue() - 1_000_000.0, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("symbol", "adjust"), [(MAIN, "forward"), (MAIN, True), (OLD, "back"), ("KQ.i@SHFE.cu", "back")]
-)
-def test_adjust_is_for_main_contracts(sandbox, symbol, adjust):
-    with pytest.raises(ConfigError, match="adjust is None, or"):
-        sandbox().getdata(symbol, adjust=adjust)
+def test_adjust_is_for_main_contracts(sandbox):
+    store = sandbox()
+    for symbol, adjust in (
+        (MAIN, "forward"), (MAIN, True), (OLD, "back"), ("KQ.i@SHFE.cu", "back"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match="adjust is None, or"):
+            store.getdata(symbol, adjust=adjust)
+    assert store.feeds == []
