@@ -349,7 +349,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
 
     def drop_target(self, instrument: str) -> None:
         """Work to a target no more; what is held stays."""
-        self._targets.drop(instrument)
+        self._targets.drop(self.store.mains.traded(instrument))
 
     def _place_for_target(
         self, symbol: str, direction: Direction, volume: int, price: float, owner: Any
@@ -357,7 +357,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         data = self._data(symbol)
         ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
-        ticket.wish, ticket.for_target = Wish(price), True
+        ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
         self._desk.submit(ticket)
         return ticket
 

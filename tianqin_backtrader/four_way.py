@@ -89,6 +89,8 @@ class FourWay:
         ticket.allow_partial = self.p.allow_partial if allow_partial is None else allow_partial
         try:
             ticket.volume = whole_lots(size)
+            if instrument != data._name:  # the feed may be that of the main contract
+                ticket.symbol = instrument
             ticket.symbol = self._contract_for(ticket)
             ticket.wish = wish(limit_price, order_type, advanced)
             if valid is not None:

@@ -112,7 +112,8 @@ class OrderDesk:
         """Take an order to be sent now, or at the open; False if it was refused."""
         try:
             self.gate.admit(ticket.order.data)
-            self.gate.must_be_free(ticket.symbol)
+            if ticket.guarded:
+                self.gate.must_be_free(ticket.symbol)
             plan = None if self.gate.holds(ticket.symbol) else self._plan(ticket)
             self._terms(ticket, ticket.wish, check_limits=plan is not None)
         except TianqinError as error:

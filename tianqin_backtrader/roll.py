@@ -110,6 +110,7 @@ class Roll:
         plan = self.state.plan
         for symbol in self.contracts:
             self._broker.reserve(symbol, f"{plan.old} is being rolled into {plan.new}")
+            self._broker.drop_target(symbol)
         for order in self._broker.get_all_orders():
             if order.alive() and order.ticket.symbol in self.contracts:
                 self._broker.cancel(order)

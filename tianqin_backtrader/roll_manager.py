@@ -6,8 +6,8 @@ import logging
 from datetime import date
 from typing import Any
 
-from .clock import from_ns
-from .errors import ConfigError, OrderError
+from .clock import from_ns, monotonic
+from .errors import ConfigError, LinkError, OrderError
 from .main_contracts import MAIN
 from .products import split_symbol
 from .roll import Roll
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: Day bars asked for of every contract of the product.
 RECENT_DAYS = 5
+#: Seconds after which a question without an answer is asked again.
+ASK_AGAIN = 60.0
 
 
 class RollManager:
@@ -89,6 +91,7 @@ class RollManager:
         self._listed: dict[str, Any] = {}
         self._day: date | None = None
         self._looked: date | None = None
+        self._not_before = 0.0
         store.getbroker()
         store.keepers.append(self.tend)
 
@@ -101,10 +104,16 @@ class RollManager:
         held = self._held()
         if not held or self._busy(today) or not store.broker.takes_orders(held[0]):
             return
-        if today != self._day:
-            self._ask(today)
-        if all(series.ready for series in self._listed.values()):
-            self._look(today)
+        if monotonic() < self._not_before:
+            return
+        try:
+            if today != self._day:
+                self._ask(today)
+            if all(series.ready for series in self._listed.values()):
+                self._look(today)
+        except LinkError as error:
+            self._not_before = monotonic() + ASK_AGAIN
+            logger.warning("whether to roll %s is looked at again later: %s", self.main, error)
 
     def _held(self) -> list[str]:
         """Contracts of the product that the account holds."""
@@ -127,11 +136,11 @@ class RollManager:
     def _ask(self, today: date) -> None:
         """Which contracts there are, and how much they trade."""
         store = self._store
-        self._day = today
         self._listed = {
             symbol: store.gateway.charts.series(symbol, 86400, RECENT_DAYS)
             for symbol in store.gateway.contracts(self._exchange, self._product)
         }
+        self._day = today
 
     def _look(self, today: date) -> None:
         store = self._store

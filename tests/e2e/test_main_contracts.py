@@ -50,7 +50,7 @@ class Watch(bt.Strategy):
             self.env.runstop()
 
 
-@pytest.mark.parametrize("adjust", [None, "back"])
+@pytest.mark.parametrize("adjust", [pytest.param(None, marks=pytest.mark.slow), "back"])
 def test_a_change_while_it_runs_is_told_before_the_first_bar_of_the_new_contract(
     sandbox, run, adjust
 ):
@@ -146,6 +146,12 @@ def test_orders_go_to_the_contract_of_the_moment(sandbox, run):
         fourth = broker.sell_close(MAIN, 1)
         yield fourth
         assert [leg.symbol for leg in fourth.legs] == [NEW]
+        target = broker.order_target_position(MAIN, -1)
+        assert target.symbol == NEW
+        while not target.reached:
+            yield None
+        assert strategy.position.size == -1
+        yield strategy.close()
         done.append(True)
 
     done = []
@@ -155,11 +161,12 @@ def test_orders_go_to_the_contract_of_the_moment(sandbox, run):
     assert {order["instrument_id"] for order in exchange_orders(store).values()} == {
         "cu2612", "cu2701",
     }  # fmt: skip
-    assert [trade.data._name for trade in strategy.trades] == [MAIN, MAIN]
+    assert {trade.data._name for trade in strategy.trades} == {MAIN}
     profit = sum(trade.pnlcomm for trade in strategy.trades)
     assert profit == pytest.approx(store.broker.getvalue() - 1_000_000.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_roll_is_a_closed_trade_and_a_new_one_on_the_feed(sandbox, run):
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store
@@ -183,9 +190,11 @@ def test_a_roll_is_a_closed_trade_and_a_new_one_on_the_feed(sandbox, run):
     assert profit == pytest.approx(store.broker.getvalue() - 1_000_000.0, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("symbol", "adjust"), [(MAIN, "forward"), (MAIN, True), (OLD, "back"), ("KQ.i@SHFE.cu", "back")]
-)
-def test_adjust_is_for_main_contracts(sandbox, symbol, adjust):
-    with pytest.raises(ConfigError, match="adjust is None, or"):
-        sandbox().getdata(symbol, adjust=adjust)
+def test_adjust_is_for_main_contracts(sandbox):
+    store = sandbox()
+    for symbol, adjust in (
+        (MAIN, "forward"), (MAIN, True), (OLD, "back"), ("KQ.i@SHFE.cu", "back"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match="adjust is None, or"):
+            store.getdata(symbol, adjust=adjust)
+    assert store.feeds == []

@@ -86,17 +86,21 @@ def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1):
     return held[OLD], held[NEW]
 
 
-@pytest.mark.parametrize("side", ["long", "short"])
+@pytest.mark.parametrize("side", ["long", pytest.param("short", marks=pytest.mark.slow)])
 def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
     def script(strategy):
         store = strategy.broker.store
         yield from both_days(strategy, side)
+        sign = 1 if side == "long" else -1
+        strategy.broker.order_target_position(OLD, 5 * sign)  # dropped: it would buy them again
+        waits = strategy.broker.sell_close(OLD, 1, store.instrument(OLD).upper_limit)
         roll = store.roll(OLD, NEW, slice_lots=2)
         with pytest.raises(OrderError, match="is being rolled already"):
             store.roll(OLD, NEW)
         refused = strategy.broker.buy_open(NEW, 1)
         assert "is being rolled into" in refused.info.reason
         yield from until_it_ends(roll)
+        assert waits.getstatusname() == ("Canceled" if side == "long" else "Rejected")
         report = roll.report()
         assert (report.phase, report.closed, report.opened) == (RollPhase.DONE, 5, 5)
         trades = store.tianqin.get_trade().values()
@@ -112,6 +116,26 @@ def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
     strategy = run(store, Script, store.getdata(OLD), script=script)
     assert check_exchange(store.sandbox_server, 5, 3, side=side, slice_lots=2) == (0, 5)
     assert str(done[0].report()) in strategy.heard
+
+
+@pytest.mark.slow
+def test_flatten_is_not_held_up_by_a_roll(sandbox, run):
+    def script(strategy):
+        store = strategy.broker.store
+        yield from both_days(strategy)
+        roll = store.roll(OLD, NEW)
+        while roll.phase is not RollPhase.OPENING:
+            store.pump(0.1)
+        strategy.broker.flatten()
+        while strategy.broker.get_account_positions():
+            yield None
+        assert not roll.done
+        done.append(roll)
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5)
+    run(store, Script, store.getdata(OLD), script=script)
+    assert done
 
 
 def test_thin_books_rejects_and_drops(sandbox, run):
@@ -182,6 +206,7 @@ def test_a_price_that_runs_away_ends_in_an_alarm_and_can_be_resumed(sandbox, run
     assert check_exchange(store.sandbox_server, 5, 3, slice_lots=2) == (0, 5)
 
 
+@pytest.mark.slow
 def test_half_a_slice_over_the_night_is_told_and_finished_once(sandbox, run):
     """The new contract stands at its limit to the day's end, with two lots closed."""
 
@@ -213,6 +238,7 @@ def test_half_a_slice_over_the_night_is_told_and_finished_once(sandbox, run):
     assert {symbol: lots for symbol, lots in held.items() if lots} == {NEW: 5}
 
 
+@pytest.mark.slow
 def test_an_alarm_outlives_its_program(run, caplog):
     def halts(strategy):
         store = strategy.broker.store
@@ -354,7 +380,7 @@ def rolled_after(run, kills, lots=(3, 2), harms=(), **options):
 
 @pytest.mark.timeout(60)
 def test_a_killed_program_goes_on_where_it_was(run):
-    told = rolled_after(run, [9, 7], slice_lots=3)
+    told = rolled_after(run, [11], slice_lots=3)
     assert told["ending"] == "done"
     [[closed, opened, fees]] = told["cost"]
     assert (closed, opened) == (5, 5)
