@@ -40,25 +40,13 @@ def box(axes, x, y, width, height, title, text="", fill=SHELL, size=9):
                   linespacing=1.35)  # fmt: skip
 
 
-def arrow(axes, start, end, label="", color=GREY, bend=0.0, aside=(0.5, 0)):
-    """An arrow from a point to a point, its label in the middle, moved ``aside``."""
-    axes.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle="-|>",
-            mutation_scale=9,
-            color=color,
-            linewidth=1.0,
-            connectionstyle=f"arc3,rad={bend}",
-            shrinkA=0,
-            shrinkB=0,
-            zorder=1.5,
-        )  # fmt: skip
-    )
-    if label:
-        x, y = ((a + b) / 2 + d for a, b, d in zip(start, end, aside, strict=True))
-        axes.text(x, y, label, size=7, color=GREY, va="center", zorder=4)
+def arrow(axes, start, end, color=GREY):
+    """A straight arrow from a point to a point."""
+    line = FancyArrowPatch(
+        start, end, arrowstyle="-|>", mutation_scale=9, color=color, linewidth=1.0,
+        shrinkA=0, shrinkB=0, zorder=1.5,
+    )  # fmt: skip
+    axes.add_patch(line)
 
 
 def save(figure, name, folder=HERE):

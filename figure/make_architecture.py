@@ -122,7 +122,7 @@ def draw():
     for room in ("store", "records"):
         x, y, width, height, *_ = BOXES[room]
         arrow(axes, (x + width / 2, 60), (x + width / 2, y + height))
-    for room, (x, y, width, height, title, text, fill) in BOXES.items():
+    for x, y, width, height, title, text, fill in BOXES.values():
         box(axes, x, y, width, height, title, text, fill)
     for source, target in arrows(pairs_of_rooms()):
         arrow(axes, *ends(source, target), color="#6b8299")

@@ -66,15 +66,10 @@ def draw():
         x = LEFT + events.index(event) * WIDTH
         y = TOP - (states.index(state) + 1) * HEIGHT
         stays = following is state
+        look = ("white", "0.85") if stays else (colour(following), LINE)
+        corner, size = (x + 0.25, y + 0.3), (WIDTH - 0.5, HEIGHT - 0.6)
         axes.add_patch(
-            Rectangle(
-                (x + 0.25, y + 0.3),
-                WIDTH - 0.5,
-                HEIGHT - 0.6,
-                linewidth=0.7,
-                facecolor="white" if stays else colour(following),
-                edgecolor="0.85" if stays else LINE,
-            )  # fmt: skip
+            Rectangle(corner, *size, linewidth=0.7, facecolor=look[0], edgecolor=look[1])
         )
         axes.text(x + WIDTH / 2, y + HEIGHT / 2, "stays" if stays else following, size=7,
                   color=GREY if stays else INK, ha="center", va="center")  # fmt: skip

@@ -33,9 +33,8 @@ WIDTH, STEP = 13.2, 15.8
 
 def names():
     """All names of the code that the picture shows."""
-    return [
-        name for _, own, *_ in (*STATIONS, *((0, names) for _, names in BESIDE)) for name in own
-    ]
+    shown = [own for _, own, *_ in STATIONS] + [own for _, own in BESIDE]
+    return [name for own in shown for name in own]
 
 
 def short(name):
