@@ -40,7 +40,7 @@ class TestNotebook:
     def test_it_shows_pictures_and_tables(self, executed):
         assert len(outputs(executed, "image/png")) == 3  # history, and two of the report
         tables = "\n".join(outputs(executed, "text/html"))
-        for word in ("upper_limit", "commission", "available", "open", "close"):
+        for word in ("upper_limit", "commission", "settlement_balance", "open", "close"):
             assert word in tables
 
     def test_it_is_kept_without_outputs(self):
