@@ -55,8 +55,9 @@ class Mydatafeed(bt.feed.DataBase):
     Bars carry their right edge in naive Beijing time: 09:01 is 09:00-09:01. A live bar is
     delivered as soon as it is certain, together with the other contracts' bars of that minute.
 
-    Lines beside Backtrader's own: ``bid_price ask_price bid_volume ask_volume`` (level 1, also as
-    ``bid_price1`` ...), ``bid_price2 ask_price2``: the book at the bar's end, nan where the
+    Lines: prices as the exchange quotes them, ``volume`` in lots, ``openinterest`` in lots at the
+    bar's end. Beside Backtrader's own: ``bid_price ask_price bid_volume ask_volume`` (level 1, also
+    as ``bid_price1`` ...), ``bid_price2 ask_price2``: the book at the bar's end, nan where the
     market shows none, and in history.
 
     Params:
@@ -73,6 +74,10 @@ class Mydatafeed(bt.feed.DataBase):
             the bars there have been are moved in their lines; what indicators have remembered,
             and the bars of clones and resamplers, are not.
         qcheck: Seconds a round of Cerebro waits for news.
+
+    Raises:
+        ConfigError: A parameter is wrong; nothing was subscribed.
+        LinkTimeout: From ``start``: TianQin sent no history within a minute.
     """
 
     lines: Any = ("bid_price", "ask_price", "bid_volume", "ask_volume", "bid_price2", "ask_price2")
@@ -367,7 +372,7 @@ class Dailyfeed(Mydatafeed):
 
     @property
     def today(self) -> Bar | None:
-        """The running day so far, as TianQin has it; None outside of one."""
+        """The running day so far, as TianQin has it; None outside of one. Volume in lots."""
         last_id = self._klines.last_id
         for bar in self._klines.bars(last_id, last_id) if last_id >= 0 else []:
             if bar.end > self.store.clock.now_ns():

@@ -42,7 +42,13 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A delivered bar that is not the official one; of a bar that is repaired nothing differs."""
+    """A delivered bar that is not the official one; of a bar that is repaired nothing differs.
+
+    Attributes:
+        symbol: The contract.
+        delivered: The bar that the strategy has seen.
+        official: TianQin's of the same id.
+    """
 
     symbol: str
     delivered: Bar

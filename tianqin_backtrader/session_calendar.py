@@ -83,7 +83,9 @@ class _ClassSessions(Mapping[str, tuple[tuple[str, str], ...]]):
         return repr(dict(self))
 
 
-#: Today's sessions by product: ``CLASS_SESSIONS["SHFE.cu"][-1] == ("21:00", "01:00")``.
+#: Sessions by product, (open, close) as texts, the day's first and the night last:
+#: ``CLASS_SESSIONS["SHFE.cu"][-1] == ("21:00", "01:00")``. They are those of the latest rules; a
+#: close before its open is on the next calendar day.
 CLASS_SESSIONS: Mapping[str, tuple[tuple[str, str], ...]] = _ClassSessions()
 
 

@@ -10,6 +10,9 @@ import backtrader as bt
 class MaxLots(bt.Sizer):
     """As many lots as a share of the available funds can open; to close, what is held.
 
+    Margin and fees are counted at the bar's close (``MyBroker.max_lots``). 0 lots, where not even
+    one can be paid, sends no order. Only for a ``MyStore``'s broker.
+
     Params:
         share: Of the available funds, 0 to 1.
         most: Lots at most, 0 for no limit.

@@ -14,8 +14,12 @@ from .live_ticks import LiveTicks
 class Tickfeed(Mydatafeed):
     """Every tick once, in order, live; made by ``MyStore.get_tick_data``.
 
-    ``close`` is the last price, ``volume`` the lots traded since the tick before, ``datetime`` the
-    exchange's stamp. There is no history of ticks.
+    ``open``, ``high``, ``low`` and ``close`` are the last price (that of the tick before where the
+    exchange shows none), ``volume`` the lots traded since the tick before, ``openinterest`` lots,
+    ``datetime`` the exchange's stamp; bid and ask are the tick's own. There is no history of ticks.
+
+    Raises:
+        ConfigError: ``lookback`` or another length was asked for; nothing was subscribed.
     """
 
     params: Any = (("timeframe", bt.TimeFrame.Ticks),)

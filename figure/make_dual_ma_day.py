@@ -1,6 +1,6 @@
 """Draw a day of examples/dual_ma.py in the sandbox: minute closes, both averages, the fills.
 
-    pip install "tianqin_backtrader[plot]" && python figure/dual_ma_day.py
+    pip install "tianqin_backtrader[plot]" && python figure/make_dual_ma_day.py
 
 writes dual_ma_day.png beside this file.
 """
@@ -43,7 +43,8 @@ class Drawn(DualMovingAverage):
             self.fills.append((len(self.line) - 1, order.executed.price, order.isbuy()))
 
 
-def main():
+def main(folder=HERE):
+    """Run the day, and write the picture."""
     with MyStore.sandbox() as store:
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker())
@@ -70,7 +71,9 @@ def main():
     axes.set_title("SHFE.cu2612, one trading day on the embedded exchange", loc="left", fontsize=11)
     axes.legend(frameon=False, ncols=5, fontsize=8, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(HERE / "dual_ma_day.png", dpi=110)
+    path = Path(folder, "dual_ma_day.png")
+    figure.savefig(path, dpi=110)
+    return path
 
 
 if __name__ == "__main__":

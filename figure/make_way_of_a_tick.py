@@ -1,0 +1,73 @@
+"""Draw the way of a tick; the code's names in it are checked by the tests.
+
+    pip install "tianqin_backtrader[plot]" && python figure/make_way_of_a_tick.py
+
+writes way_of_a_tick.svg beside this file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drawing import CORE, FOREIGN, GREY, HERE, SHELL, arrow, box, plate, save
+
+#: (title, names in the code, what happens, fill), in the order in which a tick meets them.
+STATIONS = (
+    ("wire", (), "rows with\nconsecutive ids", FOREIGN),
+    ("client", ("gateway.Gateway.pump",), "one wait for\neverybody", SHELL),
+    ("rows", ("charts.TreeCharts.series", "data_tree.Series.ticks"), "frozen ticks,\nby id", SHELL),
+    ("builder", ("bar_builder.BarBuilder.push",), "TianQin's rule,\nslot by slot", CORE),
+    ("live bars", ("live_bars.LiveBars.take_ticks",), "numbered;\nholes found", CORE),
+    ("certainty", ("store.MyStore.horizon",), "a minute of\nall contracts", SHELL),
+    ("feed", ("datafeed.Mydatafeed._load",), "lines, then\nyour next()", SHELL),
+)
+#: (text, names in the code) of what happens beside the way.
+BESIDE = (
+    ("closed by the clock, before a break,\nonly when the line is proven alive",
+     ("lifeline.Lifeline.prove", "live_bars.LiveBars.flush")),
+    ("compared with TianQin's own bar of the\nsame id: certificate; repaired after a hole",
+     ("live_bars.LiveBars.check", "live_bars.LiveBars.pop")),
+)  # fmt: skip
+WIDTH, STEP = 13.2, 15.8
+
+
+def names():
+    """All names of the code that the picture shows."""
+    shown = [own for _, own, *_ in STATIONS] + [own for _, own in BESIDE]
+    return [name for own in shown for name in own]
+
+
+def short(name):
+    """``gateway.Gateway.pump`` -> ``Gateway.pump``."""
+    return name.partition(".")[2]
+
+
+def draw():
+    """The picture."""
+    figure, axes = plate(112, 34, (11.2, 3.4))
+    for number, (title, own, text, fill) in enumerate(STATIONS):
+        x = 2 + number * STEP
+        box(axes, x, 19, WIDTH, 9.5, title, text, fill)
+        for line, name in enumerate(own):
+            words = short(name).replace(".", ".\n") if len(short(name)) > 19 else short(name)
+            axes.text(x + WIDTH / 2, 30.2 + 2.4 * line, words, size=6, color=GREY, ha="center",
+                      va="bottom", family="monospace", linespacing=1.0)  # fmt: skip
+        if number:
+            arrow(axes, (x - STEP + WIDTH, 23.5), (x, 23.5))
+    for place, (text, own) in zip((3.0, 5.0), BESIDE, strict=True):
+        x = 2 + place * STEP - 9
+        box(axes, x, 5, 28, 7.6, "", "", CORE)
+        axes.text(x + 14, 9, text, size=7, ha="center", va="center")
+        axes.text(x + 14, 3.4, "  ".join(map(short, own)), size=6, color=GREY, ha="center",
+                  va="center", family="monospace")  # fmt: skip
+        arrow(axes, (x + 14, 12.6), (x + 14, 19))
+    return figure
+
+
+def main(folder: Path = HERE) -> Path:
+    """Write it."""
+    return save(draw(), "way_of_a_tick", folder)
+
+
+if __name__ == "__main__":
+    main()
