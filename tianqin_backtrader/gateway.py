@@ -319,6 +319,28 @@ class Gateway:
             )
         return to_instrument(found[0])
 
+    def ask_instrument(self, symbol: str) -> Callable[[], Instrument | None]:
+        """As ``instrument``, without waiting.
+
+        Returns:
+            Gives the specification once it has come, None before and after a new session.
+        """
+        self._questions += 1
+        query_id = f"TQBT_instrument_{self._questions}"
+        api = self.api
+        pack = {"aid": "ins_query", "query_id": query_id, "variables": {"instrument_id": [symbol]}}
+        api._send_pack(pack | {"query": f"{_INSTRUMENT_QUERY}\n# {self._questions}"})
+
+        def answer() -> Instrument | None:
+            result = api._data.get("symbols", {}).get(query_id, {}).get("result")
+            found = result.get("multi_symbol_info") if result else None
+            if not found:
+                return None
+            api._send_pack(pack | {"query": ""})  # the server takes its answer back
+            return to_instrument(found[0])
+
+        return answer
+
     def price_limits(self, symbol: str) -> tuple[float, float]:
         """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
 

@@ -10,8 +10,9 @@ import logging
 import os
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from . import session_calendar
@@ -28,6 +29,7 @@ from .link_supervisor import State
 from .live_bars import Certificate
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
+from .recorder import Recorder
 from .store_reconnect import Reconnector
 from .tickfeed import Tickfeed
 
@@ -97,6 +99,7 @@ class MyStore:
         self._links_over = 0
         self.feeds: list[Mydatafeed] = []
         self.broker: MyBroker | None = None
+        self.recorder: Recorder | None = None
         self._instruments: dict[str, tuple[date, Instrument]] = {}
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._polled = False
@@ -105,9 +108,7 @@ class MyStore:
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
-        self._hours = MarketHours(
-            self.calendar, lambda: {feed.symbol for feed in self.feeds}, self.now, lead=None
-        )
+        self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self._lifeline = Lifeline(self.clock, self.reconnector, self._next_close)
         self.reconnector.connect()
@@ -238,6 +239,28 @@ class MyStore:
             self.broker = make(store=self, **kwargs)
         return self.broker
 
+    def record(self, instruments: Iterable[str], path: str | Path) -> Recorder:
+        """Record ticks and official minute and day bars to Parquet files while the store works.
+
+        Args:
+            instruments: ``["SHFE.cu2612", "DCE.m2701"]``.
+            path: The recording's folder; it may hold earlier days, and is carried on.
+
+        Raises:
+            ConfigError: pyarrow is missing, or the store records already.
+            UnknownSymbol: No such contract; TianQin was asked.
+            JournalError: The folder cannot be written, or another program records into it.
+        """
+        self._must_be_open()
+        if self.recorder is not None:
+            raise ConfigError("this store records already: name all contracts at once")
+        self.recorder = Recorder(self, instruments, path)
+        return self.recorder
+
+    def _symbols(self) -> set[str]:
+        recorded = self.recorder.symbols if self.recorder is not None else ()
+        return {*recorded, *(feed.symbol for feed in self.feeds)}
+
     def instrument(self, symbol: str) -> Instrument:
         """A contract's specification of today, asked once a trading day.
 
@@ -319,7 +342,8 @@ class MyStore:
         self.reconnector.wait(deadline_in(max(0.0, timeout)))
         self._follow_virtual_clock()
         self._follow_session()
-        if sum(feed.take_ticks() for feed in self.feeds):
+        recorded = self.recorder is not None and self.recorder.take()
+        if sum(feed.take_ticks() for feed in self.feeds) or recorded:
             self.reconnector.heard()
             self._lifeline.heard()
         self._lifeline.prove(over=self.market_over and all(feed.current for feed in self.feeds))
@@ -356,7 +380,8 @@ class MyStore:
             self.broker.follow_session(self._sessions, self.reconnector)
 
     def _next_close(self) -> int:
-        return min((feed.next_close for feed in self.feeds), default=NEVER)
+        recorded = self.recorder.next_close if self.recorder is not None else NEVER
+        return min(recorded, *(feed.next_close for feed in self.feeds), NEVER)
 
     @property
     def alive_at(self) -> int:
@@ -492,6 +517,13 @@ class MyStore:
             return
         self._closed = True
         self._finalizer.detach()
+        try:
+            if self.recorder is not None:
+                self.recorder.close()
+        finally:
+            self._close_links()
+
+    def _close_links(self) -> None:
         try:
             self.gateway.close()
         finally:

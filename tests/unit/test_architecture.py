@@ -16,7 +16,7 @@ CORE = {
     "link_supervisor", "market_hours", "line_trim", "plain_logging", "health", "lifeline",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
-    "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
+    "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values", "recording",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
@@ -76,7 +76,13 @@ SHELL = {
     "report": {"csv_files", "records", "report_pictures"},
     "report_pictures": set(),
     "headless": set(),
-    "__main__": {"report", "records"},
+    "recording_journal": set(),
+    "recording_files": set(),
+    "recording_stream": set(),
+    "recorder": {"recording_journal", "recording_files", "recording_stream", "csv_files"},
+    "recording_compare": {"recording_files"},
+    "recorded_data": {"recording_files"},
+    "__main__": {"report", "records", "store", "recording_compare"},
     "store": {
         "gateway",
         "datafeed",
@@ -85,6 +91,7 @@ SHELL = {
         "embedded",
         "store_reconnect",
         "holiday_cache",
+        "recorder",
     },
     "__init__": {
         "store",
@@ -93,6 +100,7 @@ SHELL = {
         "broker",
         "performance_tracker",
         "sizers",
+        "recorded_data",
     },
 }
 #: The part of the core that the exchange may share with its clients.
