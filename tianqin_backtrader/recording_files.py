@@ -51,6 +51,10 @@ def arrow_errors() -> tuple[type[Exception], ...]:
     return (pa.ArrowException,)
 
 
+def _torn_errors() -> tuple[type[Exception], ...]:
+    return (OSError, *arrow_errors())  # a wrong checksum is an OSError
+
+
 def schema_of(kind: Kind) -> Any:
     """The columns: whole numbers as int64, prices as float64, null where the market shows none."""
     parquet()
@@ -167,7 +171,7 @@ class RecordingFiles:
             return self.read(kind, symbol, day)
         except FileNotFoundError:
             return None
-        except arrow_errors():
+        except _torn_errors():
             self._put_aside(self.path(kind, symbol, day))
             return None
 

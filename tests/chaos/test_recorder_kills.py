@@ -1,4 +1,4 @@
-"""Three days recorded by a program that is killed, over a line that fails, from files that are torn.
+"""Three days recorded by a program that is killed, over a line that fails, files being torn.
 
 ``RECORDER_SEED`` of the environment names another course of events.
 """
