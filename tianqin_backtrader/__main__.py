@@ -58,7 +58,11 @@ def _report(folder: str, output: str | None) -> int:
 def _record(symbols: list[str], path: str) -> int:
     from .store import MyStore
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.INFO)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=[handler]
+    )
     with MyStore() as store:
         recorder = store.record(symbols, path)
         print(f"recording {', '.join(recorder.symbols)} into {path}; Ctrl-C ends it", flush=True)

@@ -84,6 +84,7 @@ class Recorder:
             self._stream(kind, symbol, today) for symbol in self.symbols for kind in KINDS
         ]
         self._request: tuple[Stream, Span, Any, float] | None = None
+        self._starts: dict[Stream, int] = {}
         self._turn, self._takes, self._sessions = 0, 0, store.reconnector.sessions
         self._committed = monotonic()
         self._today = today
@@ -186,10 +187,9 @@ class Recorder:
             self._turn += 1
             if stream.series.last_id < 0:
                 continue
-            track, start = stream.track, stream.track.start
+            track = stream.track
             track.seek()
-            if start is None and track.start is not None:
-                self._journal.put_track(stream.kind, stream.symbol, track.first_day, track.start)
+            self._keep_start(stream)
             span = track.askable()
             if span is not None:
                 logger.info("%s: asking for %s %d to %d", stream.symbol, stream.kind.name, *span)
@@ -197,6 +197,12 @@ class Recorder:
                 asked = self._store.gateway.charts.older(stream.series, span[0], width)
                 self._request = (stream, span, asked, monotonic())
                 return
+
+    def _keep_start(self, stream: Stream) -> None:
+        track, start = stream.track, stream.track.start
+        if start is not None and start != self._starts.get(stream):
+            self._starts[stream] = start
+            self._journal.put_track(stream.kind, stream.symbol, track.first_day, start)
 
     # -- specifications -----------------------------------------------------------------------
 
