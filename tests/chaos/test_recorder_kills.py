@@ -6,9 +6,11 @@
 import os
 import random
 
+import backtrader as bt
 import pytest
 from recording_desk import assert_recorded_exactly, finish, kill_at_step, parts, record_process
 
+from tianqin_backtrader import MyStore
 from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.recording_files import RecordingFiles
 
@@ -46,6 +48,49 @@ def tear(path, rng):
     return bool(found)
 
 
+class Turning(bt.Strategy):
+    """Turns between two lots long and short every twentieth minute, at market and with a limit."""
+
+    def __init__(self):
+        self.bars, self.fills = [], []
+
+    def prenext(self):
+        for data in self.datas:
+            if not len(data):
+                continue
+            lines = (data.datetime, data.open, data.high, data.low, data.close, data.volume,
+                     data.openinterest, data.bid_price, data.ask_volume)  # fmt: skip
+            self.bars.append((data._name, *(repr(line[0]) for line in lines)))
+            if len(data) % 20 == 0 and not self.getposition(data).size:
+                self.buy(data, size=2)
+            elif len(data) % 20 == 10:
+                target = -2 if self.getposition(data).size >= 0 else 2
+                self.order_target_size(data, target=target)
+            elif len(data) % 20 == 15:
+                size, price = self.getposition(data).size, data.bid_price[0]
+                if size > 0 and price == price:
+                    self.sell(data, size=size, price=price, exectype=bt.Order.Limit)
+
+    next = prenext
+
+    def notify_order(self, order):
+        done = order.executed
+        if order.status in (order.Completed, order.Partial):
+            self.fills.append((order.data._name, done.dt, done.size, done.price, done.comm))
+
+
+def trade(**options):
+    """Three days of the strategy on a sandbox."""
+    with MyStore.sandbox(days=3, ticks_per_pack=10, **options) as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker())
+        for symbol in SYMBOLS:
+            cerebro.adddata(store.getdata(symbol, name=symbol))
+        cerebro.addstrategy(Turning)
+        [strategy] = cerebro.run()
+    return strategy
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_three_days_under_faults_and_kills(tmp_path, capsys):
@@ -70,7 +115,11 @@ def test_three_days_under_faults_and_kills(tmp_path, capsys):
         assert "0 holes" in words
         count = assert_recorded_exactly(tmp_path, server, SYMBOLS, DAYS)
         faults = server.state()["faults"]["counts"]
+    live, again = trade(seed=SEED, start=DAYS[0]), trade(replay=str(tmp_path))
+    assert again.bars == live.bars
+    assert again.fills == live.fills and live.fills
     with capsys.disabled():
         print(  # noqa: T201
-            f"\nseed {SEED}: {kills} kills, {torn} files torn, {count} rows, faults {faults}"
+            f"\nseed {SEED}: {kills} kills, {torn} files torn, {count} rows, faults {faults}; "
+            f"replayed: {len(again.bars)} bars and {len(again.fills)} fills equal"
         )
