@@ -260,14 +260,17 @@ class Recorder:
         ]
 
     @property
+    def caught_up(self) -> bool:
+        """Whether everything of the past that can be had is recorded."""
+        return self._request is None and all(
+            stream.track.complete and stream.series.ready for stream in self._streams
+        )
+
+    @property
     def complete(self) -> bool:
-        """Whether everything that can be had so far is recorded."""
-        return self._request is None and not self._asked and all(
-            stream.track.complete
-            and stream.series.ready
-            and stream.track.newest >= stream.series.last_id
-            for stream in self._streams
-        )  # fmt: skip
+        """Whether nothing more can come of a market that is over."""
+        newest = all(one.track.newest >= one.series.last_id for one in self._streams)
+        return newest and self.caught_up and not self._asked
 
     # -- life ---------------------------------------------------------------------------------
 

@@ -426,7 +426,7 @@ class MyStore:
 
         The trading side says it last, after the settlement.
         """
-        return self._links_over >= self.gateway.links
+        return self.gateway.history_over or self._links_over >= self.gateway.links
 
     def _take_trading(self, reports: list[OrderReport | Fill]) -> None:
         if self.broker is not None:

@@ -27,7 +27,7 @@ def recorded(symbols, per_pack, wanted, path):
     """Ticks per second into the journal, minutes and days included."""
     with MyStore.sandbox(start=START, days=DAYS, ticks_per_pack=per_pack) as store:
         recorder = store.record(symbols, path)
-        while not recorder.complete:  # the day so far, from the history
+        while not recorder.caught_up:  # the day so far, from the history
             store.pump(0.5)
         first, began = recorder.rows_written, time.perf_counter()
         while recorder.rows_written - first < wanted:
