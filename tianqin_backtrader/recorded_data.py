@@ -91,8 +91,16 @@ class RecordedData(bt.feed.DataBase):
 
         Args:
             day: As of ``instrument``.
+
+        Raises:
+            ConfigError: TianQin gave no margin: a main contract, an option, an index.
         """
         found = self.instrument(day)
+        if found.margin != found.margin:
+            raise ConfigError(
+                f"no margin of {self.symbol} was recorded: make a bt.CommissionInfo of your own, "
+                f"with mult={found.volume_multiple}, or take that of a future"
+            )
         return bt.CommissionInfo(
             commission=found.commission if found.commission == found.commission else 0.0,
             mult=found.volume_multiple,

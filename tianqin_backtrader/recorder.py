@@ -73,22 +73,30 @@ class Recorder:
         self._journal = RecordingJournal(self.folder)
         self.failed, self.rows_written, self._closed = "", 0, False
         self._day_of = DayOfTime(store.calendar)
-        self._files.repair()
-        self._parts = dict.fromkeys(self._journal.parts())
-        today = self._day_of(store.clock.now_ns() or to_ns(store.now()))
         self._asked: dict[tuple[str, str], tuple[float, Callable[[], Instrument | None]]] = {}
         self._instruments: set[tuple[str, str]] = set()
-        for symbol, instrument in instruments.items():
-            self._keep_instrument(symbol, today, instrument)
-        self._streams = [
-            self._stream(kind, symbol, today) for symbol in self.symbols for kind in KINDS
-        ]
         self._request: tuple[Stream, Span, Any, float] | None = None
         self._starts: dict[Stream, int] = {}
         self._turn, self._takes, self._sessions = 0, 0, store.reconnector.sessions
         self._committed = monotonic()
-        self._today = today
+        self._today = self._day_of(store.clock.now_ns() or to_ns(store.now()))
+        try:
+            self._begin(instruments)
+        except self._errors as error:
+            self._journal.close()
+            raise JournalError(self.folder, f"cannot be carried on: {error}") from error
         logger.info("recording %s into %s", ", ".join(self.symbols), self.folder)
+
+    def _begin(self, instruments: dict[str, Instrument]) -> None:
+        """Mend what a crash has left, and see what is there."""
+        self._files.repair()
+        self._parts = dict.fromkeys(self._journal.parts())
+        for symbol, instrument in instruments.items():
+            self._keep_instrument(symbol, self._today, instrument)
+        self._instruments.clear()  # in the evening it may be yesterday's: the first tick asks again
+        self._streams = [
+            self._stream(kind, symbol, self._today) for symbol in self.symbols for kind in KINDS
+        ]
 
     def _stream(self, kind: Kind, symbol: str, today: str) -> Stream:
         have = self._files.ids(kind, symbol)
@@ -168,7 +176,8 @@ class Recorder:
             return
         stream, span, asked, since = self._request
         came = asked.ready
-        rows = stream.pick(*span) if asked.last_id >= 0 or came else []
+        # Piece by piece: what the client is made to forget before it is whole never comes again.
+        rows = stream.pick(asked, *span) if stream.series.last_id >= 0 else []
         if rows:
             self._write(stream, rows)
         if not came and monotonic() - since < ANSWER_TIMEOUT:
@@ -185,9 +194,9 @@ class Recorder:
         for _ in self._streams:
             stream = self._streams[self._turn % len(self._streams)]
             self._turn += 1
-            if stream.series.last_id < 0:
-                continue
             track = stream.track
+            if (track.whole and stream in self._starts) or stream.series.last_id < 0:
+                continue
             track.seek()
             self._keep_start(stream)
             span = track.askable()

@@ -144,6 +144,11 @@ class IdSet:
         return sum(last - first + 1 for first, last in self)
 
     @property
+    def is_one_range(self) -> bool:
+        """Whether there are no gaps."""
+        return len(self._firsts) == 1
+
+    @property
     def first(self) -> int:
         """The smallest, -1 where there is none."""
         return self._firsts[0] if self._firsts else -1
@@ -205,6 +210,12 @@ class Track:
             if self._reached == 0:
                 self.start = 0
             self._reached = max(0, self._reached - SEEKING_STEP)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing; quick, for the usual case."""
+        have = self.have
+        return have.is_one_range and have.last == self.newest and have.first == self.start
 
     @property
     def holes(self) -> list[Span]:

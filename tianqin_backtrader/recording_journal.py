@@ -94,7 +94,9 @@ class RecordingJournal:
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
             db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")  # one wait for the disk a second
+            # Nobody waits for the disk while the market trades. A power cut may take some seconds
+            # more than a kill; they are asked for again.
+            db.execute("PRAGMA synchronous=NORMAL")
             db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
             db.executescript(_create_script())
         except BaseException:

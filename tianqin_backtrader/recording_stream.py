@@ -46,8 +46,8 @@ class Stream:
         self.track.see(self.series.left_id, final_id)
         # A bar is taken once more when the next one is: the last word on it may come late.
         again = self._taken if self.kind is not TICKS else NEVER
-        first = min(self._taken + 1, again)
-        rows = self.pick(max(first, self.series.left_id), final_id, again)
+        first = min(self._taken + 1, again) if self._taken >= 0 else self.series.left_id
+        rows = self.pick(self.series, first, final_id, again)
         self._taken = final_id
         return rows
 
@@ -56,9 +56,11 @@ class Stream:
         """Whether what has come last has just happened; what comes first may be days old."""
         return self._calls > 1
 
-    def pick(self, first_id: int, last_id: int, again: int = NEVER) -> list[tuple[str, Row]]:
-        """Of the rows at hand in a range those that are to be written."""
-        rows = self.series.rows(max(0, first_id), last_id, self.kind.fields)
+    def pick(
+        self, series: Any, first_id: int, last_id: int, again: int = NEVER
+    ) -> list[tuple[str, Row]]:
+        """Of a series' rows at hand in a range those that are to be written."""
+        rows = series.rows(max(0, first_id), last_id, self.kind.fields)
         dated = [(self._day_of(row[1]), row) for row in rows if row[1]]
         return self.track.take(dated, again)
 

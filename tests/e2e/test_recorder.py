@@ -1,14 +1,25 @@
 """Recording: beside trading and alone, over faults and kills; recorded days again."""
 
 import importlib
+import re
 import signal
+from datetime import date
 from pathlib import Path
 
 import backtrader as bt
+import duckdb
+import pandas as pd
 import pytest
-from recording_desk import assert_recorded_exactly, finish, kill_at_step, record_process
+from recording_desk import (
+    assert_recorded_exactly,
+    finish,
+    kill_at_step,
+    official_rows,
+    record_process,
+    recorded_rows,
+)
 
-from tianqin_backtrader import MyStore, RecordedData
+from tianqin_backtrader import MyStore, PerformanceTracker, RecordedData
 from tianqin_backtrader.__main__ import main
 from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import ConfigError, JournalError, UnknownSymbol
@@ -54,6 +65,7 @@ def trade(store, path):
     for symbol in (CU, M):
         cerebro.adddata(store.getdata(symbol, name=symbol))
     cerebro.addstrategy(Follow)
+    cerebro.addanalyzer(PerformanceTracker, folder=str(path.parent), name=path.name)
     [strategy] = cerebro.run()
     return strategy
 
@@ -83,13 +95,43 @@ def test_a_day_traded_and_replayed_has_the_same_bars_and_fills(traded, sandbox, 
     assert again.bars == strategy.bars
     assert again.fills == strategy.fills
     assert main(["compare", str(live), str(tmp_path / "again")]) == 0
-    assert capsys.readouterr().out.startswith("equal: ")
+    words = capsys.readouterr().out
+    assert re.match(r"equal: \d+ ticks, 810 minutes, 2 days, \d+ orders, \d+ trades", words)
     files = RecordingFiles(tmp_path / "again")
     [row, *_] = files.read(MINUTES, M, DAY).to_pylist()[200:]
     row["close"] += 1
     files.merge(MINUTES, M, DAY, [tuple(row.values())], None)
     assert main(["compare", str(live), str(tmp_path / "again")]) == 1
     assert f"{M} {DAY} minutes, row 201" in capsys.readouterr().out
+
+
+def test_duckdb_and_pandas_read_it_as_it_is(traded):
+    _, live = traded
+    count = len(RecordingFiles(live).read(TICKS, M, DAY))
+    files = f"read_parquet('{live}/ticks/*/*/*.parquet', hive_partitioning = true)"
+    answer = duckdb.sql(
+        f"SELECT symbol, trading_day, count(*), max(id) - min(id) + 1, typeof(any_value(volume)) "
+        f"FROM {files} WHERE symbol = '{M}' GROUP BY ALL"
+    ).fetchall()
+    assert answer == [(M, date(2026, 11, 10), count, count, "BIGINT")]
+    frame = pd.read_parquet(live / "minutes")
+    assert len(frame) == 465 + 345
+    assert set(frame["symbol"]) == {CU, M} and set(frame["trading_day"].astype(str)) == {DAY}
+    assert frame["volume"].dtype == "int64"
+
+
+def test_with_an_untested_tqsdk_the_frames_are_recorded(sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr("tianqin_backtrader.gateway.TESTED_TQSDK", "0.0")
+    store = sandbox(start=f"{DAY} 14:50:00", ticks_per_pack=20)
+    recorder = store.record([CU, M], tmp_path)
+    recorder.run()
+    recorder.close()
+    server = store.sandbox_server
+    for kind in (TICKS, MINUTES, DAYS):
+        for symbol in (CU, M):
+            ours = recorded_rows(tmp_path, kind, symbol, DAY)
+            theirs = official_rows(server, kind, symbol, DAY)
+            assert [{name: row[name] for name in theirs[0]} for row in ours] == theirs
 
 
 def test_recorded_bars_are_an_offline_feed(traded):
