@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .clock import MINUTE, from_ns, to_ns
+from .errors import ConfigError
 from .recording import DAYS, MINUTES, TICKS, DayOfTime, Kind, Row, Track
 
 #: Newest rows that are subscribed to; what is older is asked for.
@@ -35,11 +36,20 @@ class Stream:
         self._calls = 0
 
     def new_rows(self, alive_at: int) -> list[tuple[str, Row]]:
-        """What has come since the last call and is final."""
+        """What has come since the last call and is final.
+
+        Raises:
+            ConfigError: What is recorded comes from another market.
+        """
         last_id: int = self.series.last_id
         if last_id < 0:
             return []
         self._calls += 1
+        if self._calls == 1 and last_id < self._taken:
+            raise ConfigError(
+                f"the folder holds {self.kind.name} of {self.symbol} up to id {self._taken}, this "
+                f"market's end with {last_id}: it is another market's, take another folder"
+            )
         final_id = last_id if self.kind is TICKS else self._final_id(last_id, alive_at)
         if final_id <= self._taken:
             return []

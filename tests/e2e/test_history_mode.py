@@ -16,7 +16,7 @@ from tianqin_backtrader.embedded import EmbeddedSandbox
 
 CU = "SHFE.cu2612"
 DAY = "2026-11-10"
-AFTERNOON = (datetime(2026, 11, 10, 14, 30), datetime(2026, 11, 10, 15, 0))
+AFTERNOON = (datetime(2026, 11, 10, 14, 45), datetime(2026, 11, 10, 15, 0))
 
 
 @pytest.fixture(scope="module")
@@ -83,25 +83,26 @@ def test_minutes_of_the_past_come_as_live_ones_and_orders_fill(server, history, 
     feed = store.getdata(CU)
     strategy = run(store, Quoted, feed)
     stamps = [bar[0] for bar in strategy.bars]
-    assert stamps[0] <= f"{DAY} 14:31:00" and stamps[-1] == f"{DAY} 15:00:00"
+    assert stamps[0] <= f"{DAY} 14:46:00" and stamps[-1] == f"{DAY} 15:00:00"
     assert [bar[2:] for bar in strategy.bars] == official(server, stamps)
-    assert len(strategy.bars) >= 30
+    assert len(strategy.bars) >= 15
     certificate = feed.certificate()
     assert certificate.corrected == certificate.missing == 0
     assert strategy.heard[0] == "LIVE"
     sides = [side for side, _ in strategy.fills]
-    assert len(sides) > 4 and sides == [index % 2 == 0 for index in range(len(sides))]
+    assert len(sides) > 2 and sides == [index % 2 == 0 for index in range(len(sides))]
     assert store.market_over and store.now() <= AFTERNOON[1]
     assert store.broker.getvalue() != 1_000_000
 
 
+@pytest.mark.slow
 def test_history_comes_before_it(server, history, run):
     store = history(*AFTERNOON)
     strategy = run(store, Quoted, store.getdata(CU, lookback=60, night_start=False))
     phases = [bar[1] for bar in strategy.bars]
     assert phases[:60] == [True] * 60 and not any(phases[60:])
     stamps = [bar[0] for bar in strategy.bars]
-    assert stamps[59] <= f"{DAY} 14:30:00" and stamps == sorted(set(stamps))
+    assert stamps[59] <= f"{DAY} 14:45:00" and stamps == sorted(set(stamps))
     assert [bar[2:] for bar in strategy.bars] == official(server, stamps)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import signal
 from datetime import date
 from pathlib import Path
@@ -242,6 +243,15 @@ def test_wrong_wishes_are_refused_before_anything_is_written(sandbox, tmp_path):
     with pytest.raises(JournalError, match="another program"):
         other.record(M, tmp_path / "new")
     other.close()
+
+
+def test_another_markets_folder_is_not_carried_on(traded, sandbox, tmp_path):
+    shutil.copytree(traded[1], tmp_path / "live")
+    store = sandbox(start="2026-11-05 14:50:00")
+    recorder = store.record(M, tmp_path / "live")
+    with pytest.raises(JournalError, match="another market's"):
+        recorder.run()
+    assert "up to id" in recorder.failed
 
 
 def test_a_full_disk_ends_the_recording_and_not_the_trading(sandbox, run, tmp_path):
