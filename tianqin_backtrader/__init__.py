@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
     from .performance_tracker import PerformanceTracker as PerformanceTracker
+    from .recorded_data import RecordedData as RecordedData
     from .risk_limits import RiskLimits as RiskLimits
     from .roll_manager import RollManager as RollManager
     from .sizers import MaxLots as MaxLots
@@ -38,6 +39,7 @@ _HOMES = {
     "Dailyfeed": ".datafeed",
     "Tickfeed": ".tickfeed",
     "MyBroker": ".broker",
+    "RecordedData": ".recorded_data",
     "PerformanceTracker": ".performance_tracker",
     "RiskLimits": ".risk_limits",
     "RollManager": ".roll_manager",
@@ -52,6 +54,7 @@ __all__ = [
     "MyStore",
     "Mydatafeed",
     "PerformanceTracker",
+    "RecordedData",
     "RiskLimits",
     "RollManager",
     "Tickfeed",

@@ -36,6 +36,7 @@ class TreeCharts:
         self._api = api
         self._series: dict[tuple[str, int], Series] = {}
         self._charts: dict[str, tuple[Series, dict[str, int]]] = {}
+        self._asked = 0
 
     def series(self, symbol: str, seconds: int, width: int) -> Series:
         """Subscribe to the newest ``width`` ticks (``seconds`` 0) or bars; returns at once."""
@@ -57,7 +58,9 @@ class TreeCharts:
         Returns:
             Rows that are all there when it is ``ready``.
         """
-        asked = Series(series.symbol, series.seconds, width, f"from_{first_id}")
+        # A name of its own: what was asked before under one is taken back later than it is dropped.
+        self._asked += 1
+        asked = Series(series.symbol, series.seconds, width, f"from_{first_id}_{self._asked}")
         return self._chart(asked, {"left_kline_id": first_id})
 
     def drop(self, older: Series) -> None:
@@ -83,11 +86,21 @@ class TreeCharts:
 
     def release(self, series: Series | DayRows, keep: int) -> None:
         """Let the client forget old rows, unless a serial of the user's own looks at them."""
+        if not self._is_watched(series):
+            series.release(keep)
+
+    def forget(self, series: Series, first_id: int, last_id: int) -> None:
+        """Let the client forget rows that ``older`` brought, as ``release``."""
+        if not self._is_watched(series):
+            series.forget(first_id, last_id)
+
+    def _is_watched(self, series: Series | DayRows) -> bool:
         path = series.path
-        for serial in self._api._serials.values():
-            if any(root["_path"] == path for root in serial["root"]):
-                return
-        series.release(keep)
+        return any(
+            root["_path"] == path
+            for serial in self._api._serials.values()
+            for root in serial["root"]
+        )
 
     def _chart(self, series: Series, position: dict[str, int], width: int = 0) -> Series:
         # Made ahead, so that one look-up finds them whenever the server fills them.
@@ -144,6 +157,9 @@ class FrameCharts:
 
     def release(self, series: FrameSeries | DayRows, keep: int) -> None:
         """tqsdk keeps what it has; a planned renewal of the session is what bounds it."""
+
+    def forget(self, series: FrameSeries, first_id: int, last_id: int) -> None:
+        """As ``release``."""
 
     def _frame(self, symbol: str, seconds: int, width: int) -> Any:
         if seconds:

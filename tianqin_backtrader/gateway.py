@@ -16,7 +16,7 @@ import requests
 import tqsdk
 from shinny_structlog import JSONFormatter
 from tqsdk import TqApi, TqAuth, TqKq, TqSim
-from tqsdk.exceptions import TqTimeoutError
+from tqsdk.exceptions import BacktestFinished, TqTimeoutError
 from tqsdk.log import _get_log_name
 
 from .charts import FrameCharts, TreeCharts
@@ -111,6 +111,8 @@ class Gateway:
         self._quotes: dict[str, Any] = {}
         self._trading: Any = None
         self._trading_news = False
+        #: Whether the days of ``backtest`` are over: nothing more can come.
+        self.history_over = False
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -290,10 +292,16 @@ class Gateway:
             LinkLost: There is no session, or tqsdk gives it up: it does when a first connection
                 breaks in the hours of daily maintenance.
         """
+        if self.history_over:
+            return False
         api = self.api
         try:
             with self._loop.whole_callbacks():
                 return bool(api.wait_update(deadline=deadline_in(timeout)))
+        except BacktestFinished:
+            logger.info("the days of the back-test are over")
+            self.history_over = True
+            return False
         except Exception as error:
             if any(word in str(error) for word in OUT_OF_SERVICE):
                 raise LinkLost(f"TianQin is not in service: {error}") from error
@@ -302,7 +310,10 @@ class Gateway:
     def virtual_now(self) -> int | None:
         """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
         state = self._api._data.get("_tqsdk_backtest") if self._api is not None else None
-        return None if state is None else state.get("current_dt")
+        if state is None or "current_dt" not in state:
+            return None
+        # At its end a back-test of tqsdk says 2038.
+        return min(int(state["current_dt"]), int(state.get("end_dt", state["current_dt"])))
 
     # -- instruments --------------------------------------------------------------------------
 

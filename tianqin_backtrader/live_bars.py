@@ -179,6 +179,8 @@ class LiveBars:
         fresh = [bar for bar in self._ready if bar.id < 0]
         if fresh and self._next_bar < 0:
             self._next_bar = self._find_id(fresh[0])
+            if self._next_bar >= 0:  # the open interest before its first bar is not known
+                self._suspect.add(self._next_bar)
         if not fresh or self._next_bar < 0:
             return
         for _ in fresh:

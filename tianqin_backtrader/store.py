@@ -10,9 +10,10 @@ import logging
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from . import session_calendar
@@ -32,6 +33,7 @@ from .live_bars import Certificate
 from .main_contracts import MainContracts
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
+from .recorder import Recorder
 from .roll import Roll
 from .roll_desk import PATIENCE, RollDesk
 from .store_reconnect import Reconnector
@@ -112,6 +114,7 @@ class MyStore:
         #: Called in every round, as soon as there is a broker.
         self.keepers: list[Callable[[], None]] = []
         self.state = KeptState()
+        self.recorder: Recorder | None = None
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._polled = False
         self._pumps = 0
@@ -120,9 +123,7 @@ class MyStore:
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
         self._instruments = Instruments(self.gateway, self._today, self._learn_hours)
-        self._hours = MarketHours(
-            self.calendar, lambda: {feed.symbol for feed in self.feeds}, self.now, lead=None
-        )
+        self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self._lifeline = Lifeline(self.clock, self.reconnector, self._next_close)
         self.reconnector.connect()
@@ -300,6 +301,28 @@ class MyStore:
         self.getbroker()
         return self._rolls
 
+    def record(self, instruments: Iterable[str], path: str | Path) -> Recorder:
+        """Record ticks and official minute and day bars to Parquet files while the store works.
+
+        Args:
+            instruments: ``["SHFE.cu2612", "DCE.m2701"]``.
+            path: The recording's folder; it may hold earlier days, and is carried on.
+
+        Raises:
+            ConfigError: pyarrow is missing, or the store records already.
+            UnknownSymbol: No such contract; TianQin was asked.
+            JournalError: The folder cannot be written, or another program records into it.
+        """
+        self._must_be_open()
+        if self.recorder is not None:
+            raise ConfigError("this store records already: name all contracts at once")
+        self.recorder = Recorder(self, instruments, path)
+        return self.recorder
+
+    def _symbols(self) -> set[str]:
+        recorded = self.recorder.symbols if self.recorder is not None else ()
+        return {*recorded, *(feed.symbol for feed in self.feeds)}
+
     def instrument(self, symbol: str) -> Instrument:
         """A contract's specification of today.
 
@@ -384,7 +407,8 @@ class MyStore:
         self.reconnector.wait(deadline_in(max(0.0, timeout)))
         self._follow_virtual_clock()
         self._follow_session()
-        if sum(feed.take_ticks() for feed in self.feeds):
+        recorded = self.recorder is not None and self.recorder.take()
+        if sum(feed.take_ticks() for feed in self.feeds) or recorded:
             self.reconnector.heard()
             self._lifeline.heard()
         self._lifeline.prove(over=self.market_over and all(feed.current for feed in self.feeds))
@@ -429,7 +453,8 @@ class MyStore:
             self.broker.follow_session(self._sessions, self.reconnector)
 
     def _next_close(self) -> int:
-        return min((feed.next_close for feed in self.feeds), default=NEVER)
+        recorded = self.recorder.next_close if self.recorder is not None else NEVER
+        return min(recorded, *(feed.next_close for feed in self.feeds), NEVER)
 
     @property
     def alive_at(self) -> int:
@@ -474,7 +499,7 @@ class MyStore:
 
         The trading side says it last, after the settlement.
         """
-        return self._links_over >= self.gateway.links
+        return self.gateway.history_over or self._links_over >= self.gateway.links
 
     def _take_trading(self, reports: list[OrderReport | Fill]) -> None:
         if self.broker is not None:
@@ -570,7 +595,9 @@ class MyStore:
                 ends.callback(self.sandbox_server.close)
             ends.callback(self.gateway.close)
             if self.broker is not None:
-                self.broker.close_records()
+                ends.callback(self.broker.close_records)
+            if self.recorder is not None:
+                self.recorder.close()
 
     def _must_be_open(self) -> None:
         if self._closed:

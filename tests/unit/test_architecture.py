@@ -20,6 +20,7 @@ CORE = {
     "roll_state", "roll_report", "roll_rules", "main_gaps",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
     "journal_plans", "restart_picture",
+    "recording",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
@@ -105,7 +106,13 @@ SHELL = {
     "report": {"csv_files", "records", "report_pictures"},
     "report_pictures": set(),
     "headless": set(),
-    "__main__": {"report", "records"},
+    "recording_journal": set(),
+    "recording_files": set(),
+    "recording_stream": set(),
+    "recorder": {"recording_journal", "recording_files", "recording_stream", "csv_files"},
+    "recording_compare": {"recording_files"},
+    "recorded_data": {"recording_files"},
+    "__main__": {"report", "records", "store", "recording_compare"},
     "store": {
         "main_contracts",
         "roll",
@@ -118,6 +125,7 @@ SHELL = {
         "store_reconnect",
         "holiday_cache",
         "kept_state",
+        "recorder",
     },
     "__init__": {
         "store",
@@ -127,6 +135,7 @@ SHELL = {
         "performance_tracker",
         "roll_manager",
         "sizers",
+        "recorded_data",
     },
 }
 #: The part of the core that the exchange may share with its clients.

@@ -3,13 +3,15 @@
 Columns as TqSdk names them. Needed: ``datetime`` (nanoseconds since 1970 UTC), ``last_price``,
 ``volume``, ``amount``, ``open_interest``; used where they are there: ``bid_price1`` ...
 ``ask_volume5``, ``highest``, ``lowest``, ``average``, ``id``. The contract is in a column
-``symbol`` or in the file's name (``ticks_SHFE.cu2612.csv``).
+``symbol`` or in the file's name (``ticks_SHFE.cu2612.csv``). The recorder's folders are played,
+too, with the limits, margins and settlement prices that were recorded.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +25,7 @@ from ..session_calendar import SessionCalendar
 from .faults import FaultError
 from .instruments import Instrument, contract_of
 from .limit_lock import LimitLock
+from .recorded_days import RecordedFacts, as_recorded, is_recording, read_recording
 from .ticks import FIVE_LEVELS, LEVELS, DayTicks, Floats, Ints
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class FileMarket:
     """The trading days found in a file or in a folder's files.
 
     Args:
-        path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file, or a folder of them.
+        path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file, a folder of them, or the recorder's.
         calendar: Sessions and trading days.
 
     Raises:
@@ -48,11 +51,16 @@ class FileMarket:
         self._days: dict[str, dict[date, DayTicks]] = {}
         self.instruments: Mapping[str, Instrument] = {}
         instruments = {}
-        for symbol, frame in _read(Path(path)).items():
+        frames, facts = _read(Path(path))
+        for symbol, frame in frames.items():
             stamps = frame["datetime"].to_numpy(np.int64)
             first = calendar.trading_day_at(from_ns(int(stamps[0])))
-            instruments[symbol] = contract_of(calendar, symbol, first)
-            self._days[symbol] = _split(frame, stamps, instruments[symbol], calendar)
+            contract = contract_of(calendar, symbol, first)
+            if (symbol, first) in facts:
+                contract = as_recorded(contract, facts[symbol, first])
+            instruments[symbol] = contract
+            known = {day: one for (name, day), one in facts.items() if name == symbol}
+            self._days[symbol] = _split(frame, stamps, contract, calendar, known)
         self.instruments = instruments
 
     @property
@@ -86,8 +94,25 @@ class FileMarket:
         return {}
 
 
-def _read(path: Path) -> dict[str, pd.DataFrame]:
-    """Frames by symbol, in order of time, without repeated rows."""
+def _read(path: Path) -> tuple[dict[str, pd.DataFrame], dict[tuple[str, date], RecordedFacts]]:
+    """(frames by symbol, in order of time, without repeated rows; what is known of days)."""
+    import pandas as pd
+
+    facts: dict[tuple[str, date], RecordedFacts] = {}
+    if is_recording(path):
+        frames, facts = read_recording(path)
+        frames = {symbol: found for symbol, found in frames.items() if _SYMBOL.fullmatch(symbol)}
+    else:
+        frames = _read_files(path)
+    if not frames:
+        raise SandboxError(f"{path}: no .csv or .parquet file of ticks of a future there")
+    return {
+        symbol: pd.concat(parts).drop_duplicates("datetime").sort_values("datetime")
+        for symbol, parts in frames.items()
+    }, facts
+
+
+def _read_files(path: Path) -> dict[str, list[pd.DataFrame]]:
     import pandas as pd
 
     files = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -104,12 +129,7 @@ def _read(path: Path) -> dict[str, pd.DataFrame]:
             raise SandboxError(f"{file}: no column {', '.join(missing)}; it needs {_NEEDED}")
         for symbol, part in _by_symbol(file, frame):
             frames.setdefault(symbol, []).append(part)
-    if not frames:
-        raise SandboxError(f"{path}: no .csv or .parquet file of ticks there")
-    return {
-        symbol: pd.concat(parts).drop_duplicates("datetime").sort_values("datetime")
-        for symbol, parts in frames.items()
-    }
+    return frames
 
 
 def _by_symbol(file: Path, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -122,7 +142,11 @@ def _by_symbol(file: Path, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]
 
 
 def _split(
-    frame: pd.DataFrame, stamps: Ints, instrument: Instrument, calendar: SessionCalendar
+    frame: pd.DataFrame,
+    stamps: Ints,
+    instrument: Instrument,
+    calendar: SessionCalendar,
+    facts: Mapping[date, RecordedFacts],
 ) -> dict[date, DayTicks]:
     """One ``DayTicks`` a trading day."""
     hours, inverse = np.unique(stamps // HOUR, return_inverse=True)
@@ -136,8 +160,23 @@ def _split(
     for begin, end in pairwise(bounds):
         day = date.fromordinal(int(ordinals[begin]))
         before = _day(frame.iloc[begin:end], day, first_id + int(begin), instrument, before)
+        if day in facts:
+            before = _with_facts(before, facts[day], facts.get(calendar.next_trading_day(day)))
         days[day] = before
     return days
+
+
+def _with_facts(day: DayTicks, known: RecordedFacts, following: RecordedFacts | None) -> DayTicks:
+    """A day with what was recorded of it, and of its settlement on the day after."""
+    found: dict[str, Any] = {
+        "pre_settlement": known.number("pre_settlement"),
+        "upper_limit": known.number("upper_limit"),
+        "lower_limit": known.number("lower_limit"),
+        "pre_close": known.pre_close,
+        "pre_open_interest": known.pre_open_interest,
+        "settlement": following.number("pre_settlement") if following is not None else None,
+    }
+    return replace(day, **{name: value for name, value in found.items() if value is not None})
 
 
 def _day(
