@@ -29,6 +29,7 @@ from .order_price import Wish
 from .order_returns import OrderReturns
 from .order_state import OrderLeg
 from .order_validity import validity
+from .risk import RiskGuard
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .target_desk import PositionTarget, TargetDesk
@@ -113,7 +114,9 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         return self.notifs.popleft() if self.notifs else None
 
     def _notify(self, order: Any) -> None:
-        self.notifs.append(order.clone())
+        told = order.clone()
+        self.notifs.append(told)
+        self.store.observers.order(told)
 
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come, nothing is left for here."""
@@ -241,6 +244,11 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         return ticket
 
     # -- risk ---------------------------------------------------------------------------------
+
+    @property
+    def risk(self) -> RiskGuard:
+        """The rules over all orders: their ``state``, its ``reason``, their ``limits``."""
+        return self._risk.guard
 
     @property
     def risk_state(self) -> GuardState:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio.log
 import logging
-import re
-from collections.abc import Iterable
 
 from shinny_structlog import ShinnyLogger
 
-_TOKEN = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]+")
+from .redaction import redacted as redacted
 
 
 def restore_logging() -> None:
@@ -46,15 +44,3 @@ def _is_tqsdks(name: str) -> bool:
 def _make_logger(name: str) -> logging.Logger:
     """tqsdk logs with keywords that only a class of its own understands."""
     return ShinnyLogger(name) if _is_tqsdks(name) else logging.Logger(name)  # noqa: LOG001
-
-
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """A text without tokens and the given secrets.
-
-    >>> redacted("Bearer eyJhbGciOi.eyJzdWIiOi.c2ln of tom:pass", ["pass"])
-    'Bearer *** of tom:***'
-    """
-    text = _TOKEN.sub("***", text)
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text

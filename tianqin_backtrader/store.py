@@ -15,11 +15,13 @@ from datetime import date, datetime, timedelta
 from typing import Any, Self
 
 from . import session_calendar
+from .alert_rules import AlertSettings
+from .alerts import Alerts
 from .broker import MyBroker
 from .clock import SECOND, MarketClock, WallClock, deadline_in, from_ns, monotonic
 from .datafeed import Dailyfeed, Mydatafeed
 from .embedded import EmbeddedSandbox
-from .errors import ConfigError, StoreClosed, UnknownSymbol
+from .errors import ConfigError, LinkError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
 from .health import Health
 from .holiday_cache import tianqin_holidays
@@ -28,6 +30,7 @@ from .link_supervisor import State
 from .live_bars import Certificate
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
+from .observers import Observers
 from .store_reconnect import Reconnector
 from .tickfeed import Tickfeed
 
@@ -97,6 +100,8 @@ class MyStore:
         self._links_over = 0
         self.feeds: list[Mydatafeed] = []
         self.broker: MyBroker | None = None
+        #: Who listens: alerts, monitoring, the live page.
+        self.observers = Observers()
         self._instruments: dict[str, tuple[date, Instrument]] = {}
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._polled = False
@@ -316,7 +321,11 @@ class MyStore:
 
     def pump(self, timeout: float) -> None:
         """One wait for the server, and everything it brought to where it belongs."""
-        self.reconnector.wait(deadline_in(max(0.0, timeout)))
+        try:
+            self.reconnector.wait(deadline_in(max(0.0, timeout)))
+        except LinkError:
+            self.observers.round()  # they see the end, too
+            raise
         self._follow_virtual_clock()
         self._follow_session()
         if sum(feed.take_ticks() for feed in self.feeds):
@@ -335,6 +344,7 @@ class MyStore:
         if self._pumps % RELEASE_EVERY == 0:
             for feed in self.feeds:
                 feed.release()
+        self.observers.round()
 
     def _follow_session(self) -> None:
         """Tell feeds and broker what has become of the connection."""
@@ -440,6 +450,11 @@ class MyStore:
                 break  # a new one: it needs no answer
         return self.reconnector.state is State.UP
 
+    @property
+    def hours(self) -> MarketHours:
+        """Opens and closes of all that is subscribed."""
+        return self._hours
+
     def health(self) -> Health:
         """How the session is."""
         link, now = self.reconnector, self.clock.now_ns()
@@ -458,6 +473,18 @@ class MyStore:
             lag=(now - newest) / SECOND if newest else float("nan"),
         )
 
+    def alerts(self, *urls: str, **settings: Any) -> Alerts:
+        """Tell what happens to DingTalk, WeCom, Feishu, Telegram, by mail, to any webhook.
+
+        Args:
+            urls: As apprise writes them; see ``AlertSettings``.
+            settings: As of ``AlertSettings``: ``events``, ``link_lost_after``, ...
+
+        Raises:
+            ConfigError: A URL or a setting is not understood, or apprise is missing.
+        """
+        return Alerts(self, AlertSettings(urls=urls, **settings))
+
     # -- what Cerebro calls -------------------------------------------------------------------
 
     def start(self, data: Any = None, broker: Any = None) -> None:
@@ -475,6 +502,7 @@ class MyStore:
 
     def put_notification(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         """Tell ``notify_store``."""
+        self.observers.said(str(msg))
         self._notifications.append((msg, args, kwargs))
 
     def get_notifications(self) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
@@ -492,6 +520,7 @@ class MyStore:
             return
         self._closed = True
         self._finalizer.detach()
+        self.observers.closed()
         try:
             self.gateway.close()
         finally:

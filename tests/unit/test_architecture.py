@@ -13,20 +13,23 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "link_supervisor", "market_hours", "line_trim", "plain_logging", "health", "lifeline",
+    "link_supervisor", "market_hours", "line_trim", "health", "lifeline",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
+    # what is told
+    "observers", "alert_rules", "alert_times", "alert_sender", "account_text", "redaction",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {
     "client_loop": set(),
     "knock": set(),
     "charts": set(),
-    "gateway": {"client_loop", "knock", "charts"},
+    "plain_logging": set(),
+    "gateway": {"client_loop", "knock", "charts", "plain_logging"},
     "store_reconnect": set(),
     "unsubscribed_data": set(),
     "embedded": set(),
@@ -77,7 +80,10 @@ SHELL = {
     "report_pictures": set(),
     "headless": set(),
     "__main__": {"report", "records"},
+    "alert_targets": set(),
+    "alerts": {"alert_targets"},
     "store": {
+        "alerts",
         "gateway",
         "datafeed",
         "tickfeed",
@@ -87,6 +93,7 @@ SHELL = {
         "holiday_cache",
     },
     "__init__": {
+        "plain_logging",
         "store",
         "datafeed",
         "tickfeed",
