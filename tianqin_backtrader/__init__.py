@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .broker import MyBroker as MyBroker
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
+    from .log_files import log_to as log_to
     from .performance_tracker import PerformanceTracker as PerformanceTracker
     from .risk_limits import RiskLimits as RiskLimits
     from .sizers import MaxLots as MaxLots
@@ -38,6 +39,7 @@ _HOMES = {
     "Tickfeed": ".tickfeed",
     "MyBroker": ".broker",
     "PerformanceTracker": ".performance_tracker",
+    "log_to": ".log_files",
     "RiskLimits": ".risk_limits",
     "MaxLots": ".sizers",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "RiskLimits",
     "Tickfeed",
     "errors",
+    "log_to",
     "session_calendar",
 ]
 

@@ -28,8 +28,10 @@ from .holiday_cache import tianqin_holidays
 from .lifeline import NEVER, Lifeline
 from .link_supervisor import State
 from .live_bars import Certificate
+from .live_page import LivePage
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
+from .monitoring import Monitoring
 from .observers import Observers
 from .store_reconnect import Reconnector
 from .tickfeed import Tickfeed
@@ -484,6 +486,29 @@ class MyStore:
             ConfigError: A URL or a setting is not understood, or apprise is missing.
         """
         return Alerts(self, AlertSettings(urls=urls, **settings))
+
+    def monitor(self, port: int = 0) -> Monitoring:
+        """Serve ``/health`` (JSON) and ``/metrics`` (Prometheus) on 127.0.0.1.
+
+        Args:
+            port: 0 takes a free one; ``url`` of what is returned says which.
+
+        Raises:
+            ConfigError: The port is taken, or prometheus_client is missing.
+        """
+        return Monitoring(self, port)
+
+    def serve(self, port: int = 0, token: str | None = None) -> LivePage:
+        """Show this store in a browser on this machine; ``url`` of what is returned says where.
+
+        Args:
+            port: 0 takes a free one.
+            token: Whoever gives it there may halt and flatten; None: nobody.
+
+        Raises:
+            ConfigError: The port is taken, or the token is shorter than 12 characters.
+        """
+        return LivePage(self, port, token)
 
     # -- what Cerebro calls -------------------------------------------------------------------
 

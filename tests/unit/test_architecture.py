@@ -22,6 +22,7 @@ CORE = {
     "auctions", "user_sessions",
     # what is told
     "observers", "alert_rules", "alert_times", "alert_sender", "account_text", "redaction",
+    "log_files", "local_server", "snapshot",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {
@@ -82,8 +83,11 @@ SHELL = {
     "__main__": {"report", "records"},
     "alert_targets": set(),
     "alerts": {"alert_targets"},
+    "monitoring": set(),
     "store": {
         "alerts",
+        "monitoring",
+        "live_page",
         "gateway",
         "datafeed",
         "tickfeed",
@@ -94,6 +98,7 @@ SHELL = {
     },
     "__init__": {
         "plain_logging",
+        "log_files",
         "store",
         "datafeed",
         "tickfeed",
@@ -137,6 +142,13 @@ def test_the_core_imports_only_the_core_and_the_standard_library(name):
 def test_arrows_of_the_client_side_point_down(name):
     _, own = room(name)
     assert own <= {f".{other}" for other in CORE | SHELL[name]}
+
+
+def test_the_live_page_stands_on_the_core_and_the_monitoring():
+    for path in sorted((PACKAGE / "live_page").glob("*.py")):
+        foreign, own = imports(path)
+        assert foreign <= set(sys.stdlib_module_names)
+        assert own <= {f"..{name}" for name in CORE | {"monitoring"}} | {".page_state"}
 
 
 def test_only_the_gateways_room_imports_tqsdk():
