@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import urllib.error
 import urllib.request
 from pathlib import Path
 
+import backtrader as bt
 import pytest
 from e2e_script import CU, IF, Script
 
+from tianqin_backtrader import MyStore
 from tianqin_backtrader.errors import ConfigError
 
 TOKEN = "my-own-token-1"
@@ -59,50 +62,57 @@ def state(page):
         return json.load(answer)
 
 
-def trading(store, bars):
-    """Buys, sells, is refused, leaves an order in the book; so many bars."""
-
-    def script(strategy):
-        broker = strategy.broker
-        for _ in range(5):
-            yield
-        yield broker.buy_open(CU, 2)
-        for _ in range(5):
-            yield
-        yield broker.sell_close(CU, 1)
-        yield broker.buy_open(CU, 1_000_000)
-        broker.buy_open(CU, 1, broker.get_account_position(CU)["last_price"] - 300)
-        store.put_notification("<b>not bold</b>")
-        while len(strategy) < bars:
-            yield
-
-    return script
+def shown(page, live):
+    """Wait until the page shows what is published now."""
+    live.publish(live.latest.taken)
+    page.wait_for_selector(f"html[data-number='{live.page.number}']")
 
 
-def run_and_keep(sandbox, run, token=None):
-    store = sandbox(start="2026-11-10 09:31:00", strategy_name="dual_ma")
-    page = store.serve(token=token)
-    feeds = [store.getdata(CU, lookback=100), store.getdata(IF)]
-    cerebro_script = trading(store, 60 + 100)
-    run(store, Script, *feeds, script=lambda s: waits(s, cerebro_script))
-    page.publish(page.latest.taken + 1)
-    return store, page
-
-
-def waits(strategy, script):
-    """Begin when history is over."""
+def trade(store, strategy):
+    """Buy, sell, be refused, leave an order in the book."""
+    broker = strategy.broker
     while any(data.history_phase for data in strategy.datas):
         yield
-    yield from script(strategy)
+    yield
+    yield broker.buy_open(CU, 2)
+    yield
+    yield broker.sell_close(CU, 1)
+    yield broker.buy_open(CU, 1_000_000)
+    broker.buy_open(CU, 1, broker.get_account_position(CU)["last_price"] - 2000)
+    store.put_notification("<b>not bold</b>")
 
 
-def test_the_page_at_desktop_and_phone_width(sandbox, run, browser):
-    store, live = run_and_keep(sandbox, run)
+def play(store, *feeds, bars=0):
+    def script(strategy):
+        yield from trade(store, strategy)
+        while len(strategy.datas[-1]) < bars:
+            yield
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(store.getbroker())
+    for feed in feeds:
+        cerebro.adddata(feed)
+    cerebro.addstrategy(Script, script=script)
+    cerebro.run()
+
+
+@pytest.fixture(scope="module")
+def traded():
+    """A store that has traded for a while, and its page."""
+    with MyStore.sandbox(start="2026-11-10 09:31:00", strategy_name="dual_ma") as store:
+        live = store.serve()
+        play(store, store.getdata(CU, lookback=300), store.getdata(IF), bars=25)
+        live.publish(live.latest.taken)
+        yield store, live
+
+
+def test_the_page_at_desktop_and_phone_width(traded, browser):
+    store, live = traded
     for size, scheme in (("desktop", "light"), ("phone", "dark")):
         page, wrong = open_page(browser, live.url, size, scheme)
         assert page.inner_text("#strategy") == "dual_ma"
         assert "trading up" in page.inner_text("#badges")
-        assert page.inner_text("#clock").startswith("2026-11-10 1")
+        assert page.inner_text("#clock").startswith("2026-11-10 09:5")
         equity = store.getbroker().getvalue()
         assert f"{equity:,.2f}" in page.inner_text("#account")
         [_, held] = page.locator("#positions tr").all_inner_texts()
@@ -113,13 +123,13 @@ def test_the_page_at_desktop_and_phone_width(sandbox, run, browser):
         assert "<b>not bold</b>" in page.inner_text("#log")
         assert page.locator("#bars canvas").count() and page.locator("#equity canvas").count()
         assert not page.is_visible("#controls")
-        assert page.evaluate("bars.series.data().length") > 100
+        assert page.evaluate("bars.series.data().length") > 250
         assert page.evaluate("markers.markers().length") >= 2
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, "it can be scrolled sideways"
         shot(page, f"{size}_{scheme}")
         page.select_option("#feed", IF)
-        assert 50 < page.evaluate("bars.series.data().length") < 100
+        assert page.evaluate("bars.series.data().length") == 25
         assert page.evaluate("markers.markers().length") == 0
         assert wrong == []
         page.context.close()
@@ -135,8 +145,7 @@ def test_bars_come_while_one_looks_and_the_end_is_told(sandbox, run, browser):
         for wanted in (1, 5, 9):
             while len(strategy) < wanted:
                 yield
-            live.publish(live.latest.taken)
-            page.wait_for_function(f"rows.bars[{CU!r}]?.length >= {wanted}")
+            shown(page, live)
             counts.append(page.evaluate("bars.series.data().length"))
 
     run(store, Script, store.getdata(CU), script=script)
@@ -149,8 +158,10 @@ def test_bars_come_while_one_looks_and_the_end_is_told(sandbox, run, browser):
     page.context.close()
 
 
-def test_halt_and_flatten_with_the_token(sandbox, run, browser):
-    store, live = run_and_keep(sandbox, run, token=TOKEN)
+def test_halt_and_flatten_with_the_token(sandbox, browser):
+    store = sandbox(start="2026-11-10 09:31:00")
+    live = store.serve(token=TOKEN)
+    play(store, store.getdata(CU))
     broker = store.getbroker()
     page, wrong = open_page(browser, live.url, "phone")
 
@@ -163,7 +174,7 @@ def test_halt_and_flatten_with_the_token(sandbox, run, browser):
         return answer.value.status
 
     assert press("halt", "not-the-token") == 401
-    page.wait_for_function("document.getElementById('answer').textContent === 'wrong token'")
+    page.locator("#answer", has_text="wrong token").wait_for()
     assert [text for text in wrong if "401" not in text] == []
     wrong.clear()
     store.pump(0.1)
@@ -178,8 +189,8 @@ def test_halt_and_flatten_with_the_token(sandbox, run, browser):
     while broker.get_account_positions():
         store.pump(0.1)
     assert broker.risk_state == "REDUCING"
-    live.publish(live.latest.taken)
-    page.wait_for_function("document.getElementById('badges').innerText.includes('REDUCING')")
+    shown(page, live)
+    assert "risk REDUCING" in page.inner_text("#badges")
     assert page.inner_text("#positions") == "nothing is held"
     shot(page, "phone_commands")
     assert wrong == []
@@ -210,12 +221,12 @@ def test_commands_wait_for_the_stores_thread_and_have_an_end(sandbox):
     assert "halt: this store has no broker" in [row["text"] for _, row in live.page.log]
 
 
-def test_a_viewer_is_told_each_row_once(sandbox, run):
-    store, live = run_and_keep(sandbox, run)
+def test_a_viewer_is_told_each_row_once(traded):
+    _, live = traded
     whole = live.page.since(-1, 0.0)
-    middle = live.page.bars[CU][70][0]
+    middle = live.page.bars[CU][20][0]
     later = live.page.since(middle, 0.0)
-    assert whole["bars"][CU][71:] == later["bars"][CU]
+    assert whole["bars"][CU][21:] == later["bars"][CU]
     assert live.page.since(live.page.number, 0.0)["bars"] == {CU: [], IF: []}
     assert len({row["ref"] for row in whole["orders"]}) == len(whole["orders"]) == 4
     lots = sum(row["volume"] for row in whole["fills"] if row["direction"] == "BUY")
