@@ -9,7 +9,7 @@ import pytest
 from e2e_script import CU, IF, Script
 from webhook import Webhook
 
-from tianqin_backtrader.errors import ConfigError
+from tianqin_backtrader.errors import LoginRefused
 
 
 @pytest.fixture
@@ -140,6 +140,41 @@ def test_an_alert_server_that_hangs_or_fails_does_not_slow_the_run(sandbox, run,
     assert "Se3cretT0ken" not in caplog.text
 
 
-def test_a_url_that_is_wrong_is_refused_at_once(sandbox):
-    with pytest.raises(ConfigError, match="number 1"):
-        sandbox().alerts("nowhere://s3cr3t")
+def test_a_bar_that_differs_is_told(sandbox, run, webhook):
+    hook = webhook()
+    store = sandbox(start="2026-11-10 09:31:00")
+    store.alerts(hook.url)
+
+    def script(strategy):
+        for _ in range(5):
+            delivered = strategy.data._live._unchecked
+            delivered[-1] = delivered[-1]._replace(close=delivered[-1].close + 10)
+            yield
+
+    run(store, Script, store.getdata(CU), script=script)
+    store.close()
+    [message] = hook.messages  # the others are held back
+    assert message["title"] == "Bar differs from the official one"
+    assert message["message"].startswith(f"{CU}: the bar of 2026-11-10 09:3")
+    assert message["message"].splitlines()[0].endswith("differs in close")
+
+
+@pytest.mark.slow
+def test_a_login_that_is_refused_for_good_is_told_before_the_run_ends(sandbox, run, webhook):
+    hook = webhook()
+    store = sandbox(start="2026-11-10 09:31:00")
+    store.alerts(hook.url, link_lost_after=3600)
+
+    def script(strategy):
+        yield
+        store.sandbox_server.fault("refuse_token", attempts=99)
+        store.sandbox_server.fault("drop", conn="all", how="clean")
+        while True:
+            yield
+
+    with pytest.raises(LoginRefused):
+        run(store, Script, store.getdata(CU), script=script)
+    store.close()
+    [message] = hook.messages
+    assert message["title"] == "Link given up"
+    assert message["message"]

@@ -13,6 +13,7 @@ from e2e_script import CU, IF, Script
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.errors import ConfigError
+from tianqin_backtrader.live_page import LivePage
 
 TOKEN = "my-own-token-1"
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
@@ -235,6 +236,6 @@ def test_a_viewer_is_told_each_row_once(traded):
     json.dumps(whole, allow_nan=False)
 
 
-def test_a_token_that_could_be_guessed_is_refused(sandbox):
+def test_a_token_that_could_be_guessed_is_refused():
     with pytest.raises(ConfigError, match="12 characters"):
-        sandbox().serve(token="1234")
+        LivePage(None, token="1234")

@@ -149,7 +149,10 @@ class LivePage(Publisher):
         if not order.alive():  # its fills are all told
             self._fill_ids = {one for one in self._fill_ids if one[0] != order.ref}
         self._orders.pop(order.ref, None)  # the newest change is last
-        self._orders[order.ref] = (self._next(), _order_row(order, self._store.now()))
+        row = _order_row(order, self._store.now())
+        self._orders[order.ref] = (self._next(), row)
+        if order.status in (order.Rejected, order.Margin):
+            self._log.add("WARNING", f"{row['symbol']} {row['direction']} refused: {row['reason']}")
         if len(self._orders) > ORDERS:
             del self._orders[next(iter(self._orders))]
 

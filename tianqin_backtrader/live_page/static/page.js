@@ -130,8 +130,10 @@ function table(id, heads, lines, empty) {
   by(id).replaceChildren(...shown);
 }
 
-const sign = (value) => value > 0 ? "bad" : value < 0 ? "good" : "";
-const side = (direction) => [direction.toLowerCase(), direction === "BUY" ? "bad" : "good"];
+const sign = (value) => value > 0 ? "up" : value < 0 ? "down" : "";
+const side = (direction, offset = "") =>
+  [`${direction} ${offset}`.toLowerCase(), direction === "BUY" ? "up" : "down"];
+const signed = (value) => (value > 0 ? "+" : "") + money(value);
 
 function showNow() {
   const now = state.now;
@@ -154,15 +156,15 @@ function showNow() {
     : account.balance - account.static_balance;
   list("account", [
     ["Equity", money(account.balance)],
-    ["Of the day", money(day), sign(day)],
+    ["Of the day", signed(day), sign(day)],
     ["Available", money(account.available)],
     ["Margin", money(account.margin)],
     ["Fees of the day", money(account.commission)],
   ]);
-  table("positions", ["Contract", "Side", "Lots", "Today", "Opened at", "Last", "Profit"],
+  table("positions", ["Contract", "Side", "Lots", "Profit", "Last", "Opened at", "Today"],
     now.positions.map((one) => [
-      one.symbol, one.side, one.lots, one.today, number(one.price), number(one.last_price),
-      [money(one.profit), sign(one.profit)],
+      one.symbol, [one.side, one.side === "long" ? "up" : "down"], one.lots,
+      [signed(one.profit), sign(one.profit)], number(one.last_price), number(one.price), one.today,
     ]), "nothing is held");
   const delivered = Object.entries(now.bars).map(([name, one]) =>
     [name, `${one.delivered} bars, ${one.equal} equal, ${one.repaired} repaired, ${one.corrected} differ`]);
@@ -173,7 +175,7 @@ function showNow() {
     ["Next open or close", now.next_boundary ? now.next_boundary.slice(5, 16) : "–"],
     ["Orders / refused", `${now.counts.orders} / ${now.counts.rejected}`],
     ["Last error", now.last_error || "none"],
-    ["Risk", now.risk_reason || "nothing said"],
+    ...(now.risk_reason ? [["Risk", now.risk_reason]] : []),
     ...delivered,
   ]);
 }
@@ -181,19 +183,19 @@ function showNow() {
 function showOrders() {
   const newest = [...rows.orders.values()].reverse();
   newest.sort((a, b) => b.alive - a.alive);
-  table("orders", ["Contract", "Side", "Kind", "Filled", "Price", "Status", "Time", ["Reason", "left"]],
+  table("orders", ["Contract", "Side", "Status", "Filled", "Price", "Kind", "Time", ["Reason", "left"]],
     newest.map((one) => [
-      one.symbol, side(one.direction), one.kind, `${one.filled}/${one.size}`, number(one.price),
-      [one.status, one.alive ? "warn" : one.reason ? "bad" : ""], one.time,
+      one.symbol, side(one.direction),
+      [one.status, one.alive ? "warn" : one.reason ? "bad" : "", one.reason],
+      `${one.filled}/${one.size}`, number(one.price), one.kind, one.time,
       [one.reason, "left reason", one.reason],
     ]), "no orders yet");
 }
 
 function showFills() {
-  table("fills", ["Time", "Contract", "Side", "Offset", "Lots", "Price"],
+  table("fills", ["Contract", "Side", "Lots", "Price", "Time"],
     rows.fills.slice(-100).reverse().map((one) => [
-      clock(one.time), one.symbol, side(one.direction), one.offset.toLowerCase(), one.volume,
-      number(one.price),
+      one.symbol, side(one.direction, one.offset), one.volume, number(one.price), clock(one.time),
     ]), "no trades yet");
 }
 
