@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .broker import MyBroker as MyBroker
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
+    from .log_files import log_to as log_to
     from .performance_tracker import PerformanceTracker as PerformanceTracker
     from .recorded_data import RecordedData as RecordedData
     from .risk_limits import RiskLimits as RiskLimits
@@ -41,6 +42,7 @@ _HOMES = {
     "MyBroker": ".broker",
     "RecordedData": ".recorded_data",
     "PerformanceTracker": ".performance_tracker",
+    "log_to": ".log_files",
     "RiskLimits": ".risk_limits",
     "RollManager": ".roll_manager",
     "MaxLots": ".sizers",
@@ -59,6 +61,7 @@ __all__ = [
     "RollManager",
     "Tickfeed",
     "errors",
+    "log_to",
     "session_calendar",
 ]
 

@@ -37,6 +37,7 @@ from .order_state import OrderLeg
 from .order_validity import validity
 from .record_keeper import RecordKeeper
 from .restart import Restart
+from .risk import RiskGuard
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .target_desk import PositionTarget, TargetDesk
@@ -197,7 +198,9 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
     def _notify(self, order: Any) -> None:
         # Backtrader looks at the bar of a fill: none is told before its feed has one.
         early = not len(order.data) and not isinstance(order.data, UnsubscribedData)
-        (self._not_yet if early or self._not_yet else self.notifs).append(order.clone())
+        told = order.clone()
+        (self._not_yet if early or self._not_yet else self.notifs).append(told)
+        self.store.observers.order(told)
 
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come."""
@@ -388,6 +391,11 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
             self.reserve(instrument, reason)
 
     # -- risk ---------------------------------------------------------------------------------
+
+    @property
+    def risk(self) -> RiskGuard:
+        """The rules over all orders: their ``state``, its ``reason``, their ``limits``."""
+        return self._risk.guard
 
     @property
     def risk_state(self) -> GuardState:

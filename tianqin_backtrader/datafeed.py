@@ -228,6 +228,7 @@ class Mydatafeed(bt.feed.DataBase):
         lines.ask_volume[0] = bar.ask_volume1
         lines.bid_price2[0] = bar.bid_price2
         lines.ask_price2[0] = bar.ask_price2
+        self.store.observers.bar(self._name, bar)
         return True
 
     @property
@@ -291,6 +292,7 @@ class Mydatafeed(bt.feed.DataBase):
         for found in self._live.check(self.store.alive_at):
             logger.warning("%s differs from the official bar: %s", self.symbol, found)
             self.notifs.append((self.CORRECTED, (), {"difference": found}))
+            self.store.observers.difference(found)
 
     def certificate(self) -> Certificate:
         """How the live bars delivered so far compare with the official ones."""

@@ -26,7 +26,8 @@ from .data_tree import plain, to_fill, to_instrument, to_report
 from .errors import LinkLost, LinkTimeout, LoginRefused, OrderError, UnknownSymbol
 from .knock import Knock
 from .model import Direction, Fill, Instrument, Notice, Offset, OrderReport
-from .plain_logging import redacted, restore_logging
+from .plain_logging import restore_logging
+from .redaction import hide, redacted
 
 restore_logging()
 logger = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ class Gateway:
         debug: bool | str = False,
     ) -> None:
         self._key, self._value = key, value
+        if value != key:  # the embedded exchange's is no secret
+            hide(value, str(getattr(account, "_password", "")))
         self._given = account
         # tqsdk's account objects hold the state of one session; each connection gets a new one.
         self._template = copy.deepcopy(account)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio.log
 import logging
-import re
 import sys
-from collections.abc import Iterable
 from typing import Any
 
-_TOKEN = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]+")
+from .redaction import redacted as redacted
 
 
 def restore_logging() -> None:
@@ -52,15 +50,3 @@ def _make_logger(name: str) -> logging.Logger:
     make = _tqsdks_class() if _is_tqsdks(name) else logging.Logger
     logger: logging.Logger = make(name)
     return logger
-
-
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """A text without tokens and the given secrets.
-
-    >>> redacted("Bearer eyJhbGciOi.eyJzdWIiOi.c2ln of tom:pass", ["pass"])
-    'Bearer *** of tom:***'
-    """
-    text = _TOKEN.sub("***", text)
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from . import session_calendar
+from .alert_rules import AlertSettings
+from .alerts import Alerts
 from .broker import MyBroker
 from .clock import SECOND, MarketClock, WallClock, deadline_in, from_ns, monotonic
 from .datafeed import Dailyfeed, Mydatafeed
 from .embedded import EmbeddedSandbox
-from .errors import ConfigError, StoreClosed, UnknownSymbol
+from .errors import ConfigError, LinkError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
 from .health import Health
 from .holiday_cache import tianqin_holidays
@@ -30,9 +32,12 @@ from .kept_state import KeptState
 from .lifeline import NEVER, Lifeline
 from .link_supervisor import State
 from .live_bars import Certificate
+from .live_page import LivePage
 from .main_contracts import MainContracts
 from .market_hours import MarketHours
 from .model import Fill, Instrument, Notice, OrderReport
+from .monitoring import Monitoring
+from .observers import Observers
 from .recorder import Recorder
 from .roll import Roll
 from .roll_desk import PATIENCE, RollDesk
@@ -115,6 +120,8 @@ class MyStore:
         self.keepers: list[Callable[[], None]] = []
         self.state = KeptState()
         self.recorder: Recorder | None = None
+        #: Who listens: alerts, monitoring, the live page.
+        self.observers = Observers()
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._polled = False
         self._pumps = 0
@@ -404,7 +411,11 @@ class MyStore:
 
     def pump(self, timeout: float) -> None:
         """One wait for the server, and everything it brought to where it belongs."""
-        self.reconnector.wait(deadline_in(max(0.0, timeout)))
+        try:
+            self.reconnector.wait(deadline_in(max(0.0, timeout)))
+        except LinkError:
+            self.observers.round()  # they see the end, too
+            raise
         self._follow_virtual_clock()
         self._follow_session()
         recorded = self.recorder is not None and self.recorder.take()
@@ -428,6 +439,7 @@ class MyStore:
         if self._pumps % RELEASE_EVERY == 0:
             for feed in self.feeds:
                 feed.release()
+        self.observers.round()
 
     def _follow_session(self) -> None:
         """Tell feeds and broker what has become of the connection."""
@@ -538,6 +550,11 @@ class MyStore:
                 break  # a new one: it needs no answer
         return self.reconnector.state is State.UP
 
+    @property
+    def hours(self) -> MarketHours:
+        """Opens and closes of all that is subscribed."""
+        return self._hours
+
     def health(self) -> Health:
         """How the session is."""
         link, now = self.reconnector, self.clock.now_ns()
@@ -556,6 +573,41 @@ class MyStore:
             lag=(now - newest) / SECOND if newest else float("nan"),
         )
 
+    def alerts(self, *urls: str, **settings: Any) -> Alerts:
+        """Tell what happens to DingTalk, WeCom, Feishu, Telegram, by mail, to any webhook.
+
+        Args:
+            urls: As apprise writes them; see ``AlertSettings``.
+            settings: As of ``AlertSettings``: ``events``, ``link_lost_after``, ...
+
+        Raises:
+            ConfigError: A URL or a setting is not understood, or apprise is missing.
+        """
+        return Alerts(self, AlertSettings(urls=urls, **settings))
+
+    def monitor(self, port: int = 0) -> Monitoring:
+        """Serve ``/health`` (JSON) and ``/metrics`` (Prometheus) on 127.0.0.1.
+
+        Args:
+            port: 0 takes a free one; ``url`` of what is returned says which.
+
+        Raises:
+            ConfigError: The port is taken, or prometheus_client is missing.
+        """
+        return Monitoring(self, port)
+
+    def serve(self, port: int = 0, token: str | None = None) -> LivePage:
+        """Show this store in a browser on this machine; ``url`` of what is returned says where.
+
+        Args:
+            port: 0 takes a free one.
+            token: Whoever gives it there may halt and flatten; None: nobody.
+
+        Raises:
+            ConfigError: The port is taken, or the token is shorter than 12 characters.
+        """
+        return LivePage(self, port, token)
+
     # -- what Cerebro calls -------------------------------------------------------------------
 
     def start(self, data: Any = None, broker: Any = None) -> None:
@@ -573,6 +625,7 @@ class MyStore:
 
     def put_notification(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         """Tell ``notify_store``."""
+        self.observers.said(str(msg))
         self._notifications.append((msg, args, kwargs))
 
     def get_notifications(self) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
@@ -590,6 +643,7 @@ class MyStore:
             return
         self._closed = True
         self._finalizer.detach()
+        self.observers.closed()
         with ExitStack() as ends:
             if self.sandbox_server is not None:
                 ends.callback(self.sandbox_server.close)

@@ -24,13 +24,17 @@ CORE = {
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
+    # what is told
+    "observers", "alert_rules", "alert_times", "alert_sender", "account_text", "redaction",
+    "log_files", "local_server", "snapshot",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {
     "client_loop": set(),
     "knock": set(),
     "charts": set(),
-    "gateway": {"client_loop", "knock", "charts"},
+    "plain_logging": set(),
+    "gateway": {"client_loop", "knock", "charts", "plain_logging"},
     "store_reconnect": set(),
     "unsubscribed_data": set(),
     "embedded": set(),
@@ -113,10 +117,16 @@ SHELL = {
     "recording_compare": {"recording_files"},
     "recorded_data": {"recording_files"},
     "__main__": {"report", "records", "store", "recording_compare"},
+    "alert_targets": set(),
+    "alerts": {"alert_targets"},
+    "monitoring": set(),
     "store": {
         "main_contracts",
         "roll",
         "roll_desk",
+        "alerts",
+        "monitoring",
+        "live_page",
         "gateway",
         "datafeed",
         "tickfeed",
@@ -128,6 +138,8 @@ SHELL = {
         "recorder",
     },
     "__init__": {
+        "plain_logging",
+        "log_files",
         "store",
         "datafeed",
         "tickfeed",
@@ -173,6 +185,13 @@ def test_the_core_imports_only_the_core_and_the_standard_library(name):
 def test_arrows_of_the_client_side_point_down(name):
     _, own = room(name)
     assert own <= {f".{other}" for other in CORE | SHELL[name]}
+
+
+def test_the_live_page_stands_on_the_core_and_the_monitoring():
+    for path in sorted((PACKAGE / "live_page").glob("*.py")):
+        foreign, own = imports(path)
+        assert foreign <= set(sys.stdlib_module_names)
+        assert own <= {f"..{name}" for name in CORE | {"monitoring"}} | {".page_state"}
 
 
 def test_only_the_gateways_room_imports_tqsdk():

@@ -1,0 +1,162 @@
+"""The thread that sends."""
+
+import logging
+import threading
+from datetime import datetime
+
+import pytest
+from webhook import Webhook
+
+from tianqin_backtrader.alert_rules import Alert, AlertEvent, Level
+from tianqin_backtrader.alert_sender import AlertSender
+from tianqin_backtrader.alert_targets import secrets_of, targets_of
+from tianqin_backtrader.errors import ConfigError
+from tianqin_backtrader.redaction import clean
+
+
+def alert(text):
+    return Alert(AlertEvent.ALIVE, Level.INFO, "Still alive", text, datetime(2026, 11, 10))
+
+
+class Target:
+    """Takes what it is told to take, and lets the test wait for it."""
+
+    def __init__(self, *answers):
+        self.answers, self.seen = list(answers), []
+        self.changed = threading.Condition()
+
+    def __call__(self, alert):
+        with self.changed:
+            self.seen.append(alert.text)
+            self.changed.notify_all()
+            answer = self.answers.pop(0) if self.answers else True
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def wait(self, count):
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.seen) >= count, 5)
+
+
+@pytest.fixture
+def sender():
+    made = []
+
+    def make(*targets, **options):
+        made.append(AlertSender(targets, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close(1)
+
+
+def test_alerts_arrive_in_their_order(sender):
+    target = Target()
+    one = sender(target)
+    for text in "abc":
+        one.put(alert(text))
+    one.close()
+    assert target.seen == ["a", "b", "c"]
+    counts = one.counts()
+    assert (counts.sent, counts.failed, counts.dropped, counts.waiting) == (3, 0, 0, 0)
+
+
+def test_an_alert_that_is_not_taken_is_sent_again_and_then_given_up(sender, caplog):
+    target = Target(False, OSError("http://secret"), True, False, False, False)
+    one = sender(target, retries=(0.0, 0.0))
+    with caplog.at_level(logging.INFO):
+        one.put(alert("a"))
+        target.wait(3)
+        one.put(alert("b"))
+        target.wait(6)
+        one.close()
+    assert target.seen == ["a", "a", "a", "b", "b", "b"]
+    counts = one.counts()
+    assert (counts.sent, counts.failed, counts.errors) == (1, 1, 5)
+    assert [record.message for record in caplog.records] == [
+        "alerts to target 1 fail (it was not taken); told once",
+        "alerts to target 1 are taken again",
+        "alerts to target 1 fail (it was not taken); told once",
+    ]
+
+
+def test_a_target_that_fails_does_not_delay_the_others(sender):
+    bad, good = Target(*[False] * 99), Target()
+    one = sender(bad, good, retries=(3600.0,))
+    for text in "abc":
+        one.put(alert(text))
+    good.wait(3)
+    assert bad.seen == ["a"]
+    assert one.counts().waiting == 3
+
+
+def test_a_full_queue_drops_the_oldest_and_says_how_many(sender):
+    going, seen = threading.Event(), []
+
+    def slow(alert):
+        seen.append(alert.text)
+        return going.wait(5)
+
+    one = sender(slow, capacity=3)
+    for number in range(10):
+        one.put(alert(str(number)))
+    assert one.counts().waiting == 3
+    going.set()
+    one.close()
+    counts = one.counts()
+    assert counts.sent + counts.dropped == 10
+    assert [text.partition("\n")[0] for text in seen[-3:]] == ["7", "8", "9"]
+    assert any("older alerts were dropped" in text for text in seen)
+
+
+def test_closing_does_not_wait_for_a_target_that_hangs(sender, caplog):
+    ended = threading.Event()
+    one = sender(lambda alert: ended.wait(60))
+    one.put(alert("a"))
+    one.close(0.05)
+    assert one.counts().waiting == 1
+    assert "1 alerts were not sent" in caplog.text
+    ended.set()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "dingtalk://aaaaaaaaaaaaaaaaaaaaaaaaaaaa12/13800000000",
+        "wecombot://0f1e2d3c-aaaa-bbbb-cccc-000000000000",
+        "feishu://0f1e2d3c-aaaa-bbbb-cccc-000000000000",
+        "tgram://123456789:abcdefg_hijklmnop/12315544",
+        "mailto://tom:s3cr3tWord@example.com",
+        "json://tom:s3cr3tWord@127.0.0.1:8080/hook-1a2b3c4d",
+    ],
+)
+def test_the_services_are_there_and_their_tokens_are_hidden(url):
+    assert len(targets_of((url,))) == 1
+    hidden = clean(url)
+    assert "***" in hidden
+    assert all(secret not in hidden for secret in secrets_of(url))
+
+
+def test_a_url_that_is_not_understood_is_told_by_its_number():
+    with pytest.raises(ConfigError, match=r"number 2 \(nowhere\)") as caught:
+        targets_of(("json://127.0.0.1/", "nowhere://s3cr3tWord"))
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_apprise_sends_to_a_webhook_and_no_log_has_its_token(caplog):
+    hook = Webhook()
+    try:
+        with caplog.at_level(logging.DEBUG):
+            [target] = targets_of((hook.url,))
+            assert target(alert("line one\nline two"))
+            hook.status = 500
+            assert not target(alert("x"))
+        [message] = hook.messages
+        assert (message["title"], message["type"]) == ("Still alive", "info")
+        assert message["message"].split() == ["line", "one", "line", "two"]
+        assert "apprise" in {one.name for one in caplog.records}
+        assert "Se3cretT0ken" not in caplog.text
+    finally:
+        hook.close()
