@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .datafeed import Mydatafeed as Mydatafeed
     from .performance_tracker import PerformanceTracker as PerformanceTracker
     from .risk_limits import RiskLimits as RiskLimits
+    from .settings import Settings as Settings
     from .sizers import MaxLots as MaxLots
     from .store import MyStore as MyStore
     from .tickfeed import Tickfeed as Tickfeed
@@ -39,6 +40,7 @@ _HOMES = {
     "MyBroker": ".broker",
     "PerformanceTracker": ".performance_tracker",
     "RiskLimits": ".risk_limits",
+    "Settings": ".settings",
     "MaxLots": ".sizers",
 }
 _MODULES = ("errors", "session_calendar")
@@ -51,6 +53,7 @@ __all__ = [
     "Mydatafeed",
     "PerformanceTracker",
     "RiskLimits",
+    "Settings",
     "Tickfeed",
     "errors",
     "session_calendar",

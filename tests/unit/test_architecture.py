@@ -8,25 +8,28 @@ from pathlib import Path
 import pytest
 
 import tianqin_backtrader
+from tianqin_backtrader.cli.main import COMMANDS
 
 PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "link_supervisor", "market_hours", "line_trim", "plain_logging", "health", "lifeline",
+    "link_supervisor", "market_hours", "line_trim", "health", "lifeline",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
+    "settings_sections",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {
     "client_loop": set(),
     "knock": set(),
     "charts": set(),
-    "gateway": {"client_loop", "knock", "charts"},
+    "plain_logging": set(),
+    "gateway": {"client_loop", "knock", "charts", "plain_logging"},
     "store_reconnect": set(),
     "unsubscribed_data": set(),
     "embedded": set(),
@@ -76,7 +79,10 @@ SHELL = {
     "report": {"csv_files", "records", "report_pictures"},
     "report_pictures": set(),
     "headless": set(),
-    "__main__": {"report", "records"},
+    "tianqin_login": {"client_loop", "plain_logging"},
+    "credentials": set(),
+    "settings": {"credentials", "tianqin_login", "store"},
+    "__main__": {"cli.main"},
     "store": {
         "gateway",
         "datafeed",
@@ -87,12 +93,14 @@ SHELL = {
         "holiday_cache",
     },
     "__init__": {
+        "plain_logging",
         "store",
         "datafeed",
         "tickfeed",
         "broker",
         "performance_tracker",
         "sizers",
+        "settings",
     },
 }
 #: The part of the core that the exchange may share with its clients.
@@ -134,11 +142,33 @@ def test_arrows_of_the_client_side_point_down(name):
 
 def test_only_the_gateways_room_imports_tqsdk():
     users = {path.stem for path in PACKAGE.rglob("*.py") if "tqsdk" in imports(path)[0]}
-    assert users == {"gateway", "charts"}
+    assert users == {"gateway", "charts", "tianqin_login"}
 
 
 def test_every_room_is_on_the_plan():
     assert {path.stem for path in PACKAGE.glob("*.py")} == CORE | set(SHELL)
+
+
+def test_the_command_line_is_on_top_of_everything():
+    users = [
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "cli" and any(name.lstrip(".").partition(".")[0] == "cli" for name in imports(path)[1])
+    ]
+    assert users == ["__main__.py"]
+    assert {path.stem for path in (PACKAGE / "cli").glob("*.py")} >= set(COMMANDS)
+
+
+def test_help_needs_neither_the_client_libraries_nor_an_extra():
+    code = (
+        "import sys, click;"
+        "from tianqin_backtrader.cli.main import COMMANDS, main;"
+        "[main.get_command(click.Context(main), name) for name in COMMANDS];"
+        "heavy = {'tqsdk', 'backtrader', 'pandas', 'rich', 'keyring', 'matplotlib'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "sandbox").glob("*.py")), ids=lambda p: p.name)

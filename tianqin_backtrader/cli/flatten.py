@@ -1,0 +1,91 @@
+"""``flatten``: nothing held, nothing working."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .shell import REFUSED, Command, Shell, answer, json_option, place_option
+
+#: Seconds that withdrawals, and then fills, may take; of one wait in them.
+PATIENCE, STEP = 60.0, 0.2
+
+
+@click.command(cls=Command)
+@place_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
+    """Withdraw every order of an account and close all it holds, at the market.
+
+    It shows what there is and asks first. Orders of other programs are withdrawn, too; a strategy
+    that still runs may open again: end it before. What has no session now stays, and the exit
+    code is 1; run it again when the market is open.
+    """
+    from .account import picture, show, working
+
+    shell: Shell = ctx.obj
+    with shell.settings().store(live=live) as store:
+        store.getbroker().start()
+        before = picture(store)
+        if not as_json:
+            show(before)
+        held, orders = before["positions"], before["working_orders"]
+        if (held or orders) and not yes:
+            _ask(len(orders), sum(row["lots"] for row in held), "live" if live else "paper")
+        _withdraw(store, working)
+        _close(store)
+        after = picture(store)
+        closed = [row for row in held if row["symbol"] in _closed_markets(store)]
+    left = after["positions"] or after["working_orders"]
+    if as_json:
+        answer({"flat": not left, "before": before, "after": after})
+    elif not left:
+        click.secho("flat: nothing is held, no order works", fg="green")
+    else:
+        click.secho("NOT flat. Left:", fg="red", bold=True)
+        show(after)
+        for row in closed:
+            click.secho(f"{row['symbol']} has no session now", fg="yellow")
+    ctx.exit(REFUSED if left else 0)
+
+
+def _ask(orders: int, lots: int, place: str) -> None:
+    click.confirm(
+        f"Withdraw {orders} orders and close {lots} lots at the market, on the {place} account?",
+        abort=True,
+        err=True,
+    )
+
+
+def _withdraw(store: Any, working: Callable[[Any], dict[str, Any]]) -> None:
+    """Ours and those of other programs, which would keep lots from being closed."""
+    store.broker.cancel_all()
+    for order_id in working(store):
+        store.gateway.cancel_order(order_id)
+    _wait(store, lambda: not working(store))
+
+
+def _close(store: Any) -> None:
+    store.broker.flatten("flattened from the command line")
+    _wait(store, lambda: not _open_markets(store))
+
+
+def _open_markets(store: Any) -> set[str]:
+    """What is held and could be closed now."""
+    return {symbol for symbol in store.broker.get_account_positions() if store.is_trading(symbol)}
+
+
+def _closed_markets(store: Any) -> set[str]:
+    return set(store.broker.get_account_positions()) - _open_markets(store)
+
+
+def _wait(store: Any, done: Callable[[], bool]) -> None:
+    from ..clock import monotonic
+
+    deadline = monotonic() + PATIENCE
+    while not done() and monotonic() < deadline:
+        store.pump(STEP)
