@@ -30,6 +30,7 @@ from .settings_sections import (
     AlertSettings,
     RecordsSettings,
     SessionsSettings,
+    expanded,
     parse_sections,
 )
 
@@ -90,6 +91,14 @@ class Settings:
         """
         if self.sessions.file:
             use_user_sessions(self.sessions.file)
+
+    def alerts_expanded(self) -> AlertSettings:
+        """The alerts with the variables in their urls filled in: secrets, for the sender alone.
+
+        Raises:
+            ConfigError: A variable is not set.
+        """
+        return replace(self.alerts, urls=expanded(self.alerts.urls, os.environ))
 
     def tianqin(self) -> tuple[str, str]:
         """User and password of TianQin.

@@ -93,7 +93,8 @@ class AlertSettings:
     """Who is told what.
 
     Attributes:
-        urls: Where to, as written: ``${NAME}`` stands for a variable; see ``expanded``.
+        urls: Where to, as written: ``${NAME}`` stands for a variable; see
+            ``Settings.alerts_expanded``.
         events: Names of what is told; empty for all.
         quiet: Hours of Beijing time without alerts, each (from, to), over midnight too.
     """
@@ -101,20 +102,6 @@ class AlertSettings:
     urls: tuple[str, ...] = field(default=(), repr=False)
     events: tuple[str, ...] = ()
     quiet: Quiet = ()
-
-    def expanded(self, environ: Mapping[str, str]) -> tuple[str, ...]:
-        """The urls with their variables filled in: secrets, for the sender alone.
-
-        Raises:
-            ConfigError: A variable is not set.
-        """
-
-        def value(found: re.Match[str]) -> str:
-            if not environ.get(found[1]):
-                raise ConfigError(f"alerts.urls refers to ${{{found[1]}}}, which is not set")
-            return environ[found[1]]
-
-        return tuple(_REFERENCE.sub(value, url) for url in self.urls)
 
 
 #: The sections by name.
@@ -136,6 +123,21 @@ def variable(section: str, key: str) -> str:
     return (
         "TQ_USER" if (section, key) == ("account", "user") else f"{PREFIX}{section}_{key}".upper()
     )
+
+
+def expanded(urls: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Urls with their variables filled in.
+
+    Raises:
+        ConfigError: A variable is not set.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        if not environ.get(found[1]):
+            raise ConfigError(f"alerts.urls refers to ${{{found[1]}}}, which is not set")
+        return environ[found[1]]
+
+    return tuple(_REFERENCE.sub(value, url) for url in urls)
 
 
 def parse_sections(

@@ -153,7 +153,8 @@ def test_the_command_line_is_on_top_of_everything():
     users = [
         path.name
         for path in PACKAGE.rglob("*.py")
-        if path.parent.name != "cli" and any(name.lstrip(".").partition(".")[0] == "cli" for name in imports(path)[1])
+        if path.parent.name != "cli"
+        and any(name.lstrip(".").partition(".")[0] == "cli" for name in imports(path)[1])
     ]
     assert users == ["__main__.py"]
     assert {path.stem for path in (PACKAGE / "cli").glob("*.py")} >= set(COMMANDS)
