@@ -109,6 +109,10 @@ class TianqinLogin:
         name = broker or TqKq()._broker_id
         return self._ask(lambda: str(self._auth._get_td_url(name, number)[0]), ConfigError)
 
+    def _plain(self, words: str) -> str:
+        """A server's words, should it quote what it was sent."""
+        return redacted(words, [self._password] if len(self._password) > 3 else [])
+
     def _ask(self, question: Callable[[], _T], refusal: type[Exception] = LoginRefused) -> _T:
         try:
             with environment(past_proxies({"TQ_AUTH_URL": self.auth_url})):
@@ -120,4 +124,4 @@ class TianqinLogin:
         except Exception as error:
             if type(error) is not Exception:  # what tqsdk raises for everything else
                 raise
-            raise refusal(redacted(f"TianQin refused: {error}", [self._password])) from error
+            raise refusal(f"TianQin refused: {self._plain(str(error))}") from error

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .shell import console, table
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 #: Fields of the account that are shown, as TqSdk names them.
 FUNDS = ("balance", "available", "margin", "float_profit", "close_profit", "commission")
 _HELD = ("open_price", "float_profit", "margin")
 
 
-def picture(store: Any) -> dict[str, Any]:
+def picture(store: Any, settings: Settings, *, live: bool) -> dict[str, Any]:
     """Funds, positions and working orders of a store's account.
 
     Args:
         store: A ``MyStore`` whose broker has begun.
+        settings: Name the account.
+        live: Whether it is the futures account.
     """
-    account = store.broker.get_account()
+    account, ours = store.broker.get_account(), settings.account
+    paper = f"paper account of {ours.user}"
     return {
-        "account": account.get("user_id", ""),
+        "account": f"{ours.number} with {ours.broker}" if live else paper,
         "currency": account.get("currency", "CNY"),
         "funds": {name: account.get(name) for name in FUNDS},
         "risk_ratio": account.get("risk_ratio"),
@@ -73,15 +79,15 @@ def _order(order_id: str, leg: Any) -> dict[str, Any]:
 def show(found: dict[str, Any]) -> None:
     """For people."""
     out = console()
-    out.print(f"account {found['account']}, {found['currency']}", soft_wrap=True)
-    funds = table("funds", "yuan", right=("yuan",))
+    out.print(found["account"], soft_wrap=True)
+    funds = table("funds", found["currency"], right=(found["currency"],))
     for name, value in found["funds"].items():
         funds.add_row(name.replace("_", " "), _money(value))
     out.print(funds)
     out.print()
     if found["positions"]:
-        numbers = ("lots", "today", "opened at", "last", "profit", "margin")
-        held = table("position", "", *numbers, right=numbers)
+        columns = ("lots", "today", "opened at", "last", "profit", "margin")
+        held = table("position", "", *columns, right=columns)
         for row in found["positions"]:
             prices = (_price(row["open_price"]), _price(row["last_price"]))
             money = (_money(row["float_profit"]), _money(row["margin"]))

@@ -28,17 +28,18 @@ def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
     from .account import picture, show, working
 
     shell: Shell = ctx.obj
-    with shell.settings().store(live=live) as store:
+    settings = shell.settings()
+    with settings.store(live=live) as store:
         store.getbroker().start()
-        before = picture(store)
+        before = picture(store, settings, live=live)
         if not as_json:
             show(before)
         held, orders = before["positions"], before["working_orders"]
         if (held or orders) and not yes:
-            _ask(len(orders), sum(row["lots"] for row in held), "live" if live else "paper")
+            _ask(len(orders), sum(row["lots"] for row in held), before["account"])
         _withdraw(store, working)
         _close(store)
-        after = picture(store)
+        after = picture(store, settings, live=live)
         closed = [row for row in held if row["symbol"] in _closed_markets(store)]
     left = after["positions"] or after["working_orders"]
     if as_json:
@@ -53,12 +54,11 @@ def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
     ctx.exit(REFUSED if left else 0)
 
 
-def _ask(orders: int, lots: int, place: str) -> None:
-    click.confirm(
-        f"Withdraw {orders} orders and close {lots} lots at the market, on the {place} account?",
-        abort=True,
-        err=True,
-    )
+def _ask(orders: int, lots: int, account: str) -> None:
+    what = [f"withdraw {orders} order{'s' * (orders != 1)}"] * bool(orders)
+    what += [f"close {lots} lot{'s' * (lots != 1)} at the market"] * bool(lots)
+    text = " and ".join(what).capitalize()
+    click.confirm(f"{text}, {account}?", abort=True, err=True)
 
 
 def _withdraw(store: Any, working: Callable[[Any], dict[str, Any]]) -> None:

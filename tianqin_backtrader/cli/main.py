@@ -74,11 +74,13 @@ def main(ctx: click.Context, config: Path | None, verbose: int) -> None:
       tianqin-backtrader run my_strategy.py --symbol SHFE.cu2612 --paper
     """
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for handler in logging.getLogger().handlers:
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handler.setLevel(level)  # tqsdk's loggers tell everything, whatever the root wants
+        root.addHandler(handler)
+        root.setLevel(level)
     ctx.obj = Shell(config)
 
 

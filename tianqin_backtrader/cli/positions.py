@@ -19,9 +19,10 @@ def command(shell: Shell, live: bool, as_json: bool) -> None:
     """
     from .account import picture, show
 
-    with shell.settings().store(live=live) as store:
+    settings = shell.settings()
+    with settings.store(live=live) as store:
         store.getbroker().start()
-        found = picture(store)
+        found = picture(store, settings, live=live)
     if as_json:
         answer(found)
     else:
