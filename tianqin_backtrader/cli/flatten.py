@@ -40,17 +40,18 @@ def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
         _withdraw(store, working)
         _close(store)
         after = picture(store, settings, live=live)
-        closed = [row for row in held if row["symbol"] in _closed_markets(store)]
+        rest = {row["symbol"] for row in (*after["positions"], *after["working_orders"])}
+        closed = [symbol for symbol in sorted(rest) if not store.is_trading(symbol)]
     left = after["positions"] or after["working_orders"]
     if as_json:
-        answer({"flat": not left, "before": before, "after": after})
+        answer({"flat": not left, "no_session": closed, "before": before, "after": after})
     elif not left:
         click.secho("flat: nothing is held, no order works", fg="green")
     else:
         click.secho("NOT flat. Left:", fg="red", bold=True)
         show(after)
-        for row in closed:
-            click.secho(f"{row['symbol']} has no session now", fg="yellow")
+        for symbol in closed:
+            click.secho(f"{symbol} has no session now", fg="yellow")
     ctx.exit(REFUSED if left else 0)
 
 
@@ -62,11 +63,14 @@ def _ask(orders: int, lots: int, account: str) -> None:
 
 
 def _withdraw(store: Any, working: Callable[[Any], dict[str, Any]]) -> None:
-    """Ours and those of other programs, which would keep lots from being closed."""
+    """Ours and those of other programs, which would keep lots from being closed.
+
+    Exchanges take no withdrawals while they are closed; those are asked for and not waited for.
+    """
     store.broker.cancel_all()
     for order_id in working(store):
         store.gateway.cancel_order(order_id)
-    _wait(store, lambda: not working(store))
+    _wait(store, lambda: not any(store.is_trading(leg.symbol) for leg in working(store).values()))
 
 
 def _close(store: Any) -> None:
@@ -77,10 +81,6 @@ def _close(store: Any) -> None:
 def _open_markets(store: Any) -> set[str]:
     """What is held and could be closed now."""
     return {symbol for symbol in store.broker.get_account_positions() if store.is_trading(symbol)}
-
-
-def _closed_markets(store: Any) -> set[str]:
-    return set(store.broker.get_account_positions()) - _open_markets(store)
 
 
 def _wait(store: Any, done: Callable[[], bool]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -34,6 +35,7 @@ def first_word(url: str, headers: Mapping[str, str]) -> float:
         LinkLost: It cannot be reached.
         LinkTimeout: It takes the connection and stays silent.
     """
+    logging.getLogger("websockets").setLevel(logging.INFO)  # below, it logs the token
     begun = monotonic()
     try:
         with connect(

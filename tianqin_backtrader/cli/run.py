@@ -57,7 +57,7 @@ def speed(text: str) -> float | None:
     type=lookback,
     default="0",
     metavar="MINUTES",
-    help="History before it is live: a number, or all.",
+    help="History before it is live: a number, or all (10 000).",
 )
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the strategy.")
 @click.option("--strategy", metavar="CLASS", help="Where the file has several.")
@@ -132,7 +132,9 @@ def _run(
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.setbroker(broker)
     for symbol in options["symbols"]:
-        cerebro.adddata(store.getdata(symbol, lookback=options["lookback"]))
+        # All there is begins with a trading day, a number of bars is that many.
+        bars = options["lookback"]
+        cerebro.adddata(store.getdata(symbol, lookback=bars, night_start=bars is True))
     cerebro.addstrategy(strategy, **params)
     folder = options["records"] or Path(settings.records.folder)
     if not options["no_records"]:
