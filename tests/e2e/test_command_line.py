@@ -177,21 +177,17 @@ def test_a_configuration_that_is_wrong_is_wrong_use(here, tmp_path):
 # -- run --------------------------------------------------------------------------------------
 
 
-def test_run_in_the_sandbox_keeps_records_that_report_shows(tmp_path, strategy):
-    sandbox = ("--start", "2026-11-10 14:40:00", "--seed", 3)
+def test_run_in_the_sandbox_says_how_it_went_and_keeps_records(tmp_path, strategy):
+    sandbox = ("--start", "2026-11-10 14:45:00", "--seed", 3)
     done = program("run", strategy, "--symbol", "SHFE.cu2612", *sandbox, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "bar 2026-11-10 14:41:00" in done.stdout
-    assert re.search(r"SHFE\.cu2612: 20 bars; live: 20 delivered, 20 equal", done.stdout)
+    assert "bar 2026-11-10 14:46:00" in done.stdout
+    assert re.search(r"SHFE\.cu2612: 15 bars; live: 15 delivered, 15 equal", done.stdout)
     assert "2 orders, 2 fills" in done.stdout
     assert "in the sandbox" in done.stderr
     folder = tmp_path / "records" / "Once_sandbox"
     assert "tianqin-backtrader report records/Once_sandbox" in done.stdout
-    figures = json.loads(call("report", folder, "--json").stdout)
-    assert Path(figures["report"]) == folder / "report.html"
-    assert figures["statistics"]["end"] == pytest.approx(
-        figures["statistics"]["start"] + figures["statistics"]["net_profit"], abs=0.01
-    )
+    assert len((folder / "trade.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + 2
 
 
 def test_run_as_json_with_parameters_and_history(tmp_path, strategy):
@@ -310,7 +306,8 @@ def test_positions_and_flatten(here):
     refused = call("flatten", stdin="n\n")
     assert refused.exit_code == 1
     assert "Withdraw 1 order and close 5 lots at the market" in refused.stderr
-    assert json.loads(call("positions", "--json").stdout) == found
+    [account] = here.state()["accounts"].values()
+    assert len(account["positions"]) == 2
 
     done = call("flatten", "--yes", "--json")
     assert done.exit_code == 0
@@ -319,7 +316,6 @@ def test_positions_and_flatten(here):
     assert result["after"]["positions"] == result["after"]["working_orders"] == []
     [account] = here.state()["accounts"].values()
     assert not account["positions"]
-    assert "no positions" in call("flatten").stdout  # nothing to ask about
 
 
 def test_flatten_when_the_market_is_closed_says_what_is_left(here):
@@ -332,6 +328,7 @@ def test_flatten_when_the_market_is_closed_says_what_is_left(here):
         assert f"{symbol} has no session now" in done.stdout
     here.advance(to="2026-11-10 13:31:00")
     assert call("flatten", "--yes").exit_code == 0
+    assert call("flatten").exit_code == 0  # nothing to ask about
 
 
 # -- doctor -----------------------------------------------------------------------------------
@@ -373,10 +370,6 @@ FAULTS = {
         lambda server: server.fault("clock", offset=90),
         "clock", r"this machine is (89|90|91) s behind", "timedatectl",
     ),
-    "clock ahead": (
-        lambda server: server.fault("clock", offset=-90),
-        "clock", r"this machine is (89|90|91) s ahead of", "timedatectl",
-    ),
     "market data refused": (
         lambda server: server.fault("refuse", conn="md"),
         "market data", "refuses the connection: HTTP 503", "maintenance",
@@ -410,6 +403,12 @@ def test_doctor_names_the_cause(here, monkeypatch, name):
     assert advice in found[check]["advice"]
 
 
+def test_a_server_that_thaws_speaks(here):
+    here.fault("freeze", conn="md", later=True, seconds=0.2)
+    assert 0.1 < probe.first_word(here.urls["TQ_MD_URL"], {}) < probe.PATIENCE
+    assert probe.first_word(here.urls["TQ_MD_URL"], {}) < probe.PATIENCE
+
+
 def test_doctor_warns_of_a_licence_that_ends_soon(here):
     here.fault("licence", days=5.5)
     done = call("doctor", "--json")
@@ -427,6 +426,7 @@ def test_doctor_without_servers(here, monkeypatch):
     found = findings(call("doctor", "--json"))
     assert "cannot be reached" in found["account"]["text"]
     assert "firewall" in found["account"]["advice"]
+    assert found["market data"]["state"] == "skipped"
     monkeypatch.setenv("TQ_AUTH_URL", here.urls["TQ_AUTH_URL"])
     found = findings(call("doctor", "--json"))
     assert found["account"]["state"] == "ok"

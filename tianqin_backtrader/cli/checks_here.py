@@ -87,11 +87,9 @@ def records(folder: Path, min_free_gb: float) -> Finding:
 
 
 def calendar(now: datetime) -> Finding:
-    """For how long the holidays are known; TianQin is asked for news of them."""
-    from ..holiday_cache import tianqin_holidays
+    """For how long the holidays are known: by the table, and by what a session has learnt."""
     from ..session_calendar import CALENDAR
 
-    CALENDAR.learn_holidays(tianqin_holidays(now.date(), seconds=5.0))
     last = CALENDAR.holidays.last_year
     text = f"holidays are announced up to the end of {last}"
     advice = (

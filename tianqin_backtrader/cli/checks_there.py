@@ -41,14 +41,14 @@ def tianqin(settings: Settings, *, live: bool, now: datetime) -> Iterator[Findin
 
 
 def _log_in(settings: Settings) -> tuple[TianqinLogin | None, Finding]:
-    from ..tianqin_login import TianqinLogin
-
     check = "account"
     try:
         user, password = settings.tianqin()
     except ConfigError as error:
         missing, _, advice = str(error).partition(": ")
         return None, bad(check, missing, advice)
+    from ..tianqin_login import TianqinLogin
+
     try:
         return TianqinLogin(user, password), good(check, f"TianQin knows {user}")
     except LoginRefused as error:

@@ -27,9 +27,9 @@ _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.BAD: "bold red", S
 def command(ctx: click.Context, live: bool, as_json: bool) -> None:
     """Check everything a strategy needs, a line each, with what to do about it.
 
-    Versions, configuration, records and disk, the calendar's horizon; then with the TianQin
-    account the login, permissions and their end, the clock, both servers, and a session. Nothing
-    is ordered. The exit code is 1 if a line has failed.
+    Versions, configuration, records and disk; with the TianQin account the login, permissions and
+    their end, the clock, both servers and a session; and how far the calendar knows holidays.
+    Nothing is ordered. The exit code is 1 if a line has failed.
     """
     shell: Shell = ctx.obj
     out = console()
@@ -66,8 +66,8 @@ def _findings(shell: Shell, *, live: bool) -> Iterator[Finding]:
         yield checks_here.limits(settings)
     yield checks_here.records(Path(settings.records.folder), settings.records.min_free_gb)
     now = beijing_now()
-    yield checks_here.calendar(now)
     yield from checks_there.tianqin(settings, live=live, now=now)
+    yield checks_here.calendar(now)
 
 
 def _settings(shell: Shell) -> tuple[Settings, Finding | None]:

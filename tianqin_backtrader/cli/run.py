@@ -200,8 +200,8 @@ def _show(result: dict[str, Any]) -> None:
     out.print()
     figures = table("result", "yuan", right=("yuan",))
     for key in ("start", "profit", "fees", "equity"):
-        sign = -1 if key == "fees" else 1
-        figures.add_row(key, f"{sign * result[key]:,.2f}")
+        value = 0.0 - result[key] if key == "fees" else result[key]
+        figures.add_row(key, f"{value:,.2f}")
     out.print(figures)
     out.print(f"{result['orders']} orders, {result['fills']} fills")
     for feed, bars in result["bars"].items():
