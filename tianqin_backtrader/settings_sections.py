@@ -28,22 +28,21 @@ Each key has an environment variable that comes before the file: ``TQBT_RISK_MAX
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import time
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
-from .risk_limits import GuardState, RiskLimits
+from .risk_limits import RiskLimits
+from .settings_values import Quiet, from_text, read_value
 
 #: Before the names of all variables but TianQin's own.
 PREFIX = "TQBT_"
 #: The password of the TianQin user and that of the futures account.
 TIANQIN_PASSWORD, ACCOUNT_PASSWORD = "TQ_PASS", "TQBT_ACCOUNT_PASSWORD"
 
-Quiet = tuple[tuple[time, time], ...]
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 _SECRET = re.compile(r"pass|pwd|secret|token|auth_?code|credential|api_?key", re.IGNORECASE)
 _ON_THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
@@ -167,12 +166,12 @@ def parse_sections(
             where = f"{source}: {section}.{key}"
             _must_be_no_secret(where, section, key)
             _must_be_known(key, known, where, "key")
-            found.setdefault(section, {})[key] = _read(known[key], value, where)
+            found.setdefault(section, {})[key] = read_value(known[key], value, where)
         if section == "alerts":
             _must_hold_no_secrets(f"{source}: alerts.urls", found.get(section, {}).get("urls", ()))
     for section, key, name in _variables(environ):
         hint = get_type_hints(SECTIONS[section])[key]
-        found.setdefault(section, {})[key] = _read(hint, _from_text(hint, environ[name]), name)
+        found.setdefault(section, {})[key] = read_value(hint, from_text(hint, environ[name]), name)
     return {section: _make(section, values, source) for section, values in found.items()}
 
 
@@ -236,68 +235,3 @@ def _must_hold_no_secrets(where: str, urls: tuple[str, ...]) -> None:
                 f"{where}: an address of an alert is a secret ({scheme}:...); put it into an "
                 'environment variable and write "${NAME}" here'
             )
-
-
-# -- values -----------------------------------------------------------------------------------
-
-
-def _read(hint: Any, value: Any, where: str) -> Any:
-    """A value as its field has it.
-
-    Raises:
-        ConfigError: It is none; says what is expected.
-    """
-    read, expected = _READERS[hint]
-    try:
-        return read(value)
-    except (TypeError, ValueError) as error:
-        shown = "" if where.endswith(("alerts.urls", "ALERTS_URLS")) else f" {value!r}:"
-        raise ConfigError(f"{where} cannot be{shown} expected {expected}") from error
-
-
-def _exactly(*kinds: type) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise TypeError
-        return value
-
-    return read
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
-        raise TypeError
-    return tuple(listed)
-
-
-def _quiet(value: Any) -> Quiet:
-    spans = [text.split("-") for text in _texts(value)]
-    return tuple((time.fromisoformat(start), time.fromisoformat(end)) for start, end in spans)
-
-
-#: By type of a field: what makes its value, and what an error says is expected.
-_READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
-    str: (_exactly(str), "a text in quotation marks"),
-    bool: (_exactly(bool), "true or false"),
-    float: (lambda value: float(_exactly(int, float)(value)), "a number"),
-    int | None: (_exactly(int), "a whole number"),
-    float | None: (lambda value: float(_exactly(int, float)(value)), "a number"),
-    GuardState: (GuardState, f"{GuardState.REDUCING} or {GuardState.HALTED}"),
-    tuple[str, ...]: (_texts, 'a list of texts, ["...", "..."]'),
-    Quiet: (_quiet, 'hours such as ["23:30-08:30"]'),
-}
-
-
-def _from_text(hint: Any, text: str) -> Any:
-    """A variable's text as TOML would have had it; what cannot be stays a text, for the error."""
-    if hint in (tuple[str, ...], Quiet):
-        return [one.strip() for one in text.split(",") if one.strip()]
-    if hint is bool:
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    for kind in (int, float) if hint in (float, int | None, float | None) else ():
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

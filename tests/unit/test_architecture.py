@@ -21,7 +21,7 @@ CORE = {
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
-    "settings_sections",
+    "settings_sections", "settings_values",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {

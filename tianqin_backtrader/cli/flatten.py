@@ -21,22 +21,25 @@ PATIENCE, STEP = 60.0, 0.2
 def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
     """Withdraw every order of an account and close all it holds, at the market.
 
-    It shows what there is and asks first. Orders of other programs are withdrawn, too; a strategy
-    that still runs may open again: end it before. What has no session now stays, and the exit
-    code is 1; run it again when the market is open.
+    It shows what there is and asks, unless --yes is given. Orders of other programs are
+    withdrawn, too; a strategy that still runs may open again: end it before. What has no session
+    now stays, and the exit code is 1; run it again when the market is open.
     """
     from .account import picture, show, working
 
     shell: Shell = ctx.obj
     settings = shell.settings()
+    if not yes:
+        # In a session of its own: nobody looks after a connection while somebody thinks.
+        with settings.store(live=live) as store:
+            store.getbroker().start()
+            there = picture(store, settings, live=live)
+        if not as_json:
+            show(there)
+        _ask(there)
     with settings.store(live=live) as store:
         store.getbroker().start()
         before = picture(store, settings, live=live)
-        if not as_json:
-            show(before)
-        held, orders = before["positions"], before["working_orders"]
-        if (held or orders) and not yes:
-            _ask(len(orders), sum(row["lots"] for row in held), before["account"])
         _withdraw(store, working)
         _close(store)
         after = picture(store, settings, live=live)
@@ -55,11 +58,13 @@ def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
     ctx.exit(REFUSED if left else 0)
 
 
-def _ask(orders: int, lots: int, account: str) -> None:
+def _ask(there: dict[str, Any]) -> None:
+    orders, lots = len(there["working_orders"]), sum(row["lots"] for row in there["positions"])
     what = [f"withdraw {orders} order{'s' * (orders != 1)}"] * bool(orders)
     what += [f"close {lots} lot{'s' * (lots != 1)} at the market"] * bool(lots)
-    text = " and ".join(what).capitalize()
-    click.confirm(f"{text}, {account}?", abort=True, err=True)
+    if what:
+        text = " and ".join(what).capitalize()
+        click.confirm(f"{text}, {there['account']}?", abort=True, err=True)
 
 
 def _withdraw(store: Any, working: Callable[[Any], dict[str, Any]]) -> None:
