@@ -123,6 +123,7 @@ def test_the_console_script_is_the_program():
     assert run(["sessions", "SHFE.cu2612", "2026-11-08"]) == 1
     assert run(["sessions"]) == 2
     assert run(["no-such-command"]) == 2
+    assert "Did you mean 'positions'?" in call("position").stderr
 
 
 # -- sessions ---------------------------------------------------------------------------------
