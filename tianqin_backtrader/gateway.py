@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 import tqsdk
@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 TESTED_TQSDK = "3.10"
 
-#: Rows that TianQin gives in one chart.
+_T = TypeVar("_T")
+
 #: In the words of a client that finds the servers down for their daily maintenance.
 OUT_OF_SERVICE = ("运维", "名称服务")
 #: A question that costs nothing to answer.
@@ -259,19 +260,28 @@ class Gateway:
         Returns:
             Tells whether the answer has come.
         """
+        answer = self._question(ALIVE_QUERY, {}, bool)
+        return lambda: answer() is not None
+
+    def _question(
+        self, query: str, variables: dict[str, Any], read: Callable[[Any], _T]
+    ) -> Callable[[], _T | None]:
+        """Ask the server of instruments; what is returned gives what is read of the answer."""
         self._questions += 1
-        query_id = f"TQBT_alive_{self._questions}"
+        query_id = f"TQBT_{self._questions}"
         api = self.api
-        pack = {"aid": "ins_query", "query_id": query_id, "variables": {}}
-        api._send_pack(pack | {"query": ALIVE_QUERY})
+        pack = {"aid": "ins_query", "query_id": query_id, "variables": variables}
+        api._send_pack(pack | {"query": query})
 
-        def answered() -> bool:
-            came = query_id in api._data.get("symbols", {})
-            if came:
-                api._send_pack(pack | {"query": ""})  # the server takes its answer back
-            return came
+        def answer() -> _T | None:
+            came = api._data.get("symbols", {}).get(query_id)
+            if came is None:
+                return None
+            found = read(came)
+            api._send_pack(pack | {"query": ""})  # the server takes its answer back
+            return found
 
-        return answered
+        return answer
 
     def pump(self, timeout: float) -> bool:
         """Wait for news of any kind, at most ``timeout`` seconds; False when none came.
@@ -313,16 +323,23 @@ class Gateway:
             answer = api.query_graphql(query, {"instrument_id": [symbol]})
         except TqTimeoutError as error:
             raise LinkTimeout(f"TianQin did not say within 60 s what {symbol} is") from error
-        found = (answer.get("result") or {}).get("multi_symbol_info") or []
-        words = answer.get("error")
-        if words or not found:
+        found, words = _instruments_of(answer), answer.get("error")
+        if words or symbol not in found:
             raise UnknownSymbol(
                 symbol,
                 f"TianQin knows no contract {symbol!r}"
                 + (f" ({words})" if words else "")
                 + "; expected EXCHANGE.contract, for example SHFE.cu2612, and mind the case",
             )
-        return to_instrument(found[0])
+        return found[symbol]
+
+    def ask_instruments(self, symbols: list[str]) -> Callable[[], dict[str, Instrument] | None]:
+        """Ask for specifications without waiting.
+
+        Returns:
+            Gives the answer when it has come, once; None before.
+        """
+        return self._question(_INSTRUMENT_QUERY, {"instrument_id": symbols}, _instruments_of)
 
     def price_limits(self, symbol: str) -> tuple[float, float]:
         """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
@@ -461,3 +478,8 @@ class Gateway:
                     )
                 )
         return new
+
+
+def _instruments_of(answer: Mapping[str, Any]) -> dict[str, Instrument]:
+    rows = (answer.get("result") or {}).get("multi_symbol_info") or []
+    return {one.symbol: one for one in map(to_instrument, rows)}

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio.log
 import logging
 import re
+import sys
 from collections.abc import Iterable
-
-from shinny_structlog import ShinnyLogger
+from typing import Any
 
 _TOKEN = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]+")
 
@@ -29,7 +29,7 @@ def restore_logging() -> None:
     manager.loggerClass = _make_logger  # type: ignore[assignment]
     for name, known in manager.loggerDict.items():
         if _is_tqsdks(name) and isinstance(known, logging.Logger):
-            known.__class__ = ShinnyLogger  # one that the user has set up before the import
+            known.__class__ = _tqsdks_class()  # one that the user has set up before the import
 
     def get_logger(name: str | None = None) -> logging.Logger:
         return manager.getLogger(name) if name and name != manager.root.name else manager.root
@@ -39,13 +39,19 @@ def restore_logging() -> None:
     logging.getLogger = get_logger
 
 
+def _tqsdks_class() -> Any:
+    return sys.modules["shinny_structlog"].ShinnyLogger
+
+
 def _is_tqsdks(name: str) -> bool:
     return name.partition(".")[0] == "TqApi"
 
 
 def _make_logger(name: str) -> logging.Logger:
     """tqsdk logs with keywords that only a class of its own understands."""
-    return ShinnyLogger(name) if _is_tqsdks(name) else logging.Logger(name)  # noqa: LOG001
+    make = _tqsdks_class() if _is_tqsdks(name) else logging.Logger
+    logger: logging.Logger = make(name)
+    return logger
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

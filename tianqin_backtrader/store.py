@@ -23,6 +23,7 @@ from .errors import ConfigError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
 from .health import Health
 from .holiday_cache import tianqin_holidays
+from .instruments import Instruments
 from .lifeline import NEVER, Lifeline
 from .link_supervisor import State
 from .live_bars import Certificate
@@ -97,7 +98,6 @@ class MyStore:
         self._links_over = 0
         self.feeds: list[Mydatafeed] = []
         self.broker: MyBroker | None = None
-        self._instruments: dict[str, tuple[date, Instrument]] = {}
         self._notifications: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._polled = False
         self._pumps = 0
@@ -105,6 +105,7 @@ class MyStore:
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
+        self._instruments = Instruments(self.gateway, self._today, self._learn_hours)
         self._hours = MarketHours(
             self.calendar, lambda: {feed.symbol for feed in self.feeds}, self.now, lead=None
         )
@@ -239,18 +240,21 @@ class MyStore:
         return self.broker
 
     def instrument(self, symbol: str) -> Instrument:
-        """A contract's specification of today, asked once a trading day.
+        """A contract's specification of today.
 
         Raises:
             UnknownSymbol: TianQin knows no such contract.
+            LinkError: It is asked for the first time, and TianQin does not answer.
         """
-        today = self.calendar.trading_day_at(self.now())
-        known = self._instruments.get(symbol)
-        if known is None or known[0] != today:
-            known = self._instruments[symbol] = (today, self.gateway.instrument(symbol))
-            if not self.clock.virtual:  # TianQin's hours are those of the real today
-                self.calendar.learn(symbol, known[1].trading_time, today)
-        return known[1]
+        return self._instruments.get(symbol)
+
+    def _today(self) -> date:
+        return self.calendar.trading_day_at(self.now())
+
+    def _learn_hours(self, instrument: Instrument) -> None:
+        """TianQin's trading hours of a contract, which are those of the real today."""
+        if not self.clock.virtual:
+            self.calendar.learn(instrument.symbol, instrument.trading_time, self._today())
 
     @property
     def tianqin(self) -> Any:
@@ -338,8 +342,11 @@ class MyStore:
 
     def _follow_session(self) -> None:
         """Tell feeds and broker what has become of the connection."""
+        self._instruments.follow()
         if self._hours.trading != self._trading:
             self._trading = self._hours.trading
+            if self._trading:
+                self._instruments.ask()  # the evening's first answer may have been the old day's
             word, until = "open" if self._trading else "closed", self._hours.boundary
             logger.info("the market is %s until %s", word, until)
             self.put_notification(f"the market is {word} until {until}", until=until)
@@ -351,6 +358,7 @@ class MyStore:
             self._sessions = self.reconnector.sessions
             self._links_over = 0
             self._learn_holidays()
+            self._instruments.ask()
             self.put_notification("connected again: everything is subscribed and compared")
         if self.broker is not None:
             self.broker.follow_session(self._sessions, self.reconnector)

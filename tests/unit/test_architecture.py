@@ -14,7 +14,7 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "link_supervisor", "market_hours", "line_trim", "health", "lifeline",
+    "link_supervisor", "instruments", "market_hours", "line_trim", "health", "lifeline",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",

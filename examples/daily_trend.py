@@ -1,0 +1,66 @@
+"""Trend of trading days, executed minute by minute.
+
+The day bars run from the night's 21:00 to 15:00, as the exchanges count days. A close above the
+highest of the last five days asks for a long, below the lowest for a short. The position is built
+by ``order_target_position``: one limit order at a time that follows the market.
+
+    python examples/daily_trend.py [--paper] [--symbol DCE.m2701]
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import backtrader as bt
+
+from tianqin_backtrader import MyStore
+
+
+class DailyTrend(bt.Strategy):
+    params = dict(days=5, size=2)
+
+    def __init__(self):
+        self.minutes, self.daily = self.datas
+        self.highest = bt.ind.Highest(self.daily.high(-1), period=self.p.days)
+        self.lowest = bt.ind.Lowest(self.daily.low(-1), period=self.p.days)
+        self.target = None
+
+    def next(self):
+        if self.minutes.history_phase or self.daily.history_phase:
+            return
+        price = self.minutes.close[0]  # of this minute, against the days that are over
+        highest = max(self.highest[0], self.daily.high[0])
+        lowest = min(self.lowest[0], self.daily.low[0])
+        wanted = self.p.size if price > highest else -self.p.size if price < lowest else None
+        if wanted is not None and (self.target is None or self.target.net != wanted):
+            when = self.minutes.datetime.datetime(0)
+            print(f"[{when}] {price:g} leaves {lowest:g} - {highest:g}: {wanted:+d} lots")
+            symbol = self.minutes._dataname
+            self.target = self.broker.order_target_position(symbol, wanted, owner=self)
+
+    def notify_order(self, order):
+        if order.status == order.Completed:
+            side = "bought" if order.isbuy() else "sold"
+            print(f"    {side} {abs(order.executed.size):g} at {order.executed.price:g}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--symbol", default="DCE.m2701")
+    parser.add_argument("--days", type=int, default=3, help="trading days in the sandbox")
+    args = parser.parse_args()
+    name = "daily_trend"
+    sandbox = dict(days=args.days, strategy_name=name)
+    with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
+        cerebro = bt.Cerebro()
+        cerebro.setbroker(store.getbroker())
+        cerebro.adddata(store.getdata(args.symbol))
+        cerebro.adddata(store.get_daily_data(args.symbol, lookback=60))
+        cerebro.addstrategy(DailyTrend)
+        [strategy] = cerebro.run()
+        print(strategy.getposition(strategy.minutes).size, "lots,", store.broker.balance())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Rules that are looked at before every order, and what to do when one of them speaks.
+
+A strategy that trades far too much on purpose meets its limits one after the other: the size of an
+order, the position, the orders of a day, the loss of a day. At the end everything is closed by
+``broker.flatten()``, which the rules never stand in the way of.
+
+    python examples/risk_rules.py [--paper] [--symbol DCE.m2701]
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import backtrader as bt
+
+from tianqin_backtrader import MyStore, RiskLimits
+
+RULES = RiskLimits(
+    max_order_size=5,
+    max_position=8,
+    max_price_distance=0.02,
+    orders_per_day=20,
+    max_daily_loss=300,
+    no_self_trade=True,
+)
+
+
+class Reckless(bt.Strategy):
+    def __init__(self):
+        self.refusals = set()
+        self.bars = 0
+
+    def next(self):
+        if not self.broker.store.is_trading(self.data._dataname):
+            return
+        self.bars += 1
+        if self.bars > 60:
+            self.flatten()
+        elif self.bars == 1:
+            self.buy(size=50)  # too large
+        elif self.bars == 2:
+            self.buy(size=1, exectype=bt.Order.Limit, price=self.data.close[0] * 0.9)  # too far
+        elif self.bars % 2:
+            self.buy(size=4)
+        else:
+            self.sell(size=5)
+
+    def flatten(self):
+        if not self.broker.get_account_positions():
+            self.env.runstop()
+        elif self.bars == 61:
+            print(f"[{self.data.datetime.datetime(0)}] flatten")
+            self.broker.flatten()
+
+    def notify_order(self, order):
+        if order.status == order.Rejected:
+            rule = order.info.reason.split(" is ")[0]
+            if rule not in self.refusals:
+                self.refusals.add(rule)
+                print(f"[{self.data.datetime.datetime(0)}] refused: {order.info.reason}")
+
+    def notify_store(self, msg, *args, **kwargs):
+        print(f"    {msg}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--symbol", default="DCE.m2701")
+    args = parser.parse_args()
+    name = "risk_rules"
+    sandbox = dict(strategy_name=name)
+    with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
+        cerebro = bt.Cerebro()
+        cerebro.setbroker(store.getbroker(risk=RULES))
+        cerebro.adddata(store.getdata(args.symbol))
+        cerebro.addstrategy(Reckless)
+        cerebro.run()
+        print(store.broker.risk_state, store.broker.balance())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Spread of two contracts: the near month against the far one.
+
+When the spread is far above its average of the last hour it is sold (near short, far long), far
+below it is bought; near its average both legs are closed. Both legs are one decision but two
+orders, so each bar looks at what both legs really hold and brings along the one that is behind.
+
+    python examples/spread.py [--paper] [--near SHFE.rb2701 --far SHFE.rb2704]
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import backtrader as bt
+
+from tianqin_backtrader import MyStore
+
+
+class Spread(bt.Strategy):
+    params = dict(period=60, enter=2.0, leave=0.5, size=2)
+
+    def __init__(self):
+        near, far = self.datas
+        self.spread = near.close - far.close
+        self.mean = bt.ind.SMA(self.spread, period=self.p.period)
+        self.deviation = bt.ind.StdDev(self.spread, period=self.p.period)
+        self.wanted = 0
+        self.working = {}
+        self.trips = 0
+
+    def next(self):
+        near, far = self.datas
+        if near.history_phase or far.history_phase:
+            return
+        if near.datetime[0] != far.datetime[0] or not self.deviation[0]:
+            return  # one of the two has no bar of this minute
+        score = (self.spread[0] - self.mean[0]) / self.deviation[0]
+        before = self.wanted
+        if abs(score) > self.p.enter:
+            self.wanted = -self.p.size if score > 0 else self.p.size
+        elif abs(score) < self.p.leave:
+            self.wanted = 0
+        if self.wanted != before:
+            self.trips += self.wanted == 0
+            when = near.datetime.datetime(0)
+            print(f"[{when}] spread {self.spread[0]:g}, score {score:+.1f}: {self.wanted:+d}")
+        self.bring(near, self.wanted)
+        self.bring(far, -self.wanted)
+
+    def bring(self, data, target):
+        """A leg to its target; what is still on its way is waited for."""
+        order = self.working.get(data)
+        if order is not None and order.alive():
+            return
+        missing = target - self.getposition(data).size
+        if missing and self.broker.store.is_trading(data._dataname):
+            self.working[data] = self.order_target_size(data, target)
+
+    def notify_order(self, order):
+        if order.status in (order.Rejected, order.Margin):
+            print(f"    {order.data._dataname} refused: {order.info.reason}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--near", default="SHFE.rb2701")
+    parser.add_argument("--far", default="SHFE.rb2704")
+    parser.add_argument("--days", type=int, default=1, help="trading days in the sandbox")
+    args = parser.parse_args()
+    name = "spread"
+    sandbox = dict(days=args.days, strategy_name=name)
+    with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
+        cerebro = bt.Cerebro()
+        cerebro.setbroker(store.getbroker())
+        cerebro.adddata(store.getdata(args.near, lookback=120))
+        cerebro.adddata(store.getdata(args.far, lookback=120))
+        cerebro.addstrategy(Spread)
+        [strategy] = cerebro.run()
+        print(f"{strategy.trips} round trips, {store.broker.balance()}")
+
+
+if __name__ == "__main__":
+    main()

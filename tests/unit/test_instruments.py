@@ -1,0 +1,121 @@
+"""Specifications are at hand, whatever the line does; a new day's come beside the run."""
+
+import datetime
+import math
+from dataclasses import replace
+
+import pytest
+
+from tianqin_backtrader import instruments
+from tianqin_backtrader.errors import LinkLost, UnknownSymbol
+from tianqin_backtrader.instruments import Instruments
+from tianqin_backtrader.model import Instrument
+
+CU = Instrument("SHFE.cu2612", "FUTURE", "SHFE", "cu", 10.0, 0, 5, False, None, 80_000.0, 70_000.0)
+MONDAY, TUESDAY = datetime.date(2026, 11, 9), datetime.date(2026, 11, 10)
+
+
+class Source:
+    """A server whose answers come when the test says so."""
+
+    def __init__(self):
+        self.connected, self.contracts = True, {CU.symbol: CU}
+        self.waited, self.asked, self.answering = [], [], False
+
+    def instrument(self, symbol):
+        if not self.connected:
+            raise LinkLost("no session")
+        self.waited.append(symbol)
+        if symbol not in self.contracts:
+            raise UnknownSymbol(symbol, symbol)
+        return self.contracts[symbol]
+
+    def ask_instruments(self, symbols):
+        self.asked.append(symbols)
+        return lambda: {one: self.contracts[one] for one in symbols} if self.answering else None
+
+
+@pytest.fixture
+def source():
+    return Source()
+
+
+@pytest.fixture
+def day():
+    return [MONDAY]
+
+
+@pytest.fixture
+def learned():
+    return []
+
+
+@pytest.fixture
+def book(source, day, learned):
+    return Instruments(source, lambda: day[0], learned.append)
+
+
+def test_only_what_nobody_has_asked_for_is_waited_for(book, source, learned):
+    assert book.get(CU.symbol) is book.get(CU.symbol) is CU
+    assert source.waited == [CU.symbol]
+    assert learned == [CU]
+    with pytest.raises(UnknownSymbol):
+        book.get("SHFE.xx")
+
+
+def test_on_a_new_day_yesterdays_serves_without_its_limits_until_the_answer(book, source, day):
+    book.get(CU.symbol)
+    day[0] = TUESDAY
+    source.contracts[CU.symbol] = today = replace(CU, upper_limit=81_000.0, lower_limit=71_000.0)
+    found = book.get(CU.symbol)
+    assert found is book.get(CU.symbol)
+    assert math.isnan(found.upper_limit)
+    assert math.isnan(found.lower_limit)
+    assert found.volume_multiple == 5
+    source.answering = True
+    assert book.get(CU.symbol) is today
+    assert source.waited == [CU.symbol]
+    assert source.asked == [[CU.symbol]]
+
+
+def test_without_a_session_it_is_asked_when_there_is_one(book, source, day):
+    book.get(CU.symbol)
+    source.connected, source.answering = False, True
+    day[0] = TUESDAY
+    assert book.get(CU.symbol).volume_multiple == 5
+    assert source.asked == []
+    with pytest.raises(LinkLost):
+        book.get("SHFE.rb2701")
+    source.connected = True
+    book.follow()
+    assert source.asked == [[CU.symbol]]
+    assert book.get(CU.symbol) is CU
+
+
+def test_a_question_that_is_lost_is_asked_again(book, source, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(instruments, "monotonic", lambda: now[0])
+    book.get(CU.symbol)
+    book.ask()
+    book.follow()
+    assert len(source.asked) == 1
+    now[0] += instruments.ASK_AGAIN + 1
+    book.follow()
+    assert len(source.asked) == 2
+    book.ask()  # a new session
+    assert len(source.asked) == 3
+
+
+def test_what_has_not_changed_keeps_its_identity(book, source, learned):
+    first = book.get(CU.symbol)
+    source.answering = True
+    source.contracts[CU.symbol] = replace(CU)
+    book.ask()
+    book.follow()
+    assert book.get(CU.symbol) is first
+    assert learned == [CU]
+
+
+def test_with_nothing_known_nothing_is_asked(book, source):
+    book.ask()
+    assert source.asked == []
