@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .recorded_data import RecordedData as RecordedData
     from .risk_limits import RiskLimits as RiskLimits
     from .roll_manager import RollManager as RollManager
+    from .settings import Settings as Settings
     from .sizers import MaxLots as MaxLots
     from .store import MyStore as MyStore
     from .tickfeed import Tickfeed as Tickfeed
@@ -45,6 +46,7 @@ _HOMES = {
     "log_to": ".log_files",
     "RiskLimits": ".risk_limits",
     "RollManager": ".roll_manager",
+    "Settings": ".settings",
     "MaxLots": ".sizers",
 }
 _MODULES = ("errors", "session_calendar")
@@ -59,6 +61,7 @@ __all__ = [
     "RecordedData",
     "RiskLimits",
     "RollManager",
+    "Settings",
     "Tickfeed",
     "errors",
     "log_to",

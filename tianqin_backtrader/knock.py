@@ -46,7 +46,7 @@ class Knock:
                     url,
                     additional_headers=self._headers,
                     user_agent_header=None,
-                    ssl=_certificates() if url.startswith("wss") else None,
+                    ssl=certificates() if url.startswith("wss") else None,
                     open_timeout=PATIENCE,
                     close_timeout=PATIENCE,
                     proxy=None if "://127.0.0.1" in url else True,
@@ -60,7 +60,7 @@ class Knock:
             self._done.set()
 
 
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """The same as the client's: the machine's and those that come with certifi."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import tianqin_backtrader
+from tianqin_backtrader.cli.main import COMMANDS
 
 PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
     "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
-    "link_supervisor", "instruments", "market_hours", "line_trim",
-    "plain_logging", "health", "lifeline",
+    "link_supervisor", "instruments", "market_hours", "line_trim", "health", "lifeline",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "roll_state", "roll_report", "roll_rules", "main_gaps",
@@ -27,6 +27,7 @@ CORE = {
     # what is told
     "observers", "alert_rules", "alert_times", "alert_sender", "account_text", "redaction",
     "log_files", "local_server", "snapshot",
+    "settings_sections", "settings_values",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
 SHELL = {
@@ -116,10 +117,13 @@ SHELL = {
     "recorder": {"recording_journal", "recording_files", "recording_stream", "csv_files"},
     "recording_compare": {"recording_files"},
     "recorded_data": {"recording_files"},
-    "__main__": {"report", "records", "store", "recording_compare"},
     "alert_targets": set(),
     "alerts": {"alert_targets"},
     "monitoring": set(),
+    "tianqin_login": {"client_loop", "plain_logging"},
+    "credentials": set(),
+    "settings": {"credentials", "tianqin_login", "store"},
+    "__main__": {"cli.main"},
     "store": {
         "main_contracts",
         "roll",
@@ -148,6 +152,7 @@ SHELL = {
         "roll_manager",
         "sizers",
         "recorded_data",
+        "settings",
     },
 }
 #: The part of the core that the exchange may share with its clients.
@@ -196,11 +201,34 @@ def test_the_live_page_stands_on_the_core_and_the_monitoring():
 
 def test_only_the_gateways_room_imports_tqsdk():
     users = {path.stem for path in PACKAGE.rglob("*.py") if "tqsdk" in imports(path)[0]}
-    assert users == {"gateway", "charts"}
+    assert users == {"gateway", "charts", "tianqin_login"}
 
 
 def test_every_room_is_on_the_plan():
     assert {path.stem for path in PACKAGE.glob("*.py")} == CORE | set(SHELL)
+
+
+def test_the_command_line_is_on_top_of_everything():
+    users = [
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "cli"
+        and any(name.lstrip(".").partition(".")[0] == "cli" for name in imports(path)[1])
+    ]
+    assert users == ["__main__.py"]
+    assert {path.stem for path in (PACKAGE / "cli").glob("*.py")} >= set(COMMANDS)
+
+
+def test_help_needs_neither_the_client_libraries_nor_an_extra():
+    code = (
+        "import sys, click;"
+        "from tianqin_backtrader.cli.main import COMMANDS, main;"
+        "[main.get_command(click.Context(main), name) for name in COMMANDS];"
+        "heavy = {'tqsdk', 'backtrader', 'pandas', 'rich', 'keyring', 'matplotlib'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "sandbox").glob("*.py")), ids=lambda p: p.name)

@@ -65,10 +65,10 @@ def positive(text: str) -> int:
     return number
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser(prog: str = "python -m tianqin_backtrader.sandbox") -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m tianqin_backtrader.sandbox",
+        prog=prog,
         description="A TianQin-compatible exchange on this machine, for TqSdk without network.",
     )
     add = parser.add_argument
@@ -170,9 +170,9 @@ def stop_on_signals(
         threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     """The command; returns the exit code."""
-    parser = make_parser()
+    parser = make_parser(prog) if prog else make_parser()
     args = parser.parse_args(argv)
     logging.basicConfig(
         stream=sys.stderr,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from ..clock import SECOND, WallClock
 from .faults import FaultBook
 
 REALM = "/auth/realms/shinnytech"
@@ -38,7 +39,7 @@ class Users:
         """Whether name and password are right."""
         return not self.passwords or self.passwords.get(name) == password
 
-    def token(self, name: str, kind: str) -> str:
+    def token(self, name: str, kind: str, features: Sequence[str] = _FEATURES) -> str:
         """A JWT for the user; every one is different."""
         import jwt
 
@@ -48,7 +49,7 @@ class Users:
             "preferred_username": name,
             "exp": _FOREVER,
             "jti": f"{kind}-{self._issued}",
-            "grants": {"features": list(_FEATURES), "accounts": self.accounts.get(name, [])},
+            "grants": {"features": list(features), "accounts": self.accounts.get(name, [])},
         }
         return jwt.encode(payload, _KEY, algorithm="HS256")
 
@@ -97,11 +98,18 @@ class AuthApi:
             }
             return web.json_response(refused, status=401)
         kinds = ("access", "refresh")
-        return web.json_response({f"{k}_token": self._users.token(name, k) for k in kinds})
+        given = self._faults.features
+        features = _FEATURES if given is None else given
+        return web.json_response(
+            {f"{k}_token": self._users.token(name, k, features) for k in kinds}
+        )
 
     async def licence(self, request: web.Request) -> web.Response:
-        """A licence that does not end."""
-        return web.json_response({"exp": _FOREVER, "daysleft": 9999, "account_type": "sandbox"})
+        """A licence that does not end, unless a fault says when."""
+        days = self._faults.licence_days
+        exp = _FOREVER if days is None else int(WallClock().now_ns() / SECOND + days * 86400)
+        left = 9999 if days is None else int(days)
+        return web.json_response({"exp": exp, "daysleft": left, "account_type": "sandbox"})
 
     async def add_account(self, request: web.Request) -> web.Response:
         """Grant an account to the bearer."""

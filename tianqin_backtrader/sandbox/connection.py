@@ -62,9 +62,13 @@ class Connection:
         self.packs_in = self.packs_out = 0
         self._backlog: list[dict[str, Any]] = []
         self._sending = False
+        self._greeted = False
 
     def greet(self) -> None:
-        """Send what comes unasked after the handshake."""
+        """Send what comes unasked after the handshake; a frozen connection does when it thaws."""
+        if self.frozen:
+            return
+        self._greeted = True
         for pack in self.session.greeting:
             self._write(pack)
 
@@ -80,6 +84,8 @@ class Connection:
     def thaw(self) -> None:
         """End a freeze and handle what has come meanwhile."""
         self.frozen = False
+        if not self._greeted:
+            self.greet()
         backlog, self._backlog = self._backlog, []
         for pack in backlog:
             self.receive(pack)

@@ -63,12 +63,22 @@ class FaultRunner:
         links = self._links(params)
         for link in links:
             link.frozen = True
+        if params["later"]:
+            self.book.frozen.update(kinds(params["conn"]))
         if params["seconds"] is not None:
             loop = asyncio.get_running_loop()
-            loop.call_later(params["seconds"], self._thaw_links, links)
+            again = {"conn": params["conn"]} if params["later"] else None
+            loop.call_later(params["seconds"], self._end_freeze, links, again)
         return {"connections": len(links)}
 
+    def _end_freeze(self, links: list[Connection], kind: dict[str, Any] | None) -> None:
+        if kind is None:
+            self._thaw_links(links)
+        else:
+            self._thaw(kind)
+
     def _thaw(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.book.frozen.difference_update(kinds(params["conn"]))
         links = [link for link in self._links(params) if link.frozen]
         self._thaw_links(links)
         return {"connections": len(links)}
@@ -97,6 +107,16 @@ class FaultRunner:
 
     def _refuse_token(self, params: dict[str, Any]) -> dict[str, Any]:
         self.book.refused_tokens += int(params["attempts"])
+        return {}
+
+    def _licence(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.book.licence_days = params["days"]
+        features = params["features"]
+        self.book.features = None if features is None else tuple(map(str, features))
+        return {}
+
+    def _clock(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.book.clock_offset = float(params["offset"])
         return {}
 
     def _reject_order(self, params: dict[str, Any]) -> dict[str, Any]:

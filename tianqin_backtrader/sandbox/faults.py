@@ -21,12 +21,17 @@ FAULTS: dict[str, dict[str, Any]] = {
     "drop": {**_CONN, "how": "abrupt"},
     "cut": dict(_CONN),
     "refuse": {**_CONN, "seconds": None, "attempts": None, "status": 503},
-    "freeze": {**_CONN, "seconds": None},
+    # later: connections that come afterwards are frozen, too, until thaw or the seconds are over.
+    "freeze": {**_CONN, "seconds": None, "later": False},
     "thaw": dict(_CONN),
     "delay": {**_CONN, "seconds": 0.0},
     "repeat": {"conn": "md"},
     "batch": {"steps": 10},
     "refuse_token": {"attempts": 1},
+    # What TianQin says of a user from now on: days until the end (below 0: it was), permissions.
+    "licence": {"days": 9999, "features": None},
+    # By how many seconds the server's own clock, which dates its answers, is ahead.
+    "clock": {"offset": 0.0},
     "reject_order": {"user": None, "message": "CTP:综合交易平台：系统繁忙", "count": 1},
     "advance": {"seconds": None, "to": None, "steps": None},
     "fill_away": {**_CONN, "seconds": None, "to": None, "steps": None},
@@ -97,6 +102,9 @@ def make_fault(name: str, params: Mapping[str, Any]) -> Fault:
         value = full.get(number)
         if value is not None and (not isinstance(value, int | float) or value < 0):
             raise FaultError(f"{number} must be a number from 0 on, not {value!r}")
+    for number in ("days", "offset"):
+        if not isinstance(full.get(number, 0), int | float):
+            raise FaultError(f"{number} must be a number, not {full[number]!r}")
     return Fault(name, full)
 
 
@@ -158,12 +166,19 @@ class FaultBook:
     Attributes:
         refusals: By connection kind (``md``, ``td``).
         refused_tokens: How many token requests are still to be refused.
+        frozen: Connection kinds whose new connections are frozen.
+        licence_days, features: What is said of every user; None is the default.
+        clock_offset: Seconds by which the server's clock is ahead.
         counts: How often each fault has come.
     """
 
     planned: list[Planned] = field(default_factory=list)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     refused_tokens: int = 0
+    frozen: set[str] = field(default_factory=set)
+    licence_days: float | None = None
+    features: tuple[str, ...] | None = None
+    clock_offset: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
 
     def take_due(self, steps: int, now_ns: int) -> list[Fault]:

@@ -9,11 +9,12 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from ..clock import beijing_now, monotonic
+from ..clock import SECOND, WallClock, beijing_now, monotonic
 from ..session_calendar import CALENDAR
 from .auth_api import AuthApi, Users
 from .connection import Connection
@@ -138,6 +139,7 @@ class SandboxServer:
         app.add_routes(self._auth.routes())
         app.add_routes(self._http.routes())
         app.add_routes([web.get("/md", self._md), web.get("/td", self._td)])
+        app.on_response_prepare.append(self._date)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, self.options.port, shutdown_timeout=0.2)
@@ -177,6 +179,14 @@ class SandboxServer:
             self.failed = True
             self.stop()
 
+    async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Answers are dated by the server's own clock."""
+        offset = self.faults.book.clock_offset
+        if offset:
+            response.headers["Date"] = formatdate(
+                WallClock().now_ns() / SECOND + offset, usegmt=True
+            )
+
     async def _md(self, request: web.Request) -> web.StreamResponse:
         return await self._websocket(request, "md")
 
@@ -202,6 +212,7 @@ class SandboxServer:
             self._numbers,
             lambda: self._spawn(ws.close()),
         )
+        link.frozen = kind in self.faults.book.frozen
         self.engine.add(link)
         logger.info("%s connection %d", kind, link.number)
         try:

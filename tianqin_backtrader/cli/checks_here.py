@@ -1,0 +1,112 @@
+"""What ``doctor`` looks at on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..errors import ConfigError
+from .findings import Finding, bad, good, warning
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+#: The Pythons and the TqSdk that the library is tested with.
+PYTHONS, TESTED_TQSDK = ((3, 11), (3, 13)), "3.10"
+#: What is written on trial.
+_TRIAL = bytes(1 << 16)
+_GB = 1e9
+
+
+def versions() -> Finding:
+    """Python and the packages that matter."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    try:
+        tqsdk, backtrader = version("tqsdk"), version("backtrader")
+    except PackageNotFoundError as error:
+        advice = "install it anew: pip install tianqin_backtrader"
+        return bad("versions", f"{error.name} is not installed", advice)
+    text = f"tianqin_backtrader {__version__}, Python {python}, tqsdk {tqsdk}"
+    text += f", backtrader {backtrader}"
+    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        return bad("versions", text, "use Python 3.11, 3.12 or 3.13")
+    if not tqsdk.startswith(f"{TESTED_TQSDK}."):
+        advice = f"tested with tqsdk {TESTED_TQSDK}: pip install 'tqsdk=={TESTED_TQSDK}.*'"
+        return warning("versions", text, advice)
+    return good("versions", text)
+
+
+def configuration(settings: Settings) -> Iterator[Finding]:
+    """The file, and what it refers to."""
+    where = f"{settings.path}" if settings.path else "no file: environment and defaults"
+    yield good("configuration", where)
+    if settings.sessions.file:
+        try:
+            settings.use_sessions()
+            yield good("sessions", f"{settings.sessions.file} is in force")
+        except ConfigError as error:
+            yield bad("sessions", str(error), "correct the file, or take [sessions] out")
+    if settings.alerts.urls:
+        try:
+            settings.alerts_expanded()
+            yield good("alerts", f"{len(settings.alerts.urls)} addresses")
+        except ConfigError as error:
+            yield bad("alerts", str(error), "set the variable where the program is started")
+
+
+def records(folder: Path, min_free_gb: float) -> Finding:
+    """Whether records can be written, and for how long."""
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    where = str(folder) if there == folder.absolute() else f"{folder} (to be made in {there})"
+    try:
+        with tempfile.TemporaryFile(dir=there) as trial:
+            trial.write(_TRIAL)
+            trial.flush()
+            os.fsync(trial.fileno())
+        free = shutil.disk_usage(there).free / _GB
+    except OSError as error:
+        return bad(
+            "records",
+            f"{where} cannot be written: {error.strerror or error}",
+            "free the disk or the rights, or name another folder: [records] folder, --records; "
+            "what is not on record is not sent",
+        )
+    text = f"{where} can be written, {free:.1f} GB free"
+    if free < min_free_gb:
+        advice = f"free some space: less than {min_free_gb:g} GB ([records] min_free_gb) is little"
+        return bad("records", text, advice)
+    return good("records", text)
+
+
+def calendar(now: datetime) -> Finding:
+    """For how long the holidays are known: by the table, and by what a session has learnt."""
+    from ..session_calendar import CALENDAR
+
+    last = CALENDAR.holidays.last_year
+    text = f"holidays are announced up to the end of {last}"
+    advice = (
+        f"orders for days of {last + 1} are refused until TianQin or a new version of "
+        "tianqin_backtrader announces its holidays: connect, or upgrade"
+    )
+    if now.year > last:
+        return bad("calendar", text, advice)
+    if (now.year, now.month) == (last, 12):
+        return warning("calendar", text, advice)
+    return good("calendar", text)
+
+
+def limits(settings: Settings) -> Finding:
+    """For live: whether somebody has set limits."""
+    if settings.risk is None:
+        advice = "set max_position and max_daily_loss in [risk]"
+        return warning("risk limits", "none: nothing stops a strategy that goes wild", advice)
+    names = [name for name in settings.risk.__slots__ if getattr(settings.risk, name) is not None]
+    return good("risk limits", ", ".join(f"{one} {getattr(settings.risk, one)}" for one in names))

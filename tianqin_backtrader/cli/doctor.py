@@ -1,0 +1,98 @@
+"""``doctor``: what may keep a strategy from trading, before it does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ConfigError
+from .findings import Finding, State, bad
+from .shell import REFUSED, Command, Shell, answer, console, json_option, place_option
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+_COLOURS = {State.OK: "green", State.WARNING: "yellow", State.BAD: "bold red", State.SKIPPED: "dim"}
+
+
+@click.command(cls=Command)
+@place_option
+@json_option
+@click.pass_context
+def command(ctx: click.Context, live: bool, as_json: bool) -> None:
+    """Check everything a strategy needs, a line each, with what to do about it.
+
+    Versions, configuration, records and disk; with the TianQin account the login, permissions and
+    their end, the clock, both servers and a session; and how far the calendar knows holidays.
+    Nothing is ordered. The exit code is 1 if a line has failed.
+    """
+    shell: Shell = ctx.obj
+    out = console()
+    found = []
+    with out.status("asking") if not as_json else _silence():
+        for finding in _findings(shell, live=live):
+            found.append(finding)
+            if not as_json:
+                out.print(_line(finding))
+    failed = [one for one in found if one.state is State.BAD]
+    if as_json:
+        answer({"ok": not failed, "findings": [asdict(one) for one in found]})
+    elif failed:
+        out.print(f"\n{len(failed)} of {len(found)} checks failed", style="bold red")
+    else:
+        out.print("\nready", style="bold green")
+    ctx.exit(REFUSED if failed else 0)
+
+
+def _silence() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+def _findings(shell: Shell, *, live: bool) -> Iterator[Finding]:
+    from ..clock import beijing_now
+    from . import checks_here, checks_there
+
+    yield checks_here.versions()
+    settings, trouble = _settings(shell)
+    yield from checks_here.configuration(settings) if trouble is None else [trouble]
+    if live:
+        yield checks_here.limits(settings)
+    yield checks_here.records(Path(settings.records.folder), settings.records.min_free_gb)
+    now = beijing_now()
+    yield from checks_there.tianqin(settings, live=live, now=now)
+    yield checks_here.calendar(now)
+
+
+def _settings(shell: Shell) -> tuple[Settings, Finding | None]:
+    """The configuration; where it is wrong, what can be checked without it, and the finding."""
+    from ..settings import Settings
+    from ..settings_sections import AccountSettings
+
+    try:
+        return shell.settings(), None
+    except ConfigError as error:
+        user = AccountSettings(user=os.environ.get("TQ_USER", ""))
+        finding = bad("configuration", str(error), "correct it; every command will refuse it")
+        return Settings(account=user), finding
+
+
+def _line(finding: Finding) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    for width in (7, 13):
+        grid.add_column(width=width)
+    grid.add_column()
+    colour = _COLOURS[finding.state]
+    grid.add_row(Text(finding.state, colour), finding.check, finding.text)
+    if finding.advice:
+        grid.add_row("", "", Text(f"-> {finding.advice}", "cyan"))
+    return grid

@@ -1,0 +1,96 @@
+"""``flatten``: nothing held, nothing working."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .shell import REFUSED, Command, Shell, answer, json_option, place_option
+
+#: Seconds that withdrawals, and then fills, may take; of one wait in them.
+PATIENCE, STEP = 60.0, 0.2
+
+
+@click.command(cls=Command)
+@place_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
+    """Withdraw every order of an account and close all it holds, at the market.
+
+    It shows what there is and asks, unless --yes is given. Orders of other programs are
+    withdrawn, too; a strategy that still runs may open again: end it before. What has no session
+    now stays, and the exit code is 1; run it again when the market is open.
+    """
+    from .account import picture, show, working
+
+    shell: Shell = ctx.obj
+    settings = shell.settings()
+    if not yes:
+        # In a session of its own: nobody looks after a connection while somebody thinks.
+        with settings.store(live=live) as store:
+            store.getbroker().start()
+            there = picture(store, settings, live=live)
+        if not as_json:
+            show(there)
+        _ask(there)
+    with settings.store(live=live) as store:
+        store.getbroker().start()
+        before = picture(store, settings, live=live)
+        _withdraw(store, working)
+        _close(store)
+        after = picture(store, settings, live=live)
+        rest = {row["symbol"] for row in (*after["positions"], *after["working_orders"])}
+        closed = [symbol for symbol in sorted(rest) if not store.is_trading(symbol)]
+    left = after["positions"] or after["working_orders"]
+    if as_json:
+        answer({"flat": not left, "no_session": closed, "before": before, "after": after})
+    elif not left:
+        click.secho("flat: nothing is held, no order works", fg="green")
+    else:
+        click.secho("NOT flat. Left:", fg="red", bold=True)
+        show(after)
+        for symbol in closed:
+            click.secho(f"{symbol} has no session now", fg="yellow")
+    ctx.exit(REFUSED if left else 0)
+
+
+def _ask(there: dict[str, Any]) -> None:
+    orders, lots = len(there["working_orders"]), sum(row["lots"] for row in there["positions"])
+    what = [f"withdraw {orders} order{'s' * (orders != 1)}"] * bool(orders)
+    what += [f"close {lots} lot{'s' * (lots != 1)} at the market"] * bool(lots)
+    if what:
+        text = " and ".join(what).capitalize()
+        click.confirm(f"{text}, {there['account']}?", abort=True, err=True)
+
+
+def _withdraw(store: Any, working: Callable[[Any], dict[str, Any]]) -> None:
+    """Ours and those of other programs, which would keep lots from being closed.
+
+    Exchanges take no withdrawals while they are closed; those are asked for and not waited for.
+    """
+    store.broker.cancel_all()
+    for order_id in working(store):
+        store.gateway.cancel_order(order_id)
+    _wait(store, lambda: not any(store.is_trading(leg.symbol) for leg in working(store).values()))
+
+
+def _close(store: Any) -> None:
+    store.broker.flatten("flattened from the command line")
+    _wait(store, lambda: not _open_markets(store))
+
+
+def _open_markets(store: Any) -> set[str]:
+    """What is held and could be closed now."""
+    return {symbol for symbol in store.broker.get_account_positions() if store.is_trading(symbol)}
+
+
+def _wait(store: Any, done: Callable[[], bool]) -> None:
+    from ..clock import monotonic
+
+    deadline = monotonic() + PATIENCE
+    while not done() and monotonic() < deadline:
+        store.pump(STEP)

@@ -1,0 +1,97 @@
+"""Asks a server something that a client would, with a short patience."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import connect
+
+from ..clock import SECOND, WallClock, monotonic
+from ..errors import LinkError, LinkLost, LinkTimeout
+from ..knock import certificates
+
+#: Seconds for a connection, and for the first word.
+PATIENCE = 5.0
+_PEEK = '{"aid": "peek_message"}'
+
+
+class Refused(LinkError):
+    """The server is there and turns us away."""
+
+
+def first_word(url: str, headers: Mapping[str, str]) -> float:
+    """Connect to a websocket of TianQin and wait until it says something; seconds taken.
+
+    Raises:
+        Refused: It turns us away, with the HTTP status.
+        LinkLost: It cannot be reached.
+        LinkTimeout: It takes the connection and stays silent.
+    """
+    logging.getLogger("websockets").setLevel(logging.INFO)  # below, it logs the token
+    begun = monotonic()
+    try:
+        with connect(
+            url,
+            additional_headers=dict(headers),
+            user_agent_header=None,
+            ssl=certificates() if url.startswith("wss") else None,
+            open_timeout=PATIENCE,
+            close_timeout=0.1,
+            proxy=None if _is_here(url) else True,
+        ) as line:
+            line.send(_PEEK)
+            try:
+                line.recv(PATIENCE)
+            except TimeoutError:
+                raise LinkTimeout(
+                    f"takes the connection, then nothing for {PATIENCE:g} s"
+                ) from None
+            return monotonic() - begun
+    except InvalidStatus as error:
+        raise Refused(f"refuses the connection: HTTP {error.response.status_code}") from error
+    except ssl.SSLError as error:
+        raise LinkLost(f"cannot be trusted: {error.reason}") from error
+    except TimeoutError as error:
+        raise LinkLost(f"does not answer within {PATIENCE:g} s") from error
+    except (OSError, WebSocketException) as error:
+        words = getattr(error, "strerror", None) or error
+        raise LinkLost(f"cannot be reached: {words}") from error
+
+
+def clock_offset(url: str) -> tuple[float, float]:
+    """(seconds by which a server's clock is ahead of this machine's, how sure: plus or minus).
+
+    Its answers are dated to the second.
+
+    Raises:
+        LinkLost: No answer, or one without a date.
+    """
+    here = [ProxyHandler({})] if _is_here(url) else []
+    before = WallClock().now_ns()
+    try:
+        with build_opener(*here).open(Request(url, method="HEAD"), timeout=PATIENCE) as answer:
+            headers = answer.headers
+    except HTTPError as error:
+        headers = error.headers
+        error.close()
+    except (OSError, HTTPException) as error:
+        raise LinkLost(f"{url} does not answer: {error}") from error
+    after = WallClock().now_ns()
+    try:
+        stamp = parsedate_to_datetime(headers["Date"]).timestamp()
+    except (TypeError, ValueError) as error:
+        raise LinkLost(f"{url} does not date its answers") from error
+    middle, half_way = (before + after) / 2 / SECOND, (after - before) / 2 / SECOND
+    return stamp + 0.5 - middle, 0.5 + half_way
+
+
+def _is_here(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}

@@ -1,0 +1,218 @@
+"""``run``: a strategy from a file, in one of three places."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ConfigError
+from .shell import Command, Shell, answer, console, json_option, table
+from .strategy_file import load_strategy, parameters
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+#: Options that mean something in the sandbox alone.
+SANDBOX_ONLY = ("seed", "start", "days", "speed")
+#: What is told of a feed's certificate.
+PROOF = ("delivered", "equal", "repaired", "corrected", "missing", "pending")
+
+
+def lookback(text: str) -> int | bool:
+    """``all`` is True, else a number of bars."""
+    if text == "all":
+        return True
+    if not text.isdecimal():
+        raise click.BadParameter(f"{text!r} is neither a number of minutes nor all")
+    return int(text)
+
+
+def speed(text: str) -> float | None:
+    """``max`` is None, else how many times real time."""
+    try:
+        times = None if text == "max" else float(text)
+    except ValueError:
+        times = 0.0
+    if times is not None and not times > 0:
+        raise click.BadParameter(f"{text!r} is neither a number above 0 nor max")
+    return times
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--symbol", "symbols", multiple=True, required=True, help="Contract; again for more feeds."
+)
+@click.option("--sandbox", "place", flag_value="sandbox", default="sandbox", help="Here [default].")
+@click.option("--paper", "place", flag_value="paper", help="On the TianQin paper account.")
+@click.option("--live", "place", flag_value="live", help="With MONEY, on the futures account.")
+@click.option(
+    "--lookback",
+    type=lookback,
+    default="0",
+    metavar="MINUTES",
+    help="History before it is live: a number, or all (10 000).",
+)
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the strategy.")
+@click.option("--strategy", metavar="CLASS", help="Where the file has several.")
+@click.option("--records", type=click.Path(path_type=Path), help="Folder [default: records].")
+@click.option("--no-records", is_flag=True, help="Keep none.")
+@click.option("--seed", type=int, help="Sandbox: names the market [default: 1].")
+@click.option("--start", help="Sandbox: trading day, or moment '2026-11-10 09:30:00'.")
+@click.option("--days", type=click.IntRange(1), help="Sandbox: trading days [default: 1].")
+@click.option(
+    "--speed", type=speed, metavar="TIMES", help="Sandbox: times real time [default: max]."
+)
+@json_option
+@click.pass_obj
+def command(shell: Shell, /, **options: Any) -> None:
+    """Run the strategy in FILE, a plain bt.Strategy with minute bars of the symbols.
+
+    \b
+      tianqin-backtrader run dual_ma.py --symbol SHFE.cu2612
+      tianqin-backtrader run dual_ma.py --symbol SHFE.cu2612 --lookback all \\
+          --param fast=10 --paper
+
+    In the sandbox it ends with the market's days, elsewhere with Ctrl-C, which lets the strategy
+    stop; orders that work at the exchange stay there. Limits of [risk] in the configuration are
+    looked at before every order. Records are kept in records/<class>_<place>.
+    """
+    _must_fit(options)
+    settings = shell.settings()
+    with contextlib.redirect_stdout(sys.stderr if options["as_json"] else sys.stdout):
+        strategy = load_strategy(options["file"], options["strategy"])
+        params = parameters(strategy, options["params"])
+        name = f"{strategy.__name__}_{options['place']}"
+        settings.use_sessions()
+        with _store(settings, options, name) as store:
+            result = _run(store, strategy, params, settings, options, name)
+    if options["as_json"]:
+        answer(result)
+    else:
+        _show(result)
+
+
+def _must_fit(options: dict[str, Any]) -> None:
+    given = [name for name in SANDBOX_ONLY if options[name] is not None]
+    if given and options["place"] != "sandbox":
+        raise ConfigError(f"--{given[0]} is the sandbox's; leave it out with --{options['place']}")
+    if options["records"] and options["no_records"]:
+        raise ConfigError("--records and --no-records exclude each other")
+
+
+def _store(settings: Settings, options: dict[str, Any], name: str) -> Any:
+    place = options["place"]
+    if place != "sandbox":
+        return settings.store(live=place == "live", strategy_name=name)
+    from ..store import MyStore
+
+    given = {key: options[key] for key in SANDBOX_ONLY if options[key] is not None}
+    return MyStore.sandbox(**given, strategy_name=name)
+
+
+def _run(
+    store: Any,
+    strategy: Any,
+    params: dict[str, Any],
+    settings: Settings,
+    options: dict[str, Any],
+    name: str,
+) -> dict[str, Any]:
+    import backtrader as bt
+
+    from ..alerts import Alerts
+    from ..performance_tracker import PerformanceTracker
+
+    folder = options["records"] or Path(settings.records.folder)
+    records = False if options["no_records"] else str(folder)
+    broker = store.getbroker(risk=settings.risk, records=records)
+    alerts = settings.alerts_expanded()
+    if alerts.urls and options["place"] != "sandbox":
+        Alerts(store, alerts)
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(broker)
+    for symbol in options["symbols"]:
+        # All there is begins with a trading day, a number of bars is that many.
+        bars = options["lookback"]
+        cerebro.adddata(store.getdata(symbol, lookback=bars, night_start=bars is True))
+    cerebro.addstrategy(strategy, **params)
+    if not options["no_records"]:
+        cerebro.addanalyzer(PerformanceTracker, name=name, folder=str(folder))
+    click.echo(
+        f"{strategy.__name__} on {', '.join(options['symbols'])}, {_where(options['place'])}; "
+        "Ctrl-C ends it",
+        err=True,
+    )
+    with stopping(cerebro):
+        cerebro.run()
+    return {
+        "strategy": strategy.__name__,
+        "place": options["place"],
+        "symbols": options["symbols"],
+        "params": params,
+        "bars": {feed._name: len(feed) for feed in store.feeds},
+        "certificate": {
+            feed: {key: getattr(one, key) for key in PROOF}
+            for feed, one in store.certificate().items()
+        },
+        "orders": len(broker.get_all_orders()),
+        "fills": broker.books.fills,
+        **{key: getattr(broker.balance(), key) for key in ("start", "profit", "fees", "equity")},
+        "positions": {
+            symbol: {side: held[f"pos_{side}"] for side in ("long", "short")}
+            for symbol, held in broker.get_account_positions().items()
+        },
+        "records": None if options["no_records"] else str(folder / name),
+    }
+
+
+def _where(place: str) -> str:
+    return {
+        "sandbox": "in the sandbox",
+        "paper": "on the TianQin paper account",
+        "live": "LIVE, on the futures account",
+    }[place]
+
+
+@contextlib.contextmanager
+def stopping(cerebro: Any) -> Iterator[None]:
+    """Ctrl-C and the end that a service manager sends let the strategy stop; a second one kills."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def stop(number: int, frame: object) -> None:
+        cerebro.runstop()
+        for one in signals:
+            signal.signal(one, before[one])
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, before[number])
+
+
+def _show(result: dict[str, Any]) -> None:
+    out = console()
+    out.print()
+    figures = table("result", "yuan", right=("yuan",))
+    for key in ("start", "profit", "fees", "equity"):
+        value = 0.0 - result[key] if key == "fees" else result[key]
+        figures.add_row(key, f"{value:,.2f}")
+    out.print(figures)
+    out.print(f"{result['orders']} orders, {result['fills']} fills")
+    for feed, bars in result["bars"].items():
+        proof = ", ".join(f"{n} {key}" for key, n in result["certificate"][feed].items() if n)
+        out.print(f"{feed}: {bars} bars; live: {proof or 'none'}")
+    for symbol, held in result["positions"].items():
+        out.print(f"still held: {symbol} long {held['long']} short {held['short']}", style="yellow")
+    if result["records"]:
+        out.print(f"next: tianqin-backtrader report {result['records']}", soft_wrap=True)

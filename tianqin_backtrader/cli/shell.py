@@ -1,0 +1,112 @@
+"""What commands share: the configuration, how they answer, and how they fail."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import ConfigError, TianqinError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..settings import Settings
+
+#: Exit codes besides 0.
+REFUSED, WRONG_USE = 1, 2
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Shell:
+    """Of one call of the program.
+
+    Args:
+        config: The file that ``--config`` names.
+    """
+
+    def __init__(self, config: Path | None) -> None:
+        self._config = config
+
+    def settings(self) -> Settings:
+        """The configuration.
+
+        Raises:
+            ConfigError: It cannot be meant.
+        """
+        from ..settings import Settings
+
+        return Settings.load(self._config)
+
+
+class Command(click.Command):
+    """A command whose errors of the library are lines, not tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As of click."""
+        try:
+            return super().invoke(ctx)
+        except TianqinError as error:
+            kind = type(error).__name__
+            if ctx.params.get("as_json"):
+                answer({"error": {"kind": kind, "message": str(error)}})
+            else:
+                click.secho(f"{kind}: {error}", fg="red", err=True)
+            ctx.exit(WRONG_USE if isinstance(error, ConfigError) else REFUSED)
+
+
+def json_option(function: _F) -> _F:
+    """``--json``, which the command gets as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")(
+        function
+    )
+
+
+def place_option(function: _F) -> _F:
+    """``--paper`` or ``--live``, which the command gets as ``live``."""
+    return click.option(
+        "--live/--paper",
+        default=False,
+        help="The futures account, or the TianQin paper account [default: --paper].",
+    )(function)
+
+
+def answer(value: Any) -> None:
+    """One JSON object to stdout; moments as ISO texts, what is not known as null."""
+    click.echo(json.dumps(_plain(value), ensure_ascii=False, indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    if isinstance(value, float) and value != value:
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def console() -> Console:
+    """Of stdout; colours where there is a terminal."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A table without lines around it; ``right`` names the columns of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left")
+    return made
