@@ -47,10 +47,9 @@ def command(
     stopped = stopped_by_signal()
     with settings.store(live=live, strategy_name="roll") as store:
         store.getbroker(risk=settings.risk).start()
-        known = [one for one in store.rolls.active if one.contracts == (old, new)]
-        roll = known[0] if known else store.roll(
+        roll = store.rolls.working_on(old) or store.roll(
             old, new, lots, side=side, slice_lots=slice_lots, max_slippage=max_slippage
-        )  # fmt: skip
+        )
         while not (roll.done or roll.halted or stopped()):
             store.pump(STEP)
         report = roll.report()
