@@ -84,4 +84,4 @@ def test_every_step_survives_its_killing(plan, whole, tmp_path, part):
     # A program's packs come a little differently each time, and so do its steps.
     assert number >= 0.9 * len(names)
     assert sorted(visited) == list(range(part, number, PARTS))
-    print(f"\npart {part}: killed at {len(visited)} steps, {Counter(visited.values())}")
+    print(f"\npart {part}: killed at {len(visited)} steps, {Counter(visited.values())}")  # noqa: T201
