@@ -31,7 +31,8 @@ _LATEST = 100
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 12px; max-width: 960px;
   color: #222; background: #fff; }
-h1, h2 { overflow-wrap: anywhere; } h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin: 1.6em 0 .4em; }
+h1, h2 { overflow-wrap: anywhere; }
+h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin: 1.6em 0 .4em; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 8px; }
 .figures div { border: 1px solid #ddd; border-radius: 6px; padding: 6px 10px; }
 .figures span { display: block; color: #666; font-size: .85em; } .figures b { font-weight: 600; }
