@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 from .clock import from_backtrader, from_ns, to_ns
@@ -13,6 +13,8 @@ from .model import Direction, OrderReport
 
 #: Of a position that is flat these stay what they are; everything else is 0.
 _LASTING = frozenset({"last_price"})
+#: No exchange trades later on a trading day's own date.
+_DAYS_END = time(15, 15)
 
 
 class AccountScribe:
@@ -148,6 +150,10 @@ class AccountScribe:
             settled = self._store.calendar.next_trading_day(last_day) == day
         if not settled:
             return
+        if known:
+            last_day = self._settled_day(now, day)
+            if last_day == self._settled:
+                return
         flows = {name: before[name] for name in ("deposit", "withdraw")}
         closed = {"balance": account["pre_balance"], **flows}
         self._journal.equity(
@@ -155,6 +161,12 @@ class AccountScribe:
             exchange_time=now if day == last_day else before["exchange_time"],
         )  # fmt: skip
         self._settled = last_day
+
+    def _settled_day(self, now: int, day: date) -> date:
+        """The day whose settlement is seen now; the account may tell it when the next has begun."""
+        over = from_ns(now) >= datetime.combine(day, _DAYS_END)
+        before: date = self._store.calendar.previous_trading_day(day)
+        return day if over else before
 
     # -- bars ---------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -19,8 +18,9 @@ import backtrader as bt
 
 from .account_face import AccountFace
 from .account_view import AccountView
+from .adoption import Adoption
 from .chased_order import ChaseRules
-from .errors import ConfigError, JournalError, OrderError, TianqinError
+from .errors import ConfigError, OrderError, TianqinError
 from .expiry_desk import ExpiryDesk
 from .four_way import FourWay, whole_lots
 from .held_orders import HeldOrders
@@ -30,6 +30,7 @@ from .main_contracts import MAIN
 from .model import Direction, Fill, OrderReport
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
+from .order_news import OrderNews
 from .order_price import Wish
 from .order_returns import OrderReturns
 from .order_scribe import OrderScribe
@@ -37,9 +38,8 @@ from .order_state import OrderLeg
 from .order_validity import validity
 from .record_keeper import RecordKeeper
 from .restart import Restart
-from .risk import RiskGuard
+from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
-from .risk_limits import GuardState
 from .target_desk import PositionTarget, TargetDesk
 from .ticket import Effect, Ticket
 from .unsubscribed_data import UnsubscribedData
@@ -47,7 +47,7 @@ from .unsubscribed_data import UnsubscribedData
 logger = logging.getLogger(__name__)
 
 
-class MyBroker(AccountFace, FourWay, bt.BrokerBase):
+class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
     """The account of a ``MyStore``; made by ``MyStore.getbroker``.
 
     Params:
@@ -83,12 +83,8 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
     def __init__(self) -> None:
         super().__init__()
         self.store = self.p.store
-        self.notifs: deque[Any] = deque()
         self.startingcash = 0.0
         self._begun = False
-        self._halting = False
-        self._handed: dict[int, Any] = {}
-        self._not_yet: deque[Any] = deque()
         self._unsubscribed: dict[str, UnsubscribedData] = {}
         self._account = AccountView(self.store)
         self._gate = OrderGate(
@@ -104,15 +100,17 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
         self._desk = OrderDesk(
             self.store, self._account, self._gate, _priority(self.p.priority), self._risk,
-            self._scribe, self._notify,
+            self._scribe, self._tell,
         )  # fmt: skip
+        self._news = OrderNews(self._desk, self._keeper)
         self._returns = OrderReturns(self._desk)
         self._held = HeldOrders(self._desk)
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
         self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
+        self._adoption = Adoption(self.store, self._stand_in, self._ticket, self._tell)
         self._restart = Restart(
-            self._desk, self._returns, self._held, Adoption(self),
+            self._desk, self._returns, self._held, self._adoption,
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
         self._returns.on_foreign = self._restart.take_foreign
@@ -158,69 +156,27 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
             JournalError: It cannot be written.
         """
         self._keeper.stop()
+        self._news.nobody_listened()
         self._scribe.close()
-
-    def records_failed(self, error: JournalError) -> None:
-        """What cannot be written halts trading: every order is withdrawn, none is sent."""
-        text = f"HALTED: {error}; make room, then broker.resume()"
-        logger.error("%s", text)
-        self.store.put_notification(text)
-        self._risk.guard.halt(str(error))
-        self._scribe.broken = self._scribe.broken or error
-        self._halting = True
 
     @property
     def has_news(self) -> bool:
         """Whether ``notify_order`` will be called in this round."""
-        return bool(self.notifs)
+        return bool(self._news.ready)
+
+    def _tell(self, order: Any) -> None:
+        self._news.put(order)
+        self.store.observers.order(order)
 
     def get_notification(self) -> Any:
         """The next order to tell, None when there is none."""
-        if self.notifs:
-            self._scribe.flush()
-            order = self.notifs.popleft()
-            self._handed[order.ref] = order
-            return order
-        if self._handed:
-            self._take_told()
-        return None
-
-    def _take_told(self) -> None:
-        """Strategies have dealt with what they were told: after a crash it is not told again."""
-        for ref, order in self._handed.items():
-            ticket = self._desk.tickets[ref]
-            ticket.told = (order.status, abs(int(order.executed.size)))
-            self._scribe.touch(ticket)
-        self._handed.clear()
-        self._scribe.flush()
-        self._keeper.told()
-
-    def _notify(self, order: Any) -> None:
-        # Backtrader looks at the bar of a fill: none is told before its feed has one.
-        early = not len(order.data) and not isinstance(order.data, UnsubscribedData)
-        told = order.clone()
-        (self._not_yet if early or self._not_yet else self.notifs).append(told)
-        self.store.observers.order(told)
+        return self._news.take()
 
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come."""
-        self._adopt()
-        if self._not_yet and all(len(feed) for feed in self.store.feeds):
-            self.notifs += self._not_yet
-            self._not_yet.clear()
+        self._adoption.hand_over(self._restart, self._targets)
+        self._news.let_in()
         self._keeper.follow(self.journal)
-
-    def _adopt(self) -> None:
-        """Strategies are there now: give them the orders and targets of an earlier run."""
-        strategies: list[Any] = next(
-            (feed._env.runningstrats for feed in self.store.feeds if feed._env is not None), []
-        )
-        while self._restart.adopted:
-            ticket = self._restart.adopted.pop()
-            ticket.order.p.owner = _owner(ticket.owner_name, strategies)
-        while self._restart.targets:
-            fields, working = self._restart.targets.pop()
-            self._targets.adopt(fields, _owner(fields["owner"], strategies), working)
 
     # -- Backtrader's orders ------------------------------------------------------------------
 
@@ -390,59 +346,6 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         finally:
             self.reserve(instrument, reason)
 
-    # -- risk ---------------------------------------------------------------------------------
-
-    @property
-    def risk(self) -> RiskGuard:
-        """The rules over all orders: their ``state``, its ``reason``, their ``limits``."""
-        return self._risk.guard
-
-    @property
-    def risk_state(self) -> GuardState:
-        """ACTIVE, REDUCING or HALTED."""
-        return self._risk.guard.state
-
-    def halt(self, reason: str = "halted by the owner") -> None:
-        """Withdraw every order and send no other until ``resume``; positions stay."""
-        self._risk.guard.halt(reason)
-        self._targets.drop_all()
-        self.cancel_all()
-
-    def resume(self) -> None:
-        """Take orders again after ``halt``, ``flatten`` or a limit.
-
-        Raises:
-            JournalError: The records still cannot be written; trading stays halted.
-        """
-        self._scribe.mend()
-        self._risk.guard.resume()
-
-    def flatten(self, reason: str = "flattened by the owner") -> None:
-        """Withdraw every order and close all that the account holds, at the market.
-
-        What a market does not take now is tried again, in the next session if need be. Other
-        orders may only reduce until ``resume``.
-        """
-        self._risk.guard.reduce(reason)
-        self._targets.drop_all()
-        self.cancel_all()
-        self._flattener.begin()
-
-    def cancel_all(self) -> None:
-        """Withdraw every order that is not over."""
-        for ticket in list(self._desk.tickets.values()):
-            if not ticket.over:
-                self._desk.cancel(ticket)
-
-    def _close_unguarded(self, symbol: str, direction: Direction, volume: int) -> Any:
-        kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
-        return self._four_way(
-            kind, Effect.CLOSE, symbol, volume, None, guarded=False, allow_partial=True
-        )
-
-    def _live_legs(self, symbol: str) -> list[OrderLeg]:
-        return list(self._desk.live.get(symbol, {}).values())
-
     # -- inside -------------------------------------------------------------------------------
 
     def _ticket(
@@ -523,10 +426,7 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
-        if self._halting:
-            self._halting = False
-            self._targets.drop_all()
-            self.cancel_all()
+        self._tend_halting()
         self._desk.tend()
         self._held.tend()
         self._targets.tend()
@@ -535,35 +435,6 @@ class MyBroker(AccountFace, FourWay, bt.BrokerBase):
         if self._expiry.tend():
             self._scribe.touch_plan(self._restart.lots)
         self._scribe.flush()
-
-
-class Adoption:
-    """What a restart needs of the broker."""
-
-    def __init__(self, broker: MyBroker) -> None:
-        self._broker = broker
-
-    def order_of_plan(self, fields: dict[str, Any]) -> Any:
-        """A ``bt.Order`` as it was made once."""
-        broker, symbol = self._broker, fields["symbol"]
-        kind = bt.BuyOrder if fields["direction"] == Direction.BUY else bt.SellOrder
-        stand_in = broker._stand_in(symbol)
-        made = broker._ticket(kind, None, stand_in, fields["volume"], **fields["order"]).order
-        feeds = [feed for feed in broker.store.feeds if feed._dataname == symbol]
-        made.p.data = feeds[0] if feeds else stand_in
-        return made
-
-    def tell(self, order: Any) -> None:
-        """Hand a clone to ``notify_order``."""
-        self._broker._notify(order)
-
-
-def _owner(name: Any, strategies: list[Any]) -> Any:
-    """The strategy of a class and number; else one of that class, else None for the first one."""
-    if name is None:
-        return None
-    found = [one for one in strategies if type(one).__name__ == name[0]]
-    return next((one for one in found if one._id == name[1]), found[0] if found else None)
 
 
 def _still_held(symbol: str, before: str, held: float) -> str:

@@ -26,7 +26,7 @@ class Observer:
         """A feed has delivered a bar."""
 
     def order(self, order: Any) -> None:
-        """Strategies are about to be told of an order: its clone."""
+        """Strategies are about to be told of an order; look at it now, it goes on changing."""
 
     def difference(self, found: Difference) -> None:
         """A delivered bar is not the official one."""

@@ -31,14 +31,15 @@ _LATEST = 100
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 12px; max-width: 960px;
   color: #222; background: #fff; }
+h1, h2 { overflow-wrap: anywhere; }
 h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin: 1.6em 0 .4em; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 8px; }
 .figures div { border: 1px solid #ddd; border-radius: 6px; padding: 6px 10px; }
 .figures span { display: block; color: #666; font-size: .85em; } .figures b { font-weight: 600; }
-img { max-width: 100%; height: auto; display: block; }
+img { width: 100%; max-width: 720px; height: auto; display: block; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .85em; width: 100%; }
 th, td { padding: 3px 8px; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 """
 
 _TRADE_HEAD = (
@@ -170,7 +171,7 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
     images = {}
     for name, figure in pictures.items():
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
+        figure.savefig(buffer, format="png", dpi=200)
         images[name] = buffer.getvalue()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -226,7 +227,7 @@ def _page(name: str, found: Statistics, images: dict[str, bytes]) -> str:
         rows = [_cells(one, part) for one, part in its.items()]
         parts.append(f"<h2>{label}</h2>{_table(_TRADE_HEAD, rows)}")
     latest = found.matched.round_trips[-_LATEST:]
-    head = ("contract", "side", "lots", "opened", "closed", "from", "to", "net profit")
+    head = ("contract", "side", "lots", "net profit", "opened", "closed", "from", "to")
     parts.append(f"<h2>latest round trips</h2>{_table(head, map(_trip_cells, latest[::-1]))}")
     return "".join([*parts, "</body></html>"])
 
@@ -236,8 +237,8 @@ def _trip_cells(trip: RoundTrip) -> tuple[str, ...]:
         f"{from_ns(ns):%Y-%m-%d %H:%M:%S}" for ns in (trip.entry_time, trip.exit_time)
     )
     return (
-        trip.symbol, trip.side, f"{trip.volume}", opened, closed,
-        f"{trip.entry_price:g}", f"{trip.exit_price:g}", money(trip.net_profit),
+        trip.symbol, trip.side, f"{trip.volume}", money(trip.net_profit), opened, closed,
+        f"{trip.entry_price:g}", f"{trip.exit_price:g}",
     )  # fmt: skip
 
 

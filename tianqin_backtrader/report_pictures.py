@@ -21,6 +21,8 @@ try:
 except ImportError as error:
     raise ConfigError("pictures need matplotlib: pip install 'tianqin_backtrader[plot]'") from error
 
+#: Inches, few of them: words can be read where a picture is as wide as a phone.
+_TALL, _FLAT = (5.2, 3.8), (5.2, 2.6)
 #: So many points of a curve can be told apart in a picture.
 _POINTS = 4000
 _THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
@@ -34,7 +36,7 @@ def equity_picture(equity: Sequence[EquityPoint]) -> Figure:
     for value in curve:
         peak = max(peak, value)
         drawdown.append((value / peak - 1) * 100 if peak > 0 else 0.0)
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure = Figure(figsize=_TALL, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     step = max(1, len(curve) // _POINTS)
     places = [*range(0, len(curve), step)]
@@ -51,7 +53,7 @@ def equity_picture(equity: Sequence[EquityPoint]) -> Figure:
 
 def daily_picture(days: Sequence[Day]) -> Figure:
     """Profit of each trading day, yuan."""
-    figure = Figure(figsize=(9, 3), layout="constrained")
+    figure = Figure(figsize=_FLAT, layout="constrained")
     axes = figure.subplots()
     colours = [_UP if day.profit >= 0 else _DOWN for day in days]
     axes.bar(range(len(days)), [day.profit for day in days], color=colours)
@@ -59,14 +61,14 @@ def daily_picture(days: Sequence[Day]) -> Figure:
     axes.set_ylabel("profit a day, yuan")
     axes.yaxis.set_major_formatter(_THOUSANDS)
     names = [f"{day.trading_day:%Y-%m-%d}" for day in days]
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _at(names, place)))
     return figure
 
 
 def distribution_picture(trips: Sequence[RoundTrip]) -> Figure:
     """How many round trips brought how much, yuan after fees."""
-    figure = Figure(figsize=(9, 3), layout="constrained")
+    figure = Figure(figsize=_FLAT, layout="constrained")
     axes = figure.subplots()
     profits = [trip.net_profit for trip in trips]
     if profits:
@@ -74,6 +76,7 @@ def distribution_picture(trips: Sequence[RoundTrip]) -> Figure:
     axes.axvline(0, color="black", linewidth=0.5)
     axes.set_xlabel("net profit of a round trip, yuan")
     axes.set_ylabel("round trips")
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     return figure
 
 
@@ -87,7 +90,7 @@ def bars_picture(
         bars: (end in nanoseconds, open, high, low, close, volume) by time.
         executions: Its fills; those outside the bars are left out.
     """
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    figure = Figure(figsize=_TALL, layout="constrained")
     axes = figure.subplots()
     step = max(1, len(bars) // _POINTS)
     groups = [bars[place : place + step] for place in range(0, len(bars), step)]
@@ -111,7 +114,7 @@ def bars_picture(
                 markerfacecolor=colour if opens else "none",
                 label=f"{direction.lower()} to {'open' if opens else 'close'}",
             )  # fmt: skip
-    axes.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
+    axes.legend(fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     axes.set_ylabel(symbol)
     _time_axis(axes, ends)
     return figure
@@ -119,7 +122,7 @@ def bars_picture(
 
 def _time_axis(axes: Any, times: Sequence[int]) -> None:
     names = [f"{from_ns(time):%m-%d %H:%M}" for time in times]
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _at(names, place)))
 
 

@@ -9,32 +9,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
 import backtrader as bt
 
-from .clock import MINUTE, SECOND, WallClock, from_ns, to_backtrader
+from .clock import SECOND, WallClock
 from .errors import StartRefused, UnknownSymbol
 from .held_orders import HeldOrders
 from .journal import Journal
-from .journal_plans import Plan, RecordedLeg
+from .journal_plans import RecordedLeg
+from .left_behind import Found, LeftBehind, Orders
 from .model import NAN, Direction, Fill, OrderReport
 from .order_desk import OrderDesk
-from .order_group import OrderGroup, Role
+from .order_group import Role
 from .order_returns import OrderReturns
 from .order_state import OrderLeg
 from .restart_picture import Picture, compare
 from .ticket import Ending, Stage, Ticket
-from .ticket_values import dump, ticket_from
 
 logger = logging.getLogger(__name__)
 
 #: The exchange must know an order so long after it was meant to be sent; else it never left.
 UNKNOWN = 3 * SECOND
 NEVER_LEFT = "it never left: the program ended before it was sent"
-MARKET_GONE = "its market is gone: the account began anew"
 
 Report = OrderReport | Fill
 
@@ -60,30 +58,6 @@ class HeldLots:
         return {"lots": lots, "foreign": sorted(self.foreign), "serial": self._serial}, False
 
 
-class Orders(Protocol):
-    """What the broker does for a restart."""
-
-    def order_of_plan(self, fields: dict[str, Any]) -> Any:
-        """A ``bt.Order`` as it was made once."""
-        ...
-
-    def tell(self, order: Any) -> None:
-        """Hand a clone to ``notify_order``."""
-        ...
-
-
-@dataclass(slots=True)
-class Found:
-    """What the journal has of an earlier run."""
-
-    tickets: dict[str, Ticket] = field(default_factory=dict)
-    ends: dict[str, int] = field(default_factory=dict)  # statuses that were not told, by key
-    groups: list[tuple[Plan, list[Ticket]]] = field(default_factory=list)
-    targets: list[Plan] = field(default_factory=list)
-    recorded: dict[str, RecordedLeg] = field(default_factory=dict)
-    untold: list[tuple[Ticket, Fill]] = field(default_factory=list)
-
-
 class Restart:
     """Puts journal and account together, once.
 
@@ -100,6 +74,7 @@ class Restart:
     ) -> None:  # fmt: skip
         self._desk, self._returns, self._held, self._make = desk, returns, held, make
         self._store, self._account, self._scribe = desk.store, desk.account, desk.scribe
+        self._past = LeftBehind(desk, make)
         self._resend, self._accept = resend, accept
         self.lots = HeldLots(self._account)
         self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
@@ -116,11 +91,11 @@ class Restart:
         today = self._store.calendar.trading_day_at(self._store.now())
         found = Found()
         if journal is not None:
-            self._look_at_clock(journal)
+            self._past.look_at_clock(journal)
             if self._account_is_new():
-                self._bury(journal)
+                self._past.bury(journal)
             else:
-                found = self._read(journal, today)
+                found = self._past.read(journal, today)
         self._wait_for_answers(found, today)
         reports = self._store.gateway.all_reports()
         mine = set() if journal is None else journal.orders_since(today)
@@ -151,90 +126,6 @@ class Restart:
         """Whether the account was born with this program: there is nothing to go on with."""
         embedded = self._store.sandbox_server is not None
         return embedded or not self._store.gateway.renewable
-
-    def _bury(self, journal: Journal) -> None:
-        plans, orders = journal.plans(date.max), journal.open_orders()
-
-        def write(book: Journal) -> None:
-            for plan in plans:
-                book.plan(plan.kind, plan.key, dump(plan.fields), over=True, **self._when())
-            for one in orders:
-                book.report_refusal(
-                    one.order_id, one.symbol, one.direction, one.volume, MARKET_GONE,
-                    **self._when(),
-                )  # fmt: skip
-
-        self._scribe.add(write)
-
-    def _when(self) -> dict[str, Any]:
-        now = self._store.now()
-        day = self._store.calendar.trading_day_at(now)
-        return {"trading_day": day, "exchange_time": self._store.clock.now_ns()}
-
-    def _look_at_clock(self, journal: Journal) -> None:
-        newest = max(
-            (row["exchange_time"] for table in ("intents", "reports", "equity")
-             if (row := journal.last(table))), default=0,
-        )  # fmt: skip
-        now = self._store.clock.now_ns()
-        if now + MINUTE < newest:
-            text = (
-                f"the clock shows {from_ns(now):%F %T}, but the newest record is of "
-                f"{from_ns(newest):%F %T}: was the clock set back?"
-            )
-            logger.warning("%s", text)
-            self._scribe.note(text, "WARNING")
-            self._store.put_notification(text)
-
-    def _read(self, journal: Journal, today: date) -> Found:
-        found = Found()
-        plans = {(plan.kind, plan.key): plan for plan in journal.plans(today)}
-        groups = [plan for plan in plans.values() if plan.kind == "group" and not plan.over]
-        for plan in groups:  # with members that were over before today
-            for member in OrderGroup.from_dict(plan.fields).members:
-                place = ("order", member.order_id)
-                if place not in plans and (other := journal.plan_of(*place)):
-                    plans[place] = other
-        for (kind, key), plan in plans.items():
-            if kind == "order":
-                found.tickets[key] = self._revive(journal, plan, found)
-            elif kind == "target" and not plan.over:
-                found.targets.append(plan)
-        for plan in plans.values():
-            if plan.kind == "order":
-                after = [found.tickets.get(key) for key in plan.fields["after"]]
-                found.tickets[plan.key].after = [one for one in after if one is not None]
-        for plan in groups:
-            keys = [member.order_id for member in OrderGroup.from_dict(plan.fields).members]
-            if all(key in found.tickets for key in keys):
-                found.groups.append((plan, [found.tickets[key] for key in keys]))
-        return found
-
-    def _revive(self, journal: Journal, plan: Plan, found: Found) -> Ticket:
-        """An order, with its legs and fills as far as they are on record."""
-        fields = plan.fields
-        ticket = ticket_from(plan.key, fields, self._make.order_of_plan(fields))
-        fills: list[Fill] = []
-        for place, order_id in enumerate(fields["legs"]):
-            recorded = journal.leg(order_id)
-            if recorded is None:  # it could not be written, so it was not sent
-                ticket.wave -= place < fields["wave"]
-                continue
-            found.recorded[order_id] = recorded
-            ticket.legs.append(_leg(recorded))
-            fills += recorded.fills
-        ticket.order.addcomminfo(self._account.comminfo(ticket.symbol))
-        lots = 0
-        for fill in sorted(fills, key=lambda fill: fill.time):
-            lots += fill.volume
-            if lots <= ticket.told[1]:
-                _execute_silently(ticket.order, fill)
-            else:
-                found.untold.append((ticket, fill))
-        if ticket.over and fields["status"] != ticket.told[0]:
-            found.ends[ticket.key] = fields["status"]
-        self._desk.adopt(ticket)
-        return ticket
 
     # -- the account --------------------------------------------------------------------------
 
@@ -390,33 +281,6 @@ class Restart:
         if ticket.stage is Stage.WORKING and closing and not ticket.ending:
             if self._desk.gate.open(ticket.symbol):
                 self._desk.send_next(ticket)
-
-
-def _leg(recorded: RecordedLeg) -> OrderLeg:
-    """A leg as the records have it; of one that was only meant to be sent nothing is known."""
-    leg = OrderLeg(
-        recorded.order_id, recorded.symbol, recorded.direction, recorded.offset, recorded.volume,
-        recorded.limit_price,
-    )  # fmt: skip
-    leg.be_unknown()
-    if recorded.report is not None:
-        leg.take_report(recorded.report)
-    for fill in recorded.fills:
-        leg.take_fill(fill)
-    return leg
-
-
-def _execute_silently(order: Any, fill: Fill) -> None:
-    """A fill that the strategy was told of in an earlier run."""
-    told, size = order.status, fill.direction.sign * fill.volume
-    order.execute(
-        to_backtrader(fill.time), size, fill.price, 0, 0.0, 0.0, size,
-        order.comminfo.getvaluesize(size, fill.price), fill.commission, order.comminfo.margin,
-        0.0, 0, 0.0,
-    )  # fmt: skip
-    order.executed.markpending()
-    order.executed.markpending()
-    order.status = told
 
 
 def _unseen_fill(leg: RecordedLeg, lots: int, now: int) -> Fill:

@@ -1,0 +1,49 @@
+"""When a day is settled, and which one it was."""
+
+from datetime import datetime
+from types import SimpleNamespace
+
+import pytest
+
+from tianqin_backtrader.account_scribe import AccountScribe
+from tianqin_backtrader.journal import Journal
+from tianqin_backtrader.session_calendar import CALENDAR
+
+
+class Account:
+    """A store whose account says what the test wants."""
+
+    def __init__(self):
+        self.calendar, self.moment = CALENDAR, datetime(2026, 11, 10, 10)
+        self.fields = {"deposit": 0.0, "withdraw": 0.0, "pre_balance": 100.0, "balance": 100.0}
+        self.broker = SimpleNamespace(
+            get_account=lambda: dict(self.fields), get_account_positions=dict
+        )
+
+    def now(self):
+        return self.moment
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "after the next day began"])
+def test_each_day_is_settled_as_itself(tmp_path, late):
+    store = Account()
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        scribe = AccountScribe(store, journal, "one")
+        for day in (10, 11, 12):
+            store.fields["balance"] = 100.0 + day
+            store.moment = datetime(2026, 11, day, 14)
+            scribe.take_equity("bar")
+            if late:  # the account still shows the old day
+                store.moment = datetime(2026, 11, day, 21, 0, 5)
+                scribe.take_equity("bar")
+            else:
+                store.moment = datetime(2026, 11, day, 15, 30)
+            store.fields["pre_balance"] = store.fields["balance"] = 200.0 + day
+            scribe.take_equity("bar")
+            store.moment = datetime(2026, 11, day, 21, 1)
+            scribe.take_equity("bar")
+        rows = journal.query("SELECT trading_day, why, balance FROM equity ORDER BY seq")
+    settled = [(day, balance) for day, why, balance in rows if why == "settled"]
+    assert settled == [("2026-11-10", 210.0), ("2026-11-11", 211.0), ("2026-11-12", 212.0)]
+    bars = {(day, balance) for day, why, balance in rows if why == "bar"}
+    assert {("2026-11-11", 111.0), ("2026-11-12", 112.0), ("2026-11-13", 212.0)} <= bars

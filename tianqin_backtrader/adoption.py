@@ -1,0 +1,66 @@
+"""Orders of an earlier run as Backtrader's, and the strategies that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import backtrader as bt
+
+from .model import Direction
+from .restart import Restart
+from .target_desk import TargetDesk
+from .ticket import Ticket
+from .unsubscribed_data import UnsubscribedData
+
+
+class Adoption:
+    """Makes the orders that ``Restart`` finds, and gives them to strategies.
+
+    Args:
+        store: Knows the feeds.
+        stand_in: Gives what stands for a feed while an order is made.
+        make: Makes an order and its ticket.
+        tell: Hands a clone of an order to ``notify_order``.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        stand_in: Callable[[str], UnsubscribedData],
+        make: Callable[..., Ticket],
+        tell: Callable[[Any], None],
+    ) -> None:
+        self._store, self._stand_in, self._make, self.tell = store, stand_in, make, tell
+
+    def order_of_plan(self, fields: dict[str, Any]) -> Any:
+        """A ``bt.Order`` as it was made once."""
+        symbol = fields["symbol"]
+        kind = bt.BuyOrder if fields["direction"] == Direction.BUY else bt.SellOrder
+        data = self._stand_in(symbol)
+        made = self._make(kind, None, data, fields["volume"], **fields["order"]).order
+        feeds = [feed for feed in self._store.feeds if feed._dataname == symbol]
+        made.p.data = feeds[0] if feeds else data
+        return made
+
+    def hand_over(self, restart: Restart, targets: TargetDesk) -> None:
+        """Strategies are there now: give them the orders and targets of an earlier run."""
+        if not (restart.adopted or restart.targets):
+            return
+        strategies: list[Any] = next(
+            (feed._env.runningstrats for feed in self._store.feeds if feed._env is not None), []
+        )
+        while restart.adopted:
+            ticket = restart.adopted.pop()
+            ticket.order.p.owner = _owner(ticket.owner_name, strategies)
+        while restart.targets:
+            fields, working = restart.targets.pop()
+            targets.adopt(fields, _owner(fields["owner"], strategies), working)
+
+
+def _owner(name: Any, strategies: list[Any]) -> Any:
+    """The strategy of a class and number; else one of that class, else None for the first one."""
+    if name is None:
+        return None
+    found = [one for one in strategies if type(one).__name__ == name[0]]
+    return next((one for one in found if one._id == name[1]), found[0] if found else None)

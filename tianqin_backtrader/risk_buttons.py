@@ -1,0 +1,102 @@
+"""The broker's buttons: halt, resume, flatten, cancel everything."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import backtrader as bt
+
+from .errors import JournalError
+from .model import Direction
+from .order_desk import OrderDesk
+from .order_scribe import OrderScribe
+from .order_state import OrderLeg
+from .risk import RiskGuard
+from .risk_desk import Flattener, RiskDesk
+from .risk_limits import GuardState
+from .target_desk import TargetDesk
+from .ticket import Effect
+
+logger = logging.getLogger(__name__)
+
+
+class RiskButtons:
+    """What the owner can press; a part of ``MyBroker``."""
+
+    store: Any
+    _desk: OrderDesk
+    _risk: RiskDesk
+    _scribe: OrderScribe
+    _targets: TargetDesk
+    _flattener: Flattener
+    _halting = False
+
+    def _four_way(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    @property
+    def risk(self) -> RiskGuard:
+        """The rules over all orders: their ``state``, its ``reason``, their ``limits``."""
+        return self._risk.guard
+
+    @property
+    def risk_state(self) -> GuardState:
+        """ACTIVE, REDUCING or HALTED."""
+        return self._risk.guard.state
+
+    def halt(self, reason: str = "halted by the owner") -> None:
+        """Withdraw every order and send no other until ``resume``; positions stay."""
+        self._risk.guard.halt(reason)
+        self._targets.drop_all()
+        self.cancel_all()
+
+    def resume(self) -> None:
+        """Take orders again after ``halt``, ``flatten`` or a limit.
+
+        Raises:
+            JournalError: The records still cannot be written; trading stays halted.
+        """
+        self._scribe.mend()
+        self._risk.guard.resume()
+
+    def flatten(self, reason: str = "flattened by the owner") -> None:
+        """Withdraw every order and close all that the account holds, at the market.
+
+        What a market does not take now is tried again, in the next session if need be. Other
+        orders may only reduce until ``resume``.
+        """
+        self._risk.guard.reduce(reason)
+        self._targets.drop_all()
+        self.cancel_all()
+        self._flattener.begin()
+
+    def cancel_all(self) -> None:
+        """Withdraw every order that is not over."""
+        for ticket in list(self._desk.tickets.values()):
+            if not ticket.over:
+                self._desk.cancel(ticket)
+
+    def _close_unguarded(self, symbol: str, direction: Direction, volume: int) -> Any:
+        kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
+        return self._four_way(
+            kind, Effect.CLOSE, symbol, volume, None, guarded=False, allow_partial=True
+        )
+
+    def _live_legs(self, symbol: str) -> list[OrderLeg]:
+        return list(self._desk.live.get(symbol, {}).values())
+
+    def records_failed(self, error: JournalError) -> None:
+        """What cannot be written halts trading: every order is withdrawn, none is sent."""
+        text = f"HALTED: {error}; make room, then broker.resume()"
+        logger.error("%s", text)
+        self.store.put_notification(text)
+        self._risk.guard.halt(str(error))
+        self._scribe.broken = self._scribe.broken or error
+        self._halting = True
+
+    def _tend_halting(self) -> None:
+        if self._halting:
+            self._halting = False
+            self._targets.drop_all()
+            self.cancel_all()
