@@ -19,8 +19,10 @@ import tianqin_backtrader
 HERE = Path(__file__).parent
 #: Modules that users meet, besides the names of the package and what is in its ``__all__``.
 MODULES = (
+    "account_face",
     "broker",
     "embedded",
+    "four_way",
     "health",
     "journal",
     "live_bars",
@@ -45,7 +47,7 @@ def render(folder: Path) -> Path:
         setattr(tianqin_backtrader, name, getattr(tianqin_backtrader, name))
     for name in names():
         import_module(name)
-    pdoc.render.configure(docformat="google", show_source=False, search=True)
+    pdoc.render.configure(docformat="google", show_source=False, include_undocumented=False)
     pdoc.pdoc(*names(), output_directory=folder)
     return folder / "index.html"
 

@@ -30,7 +30,7 @@ class TestNotebook:
     def test_it_trades_and_every_bar_is_the_official_one(self, executed):
         texts = outputs(executed, "text/plain")
         [certificate] = [text for text in texts if text.startswith("Certificate(")]
-        assert "delivered=150" in certificate
+        assert "delivered=90" in certificate
         assert "corrected=0" in certificate
         assert "missing=0" in certificate
         [progress] = outputs(executed, "text/markdown")

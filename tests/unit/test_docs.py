@@ -63,7 +63,9 @@ def names(rows, column=0):
 
 def section(page, title):
     """The first table of a section, as (name, type) pairs."""
-    after = text(page).split(f"\n## {title}\n")[1].split("\n## ")[0]
+    parts = text(page).split(f"\n## {title}\n")
+    assert len(parts) == 2, f"docs/{page} has no section {title}"
+    after = parts[1].split("\n## ")[0]
     rows = [line for line in after.splitlines() if line.startswith("| `")]
     return [
         (names([cells])[0], cells[1].strip()) for cells in (r.strip("|").split("|") for r in rows)
@@ -185,6 +187,8 @@ def test_what_a_page_points_at_is_there(page):
         assert (page.parent / target).exists(), target
     for module in re.findall(r"`(?:sandbox/)?(\w+)\.py`", words):
         assert list(PACKAGE.rglob(f"{module}.py")), module
+    for block in re.findall(r"```python\n(.*?)```", words, re.DOTALL):
+        ast.parse(block)
 
 
 def homes():
@@ -221,5 +225,6 @@ def test_the_docstrings_render_as_pages(tmp_path):
     make_api.render(tmp_path)  # a warning is an error
     page = (tmp_path / "tianqin_backtrader.html").read_text(encoding="utf-8")
     assert all(f'id="{name}"' in page for name in ("MyStore", "MyBroker", "MyStore.getdata"))
+    assert "four_way.html#FourWay.buy_open" in page
     for name in make_api.names()[1:]:
         assert (tmp_path / f"{name.replace('.', '/')}.html").exists()
