@@ -386,6 +386,7 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
 
         Raises:
             OrderError: It would close lots of the contract before, and more.
+            LinkError: Nobody knows which contract that is.
         """
         symbol, mains = ticket.symbol, self.store.mains
         before = mains.before(symbol)

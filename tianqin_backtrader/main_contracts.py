@@ -27,6 +27,8 @@ MAIN = "KQ.m@"
 _URL = "https://files.shinnytech.com/continuous_table.json"
 #: Seconds to wait for the table, and for the day bars of all contracts.
 TABLE_SECONDS, BARS_SECONDS = 10.0, 30.0
+#: Seconds to wait for the table while the run goes on, and until it is asked for again.
+SHORTLY, ASK_AGAIN = 3.0, 60.0
 #: Day bars asked for beyond those since the first change.
 SPARE_DAYS = 10
 
@@ -44,7 +46,7 @@ class MainContracts:
         self._url = urls.get("TQ_CONT_TABLE_URL") or os.environ.get("TQ_CONT_TABLE_URL") or _URL
         self._now: dict[str, str] = {}
         self._before: dict[str, str] = {}
-        self._failed: date | None = None
+        self._not_before = 0.0
 
     def traded(self, symbol: str) -> str:
         """The contract behind a main contract now; any other symbol itself.
@@ -63,26 +65,47 @@ class MainContracts:
         return str(found)
 
     def before(self, symbol: str) -> str:
-        """The contract that was behind a main contract before the present one, "" if unknown."""
+        """The contract that was behind a main contract before the present one, "" for none.
+
+        Raises:
+            LinkError: Nobody knows; it is asked again in a minute.
+        """
         if not symbol.startswith(MAIN):
             return ""
-        now, today = self.traded(symbol), self._today()
-        if symbol not in self._before and self._failed != today:
+        now = self.traded(symbol)
+        if symbol not in self._before:
+            if monotonic() < self._not_before:
+                raise LinkLost(self._unknown(symbol, now))
             try:
-                rows = fetch_table(self._url, seconds=TABLE_SECONDS).get(symbol, [])
+                rows = fetch_table(self._url, seconds=SHORTLY).get(symbol, [])
             except LinkError as error:
-                self._failed = today
-                logger.warning("the contract before %s is not known: %s", now, error)
-            else:
-                earlier = [name for day, name in sorted(rows) if day <= today and name != now]
-                self._before[symbol] = earlier[-1] if earlier else ""
-        return self._before.get(symbol, "")
+                self._not_before = monotonic() + ASK_AGAIN
+                logger.warning("%s: %s", self._unknown(symbol, now), error)
+                raise LinkLost(self._unknown(symbol, now)) from error
+            today = self._today()
+            earlier = [name for day, name in sorted(rows) if day <= today and name != now]
+            self._before[symbol] = earlier[-1] if earlier else ""
+        return self._before[symbol]
+
+    def _unknown(self, symbol: str, now: str) -> str:
+        return (
+            f"which contract was behind {symbol} before {now} is not known, and lots may be held "
+            f"in it: order {now} itself, or see to it that {self._url} can be reached"
+        )
 
     def behind(self, symbol: str) -> tuple[str, ...]:
-        """The contracts in which lots of a symbol may be held: the present and the one before."""
+        """The contracts in which lots of a symbol may be held: the present and the one before.
+
+        As long as that is not known, only the present one; orders on the main contract are
+        refused then.
+        """
         if not symbol.startswith(MAIN):
             return (symbol,)
-        return tuple(filter(None, (self.traded(symbol), self.before(symbol))))
+        try:
+            before = self.before(symbol)
+        except LinkError:
+            before = ""
+        return tuple(filter(None, (self.traded(symbol), before)))
 
     def changes(self, symbol: str, since: date) -> list[MainChange]:
         """Changes of a main contract with their gaps, oldest first, after a trading day to now.

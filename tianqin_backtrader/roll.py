@@ -120,7 +120,11 @@ class Roll:
 
     def tend(self) -> None:
         """See how it stands, and do the next thing."""
-        if self.halted or self.state.ended or not self._store.trading_up:
+        if self.halted or self.state.ended:
+            return
+        if not self._store.trading_up:
+            if self.leg is None:
+                self._look_again()  # the time without a line is no time to agree in
             return
         try:
             if self.leg is None:
@@ -272,9 +276,10 @@ class Roll:
 
     def _halt(self, reason: str) -> None:
         self._take_fills()
-        self._save(self.state.after(RollEvent.TROUBLE, reason=reason))
+        self.state = self.state.after(RollEvent.TROUBLE, reason=reason)
         self.leg = self._held = None
-        self._alarm()
+        self._alarm()  # whether it can be written down or not
+        self._save(self.state)
 
     def _alarm(self) -> None:
         text = f"HALTED, no orders until resume() or drop(): {self.report()}"

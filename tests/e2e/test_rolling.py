@@ -378,7 +378,7 @@ def rolled_after(run, kills, lots=(3, 2), harms=(), **options):
         return told
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(200)
 def test_a_killed_program_goes_on_where_it_was(run):
     told = rolled_after(run, [11], slice_lots=3)
     assert told["ending"] == "done"

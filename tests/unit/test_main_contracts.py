@@ -1,0 +1,74 @@
+"""TianQin's table of main contracts, and what is remembered of a session's changes."""
+
+import datetime
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from tianqin_backtrader.errors import LinkLost
+from tianqin_backtrader.main_contracts import MainContracts, fetch_table
+from tianqin_backtrader.session_calendar import CALENDAR
+
+MAIN = "KQ.m@SHFE.cu"
+TABLE = '{"SHFE.cu": [["20261104", "SHFE.cu2701"], ["20261008", "SHFE.cu2612"]]}'
+
+
+class Store:
+    """As much of a store as is asked."""
+
+    calendar = CALENDAR
+
+    def __init__(self, moment, behind):
+        self.moment, self.behind = moment, behind
+
+    def now(self):
+        return self.moment
+
+    def instrument(self, symbol):
+        assert symbol == MAIN
+        return SimpleNamespace(underlying_symbol=self.behind)
+
+
+@pytest.fixture
+def url(tmp_path):
+    path = tmp_path / "table.json"
+    path.write_text(TABLE, encoding="utf-8")
+    return path.as_uri()
+
+
+def test_the_table_is_read(url):
+    assert fetch_table(url, seconds=1.0)[MAIN] == [
+        (datetime.date(2026, 11, 4), "SHFE.cu2701"),
+        (datetime.date(2026, 10, 8), "SHFE.cu2612"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"SHFE.cu": [["soon", "SHFE.cu2701"]]}'])
+def test_a_table_that_cannot_be_read_is_a_link_error(tmp_path, text):
+    path = tmp_path / "table.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(LinkLost, match="table of main contracts"):
+        fetch_table(path.as_uri(), seconds=1.0)
+
+
+def test_what_was_before_comes_from_the_table_and_then_from_what_was_seen(url):
+    store = Store(datetime.datetime(2026, 11, 3, 14), "SHFE.cu2612")
+    mains = MainContracts(store, {"TQ_CONT_TABLE_URL": url})
+    assert mains.behind("SHFE.cu2612") == ("SHFE.cu2612",)
+    assert mains.behind(MAIN) == ("SHFE.cu2612",)  # the table's next row is tomorrow's
+    store.moment, store.behind = datetime.datetime(2026, 11, 3, 21), "SHFE.cu2701"
+    assert mains.behind(MAIN) == ("SHFE.cu2701", "SHFE.cu2612")
+    other = MainContracts(store, {"TQ_CONT_TABLE_URL": url})  # a program started after it
+    assert other.behind(MAIN) == ("SHFE.cu2701", "SHFE.cu2612")
+
+
+def test_without_a_table_nobody_knows_and_that_is_told_once(caplog):
+    store = Store(datetime.datetime(2026, 11, 4, 14), "SHFE.cu2701")
+    mains = MainContracts(store, {"TQ_CONT_TABLE_URL": "file:///there/is/none.json"})
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            with pytest.raises(LinkLost, match="lots may be held in it: order SHFE.cu2701 itself"):
+                mains.before(MAIN)
+        assert mains.behind(MAIN) == ("SHFE.cu2701",)
+    assert len(caplog.records) == 1
