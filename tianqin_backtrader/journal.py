@@ -64,7 +64,7 @@ class Journal(JournalFile):
         synchronous: str = "NORMAL",
     ) -> None:
         super().__init__(path, account=account, clock=clock, synchronous=synchronous)
-        self._reported: dict[str, tuple[object, ...]] = {}
+        self._reported: dict[str, tuple[object, ...] | None] = {}
         self._origins: dict[str, Origin] = {}
         self.state: MutableMapping[str, Any] = State(self)
 
@@ -88,10 +88,12 @@ class Journal(JournalFile):
         origin = origin or Origin()
         self._origins[order_id] = origin
         order = self._order(symbol, order_id, origin, direction, offset)
-        self._add(
+        is_new = self._add(
             "intents", exchange_time, trading_day,
             *order, volume, limit_price, advanced, origin.decision_price,
         )  # fmt: skip
+        if is_new:
+            self._reported[order_id] = None  # nothing was ever reported
 
     def report(self, report: OrderReport, *, trading_day: date, exchange_time: int) -> bool:
         """Write down what the exchange says of an order; False if it said so before."""

@@ -14,10 +14,12 @@ from .order_price import Wish
 from .order_validity import Validity
 from .ticket import Effect, Ending, Stage, Ticket
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+
 
 def dump(fields: Mapping[str, Any]) -> str:
     """Plain values as JSON text; what JSON does not have becomes text."""
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=str)
+    return _ENCODER.encode(fields)
 
 
 def ticket_fields(ticket: Ticket) -> dict[str, Any]:

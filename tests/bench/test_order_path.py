@@ -11,6 +11,7 @@ import pytest
 from e2e_script import CU, MORNING, play
 
 from tianqin_backtrader import MyStore
+from tianqin_backtrader.order_scribe import OrderScribe
 
 ORDERS = 200
 
@@ -36,7 +37,8 @@ def run(store, strategy, *feeds, **params):
 
 
 @pytest.mark.bench
-def test_an_order_of_ours_against_a_bare_one():
+@pytest.mark.parametrize("recorded", [False, True], ids=["without records", "with records"])
+def test_an_order_of_ours_against_a_bare_one(tmp_path, recorded):
     """At most half a millisecond above tqsdk's own ``insert_order``."""
     found = {}
 
@@ -63,10 +65,41 @@ def test_an_order_of_ours_against_a_bare_one():
         found.update({name: statistics.median(each) for name, each in times.items()})
 
     with MyStore.sandbox(start=MORNING, balance=1e9) as store:
+        store.getbroker(records=tmp_path if recorded else False)
         play(store, run, script, CU)
     print({name: f"{value:.3f} ms" for name, value in found.items()})
     assert found["self.buy"] - found["bare"] <= 0.5
     assert found["buy_open"] - found["bare"] <= 0.5
+
+
+@pytest.mark.bench
+def test_what_the_records_of_a_whole_order_cost(tmp_path, monkeypatch):
+    """Everything written of an order, from its intent to the strategy having heard its end."""
+    written, costs = [], []
+    write = OrderScribe._write
+
+    def timed(scribe, journal):
+        began = time.perf_counter()
+        write(scribe, journal)
+        written.append((time.perf_counter() - began) * 1000)
+
+    monkeypatch.setattr(OrderScribe, "_write", timed)
+
+    def script(strategy):
+        yield None
+        for number in range(100):
+            side = strategy.buy if number % 2 == 0 else strategy.sell
+            written.clear()
+            order = side(size=1)
+            yield order
+            costs.append((sum(written), len(written)))
+
+    with MyStore.sandbox(start=MORNING, balance=1e9) as store:
+        store.getbroker(records=tmp_path)
+        play(store, run, script, CU)
+    times = [cost for cost, _ in costs]
+    print(f"an order on record: median {statistics.median(times):.3f} ms, least {min(times):.3f}, "
+          f"{statistics.median(count for _, count in costs):.0f} transactions")  # fmt: skip
 
 
 @pytest.mark.bench

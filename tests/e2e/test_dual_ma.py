@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import backtrader as bt
@@ -56,10 +57,11 @@ print("fills", broker.books.fills)
 
 
 def run_example(*arguments, **environment):
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE), *arguments], env=os.environ | environment,
-        capture_output=True, text=True, timeout=110, encoding="utf-8",
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:  # its records are in the working directory
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLE), *arguments], env=os.environ | environment, cwd=folder,
+            capture_output=True, text=True, timeout=110, encoding="utf-8",
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
 
