@@ -131,6 +131,7 @@ class Recorder:
     def _take(self) -> bool:
         if self._store.reconnector.sessions != self._sessions:
             self._sessions = self._store.reconnector.sessions
+            self._asked.clear()  # the old session's
             for stream in self._streams:
                 stream.track.try_again()
         newest, alive_at = 0, self._store.alive_at
@@ -247,6 +248,7 @@ class Recorder:
             if part[2] < self._today and not self._is_busy(part):
                 self._to_file(*part)
                 del self._parts[part]
+                self._list_holes()
                 return
 
     def _is_busy(self, part: tuple[Kind, str, str]) -> bool:
@@ -260,6 +262,10 @@ class Recorder:
         self._files.merge(kind, symbol, day, rows, self._journal.instrument(symbol, day))
         self._journal.forget(kind, symbol, day)
         logger.info("%s of %s, %s: %d rows to a file", kind.name, symbol, day, len(rows))
+
+    def _list_holes(self) -> None:
+        lines = csv_lines([("kind", "symbol", "first_id", "last_id"), *self.holes()])
+        replace_file(self.folder / "holes.csv", lines)
 
     def holes(self) -> list[tuple[str, str, int, int]]:
         """What is missing: (kind, symbol, first id, last id)."""
@@ -306,8 +312,7 @@ class Recorder:
         try:
             for part in list(self._parts):
                 self._to_file(*part)
-            lines = csv_lines([("kind", "symbol", "first_id", "last_id"), *self.holes()])
-            replace_file(self.folder / "holes.csv", lines)
+            self._list_holes()
         except self._errors as error:
             raise JournalError(self.folder, f"cannot be written: {error}") from error
         finally:
