@@ -295,7 +295,9 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
             What it is doing: ``reached``, ``stalled``, ``net`` and its ``orders``.
 
         Raises:
-            OrderError: ``net`` is no whole number.
+            OrderError: ``net`` is no whole number, or lots of the contract that was behind a main
+                contract before are still held.
+            LinkError: Nobody knows which contract that is.
             UnknownSymbol: No such contract.
         """
         if isinstance(net, bool) or net != int(net):
@@ -386,6 +388,7 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
 
         Raises:
             OrderError: It would close lots of the contract before, and more.
+            LinkError: Nobody knows which contract that is.
             LinkError: Nobody knows which contract that is.
         """
         symbol, mains = ticket.symbol, self.store.mains

@@ -68,7 +68,7 @@ def test_without_a_table_nobody_knows_and_that_is_told_once(caplog):
     mains = MainContracts(store, {"TQ_CONT_TABLE_URL": "file:///there/is/none.json"})
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            with pytest.raises(LinkLost, match="lots may be held in it: order SHFE.cu2701 itself"):
+            with pytest.raises(LinkLost, match="lots may be held in it"):
                 mains.before(MAIN)
         assert mains.behind(MAIN) == ("SHFE.cu2701",)
     assert len(caplog.records) == 1
