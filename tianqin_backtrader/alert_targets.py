@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from .alert_rules import Alert
+from .alert_facts import Alert
 from .errors import ConfigError
 from .redaction import Redact, hide
 

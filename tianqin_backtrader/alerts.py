@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from .account_text import account_lines
-from .alert_rules import (
+from .alert_facts import (
     Alert,
-    AlertRules,
-    AlertSettings,
     Alive,
     Checked,
     DayOver,
@@ -31,7 +29,9 @@ from .alert_rules import (
     RiskSaid,
     RiskSeen,
 )
+from .alert_rules import AlertRules
 from .alert_sender import AlertSender, SenderCounts
+from .alert_settings import AlertSettings
 from .alert_targets import targets_of
 from .alert_times import NOTHING, AlertTimes
 from .clock import HOUR, MINUTE, from_ns, monotonic

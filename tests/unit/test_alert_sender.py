@@ -10,8 +10,9 @@ from datetime import datetime
 import pytest
 from webhook import Webhook
 
-from tianqin_backtrader.alert_rules import Alert, AlertEvent, Level
+from tianqin_backtrader.alert_facts import Alert, Level
 from tianqin_backtrader.alert_sender import AlertSender
+from tianqin_backtrader.alert_settings import AlertEvent
 from tianqin_backtrader.alert_targets import secrets_of, targets_of
 from tianqin_backtrader.errors import ConfigError
 from tianqin_backtrader.redaction import clean
@@ -168,7 +169,8 @@ def test_apprise_sends_to_a_webhook_and_no_log_has_its_token(caplog):
 SCRIPT = """
 import sys
 from datetime import datetime
-from tianqin_backtrader.alert_rules import Alert, AlertEvent, AlertSettings, Level
+from tianqin_backtrader.alert_facts import Alert, Level
+from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
 from tianqin_backtrader.alerts import Alerts
 from tianqin_backtrader.observers import Observers
 

@@ -21,7 +21,8 @@ CORE = {
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
     # what is told
-    "observers", "alert_rules", "alert_times", "alert_sender", "account_text", "redaction",
+    "observers", "alert_settings", "alert_facts", "alert_rules",
+    "alert_times", "alert_sender", "account_text", "redaction",
     "log_files", "local_server", "snapshot",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
