@@ -12,8 +12,9 @@ from webhook import Webhook
 
 from tianqin_backtrader.alert_facts import Alert, Level
 from tianqin_backtrader.alert_sender import AlertSender
-from tianqin_backtrader.alert_settings import AlertEvent
+from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
 from tianqin_backtrader.alert_targets import secrets_of, targets_of
+from tianqin_backtrader.alerts import Alerts
 from tianqin_backtrader.errors import ConfigError
 from tianqin_backtrader.redaction import clean
 
@@ -147,6 +148,11 @@ def test_a_url_that_is_not_understood_is_told_by_its_number():
     with pytest.raises(ConfigError, match=r"number 2 \(nowhere\)") as caught:
         targets_of(("json://127.0.0.1/", "nowhere://s3cr3tWord"))
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_alerts_without_a_url_are_refused():
+    with pytest.raises(ConfigError, match="need a URL"):
+        Alerts(None, AlertSettings())
 
 
 def test_apprise_sends_to_a_webhook_and_no_log_has_its_token(caplog):
