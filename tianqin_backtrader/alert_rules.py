@@ -8,179 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from .errors import ConfigError
+from .alert_facts import (
+    Alert,
+    Alive,
+    Checked,
+    DayOver,
+    Differs,
+    Level,
+    LinkSeen,
+    Rejected,
+    RiskSaid,
+    RiskSeen,
+)
+from .alert_settings import AlertEvent, AlertSettings
 
 #: Keys of what was told that are kept; beyond, the oldest are forgotten.
 _REMEMBERED = 500
 _NUMBERS = re.compile(r"\d[\d.:\-]*")
-
-
-class AlertEvent(StrEnum):
-    """What an alert can be about; the names are those of ``AlertSettings.events``."""
-
-    LINK = "link"
-    REJECTED = "rejected"
-    DIFFERENCE = "difference"
-    RISK = "risk"
-    DAY = "day"
-    ALIVE = "alive"
-    CHECK = "check"
-
-
-class Level(StrEnum):
-    """How bad it is; the words of apprise."""
-
-    INFO = "info"
-    SUCCESS = "success"
-    WARNING = "warning"
-    FAILURE = "failure"
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSettings:
-    """Where alerts go, and about what.
-
-    Attributes:
-        urls: As apprise has them: ``dingtalk://``, ``wecombot://``, ``feishu://``, ``tgram://``,
-            ``mailto://``, ``json://`` for any webhook, ... They hold secrets.
-        events: Names of ``AlertEvent``; () is all.
-        link_lost_after: Seconds that the link must be down while the market trades.
-        repeat_after: Seconds of market time in which the same is not told again.
-        alive_at: When "still alive" is told, ``"HH:MM"``, every day.
-        check_ahead: Seconds before the open of the day (9:00) and of the night (21:00) at which
-            all is looked at. The session is made anew 180 s ahead; this comes after it.
-
-    Raises:
-        ConfigError: A value that cannot be meant; it names the setting, never a URL.
-    """
-
-    urls: tuple[str, ...] = field(default=(), repr=False)
-    events: tuple[str, ...] = ()
-    link_lost_after: float = 30.0
-    repeat_after: float = 3600.0
-    alive_at: tuple[str, ...] = ("12:00", "18:00")
-    check_ahead: float = 120.0
-
-    def __post_init__(self) -> None:
-        for name in ("urls", "events", "alive_at"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                raise ConfigError(f"{name} of the alerts is a tuple of texts, not one text")
-            object.__setattr__(self, name, tuple(value))
-        unknown = set(self.events) - set(AlertEvent)
-        if unknown:
-            there = ", ".join(AlertEvent)
-            raise ConfigError(f"no alerts on {', '.join(sorted(unknown))}; there are {there}")
-        for name in ("link_lost_after", "repeat_after", "check_ahead"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} of the alerts is a number of seconds from 0 on")
-        for text in self.alive_at:
-            clock_time(text)
-
-    def wants(self, event: AlertEvent) -> bool:
-        """Whether alerts on an event are told."""
-        return not self.events or event in self.events
-
-
-def clock_time(text: str) -> time:
-    """``"12:00"``.
-
-    Raises:
-        ConfigError: Not such a text.
-    """
-    try:
-        return datetime.strptime(text, "%H:%M").time()
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f'alive_at has times such as "12:00", not {text!r}') from error
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One message."""
-
-    event: AlertEvent
-    level: Level
-    title: str
-    text: str
-    at: datetime
-
-
-# -- facts ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class LinkSeen:
-    """The link, every round. ``seconds`` run on whatever the market's clock does; ``wanted`` is
-    whether the market trades or is about to; ``given_up`` whether nothing is tried any more.
-    """
-
-    up: bool
-    wanted: bool
-    seconds: float
-    given_up: bool = False
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """An order that the exchange, or our own rules, did not take."""
-
-    symbol: str
-    what: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Differs:
-    """A delivered bar that is not the official one."""
-
-    symbol: str
-    end: datetime
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RiskSeen:
-    """The state of the risk rules, every round."""
-
-    state: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RiskSaid:
-    """What the flattening of positions has to say."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class DayOver:
-    """A trading day has ended; ``figures`` are lines of text."""
-
-    day: date
-    figures: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """The time to say so has come."""
-
-    figures: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What was looked at before an open: what it is called -> what is wrong, "" for nothing."""
-
-    opens: datetime
-    findings: Mapping[str, str]
 
 
 # -- the link's states ------------------------------------------------------------------------

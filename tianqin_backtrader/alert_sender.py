@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .alert_rules import Alert
+from .alert_facts import Alert
 from .clock import monotonic
 
 logger = logging.getLogger(__name__)

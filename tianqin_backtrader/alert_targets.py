@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
-from .alert_rules import Alert
+from .alert_facts import Alert
 from .errors import ConfigError
 from .redaction import Redact, hide
 
+#: Sends an alert; whether it was taken.
+Target = Callable[[Alert], bool]
 #: Loggers that could write a URL of ours, and the filter on them.
 _TALKATIVE = ("apprise", "urllib3.connectionpool", "requests_oauthlib.oauth1_session")
 _REDACT = Redact()
@@ -18,7 +21,7 @@ _REDACT = Redact()
 _PLAIN = re.compile(r"[a-z]{0,11}|\d{1,7}|.*\.[a-z]{2,}|[\d.]+", re.IGNORECASE)
 
 
-def targets_of(urls: tuple[str, ...]) -> list[Callable[[Alert], bool]]:
+def targets_of(urls: tuple[str, ...]) -> list[Target]:
     """What sends an alert to each URL, and says whether it was taken.
 
     Raises:
@@ -26,6 +29,7 @@ def targets_of(urls: tuple[str, ...]) -> list[Callable[[Alert], bool]]:
     """
     try:
         import apprise
+        import apprise.conversion
     except ImportError as error:
         raise ConfigError(
             "alerts need apprise: pip install 'tianqin_backtrader[alerts]'"
@@ -35,19 +39,32 @@ def targets_of(urls: tuple[str, ...]) -> list[Callable[[Alert], bool]]:
     return [_target(apprise, number, url) for number, url in enumerate(urls, 1)]
 
 
-def _target(apprise: object, number: int, url: str) -> Callable[[Alert], bool]:
+def _target(apprise: Any, number: int, url: str) -> Target:
     hide(*secrets_of(url))
-    library: object = apprise
-    one = library.Apprise()  # type: ignore[attr-defined]
-    if not one.add(url):
+    service = apprise.Apprise.instantiate(url)
+    if service is None:
         scheme = url.partition("://")[0] if "://" in url else "no scheme"
         raise ConfigError(
             f"alert URL number {number} ({scheme}) is not one that apprise understands; "
             "its wiki has the form for every service"
         )
+    text = apprise.NotifyFormat.TEXT
+    # A service that speaks only markup would refuse a "<" that is none.
+    spoken = service.resolve_format(text)
+
+    def written(words: str) -> str:
+        return str(apprise.conversion.convert_between(text, spoken, content=words))
 
     def send(alert: Alert) -> bool:
-        return bool(one.notify(body=alert.text, title=alert.title, notify_type=str(alert.level)))
+        # ``Apprise.notify`` does this in threads of its own, which can no longer be started when
+        # the program ends; and the last words are the ones that count.
+        taken = service.notify(
+            body=written(alert.text),
+            title=written(alert.title) if service.title_maxlen <= 0 else alert.title,
+            notify_type=str(alert.level),
+            body_format=spoken,
+        )
+        return bool(taken)
 
     return send
 

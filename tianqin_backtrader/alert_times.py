@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from .alert_rules import AlertSettings, clock_time
+from .alert_settings import AlertSettings, clock_time
 
 #: Opens between these times (10:30, 13:30) come after a break within the day: no check.
 WITHIN_A_DAY = (time(10), time(18))

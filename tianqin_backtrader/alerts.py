@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from .account_text import account_lines
-from .alert_rules import (
+from .alert_facts import (
     Alert,
-    AlertRules,
-    AlertSettings,
     Alive,
     Checked,
     DayOver,
@@ -31,11 +29,13 @@ from .alert_rules import (
     RiskSaid,
     RiskSeen,
 )
+from .alert_rules import AlertRules
 from .alert_sender import AlertSender, SenderCounts
+from .alert_settings import AlertSettings
 from .alert_targets import targets_of
 from .alert_times import NOTHING, AlertTimes
 from .clock import HOUR, MINUTE, from_ns, monotonic
-from .errors import CalendarError
+from .errors import CalendarError, ConfigError
 from .link_supervisor import State
 from .live_bars import Difference
 from .observers import Observer
@@ -67,6 +67,8 @@ class Alerts(Observer):
         settings: AlertSettings,
         targets: Sequence[Callable[[Alert], bool]] | None = None,
     ) -> None:
+        if targets is None and not settings.urls:
+            raise ConfigError('alerts need a URL to go to, such as "dingtalk://token"')
         self._store = store
         self._name = store.strategy_name
         self._rules, self._times = AlertRules(settings), AlertTimes(settings)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from . import session_calendar
-from .alert_rules import AlertSettings
+from .alert_settings import AlertSettings
 from .alerts import Alerts
 from .broker import MyBroker
 from .clock import SECOND, MarketClock, WallClock, deadline_in, from_ns, monotonic

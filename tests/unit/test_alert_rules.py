@@ -4,11 +4,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from tianqin_backtrader.alert_rules import (
-    LINK,
-    AlertEvent,
-    AlertRules,
-    AlertSettings,
+from tianqin_backtrader.alert_facts import (
     Alive,
     Checked,
     DayOver,
@@ -18,6 +14,8 @@ from tianqin_backtrader.alert_rules import (
     RiskSaid,
     RiskSeen,
 )
+from tianqin_backtrader.alert_rules import LINK, AlertRules
+from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
 from tianqin_backtrader.errors import ConfigError
 
 NOON = datetime(2026, 11, 10, 12, 0)

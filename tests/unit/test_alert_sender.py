@@ -1,15 +1,20 @@
 """The thread that sends."""
 
+import inspect
 import logging
+import subprocess
+import sys
 import threading
 from datetime import datetime
 
 import pytest
 from webhook import Webhook
 
-from tianqin_backtrader.alert_rules import Alert, AlertEvent, Level
+from tianqin_backtrader.alert_facts import Alert, Level
 from tianqin_backtrader.alert_sender import AlertSender
+from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
 from tianqin_backtrader.alert_targets import secrets_of, targets_of
+from tianqin_backtrader.alerts import Alerts
 from tianqin_backtrader.errors import ConfigError
 from tianqin_backtrader.redaction import clean
 
@@ -145,6 +150,11 @@ def test_a_url_that_is_not_understood_is_told_by_its_number():
     assert "s3cr3t" not in str(caught.value)
 
 
+def test_alerts_without_a_url_are_refused():
+    with pytest.raises(ConfigError, match="need a URL"):
+        Alerts(None, AlertSettings())
+
+
 def test_apprise_sends_to_a_webhook_and_no_log_has_its_token(caplog):
     hook = Webhook()
     try:
@@ -160,3 +170,49 @@ def test_apprise_sends_to_a_webhook_and_no_log_has_its_token(caplog):
         assert "Se3cretT0ken" not in caplog.text
     finally:
         hook.close()
+
+
+SCRIPT = """
+import sys
+from datetime import datetime
+from tianqin_backtrader.alert_facts import Alert, Level
+from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
+from tianqin_backtrader.alerts import Alerts
+from tianqin_backtrader.observers import Observers
+
+class Store:
+    strategy_name, observers = "", Observers()
+
+alerts = Alerts(Store, AlertSettings(urls=sys.argv[1:]))
+alerts._sender.put(Alert(AlertEvent.LINK, Level.FAILURE, "Link given up", "<b> & co", datetime.min))
+raise SystemExit("the run has failed")
+"""
+
+
+def test_the_last_words_of_a_program_that_fails_are_sent():
+    hooks = [Webhook(), Webhook()]
+    try:
+        command = [sys.executable, "-c", SCRIPT, *(hook.url for hook in hooks)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (1, "the run has failed\n")
+        for hook in hooks:
+            [message] = hook.messages
+            assert (message["title"], message["message"]) == ("Link given up", "<b> & co")
+            assert message["type"] == "failure"
+    finally:
+        for hook in hooks:
+            hook.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["tgram://123456789:abcdefg_hij/12315544", "mailto://tom:s3cr3tWord@example.com"]
+)
+def test_texts_are_said_to_be_text_or_escaped(url):
+    """Telegram refuses a message that is no HTML, a mail would be one line; nothing is sent."""
+    [target] = targets_of((url,))
+    service = inspect.getclosurevars(target).nonlocals["service"]
+    sent = []
+    service.send = lambda body, title="", **how: sent.append((title + body, how)) or True
+    assert target(alert("a < b\nc & d"))
+    [(text, how)] = sent
+    assert ("a &lt; b" in text and "c &amp; d" in text) or how["body_format"] == "text"

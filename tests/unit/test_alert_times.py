@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tianqin_backtrader.alert_rules import AlertSettings
+from tianqin_backtrader.alert_settings import AlertSettings
 from tianqin_backtrader.alert_times import AlertTimes
 from tianqin_backtrader.market_hours import MarketHours
 from tianqin_backtrader.session_calendar import CALENDAR

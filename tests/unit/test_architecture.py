@@ -25,7 +25,8 @@ CORE = {
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
     # what is told
-    "observers", "alert_rules", "alert_times", "alert_sender", "account_text", "redaction",
+    "observers", "alert_settings", "alert_facts", "alert_rules",
+    "alert_times", "alert_sender", "account_text", "redaction",
     "log_files", "local_server", "snapshot",
     "settings_sections", "settings_values",
 }  # fmt: skip
