@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from .alert_rules import AlertSettings
+from .alert_settings import AlertSettings
 from .credentials import SERVICE, account_password, tianqin_password
 from .errors import ConfigError
 from .risk_limits import RiskLimits

@@ -34,7 +34,7 @@ from difflib import get_close_matches
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
-from .alert_rules import AlertSettings
+from .alert_settings import AlertSettings
 from .errors import ConfigError
 from .risk_limits import RiskLimits
 from .settings_values import from_text, read_value
