@@ -35,7 +35,7 @@ class AccountScribe:
         self._day = date.fromisoformat(last["trading_day"]) if last else None
         self._settled = self._day if last and last["why"] == "settled" else None
         self._before = dict(last) if last else {}
-        self._held: dict[str, dict[str, Any]] = {}
+        self._held = journal.held_positions()  # what an earlier run has seen may be gone by now
         self._seen: dict[str, tuple[object, ...]] = {}
 
     def _now(self) -> tuple[int, date]:

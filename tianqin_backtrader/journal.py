@@ -11,6 +11,7 @@ file; what it took the account still knows. ``"FULL"`` waits for the disk with e
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import date
@@ -23,6 +24,7 @@ from .journal_file import JournalFile
 from .journal_plans import (
     FILLS,
     INTENT,
+    LAST_POSITIONS,
     LAST_REPORT,
     LOTS_SINCE,
     PLAN_COLUMNS,
@@ -228,6 +230,15 @@ class Journal(JournalFile):
         """Ids of the exchange orders meant to be sent on a trading day or later."""
         rows = self.query("SELECT order_id FROM intents WHERE trading_day >= ?", day.isoformat())
         return {order_id for (order_id,) in rows}
+
+    def held_positions(self) -> dict[str, dict[str, Any]]:
+        """The latest position on record of each contract that was held then, by symbol."""
+        found = {symbol: json.loads(fields) for symbol, fields in self.query(LAST_POSITIONS)}
+        return {
+            symbol: fields
+            for symbol, fields in found.items()
+            if fields.get("pos_long") or fields.get("pos_short")
+        }
 
     def lots_since(self, seq: int) -> dict[tuple[str, str], int]:
         """What the fills on record after ``seq`` did to (symbol, "long" or "short")."""

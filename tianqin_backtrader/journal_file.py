@@ -55,7 +55,8 @@ class JournalFile:
             raise JournalError(
                 self.path,
                 "another program is writing these records; one program at a time for each "
-                "account and strategy (give this one another strategy_name)",
+                "account and strategy (give this one another strategy_name, or close the earlier "
+                "store if it is of this program)",
             ) from error
 
     def _open(self, account: str, synchronous: str) -> None:

@@ -30,6 +30,10 @@ FILLS = """
 SELECT trade_id, order_id, symbol, direction, offset, price, volume, exchange_time, commission
 FROM fills WHERE order_id = ? ORDER BY seq
 """
+LAST_POSITIONS = """
+SELECT symbol, fields FROM positions
+WHERE seq IN (SELECT MAX(seq) FROM positions GROUP BY symbol)
+"""
 LOTS_SINCE = """
 SELECT symbol, CASE WHEN (direction = 'BUY') = (offset = 'OPEN') THEN 'long' ELSE 'short' END,
        SUM(CASE WHEN offset = 'OPEN' THEN volume ELSE -volume END)

@@ -73,7 +73,7 @@ class OrderReturns:
         if isinstance(report, Fill):
             if not leg.take_fill(report):
                 return
-            self._desk.scribe.fill(report)
+            self._desk.scribe.fill(report, int(ticket.order.comminfo.p.mult))
             self.tell_fill(ticket, report)
             for told in self.on_fill:
                 told(ticket, report)

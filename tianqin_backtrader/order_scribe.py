@@ -122,12 +122,11 @@ class OrderScribe:
             )
         )  # fmt: skip
 
-    def fill(self, fill: Fill) -> None:
+    def fill(self, fill: Fill, multiple: int) -> None:
         """An execution of one of our orders."""
         if self.journal is None:
             return
         day = self._store.calendar.trading_day_at(from_ns(fill.time))
-        multiple = self._store.instrument(fill.symbol).volume_multiple
         self._rows.append(
             lambda journal: journal.fill(fill, trading_day=day, volume_multiple=multiple)
         )

@@ -155,6 +155,8 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             getattr(one, "history_phase", False) for one in self.datas
         ):
             return
+        if self._halted():
+            return
         minute = to_ns(self._store.now()) // MINUTE
         bars = self._new_bars()
         if minute == self._minute and not bars:
@@ -220,11 +222,17 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     # -- inside -------------------------------------------------------------------------------
 
     def _take_all(self, why: str) -> None:
+        if self._halted():
+            return
         with self._errors():
             with self._shared.journal.together():
                 self._scribe.take_equity(why)
                 self._scribe.take_account()
             self._shared.records.refresh()
+
+    def _halted(self) -> bool:
+        """Whether the broker's records cannot be written, which it has told."""
+        return self._shared.given is not None and self._store.broker.records_broken
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

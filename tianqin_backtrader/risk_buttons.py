@@ -86,6 +86,11 @@ class RiskButtons:
     def _live_legs(self, symbol: str) -> list[OrderLeg]:
         return list(self._desk.live.get(symbol, {}).values())
 
+    @property
+    def records_broken(self) -> bool:
+        """Whether records cannot be written at the moment."""
+        return self._scribe.broken is not None
+
     def records_failed(self, error: JournalError) -> None:
         """What cannot be written halts trading: every order is withdrawn, none is sent."""
         text = f"HALTED: {error}; make room, then broker.resume()"
