@@ -8,9 +8,11 @@ import statistics
 import time
 
 import pytest
-from test_tick_path import DAYS, ROUNDS, START, bare, contracts
+from bare_client import bare_api
+from test_tick_path import DAYS, ROUNDS, START, contracts
 
 from tianqin_backtrader import MyStore
+from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.recording import MINUTES, TICKS
 from tianqin_backtrader.recording_files import RecordingFiles
 from tianqin_backtrader.recording_journal import RecordingJournal
@@ -21,6 +23,25 @@ CASES = ((1, 1, 4000), (10, 1, 6000), (50, 1, 8000), (1, 20, 10_000), (10, 20, 2
 FLOOR = 0.8
 #: Ticks of a busy contract's day.
 BUSY_DAY = 41_400
+
+
+def delivered(symbols, per_pack, wanted):
+    """Ticks per second of the bare client that is sent the same: ticks, minutes and days."""
+    options = dict(start=START, days=DAYS, ticks_per_pack=per_pack)
+    with EmbeddedSandbox(**options) as server, bare_api(server) as api:
+        serials = [api.get_tick_serial(symbol) for symbol in symbols]
+        for symbol in symbols:
+            api.get_kline_serial(symbol, 60)
+            api.get_kline_serial(symbol, 86400)
+
+        def taken():
+            return sum(max(0, int(serial["id"].iloc[-1])) for serial in serials)
+
+        first, began, packs = taken(), time.perf_counter(), 0
+        while packs % 10 or taken() - first < wanted:
+            api.wait_update()
+            packs += 1
+        return (taken() - first) / (time.perf_counter() - began)
 
 
 def recorded(symbols, per_pack, wanted, path):
@@ -46,7 +67,7 @@ def test_recorder_against_bare_client(tmp_path):
         symbols = names[:count]
         pairs = [
             (
-                bare(symbols, per_pack, wanted),
+                delivered(symbols, per_pack, wanted),
                 recorded(symbols, per_pack, wanted, tmp_path / f"{count}_{per_pack}_{turn}"),
             )
             for turn in range(ROUNDS)
