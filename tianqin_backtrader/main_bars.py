@@ -45,6 +45,7 @@ class MainBars:
         """
         store, symbol = self._feed.store, self._feed.symbol
         self._contract = store.mains.traded(symbol)
+        store.mains.behind(symbol)  # asked for now, when there is time to wait
         if not (self._adjusts and history):
             return history
         changes = store.mains.changes(symbol, self._day_of(history[0]))

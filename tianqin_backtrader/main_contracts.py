@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 MAIN = "KQ.m@"
 _URL = "https://files.shinnytech.com/continuous_table.json"
-#: Seconds to wait for the table, and for the day bars of all contracts.
-TABLE_SECONDS, BARS_SECONDS = 10.0, 30.0
-#: Seconds to wait for the table while the run goes on, and until it is asked for again.
+#: Seconds to wait for the table the first time, and for the day bars of all contracts.
+TABLE_SECONDS, BARS_SECONDS = 30.0, 30.0
+#: Seconds to wait for the table later, when it did not come, and until it is asked for again.
 SHORTLY, ASK_AGAIN = 3.0, 60.0
 #: Day bars asked for beyond those since the first change.
 SPARE_DAYS = 10
@@ -47,6 +47,8 @@ class MainContracts:
         self._now: dict[str, str] = {}
         self._before: dict[str, str] = {}
         self._not_before = 0.0
+        self._rows: dict[str, list[tuple[date, str]]] = {}
+        self._fetched: date | None = None
 
     def traded(self, symbol: str) -> str:
         """The contract behind a main contract now; any other symbol itself.
@@ -77,7 +79,7 @@ class MainContracts:
             if monotonic() < self._not_before:
                 raise LinkLost(self._unknown(symbol, now))
             try:
-                rows = fetch_table(self._url, seconds=SHORTLY).get(symbol, [])
+                rows = self._table(SHORTLY if self._not_before else TABLE_SECONDS).get(symbol, [])
             except LinkError as error:
                 self._not_before = monotonic() + ASK_AGAIN
                 logger.warning("%s: %s", self._unknown(symbol, now), error)
@@ -86,6 +88,13 @@ class MainContracts:
             earlier = [name for day, name in sorted(rows) if day <= today and name != now]
             self._before[symbol] = earlier[-1] if earlier else ""
         return self._before[symbol]
+
+    def _table(self, seconds: float) -> dict[str, list[tuple[date, str]]]:
+        """The table of the day."""
+        today = self._today()
+        if self._fetched != today:
+            self._rows, self._fetched = fetch_table(self._url, seconds=seconds), today
+        return self._rows
 
     def _unknown(self, symbol: str, now: str) -> str:
         return (
@@ -113,7 +122,7 @@ class MainContracts:
         Raises:
             LinkError: The table or the day bars did not come.
         """
-        rows = fetch_table(self._url, seconds=TABLE_SECONDS).get(symbol, [])
+        rows = self._table(TABLE_SECONDS).get(symbol, [])
         found = changes_of(rows, self._today())
         return self._with_gaps([change for change in found if change.day > since])
 
