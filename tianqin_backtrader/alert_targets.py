@@ -18,7 +18,7 @@ Target = Callable[[Alert], bool]
 _TALKATIVE = ("apprise", "urllib3.connectionpool", "requests_oauthlib.oauth1_session")
 _REDACT = Redact()
 #: A part of a URL that is a word, a number or a host, and no token.
-_PLAIN = re.compile(r"[a-z]{0,11}|\d{1,7}|.*\.[a-z]{2,}|[\d.]+", re.IGNORECASE)
+_PLAIN = re.compile(r"[a-z]{0,11}|\d{1,7}|.*\.[a-z]{2,}|\d+(\.\d+){3}", re.IGNORECASE)
 
 
 def targets_of(urls: tuple[str, ...]) -> list[Target]:
