@@ -73,7 +73,8 @@ class Gateway:
     Args:
         key: TianQin user.
         value: Its password.
-        account: An account object of tqsdk; None for the TianQin paper account (``TqKq``).
+        account: An account object of tqsdk; None for the TianQin paper account (``TqKq``), in a
+            back-test for ``TqSim``.
         backtest: ``TqBacktest``, or None.
         urls: The ``TQ_*`` addresses of a TianQin-compatible server; empty for TianQin's own or
             for what the environment names.
@@ -92,6 +93,8 @@ class Gateway:
         debug: bool | str = False,
     ) -> None:
         self._key, self._value = key, value
+        if backtest is not None and account is None:
+            account = TqSim()  # the only kind of account that has a past
         if value != key:  # the embedded exchange's is no secret
             hide(value, str(getattr(account, "_password", "")))
         self._given = account
@@ -242,6 +245,11 @@ class Gateway:
         return self._api is not None
 
     @property
+    def matches_itself(self) -> bool:
+        """Whether orders are filled by the client: whole, and at their own limit price."""
+        return isinstance(self._template, TqSim)
+
+    @property
     def renewable(self) -> bool:
         """Whether a new session finds what the old one had: what the client itself simulates dies
         with it.
@@ -380,6 +388,18 @@ class Gateway:
         if any(limit != limit for limit in limits):
             raise OrderError(f"no price limits of {symbol} are known yet: give a limit price")
         return limits
+
+    def best_prices(self, symbol: str) -> tuple[float, float]:
+        """The market's (ask, bid) now.
+
+        Raises:
+            OrderError: One of them is missing: nobody buys, or nobody sells.
+        """
+        quote = self.quote(symbol)
+        prices = (float(quote.ask_price1), float(quote.bid_price1))
+        if any(price != price for price in prices):
+            raise OrderError(f"{symbol} has no two sides now: give a limit price")
+        return prices
 
     def quote(self, symbol: str) -> Any:
         """The client's quote of a contract, subscribed when it is first asked for.

@@ -227,6 +227,8 @@ class OrderDesk:
         limits = (instrument.upper_limit, instrument.lower_limit)
         if not check_limits:  # tomorrow's are others
             limits = (nan, nan) if not needs_limits(asked, instrument) else (0.0, 0.0)
+        elif needs_limits(asked, instrument) and self.store.gateway.matches_itself:
+            limits = self.store.gateway.best_prices(ticket.symbol)
         elif needs_limits(asked, instrument) and any(limit != limit for limit in limits):
             limits = self.store.gateway.price_limits(ticket.symbol)
         terms = exchange_terms(asked, ticket.direction, instrument, limits)

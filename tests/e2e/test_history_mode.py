@@ -67,6 +67,22 @@ class Quoted(bt.Strategy):
         self.heard.append(data._getstatusname(status))
 
 
+class AtTheMarket(bt.Strategy):
+    """Buys and sells at the market, in turn."""
+
+    def __init__(self):
+        self.fills = []
+
+    def next(self):
+        if not self.data.history_phase and len(self.data) % 3 == 0:
+            self.close() if self.position else self.buy()
+
+    def notify_order(self, order):
+        if order.status == order.Completed:
+            low, high = self.data.low[0] - 50, self.data.high[0] + 50
+            self.fills.append(low <= order.executed.price <= high)
+
+
 def official(server, moments):
     rows = server.bars(CU, 60, trading_day=DAY)
     found = {
@@ -116,3 +132,14 @@ def test_days_and_nights_follow_each_other(server, history, run):
         for row in server.bars(CU, 60, trading_day=day)
     ]
     assert [bar[0] for bar in strategy.bars] == wanted
+
+
+def test_market_orders_meet_the_other_side_of_the_book(server, run):
+    """tqsdk's own matching fills at the limit price: at the day's limit it would be a disaster."""
+    days = TqBacktest(*AFTERNOON)
+    with MyStore("u", "p", urls=server.urls, backtest=days) as store:
+        strategy = run(store, AtTheMarket, store.getdata(CU))
+        assert len(strategy.fills) >= 4
+        assert all(strategy.fills)
+        balance = store.broker.balance()
+        assert abs(balance.profit) < 5_000
