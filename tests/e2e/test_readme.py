@@ -39,3 +39,24 @@ def test_its_python_runs():
     assert done.returncode == 0, done.stderr
     assert "Completed" in done.stdout
     assert "Balance(start=1000000.0" in done.stdout
+
+
+def test_the_chinese_one_has_the_same_commands_code_headings_and_pictures():
+    chinese = (ROOT / "README_zh.md").read_text(encoding="utf-8")
+    for pattern in (
+        r"^```.*?^```",  # commands and code
+        r"^(#+) ",
+        r"\]\(((?:figure|docs)/[\w./]+)\)",
+        r"^(- \*\*|\d\. )",
+    ):
+        flags = re.M | re.S
+        assert re.findall(pattern, README, flags) == re.findall(pattern, chinese, flags), pattern
+    code = r"`([^`\n]+)`"
+    assert set(re.findall(code, README)) - set(re.findall(code, chinese)) <= {"examples/"}
+
+
+def test_what_it_links_to_is_there():
+    for page in ("README.md", "README_zh.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for path in re.findall(r"\]\((?!http)([\w./]+)\)", text):
+            assert (ROOT / path).exists(), path
