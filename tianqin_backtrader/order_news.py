@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any
 
@@ -40,7 +41,7 @@ class OrderNews:
         """Backtrader looks at the bar of a fill: nothing is told before its feed has one."""
         while self._early:
             data = self._early[0].data
-            if not len(data) and not isinstance(data, UnsubscribedData):
+            if not isinstance(data, UnsubscribedData) and not _has_a_bar(data):
                 return
             self.ready.append(self._early.popleft())
 
@@ -70,3 +71,8 @@ class OrderNews:
             ticket = self._desk.tickets[order.ref]
             ticket.told = (order.status, abs(int(order.executed.size)))
             self._desk.scribe.touch(ticket)
+
+
+def _has_a_bar(data: Any) -> bool:
+    """One that is still being loaded has no time yet, and may be taken back."""
+    return len(data) > 1 or (len(data) == 1 and not math.isnan(data.datetime[0]))

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: A new session's picture of the account is believed after so long, by the faster clock.
 SETTLE = 3 * SECOND
-#: Seconds in which the account must show what the fills have told.
-AGREE_WITHIN = 10.0
+#: Seconds in which the account must show what the fills have told: of this machine, of the market.
+AGREE_WITHIN, AGREE_WITHIN_MARKET = 10.0, 60 * SECOND
 #: Seconds after which a cancel without effect is repeated.
 CANCEL_AGAIN = 5.0
 #: No slice is begun so shortly before a break: it would be half done over it.
@@ -196,7 +196,7 @@ class Roll:
         holds = self._account_holds()
         if holds == self._held:
             return True
-        if waited > AGREE_WITHIN:
+        if waited > AGREE_WITHIN or market > AGREE_WITHIN_MARKET:
             raise PositionMismatch(f"the account holds {holds}, by the fills it is {self._held}")
         return False
 
