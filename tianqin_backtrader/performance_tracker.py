@@ -247,9 +247,10 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     def _new_bars(self) -> list[Any]:
         """The minute feeds that have delivered since the last call."""
         found = []
+        ours = {id(feed) for feed in self._store.feeds}  # == compares prices
         for feed in self.datas:
             count = len(feed)
-            if feed in self._store.feeds and feed.p.timeframe == bt.TimeFrame.Minutes:
+            if id(feed) in ours and feed.p.timeframe == bt.TimeFrame.Minutes:
                 if self._delivered.get(feed, 0) != count:
                     self._delivered[feed] = count
                     found.append(feed)

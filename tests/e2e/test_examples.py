@@ -39,5 +39,5 @@ def test_it_does_what_it_says(name, tmp_path):
 
 
 def test_every_example_is_run_by_a_test():
-    others = {"dual_ma"}  # has tests of its own
+    others = {"dual_ma", "recorded_day"}  # have tests of their own
     assert {path.stem for path in EXAMPLES.glob("*.py")} == SHOWS.keys() | others
