@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from importlib import import_module
 from pathlib import Path
 
@@ -485,3 +486,37 @@ def test_nothing_that_is_secret_is_said_even_with_all_logs(here):
     assert done.returncode == 0, done.stderr
     assert "DEBUG TqApi" in done.stderr
     assert "eyJ" not in done.stdout + done.stderr  # how tokens begin
+
+
+# -- roll and watch ---------------------------------------------------------------------------
+
+
+def test_roll_moves_what_is_held_and_tells_its_cost(here):
+    hold(here)
+    done = program("roll", "SHFE.cu2612", "SHFE.cu2701", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["phase"] == "DONE"
+    assert found["closed"] == found["opened"] == found["lots"] > 0
+    [account] = here.state()["accounts"].values()
+    held = {
+        symbol: one[f"pos_{found['side']}_today"] + one[f"pos_{found['side']}_his"]
+        for symbol, one in account["positions"].items()
+    }
+    assert held.get("SHFE.cu2612", 0) == 0
+    assert held["SHFE.cu2701"] == found["lots"]
+    again = program("roll", "SHFE.cu2612", "SHFE.cu2701", "--yes")
+    assert again.returncode == 1
+    assert "holds nothing of SHFE.cu2612" in again.stderr
+    assert call("flatten", "--yes").exit_code == 0
+
+
+def test_watch_shows_a_page_until_it_is_interrupted(here):
+    command = [sys.executable, "-m", "tianqin_backtrader", "watch", "SHFE.cu2612", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        line = process.stdout.readline()
+        url = re.match(r"(http://127\.0\.0\.1:\d+/) shows SHFE\.cu2612; Ctrl-C ends it", line)[1]
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            assert "<html" in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
