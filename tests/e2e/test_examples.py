@@ -23,9 +23,14 @@ SHOWS = {
     ),
 }  # fmt: skip
 
+LONG = {"daily_trend"}
+
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", SHOWS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in SHOWS],
+)
 def test_it_does_what_it_says(name, tmp_path):
     options, expected = SHOWS[name]
     done = subprocess.run(
