@@ -46,7 +46,16 @@ def assert_recorded_exactly(path, server, symbols, days):
 def record_process(server, symbols, path):
     """``python -m tianqin_backtrader record`` on a sandbox."""
     environment = {**os.environ, **server.urls, "TQ_USER": "u", "TQ_PASS": "p"}
-    command = [sys.executable, "-m", "tianqin_backtrader", "record", *symbols, "--path", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "tianqin_backtrader",
+        "-v",
+        "record",
+        *symbols,
+        "--path",
+        str(path),
+    ]
     return subprocess.Popen(
         command,
         env=environment | {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"},

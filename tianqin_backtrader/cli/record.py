@@ -21,11 +21,12 @@ def command(shell: Shell, symbols: tuple[str, ...], path: Path, as_json: bool) -
     A folder that holds earlier days is carried on; what a crash has torn is repaired, and what is
     missing is asked of TianQin.
     """
+    stopped = stopped_by_signal()
     with shell.settings().store() as store:
         recorder = store.record(symbols, path)
         names = ", ".join(recorder.symbols)
         click.echo(f"recording {names} into {path}; Ctrl-C ends it", err=as_json)
-        recorder.run(stopped_by_signal())
+        recorder.run(stopped)
         holes = recorder.holes()
     if as_json:
         answer({"rows": recorder.rows_written, "holes": len(holes)})
