@@ -26,6 +26,7 @@ MODULES = (
     "health",
     "journal",
     "live_bars",
+    "live_feed",
     "metrics",
     "model",
     "offset",

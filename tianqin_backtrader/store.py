@@ -21,7 +21,8 @@ from .alert_settings import AlertSettings
 from .alerts import Alerts
 from .broker import MyBroker
 from .clock import SECOND, MarketClock, WallClock, deadline_in, from_ns, monotonic
-from .datafeed import Dailyfeed, Mydatafeed
+from .dailyfeed import Dailyfeed
+from .datafeed import Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, LinkError, StoreClosed, UnknownSymbol
 from .gateway import Gateway
