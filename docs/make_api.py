@@ -34,6 +34,8 @@ MODULES = (
     "records",
     "risk_limits",
     "store_reconnect",
+    "store_services",
+    "store_session",
 )
 
 
