@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
@@ -21,16 +21,13 @@ class FourWay:
     p: Any
     _desk: OrderDesk
 
-    def _ticket(
-        self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
-    ) -> Ticket:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # of ``MyBroker``
 
-    def _data(self, instrument: str) -> Any:
-        raise NotImplementedError
-
-    def _contract_for(self, ticket: Ticket) -> str:
-        raise NotImplementedError
+        def _ticket(
+            self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
+        ) -> Ticket: ...
+        def _data(self, instrument: str) -> Any: ...
+        def _contract_for(self, ticket: Ticket) -> str: ...
 
     def buy_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """开多: open a long. ``limit_price=None`` is a market order on every exchange.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
@@ -32,8 +32,9 @@ class RiskButtons:
     _flattener: Flattener
     _halting = False
 
-    def _four_way(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # of ``FourWay``
+
+        def _four_way(self, *args: Any, **kwargs: Any) -> Any: ...
 
     @property
     def risk(self) -> RiskGuard:

@@ -36,7 +36,19 @@ SHELL = {
     "knock": set(),
     "charts": set(),
     "plain_logging": set(),
-    "gateway": {"client_loop", "knock", "charts", "plain_logging"},
+    "client_maker": {"client_loop"},
+    "api_holder": set(),
+    "contract_questions": {"api_holder"},
+    "trading_side": {"api_holder"},
+    "gateway": {
+        "client_loop",
+        "client_maker",
+        "knock",
+        "charts",
+        "contract_questions",
+        "trading_side",
+        "plain_logging",
+    },
     "store_reconnect": set(),
     "unsubscribed_data": set(),
     "embedded": set(),
@@ -46,7 +58,10 @@ SHELL = {
     "feed_history": set(),
     "main_contracts": set(),
     "main_bars": set(),
-    "datafeed": {"feed_clone", "feed_history", "main_bars", "main_contracts"},
+    "bar_lines": set(),
+    "live_feed": {"bar_lines"},
+    "datafeed": {"live_feed", "feed_clone", "feed_history", "main_bars", "main_contracts"},
+    "dailyfeed": {"datafeed"},
     "ticket": set(),
     "account_view": set(),
     "order_gate": {"unsubscribed_data"},
@@ -124,7 +139,7 @@ SHELL = {
     "recording_stream": set(),
     "recorder": {"recording_journal", "recording_files", "recording_stream", "csv_files"},
     "recording_compare": {"recording_files"},
-    "recorded_data": {"recording_files"},
+    "recorded_data": {"bar_lines", "recording_files"},
     "alert_targets": set(),
     "alerts": {"alert_targets"},
     "monitoring": set(),
@@ -132,20 +147,31 @@ SHELL = {
     "credentials": set(),
     "settings": {"credentials", "tianqin_login", "store"},
     "__main__": {"cli.main"},
-    "store": {
-        "main_contracts",
+    "store_round": {"roll_desk"},
+    "store_session": {"gateway", "holiday_cache", "store_reconnect"},
+    "store_services": {
+        "alerts",
+        "datafeed",
+        "live_page",
+        "monitoring",
+        "recorder",
         "roll",
         "roll_desk",
-        "alerts",
-        "monitoring",
-        "live_page",
+        "store_reconnect",
+    },
+    "store": {
+        "main_contracts",
+        "roll_desk",
         "gateway",
         "datafeed",
+        "dailyfeed",
         "tickfeed",
         "broker",
         "embedded",
         "store_reconnect",
-        "holiday_cache",
+        "store_round",
+        "store_services",
+        "store_session",
         "kept_state",
         "recorder",
     },
@@ -154,6 +180,7 @@ SHELL = {
         "log_files",
         "store",
         "datafeed",
+        "dailyfeed",
         "tickfeed",
         "broker",
         "performance_tracker",
@@ -163,6 +190,8 @@ SHELL = {
         "settings",
     },
 }
+#: What deals with tqsdk for the gateway.
+OF_THE_GATEWAY = {"charts", "client_maker", "contract_questions", "trading_side"}
 #: The part of the core that the exchange may share with its clients.
 SHARED = {"errors", "clock", "session_calendar"}
 
@@ -207,9 +236,24 @@ def test_the_live_page_stands_on_the_core_and_the_monitoring():
         assert own <= {f"..{name}" for name in CORE | {"monitoring"}} | {".page_state"}
 
 
-def test_only_the_gateways_room_imports_tqsdk():
+def test_only_the_gateways_rooms_import_tqsdk():
     users = {path.stem for path in PACKAGE.rglob("*.py") if "tqsdk" in imports(path)[0]}
-    assert users == {"gateway", "charts", "tianqin_login"}
+    assert users == {"gateway", *OF_THE_GATEWAY, "tianqin_login"}
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_GATEWAY))
+def test_only_the_gateway_enters_its_other_rooms(name):
+    assert [other for other in SHELL if f".{name}" in room(other)[1]] == ["gateway"]
+
+
+def test_only_the_gateway_waits_for_the_server():
+    callers = [
+        path.stem
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "wait_update"
+    ]
+    assert callers == ["gateway"]
 
 
 def test_every_room_is_on_the_plan():
