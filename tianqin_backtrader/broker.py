@@ -36,6 +36,7 @@ from .order_returns import OrderReturns
 from .order_scribe import OrderScribe
 from .order_state import OrderLeg
 from .order_validity import validity
+from .reconciler import Reconciler
 from .record_keeper import RecordKeeper
 from .restart import Restart
 from .risk_buttons import RiskButtons
@@ -104,6 +105,7 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
         )  # fmt: skip
         self._news = OrderNews(self._desk, self._keeper)
         self._returns = OrderReturns(self._desk)
+        self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
         self._held = HeldOrders(self._desk)
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
@@ -423,6 +425,7 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
         """Apply what the exchange says, and queue what strategies are to be told."""
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
+            self._reconciler.tend()
             self._scribe.flush()
 
     def follow_session(self, session: int, reconnector: Any) -> None:
@@ -430,6 +433,7 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
+        self._reconciler.follow_session(session)
         self._tend_halting()
         self._desk.tend()
         self._held.tend()
@@ -439,6 +443,15 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
         if self._expiry.tend():
             self._scribe.touch_plan(self._restart.lots)
         self._scribe.flush()
+
+    def _take_differences(self, text: str) -> None:
+        """Somebody or something else has changed what is held: the owner has to look."""
+        text = f"{text}; only orders that reduce are sent until broker.resume()"
+        logger.error("%s", text)
+        self.store.put_notification(text)
+        self._scribe.note(text, "ERROR")
+        self._scribe.touch_plan(self._restart.lots)
+        self._risk.guard.reduce(text)
 
 
 def _still_held(symbol: str, before: str, held: float) -> str:

@@ -184,6 +184,12 @@ class OrderDesk:
         elif ticket.ending:
             self._withdrawn[ref] = ticket
 
+    def of_earlier_day(self, order_id: str) -> bool:
+        """Whether a leg was sent on an earlier trading day than this one."""
+        sent_day = self.legs[order_id][0].sent_day
+        today = self.store.calendar.trading_day_at(self.store.now())
+        return sent_day is not None and bool(sent_day < today)
+
     # -- plan ---------------------------------------------------------------------------------
 
     def rules(self, instrument: Instrument, *, market_order: bool) -> OffsetRules:
