@@ -31,6 +31,7 @@ from .model import Direction, Fill, OrderReport
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
 from .order_news import OrderNews
+from .order_planner import OrderPlanner
 from .order_price import Wish
 from .order_returns import OrderReturns
 from .order_scribe import OrderScribe
@@ -99,10 +100,10 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
         self._scribe = OrderScribe(self.store, self.records_failed)
         self._expiry = ExpiryDesk(self.store, self._account)
         self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
+        planner = OrderPlanner(self.store, self._account, _priority(self.p.priority), self._risk)
         self._desk = OrderDesk(
-            self.store, self._account, self._gate, _priority(self.p.priority), self._risk,
-            self._scribe, self._tell,
-        )  # fmt: skip
+            self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
+        )
         self._news = OrderNews(self._desk, self._keeper)
         self._returns = OrderReturns(self._desk)
         self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
@@ -423,6 +424,7 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
 
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
+        self._desk.planner.fees.learn(reports)
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
             self._reconciler.tend()

@@ -186,9 +186,9 @@ class OrderReturns:
         if not refused or ticket.effect is Effect.OPEN:
             return []
         instrument = self._store.instrument(ticket.symbol)
-        rules = self._desk.rules(instrument, market_order=ticket.sent_terms.is_market)
+        rules = self._desk.planner.rules(instrument, market_order=ticket.sent_terms.is_market)
         apart = rules.closing is rules.closing.APART
-        left = self._desk.closable(ticket, rules)
+        left = self._desk.planner.closable(ticket, rules)
         spares: list[Leg] = []
         for leg in refused:
             ticket.spares.add(leg.order_id)  # nothing is sent for it a second time
