@@ -23,7 +23,8 @@ query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) 
  ... on tradeable { volume_multiple upper_limit lower_limit }
  ... on index { index_multiple }
  ... on future { expired product_id expire_datetime settlement_price margin commission
-                 max_limit_order_volume max_market_order_volume }
+                 max_limit_order_volume max_market_order_volume
+                 open_min_limit_order_volume open_min_market_order_volume }
  ... on option { expired expire_datetime settlement_price max_limit_order_volume
                  max_market_order_volume }
  ... on combine { expired product_id expire_datetime }
