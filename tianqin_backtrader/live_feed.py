@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: What is not final so long after the end of its market will never be.
 AFTERWARDS = MINUTE
-#: Ticks and official bars that the client keeps of each contract.
-ROWS_KEPT = 1000
+#: Ticks and official bars that the client keeps of each contract, and ticks between two releases.
+ROWS_KEPT, RELEASE_AFTER = 600, 200
 
 
 class LiveFeed(BarFeed):
@@ -38,7 +38,7 @@ class LiveFeed(BarFeed):
         self.symbol: str = self.p.dataname
         self._history: deque[Bar] = deque()
         self._live: LiveBars | LiveTicks | None = None
-        self._last_tick = 0
+        self._last_tick = self._released_at = 0
         #: When the contract's trading ends for good, nanoseconds.
         self._ends = NEVER
 
@@ -103,10 +103,12 @@ class LiveFeed(BarFeed):
         return self._live.certificate() if self._live is not None else Certificate()
 
     def release(self) -> None:
-        """Let the client forget what has been delivered."""
-        if self._live is not None:
-            self.store.gateway.charts.release(self._ticks, ROWS_KEPT)
-            self.store.gateway.charts.release(self._klines, ROWS_KEPT)
+        """Let the client forget what has been delivered, now and then."""
+        if self._ticks.last_id - self._released_at < RELEASE_AFTER or self._live is None:
+            return
+        self._released_at = self._ticks.last_id
+        for series in (self._ticks, self._klines):
+            self.store.gateway.charts.release(series, ROWS_KEPT)
 
     @property
     def last_tick(self) -> int:

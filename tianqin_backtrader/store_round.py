@@ -19,8 +19,6 @@ from .roll_desk import RollDesk
 
 logger = logging.getLogger(__name__)
 
-#: Waits after which the client is made to forget old ticks and bars.
-RELEASE_EVERY = 500
 #: What the sandbox says when its days are over.
 MARKET_OVER = 2026112101
 
@@ -51,7 +49,7 @@ class Round:
         self.lifeline = Lifeline(store.clock, store.reconnector, self._next_close)
         self.rolls: RollDesk | None = None
         self._polled = self._trading = False
-        self._pumps = self._links_over = self._losses = 0
+        self._links_over = self._losses = 0
         self._sessions: int = store.reconnector.sessions
 
     def begin(self) -> None:
@@ -92,10 +90,6 @@ class Round:
                 keeper()
             if self.rolls is not None:
                 self.rolls.tend()
-        self._pumps += 1
-        if self._pumps % RELEASE_EVERY == 0:
-            for feed in store.feeds:
-                feed.release()
         store.observers.round()
 
     def _take_market_data(self) -> None:
@@ -109,6 +103,8 @@ class Round:
             feed.flush(self.lifeline.closes_until)
         for feed in feeds:
             feed.check()
+        for feed in feeds:
+            feed.release()
 
     def follow_clock(self) -> None:
         """A server that tells the time tells it to us."""
