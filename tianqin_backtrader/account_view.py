@@ -87,6 +87,10 @@ class AccountView:
             self.sides[fill.symbol, side] = _before(held_side, size, fill.price)
         self.books.begin(round(equity, 2), held)
 
+    def net_lots(self) -> dict[str, tuple[int, float]]:
+        """Net lots, signed, and their price, of what is not flat; by symbol."""
+        return {symbol: (int(one.size), one.price) for symbol, one in self.net.items() if one.size}
+
     def take_over(self, symbol: str) -> None:
         """Hold what the account holds of a contract, whatever our fills say."""
         position = {"pos_long": 0, "pos_short": 0} | self._store.gateway.position(symbol)
@@ -99,11 +103,13 @@ class AccountView:
         net, price = position["pos_long"] - position["pos_short"], mark_price(position)
         if price != price:
             price = float(self._store.instrument(symbol).pre_settlement)
-        self.net[symbol] = Position(net, price)
         for side, sign in zip(SIDES, (1, -1), strict=True):
             opened_at = position.get(f"open_price_{side}", math.nan)
             cost = opened_at if opened_at == opened_at else price
             self.sides[symbol, side] = Position(sign * position[f"pos_{side}"], cost)
+        held = [self.sides[symbol, side] for side in SIDES if position[f"pos_{side}"]]
+        # What both sides together have cost is no price; the present stands in for it.
+        self.net[symbol] = Position(net, held[0].price if len(held) == 1 else price)
         return net, price
 
     def _multiple(self, symbol: str) -> int:

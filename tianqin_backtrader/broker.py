@@ -125,6 +125,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         super().start()
         self.startingcash = self.getvalue()
         if self._begun:
+            self._restart.begun_with = self._account.net_lots()  # another run on the same account
             return
         journal = self._scribe.journal = self._keeper.open()
         try:

@@ -80,6 +80,8 @@ class Restart:
         self.lots = HeldLots(self._account)
         self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
         self.adopted: list[Ticket] = []
+        #: Net lots and prices before what is now to be told, by symbol; given to strategies once.
+        self.begun_with: dict[str, tuple[int, float]] = {}
 
     def run(self, equity: float) -> None:
         """Take over what the account holds and what the records know.
@@ -108,6 +110,7 @@ class Restart:
         others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
         news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
         self._account.begin(equity, [fill for _, fill in found.untold] + news + unseen)
+        self.begun_with = self._account.net_lots()
         self._returns.take(others)
         self.lots.foreign |= {one.trade_id for one in others if isinstance(one, Fill)}
         self._desk.gate.reconciled = True
