@@ -167,11 +167,16 @@ class MyStore:
             balance: Yuan on the account at the start.
             account: As for ``MyStore``.
             strategy_name, rebuild_ahead: As for ``MyStore``.
-            options: Further options of ``EmbeddedSandbox``: ``port``, ``users``, ``script`` of
-                faults, ``replay`` of recorded ticks.
+            options: Further options of ``EmbeddedSandbox``: ``port`` (0 any free one), ``users``
+                (passwords by name), ``ticks_per_pack`` (market steps in one pack, default 1),
+                ``script`` of faults, ``replay`` of recorded ticks (a file or folder).
+
+        Returns:
+            A store; the exchange is its ``sandbox_server``, and ends with ``close``.
 
         Raises:
             SandboxError: The exchange did not start, for example because the port is taken.
+            TypeError: No such option.
         """
         server = EmbeddedSandbox(
             seed=seed, start=start, days=days, speed=speed, balance=balance, **options
@@ -354,7 +359,15 @@ class MyStore:
         return self.gateway.api
 
     def certificate(self) -> dict[str, Certificate]:
-        """How the live bars delivered so far compare with the official ones, by feed."""
+        """How the live bars delivered so far compare with the official ones.
+
+        Returns:
+            ``live_bars.Certificate`` by name of the feed: counts of bars (``delivered`` =
+            ``equal`` + ``repaired`` + ``corrected`` + ``missing`` + ``pending``), and the newest
+            ``differences``. Of tick feeds: ticks, and those that never came (``missing``).
+
+        Source: TianQin's own kline serial, row by id.
+        """
         return {feed._name: feed.certificate() for feed in self.feeds}
 
     # -- time ---------------------------------------------------------------------------------
@@ -556,7 +569,7 @@ class MyStore:
         return self._hours
 
     def health(self) -> Health:
-        """How the session is."""
+        """How the session is now: one frozen ``health.Health``; asks nobody, raises nothing."""
         link, now = self.reconnector, self.clock.now_ns()
         stamps = {feed._name: feed.last_tick for feed in self.feeds}
         newest = max(stamps.values(), default=0)
