@@ -51,6 +51,14 @@ def test_an_unknown_symbol_is_known_at_once(sandbox, symbol):
     assert store.feeds == []
 
 
+def test_what_an_unknown_contract_would_cost_is_refused_at_once(sandbox):
+    broker = sandbox().getbroker()
+    with pytest.raises(UnknownSymbol, match=r"SHFE\.zz9912"):
+        broker.order_cost("SHFE.zz9912", 1)
+    with pytest.raises(UnknownSymbol, match=r"SHFE\.zz9912"):
+        broker.max_lots("SHFE.zz9912")
+
+
 def test_an_expired_contract(sandbox):
     store = sandbox()
     expired = store.tianqin.query_quotes(ins_class="FUTURE", expired=True)
