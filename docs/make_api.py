@@ -26,6 +26,7 @@ MODULES = (
     "health",
     "journal",
     "live_bars",
+    "live_feed",
     "metrics",
     "model",
     "offset",
@@ -33,6 +34,8 @@ MODULES = (
     "records",
     "risk_limits",
     "store_reconnect",
+    "store_services",
+    "store_session",
 )
 
 

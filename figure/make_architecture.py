@@ -15,8 +15,8 @@ from drawing import CORE, FOREIGN, GREY, HERE, KEPT, SHELL, arrow, box, plate, s
 PACKAGE = HERE.parent / "tianqin_backtrader"
 #: Room -> its modules. What is named nowhere is a tool.
 ROOMS = {
-    "store": "store",
-    "feeds": "datafeed tickfeed feed_clone feed_history",
+    "store": "store store_round store_session store_services",
+    "feeds": "datafeed dailyfeed tickfeed live_feed bar_lines feed_clone feed_history",
     "broker": (
         "broker account_face account_view four_way order_desk order_gate order_returns "
         "held_orders target_desk risk_desk ticket unsubscribed_data sizers"
@@ -26,7 +26,9 @@ ROOMS = {
         "report report_pictures headless"
     ),
     "link": "store_reconnect",
-    "gateway": "gateway charts client_loop knock",
+    "gateway": (
+        "gateway charts client_loop client_maker contract_questions trading_side api_holder knock"
+    ),
     "embedded": "embedded",
     "holiday_cache": "holiday_cache",
     "bars": "bar_builder live_bars live_ticks data_tree line_trim lifeline",

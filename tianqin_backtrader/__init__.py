@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import session_calendar as session_calendar
     from .broker import MyBroker as MyBroker
-    from .datafeed import Dailyfeed as Dailyfeed
+    from .dailyfeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
     from .log_files import log_to as log_to
     from .performance_tracker import PerformanceTracker as PerformanceTracker
@@ -38,7 +38,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "MyStore": ".store",
     "Mydatafeed": ".datafeed",
-    "Dailyfeed": ".datafeed",
+    "Dailyfeed": ".dailyfeed",
     "Tickfeed": ".tickfeed",
     "MyBroker": ".broker",
     "RecordedData": ".recorded_data",

@@ -71,19 +71,12 @@ class AccountView:
             coming: Fills that are in the account already, and will be taken here one by one:
                 the books begin before them.
         """
-        held = {}
-        for symbol, position in self.account_positions().items():
-            net = position["pos_long"] - position["pos_short"]
-            price = mark_price(position)
-            held[symbol] = (net, price, self._store.instrument(symbol).volume_multiple)
-            self.net[symbol] = Position(net, price)
-            for side, sign in zip(SIDES, (1, -1), strict=True):
-                lots = position[f"pos_{side}"]
-                opened_at = position.get(f"open_price_{side}", math.nan)
-                cost = opened_at if opened_at == opened_at else price
-                self.sides[symbol, side] = Position(sign * lots, cost)
+        held = {
+            symbol: (*self._take_position(symbol, position), self._multiple(symbol))
+            for symbol, position in self.account_positions().items()
+        }
         for fill in coming:
-            multiple = self._store.instrument(fill.symbol).volume_multiple
+            multiple = self._multiple(fill.symbol)
             net, price, _ = held.get(fill.symbol, (0, fill.price, multiple))
             size = fill.direction.sign * fill.volume
             held[fill.symbol] = (net - size, price, multiple)
@@ -93,6 +86,34 @@ class AccountView:
             held_side = self.position(fill.symbol, side)
             self.sides[fill.symbol, side] = _before(held_side, size, fill.price)
         self.books.begin(round(equity, 2), held)
+
+    def net_lots(self) -> dict[str, tuple[int, float]]:
+        """Net lots, signed, and their price, of what is not flat; by symbol."""
+        return {symbol: (int(one.size), one.price) for symbol, one in self.net.items() if one.size}
+
+    def take_over(self, symbol: str) -> None:
+        """Hold what the account holds of a contract, whatever our fills say."""
+        position = {"pos_long": 0, "pos_short": 0} | self._store.gateway.position(symbol)
+        before = self.position(symbol).size
+        net, price = self._take_position(symbol, position)
+        self.books.adjust(symbol, int(net - before), price, self._multiple(symbol))
+
+    def _take_position(self, symbol: str, position: dict[str, Any]) -> tuple[int, float]:
+        """Make a position of the account ours; return its net lots and its last price."""
+        net, price = position["pos_long"] - position["pos_short"], mark_price(position)
+        if price != price:
+            price = float(self._store.instrument(symbol).pre_settlement)
+        for side, sign in zip(SIDES, (1, -1), strict=True):
+            opened_at = position.get(f"open_price_{side}", math.nan)
+            cost = opened_at if opened_at == opened_at else price
+            self.sides[symbol, side] = Position(sign * position[f"pos_{side}"], cost)
+        held = [self.sides[symbol, side] for side in SIDES if position[f"pos_{side}"]]
+        # What both sides together have cost is no price; the present stands in for it.
+        self.net[symbol] = Position(net, held[0].price if len(held) == 1 else price)
+        return net, price
+
+    def _multiple(self, symbol: str) -> int:
+        return int(self._store.instrument(symbol).volume_multiple)
 
     # -- positions ----------------------------------------------------------------------------
 
@@ -122,8 +143,7 @@ class AccountView:
     def settle(self, symbol: str, price: float) -> int:
         """A contract has expired: nothing of it is held any more; return the net lots it was."""
         lots = self.position(symbol).size
-        multiple = self._store.instrument(symbol).volume_multiple
-        self.books.close(symbol, price, multiple)
+        self.books.adjust(symbol, -self.books.lots[symbol], price, self._multiple(symbol))
         self.net.pop(symbol)
         for side in SIDES:
             self.sides.pop((symbol, side), None)
@@ -136,6 +156,22 @@ class AccountView:
             symbol: position
             for symbol, position in found.items()
             if position["pos_long"] or position["pos_short"]
+        }
+
+    def held_lots(self) -> dict[tuple[str, str], int]:
+        """Lots of the account by symbol and side."""
+        return {
+            (symbol, side): int(position[f"pos_{side}"])
+            for symbol, position in self.account_positions().items()
+            for side in SIDES
+        }
+
+    def open_prices(self) -> dict[tuple[str, str], float]:
+        """The mean price at which they were opened, by symbol and side, nan where unknown."""
+        return {
+            (symbol, side): position.get(f"open_price_{side}", math.nan)
+            for symbol, position in self.account_positions().items()
+            for side in SIDES
         }
 
     def closable(self, symbol: str, direction: Direction) -> Closable:

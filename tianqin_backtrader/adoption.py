@@ -45,17 +45,40 @@ class Adoption:
 
     def hand_over(self, restart: Restart, targets: TargetDesk) -> None:
         """Strategies are there now: give them the orders and targets of an earlier run."""
-        if not (restart.adopted or restart.targets):
+        if not (restart.adopted or restart.targets or restart.begun_with):
             return
         strategies: list[Any] = next(
             (feed._env.runningstrats for feed in self._store.feeds if feed._env is not None), []
         )
+        if strategies and restart.begun_with:
+            self._give_lots(strategies[0], restart.begun_with)
+            restart.begun_with = {}
         while restart.adopted:
             ticket = restart.adopted.pop()
             ticket.order.p.owner = _owner(ticket.owner_name, strategies)
         while restart.targets:
             fields, working = restart.targets.pop()
             targets.adopt(fields, _owner(fields["owner"], strategies), working)
+
+    def _give_lots(self, strategy: Any, lots: dict[str, tuple[int, float]]) -> None:
+        """What was held before the run is an open trade of the first strategy.
+
+        Backtrader pairs fills of its own time only: else the first order that closes would be told
+        to ``notify_trade`` as one that opens.
+        """
+        for data in strategy.datas:
+            if not any(data is feed for feed in self._store.feeds):
+                continue  # made of a feed; orders are on the feed
+            symbol = self._store.mains.traded(data._dataname)
+            if symbol not in lots or strategy._trades[data][0]:
+                continue
+            size, price = lots.pop(symbol)
+            kind = bt.BuyOrder if size > 0 else bt.SellOrder
+            order = kind(data=data, size=size, price=price, simulated=True)
+            trade = bt.Trade(data=data, historyon=strategy._tradehistoryon)
+            trade.update(order, size, price, 0.0, 0.0, 0.0, strategy.broker.getcommissioninfo(data))
+            trade.justopened = False
+            strategy._trades[data][0].append(trade)
 
 
 def _owner(name: Any, strategies: list[Any]) -> Any:

@@ -57,9 +57,9 @@ class Books:
         self.fees = round(self.fees + fill.commission, 2)
         self._book(fill.symbol, fill.direction.sign * fill.volume, fill.price, volume_multiple)
 
-    def close(self, symbol: str, price: float, volume_multiple: int) -> None:
-        """A contract has expired: its lots are gone, at the settlement price and without a fee."""
-        self._book(symbol, -self.lots[symbol], price, volume_multiple)
+    def adjust(self, symbol: str, lots: int, price: float, volume_multiple: int) -> None:
+        """Lots that came or went without a fill and a fee: at an expiry, or for no known reason."""
+        self._book(symbol, lots, price, volume_multiple)
 
     def _book(self, symbol: str, lots: int, price: float, volume_multiple: int) -> None:
         self._cash = round(self._cash - round(lots * price * volume_multiple, 2), 2)

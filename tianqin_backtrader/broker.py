@@ -8,10 +8,8 @@ the reason in ``order.info.reason``; a strategy never gets an exception for what
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
 from typing import Any
 
 import backtrader as bt
@@ -20,34 +18,33 @@ from .account_face import AccountFace
 from .account_view import AccountView
 from .adoption import Adoption
 from .chased_order import ChaseRules
-from .errors import ConfigError, OrderError, TianqinError
+from .errors import ConfigError, OrderError
 from .expiry_desk import ExpiryDesk
-from .four_way import FourWay, whole_lots
 from .held_orders import HeldOrders
 from .journal import Journal
 from .lot_rules import Priority
-from .main_contracts import MAIN
 from .model import Direction, Fill, OrderReport
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
 from .order_news import OrderNews
+from .order_planner import OrderPlanner
 from .order_price import Wish
 from .order_returns import OrderReturns
 from .order_scribe import OrderScribe
 from .order_state import OrderLeg
-from .order_validity import validity
+from .reconciler import Reconciler
 from .record_keeper import RecordKeeper
 from .restart import Restart
 from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
 from .target_desk import PositionTarget, TargetDesk
-from .ticket import Effect, Ticket
+from .ticket import Ticket
 from .unsubscribed_data import UnsubscribedData
 
 logger = logging.getLogger(__name__)
 
 
-class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
+class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
     """The account of a ``MyStore``; made by ``MyStore.getbroker``.
 
     Params:
@@ -98,12 +95,13 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
         self._scribe = OrderScribe(self.store, self.records_failed)
         self._expiry = ExpiryDesk(self.store, self._account)
         self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
+        planner = OrderPlanner(self.store, self._account, _priority(self.p.priority), self._risk)
         self._desk = OrderDesk(
-            self.store, self._account, self._gate, _priority(self.p.priority), self._risk,
-            self._scribe, self._tell,
-        )  # fmt: skip
+            self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
+        )
         self._news = OrderNews(self._desk, self._keeper)
         self._returns = OrderReturns(self._desk)
+        self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
         self._held = HeldOrders(self._desk)
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
@@ -127,6 +125,7 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
         super().start()
         self.startingcash = self.getvalue()
         if self._begun:
+            self._restart.begun_with = self._account.net_lots()  # another run on the same account
             return
         journal = self._scribe.journal = self._keeper.open()
         try:
@@ -210,36 +209,6 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
     ) -> Any:
         """Backtrader's ``self.sell``: closes a long first, then opens a short; as ``buy``."""
         return self._backtrader_order(bt.SellOrder, owner, data, size, price, kwargs)
-
-    def _backtrader_order(
-        self, kind: Any, owner: Any, data: Any, size: float, price: float | None, kwargs: Any
-    ) -> Any:
-        allow_partial = kwargs.pop("allow_partial", self.p.allow_partial)
-        oco, parent = kwargs.get("oco"), kwargs.get("parent")
-        valid, transmit = kwargs.get("valid"), kwargs.get("transmit", True)
-        plimit = kwargs.pop("plimit", None)
-        ticket = self._ticket(kind, owner, data, abs(size), price, pricelimit=plimit, **kwargs)
-        order = ticket.order
-        ticket.allow_partial = allow_partial
-        self._take_order(ticket, size, price, parent, oco, valid, transmit)
-        self._scribe.flush()
-        return order
-
-    def _take_order(
-        self, ticket: Ticket, size: float, price: Any, parent: Any, oco: Any, valid: Any,
-        transmit: bool,
-    ) -> None:  # fmt: skip
-        order = ticket.order
-        try:
-            ticket.volume = whole_lots(size)
-            ticket.symbol = self._contract_for(ticket)
-            ticket.validity = validity(valid, ticket.symbol, self.store.now(), self.store.calendar)
-        except TianqinError as error:
-            self._desk.refuse(ticket, str(error))
-            return
-        if order.exectype == bt.Order.Limit:
-            ticket.wish = Wish(math.nan if price is None else price)
-        self._held.place(ticket, parent, oco, transmit)
 
     def submit(self, order: Any) -> Any:
         """Backtrader's own name for what ``buy`` and ``sell`` do; an order is sent only once."""
@@ -383,78 +352,12 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _ticket(
-        self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
-    ) -> Ticket:
-        if not isinstance(kwargs.get("valid"), date | timedelta | None):
-            kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` looks at it
-        known = {name: value for name, value in kwargs.items() if hasattr(bt.Order.params, name)}
-        info = {name: value for name, value in kwargs.items() if name not in known}
-        # While a feed is being loaded it has no time; then the present stands in for it.
-        loading = bool(len(data)) and math.isnan(data.datetime[0])
-        seen = self._stand_in(data._dataname) if loading else data
-        order = kind(owner=owner, data=seen, size=size, price=price, **known)
-        order.addinfo(**info)
-        order.p.data = data
-        order.broker = self
-        direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
-        volume = int(size) if math.isfinite(size) else 0
-        ticket = Ticket(order, data._dataname, direction, volume, Wish())
-        order.ticket, order.legs = ticket, ticket.legs
-        return ticket
-
-    def _data(self, instrument: str) -> Any:
-        """The feed of a contract, or that of the main contract it is or was behind."""
-        live = [feed for feed in self.store.feeds if len(feed)]
-        for feed in live:
-            if instrument in (feed._dataname, feed._name):
-                return feed
-        for feed in live:
-            if feed._dataname.startswith(MAIN) and instrument in self.store.mains.behind(
-                feed._dataname
-            ):
-                return feed
-        return self._stand_in(instrument)
-
-    def _contract_for(self, ticket: Ticket) -> str:
-        """Where an order on a main contract goes: to the lots that it closes, else to the present.
-
-        Raises:
-            OrderError: It would close lots of the contract before, and more.
-            LinkError: Nobody knows which contract that is.
-        """
-        symbol, mains = ticket.symbol, self.store.mains
-        before = mains.before(symbol)
-        if not before or ticket.effect is Effect.OPEN:
-            return str(mains.traded(symbol))
-        if ticket.effect is Effect.CLOSE:
-            side = "short" if ticket.direction is Direction.BUY else "long"
-            held = abs(self._account.position(before, side).size)
-        else:
-            held = -self._account.position(before).size * ticket.direction.sign
-        if held <= 0:
-            return str(mains.traded(symbol))
-        if ticket.volume > held:
-            raise OrderError(_still_held(symbol, before, held))
-        return str(before)
-
-    def _contract_of(self, symbol: str) -> str:
-        """The contract behind a main contract, where nothing of the one before is held."""
-        before = self.store.mains.before(symbol)
-        held = abs(self._account.position(before).size) if before else 0
-        if held:
-            raise OrderError(_still_held(symbol, before, held))
-        return str(self.store.mains.traded(symbol))
-
-    def _stand_in(self, instrument: str) -> UnsubscribedData:
-        if instrument not in self._unsubscribed:
-            self._unsubscribed[instrument] = UnsubscribedData(instrument, self.store)
-        return self._unsubscribed[instrument]
-
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
+        self._desk.planner.fees.learn(reports)
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
+            self._reconciler.tend()
             self._scribe.flush()
 
     def follow_session(self, session: int, reconnector: Any) -> None:
@@ -462,6 +365,7 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
+        self._reconciler.follow_session(session)
         self._tend_halting()
         self._desk.tend()
         self._held.tend()
@@ -472,12 +376,14 @@ class MyBroker(AccountFace, FourWay, RiskButtons, bt.BrokerBase):
             self._scribe.touch_plan(self._restart.lots)
         self._scribe.flush()
 
-
-def _still_held(symbol: str, before: str, held: float) -> str:
-    return (
-        f"{held:g} lots of {before}, the contract behind {symbol} before, are still held: roll "
-        "them (store.roll), or close just them, before other lots are ordered"
-    )
+    def _take_differences(self, text: str) -> None:
+        """Somebody or something else has changed what is held: the owner has to look."""
+        text = f"{text}; only orders that reduce are sent until broker.resume()"
+        logger.error("%s", text)
+        self.store.put_notification(text)
+        self._scribe.note(text, "ERROR")
+        self._scribe.touch_plan(self._restart.lots)
+        self._risk.guard.reduce(text)
 
 
 def _priority(name: Any) -> Priority:

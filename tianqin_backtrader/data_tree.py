@@ -309,6 +309,8 @@ def to_instrument(raw: Mapping[str, Any]) -> Instrument:
         commission=number(raw, "commission"),
         max_limit_order_volume=int(number(raw, "max_limit_order_volume", 0)),
         max_market_order_volume=int(number(raw, "max_market_order_volume", 0)),
+        open_min_limit_order_volume=int(number(raw, "open_min_limit_order_volume", 0)),
+        open_min_market_order_volume=int(number(raw, "open_min_market_order_volume", 0)),
         underlying_symbol=edges[0]["node"]["instrument_id"] if edges else "",
         trading_time=raw.get("trading_time") or {},
     )

@@ -5,26 +5,24 @@ from __future__ import annotations
 import logging
 from collections import deque
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import backtrader as bt
 
-from .bar_builder import BarBuilder, DaySlotTable, SlotTable
+from .bar_builder import BarBuilder, SlotTable
 from .clock import MINUTE, ahead_of_utc, to_backtrader, to_ns
-from .data_tree import DayRows
 from .errors import ConfigError
 from .feed_clone import FeedClone
 from .feed_history import FeedHistory
+from .lifeline import NEVER
 from .line_trim import trim_run
-from .live_bars import Certificate, LiveBars
-from .live_ticks import LiveTicks
+from .live_bars import LiveBars
+from .live_feed import LiveFeed
 from .main_bars import MainBars
 from .main_contracts import MAIN
 from .model import Bar
 
 logger = logging.getLogger(__name__)
-
-_NEVER = 1 << 62
 
 #: What ``lookback=True`` means.
 LOOKBACK = 10_000
@@ -34,13 +32,9 @@ COMPRESSIONS = (1, 3, 5, 15, 30, 60)
 RECENT_BARS = 600
 #: Ticks asked for at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
-#: What is not final so long after the end of its market will never be.
-AFTERWARDS = MINUTE
-#: Ticks and official bars that the client keeps of each contract.
-ROWS_KEPT = 1000
 
 
-class Mydatafeed(bt.feed.DataBase):
+class Mydatafeed(LiveFeed):
     """Minute bars of one contract, live; made by ``MyStore.getdata``.
 
     Every live bar is compared with TianQin's own of the same id once that is final; a difference is
@@ -80,18 +74,6 @@ class Mydatafeed(bt.feed.DataBase):
         LinkTimeout: From ``start``: TianQin sent no history within a minute.
     """
 
-    lines: Any = ("bid_price", "ask_price", "bid_volume", "ask_volume", "bid_price2", "ask_price2")
-    linealias = (
-        ("bid_price", "bid_price1"),
-        ("ask_price", "ask_price1"),
-        ("bid_volume", "bid_volume1"),
-        ("ask_volume", "ask_volume1"),
-    )
-    CORRECTED = len(bt.feed.DataBase._NOTIFNAMES)
-    CLOSED = CORRECTED + 1
-    MAIN_CHANGED = CLOSED + 1
-    _NOTIFNAMES: ClassVar = [*bt.feed.DataBase._NOTIFNAMES, "CORRECTED", "CLOSED", "MAIN_CHANGED"]
-
     params: Any = (
         ("store", None),
         ("lookback", False),
@@ -103,26 +85,20 @@ class Mydatafeed(bt.feed.DataBase):
     )
 
     def __init__(self) -> None:
+        super().__init__()
         self._must_be_known()
         if self.keep_bars is not None and not self.keep_bars >= 10:
             raise ConfigError(f"keep_bars is None or at least 10, not {self.keep_bars!r}")
-        self.store = self.p.store
         self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
         if self.p.adjust not in (None, "back") or (self.p.adjust and self._main is None):
             raise ConfigError(f'adjust is None, or "back" for a main contract: {self.p.adjust!r}')
-        self.symbol: str = self.p.dataname
         width = LOOKBACK if self.p.lookback is True else self.p.lookback
         self._width = int(width)
         # One more than wanted: the newest row is the running bar.
         self._klines = self._official_bars(max(self._width + 1, RECENT_BARS))
         self._ticks = self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
-        self._history: deque[Bar] = deque()
         self._history_end = 0.0
         self._past = FeedHistory(self.store, self.symbol, self._klines, self._ticks, self._width)
-        self._last_tick = 0
-        #: When the contract's trading ends for good, nanoseconds.
-        self._ends = _NEVER
-        self._live: LiveBars | LiveTicks | None = None
 
     #: Bars that have been trimmed.
     trimmed = 0
@@ -214,20 +190,7 @@ class Mydatafeed(bt.feed.DataBase):
     def _deliver(self, bar: Bar) -> bool:
         if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
             trim_run(self._env.runningstrats, self, self.keep_bars)
-        lines = self.lines
-        lines.datetime[0] = to_backtrader(bar.end)
-        lines.open[0] = bar.open
-        lines.high[0] = bar.high
-        lines.low[0] = bar.low
-        lines.close[0] = bar.close
-        lines.volume[0] = bar.volume
-        lines.openinterest[0] = bar.close_oi
-        lines.bid_price[0] = bar.bid_price1
-        lines.ask_price[0] = bar.ask_price1
-        lines.bid_volume[0] = bar.bid_volume1
-        lines.ask_volume[0] = bar.ask_volume1
-        lines.bid_price2[0] = bar.bid_price2
-        lines.ask_price2[0] = bar.ask_price2
+        self._write(bar)
         self.store.observers.bar(self._name, bar)
         return True
 
@@ -236,84 +199,6 @@ class Mydatafeed(bt.feed.DataBase):
         """True while the bar in ``next()`` is from history, False for every live bar."""
         return len(self) > 0 and self.lines.datetime[0] <= self._history_end
 
-    # -- the store's side ---------------------------------------------------------------------
-
-    @property
-    def next_close(self) -> int:
-        """When the running bar must be closed by the clock, nanoseconds."""
-        due = self._live.next_close if self._live is not None else _NEVER
-        return due if due <= self._ends else _NEVER
-
-    @property
-    def complete_until(self) -> int:
-        """Every bar that ends by this instant is complete, nanoseconds."""
-        until = self._live.complete_until if self._live is not None else _NEVER
-        return until if until <= self._ends else _NEVER
-
-    @property
-    def has_history(self) -> bool:
-        """Whether history is still to be delivered."""
-        return bool(self._history)
-
-    @property
-    def finished(self) -> bool:
-        """Whether no bar will come any more: the market or the contract is over."""
-        over = self.store.market_over or self.store.alive_at > self._ends + AFTERWARDS
-        return over and self.current and self._live is not None and not self._live.waiting
-
-    @property
-    def current(self) -> bool:
-        """Whether all that the server has is here, after a new session too."""
-        return self._ticks.ready and self._klines.ready
-
-    def has_bar(self, horizon: int) -> bool:
-        """Whether a live bar that ends by ``horizon`` waits, with history done."""
-        if self._history or self._live is None:
-            return False
-        return self._live.has_bar(horizon, self.store.alive_at)
-
-    def take_ticks(self) -> bool:
-        """Build bars from the ticks that have come since the last call; whether there were any."""
-        newest = self._live.take_ticks() if self._live is not None else 0
-        if newest:
-            self._last_tick = newest
-            self.store.clock.stamp(newest)
-        return newest > 0
-
-    def flush(self, now: int) -> None:
-        """Complete the bars whose trading ended by ``now``, if all ticks until then are there."""
-        if self._live is not None and self._ticks.ready:
-            self._live.flush(min(now, self._ends))
-
-    def check(self) -> None:
-        """Compare delivered bars with the official ones that are final by now; tell differences."""
-        if self._live is None:
-            return
-        for found in self._live.check(self.store.alive_at):
-            logger.warning("%s differs from the official bar: %s", self.symbol, found)
-            self.notifs.append((self.CORRECTED, (), {"difference": found}))
-            self.store.observers.difference(found)
-
-    def certificate(self) -> Certificate:
-        """How the live bars delivered so far compare with the official ones."""
-        return self._live.certificate() if self._live is not None else Certificate()
-
-    def release(self) -> None:
-        """Let the client forget what has been delivered."""
-        if self._live is not None:
-            self.store.gateway.charts.release(self._ticks, ROWS_KEPT)
-            self.store.gateway.charts.release(self._klines, ROWS_KEPT)
-
-    @property
-    def last_tick(self) -> int:
-        """The stamp of the newest live tick, nanoseconds, 0 before one."""
-        return self._last_tick
-
-    @property
-    def ticks_taken(self) -> int:
-        """Live ticks so far."""
-        return self._live.ticks_taken if self._live is not None else 0
-
     # -- history ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
@@ -321,7 +206,7 @@ class Mydatafeed(bt.feed.DataBase):
             return
         self._past.load()
         expires = self.store.instrument(self.symbol).expire_datetime
-        self._ends = to_ns(expires) if expires is not None else _NEVER
+        self._ends = to_ns(expires) if expires is not None else NEVER
         builder = BarBuilder(self._slot_table())
         final, running = self._past.final_and_running()
         if final:
@@ -347,36 +232,3 @@ class Mydatafeed(bt.feed.DataBase):
         self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
-
-
-class Dailyfeed(Mydatafeed):
-    """One bar a trading day, from the 21:00 of the night before to 15:00; ``store.get_daily_data``.
-
-    Friday's night is in Monday's bar; bonds close at 15:15; products and days without a night begin
-    in the morning. The bar is stamped with the day's last close and delivered there.
-    """
-
-    params: Any = (
-        ("timeframe", bt.TimeFrame.Days),
-        ("night_start", False),
-    )
-
-    def _must_be_known(self) -> None:
-        if self.p.timeframe != bt.TimeFrame.Days or self.p.compression != 1:
-            raise ConfigError("this feed delivers single days; cerebro.resampledata makes weeks")
-
-    def _official_bars(self, rows: int) -> Any:
-        series = self.store.gateway.charts.series(self.symbol, 86400, rows)
-        return DayRows(series, self.store.calendar, self.symbol)
-
-    def _slot_table(self) -> SlotTable:
-        return DaySlotTable(self.store.calendar, self.symbol)
-
-    @property
-    def today(self) -> Bar | None:
-        """The running day so far, as TianQin has it; None outside of one. Volume in lots."""
-        last_id = self._klines.last_id
-        for bar in self._klines.bars(last_id, last_id) if last_id >= 0 else []:
-            if bar.end > self.store.clock.now_ns():
-                return bar
-        return None

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import backtrader as bt
 
-from .errors import TianqinError, VolumeOutOfRange
-from .order_desk import OrderDesk
+from .errors import TianqinError
+from .order_entry import OrderEntry, whole_lots
 from .order_price import wish
 from .order_validity import validity
-from .ticket import Effect, Ticket
+from .ticket import Effect
 
 
-class FourWay:
+class FourWay(OrderEntry):
     """开多, 开空, 平多, 平空; a part of ``MyBroker``."""
-
-    store: Any
-    p: Any
-    _desk: OrderDesk
-
-    def _ticket(
-        self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
-    ) -> Ticket:
-        raise NotImplementedError
-
-    def _data(self, instrument: str) -> Any:
-        raise NotImplementedError
-
-    def _contract_for(self, ticket: Ticket) -> str:
-        raise NotImplementedError
 
     def buy_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """开多: open a long. ``limit_price=None`` is a market order on every exchange.
@@ -114,15 +98,3 @@ class FourWay:
         self._desk.submit(ticket)
         self._desk.scribe.flush()
         return ticket.order
-
-
-def whole_lots(size: float) -> int:
-    """A number of lots.
-
-    Raises:
-        VolumeOutOfRange: It is not whole, or not positive.
-    """
-    whole = isinstance(size, int | float) and not isinstance(size, bool) and math.isfinite(size)
-    if not whole or size != int(size) or size <= 0:
-        raise VolumeOutOfRange(f"an order needs a positive whole number of lots, not {size}")
-    return int(size)

@@ -1,70 +1,31 @@
-"""Orders that wait with us: conditional ones, those not transmitted, brackets and OCO groups.
+"""Orders that depend on others: not transmitted yet, in brackets, in OCO groups.
 
-``conditional_order`` says when one fires, ``order_group`` what its fate means for others; here the
-prices are fetched and the actions carried out.
+``order_group`` says what the fate of one means for others, ``order_watch`` when its moment has
+come; here the actions are carried out.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections import defaultdict
 from typing import Any
 
 import backtrader as bt
 
 from . import order_group
-from .clock import SECOND, monotonic, to_ns
-from .conditional_order import (
-    ConditionalOrder,
-    Kind,
-    Status,
-    at_close,
-    on_price,
-    resize,
-    stop,
-    trailing_stop,
-)
-from .errors import LinkError, OrderError, TianqinError
-from .model import Direction, Fill
+from .clock import monotonic
+from .conditional_order import resize
+from .errors import OrderError, TianqinError
+from .model import Fill
 from .order_desk import OrderDesk
 from .order_group import Action, Answer, Do, MemberState, OrderGroup, Role
-from .order_price import Wish, passive_price
-from .order_validity import last_close
+from .order_watch import OrderWatch
 from .ticket import Effect, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
-#: Backtrader's Close is sent so long before the day's last close.
-BEFORE_CLOSE = 5 * SECOND
 #: Seconds in which the account may show a fill later than the fill itself was told.
 PATIENCE = 3.0
-
-
-class Span:
-    """Prices and times at which nothing happens to the orders that wait on a contract."""
-
-    def __init__(self) -> None:
-        self._low, self._high, self._due = -math.inf, math.inf, math.inf
-
-    def narrow(self, condition: ConditionalOrder) -> None:
-        """One order more; a trailing stop leaves no room, as any price may move it."""
-        if condition.due_ns is not None:
-            self._due = min(self._due, condition.due_ns)
-        if condition.stop_price is None:
-            return
-        trails = condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT)
-        dust = 1e-6 * abs(condition.stop_price)
-        if trails or condition.direction is Direction.BUY:
-            self._high = min(self._high, condition.stop_price - dust)
-        if trails or condition.direction is Direction.SELL:
-            self._low = max(self._low, condition.stop_price + dust)
-        if trails:
-            self._low, self._high = math.inf, -math.inf
-
-    def contains(self, price: float, now: int) -> bool:
-        """Whether a price at a time changes nothing."""
-        return now < self._due and (price != price or self._low < price < self._high)
 
 
 class Box:
@@ -91,8 +52,7 @@ class HeldOrders:
 
     def __init__(self, desk: OrderDesk) -> None:
         self._desk, self._store = desk, desk.store
-        self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
-        self._quiet: dict[str, Span] = {}
+        self._watch = OrderWatch(desk, self._take_fired)
         self._boxes: dict[int, list[Box]] = defaultdict(list)
         self._drafts: dict[int, list[Ticket]] = {}
         desk.on_end.append(self._take_end)
@@ -104,7 +64,7 @@ class HeldOrders:
         try:
             self._desk.admit(ticket)
             if ticket.order.exectype not in (bt.Order.Market, bt.Order.Limit):
-                ticket.condition = self._condition(ticket)
+                ticket.condition = self._watch.condition(ticket)
             first = parent.ref if parent is not None else ticket.order.ref
             if parent is not None and first not in self._drafts:
                 self._child_of_sent(ticket, parent)
@@ -127,7 +87,7 @@ class HeldOrders:
             self._desk.submit(ticket)
             return
         self._take_in(ticket)
-        self._watch(ticket)
+        self._watch.watch(ticket)
 
     def _take_in(self, ticket: Ticket) -> None:
         """An order that waits is told as Submitted and Accepted: it is ours to look after."""
@@ -210,11 +170,23 @@ class HeldOrders:
             self._answer(box, order_group.on_fill(box.group, ticket.key, fill.volume))
 
     def _take_end(self, ticket: Ticket) -> None:
-        if self._watched[ticket.symbol].pop(ticket.order.ref, None) is not None:
-            self._quiet.pop(ticket.symbol, None)
+        self._watch.forget(ticket)
         self._drafts.pop(ticket.order.ref, None)
         for box in self._boxes.get(ticket.order.ref, ()):
             self._answer(box, order_group.on_end(box.group, ticket.key))
+
+    def _take_fired(self, ticket: Ticket) -> None:
+        """Its price or time has come: others that hold its lots end first."""
+        for box in self._boxes.get(ticket.order.ref, ()):
+            ticket.after += [
+                other
+                for other in box.tickets.values()
+                if other is not ticket and other.stage is Stage.WORKING
+                and other.direction is ticket.direction
+            ]  # fmt: skip
+            self._answer(box, order_group.on_fire(box.group, ticket.key))
+        if not ticket.over:
+            self._desk.release(ticket)
 
     def _answer(self, box: Box, answer: Answer) -> None:
         box.group, actions = answer
@@ -238,7 +210,7 @@ class HeldOrders:
             if ticket.condition is None:
                 self._desk.release(ticket)
             else:
-                self._watch(ticket)
+                self._watch.watch(ticket)
 
     def _resize(self, ticket: Ticket, volume: int) -> None:
         if ticket.condition is not None and volume > ticket.filled:
@@ -250,7 +222,7 @@ class HeldOrders:
     def adopt(self, ticket: Ticket) -> None:
         """An order of an earlier run that waits for its price or time."""
         if ticket.stage is Stage.WATCHED:
-            self._watch(ticket)
+            self._watch.watch(ticket)
 
     def adopt_group(self, key: str, fields: dict[str, Any], tickets: list[Ticket]) -> None:
         """A group of an earlier run, with all its orders."""
@@ -278,111 +250,6 @@ class HeldOrders:
                 elif member.state is MemberState.ACTIVE and member.volume != ticket.volume:
                     self._carry_out(ticket, Action(Do.RESIZE, ticket.key, member.volume))
 
-    # -- watching -----------------------------------------------------------------------------
-
-    def _condition(self, ticket: Ticket) -> ConditionalOrder:
-        """What an order of Backtrader waits for.
-
-        Raises:
-            OrderError: Its prices are none.
-        """
-        order, created = ticket.order, ticket.order.created
-        if order.exectype == bt.Order.Close:
-            now = self._store.now()
-            day = self._store.calendar.trading_day_at(now)
-            close = last_close(ticket.symbol, day, self._store.calendar)
-            return at_close(ticket.direction, ticket.volume, to_ns(close) - BEFORE_CLOSE)
-        if order.p.price is None and order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
-            raise OrderError(f"a {order.getordername()} order needs a price")
-        plimit = order.p.pricelimit
-        needs_limit = order.exectype in (bt.Order.StopLimit, bt.Order.StopTrailLimit)
-        if needs_limit and plimit is None:
-            raise OrderError(f"a {order.getordername()} order needs a limit price (plimit)")
-        limit = plimit if needs_limit else None
-        if order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
-            return stop(ticket.direction, ticket.volume, order.p.price, limit_price=limit)
-        reference = order.p.price if order.p.price is not None else self._price(ticket.symbol)
-        state = trailing_stop(
-            ticket.direction, ticket.volume, reference, trail_amount=order.p.trailamount,
-            trail_percent=order.p.trailpercent, limit_price=limit,
-        )  # fmt: skip
-        _show(created, state)
-        return state
-
-    def _watch(self, ticket: Ticket) -> None:
-        ticket.stage = Stage.WATCHED
-        self._desk.scribe.touch(ticket)
-        self._watched[ticket.symbol][ticket.order.ref] = ticket
-        self._quiet.pop(ticket.symbol, None)
-        if ticket.order.exectype != bt.Order.Close:
-            self._price(ticket.symbol)  # subscribes
-
-    def _price(self, symbol: str) -> float:
-        try:
-            return float(self._store.gateway.quote(symbol).last_price)
-        except LinkError:
-            return math.nan
-
     def tend(self) -> None:
-        """Hold the prices of the moment against what waits for them."""
-        now = self._store.clock.now_ns()
-        for symbol, tickets in self._watched.items():
-            if not tickets or not self._store.trading_up or not self._desk.gate.open(symbol):
-                continue
-            span = self._quiet.get(symbol) or self._span(symbol)
-            price = self._price(symbol)
-            if span.contains(price, now):
-                continue
-            for ticket in list(tickets.values()):
-                if ticket.stage is Stage.WATCHED:
-                    self._look(ticket, price, now)
-            self._quiet.pop(symbol, None)
-
-    def _span(self, symbol: str) -> Span:
-        """Between which prices, and until when, nothing that waits can fire or move."""
-        span = Span()
-        for ticket in self._watched[symbol].values():
-            if ticket.condition is not None:
-                span.narrow(ticket.condition)
-        self._quiet[symbol] = span
-        return span
-
-    def _look(self, ticket: Ticket, price: float, now: int) -> None:
-        if ticket.condition is None:
-            return
-        before = ticket.condition
-        ticket.condition, fired = on_price(before, price, now)
-        if ticket.condition is not before:
-            self._desk.scribe.touch(ticket)
-        if ticket.condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT):
-            _show(ticket.order.created, ticket.condition)
-        if fired is None or ticket.condition.status is not Status.TRIGGERED:
-            return
-        ticket.order.triggered = True
-        logger.info("order %d fires at %s", ticket.order.ref, price)
-        del self._watched[ticket.symbol][ticket.order.ref]
-        ticket.wish = Wish(self._limit(ticket, fired.limit_price))
-        ticket.condition = None
-        ticket.stage = Stage.QUEUED
-        for box in self._boxes.get(ticket.order.ref, ()):
-            ticket.after += [
-                other
-                for other in box.tickets.values()
-                if other is not ticket and other.stage is Stage.WORKING
-                and other.direction is ticket.direction
-            ]  # fmt: skip
-            self._answer(box, order_group.on_fire(box.group, ticket.key))
-        if not ticket.over:
-            self._desk.release(ticket)
-
-    def _limit(self, ticket: Ticket, price: float | None) -> float | None:
-        if price is None:
-            return None
-        return passive_price(price, ticket.direction, self._store.instrument(ticket.symbol))
-
-
-def _show(created: Any, state: ConditionalOrder) -> None:
-    """Where a trailing stop stands, as Backtrader's users look for it."""
-    created.price = state.stop_price
-    if state.limit_price is not None:
-        created.pricelimit = state.limit_price
+        """Every round: hold the prices of the moment against what waits for them."""
+        self._watch.tend()

@@ -80,12 +80,17 @@ class RecordedLeg:
     fills: tuple[Fill, ...]
 
     @property
+    def filled(self) -> int:
+        """Lots filled."""
+        return sum(fill.volume for fill in self.fills)
+
+    @property
     def over(self) -> bool:
         """Whether its end is on record, with every fill of it."""
         report = self.report
         if report is None or report.status != "FINISHED":
             return False
-        return sum(f.volume for f in self.fills) >= report.volume_orign - report.volume_left
+        return self.filled >= report.volume_orign - report.volume_left
 
 
 def recorded_leg(

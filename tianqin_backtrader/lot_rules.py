@@ -56,10 +56,12 @@ class LotLimits:
     open_least: int = 1
 
     @classmethod
-    def of(cls, instrument: Instrument, *, market_order: bool, open_least: int = 1) -> LotLimits:
-        """What a contract allows; ``open_least`` where the product has a least opening size."""
-        limit, market = instrument.max_limit_order_volume, instrument.max_market_order_volume
-        return cls(market if market_order else limit, open_least)
+    def of(cls, instrument: Instrument, *, market_order: bool) -> LotLimits:
+        """What a contract allows today."""
+        one = instrument
+        if market_order:
+            return cls(one.max_market_order_volume, max(one.open_min_market_order_volume, 1))
+        return cls(one.max_limit_order_volume, max(one.open_min_limit_order_volume, 1))
 
     def pieces(self, volume: int, *, opens: bool) -> tuple[int, ...]:
         """``volume`` lots as orders within the limits, as few as there can be.

@@ -101,6 +101,8 @@ class Instrument:
     commission: float = NAN
     max_limit_order_volume: int = 0
     max_market_order_volume: int = 0
+    open_min_limit_order_volume: int = 0
+    open_min_market_order_volume: int = 0
     underlying_symbol: str = ""
     trading_time: dict[str, list[list[str]]] = field(default_factory=dict, hash=False)
 

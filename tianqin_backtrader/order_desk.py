@@ -5,47 +5,28 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 import backtrader as bt
 
 from .account_view import AccountView
 from .clock import WallClock, monotonic, to_backtrader
 from .errors import LinkLost, OrderError, TianqinError, VolumeOutOfRange
-from .lot_rules import LotFees, LotLimits, Priority
-from .model import Instrument, Offset
-from .offset import Closable, Leg, OffsetRules, closing_of, plan_close, plan_order
+from .model import Offset
+from .offset import Leg
 from .order_gate import OrderGate
-from .order_price import Wish, exchange_terms, needs_limits
+from .order_planner import Guard, OrderPlanner, Plan
 from .order_scribe import OrderScribe
-from .order_state import UNCONFIRMED, OrderLeg
-from .ticket import Effect, Ending, Stage, Ticket
+from .order_state import OrderLeg
+from .ticket import Ending, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
 #: Seconds after which a cancel without effect is repeated.
 CANCEL_AGAIN = 5.0
-#: Exchange orders that one order may become.
-MOST_LEGS = 50
-
-
-class Guard(Protocol):
-    """The risk rules, as the desk needs them."""
-
-    def check(self, ticket: Ticket, volume: int, terms: Wish) -> None: ...
-    def cancelled(self, symbol: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is sent for an order."""
-
-    legs: tuple[Leg, ...]
-    terms: Wish
 
 
 class OrderDesk:
@@ -55,8 +36,8 @@ class OrderDesk:
         store: Gives instruments, the time and the gateway.
         account: What is held.
         gate: Says whether the moment is right.
-        priority: Which lots are closed first.
-        guard: The risk rules, None for none.
+        planner: Makes prices and legs of wishes.
+        guard: Counts cancels.
         scribe: Writes down what happens, before it has effects.
         tell: Hands a clone of an order to ``notify_order``.
 
@@ -73,26 +54,24 @@ class OrderDesk:
         store: Any,
         account: AccountView,
         gate: OrderGate,
-        priority: Priority,
-        guard: Guard | None,
+        planner: OrderPlanner,
+        guard: Guard,
         scribe: OrderScribe,
         tell: Callable[[Any], None],
     ) -> None:
         self.store, self.account, self.gate = store, account, gate
         self.tell, self.scribe = tell, scribe
-        self._priority, self._guard = priority, guard
+        self.planner, self._guard = planner, guard
         self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
         self.tickets: dict[int, Ticket] = {}
         self.on_end: list[Callable[[Ticket], None]] = []
         self.settled: Callable[[Ticket], None] = lambda ticket: None
         self.live: dict[str, dict[str, OrderLeg]] = {}
         self.unanswered: dict[str, OrderLeg] = {}
-        self._closing: dict[str, list[OrderLeg]] = {}
         self._queued: dict[int, Ticket] = {}
         self._withdrawn: dict[int, Ticket] = {}
         self._expiries: list[tuple[datetime, int, Ticket]] = []
         self._serial = count()
-        self._moved: set[str] = set()
 
     # -- in -----------------------------------------------------------------------------------
 
@@ -106,7 +85,7 @@ class OrderDesk:
         self.gate.must_be_free(ticket.symbol)
         if self.store.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
-        self._terms(ticket, ticket.wish, check_limits=False)
+        self.planner.terms(ticket, check_limits=False)
 
     def submit(self, ticket: Ticket) -> bool:
         """Take an order to be sent now, or at the open; False if it was refused."""
@@ -114,8 +93,8 @@ class OrderDesk:
             self.gate.admit(ticket.order.data)
             if ticket.guarded:
                 self.gate.must_be_free(ticket.symbol)
-            plan = None if self.gate.holds(ticket.symbol) else self._plan(ticket)
-            self._terms(ticket, ticket.wish, check_limits=plan is not None)
+            plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)
+            self.planner.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
             self.refuse(ticket, str(error))
             return False
@@ -148,7 +127,7 @@ class OrderDesk:
             return
         self._queued.pop(ticket.order.ref, None)
         try:
-            plan = self._plan(ticket)
+            plan = self.planner.plan(ticket)
         except TianqinError as error:
             if isinstance(error, VolumeOutOfRange) and monotonic() < ticket.patience:
                 self.queue(ticket)
@@ -173,8 +152,7 @@ class OrderDesk:
             live = self.live.setdefault(leg.symbol, {})
             if not leg.over:
                 live[leg.order_id] = leg
-                if leg.offset is not Offset.OPEN:
-                    self._closing.setdefault(leg.symbol, []).append(leg)
+                self.planner.note(leg)
         if ticket.over:
             return
         if ticket.validity.until is not None:
@@ -184,106 +162,11 @@ class OrderDesk:
         elif ticket.ending:
             self._withdrawn[ref] = ticket
 
-    # -- plan ---------------------------------------------------------------------------------
-
-    def rules(self, instrument: Instrument, *, market_order: bool) -> OffsetRules:
-        """How orders on a contract become legs."""
-        fees = None
-        if self._priority is Priority.CHEAPEST:
-            fee = instrument.commission if instrument.commission == instrument.commission else 0.0
-            fees = LotFees(close_today=fee, close_history=fee, open=fee)
-        return OffsetRules(
-            closing_of(instrument.exchange_id),
-            self._priority,
-            fees,
-            LotLimits.of(instrument, market_order=market_order),
-        )
-
-    def closable(self, ticket: Ticket, rules: OffsetRules) -> Closable:
-        """What an order can close, less what is on its way.
-
-        The exchange freezes lots once it has an order; until then we do.
-        """
-        on_the_way = [
-            Leg(leg.offset, leg.volume - leg.filled)
-            for leg in self._closes(ticket.symbol)
-            if leg.direction is ticket.direction and leg.state in UNCONFIRMED
-        ]
-        apart = closing_of(ticket.symbol.partition(".")[0]) is rules.closing.APART
-        held = self.account.closable(ticket.symbol, ticket.direction)
-        return held.less(on_the_way, closes_today_apart=apart)
-
-    def _closes(self, symbol: str) -> list[OrderLeg]:
-        """Legs that close and are not over; those that are, are forgotten here."""
-        left = [leg for leg in self._closing.get(symbol, ()) if not leg.over]
-        self._closing[symbol] = left
-        return left
-
-    def _terms(self, ticket: Ticket, asked: Wish, *, check_limits: bool = True) -> Wish:
-        instrument = self.store.instrument(ticket.symbol)
-        if not instrument.tradable:
-            raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
-        nan = float("nan")
-        limits = (instrument.upper_limit, instrument.lower_limit)
-        if not check_limits:  # tomorrow's are others
-            limits = (nan, nan) if not needs_limits(asked, instrument) else (0.0, 0.0)
-        elif needs_limits(asked, instrument) and self.store.gateway.matches_itself:
-            limits = self.store.gateway.best_prices(ticket.symbol)
-        elif needs_limits(asked, instrument) and any(limit != limit for limit in limits):
-            limits = self.store.gateway.price_limits(ticket.symbol)
-        terms = exchange_terms(asked, ticket.direction, instrument, limits)
-        self._tell_moved(ticket, asked, terms)
-        return terms
-
-    def _tell_moved(self, ticket: Ticket, asked: Wish, sent: Wish) -> None:
-        """A price between two ticks was moved: told once for a contract."""
-        moved = isinstance(asked.limit_price, int | float) and asked.limit_price != sent.limit_price
-        if moved and ticket.symbol not in self._moved:
-            self._moved.add(ticket.symbol)
-            text = (
-                f"{ticket.symbol}: the price {asked.limit_price} lies between two ticks and is "
-                f"sent as {sent.limit_price}; told once"
-            )
-            logger.warning("%s", text)
-            self.store.put_notification(text, order=ticket.order)
-
-    def _plan(self, ticket: Ticket) -> Plan:
-        """Price and legs of what is left of an order.
-
-        Raises:
-            TianqinError: It cannot be sent.
-        """
-        terms = self._terms(ticket, ticket.wish)
-        instrument = self.store.instrument(ticket.symbol)
-        rules = self.rules(instrument, market_order=terms.is_market)
-        partial = ticket.allow_partial
-        most = rules.limits.most
-        if most and ticket.left > most * MOST_LEGS:
-            raise VolumeOutOfRange(
-                f"{ticket.left} lots of {ticket.symbol} are more than {MOST_LEGS} orders of {most}"
-            )
-        if ticket.effect is Effect.OPEN:
-            pieces = rules.limits.pieces(ticket.left, opens=True)
-            legs = tuple(Leg(Offset.OPEN, lots) for lots in pieces)
-        elif ticket.effect is Effect.CLOSE:
-            legs = self._closing_legs(ticket, rules)
-        else:
-            held = self.closable(ticket, rules)
-            legs = plan_order(ticket.left, held, rules, allow_partial=partial)
-        lots = sum(leg.volume for leg in legs)
-        if not lots:
-            raise VolumeOutOfRange(f"of {ticket.left} lots of {ticket.symbol} none can be sent now")
-        if self._guard is not None and ticket.guarded:
-            self._guard.check(ticket, lots, terms)
-        return Plan(legs, terms)
-
-    def _closing_legs(self, ticket: Ticket, rules: OffsetRules) -> tuple[Leg, ...]:
-        held = self.closable(ticket, rules)
-        try:
-            return plan_close(ticket.left, held, rules, allow_partial=ticket.allow_partial)
-        except VolumeOutOfRange as error:
-            text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")
-            raise VolumeOutOfRange(text) from error
+    def of_earlier_day(self, order_id: str) -> bool:
+        """Whether a leg was sent on an earlier trading day than this one."""
+        sent_day = self.legs[order_id][0].sent_day
+        today = self.store.calendar.trading_day_at(self.store.now())
+        return sent_day is not None and bool(sent_day < today)
 
     # -- out ----------------------------------------------------------------------------------
 
@@ -318,8 +201,7 @@ class OrderDesk:
         ticket.legs.append(sent)
         self.legs[order_id] = (ticket, sent)
         self.live.setdefault(ticket.symbol, {})[order_id] = self.unanswered[order_id] = sent
-        if leg.offset is not Offset.OPEN:
-            self._closing.setdefault(ticket.symbol, []).append(sent)
+        self.planner.note(sent)
         try:
             self.scribe.intent(ticket, sent, terms)
             self.store.gateway.insert_order(
@@ -375,8 +257,7 @@ class OrderDesk:
 
     def cancel_leg(self, leg: OrderLeg) -> None:
         """Ask for the withdrawal of one leg."""
-        if self._guard is not None:
-            self._guard.cancelled(leg.symbol)
+        self._guard.cancelled(leg.symbol)
         try:
             self.store.gateway.cancel_order(leg.order_id)
         except LinkLost:

@@ -186,9 +186,9 @@ class OrderReturns:
         if not refused or ticket.effect is Effect.OPEN:
             return []
         instrument = self._store.instrument(ticket.symbol)
-        rules = self._desk.rules(instrument, market_order=ticket.sent_terms.is_market)
+        rules = self._desk.planner.rules(instrument, market_order=ticket.sent_terms.is_market)
         apart = rules.closing is rules.closing.APART
-        left = self._desk.closable(ticket, rules)
+        left = self._desk.planner.closable(ticket, rules)
         spares: list[Leg] = []
         for leg in refused:
             ticket.spares.add(leg.order_id)  # nothing is sent for it a second time
@@ -225,8 +225,8 @@ class OrderReturns:
     def follow_session(self, session: int, reconnector: Any) -> None:
         """Look after orders that were sent and are not answered.
 
-        In the session that sent them the trading link is dead. What a new session does not know
-        some seconds after it was made was lost with the old one, or ended on an earlier day.
+        In the session that sent them the trading link is dead. What a new session of the same day
+        does not know some seconds after it was made was lost with the old one.
         """
         if session == self._session and not self._desk.unanswered and not self._missing:
             return
@@ -259,6 +259,8 @@ class OrderReturns:
             ticket, leg = self._desk.legs[order_id]
             if leg.over or order_id in known:
                 del self._missing[order_id]
+            elif self._desk.of_earlier_day(order_id):
+                continue  # it may have been filled: the ``Reconciler`` knows
             elif waited > UNKNOWN:
                 if leg.not_found():
                     self._missing[order_id] = instants  # ask once more

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import backtrader as bt
 import numpy as np
 
-from .clock import MINUTE, to_backtrader, to_ns
+from .bar_lines import BarFeed
+from .clock import MINUTE, to_ns
 from .errors import ConfigError
 from .live_ticks import LiveTicks
 from .model import NAN, Bar, Instrument, Tick
@@ -26,7 +27,7 @@ _KINDS = {
 _BOOK = ("bid_price1", "ask_price1", "bid_volume1", "ask_volume1", "bid_price2", "ask_price2")
 
 
-class RecordedData(bt.feed.DataBase):
+class RecordedData(BarFeed):
     """One contract's recorded minutes, days or ticks, with the stamps and lines of the live feeds.
 
         data = RecordedData(dataname="SHFE.cu2612", path="recording")
@@ -45,13 +46,6 @@ class RecordedData(bt.feed.DataBase):
         ConfigError: The folder holds nothing of the contract, or pyarrow is missing.
     """
 
-    lines: Any = ("bid_price", "ask_price", "bid_volume", "ask_volume", "bid_price2", "ask_price2")
-    linealias = (
-        ("bid_price", "bid_price1"),
-        ("ask_price", "ask_price1"),
-        ("bid_volume", "bid_volume1"),
-        ("ask_volume", "ask_volume1"),
-    )
     params: Any = (("path", ""), ("timeframe", bt.TimeFrame.Minutes))
 
     #: Strategies ask live feeds for it.
@@ -151,20 +145,7 @@ class RecordedData(bt.feed.DataBase):
         bar = next(self._bars, None)
         if bar is None:
             return False
-        lines = self.lines
-        lines.datetime[0] = to_backtrader(bar.end)
-        lines.open[0] = bar.open
-        lines.high[0] = bar.high
-        lines.low[0] = bar.low
-        lines.close[0] = bar.close
-        lines.volume[0] = bar.volume
-        lines.openinterest[0] = bar.close_oi
-        lines.bid_price[0] = bar.bid_price1
-        lines.ask_price[0] = bar.ask_price1
-        lines.bid_volume[0] = bar.bid_volume1
-        lines.ask_volume[0] = bar.ask_volume1
-        lines.bid_price2[0] = bar.bid_price2
-        lines.ask_price2[0] = bar.ask_price2
+        self._write(bar)
         return True
 
 

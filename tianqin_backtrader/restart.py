@@ -15,16 +15,17 @@ from typing import Any
 import backtrader as bt
 
 from .clock import SECOND, WallClock
-from .errors import StartRefused, UnknownSymbol
+from .errors import StartRefused
 from .held_orders import HeldOrders
 from .journal import Journal
 from .journal_plans import RecordedLeg
 from .left_behind import Found, LeftBehind, Orders
-from .model import NAN, Direction, Fill, OrderReport
+from .model import Fill, OrderReport
 from .order_desk import OrderDesk
 from .order_group import Role
 from .order_returns import OrderReturns
 from .order_state import OrderLeg
+from .reconciler import day_end, expired, unseen_fills
 from .restart_picture import Picture, compare
 from .ticket import Ending, Stage, Ticket
 
@@ -79,6 +80,8 @@ class Restart:
         self.lots = HeldLots(self._account)
         self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
         self.adopted: list[Ticket] = []
+        #: Net lots and prices before what is now to be told, by symbol; given to strategies once.
+        self.begun_with: dict[str, tuple[int, float]] = {}
 
     def run(self, equity: float) -> None:
         """Take over what the account holds and what the records know.
@@ -102,12 +105,12 @@ class Restart:
         lost = self._unanswered(found)
         ended = [leg for leg in lost if leg.trading_day < today]
         picture = self._compare(journal, reports, mine, ended)
-        unseen = [_unseen_fill(leg, picture.filled[leg.order_id], self._store.clock.now_ns())
-                  for leg in ended if leg.order_id in picture.filled]  # fmt: skip
+        unseen = unseen_fills(self._store, ended, picture.filled, self._account.open_prices())
         ours = [one for one in reports if one.order_id in self._desk.legs]
         others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
         news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
         self._account.begin(equity, [fill for _, fill in found.untold] + news + unseen)
+        self.begun_with = self._account.net_lots()
         self._returns.take(others)
         self.lots.foreign |= {one.trade_id for one in others if isinstance(one, Fill)}
         self._desk.gate.reconciled = True
@@ -175,18 +178,11 @@ class Restart:
             if isinstance(one, Fill) and one.trade_id not in known and not self._counted(one)
             and (one.order_id in self._desk.legs or one.order_id not in mine)
         ]  # fmt: skip
-        positions = {
-            (symbol, side): position
-            for symbol, position in self._account.account_positions().items()
-            for side in ("long", "short")
-        }
-        held = {place: int(position[f"pos_{place[1]}"]) for place, position in positions.items()}
-        costs = {
-            place: position.get(f"open_price_{place[1]}", NAN)
-            for place, position in positions.items()
-        }
-        expired = [symbol for symbol in {symbol for symbol, _ in recorded} if self._expired(symbol)]
-        picture = compare(recorded, held, news, ended, costs, expired)
+        gone = [
+            symbol for symbol in {symbol for symbol, _ in recorded} if expired(self._store, symbol)
+        ]
+        held, costs = self._account.held_lots(), self._account.open_prices()
+        picture = compare(recorded, held, news, ended, costs, gone)
         if picture.differences:
             error = StartRefused(journal.path, picture.differences)
             if not self._accept:
@@ -194,14 +190,6 @@ class Restart:
             logger.warning("accepted: %s", error)
             self._scribe.note(f"accepted: {error}", "WARNING")
         return picture
-
-    def _expired(self, symbol: str) -> bool:
-        try:
-            instrument = self._store.instrument(symbol)
-        except UnknownSymbol:
-            return True
-        ends = instrument.expire_datetime
-        return instrument.expired or (ends is not None and ends <= self._store.now())
 
     # -- going on -----------------------------------------------------------------------------
 
@@ -223,7 +211,7 @@ class Restart:
                 order.status = status
                 self._make.tell(order)
         self._returns.take(reports)
-        self._returns.take([_day_end(self._desk.legs[leg.order_id][1]) for leg in ended])
+        self._returns.take([day_end(self._desk.legs[leg.order_id][1]) for leg in ended])
         for leg in never:
             self._never_left(*self._desk.legs[leg.order_id])
         self._held.complete_groups()
@@ -281,25 +269,3 @@ class Restart:
         if ticket.stage is Stage.WORKING and closing and not ticket.ending:
             if self._desk.gate.open(ticket.symbol):
                 self._desk.send_next(ticket)
-
-
-def _unseen_fill(leg: RecordedLeg, lots: int, now: int) -> Fill:
-    """What an order of an earlier day must have got: the account holds it.
-
-    Its trades are no longer told. The price is the order's own, the worst it can have been; the
-    fee is not known.
-    """
-    price = leg.limit_price if isinstance(leg.limit_price, int | float) else NAN
-    return Fill(
-        f"{leg.order_id}_unseen", leg.order_id, leg.symbol, Direction(leg.direction), leg.offset,
-        price, lots, now, 0.0,
-    )  # fmt: skip
-
-
-def _day_end(leg: OrderLeg) -> OrderReport:
-    """The end of an order of an earlier day."""
-    price = leg.limit_price if isinstance(leg.limit_price, int | float) else NAN
-    return OrderReport(
-        leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume, leg.volume - leg.filled,
-        price, "FINISHED", leg.exchange_order_id or "unknown", "its trading day is over",
-    )  # fmt: skip

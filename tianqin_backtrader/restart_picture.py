@@ -8,12 +8,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from .journal_plans import RecordedLeg
 from .model import Direction, Fill, Offset
 
 Place = tuple[str, str]
 Lots = Mapping[Place, int]
+
+
+class Sent(Protocol):
+    """An order at the exchange, as far as it is needed here: ``OrderLeg``, ``RecordedLeg``."""
+
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def direction(self) -> Direction: ...
+    @property
+    def offset(self) -> Offset: ...
+    @property
+    def volume(self) -> int: ...
+    @property
+    def filled(self) -> int: ...
+    @property
+    def limit_price(self) -> float | str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +64,7 @@ def lots_of(fills: Iterable[Fill]) -> Counter[Place]:
 
 
 def compare(
-    recorded: Lots, held: Lots, news: Iterable[Fill], ended: Iterable[RecordedLeg],
+    recorded: Lots, held: Lots, news: Iterable[Fill], ended: Iterable[Sent],
     costs: Mapping[Place, float] | None = None, expired: Iterable[str] = (),
 ) -> Picture:  # fmt: skip
     """Find out what explains the account.
@@ -70,7 +89,7 @@ def compare(
         place = place_of(leg.symbol, leg.direction, leg.offset)
         sign = 1 if leg.offset is Offset.OPEN else -1
         missing = sign * (held.get(place, 0) - expected[place])
-        lots = min(max(missing, 0), leg.volume - sum(fill.volume for fill in leg.fills))
+        lots = min(max(missing, 0), leg.volume - leg.filled)
         if lots and (expected[place] or _may_have_cost(leg, (costs or {}).get(place))):
             filled[leg.order_id] = lots
             expected[place] += sign * lots
@@ -83,7 +102,7 @@ def compare(
     return Picture(filled, differences)
 
 
-def _may_have_cost(leg: RecordedLeg, cost: float | None) -> bool:
+def _may_have_cost(leg: Sent, cost: float | None) -> bool:
     """Whether an order can have opened lots at a price: never at a worse one than its limit."""
     limit = leg.limit_price
     if leg.offset is not Offset.OPEN or cost is None or not isinstance(limit, int | float):

@@ -8,9 +8,8 @@ from typing import Any
 import backtrader as bt
 
 from .errors import JournalError
+from .four_way import FourWay
 from .model import Direction
-from .order_desk import OrderDesk
-from .order_scribe import OrderScribe
 from .order_state import OrderLeg
 from .risk import RiskGuard
 from .risk_desk import Flattener, RiskDesk
@@ -21,19 +20,13 @@ from .ticket import Effect
 logger = logging.getLogger(__name__)
 
 
-class RiskButtons:
+class RiskButtons(FourWay):
     """What the owner can press; a part of ``MyBroker``."""
 
-    store: Any
-    _desk: OrderDesk
     _risk: RiskDesk
-    _scribe: OrderScribe
     _targets: TargetDesk
     _flattener: Flattener
     _halting = False
-
-    def _four_way(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
 
     @property
     def risk(self) -> RiskGuard:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OrderError
-from .four_way import whole_lots
 from .lot_rules import Priority
+from .order_entry import whole_lots
 from .roll import Roll
 from .roll_file import RollFile, roll_files
 from .roll_leg import market_quote

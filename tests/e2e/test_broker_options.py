@@ -57,6 +57,51 @@ def test_which_lots_go_first_is_the_owners_choice(sandbox, run, priority, expect
     assert done
 
 
+AU, LC = "SHFE.au2612", "GFEX.lc2701"
+
+
+def test_what_is_cheapest_is_learned_from_what_was_paid(sandbox, run):
+    """One fee is specified, and for today's gold lots nothing is taken."""
+
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(AU, 3)
+        yield broker.sell_close(AU, 1)
+        yield from next_day(strategy)
+        yield broker.buy_open(AU, 1)
+        order = broker.sell_close(AU, 2)
+        yield order
+        assert sent(order) == [("CLOSETODAY", 1), ("CLOSE", 1)]
+        paid = [fill.commission for leg in order.legs for fill in leg.fills.values()]
+        assert paid == [0.0, 10.0]
+        done.append(True)
+
+    done = []
+    store = sandbox(start=LAST_MINUTES, days=2)
+    store.getbroker(priority="cheapest")
+    play(store, run, script, AU)
+    assert done
+
+
+def test_an_order_opens_the_least_that_the_contract_asks_for(sandbox, run):
+    """Closing knows no least."""
+
+    def script(strategy):
+        broker = strategy.broker
+        order = broker.buy_open(LC, 2)
+        assert "to open 2 lots, but an order opens 3 at least" in order.info.reason
+        assert not order.legs
+        yield broker.buy_open(LC, 4)
+        order = broker.sell_close(LC, 2)
+        yield order
+        assert strategy.path(order)[-1] == "Completed"
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING, balance=1e8), run, script, LC)
+    assert done
+
+
 def test_parameters_that_cannot_be_are_refused(sandbox):
     store = sandbox()
     for wrong in ({"priority": "newest"}, {"closed_market": "wait"}, {"auction": 1}):

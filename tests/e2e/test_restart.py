@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import backtrader as bt
 import pytest
-from e2e_script import CU, MORNING
+from e2e_script import CU, MORNING, play
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.chased_order import ChaseRules
@@ -267,6 +267,55 @@ def test_a_fill_that_the_account_no_longer_tells_is_found_by_what_it_holds(box, 
     with program() as third:
         third.turn()
         assert third.words() == []
+
+
+def play_once(box, folder, run, script):
+    with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
+        store.getbroker(records=folder)
+        return play(store, run, script, CU)
+
+
+@pytest.mark.parametrize("filled_between", [False, True])
+def test_a_trade_goes_on_over_a_restart(box, tmp_path, run, filled_between):
+    """``notify_trade`` is told its whole profit, from the price at which it was opened."""
+    opened = []
+
+    def buys(strategy):
+        yield None
+        order = strategy.buy(size=2)
+        yield order
+        opened.extend([order.executed.price] * 2)
+        price = strategy.data.bid_price[0] - 30
+        rest = strategy.buy(size=1, exectype=bt.Order.Limit, price=price)
+        while not rest.legs[0].exchange_order_id:
+            strategy.broker.store.pump(0.1)
+        yield None
+        if not filled_between:
+            strategy.cancel(rest)
+            yield rest
+        opened.extend([rest.executed.price] * int(rest.executed.size))
+        pending.append(rest.alive() and price)
+
+    def sells(strategy):
+        yield None
+        if pending[0]:
+            opened.append(pending[0])
+        held = int(strategy.position.size)
+        assert strategy.position.price == pytest.approx(sum(opened) / len(opened))
+        assert held == len(opened)
+        order = strategy.sell(size=held)
+        yield order
+        yield None
+        done.append(order.executed.price)
+
+    pending, done = [], []
+    play_once(box, tmp_path, run, buys)
+    if filled_between:
+        box.advance(to="2026-11-10 14:30:00")
+    second = play_once(box, tmp_path, run, sells)
+    [trade] = second.trades
+    assert (trade.size, trade.long) == (0, True)
+    assert trade.pnl == pytest.approx((done[0] * len(opened) - sum(opened)) * 5)
 
 
 def test_stops_brackets_and_oco_come_back(box, program):

@@ -19,7 +19,7 @@ CORE = {
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "roll_state", "roll_report", "roll_rules", "main_gaps",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
-    "journal_plans", "restart_picture",
+    "journal_plans", "restart_picture", "paid_fees",
     "recording",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
@@ -36,7 +36,19 @@ SHELL = {
     "knock": set(),
     "charts": set(),
     "plain_logging": set(),
-    "gateway": {"client_loop", "knock", "charts", "plain_logging"},
+    "client_maker": {"client_loop"},
+    "api_holder": set(),
+    "contract_questions": {"api_holder"},
+    "trading_side": {"api_holder"},
+    "gateway": {
+        "client_loop",
+        "client_maker",
+        "knock",
+        "charts",
+        "contract_questions",
+        "trading_side",
+        "plain_logging",
+    },
     "store_reconnect": set(),
     "unsubscribed_data": set(),
     "embedded": set(),
@@ -46,22 +58,27 @@ SHELL = {
     "feed_history": set(),
     "main_contracts": set(),
     "main_bars": set(),
-    "datafeed": {"feed_clone", "feed_history", "main_bars", "main_contracts"},
+    "bar_lines": set(),
+    "live_feed": {"bar_lines"},
+    "datafeed": {"live_feed", "feed_clone", "feed_history", "main_bars", "main_contracts"},
+    "dailyfeed": {"datafeed"},
     "ticket": set(),
     "account_view": set(),
     "order_gate": {"unsubscribed_data"},
     "ticket_values": {"ticket"},
     "kept_state": {"journal"},
     "order_scribe": {"journal", "ticket", "ticket_values"},
-    "order_desk": {"account_view", "order_gate", "order_scribe", "ticket"},
+    "order_planner": {"account_view", "ticket"},
+    "order_desk": {"account_view", "order_gate", "order_planner", "order_scribe", "ticket"},
     "order_returns": {"order_desk", "ticket"},
-    "held_orders": {"order_desk", "ticket"},
+    "order_watch": {"order_desk", "ticket"},
+    "held_orders": {"order_desk", "order_watch", "ticket"},
     "target_desk": {"order_desk", "ticket", "ticket_values"},
+    "reconciler": {"account_view", "order_desk", "order_returns"},
     "expiry_desk": {"account_view"},
     "record_keeper": {"journal", "performance_tracker"},
     "order_news": {"order_desk", "record_keeper", "unsubscribed_data"},
     "adoption": {"restart", "target_desk", "ticket", "unsubscribed_data"},
-    "risk_buttons": {"order_desk", "order_scribe", "risk_desk", "target_desk", "ticket"},
     "left_behind": {"journal", "order_desk", "ticket", "ticket_values"},
     "restart": {
         "held_orders",
@@ -69,12 +86,23 @@ SHELL = {
         "left_behind",
         "order_desk",
         "order_returns",
+        "reconciler",
         "ticket",
     },
     "risk_desk": {"account_view", "ticket"},
     "sizers": set(),
     "account_face": {"account_view", "main_contracts"},
-    "four_way": {"order_desk", "ticket"},
+    "order_entry": {
+        "account_view",
+        "held_orders",
+        "main_contracts",
+        "order_desk",
+        "order_scribe",
+        "ticket",
+        "unsubscribed_data",
+    },
+    "four_way": {"order_entry", "ticket"},
+    "risk_buttons": {"four_way", "risk_desk", "target_desk", "ticket"},
     "broker": {
         "account_face",
         "main_contracts",
@@ -82,6 +110,7 @@ SHELL = {
         "unsubscribed_data",
         "account_view",
         "order_gate",
+        "order_planner",
         "order_desk",
         "order_returns",
         "held_orders",
@@ -92,6 +121,7 @@ SHELL = {
         "journal",
         "order_scribe",
         "record_keeper",
+        "reconciler",
         "restart",
         "adoption",
         "order_news",
@@ -100,7 +130,7 @@ SHELL = {
     "roll_file": set(),
     "roll_leg": set(),
     "roll": {"roll_file", "roll_leg"},
-    "roll_desk": {"roll", "roll_file", "roll_leg", "four_way"},
+    "roll_desk": {"roll", "roll_file", "roll_leg", "order_entry"},
     "roll_manager": {"roll", "roll_desk", "main_contracts"},
     "tickfeed": {"datafeed"},
     "journal_file": set(),
@@ -124,7 +154,7 @@ SHELL = {
     "recording_stream": set(),
     "recorder": {"recording_journal", "recording_files", "recording_stream", "csv_files"},
     "recording_compare": {"recording_files"},
-    "recorded_data": {"recording_files"},
+    "recorded_data": {"bar_lines", "recording_files"},
     "alert_targets": set(),
     "alerts": {"alert_targets"},
     "monitoring": set(),
@@ -132,20 +162,31 @@ SHELL = {
     "credentials": set(),
     "settings": {"credentials", "tianqin_login", "store"},
     "__main__": {"cli.main"},
-    "store": {
-        "main_contracts",
+    "store_round": {"roll_desk"},
+    "store_session": {"gateway", "holiday_cache", "store_reconnect"},
+    "store_services": {
+        "alerts",
+        "datafeed",
+        "live_page",
+        "monitoring",
+        "recorder",
         "roll",
         "roll_desk",
-        "alerts",
-        "monitoring",
-        "live_page",
+        "store_reconnect",
+    },
+    "store": {
+        "main_contracts",
+        "roll_desk",
         "gateway",
         "datafeed",
+        "dailyfeed",
         "tickfeed",
         "broker",
         "embedded",
         "store_reconnect",
-        "holiday_cache",
+        "store_round",
+        "store_services",
+        "store_session",
         "kept_state",
         "recorder",
     },
@@ -154,6 +195,7 @@ SHELL = {
         "log_files",
         "store",
         "datafeed",
+        "dailyfeed",
         "tickfeed",
         "broker",
         "performance_tracker",
@@ -163,6 +205,8 @@ SHELL = {
         "settings",
     },
 }
+#: What deals with tqsdk for the gateway.
+OF_THE_GATEWAY = {"charts", "client_maker", "contract_questions", "trading_side"}
 #: The part of the core that the exchange may share with its clients.
 SHARED = {"errors", "clock", "session_calendar"}
 
@@ -207,9 +251,24 @@ def test_the_live_page_stands_on_the_core_and_the_monitoring():
         assert own <= {f"..{name}" for name in CORE | {"monitoring"}} | {".page_state"}
 
 
-def test_only_the_gateways_room_imports_tqsdk():
+def test_only_the_gateways_rooms_import_tqsdk():
     users = {path.stem for path in PACKAGE.rglob("*.py") if "tqsdk" in imports(path)[0]}
-    assert users == {"gateway", "charts", "tianqin_login"}
+    assert users == {"gateway", *OF_THE_GATEWAY, "tianqin_login"}
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_GATEWAY))
+def test_only_the_gateway_enters_its_other_rooms(name):
+    assert [other for other in SHELL if f".{name}" in room(other)[1]] == ["gateway"]
+
+
+def test_only_the_gateway_waits_for_the_server():
+    callers = [
+        path.stem
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "wait_update"
+    ]
+    assert callers == ["gateway"]
 
 
 def test_every_room_is_on_the_plan():

@@ -149,7 +149,11 @@ def test_a_withdrawn_parent_keeps_the_protection_of_its_fills():
     assert actions == (Action(Do.ACTIVATE, STOP, 1), Action(Do.ACTIVATE, TARGET, 1))
 
 
-@pytest.mark.parametrize("event", [(on_fill, "b", 1), (on_fill, "b", 2), (on_end, "b")], ids=str)
+@pytest.mark.parametrize(
+    "event",
+    [(on_fill, "b", 1), (on_fill, "b", 2), (on_end, "b")],
+    ids=lambda event: " ".join(str(part) for part in (event[0].__name__, *event[1:])),
+)
 def test_the_first_of_an_oco_group_withdraws_the_others(event):
     group, actions = play(oco([("a", 1), ("b", 2), ("c", 3)]), event)
     assert actions == cancels("a", "c")

@@ -25,6 +25,7 @@ TICKS = {
     "GFEX.si2701": 1840, "CFFEX.IF2612": 22500,
 }  # fmt: skip
 CU, MEAL, INDEX = "SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612"
+LEAST = "CTP:开仓手数小于最小开仓手数"
 
 
 def order(symbol: str, **fields: Any) -> Order:
@@ -217,7 +218,18 @@ def test_the_first_rule_that_is_broken_speaks() -> None:
         broken, at = replace(broken, **order_fields), replace(at, **at_fields)
     heard.append(refusal(broken, at))
     words = [words for _, words in RULES]
+    words.remove(LEAST)  # nothing is closed for it: below
     assert heard == words[: len(heard)]
+
+
+def test_an_order_opens_a_least_number_of_lots_and_closes_any() -> None:
+    ins = replace(INSTRUMENTS[MEAL], open_least=3)
+    account = holder(MEAL, today=2, his=0)
+    opening = replace(order(MEAL, volume=2), instrument=ins)
+    assert refusal(opening, situation(account=account)) == LEAST
+    assert refusal(replace(opening, volume=3), situation(account=account)) == ""
+    closing = replace(order(MEAL, direction="SELL", offset="CLOSE", volume=2), instrument=ins)
+    assert refusal(closing, situation(account=account)) == ""
 
 
 GOOD_PACK = {

@@ -125,6 +125,7 @@ def _option(
         price_decs=len(f"{what.price_tick:g}".partition(".")[2]),
         max_limit_order_volume=_MAX_OPTION_ORDER,
         max_market_order_volume=0,
+        open_least=1,
         expire=datetime.combine(last_day, contract.expire.time()),
         fees=Fees(),
         underlying=contract.symbol,

@@ -49,6 +49,8 @@ PLAIN_FIELDS: dict[str, Callable[[Instrument], Any]] = {
     "index_multiple": lambda ins: float(ins.volume_multiple),
     "max_limit_order_volume": lambda ins: ins.max_limit_order_volume,
     "max_market_order_volume": lambda ins: ins.max_market_order_volume,
+    "open_min_limit_order_volume": lambda ins: ins.open_least,
+    "open_min_market_order_volume": lambda ins: ins.open_least,
     "min_limit_order_volume": lambda ins: 1,
     "min_market_order_volume": lambda ins: 1 if ins.max_market_order_volume else 0,
     "trading_time": lambda ins: ins.trading_time,

@@ -30,6 +30,7 @@ class Instrument:
     volume_multiple: int
     max_limit_order_volume: int
     max_market_order_volume: int
+    open_least: int
     trading_time: dict[str, list[list[str]]]
     listed: date
     expire: datetime
@@ -103,6 +104,7 @@ def _contract(
         volume_multiple=product.volume_multiple,
         max_limit_order_volume=product.max_limit_order_volume,
         max_market_order_volume=product.max_market_order_volume,
+        open_least=terms.open_least,
         trading_time=_trading_time(calendar, product, today),
         listed=roll(calendar, last_day.replace(year=last_day.year - 1, day=28)),
         expire=datetime.combine(last_day, time(15)),  # so TianQin says of bonds, too

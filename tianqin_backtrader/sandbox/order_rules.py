@@ -101,6 +101,10 @@ def _most_lots(order: Order, _: Situation) -> bool:
     return 0 < order.volume <= (most or order.volume)
 
 
+def _least_lots(order: Order, _: Situation) -> bool:
+    return not order.opens or order.volume >= order.instrument.open_least
+
+
 def _on_tick(order: Order, _: Situation) -> bool:
     if order.limit_price is None or order.limit is None:
         return True
@@ -157,6 +161,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (lambda _, at: at.open_now, "CTP:当前状态禁止此项操作"),
     (_known_type, "CTP:不支持的报单类型"),
     (_most_lots, "CTP:报单手数超出最大手数限制"),
+    (_least_lots, "CTP:开仓手数小于最小开仓手数"),
     (_on_tick, "CTP:报单价格不是最小单位的倍数"),
     (
         lambda order, at: order.limit is None or order.limit <= at.upper,

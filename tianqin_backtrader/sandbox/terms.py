@@ -23,7 +23,9 @@ class Fees:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Of one product. ``price`` is where its price stands; ratios are shares of the price."""
+    """Of one product. ``price`` is where its price stands; ratios are shares of the price;
+    an order opens ``open_least`` lots at least.
+    """
 
     months: tuple[int, ...]
     last_day: Callable[[SessionCalendar, int, int], date]
@@ -32,6 +34,7 @@ class Terms:
     fees: Fees
     price: float
     category: tuple[str, str]
+    open_least: int = 1
 
 
 def _is_open(calendar: SessionCalendar, day: date) -> bool:
@@ -118,7 +121,7 @@ TERMS: dict[str, Terms] = {
     ),
     "GFEX.lc": Terms(
         _EVERY_MONTH, _tenth_trading_day, 0.1, 0.09, Fees(ratio=8e-5, today_ratio=8e-5), 88000,
-        _METALS,
+        _METALS, open_least=3,
     ),
     "GFEX.si": Terms(
         _EVERY_MONTH, _tenth_trading_day, 0.1, 0.09, Fees(ratio=1e-4, today_ratio=0.0), 9200,

@@ -1,0 +1,124 @@
+"""A link that is away over a settlement: what the day before did shows in the positions alone.
+
+The exchange lists the orders and trades of one trading day. An order that was filled while nobody
+looked must not be taken for one that never was, and sent again.
+"""
+
+from datetime import datetime
+
+import backtrader as bt
+import pytest
+from e2e_script import CU, exchange_orders, play
+
+from tianqin_backtrader import MyStore
+
+EVENING = "2026-11-10 14:50:00"
+NEXT_NIGHT = "2026-11-10 21:05:00"
+
+
+def away(strategy):
+    """The link breaks, and the market goes on into the night of the next trading day."""
+    store = strategy.broker.store
+    store.sandbox_server.fault("fill_away", conn="all", to=NEXT_NIGHT)
+    yield None  # the first bar that was missed
+
+
+def lots(store):
+    [account] = store.sandbox_server.state()["accounts"].values()
+    held = account["positions"].get(CU, {})
+    return held.get("pos_long_today", 0) + held.get("pos_long_his", 0)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["for the day", "until cancelled"])
+@pytest.mark.parametrize("distance", [30, 3000], ids=["filled", "not filled"])
+def test_an_order_over_a_settlement_that_nobody_saw(sandbox, run, distance, kept):
+    def script(strategy):
+        broker = strategy.broker
+        price = strategy.data.bid_price[0] - distance
+        if kept:
+            order = strategy.buy(size=2, exectype=bt.Order.Limit, price=price)
+        else:
+            order = broker.buy_open(CU, 2, price, owner=strategy)
+        while not order.legs[0].exchange_order_id:
+            store.pump(0.1)
+        assert not order.executed.size
+        yield from away(strategy)
+        sent = exchange_orders(store).values()
+        if distance < 1000:
+            assert lots(store) == 2
+            assert strategy.path(order) == ["Submitted", "Accepted", "Completed"]
+            assert len(sent) <= 1
+        elif kept:
+            assert order.alive() and len(order.legs) == 2  # sent again on the new day
+            while not order.legs[1].exchange_order_id:
+                store.pump(0.1)
+            sent = exchange_orders(store).values()
+            assert [one["status"] for one in sent].count("ALIVE") == 1
+        else:
+            assert strategy.path(order)[-1] in ("Canceled", "Expired")
+        assert strategy.position.size == lots(store)
+        assert strategy.position.size == broker.get_account_position(CU).get("pos_long", 0)
+        assert broker.risk_state == "ACTIVE"
+        done.append(True)
+
+    done = []
+    store = sandbox(start=EVENING, days=2, seed=3)
+    play(store, run, script, CU)
+    assert done
+
+
+def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
+    """What it got is foreign, and explained."""
+
+    def script(strategy):
+        broker = strategy.broker
+        with MyStore("sandbox", "sandbox", urls=store.sandbox_server.urls) as other:
+            other.getbroker().start()
+            price = strategy.data.bid_price[0] - 30
+            bought = other.broker.buy_open(CU, 2, price)
+            while not broker.foreign_orders:
+                other.pump(0.0)
+                store.pump(0.1)
+            assert bought.alive() and not bought.executed.size
+        yield from away(strategy)
+        [foreign] = broker.foreign_orders.values()
+        assert foreign.over and foreign.filled == 2
+        assert strategy.position.size == lots(store) == 2
+        assert broker.risk_state == "ACTIVE"
+        done.append(True)
+
+    done = []
+    store = sandbox(start=EVENING, days=2, seed=3)
+    play(store, run, script, CU)
+    assert done
+
+
+def test_lots_that_nothing_explains_are_told_and_only_what_reduces_is_sent(sandbox, run):
+    """Somebody else trades while this program is away, and the day ends."""
+
+    def script(strategy):
+        broker = strategy.broker
+        server = store.sandbox_server
+        yield broker.buy_open(CU, 1)
+        server.fault("drop", conn="all")
+        with MyStore("sandbox", "sandbox", urls=server.urls) as other:
+            other.getbroker().start()
+            bought = other.broker.buy_open(CU, 2)
+            while bought.alive():
+                other.pump(0.1)
+            server.advance(to=NEXT_NIGHT)
+        while strategy.data.datetime.datetime() < datetime(2026, 11, 10, 21, 7):
+            yield None
+        [told] = [words for words in strategy.heard if "nothing explains" in str(words)]
+        assert f"{CU} long: 1 by our fills, 3 on the account" in told
+        assert strategy.position.size == lots(store) == 3
+        assert broker.risk_state == "REDUCING"
+        assert "only orders that reduce" in broker.buy_open(CU, 1).info.reason
+        yield broker.sell_close(CU, 3)
+        assert strategy.position.size == lots(store) == 0
+        done.append(True)
+
+    done = []
+    store = sandbox(start=EVENING, days=2)
+    play(store, run, script, CU)
+    assert done

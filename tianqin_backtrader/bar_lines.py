@@ -1,0 +1,38 @@
+"""``BarFeed``: the lines of our feeds, and how a bar is written into them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+
+from .clock import to_backtrader
+from .model import Bar
+
+
+class BarFeed(bt.feed.DataBase):
+    """A feed whose bars carry the book: what live and recorded feeds have in common."""
+
+    lines: Any = ("bid_price", "ask_price", "bid_volume", "ask_volume", "bid_price2", "ask_price2")
+    linealias = (
+        ("bid_price", "bid_price1"),
+        ("ask_price", "ask_price1"),
+        ("bid_volume", "bid_volume1"),
+        ("ask_volume", "ask_volume1"),
+    )
+
+    def _write(self, bar: Bar) -> None:
+        lines = self.lines
+        lines.datetime[0] = to_backtrader(bar.end)
+        lines.open[0] = bar.open
+        lines.high[0] = bar.high
+        lines.low[0] = bar.low
+        lines.close[0] = bar.close
+        lines.volume[0] = bar.volume
+        lines.openinterest[0] = bar.close_oi
+        lines.bid_price[0] = bar.bid_price1
+        lines.ask_price[0] = bar.ask_price1
+        lines.bid_volume[0] = bar.bid_volume1
+        lines.ask_volume[0] = bar.ask_volume1
+        lines.bid_price2[0] = bar.bid_price2
+        lines.ask_price2[0] = bar.ask_price2

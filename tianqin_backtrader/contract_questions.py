@@ -1,0 +1,165 @@
+"""``ContractQuestions``: what TianQin is asked about contracts, and the client's quotes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from tqsdk.exceptions import TqTimeoutError
+
+from .api_holder import ApiHolder
+from .data_tree import to_instrument
+from .errors import LinkTimeout, OrderError, UnknownSymbol
+from .model import Instrument
+
+_T = TypeVar("_T")
+
+#: A question that costs nothing to answer.
+ALIVE_QUERY = "query{multi_symbol_info(instrument_id:[]){... on basic{instrument_id}}}"
+
+_INSTRUMENT_QUERY = """
+query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) {
+ ... on basic { instrument_id class exchange_id price_tick price_decs trading_time { day night } }
+ ... on tradeable { volume_multiple upper_limit lower_limit }
+ ... on index { index_multiple }
+ ... on future { expired product_id expire_datetime settlement_price margin commission
+                 max_limit_order_volume max_market_order_volume
+                 open_min_limit_order_volume open_min_market_order_volume }
+ ... on option { expired expire_datetime settlement_price max_limit_order_volume
+                 max_market_order_volume }
+ ... on combine { expired product_id expire_datetime }
+ ... on derivative { underlying { edges { node { ... on basic { instrument_id } } } } }
+}}"""
+
+
+class ContractQuestions(ApiHolder):
+    """Specifications and quotes; a part of ``Gateway``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._questions = 0
+        self._quotes: dict[str, Any] = {}
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Ask TianQin for a contract's specification of today.
+
+        Raises:
+            UnknownSymbol: There is no such contract; known at once, without a time-out.
+            LinkTimeout: No answer within a minute.
+        """
+        api = self.api
+        if "." not in symbol:
+            raise UnknownSymbol(symbol, f"{symbol!r} is no symbol: write SHFE.cu2612 or the like")
+        try:
+            # tqsdk answers a question it has had before from memory; tomorrow's limits are others.
+            self._questions += 1
+            query = f"{_INSTRUMENT_QUERY}\n# {self._questions}"
+            answer = api.query_graphql(query, {"instrument_id": [symbol]})
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"TianQin did not say within 60 s what {symbol} is") from error
+        found, words = _instruments_of(answer), answer.get("error")
+        if words or symbol not in found:
+            raise UnknownSymbol(
+                symbol,
+                f"TianQin knows no contract {symbol!r}"
+                + (f" ({words})" if words else "")
+                + "; expected EXCHANGE.contract, for example SHFE.cu2612, and mind the case",
+            )
+        return found[symbol]
+
+    def ask_instruments(self, symbols: list[str]) -> Callable[[], dict[str, Instrument] | None]:
+        """Ask for specifications without waiting.
+
+        Returns:
+            Gives the answer when it has come, once; None before.
+        """
+        return self._question(_INSTRUMENT_QUERY, {"instrument_id": symbols}, _instruments_of)
+
+    def contracts(self, exchange_id: str, product_id: str) -> list[str]:
+        """The futures of a product that trade.
+
+        Raises:
+            LinkTimeout: No answer in time.
+        """
+        try:
+            found = self.api.query_quotes(
+                ins_class="FUTURE", exchange_id=exchange_id, product_id=product_id, expired=False
+            )
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"TianQin did not say what {product_id} there are") from error
+        return sorted(found)
+
+    def ask(self) -> Callable[[], bool]:
+        """Ask market data something; the answer says that the line is alive, held back or not.
+
+        Returns:
+            Tells whether the answer has come.
+        """
+        answer = self._question(ALIVE_QUERY, {}, bool)
+        return lambda: answer() is not None
+
+    def _question(
+        self, query: str, variables: dict[str, Any], read: Callable[[Any], _T]
+    ) -> Callable[[], _T | None]:
+        """Ask the server of instruments; what is returned gives what is read of the answer."""
+        self._questions += 1
+        query_id = f"TQBT_{self._questions}"
+        api = self.api
+        pack = {"aid": "ins_query", "query_id": query_id, "variables": variables}
+        api._send_pack(pack | {"query": query})
+
+        def answer() -> _T | None:
+            came = api._data.get("symbols", {}).get(query_id)
+            if came is None:
+                return None
+            found = read(came)
+            api._send_pack(pack | {"query": ""})  # the server takes its answer back
+            return found
+
+        return answer
+
+    # -- quotes -------------------------------------------------------------------------------
+
+    def price_limits(self, symbol: str) -> tuple[float, float]:
+        """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
+
+        Raises:
+            OrderError: The quote has none either, as before the day's first data.
+        """
+        quote = self.quote(symbol)
+        limits = (float(quote.upper_limit), float(quote.lower_limit))
+        if any(limit != limit for limit in limits):
+            raise OrderError(f"no price limits of {symbol} are known yet: give a limit price")
+        return limits
+
+    def best_prices(self, symbol: str) -> tuple[float, float]:
+        """The market's (ask, bid) now.
+
+        Raises:
+            OrderError: One of them is missing: nobody buys, or nobody sells.
+        """
+        quote = self.quote(symbol)
+        prices = (float(quote.ask_price1), float(quote.bid_price1))
+        if any(price != price for price in prices):
+            raise OrderError(f"{symbol} has no two sides now: give a limit price")
+        return prices
+
+    def quote(self, symbol: str) -> Any:
+        """The client's quote of a contract, subscribed when it is first asked for.
+
+        Raises:
+            LinkLost: There is no session.
+            LinkTimeout: Its first data did not come in half a minute.
+        """
+        found = self._quotes.get(symbol)
+        if found is None:
+            try:
+                found = self._quotes[symbol] = self.api.get_quote(symbol)
+            except TqTimeoutError as error:
+                raise LinkTimeout(f"no quote of {symbol} within 30 s") from error
+        return found
+
+
+def _instruments_of(answer: Mapping[str, Any]) -> dict[str, Instrument]:
+    rows = (answer.get("result") or {}).get("multi_symbol_info") or []
+    return {one.symbol: one for one in map(to_instrument, rows)}

@@ -1,0 +1,150 @@
+"""From what a strategy asks for to a ticket: the order, its feed, the contract it goes to."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+from typing import Any
+
+import backtrader as bt
+
+from .account_view import AccountView
+from .errors import OrderError, TianqinError, VolumeOutOfRange
+from .held_orders import HeldOrders
+from .main_contracts import MAIN
+from .model import Direction
+from .order_desk import OrderDesk
+from .order_price import Wish
+from .order_scribe import OrderScribe
+from .order_validity import validity
+from .ticket import Effect, Ticket
+from .unsubscribed_data import UnsubscribedData
+
+
+class OrderEntry:
+    """Takes orders in; a part of ``MyBroker``."""
+
+    p: Any
+    store: Any
+    _account: AccountView
+    _desk: OrderDesk
+    _held: HeldOrders
+    _scribe: OrderScribe
+    _unsubscribed: dict[str, UnsubscribedData]
+
+    def _backtrader_order(
+        self, kind: Any, owner: Any, data: Any, size: float, price: float | None, kwargs: Any
+    ) -> Any:
+        allow_partial = kwargs.pop("allow_partial", self.p.allow_partial)
+        oco, parent = kwargs.get("oco"), kwargs.get("parent")
+        valid, transmit = kwargs.get("valid"), kwargs.get("transmit", True)
+        plimit = kwargs.pop("plimit", None)
+        ticket = self._ticket(kind, owner, data, abs(size), price, pricelimit=plimit, **kwargs)
+        order = ticket.order
+        ticket.allow_partial = allow_partial
+        self._take_order(ticket, size, price, parent, oco, valid, transmit)
+        self._scribe.flush()
+        return order
+
+    def _take_order(
+        self, ticket: Ticket, size: float, price: Any, parent: Any, oco: Any, valid: Any,
+        transmit: bool,
+    ) -> None:  # fmt: skip
+        order = ticket.order
+        try:
+            ticket.volume = whole_lots(size)
+            ticket.symbol = self._contract_for(ticket)
+            ticket.validity = validity(valid, ticket.symbol, self.store.now(), self.store.calendar)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+            return
+        if order.exectype == bt.Order.Limit:
+            ticket.wish = Wish(math.nan if price is None else price)
+        self._held.place(ticket, parent, oco, transmit)
+
+    def _ticket(
+        self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
+    ) -> Ticket:
+        if not isinstance(kwargs.get("valid"), date | timedelta | None):
+            kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` looks at it
+        known = {name: value for name, value in kwargs.items() if hasattr(bt.Order.params, name)}
+        info = {name: value for name, value in kwargs.items() if name not in known}
+        # While a feed is being loaded it has no time; then the present stands in for it.
+        loading = bool(len(data)) and math.isnan(data.datetime[0])
+        seen = self._stand_in(data._dataname) if loading else data
+        order = kind(owner=owner, data=seen, size=size, price=price, **known)
+        order.addinfo(**info)
+        order.p.data = data
+        order.broker = self
+        direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
+        volume = int(size) if math.isfinite(size) else 0
+        ticket = Ticket(order, data._dataname, direction, volume, Wish())
+        order.ticket, order.legs = ticket, ticket.legs
+        return ticket
+
+    def _data(self, instrument: str) -> Any:
+        """The feed of a contract, or that of the main contract it is or was behind."""
+        live = [feed for feed in self.store.feeds if len(feed)]
+        for feed in live:
+            if instrument in (feed._dataname, feed._name):
+                return feed
+        for feed in live:
+            if feed._dataname.startswith(MAIN) and instrument in self.store.mains.behind(
+                feed._dataname
+            ):
+                return feed
+        return self._stand_in(instrument)
+
+    def _contract_for(self, ticket: Ticket) -> str:
+        """Where an order on a main contract goes: to the lots that it closes, else to the present.
+
+        Raises:
+            OrderError: It would close lots of the contract before, and more.
+            LinkError: Nobody knows which contract that is.
+        """
+        symbol, mains = ticket.symbol, self.store.mains
+        before = mains.before(symbol)
+        if not before or ticket.effect is Effect.OPEN:
+            return str(mains.traded(symbol))
+        if ticket.effect is Effect.CLOSE:
+            side = "short" if ticket.direction is Direction.BUY else "long"
+            held = abs(self._account.position(before, side).size)
+        else:
+            held = -self._account.position(before).size * ticket.direction.sign
+        if held <= 0:
+            return str(mains.traded(symbol))
+        if ticket.volume > held:
+            raise OrderError(_still_held(symbol, before, held))
+        return str(before)
+
+    def _contract_of(self, symbol: str) -> str:
+        """The contract behind a main contract, where nothing of the one before is held."""
+        before = self.store.mains.before(symbol)
+        held = abs(self._account.position(before).size) if before else 0
+        if held:
+            raise OrderError(_still_held(symbol, before, held))
+        return str(self.store.mains.traded(symbol))
+
+    def _stand_in(self, instrument: str) -> UnsubscribedData:
+        if instrument not in self._unsubscribed:
+            self._unsubscribed[instrument] = UnsubscribedData(instrument, self.store)
+        return self._unsubscribed[instrument]
+
+
+def whole_lots(size: float) -> int:
+    """A number of lots.
+
+    Raises:
+        VolumeOutOfRange: It is not whole, or not positive.
+    """
+    whole = isinstance(size, int | float) and not isinstance(size, bool) and math.isfinite(size)
+    if not whole or size != int(size) or size <= 0:
+        raise VolumeOutOfRange(f"an order needs a positive whole number of lots, not {size}")
+    return int(size)
+
+
+def _still_held(symbol: str, before: str, held: float) -> str:
+    return (
+        f"{held:g} lots of {before}, the contract behind {symbol} before, are still held: roll "
+        "them (store.roll), or close just them, before other lots are ordered"
+    )

@@ -1,0 +1,180 @@
+"""Orders that wait with us for a price or a time: stops, trailing stops, the close.
+
+``conditional_order`` says when one fires; here it is shown the prices.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import backtrader as bt
+
+from .clock import SECOND, to_ns
+from .conditional_order import (
+    ConditionalOrder,
+    Kind,
+    Status,
+    at_close,
+    on_price,
+    stop,
+    trailing_stop,
+)
+from .errors import LinkError, OrderError
+from .model import Direction
+from .order_desk import OrderDesk
+from .order_price import Wish, passive_price
+from .order_validity import last_close
+from .ticket import Stage, Ticket
+
+logger = logging.getLogger(__name__)
+
+#: Backtrader's Close is sent so long before the day's last close.
+BEFORE_CLOSE = 5 * SECOND
+
+
+class Span:
+    """Prices and times at which nothing happens to the orders that wait on a contract."""
+
+    def __init__(self) -> None:
+        self._low, self._high, self._due = -math.inf, math.inf, math.inf
+
+    def narrow(self, condition: ConditionalOrder) -> None:
+        """One order more; a trailing stop leaves no room, as any price may move it."""
+        if condition.due_ns is not None:
+            self._due = min(self._due, condition.due_ns)
+        if condition.stop_price is None:
+            return
+        trails = condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT)
+        dust = 1e-6 * abs(condition.stop_price)
+        if trails or condition.direction is Direction.BUY:
+            self._high = min(self._high, condition.stop_price - dust)
+        if trails or condition.direction is Direction.SELL:
+            self._low = max(self._low, condition.stop_price + dust)
+        if trails:
+            self._low, self._high = math.inf, -math.inf
+
+    def contains(self, price: float, now: int) -> bool:
+        """Whether a price at a time changes nothing."""
+        return now < self._due and (price != price or self._low < price < self._high)
+
+
+class OrderWatch:
+    """Holds prices against what waits for them.
+
+    Args:
+        desk: Knows store, gate and records.
+        on_fire: Called with an order whose moment has come.
+    """
+
+    def __init__(self, desk: OrderDesk, on_fire: Callable[[Ticket], None]) -> None:
+        self._desk, self._store, self._on_fire = desk, desk.store, on_fire
+        self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
+        self._quiet: dict[str, Span] = {}
+
+    def condition(self, ticket: Ticket) -> ConditionalOrder:
+        """What an order of Backtrader waits for.
+
+        Raises:
+            OrderError: Its prices are none.
+        """
+        order, created = ticket.order, ticket.order.created
+        if order.exectype == bt.Order.Close:
+            now = self._store.now()
+            day = self._store.calendar.trading_day_at(now)
+            close = last_close(ticket.symbol, day, self._store.calendar)
+            return at_close(ticket.direction, ticket.volume, to_ns(close) - BEFORE_CLOSE)
+        if order.p.price is None and order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
+            raise OrderError(f"a {order.getordername()} order needs a price")
+        plimit = order.p.pricelimit
+        needs_limit = order.exectype in (bt.Order.StopLimit, bt.Order.StopTrailLimit)
+        if needs_limit and plimit is None:
+            raise OrderError(f"a {order.getordername()} order needs a limit price (plimit)")
+        limit = plimit if needs_limit else None
+        if order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
+            return stop(ticket.direction, ticket.volume, order.p.price, limit_price=limit)
+        reference = order.p.price if order.p.price is not None else self._price(ticket.symbol)
+        state = trailing_stop(
+            ticket.direction, ticket.volume, reference, trail_amount=order.p.trailamount,
+            trail_percent=order.p.trailpercent, limit_price=limit,
+        )  # fmt: skip
+        _show(created, state)
+        return state
+
+    def watch(self, ticket: Ticket) -> None:
+        """From now on."""
+        ticket.stage = Stage.WATCHED
+        self._desk.scribe.touch(ticket)
+        self._watched[ticket.symbol][ticket.order.ref] = ticket
+        self._quiet.pop(ticket.symbol, None)
+        if ticket.order.exectype != bt.Order.Close:
+            self._price(ticket.symbol)  # subscribes
+
+    def _price(self, symbol: str) -> float:
+        try:
+            return float(self._store.gateway.quote(symbol).last_price)
+        except LinkError:
+            return math.nan
+
+    def forget(self, ticket: Ticket) -> None:
+        """It is over."""
+        if self._watched[ticket.symbol].pop(ticket.order.ref, None) is not None:
+            self._quiet.pop(ticket.symbol, None)
+
+    def tend(self) -> None:
+        """Hold the prices of the moment against what waits for them."""
+        now = self._store.clock.now_ns()
+        for symbol, tickets in self._watched.items():
+            if not tickets or not self._store.trading_up or not self._desk.gate.open(symbol):
+                continue
+            span = self._quiet.get(symbol) or self._span(symbol)
+            price = self._price(symbol)
+            if span.contains(price, now):
+                continue
+            for ticket in list(tickets.values()):
+                if ticket.stage is Stage.WATCHED:
+                    self._look(ticket, price, now)
+            self._quiet.pop(symbol, None)
+
+    def _span(self, symbol: str) -> Span:
+        """Between which prices, and until when, nothing that waits can fire or move."""
+        span = Span()
+        for ticket in self._watched[symbol].values():
+            if ticket.condition is not None:
+                span.narrow(ticket.condition)
+        self._quiet[symbol] = span
+        return span
+
+    def _look(self, ticket: Ticket, price: float, now: int) -> None:
+        if ticket.condition is None:
+            return
+        before = ticket.condition
+        ticket.condition, fired = on_price(before, price, now)
+        if ticket.condition is not before:
+            self._desk.scribe.touch(ticket)
+        if ticket.condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT):
+            _show(ticket.order.created, ticket.condition)
+        if fired is None or ticket.condition.status is not Status.TRIGGERED:
+            return
+        ticket.order.triggered = True
+        logger.info("order %d fires at %s", ticket.order.ref, price)
+        del self._watched[ticket.symbol][ticket.order.ref]
+        ticket.wish = Wish(self._limit(ticket, fired.limit_price))
+        ticket.condition = None
+        ticket.stage = Stage.QUEUED
+        self._on_fire(ticket)
+
+    def _limit(self, ticket: Ticket, price: float | None) -> float | None:
+        if price is None:
+            return None
+        return passive_price(price, ticket.direction, self._store.instrument(ticket.symbol))
+
+
+def _show(created: Any, state: ConditionalOrder) -> None:
+    """Where a trailing stop stands, as Backtrader's users look for it."""
+    created.price = state.stop_price
+    if state.limit_price is not None:
+        created.pricelimit = state.limit_price

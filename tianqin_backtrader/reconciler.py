@@ -1,0 +1,176 @@
+"""After every new session: what our fills come to, beside what the account holds.
+
+The exchange lists the orders and trades of one trading day. What an order of the day before got
+while nobody looked shows in the positions alone; without looking there it would be taken for one
+that got nothing, and be sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .clock import SECOND, WallClock
+from .errors import UnknownSymbol
+from .model import NAN, Fill, Offset, OrderReport
+from .order_desk import OrderDesk
+from .order_returns import OrderReturns
+from .order_state import OrderLeg
+from .restart_picture import Place, Sent, compare, place_of
+
+logger = logging.getLogger(__name__)
+
+#: What differs for so long in a new session is not on its way, nanoseconds.
+SETTLED = 10 * SECOND
+
+Difference = tuple[str, str, int, int]
+
+
+class Reconciler:
+    """Puts our fills and the account together again.
+
+    Args:
+        desk: Where orders were sent.
+        returns: Takes what they got.
+        on_difference: Called with the words about lots that nothing explains, once they are taken
+            over.
+    """
+
+    def __init__(
+        self, desk: OrderDesk, returns: OrderReturns, on_difference: Callable[[str], None]
+    ) -> None:
+        self._desk, self._returns, self._tell = desk, returns, on_difference
+        self._store, self._account = desk.store, desk.account
+        self._session = 0
+        self._due = False
+        self._since = (0, 0)
+        self._differences: list[Difference] = []
+
+    def follow_session(self, session: int) -> None:
+        """Every round, before its reports: see whether there is a new session."""
+        if session != self._session:
+            self._due, self._session = bool(self._session), session
+            self._begin([])
+        else:
+            self.tend()
+
+    def tend(self) -> None:
+        """Look, as soon as a new session's first reports are taken: before strategies go on."""
+        if not self._due or not self._store.trading_up:
+            return
+        differences = self._look()
+        if not differences:
+            self._due = False
+        elif differences != self._differences:
+            self._begin(differences)
+        elif self._waited() > SETTLED:
+            self._due = False
+            self._take_over(differences)
+
+    def _begin(self, differences: list[Difference]) -> None:
+        self._differences = differences
+        self._since = (WallClock().now_ns(), self._store.clock.now_ns())
+
+    def _waited(self) -> int:
+        """By this machine's time or the market's, which may be the faster one."""
+        wall, market = self._since
+        return max(WallClock().now_ns() - wall, int(self._store.clock.now_ns()) - market)
+
+    def _look(self) -> list[Difference]:
+        ended = self._ended()
+        account = self._account
+        ours = {
+            place: abs(int(position.size))
+            for place, position in account.sides.items()
+            if position.size
+        }
+        gone = [symbol for symbol in {symbol for symbol, _ in ours} if expired(self._store, symbol)]
+        costs = account.open_prices()
+        picture = compare(ours, account.held_lots(), [], ended, costs, gone)
+        for fill in unseen_fills(self._store, ended, picture.filled, costs):
+            logger.warning("%s: the account holds %d lots of it", fill.order_id, fill.volume)
+            self._returns.take([fill])
+        self._returns.take([day_end(leg) for leg in ended])
+        return picture.differences
+
+    def _ended(self) -> list[OrderLeg]:
+        """Orders of an earlier day, ours first, that this session does not list."""
+        known = self._store.gateway.known_orders()
+        ours = [
+            leg
+            for live in self._desk.live.values()
+            for leg in live.values()
+            if leg.order_id not in known and self._desk.of_earlier_day(leg.order_id)
+        ]
+        others = [
+            leg
+            for leg in self._returns.foreign.values()
+            if not leg.over and leg.order_id not in known
+        ]
+        return ours + others
+
+    def _take_over(self, differences: list[Difference]) -> None:
+        found = ", ".join(
+            f"{symbol} {side}: {ours} by our fills, {theirs} on the account"
+            for symbol, side, ours, theirs in differences
+        )
+        for symbol in dict.fromkeys(symbol for symbol, *_ in differences):
+            self._account.take_over(symbol)
+        self._tell(f"nothing explains what the account holds after the link was away: {found}")
+
+
+def expired(store: Any, symbol: str) -> bool:
+    """Whether a contract has ended: the account has settled what was held of it."""
+    try:
+        instrument = store.instrument(symbol)
+    except UnknownSymbol:
+        return True
+    ends = instrument.expire_datetime
+    return bool(instrument.expired or (ends is not None and ends <= store.now()))
+
+
+def day_end(leg: OrderLeg) -> OrderReport:
+    """The end of an order of an earlier day."""
+    price = leg.limit_price if isinstance(leg.limit_price, int | float) else NAN
+    return OrderReport(
+        leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume, leg.volume - leg.filled,
+        price, "FINISHED", leg.exchange_order_id or "unknown", "its trading day is over",
+    )  # fmt: skip
+
+
+def unseen_fills(
+    store: Any, ended: Iterable[Sent], filled: Mapping[str, int], costs: Mapping[Place, float]
+) -> list[Fill]:
+    """What orders of an earlier day must have got: the account holds it.
+
+    Their trades are no longer told, and their fees are not known.
+
+    Args:
+        store: Time and instruments.
+        ended: The orders.
+        filled: Lots by order id, of a ``Picture``.
+        costs: The account's mean price of the lots held, where it is known.
+    """
+    return [
+        Fill(
+            f"{leg.order_id}_unseen", leg.order_id, leg.symbol, leg.direction, leg.offset,
+            _price(store, leg, costs), filled[leg.order_id], store.clock.now_ns(), 0.0,
+        )
+        for leg in ended
+        if leg.order_id in filled
+    ]  # fmt: skip
+
+
+def _price(store: Any, leg: Sent, costs: Mapping[Place, float]) -> float:
+    """An order's own price, the worst it can have been.
+
+    A market order has none: what the account says its lots have cost, or the last settlement.
+    """
+    if isinstance(leg.limit_price, int | float) and math.isfinite(leg.limit_price):
+        return leg.limit_price
+    cost = costs.get(place_of(leg.symbol, leg.direction, leg.offset), NAN)
+    if leg.offset is Offset.OPEN and math.isfinite(cost):
+        return cost
+    return float(store.instrument(leg.symbol).pre_settlement)

@@ -1,0 +1,130 @@
+"""``StoreSession``: a store's time, and its connection."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from .clock import MarketClock, WallClock, from_ns, monotonic
+from .errors import StoreClosed
+from .gateway import Gateway
+from .holiday_cache import tianqin_holidays
+from .link_supervisor import State
+from .market_hours import MarketHours
+from .model import Instrument
+from .session_calendar import SessionCalendar
+from .store_reconnect import Reconnector
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that ``retry`` takes at most, and those of one wait in it.
+RETRY_SECONDS, STEP = 15.0, 0.2
+
+
+class StoreSession:
+    """The exchange's time, and whether it can be reached; a part of ``MyStore``."""
+
+    calendar: SessionCalendar
+    clock: MarketClock
+    gateway: Gateway
+    reconnector: Reconnector
+    _hours: MarketHours
+    _urls: dict[str, str]
+    _closed: bool
+
+    if TYPE_CHECKING:  # of ``MyStore``
+
+        def pump(self, timeout: float) -> None: ...
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The exchange's time, naive Beijing."""
+        return from_ns(self.clock.now_ns() or WallClock().now_ns())
+
+    def is_trading(self, symbol: str) -> bool:
+        """Whether the symbol's market is in a session.
+
+        Raises:
+            CalendarOutOfRange: The year's holidays are not announced: nobody may guess with money.
+        """
+        now = self.now()
+        self.calendar.must_know(self.calendar.trading_day_at(now))
+        return self.calendar.is_trading_now(symbol, now)
+
+    def is_open(self, symbol: str) -> bool:
+        """As ``is_trading``, for showing, not for trading."""
+        return self.calendar.is_trading_now(symbol, self.now())
+
+    @property
+    def hours(self) -> MarketHours:
+        """Opens and closes of all that is subscribed."""
+        return self._hours
+
+    def _today(self) -> date:
+        return self.calendar.trading_day_at(self.now())
+
+    def _learn_hours(self, instrument: Instrument) -> None:
+        """TianQin's trading hours of a contract, which are those of the real today."""
+        if not self.clock.virtual:
+            self.calendar.learn(instrument.symbol, instrument.trading_time, self._today())
+
+    def _learn_holidays(self) -> None:
+        """What TianQin says of closed days, in the real present."""
+        if not self.clock.virtual:
+            url = self._urls.get("TQ_CHINESE_HOLIDAY_URL")
+            self.calendar.learn_holidays(tianqin_holidays(self.now().date(), url=url, seconds=3.0))
+
+    # -- the connection -----------------------------------------------------------------------
+
+    @property
+    def tianqin(self) -> Any:
+        """The ``TqApi`` of the moment, for what the library does not wrap; same thread only."""
+        self._must_be_open()
+        return self.gateway.api
+
+    @property
+    def market_data_up(self) -> bool:
+        """Whether ticks can come."""
+        return self.reconnector.market_data_up
+
+    @property
+    def trading_up(self) -> bool:
+        """Whether an order would reach the exchange."""
+        return self.reconnector.trading_up
+
+    def retry(self, symbol: str) -> bool:
+        """Look after the connection once: what an outer loop calls between runs.
+
+        In trading hours the line is asked, and made anew if it does not answer; outside of them
+        nothing is done.
+
+        Args:
+            symbol: Whose trading hours count.
+
+        Returns:
+            Whether the session works.
+
+        Raises:
+            LoginRefused: The password is no longer right.
+            StoreClosed: ``close`` was called before.
+        """
+        self._must_be_open()
+        if not self.is_open(symbol):
+            boundary = self.calendar.next_session_boundary(symbol, self.now())
+            logger.info("%s is closed until %s", symbol, boundary)
+            return self.reconnector.state is State.UP
+        answers = self.reconnector.answers
+        self.reconnector.doubt()
+        deadline = monotonic() + RETRY_SECONDS
+        while self.reconnector.answers == answers and monotonic() < deadline:
+            sessions = self.reconnector.sessions
+            self.pump(STEP)
+            if self.reconnector.sessions != sessions:
+                break  # a new one: it needs no answer
+        return self.reconnector.state is State.UP
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("this store was closed; make a new MyStore")

@@ -1,0 +1,129 @@
+"""``TradingSide``: the account, its orders and trades, as the client has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqsdk.exceptions import TqTimeoutError
+
+from .api_holder import ApiHolder
+from .data_tree import plain, to_fill, to_report
+from .errors import OrderError, UnknownSymbol
+from .model import Direction, Fill, Offset, OrderReport
+
+
+class TradingSide(ApiHolder):
+    """Account, positions and orders; a part of ``Gateway``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_account: dict[str, Any] = {}
+        self._last_positions: dict[str, dict[str, Any]] = {}
+        self._orders: dict[str, tuple[Any, ...]] = {}
+        self._trades: set[str] = set()
+        self._trading: Any = None
+        self._trading_news = False
+
+    def _watch_trading(self) -> None:
+        """A new session: whatever it shows is news."""
+        api = self.api
+        self._trading = api.register_update_notify(
+            [api.get_account(), api.get_order(), api.get_trade()]
+        )
+        self._trading_news = True
+
+    def _keep_account(self) -> None:
+        """A session ends: what it showed last serves until there is another."""
+        self._last_account, self._last_positions = self.account(), self.positions()
+
+    def insert_order(
+        self,
+        order_id: str,
+        symbol: str,
+        direction: Direction,
+        offset: Offset,
+        volume: int,
+        limit_price: float | str | None,
+        advanced: str | None = None,
+    ) -> None:
+        """Hand an order to the client; it leaves with the next ``pump``.
+
+        Args:
+            limit_price: A price, None for a market order, ``"BEST"`` or ``"FIVELEVEL"``.
+            advanced: None, ``"FAK"`` or ``"FOK"``.
+
+        Raises:
+            OrderError: The client's own rules forbid it; nothing was sent.
+        """
+        try:
+            self.api.insert_order(
+                symbol, str(direction), str(offset), volume, limit_price, advanced, order_id
+            )
+        except TqTimeoutError as error:
+            raise UnknownSymbol(symbol, f"TianQin knows no contract {symbol!r}") from error
+        except Exception as error:  # tqsdk raises bare Exception
+            raise OrderError(str(error)) from error
+
+    def cancel_order(self, order_id: str) -> None:
+        """Ask for the withdrawal of an order; it leaves with the next ``pump``."""
+        self.api.cancel_order(order_id)
+
+    def trading_changed(self) -> bool:
+        """Whether account, orders or trades have changed since the last question."""
+        changed, self._trading_news = self._trading_news and self.connected, False
+        while self.connected and not self._trading.empty():
+            self._trading.recv_nowait()
+            changed = True
+        return changed
+
+    def all_reports(self) -> list[OrderReport | Fill]:
+        """Every order and trade that the client knows, as ``new_reports``."""
+        self._orders.clear()
+        self._trades.clear()
+        return self.new_reports()
+
+    def new_reports(self) -> list[OrderReport | Fill]:
+        """Orders that changed and trades that are new, each trade before its order's end."""
+        news: list[OrderReport | Fill] = []
+        for trade_id, trade in self.api.get_trade().items():
+            if trade_id not in self._trades:
+                self._trades.add(trade_id)
+                news.append(to_fill(trade_id, trade))
+        for order_id, order in self.api.get_order().items():
+            state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
+            if self._orders.get(order_id) != state:
+                self._orders[order_id] = state
+                news.append(to_report(order_id, order))
+        return news
+
+    def account(self) -> dict[str, Any]:
+        """The account's fields as TqSdk names them, in yuan; without a session the last ones."""
+        return dict(self._api.get_account()) if self.connected else dict(self._last_account)
+
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """The account's positions by symbol, fields as TqSdk names them; as ``account``."""
+        if not self.connected:
+            return dict(self._last_positions)
+        found = self._api.get_position()
+        return {symbol: plain(position) for symbol, position in found.items()}
+
+    def report_again(self, order_id: str) -> None:
+        """Have the next ``new_reports`` tell an order and its trades once more."""
+        self._orders.pop(order_id, None)
+        self._trades -= {
+            trade_id
+            for trade_id in self._trades
+            if self.api.get_trade(trade_id).order_id == order_id
+        }
+        self._trading_news = True
+
+    def position(self, symbol: str) -> dict[str, Any]:
+        """The account's position in one contract, fields as TqSdk names them; {} if none."""
+        if not self.connected:
+            return self._last_positions.get(symbol, {})
+        found = self._api.get_position()
+        return plain(found[symbol]) if symbol in found else {}
+
+    def known_orders(self) -> set[str]:
+        """The ids of the orders in the client's picture; in a new session, in the exchange's."""
+        return set(self.api.get_order())
