@@ -286,6 +286,8 @@ def _launch(command: list[str]) -> tuple[subprocess.Popen[bytes], dict[str, Any]
     reader.join()
     process.wait()
     words = _read_all(errors) or "it said nothing"
+    if words.startswith("usage: "):  # of a command line that nobody has typed
+        words = words.rpartition("error: argument ")[2]
     _end(process, errors, os.getpid())
     raise SandboxError(f"the embedded exchange did not start: {words}")
 
