@@ -26,19 +26,9 @@ def milliseconds(call, count=ORDERS):
     return statistics.median(times)
 
 
-def run(store, strategy, *feeds, **params):
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.setbroker(store.getbroker())
-    for feed in feeds:
-        cerebro.adddata(feed)
-    cerebro.addstrategy(strategy, **params)
-    [done] = cerebro.run()
-    return done
-
-
 @pytest.mark.bench
 @pytest.mark.parametrize("recorded", [False, True], ids=["without records", "with records"])
-def test_an_order_of_ours_against_a_bare_one(tmp_path, recorded):
+def test_an_order_of_ours_against_a_bare_one(run, tmp_path, recorded):
     """At most half a millisecond above tqsdk's own ``insert_order``."""
     found = {}
 
@@ -73,7 +63,7 @@ def test_an_order_of_ours_against_a_bare_one(tmp_path, recorded):
 
 
 @pytest.mark.bench
-def test_what_the_records_of_a_whole_order_cost(tmp_path, monkeypatch):
+def test_what_the_records_of_a_whole_order_cost(run, tmp_path, monkeypatch):
     """Everything written of an order, from its intent to the strategy having heard its end."""
     written, costs = [], []
     write = OrderScribe._write
@@ -103,7 +93,7 @@ def test_what_the_records_of_a_whole_order_cost(tmp_path, monkeypatch):
 
 
 @pytest.mark.bench
-def test_a_thousand_working_orders_and_the_loop():
+def test_a_thousand_working_orders_and_the_loop(run):
     """They slow a round of the loop by at most a half."""
     rounds = {}
 

@@ -8,7 +8,7 @@ import statistics
 import time
 
 import pytest
-from bare_client import bare_api
+from bare_client import bare_rate
 from test_tick_path import DAYS, ROUNDS, START, contracts
 
 from tianqin_backtrader import MyStore
@@ -27,21 +27,8 @@ BUSY_DAY = 41_400
 
 def delivered(symbols, per_pack, wanted):
     """Ticks per second of the bare client that is sent the same: ticks, minutes and days."""
-    options = dict(start=START, days=DAYS, ticks_per_pack=per_pack)
-    with EmbeddedSandbox(**options) as server, bare_api(server) as api:
-        serials = [api.get_tick_serial(symbol) for symbol in symbols]
-        for symbol in symbols:
-            api.get_kline_serial(symbol, 60)
-            api.get_kline_serial(symbol, 86400)
-
-        def taken():
-            return sum(max(0, int(serial["id"].iloc[-1])) for serial in serials)
-
-        first, began, packs = taken(), time.perf_counter(), 0
-        while packs % 10 or taken() - first < wanted:
-            api.wait_update()
-            packs += 1
-        return (taken() - first) / (time.perf_counter() - began)
+    with EmbeddedSandbox(start=START, days=DAYS, ticks_per_pack=per_pack) as server:
+        return bare_rate(server, symbols, wanted, (60, 86400))
 
 
 def recorded(symbols, per_pack, wanted, path):

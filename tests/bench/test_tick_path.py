@@ -9,7 +9,7 @@ import time
 
 import backtrader as bt
 import pytest
-from bare_client import bare_api
+from bare_client import bare_api, bare_rate
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.embedded import EmbeddedSandbox
@@ -42,18 +42,8 @@ def contracts(count):
 
 def bare(symbols, per_pack, wanted):
     """Ticks per second through get_tick_serial and wait_update."""
-    options = dict(start=START, days=DAYS, ticks_per_pack=per_pack)
-    with EmbeddedSandbox(**options) as server, bare_api(server) as api:
-        serials = [api.get_tick_serial(symbol) for symbol in symbols]
-
-        def taken():
-            return sum(max(0, int(serial["id"].iloc[-1])) for serial in serials)
-
-        first, began, packs = taken(), time.perf_counter(), 0
-        while packs % 10 or taken() - first < wanted:
-            api.wait_update()
-            packs += 1
-        return (taken() - first) / (time.perf_counter() - began)
+    with EmbeddedSandbox(start=START, days=DAYS, ticks_per_pack=per_pack) as server:
+        return bare_rate(server, symbols, wanted)
 
 
 class Count(bt.Strategy):
