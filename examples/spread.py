@@ -73,8 +73,8 @@ def main():
     with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker())
-        cerebro.adddata(store.getdata(args.near, lookback=120))
-        cerebro.adddata(store.getdata(args.far, lookback=120))
+        cerebro.adddata(store.getdata(args.near, lookback=600))
+        cerebro.adddata(store.getdata(args.far, lookback=600))
         cerebro.addstrategy(Spread)
         [strategy] = cerebro.run()
         print(f"{strategy.trips} round trips, {store.broker.balance()}")

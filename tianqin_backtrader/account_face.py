@@ -21,15 +21,19 @@ class AccountFace:
 
     @property
     def books(self) -> Books:
-        """What our own fills come to."""
+        """What our own fills come to: ``start`` and ``fees`` in yuan, ``fills`` their number."""
         return self._account.books
 
     def getcash(self) -> float:
-        """Available funds, yuan."""
+        """Available funds, yuan, as the account says (``available``); also ``get_cash``."""
         return self._account.funds("available")
 
     def getvalue(self, datas: Any = None) -> float:
-        """The account's equity, or the margin held in the given feeds, yuan."""
+        """The account's equity (``balance``), yuan; also ``get_value``.
+
+        Args:
+            datas: Feeds, for the margin held in their contracts instead.
+        """
         if datas is None:
             return self._account.funds("balance")
         return sum(  # type: ignore[no-any-return]
@@ -42,16 +46,20 @@ class AccountFace:
 
     @property
     def margin(self) -> float:
-        """Margin of all positions, yuan."""
+        """Margin of all positions, yuan, as the account says (``margin``)."""
         return self._account.funds("margin")
 
     def get_account(self) -> dict[str, Any]:
-        """All fields of the account as TqSdk names them."""
+        """All fields of the account as TqSdk names them: ``balance``, ``available``, ``margin``,
+        ``float_profit``, ``commission``, ``static_balance`` ... in yuan, ``risk_ratio`` a fraction.
+
+        Source: ``tqsdk.objs.Account``. A copy of now.
+        """
         return dict(self.store.gateway.account())
 
     @property
     def positions(self) -> dict[Any, Position]:
-        """Net positions by feed, as Backtrader has them."""
+        """Net positions by feed, as Backtrader has them; see ``getposition``."""
         return {data: self.getposition(data, clone=False) for data in self.store.feeds}
 
     def getposition(self, data: Any, clone: bool = True, side: str | None = None) -> Position:
@@ -64,6 +72,10 @@ class AccountFace:
             data: A feed, or a symbol.
             clone: Whether a copy is given.
             side: ``"long"`` or ``"short"`` for that side alone, shorts negative; None for the net.
+
+        Returns:
+            Backtrader's ``Position``: ``size`` in signed lots, ``price`` in quote units; flat for
+            a contract that was never traded.
 
         Raises:
             ConfigError: Another side.
@@ -79,20 +91,38 @@ class AccountFace:
     def get_account_position(self, instrument: str) -> dict[str, Any]:
         """The account's position in a contract, fields as TqSdk names them; {} when flat.
 
-        Of a main contract: in the contract behind it now.
+        Lots: ``pos_long``, ``pos_short``, each in ``_today`` and ``_his``, ``volume_long_frozen``
+        and ``volume_short_frozen`` (in working closes); ``open_price_long`` ... in quote units;
+        ``float_profit``, ``margin`` in yuan.
+
+        Args:
+            instrument: A symbol; of a main contract, in the contract behind it now. One that does
+                not exist is flat, too.
+
+        Source: ``tqsdk.objs.Position``. A copy of now.
         """
         return self.get_account_positions().get(self.store.mains.traded(instrument), {})
 
     def get_account_positions(self) -> dict[str, dict[str, Any]]:
-        """The account's positions that are not flat, by symbol."""
+        """The account's positions that are not flat, by symbol; see ``get_account_position``."""
         return self._account.account_positions()
 
     def balance(self) -> Balance:
-        """Start, profit and fees by our own books; open lots at the account's last price."""
+        """Start, profit, fees and equity by our own books, yuan; open lots at the last price.
+
+        Counted from the fills alone, so that it can be held against the account's own ``balance``.
+        """
         return self._account.balance()
 
     def getcommissioninfo(self, data: Any) -> Any:
-        """Multiplier, margin and commission of a contract; what the user has set first."""
+        """Multiplier, margin and commission of a feed's contract, as ``bt.CommissionInfo``.
+
+        Margin and commission are yuan per lot, TianQin's of the day; what the user has set with
+        ``setcommission(name=)`` goes first.
+
+        Raises:
+            UnknownSymbol: No such contract.
+        """
         if data._name in self.comminfo:
             return self.comminfo[data._name]
         return self._account.comminfo(self.store.mains.traded(data._dataname))
@@ -107,6 +137,15 @@ class AccountFace:
             size: Lots.
             price: Where the margin has to be worked out; default the last price.
             closes: Whether it closes: then it takes no margin.
+
+        Returns:
+            ``margin``, ``commission`` and their ``total``, yuan.
+
+        Raises:
+            UnknownSymbol: No such contract.
+
+        Source: margin and commission per lot of TianQin's quote, those of your broker where the
+        account is with one.
         """
         return self._account.cost(
             self.store.mains.traded(instrument),
@@ -116,10 +155,20 @@ class AccountFace:
         )
 
     def max_lots(self, instrument: str, price: float | None = None, share: float = 1.0) -> int:
-        """Lots that a share of the available funds can open now."""
+        """Lots that a share of the available funds can open now.
+
+        Args:
+            instrument: A symbol.
+            price: Quote units; default the last price.
+            share: Fraction of the available funds, 0 to 1.
+
+        Raises:
+            UnknownSymbol: No such contract.
+        """
         return self._account.max_lots(
             self.store.mains.traded(instrument), self._or_last(price, instrument), share
         )
 
     def _or_last(self, price: float | None, symbol: str) -> float:
+        self.store.instrument(symbol)  # UnknownSymbol at once: a quote of nothing is waited for
         return float(self.store.gateway.quote(symbol).last_price) if price is None else price

@@ -182,17 +182,32 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
     def buy(
         self, owner: Any, data: Any, size: float, price: float | None = None, **kwargs: Any
     ) -> Any:
-        """Backtrader's ``self.buy``: closes a short first.
+        """Backtrader's ``self.buy``: closes a short first, then opens a long.
 
-        ``valid`` as Backtrader has it: None is until cancelled (sent again on every trading day),
-        a date, datetime, timedelta or ``Order.DAY`` an end.
+        Args:
+            owner: The strategy, told in ``notify_order``.
+            data: A feed of this store.
+            size: Whole positive lots.
+            price: Quote units, off the price tick rounded to the passive side: the limit of a
+                Limit, the trigger of a Stop or StopLimit; None at the market.
+            kwargs: As Backtrader's: ``plimit`` (the limit of a StopLimit), ``exectype``,
+                ``valid``, ``oco``, ``parent``, ``transmit``, ``trailamount``, ``trailpercent``;
+                ``allow_partial``. ``valid``: None is until cancelled (sent again on every trading
+                day), a date, datetime, timedelta or ``Order.DAY`` an end. All others are kept in
+                ``order.info``, over a restart, too.
+
+        Returns:
+            One ``bt.Order``; its exchange orders are in ``order.legs``. What is wrong with it is
+            not raised: it is Rejected, with ``order.info.reason``.
+
+        Source: Backtrader's ``Strategy.buy``.
         """
         return self._backtrader_order(bt.BuyOrder, owner, data, size, price, kwargs)
 
     def sell(
         self, owner: Any, data: Any, size: float, price: float | None = None, **kwargs: Any
     ) -> Any:
-        """Backtrader's ``self.sell``: closes a long first; as ``buy``."""
+        """Backtrader's ``self.sell``: closes a long first, then opens a short; as ``buy``."""
         return self._backtrader_order(bt.SellOrder, owner, data, size, price, kwargs)
 
     def submit(self, order: Any) -> Any:
@@ -200,7 +215,17 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         return order
 
     def cancel(self, order: Any) -> Any:
-        """Withdraw an order; one that is over stays as it is, and ``notify_store`` is told so."""
+        """Withdraw an order, all of its legs; what has been filled stays filled.
+
+        It is over when the exchange says so: Canceled in ``notify_order``. One that is over
+        already stays as it is, and ``notify_store`` is told so.
+
+        Args:
+            order: A ``bt.Order`` of this broker, or a clone of it.
+
+        Returns:
+            The same order.
+        """
         ticket = self._desk.tickets.get(order.ref) or getattr(order, "ticket", None)
         if ticket is not None:
             self._desk.cancel(ticket)
@@ -208,7 +233,11 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         return order
 
     def cancel_order(self, order: Any) -> Any:
-        """Withdraw by order or by the id of one of its legs."""
+        """Withdraw by order or by the id of one of its legs (``leg.order_id``); as ``cancel``.
+
+        Raises:
+            OrderError: An id that is not of this program's orders.
+        """
         if isinstance(order, str):
             found = self.get_order(order)
             if found is None:
@@ -236,7 +265,11 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
 
     @property
     def foreign_orders(self) -> dict[str, OrderLeg]:
-        """The account's orders that this program has not sent, by id."""
+        """The account's orders that this program has not sent, by id; they are left alone.
+
+        Values are ``order_state.OrderLeg``: ``symbol``, ``volume`` and ``filled`` in lots,
+        ``state``. The present trading day's, as the account gives them.
+        """
         return dict(self._returns.foreign)
 
     def orderstatus(self, order: Any) -> Any:

@@ -11,6 +11,8 @@ from .api_holder import ApiHolder
 from .data_tree import to_instrument
 from .errors import LinkTimeout, OrderError, UnknownSymbol
 from .model import Instrument
+from .products import did_you_mean
+from .session_calendar import CALENDAR
 
 _T = TypeVar("_T")
 
@@ -49,7 +51,9 @@ class ContractQuestions(ApiHolder):
         """
         api = self.api
         if "." not in symbol:
-            raise UnknownSymbol(symbol, f"{symbol!r} is no symbol: write SHFE.cu2612 or the like")
+            hint = did_you_mean(symbol, CALENDAR.products)
+            text = f"{symbol!r} is no symbol: write SHFE.cu2612 or the like{hint}"
+            raise UnknownSymbol(symbol, text)
         try:
             # tqsdk answers a question it has had before from memory; tomorrow's limits are others.
             self._questions += 1
@@ -63,7 +67,8 @@ class ContractQuestions(ApiHolder):
                 symbol,
                 f"TianQin knows no contract {symbol!r}"
                 + (f" ({words})" if words else "")
-                + "; expected EXCHANGE.contract, for example SHFE.cu2612, and mind the case",
+                + "; expected EXCHANGE.contract, for example SHFE.cu2612, and mind the case"
+                + did_you_mean(symbol, CALENDAR.products),
             )
         return found[symbol]
 

@@ -44,13 +44,13 @@ class EmbeddedSandbox:
 
     Args:
         port: 0 takes any free one.
-        seed: Names the market: equal seeds have equal ticks.
-        start: A trading day (``date`` or ``"2026-11-10"``) or a moment (``datetime`` or
-            ``"2026-11-10 09:30:00"``), Beijing time.
+        seed: Names the market: equal seeds have equal ticks. Default 20261110.
+        start: A trading day (``date`` or ``"2026-11-10"``), which begins with its night, or a
+            moment (``datetime`` or ``"2026-11-10 09:30:00"``), Beijing time.
         days: Trading days until the market stands still.
         speed: Times real time; ``None`` is as fast as the client asks.
-        ticks_per_pack: Market steps gathered into one pack.
-        balance: What a new account begins with.
+        ticks_per_pack: Market steps gathered into one pack: how many ticks come at once.
+        balance: What a new account begins with, yuan.
         users: Passwords by name; without it everybody is let in.
         script: Faults and when they come, ``{"at": {"step": 5}, "fault": "drop"}``.
         replay: A file or folder of recorded ticks.
@@ -106,11 +106,34 @@ class EmbeddedSandbox:
         self._finalizer = weakref.finalize(self, _end, process, errors, os.getpid())
 
     def state(self) -> dict[str, Any]:
-        """Clock, connections, faults, and the books of all accounts."""
+        """Clock, connections, faults, and the books of all accounts, as they are now.
+
+        Returns:
+            A dict; its keys are in docs/sandbox.md, "Looking behind the counter": ``now`` (naive
+            Beijing text), ``phase``, ``accounts`` by user, ...
+
+        Raises:
+            SandboxError: The exchange has ended, or does not answer within 60 s; from every method.
+        """
         return self._ask("GET", "/sandbox/state")
 
     def fault(self, name: str, /, **params: Any) -> dict[str, Any]:
-        """Make something go wrong now; see ``sandbox.faults.FAULTS`` for names."""
+        """Make something go wrong now.
+
+        Args:
+            name: ``"drop"``, ``"cut"``, ``"refuse"``, ``"freeze"``, ``"thaw"``, ``"delay"``,
+                ``"repeat"``, ``"batch"``, ``"refuse_token"``, ``"licence"``, ``"clock"``,
+                ``"reject_order"``, ``"advance"``, ``"fill_away"``, ``"cancel_away"``, ``"hole"``,
+                ``"shuffle"``, ``"limit_up"``, ``"limit_down"``: what they do is in
+                docs/sandbox.md, "Faults".
+            params: Of that fault: ``conn`` (``"md"``, ``"td"`` or ``"all"``), ``seconds``, ...
+
+        Returns:
+            What was hit, such as ``{"connections": 2}``.
+
+        Raises:
+            SandboxError: No such fault, or no such parameter; the message says what there is.
+        """
         return self._ask("POST", "/sandbox/fault", {"fault": name, **params})
 
     def advance(
@@ -120,7 +143,19 @@ class EmbeddedSandbox:
         to: datetime | str | None = None,
         steps: int | None = None,
     ) -> dict[str, Any]:
-        """Let the market run on without waiting for its clients."""
+        """Let the market run on without waiting for its clients; one argument must be given.
+
+        Args:
+            seconds: Of market time.
+            to: A market time, ``"2026-11-10 09:30:00"``, naive Beijing.
+            steps: Market steps; one brings the next ticks that share a stamp.
+
+        Returns:
+            ``steps`` made and ``now_ns``, the market's time in nanoseconds since 1970 UTC.
+
+        Raises:
+            SandboxError: None of them was given, or it is no time.
+        """
         moment = None if to is None else str(to)
         params = {"seconds": seconds, "to": moment, "steps": steps}
         return self._ask("POST", "/sandbox/advance", params)
@@ -134,7 +169,21 @@ class EmbeddedSandbox:
         left: int | None = None,
         right: int | None = None,
     ) -> list[dict[str, Any]]:
-        """The official bars, oldest first: of a trading day, by id, or the newest 200."""
+        """The official bars, oldest first: of a trading day, by id, or the newest 200.
+
+        Args:
+            symbol: ``"SHFE.cu2612"``.
+            seconds: Length of a bar: 60, 180, ... 3600, or 86400 for trading days.
+            trading_day: ``"2026-11-10"``, the night before it included.
+            left, right: First and last id, both included.
+
+        Returns:
+            Rows as TianQin names them: ``id``, ``datetime`` (the bar's beginning, nanoseconds
+            since 1970 UTC), ``open high low close``, ``volume`` in lots, ``open_oi close_oi``.
+
+        Raises:
+            SandboxError: No such symbol.
+        """
         ask = {"symbol": symbol, "seconds": seconds}
         return self._rows("/sandbox/bars", ask, trading_day, left, right)
 
@@ -146,7 +195,19 @@ class EmbeddedSandbox:
         left: int | None = None,
         right: int | None = None,
     ) -> list[dict[str, Any]]:
-        """The ticks so far, oldest first: of a trading day, by id, or the newest 200."""
+        """The ticks so far, oldest first: of a trading day, by id, or the newest 200.
+
+        Args:
+            symbol, trading_day, left, right: As for ``bars``.
+
+        Returns:
+            Rows as TianQin names them: ``id``, ``datetime`` (nanoseconds since 1970 UTC),
+            ``last_price``, ``volume`` and ``amount`` of the day so far, ``open_interest``,
+            ``bid_price1`` ... ``ask_volume5``.
+
+        Raises:
+            SandboxError: No such symbol.
+        """
         return self._rows("/sandbox/ticks", {"symbol": symbol}, trading_day, left, right)
 
     @property
@@ -225,6 +286,8 @@ def _launch(command: list[str]) -> tuple[subprocess.Popen[bytes], dict[str, Any]
     reader.join()
     process.wait()
     words = _read_all(errors) or "it said nothing"
+    if words.startswith("usage: "):  # of a command line that nobody has typed
+        words = words.rpartition("error: argument ")[2]
     _end(process, errors, os.getpid())
     raise SandboxError(f"the embedded exchange did not start: {words}")
 

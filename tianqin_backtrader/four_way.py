@@ -20,15 +20,25 @@ class FourWay(OrderEntry):
         """开多: open a long. ``limit_price=None`` is a market order on every exchange.
 
         Args:
-            instrument: ``"SHFE.cu2612"``.
-            size: Positive lots.
-            limit_price: A price, None, or ``"BEST"`` / ``"FIVELEVEL"`` at CFFEX.
+            instrument: ``"SHFE.cu2612"``; ``"KQ.m@SHFE.cu"`` for the contract behind it. It needs
+                no feed.
+            size: Whole positive lots.
+            limit_price: Quote units, off the price tick rounded to the passive side; None; or
+                ``"BEST"`` / ``"FIVELEVEL"`` at CFFEX.
             options: ``order_type``: LIMIT, MARKET, BEST, FIVELEVEL, FAK, FOK, default what the
                 price says; ``advanced="FAK"`` or ``"FOK"``; ``owner``, the strategy to be told;
                 ``valid`` as for ``buy``, default the exchange's own day; ``allow_partial``.
 
         Returns:
-            One ``bt.Order``; its exchange orders are in ``order.legs``.
+            One ``bt.Order``; its exchange orders are in ``order.legs``. What is wrong with it, an
+            unknown symbol and a closed market among it, is not raised: it is Rejected, with
+            ``order.info.reason``.
+
+        Raises:
+            TypeError: No such option.
+
+        Source: 开平 of the exchanges' rules, and ``TqApi.insert_order``; where an exchange has no
+        market orders, a limit at the day's price limit, FAK, does the same.
         """
         return self._four_way(bt.BuyOrder, Effect.OPEN, instrument, size, limit_price, **options)
 
@@ -39,7 +49,9 @@ class FourWay(OrderEntry):
     def buy_close(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """平空: close a short; as ``buy_open``.
 
-        More than is held is Rejected as a whole, or closed partly with ``allow_partial=True``.
+        At SHFE and INE, which tell today's lots from yesterday's, one order may have two legs;
+        ``getbroker(priority=)`` says which lots go first. More than is held, lots of other working
+        orders taken off, is Rejected as a whole, or closed partly with ``allow_partial=True``.
         """
         return self._four_way(bt.BuyOrder, Effect.CLOSE, instrument, size, limit_price, **options)
 

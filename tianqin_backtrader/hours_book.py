@@ -9,7 +9,7 @@ from datetime import date
 from types import MappingProxyType
 
 from .errors import CalendarError
-from .products import Product, Steps, split_symbol
+from .products import Product, Steps, did_you_mean, split_symbol
 from .trading_hours import Hours, in_force
 
 logger = logging.getLogger(__name__)
@@ -40,11 +40,15 @@ class HoursBook:
         """
         key = self._keys.get(symbol)
         if key is None:
-            key = symbol if symbol in self.products else ".".join(split_symbol(symbol))
+            try:
+                key = symbol if symbol in self.products else ".".join(split_symbol(symbol))
+            except CalendarError as error:
+                raise CalendarError(f"{error}{did_you_mean(symbol, self.products)}") from None
             if key not in self.products:
                 raise CalendarError(
                     f"no product {key} in the session table (of {symbol!r}); mind the case: "
                     "CZCE and CFFEX write capitals, the others small letters"
+                    + did_you_mean(symbol, self.products)
                 )
             self._keys[symbol] = key
         return self.products[key]

@@ -8,7 +8,7 @@ serves, without the price limits, which were another day's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from typing import Protocol
 
@@ -90,6 +90,17 @@ class Instruments:
     def _take(self, news: dict[str, Instrument]) -> None:
         for symbol, instrument in news.items():
             # The same value keeps its identity: what is derived from it is kept, too.
-            if self._known.get(symbol) != instrument:
+            if not _same(self._known.get(symbol), instrument):
                 self._known[symbol] = instrument
                 self._learn(instrument)
+
+
+def _same(one: Instrument | None, other: Instrument) -> bool:
+    """Whether two specifications say the same; what TianQin does not give is nan in both.
+
+    From Python 3.13 on dataclasses that hold nan do not equal themselves.
+    """
+    if one is None:
+        return False
+    pairs = ((getattr(one, each.name), getattr(other, each.name)) for each in fields(Instrument))
+    return all(a == b or (a != a and b != b) for a, b in pairs)

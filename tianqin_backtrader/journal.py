@@ -43,13 +43,22 @@ JOURNAL = "journal.sqlite"
 
 
 class Journal(JournalFile):
-    """One strategy's records on one account, open for writing.
+    """One strategy's records on one account, open for writing; its tables are in docs/journal.md.
+
+    Everywhere: moments are nanoseconds since 1970 UTC, money is yuan, prices are quote units, lots
+    are whole and positive, ``trading_day`` is the day that a night's session belongs to (Friday
+    night: Monday's), ``exchange_time`` when it happened by the exchange's clock. Numbers that the
+    market does not quote are nan and are kept as NULL.
 
     Args:
         path: The SQLite file; made if it is not there, with its folder.
         account: The account's number; a journal of another one is refused.
         clock: Stamps ``received_at``.
         synchronous: ``"NORMAL"`` or ``"FULL"``.
+
+    Attributes:
+        path: The SQLite file.
+        state: A mapping of JSON values, kept; what ``store.state`` is written to.
 
     Raises:
         JournalError: Another program has it, it is damaged, of a newer version, of another
@@ -86,7 +95,21 @@ class Journal(JournalFile):
         origin: Origin | None = None,
         advanced: str | None = None,
     ) -> None:
-        """Write down an order that is about to be sent. Send it only if this returns."""
+        """Write down an order that is about to be sent. Send it only if this returns.
+
+        Args:
+            order_id: Chosen by us; one that is on record already is not written again.
+            symbol: ``"SHFE.cu2612"``.
+            direction, offset: ``BUY`` or ``SELL``; ``OPEN``, ``CLOSE`` or ``CLOSETODAY``.
+            volume: Lots.
+            limit_price: Quote units, ``"BEST"`` or ``"FIVELEVEL"``, None at the market.
+            trading_day, exchange_time: As everywhere.
+            origin: Where it comes from; see ``journal_values.Origin``.
+            advanced: ``"FAK"``, ``"FOK"`` or None.
+
+        Raises:
+            JournalError: It could not be written: the order must not be sent.
+        """
         origin = origin or Origin()
         self._origins[order_id] = origin
         order = self._order(symbol, order_id, origin, direction, offset)
@@ -98,7 +121,12 @@ class Journal(JournalFile):
             self._reported[order_id] = None  # nothing was ever reported
 
     def report(self, report: OrderReport, *, trading_day: date, exchange_time: int) -> bool:
-        """Write down what the exchange says of an order; False if it said so before."""
+        """Write down what the exchange says of an order; False if it said so before.
+
+        Args:
+            report: Of an order on record or not: the orders of others are written down, too.
+            trading_day, exchange_time: As everywhere.
+        """
         said = (report.status, report.volume_left, report.exchange_order_id, report.last_msg)
         if self._last_report(report.order_id) == said:
             return False
@@ -125,7 +153,13 @@ class Journal(JournalFile):
         trading_day: date,
         exchange_time: int,
     ) -> None:
-        """Write down that an order on record (``intent``) was never sent, and why."""
+        """Write down that an order on record (``intent``) was never sent, and why.
+
+        Args:
+            order_id, symbol, direction, volume: As its intent has them.
+            reason: In words, as ``order.info.reason`` has them.
+            trading_day, exchange_time: As everywhere.
+        """
         origin = self.origin(order_id)
         offset = self.query("SELECT offset FROM intents WHERE order_id = ?", order_id)[0][0]
         self._add(
@@ -136,7 +170,13 @@ class Journal(JournalFile):
         self._reported[order_id] = ("FINISHED", volume, "", reason)
 
     def fill(self, fill: Fill, *, trading_day: date, volume_multiple: int) -> bool:
-        """Write down an execution; False if it is on record (by trade id and order id)."""
+        """Write down an execution; False if it is on record (by trade id and order id).
+
+        Args:
+            fill: Its ``time`` is the row's ``exchange_time``.
+            trading_day: As everywhere.
+            volume_multiple: Units of a lot: turnover is price x volume x this.
+        """
         origin = self.origin(fill.order_id)
         return self._add(
             "fills", fill.time, trading_day,
@@ -153,7 +193,13 @@ class Journal(JournalFile):
         trading_day: date,
         exchange_time: int,
     ) -> None:
-        """Write down the account and its positions by symbol, fields as TqSdk names them."""
+        """Write down the account and its positions, in one transaction.
+
+        Args:
+            fields: Of ``tqsdk.objs.Account``.
+            positions: Fields of ``tqsdk.objs.Position`` by symbol.
+            trading_day, exchange_time: As everywhere.
+        """
         with self.together():
             self._add("accounts", exchange_time, trading_day, to_json(fields))
             for symbol, position in positions.items():
@@ -168,7 +214,15 @@ class Journal(JournalFile):
         trading_day: date,
         exchange_time: int,
     ) -> None:
-        """Write down what the account is worth, and yuan of all lots held at the last price."""
+        """Write down a point of the equity curve.
+
+        Args:
+            why: ``"start"``, ``"bar"``, ``"order"``, ``"update"``, ``"stop"`` or ``"settled"``.
+            account: Fields of ``tqsdk.objs.Account``; ``balance``, ``available``, ``margin``,
+                ``float_profit``, ``commission``, ``deposit`` and ``withdraw`` are kept.
+            exposure: Yuan of all lots held, at the last price.
+            trading_day, exchange_time: As everywhere.
+        """
         money = [account.get(name) for name in ("balance", "available", "margin", "float_profit",
                                                 "commission")]  # fmt: skip
         flows = [account.get(name) or 0.0 for name in ("deposit", "withdraw")]
@@ -177,13 +231,13 @@ class Journal(JournalFile):
     def mark(
         self, symbol: str, ohlcv: Iterable[float], *, trading_day: date, exchange_time: int
     ) -> None:
-        """Write down a bar: open, high, low, close, volume; ``exchange_time`` is its end."""
+        """Write down a bar: open, high, low, close, lots; ``exchange_time`` is its end."""
         self._add("marks", exchange_time, trading_day, symbol, *ohlcv)
 
     def note(
         self, text: str, level: str = "INFO", *, trading_day: date, exchange_time: int
     ) -> None:
-        """Write down what a person should find later."""
+        """Write down what a person should find later; ``level`` as in ``logging``."""
         self._add("notes", exchange_time, trading_day, level, text)
 
     def plan(
@@ -214,7 +268,7 @@ class Journal(JournalFile):
         return [Plan.of(row) for row in self.query(PLANS, since.isoformat())]
 
     def plan_of(self, kind: str, key: str) -> Plan | None:
-        """The latest row of a key."""
+        """The latest row of a key, over or not; None if there is none."""
         rows = self.query(f"{PLAN_COLUMNS} WHERE kind = ? AND key = ? ORDER BY seq DESC", kind, key)
         return Plan.of(rows[0]) if rows else None
 
@@ -241,11 +295,17 @@ class Journal(JournalFile):
         }
 
     def lots_since(self, seq: int) -> dict[tuple[str, str], int]:
-        """What the fills on record after ``seq`` did to (symbol, "long" or "short")."""
+        """Lots by (symbol, "long" or "short") that the fills on record after ``seq`` have added.
+
+        Negative where they have closed more than they have opened.
+        """
         return dict(((symbol, side), lots) for symbol, side, lots in self.query(LOTS_SINCE, seq))
 
     def open_orders(self) -> list[OpenOrder]:
-        """Orders that were meant to be sent and whose end is not on record, oldest first."""
+        """Orders that were meant to be sent and whose end is not on record, oldest first.
+
+        See ``journal_values.OpenOrder``: a FINISHED one is here while fills of it are missing.
+        """
         return [open_order(row) for row in self.query(OPEN_ORDERS)]
 
     def origin(self, order_id: str) -> Origin:

@@ -105,7 +105,15 @@ class JournalFile:
         return self._db
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Run one SQL statement and return its rows; for reading what no method gives."""
+        """Run one SQL statement and return its rows; for reading what no method gives.
+
+        Args:
+            statement: SQL over the tables of docs/journal.md, with ``?`` for each value.
+            values: What stands for them.
+
+        Raises:
+            JournalError: It is no SQL, or the file cannot be read or was closed.
+        """
         with self._errors("cannot be read or written"):
             return self._connection.execute(statement, values).fetchall()
 
@@ -122,7 +130,7 @@ class JournalFile:
             return self._connection.execute(_INSERT[table], row).rowcount == 1
 
     def last(self, table: str) -> dict[str, Any] | None:
-        """The latest row of a table, None if there is none."""
+        """The latest row of a table, by column; None if there is none."""
         rows = self.query(f"SELECT * FROM {table} ORDER BY seq DESC LIMIT 1")
         return dict(zip(columns(table), rows[0], strict=True)) if rows else None
 

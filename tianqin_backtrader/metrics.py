@@ -21,10 +21,17 @@ DAYS_PER_YEAR = 250
 
 @dataclass(frozen=True, slots=True)
 class TradeStatistics:
-    """Of some fills and round trips. ``net_profit`` is that of round trips, after fees.
+    """Of some fills and round trips (lots matched first in, first out, by contract and side).
 
-    ``win_rate`` is by round trips; ``average_loss`` is negative. ``slippage`` counts fills whose
-    price at decision is known: ``slippage_per_lot`` is over their lots.
+    Attributes:
+        fills, lots, round_trips: Numbers.
+        net_profit: Yuan of the round trips, after fees.
+        fees, turnover: Yuan of all fills.
+        win_rate: Fraction of round trips that made money.
+        profit_factor: What was won over what was lost.
+        average_win, average_loss: Yuan of a round trip; a loss is negative.
+        slippage: Yuan against the price at decision, of the fills for which that is known; positive
+            is a cost. ``slippage_per_lot``: over their lots.
     """
 
     fills: int
@@ -43,7 +50,22 @@ class TradeStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Everything; ``time_in_market`` and ``average_exposure`` (times equity) by equity points."""
+    """Everything there is to say of a run.
+
+    Attributes:
+        start, end: Equity at the first and the last point, yuan.
+        net_profit: Yuan of all days, deposits and withdrawals taken out.
+        total_return, annual_return, volatility: Fractions; the latter two of a year.
+        sharpe, sortino, calmar: Annual ratios.
+        max_drawdown: Deepest fall from a peak: ``amount`` in yuan, ``ratio``, ``days``.
+        turnover_ratio: Turnover over mean equity.
+        time_in_market, average_exposure: Fraction of equity points with a position; exposure as a
+            multiple of equity, the mean over all points.
+        days: Each trading day: balance, profit, return.
+        trades: Of all fills; ``by_symbol``, ``by_side`` ("long", "short") and ``by_strategy`` of
+            some.
+        matched: The round trips themselves, and the lots that are still open.
+    """
 
     start: float
     end: float

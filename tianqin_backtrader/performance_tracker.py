@@ -100,7 +100,13 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     params = (("name", ""), ("folder", "records"), ("store", None), ("bars", True))
 
     def start(self) -> None:
-        """Open the records and write down where the account stands."""
+        """Open the records and write down where the account stands.
+
+        Raises:
+            ConfigError: There is no broker of a ``MyStore``, or ``folder`` is not the one that the
+                broker keeps its records in.
+            JournalError: The records cannot be opened, or another program has them.
+        """
         self._store: Any = self.p.store or getattr(self.strategy.broker, "store", None)
         if self._store is None or self._store.broker is None:
             raise ConfigError("PerformanceTracker records the account of a MyStore: call getbroker")
@@ -189,7 +195,11 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     # -- for everybody ------------------------------------------------------------------------
 
     def update(self) -> None:
-        """Write down what has changed since the last call; for programs without Cerebro."""
+        """Write down what has changed since the last call; for programs without Cerebro.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
         if self._shared.given is None:
             for order in self._store.broker.get_all_orders():
                 self._scribe.take_order(order)
@@ -199,24 +209,54 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         """Figures over everything on record, earlier runs included.
 
         Args:
-            options: As for ``metrics.statistics``: ``days_per_year``, ``risk_free``.
+            options: As for ``metrics.statistics``: ``days_per_year`` (trading days, default 250),
+                ``risk_free`` (annual, a fraction, default 0).
+
+        Returns:
+            ``metrics.Statistics``: yuan, ratios as fractions, after fees, deposits taken out; nan
+            where there is nothing to divide by.
+
+        Raises:
+            JournalError: The records cannot be read.
         """
         with Records(self.folder) as records:
             return records.statistics(**options)
 
     def to_dataframe(self, kind: str = "trade") -> pd.DataFrame:
-        """``"order"``, ``"trade"``, ``"position"``, ``"account"`` or ``"equity"`` as a table."""
+        """Records as a table, oldest first; moments are naive Beijing timestamps.
+
+        Args:
+            kind: ``"order"``, a row for each exchange order as it stands now; ``"trade"``, for each
+                execution; ``"equity"``, for each point of the curve; ``"account"``, for each
+                trading day; ``"position"``, for each trading day and contract. Columns are in
+                docs/journal.md, "The CSV files"; yuan, quote units, lots.
+
+        Raises:
+            KeyError: No such kind.
+            JournalError: The records cannot be read.
+        """
         with Records(self.folder) as records:
             return records.to_dataframe(kind)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report and its pictures; return its path (default in the folder)."""
+        """Write the HTML report, its pictures inside and as PNG files beside it.
+
+        Args:
+            path: Of the HTML file; default ``report.html`` in the records' folder.
+
+        Returns:
+            The path.
+
+        Raises:
+            ConfigError: matplotlib is missing (``pip install 'tianqin_backtrader[plot]'``).
+            JournalError: The records cannot be read, or there are none yet.
+        """
         from .report import write_report  # matplotlib is an extra
 
         return write_report(self.folder, path)
 
     def get_analysis(self) -> dict[str, Any]:
-        """The statistics as a dict."""
+        """The statistics as a dict of plain values, as Backtrader's analyzers have it."""
         return asdict(self.statistics())
 
     # -- inside -------------------------------------------------------------------------------

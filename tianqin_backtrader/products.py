@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from importlib.resources import files
@@ -185,6 +186,22 @@ def split_symbol(symbol: str) -> tuple[str, str]:
             "for example SHFE.cu2612 or KQ.m@SHFE.cu"
         )
     return exchange, match[1] + ("_f" if match[3] else "")
+
+
+def did_you_mean(symbol: str, products: Iterable[str]) -> str:
+    """What may be meant by a symbol in other letters, or without its exchange; "" if nothing is.
+
+    >>> did_you_mean("shfe.cu2612", ["SHFE.cu"]), did_you_mean("SR701", ["CZCE.SR"])
+    (' (did you mean SHFE.cu2612?)', ' (did you mean CZCE.SR701?)')
+    """
+    exchange, _, code = symbol.rpartition(".")
+    letters = code.rstrip("0123456789")
+    for key in products:
+        its, _, product = key.partition(".")
+        if product.lower() == letters.lower() and exchange.upper() in ("", its):
+            meant = f"{its}.{product}{code[len(letters) :]}"
+            return f" (did you mean {meant}?)" if meant != symbol else ""
+    return ""
 
 
 def delivery_month(symbol: str) -> tuple[int, int] | None:

@@ -59,7 +59,11 @@ class RecordingJournal:
             # A file of its own, which the system frees when its holder dies.
             self._lock = sqlite3.connect(folder / "lock.sqlite", timeout=0, isolation_level=None)
             self._take_lock()
-            self._db = self._open()
+            try:
+                self._db = self._open()
+            except BaseException:
+                self._lock.close()
+                raise
         except (sqlite3.Error, OSError) as error:
             raise JournalError(self.path, f"cannot be opened: {error}") from error
 

@@ -29,14 +29,16 @@ _CONTRACTS = 4
 _LATEST = 100
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 12px; max-width: 960px;
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 12px; max-width: 1120px;
   color: #222; background: #fff; }
 h1, h2 { overflow-wrap: anywhere; }
 h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin: 1.6em 0 .4em; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 8px; }
 .figures div { border: 1px solid #ddd; border-radius: 6px; padding: 6px 10px; }
 .figures span { display: block; color: #666; font-size: .85em; } .figures b { font-weight: 600; }
-img { width: 100%; max-width: 720px; height: auto; display: block; }
+img { width: 100%; height: auto; display: block; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr));
+  gap: 0 24px; align-items: start; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .85em; width: 100%; }
 th, td { padding: 3px 8px; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
@@ -217,12 +219,14 @@ def _page(name: str, found: Statistics, images: dict[str, bytes]) -> str:
         f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>",
         f'<div class="figures">{figures}</div>',
     ]
+    parts.append('<div class="pictures">')
     for label, data in images.items():
         encoded = base64.b64encode(data).decode()
         parts.append(
-            f"<h2>{html.escape(label)}</h2>"
-            f'<img alt="{html.escape(label)}" src="data:image/png;base64,{encoded}">'
+            f"<div><h2>{html.escape(label)}</h2>"
+            f'<img alt="{html.escape(label)}" src="data:image/png;base64,{encoded}"></div>'
         )
+    parts.append("</div>")
     for label, its in breakdowns(found):
         rows = [_cells(one, part) for one, part in its.items()]
         parts.append(f"<h2>{label}</h2>{_table(_TRADE_HEAD, rows)}")

@@ -37,7 +37,7 @@ def equity_picture(equity: Sequence[EquityPoint]) -> Figure:
         peak = max(peak, value)
         drawdown.append((value / peak - 1) * 100 if peak > 0 else 0.0)
     figure = Figure(figsize=_TALL, layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     step = max(1, len(curve) // _POINTS)
     places = [*range(0, len(curve), step)]
     above.plot(places, [curve[place] for place in places], color=_INK, linewidth=1)
@@ -115,7 +115,7 @@ def bars_picture(
                 label=f"{direction.lower()} to {'open' if opens else 'close'}",
             )  # fmt: skip
     axes.legend(fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    axes.set_ylabel(symbol)
+    axes.set_ylabel("price")
     _time_axis(axes, ends)
     return figure
 

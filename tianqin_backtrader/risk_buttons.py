@@ -39,7 +39,11 @@ class RiskButtons(FourWay):
         return self._risk.guard.state
 
     def halt(self, reason: str = "halted by the owner") -> None:
-        """Withdraw every order and send no other until ``resume``; positions stay."""
+        """Withdraw every order and send no other until ``resume``; positions stay.
+
+        Args:
+            reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
+        """
         self._risk.guard.halt(reason)
         self._targets.drop_all()
         self.cancel_all()
@@ -56,8 +60,12 @@ class RiskButtons(FourWay):
     def flatten(self, reason: str = "flattened by the owner") -> None:
         """Withdraw every order and close all that the account holds, at the market.
 
-        What a market does not take now is tried again, in the next session if need be. Other
-        orders may only reduce until ``resume``.
+        Returns at once; what happens is told in ``notify_order``. What a market does not take now
+        is tried again, in the next session if need be. Other orders may only reduce until
+        ``resume``.
+
+        Args:
+            reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
         """
         self._risk.guard.reduce(reason)
         self._targets.drop_all()
@@ -65,7 +73,7 @@ class RiskButtons(FourWay):
         self._flattener.begin()
 
     def cancel_all(self) -> None:
-        """Withdraw every order that is not over."""
+        """Withdraw every order of this broker that is not over, those that wait with us, too."""
         for ticket in list(self._desk.tickets.values()):
             if not ticket.over:
                 self._desk.cancel(ticket)

@@ -144,11 +144,16 @@ class MyStore(StoreServices, StoreSession):
             balance: Yuan on the account at the start.
             account: As for ``MyStore``.
             strategy_name, rebuild_ahead: As for ``MyStore``.
-            options: Further options of ``EmbeddedSandbox``: ``port``, ``users``, ``script`` of
-                faults, ``replay`` of recorded ticks.
+            options: Further options of ``EmbeddedSandbox``: ``port`` (0 any free one), ``users``
+                (passwords by name), ``ticks_per_pack`` (market steps in one pack, default 1),
+                ``script`` of faults, ``replay`` of recorded ticks (a file or folder).
+
+        Returns:
+            A store; the exchange is its ``sandbox_server``, and ends with ``close``.
 
         Raises:
             SandboxError: The exchange did not start, for example because the port is taken.
+            TypeError: No such option.
         """
         server = EmbeddedSandbox(
             seed=seed, start=start, days=days, speed=speed, balance=balance, **options

@@ -45,10 +45,20 @@ def test_a_server_that_is_not_there():
 def test_an_unknown_symbol_is_known_at_once(sandbox, symbol):
     store = sandbox()
     began = time.monotonic()
-    with pytest.raises((UnknownSymbol, ConfigError)):
+    with pytest.raises((UnknownSymbol, ConfigError)) as caught:
         store.getdata(symbol)
+    written_otherwise = symbol in ("cu2612", "SHFE.CU2612")
+    assert ("did you mean SHFE.cu2612?" in str(caught.value)) is written_otherwise
     assert time.monotonic() - began < 10  # tqsdk's own time-out would be 30 s
     assert store.feeds == []
+
+
+def test_what_an_unknown_contract_would_cost_is_refused_at_once(sandbox):
+    broker = sandbox().getbroker()
+    with pytest.raises(UnknownSymbol, match=r"SHFE\.zz9912"):
+        broker.order_cost("SHFE.zz9912", 1)
+    with pytest.raises(UnknownSymbol, match=r"SHFE\.zz9912"):
+        broker.max_lots("SHFE.zz9912")
 
 
 def test_an_expired_contract(sandbox):
@@ -84,6 +94,22 @@ def test_a_taken_port():
         taken.listen()
         with pytest.raises(SandboxError, match="port"):
             MyStore.sandbox(port=taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("start", "2026/11/10", "'2026/11/10' is no day or moment"),
+        ("speed", "fast", "speed must be max or above 0, not fast"),
+        ("days", 0, "0 is no whole number from 1 on"),
+        ("ticks_per_pack", 1.5, "1.5 is no whole number from 1 on"),
+        ("port", 99999, "99999 is no number from 0 to 65535"),
+    ],
+)
+def test_an_option_of_the_sandbox_that_cannot_be(option, value, words):
+    with pytest.raises(SandboxError, match=words) as caught:
+        MyStore.sandbox(**{option: value})
+    assert "usage:" not in str(caught.value)  # of a command line that nobody has typed
 
 
 def test_a_clock_of_another_name():

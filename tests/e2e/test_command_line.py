@@ -491,6 +491,18 @@ def test_nothing_that_is_secret_is_said_even_with_all_logs(here):
 # -- roll and watch ---------------------------------------------------------------------------
 
 
+def test_roll_asks_when_account_and_contracts_are_known(here, monkeypatch):
+    done = call("roll", "SHFE.cu2612", "SHFE.cu2701", stdin="n\n")
+    assert done.exit_code == 1
+    assert "Move all lots from SHFE.cu2612 to SHFE.cu2701 on the paper account?" in done.output
+    done = call("roll", "SHFE.cu2612", "SHFE.CU2701", stdin="y\n")
+    assert "did you mean SHFE.cu2701?" in done.output and "Move" not in done.output
+    monkeypatch.delenv("TQ_USER")
+    done = call("roll", "SHFE.cu2612", "SHFE.cu2701", stdin="y\n")
+    assert done.exit_code == 2
+    assert "no TianQin account" in done.output and "Move" not in done.output
+
+
 def test_roll_moves_what_is_held_and_tells_its_cost(here):
     hold(here)
     done = program("roll", "SHFE.cu2612", "SHFE.cu2701", "--yes", "--json")

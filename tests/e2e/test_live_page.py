@@ -120,6 +120,10 @@ def test_the_page_at_desktop_and_phone_width(traded, browser):
         assert held.split()[:3] == [CU, "long", "1"]
         orders = page.inner_text("#orders")
         assert all(word in orders for word in ("Completed", "Accepted"))
+        reason = page.locator("#orders td.reason div")
+        assert "1000000 lots" in reason.inner_text()
+        box = reason.bounding_box()
+        assert box["x"] + box["width"] <= SIZES[size][0], "a reason is cut off"
         assert page.locator("#fills tr").count() >= 3
         assert "<b>not bold</b>" in page.inner_text("#log")
         assert page.locator("#bars canvas").count() and page.locator("#equity canvas").count()

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -109,8 +110,9 @@ def test_a_clock_set_back_takes_nothing_back(tmp_path):
     for now in (1000, 10, 2000):
         with Journal(path, clock=ManualClock(now)) as journal:
             intend(journal, order_id=str(now))
-    rows = sqlite3.connect(path).execute("SELECT received_at, seq FROM intents ORDER BY seq")
-    assert rows.fetchall() == [(1000, 1), (1000, 2), (2000, 3)]
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT received_at, seq FROM intents ORDER BY seq").fetchall()
+    assert rows == [(1000, 1), (1000, 2), (2000, 3)]
 
 
 def test_state_keeps_values_over_a_restart(tmp_path):

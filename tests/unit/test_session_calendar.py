@@ -55,6 +55,22 @@ def test_a_symbol_names_its_product(symbol, product):
 
 
 @pytest.mark.parametrize(
+    ("symbol", "meant"),
+    [
+        ("shfe.cu2612", "SHFE.cu2612"),
+        ("SHFE.CU2612", "SHFE.cu2612"),
+        ("cu2612", "SHFE.cu2612"),
+        ("sr701", "CZCE.SR701"),
+        ("IF2612", "CFFEX.IF2612"),
+    ],
+)
+def test_an_unknown_symbol_is_told_what_it_may_mean(symbol, meant):
+    with pytest.raises(CalendarError) as caught:
+        calendar.CALENDAR.product(symbol)
+    assert str(caught.value).endswith(f"(did you mean {meant}?)")
+
+
+@pytest.mark.parametrize(
     "symbol", ["cu2612", "SHFE.CU2612", "SHFE.", "NYSE.AAPL", "SHFE.xx2612", ""]
 )
 def test_an_unknown_symbol_is_an_error_that_says_so(symbol):

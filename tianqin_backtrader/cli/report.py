@@ -23,10 +23,11 @@ def command(folder: Path, output: Path | None, as_json: bool) -> None:
     The figures come to the terminal, the report with its pictures into an HTML file.
     """
     from ..records import Records
-    from ..report import terminal_table, write_report
 
     with Records(folder) as records:
         statistics = records.statistics()
+    from ..report import terminal_table, write_report  # needs an extra; what is wrong goes first
+
     if as_json:
         answer({"report": write_report(folder, output), "statistics": vars_of(statistics)})
         return

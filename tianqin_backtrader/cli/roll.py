@@ -43,6 +43,10 @@ def command(
     what = f"{lots or 'all'} lots from {old} to {new}"
     account = "the FUTURES ACCOUNT" if live else "the paper account"
     if not yes:
+        # In a session of its own: nobody looks after a connection while somebody thinks.
+        with settings.store(live=live) as store:
+            for symbol in (old, new):
+                store.instrument(symbol)
         click.confirm(f"Move {what} on {account}?", abort=True, err=True)
     stopped = stopped_by_signal()
     with settings.store(live=live, strategy_name="roll") as store:

@@ -82,6 +82,9 @@ def command(shell: Shell, /, **options: Any) -> None:
     In the sandbox it ends with the market's days, elsewhere with Ctrl-C, which lets the strategy
     stop; orders that work at the exchange stay there. Limits of [risk] in the configuration are
     looked at before every order. Records are kept in records/<class>_<place>.
+
+    The file is imported: what it does besides defining the strategy belongs under
+    if __name__ == "__main__":, or is done first.
     """
     _must_fit(options)
     settings = shell.settings()

@@ -33,10 +33,9 @@ def parse_start(text: str) -> date | datetime:
 
 def parse_port(text: str) -> int:
     """A port, or 0."""
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is not between 0 and 65535")
-    return port
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 to 65535")
+    return int(text)
 
 
 def parse_user(text: str) -> tuple[str, str]:
@@ -51,7 +50,10 @@ def parse_speed(text: str) -> float | None:
     """``max`` or a positive number."""
     if text == "max":
         return None
-    speed = float(text)
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
     if not speed > 0:
         raise argparse.ArgumentTypeError(f"speed must be max or above 0, not {text}")
     return speed
@@ -59,10 +61,9 @@ def parse_speed(text: str) -> float | None:
 
 def positive(text: str) -> int:
     """A whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
 
 
 def make_parser(prog: str = "python -m tianqin_backtrader.sandbox") -> argparse.ArgumentParser:

@@ -101,6 +101,8 @@ const money = (value) => value === null || value === undefined ? "–"
   : value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const number = (value) => value === null || value === undefined ? "–" : String(+value.toFixed(6));
 const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(5, 19).replace("T", " ");
+// "11-10 09:30:00", of the market's present date the time alone
+const brief = (text) => state.now.at && text.startsWith(state.now.at.slice(5, 10)) ? text.slice(6) : text;
 
 function element(tag, text, className) {
   const made = document.createElement(tag);
@@ -120,6 +122,7 @@ function list(id, pairs) {
 function table(id, heads, lines, empty) {
   const row = (tag, cells) => {
     const made = document.createElement("tr");
+    if (tag === "td") made.className = "row";
     made.append(...cells.map((cell) => Array.isArray(cell)
       ? Object.assign(element(tag, cell[0], cell[1]), cell[2] ? { title: cell[2] } : {})
       : element(tag, cell)));
@@ -183,19 +186,27 @@ function showNow() {
 function showOrders() {
   const newest = [...rows.orders.values()].reverse();
   newest.sort((a, b) => b.alive - a.alive);
-  table("orders", ["Contract", "Side", "Status", "Filled", "Price", "Kind", "Time", ["Reason", "left"]],
+  table("orders", ["Contract", "Side", "Status", "Filled", "Price", "Kind", "Time"],
     newest.map((one) => [
       one.symbol, side(one.direction),
       [one.status, one.alive ? "warn" : one.reason ? "bad" : "", one.reason],
-      `${one.filled}/${one.size}`, number(one.price), one.kind, one.time,
-      [one.reason, "left reason", one.reason],
+      `${one.filled}/${one.size}`, number(one.price), one.kind, brief(one.time),
     ]), "no orders yet");
+  // A reason has a line of its own below its order, where a narrow screen shows it, too.
+  newest.forEach((one, place) => {
+    if (!one.reason) return;
+    const line = document.createElement("tr");
+    const cell = Object.assign(document.createElement("td"), { className: "reason", colSpan: 7 });
+    cell.append(element("div", one.reason));
+    line.append(cell);
+    by("orders").querySelectorAll("tr.row")[place].after(line);
+  });
 }
 
 function showFills() {
   table("fills", ["Contract", "Side", "Lots", "Price", "Time"],
     rows.fills.slice(-100).reverse().map((one) => [
-      one.symbol, side(one.direction, one.offset), one.volume, number(one.price), clock(one.time),
+      one.symbol, side(one.direction, one.offset), one.volume, number(one.price), brief(clock(one.time)),
     ]), "no trades yet");
 }
 
