@@ -59,7 +59,8 @@ class Mydatafeed(LiveFeed):
         compression: Minutes of a bar as TianQin cuts them: 1, 3, 5, 15, 30 or 60.
         lookback: Bars of history first; True is 10 000.
         night_start: History begins with a night opening (a day's first opening for products
-            without night), so that it holds whole trading days.
+            without night), so that it holds whole trading days: those within the latest 10 000
+            bars, or of a number at least so many bars. False: exactly the number.
         keep_bars: Values kept in Backtrader's lines, of the feed and of the indicators on it, for
             runs over months: more than any indicator looks back, at least 10. None keeps all.
         adjust: None, or ``"back"`` for a main contract (``KQ.m@...``): prices of earlier
@@ -98,7 +99,10 @@ class Mydatafeed(LiveFeed):
         self._klines = self._official_bars(max(self._width + 1, RECENT_BARS))
         self._ticks = self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
         self._history_end = 0.0
-        self._past = FeedHistory(self.store, self.symbol, self._klines, self._ticks, self._width)
+        whole_days = self.p.night_start and self.p.lookback is not True
+        self._past = FeedHistory(
+            self.store, self.symbol, self._klines, self._ticks, self._width, whole_days=whole_days
+        )
 
     #: Bars that have been trimmed.
     trimmed = 0
@@ -110,11 +114,10 @@ class Mydatafeed(LiveFeed):
         return keep
 
     def _must_be_known(self) -> None:
-        if self.p.timeframe != bt.TimeFrame.Minutes or self.p.compression not in COMPRESSIONS:
-            raise ConfigError(
-                f"this feed delivers minutes, compression one of {COMPRESSIONS}, "
-                f"not {self.p.compression}; get_daily_data delivers days"
-            )
+        if self.p.timeframe != bt.TimeFrame.Minutes:
+            raise ConfigError("this feed delivers minutes; get_daily_data delivers days")
+        if self.p.compression not in COMPRESSIONS:
+            raise ConfigError(f"compression is one of {COMPRESSIONS}, not {self.p.compression}")
 
     def _official_bars(self, rows: int) -> Any:
         """TianQin's own bars: history, and what live bars are compared with."""
@@ -152,6 +155,11 @@ class Mydatafeed(LiveFeed):
         """Load history and stand at the running minute."""
         super().start()
         self.store.start(data=self)
+        if isinstance(self._env.broker, bt.brokers.BackBroker) and self is self.store.feeds[0]:
+            logger.warning(
+                "orders of this run stay in Backtrader's own simulation; "
+                "cerebro.setbroker(store.getbroker()) sends them to the account"
+            )
         self._begin()
         if self._history:
             self.put_notification(self.DELAYED)
@@ -223,9 +231,7 @@ class Mydatafeed(LiveFeed):
         )
         ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
         final += live.begin(ticks, self.store.clock.now_ns())
-        wanted = final[-self._width :] if self._width else []
-        if self.p.night_start:
-            wanted = self._past.from_a_days_opening(wanted)
+        wanted = self._past.newest(final, night_start=self.p.night_start)
         if self._main is not None:
             wanted = self._main.begin(wanted)
         self._history = deque(wanted)

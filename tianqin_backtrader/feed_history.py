@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 LARGEST_REQUEST = 8_000
 #: No market that trades today was silent for so long: longer than any holiday.
 ANOTHER_TIME = 30 * DAY
+#: Minutes of the longest trading day: the night to 2:30 and the day.
+LONGEST_DAY = 600
 #: Seconds to wait for history before giving up.
 HISTORY_TIMEOUT = 60.0
 
@@ -28,11 +30,15 @@ class FeedHistory:
         symbol: The contract.
         klines, ticks: The server's rows.
         width: Bars of history that are wanted.
+        whole_days: With them those before, back to the opening of their first trading day.
     """
 
-    def __init__(self, store: Any, symbol: str, klines: Any, ticks: Any, width: int) -> None:
+    def __init__(
+        self, store: Any, symbol: str, klines: Any, ticks: Any, width: int, *, whole_days: bool
+    ) -> None:
         self._store, self._symbol = store, symbol
         self._klines, self._ticks, self._width = klines, ticks, width
+        self._whole_days = whole_days and width > 0
         self._first_id = 0
 
     def load(self) -> None:
@@ -43,7 +49,8 @@ class FeedHistory:
         """
         self._await(self._klines, self._ticks)
         charts = self._store.gateway.charts
-        first_id = max(0, self._klines.last_id - self._width)
+        margin = LONGEST_DAY if self._whole_days else 0
+        first_id = max(0, self._klines.last_id - self._width - margin)
         left_id = self._klines.left_id
         while self._width and left_id > first_id:
             width = min(left_id - first_id, LARGEST_REQUEST)
@@ -80,14 +87,24 @@ class FeedHistory:
             return bars[:-1], bars[-1]
         return bars, None
 
-    def from_a_days_opening(self, bars: list[Bar]) -> list[Bar]:
-        """The bars from the first opening of a trading day on."""
-        calendar, symbol = self._store.calendar, self._symbol
-        for index, bar in enumerate(bars):
-            start = from_ns(bar.start)
-            if start.time() < time(9) or (index and bar.start == bars[index - 1].end):
-                continue
-            day = calendar.trading_day_at(start)
-            if calendar.sessions(symbol, day)[0][0] == start:
-                return bars[index:]
-        return []
+    def newest(self, bars: list[Bar], *, night_start: bool) -> list[Bar]:
+        """What is delivered of finished bars: the newest ones, whole trading days if wanted."""
+        begin = max(0, len(bars) - self._width)
+        if not (night_start and self._width):
+            return bars[begin:] if self._width else []
+        back = range(begin, -1, -1) if self._whole_days else ()
+        places = (*back, *range(begin, len(bars)))
+        found = next((place for place in places if self._opens_a_day(bars, place)), None)
+        if found is None:
+            return bars[begin:] if self._whole_days else []
+        return bars[found:]
+
+    def _opens_a_day(self, bars: list[Bar], place: int) -> bool:
+        """Whether a trading day begins with a bar."""
+        if place >= len(bars) or (place and bars[place].start == bars[place - 1].end):
+            return False
+        start, calendar = from_ns(bars[place].start), self._store.calendar
+        if start.time() < time(9):
+            return False
+        day = calendar.trading_day_at(start)
+        return bool(calendar.sessions(self._symbol, day)[0][0] == start)

@@ -184,7 +184,8 @@ class MyStore(StoreServices, StoreSession):
 
         Args:
             instrument: ``"SHFE.cu2612"``, ``"KQ.m@SHFE.cu"``.
-            lookback: True for the latest 10 000 minutes, a number for that many, False for none.
+            lookback: True for the latest 10 000 minutes, a number for at least so
+                many, back to a trading day's opening, False for none.
             kwargs: Parameters of ``Mydatafeed`` (``adjust="back"`` for main contracts) and of
                 Backtrader's feeds (``name``, ...).
 

@@ -110,8 +110,10 @@ def test_minutes_and_days_of_one_contract_together(sandbox, run):
 
 def test_what_tianqin_does_not_cut_is_refused(sandbox):
     store = sandbox()
-    with pytest.raises(ConfigError, match="compression one of"):
+    with pytest.raises(ConfigError, match="compression is one of"):
         store.getdata("SHFE.cu2612", compression=7)
+    with pytest.raises(ConfigError, match="get_daily_data delivers days"):
+        store.getdata("SHFE.cu2612", timeframe=bt.TimeFrame.Days)
     with pytest.raises(ConfigError, match="single days"):
         store.get_daily_data("SHFE.cu2612", compression=2)
 

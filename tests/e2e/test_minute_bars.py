@@ -71,7 +71,7 @@ def test_history_then_live_without_a_gap(sandbox, run):
     bars = strategy.bars["SHFE.cu2612"]
     history = [bar for bar in bars if bar[-1]]
     live = [bar for bar in bars if not bar[-1]]
-    assert 1400 < len(history) <= 2000
+    assert 2000 <= len(history) < 2000 + 465
     assert len(live) == 465
     assert bars == history + live
     first = history[0][0]

@@ -67,6 +67,26 @@ def test_history_and_live_bars_meet(sandbox, run, start, first_live):
     assert [bar[:-1] for bar in bars] == official[begin : begin + 160]
 
 
+@pytest.mark.parametrize(
+    ("symbol", "lookback", "count", "first"),
+    [
+        ("SHFE.cu2612", 30, 300, "2026-11-09 21:01"),  # the night's 240 and 60
+        ("SHFE.cu2612", 300, 300, "2026-11-09 21:01"),
+        ("SHFE.cu2612", 301, 300 + 465, "2026-11-06 21:01"),  # Friday's night is Monday's
+        ("CFFEX.IF2612", 30, 30, "2026-11-10 09:31"),
+        ("CFFEX.IF2612", 31, 30 + 240, "2026-11-09 09:31"),
+    ],
+)
+def test_a_number_of_bars_reaches_back_to_a_days_opening(
+    sandbox, run, symbol, lookback, count, first
+):
+    store = sandbox(start="2026-11-10 10:00:00", ticks_per_pack=20)
+    bars = run(store, Keep, store.getdata(symbol, lookback=lookback)).bars
+    history = [bar for bar in bars if bar[-1]]
+    assert f"{history[0][0]:%Y-%m-%d %H:%M}" == first
+    assert len(history) == count >= lookback
+
+
 def test_before_the_first_open_of_a_new_contract(sandbox, run):
     """T2709 trades from 2026-09-28 on."""
     store = sandbox(start="2026-09-28 09:00:00", ticks_per_pack=20)
