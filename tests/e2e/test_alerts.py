@@ -41,7 +41,7 @@ def test_a_rejected_order_and_a_days_end(sandbox, run, webhook):
         yield
         yield broker.buy_open(CU, 1)
 
-    run(store, Script, store.getdata(CU, lookback=30), script=script)
+    run(store, Script, store.getdata(CU), script=script)
     while not store.market_over:
         store.pump(0.1)
     store.pump(0.1)

@@ -393,7 +393,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_doctor_names_the_cause(here, monkeypatch, name):
-    monkeypatch.setattr(probe, "PATIENCE", 0.7)
+    monkeypatch.setattr(probe, "PATIENCE", 2.0)
     harm, check, text, advice = FAULTS[name]
     harm(here)
     done = call("doctor", "--json")

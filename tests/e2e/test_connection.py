@@ -138,7 +138,9 @@ cerebro.run()
 
 def start_program(*arguments):
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
+        # Backtrader asks for the time in a way that Python 3.12 and later advise against.
+        [sys.executable, "-W", "error", "-W", "ignore:datetime.datetime.utc:DeprecationWarning",
+         "-c", PROGRAM, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     server = None

@@ -202,7 +202,8 @@ def test_another_market_of_the_same_days_is_kept_apart(tmp_path):
 
 def test_two_strategies_share_the_records(tmp_path):
     run(tmp_path, DualMovingAverage, Watched)
-    found = Records(tmp_path / "dual").statistics()
+    with Records(tmp_path / "dual") as records:
+        found = records.statistics()
     assert found.by_strategy.keys() == {"DualMovingAverage", "Watched"}
     trades = read(tmp_path / "dual", "trade")
     assert not trades.trade_id.duplicated().any()
