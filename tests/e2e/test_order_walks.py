@@ -19,6 +19,7 @@ ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 def compare(strategy, symbols):
     """Where nothing is under way, every figure of ours is the exchange's."""
     broker = strategy.broker
+    assert broker.risk_state == "ACTIVE", broker.risk.reason  # no difference was found
     for symbol in symbols:
         account = broker.get_account_position(symbol)
         for side, sign in (("long", 1), ("short", -1)):
