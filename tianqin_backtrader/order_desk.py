@@ -21,6 +21,7 @@ from .order_gate import OrderGate
 from .order_planner import Guard, OrderPlanner, Plan
 from .order_scribe import OrderScribe
 from .order_state import OrderLeg
+from .order_validity import day_is_over
 from .ticket import Ending, Stage, Ticket
 
 logger = logging.getLogger(__name__)
@@ -162,11 +163,10 @@ class OrderDesk:
         elif ticket.ending:
             self._withdrawn[ref] = ticket
 
-    def of_earlier_day(self, order_id: str) -> bool:
-        """Whether a leg was sent on an earlier trading day than this one."""
-        sent_day = self.legs[order_id][0].sent_day
-        today = self.store.calendar.trading_day_at(self.store.now())
-        return sent_day is not None and bool(sent_day < today)
+    def day_over(self, ticket: Ticket) -> bool:
+        """Whether the trading day on which an order was sent last has had its close."""
+        day, store = ticket.sent_day, self.store
+        return day is not None and day_is_over(ticket.symbol, day, store.now(), store.calendar)
 
     # -- out ----------------------------------------------------------------------------------
 

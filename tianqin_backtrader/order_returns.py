@@ -171,7 +171,7 @@ class OrderReturns:
         terms = ticket.sent_terms
         rests = not terms.advanced and not terms.is_market  # else its rest was never to work
         died = rests and all(leg.state in UNASKED for leg in ticket.out)
-        if died and ticket.validity.over_days and self._day_over(ticket):
+        if died and ticket.validity.over_days and self._desk.day_over(ticket):
             self._desk.queue(ticket, next_day=True)
             return True
         return False
@@ -197,21 +197,13 @@ class OrderReturns:
             spares += legs
         return spares
 
-    def _day_over(self, ticket: Ticket) -> bool:
-        """Whether the day's close may have ended an order: no session is left for it."""
-        now = self._store.now()
-        today = self._store.calendar.trading_day_at(now)
-        if ticket.sent_day != today:
-            return True
-        return bool(now >= self._store.calendar.sessions(ticket.symbol, today)[-1][1])
-
     def _end(self, ticket: Ticket) -> None:
         failed = [leg for leg in ticket.out if leg.state is not OrderState.FILLED]
         words = [leg.last_msg for leg in failed]
         reason = "; ".join(dict.fromkeys(filter(None, words)))
         never = all(leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in failed)
         timed = ticket.validity.until is not None and ticket.ending is not Ending.CANCEL
-        if ticket.ending is Ending.EXPIRE or (timed and self._day_over(ticket)):
+        if ticket.ending is Ending.EXPIRE or (timed and self._desk.day_over(ticket)):
             status = bt.Order.Expired
         elif never and not ticket.order.executed.size:
             poor = any(words in reason for words in NO_FUNDS)
@@ -225,8 +217,8 @@ class OrderReturns:
     def follow_session(self, session: int, reconnector: Any) -> None:
         """Look after orders that were sent and are not answered.
 
-        In the session that sent them the trading link is dead. What a new session of the same day
-        does not know some seconds after it was made was lost with the old one.
+        In the session that sent them the trading link is dead. What a new session does not
+        know some seconds after it was made was lost with the old one, if its day is not over.
         """
         if session == self._session and not self._desk.unanswered and not self._missing:
             return
@@ -259,7 +251,7 @@ class OrderReturns:
             ticket, leg = self._desk.legs[order_id]
             if leg.over or order_id in known:
                 del self._missing[order_id]
-            elif self._desk.of_earlier_day(order_id):
+            elif self._desk.day_over(ticket):
                 continue  # it may have been filled: the ``Reconciler`` knows
             elif waited > UNKNOWN:
                 if leg.not_found():

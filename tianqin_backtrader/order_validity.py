@@ -80,6 +80,13 @@ def last_close(symbol: str, day: date, calendar: Calendar) -> datetime:
         return datetime.combine(day, time.max)
 
 
+def day_is_over(symbol: str, day: date, now: datetime, calendar: Calendar) -> bool:
+    """Whether a trading day has had its last close: from then on the exchange may have settled it,
+    and lists its orders and trades no more. The next day begins hours later.
+    """
+    return now >= last_close(symbol, day, calendar)
+
+
 def _until(valid: Any, symbol: str, now: datetime, today: date, calendar: Calendar) -> datetime:
     if isinstance(valid, timedelta):
         return now + valid if valid else last_close(symbol, today, calendar)

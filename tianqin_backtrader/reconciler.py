@@ -96,13 +96,13 @@ class Reconciler:
         return picture.differences
 
     def _ended(self) -> list[OrderLeg]:
-        """Orders of an earlier day, ours first, that this session does not list."""
+        """Orders whose day is over, ours first, that this session does not list."""
         known = self._store.gateway.known_orders()
         ours = [
             leg
             for live in self._desk.live.values()
             for leg in live.values()
-            if leg.order_id not in known and self._desk.of_earlier_day(leg.order_id)
+            if leg.order_id not in known and self._desk.day_over(self._desk.legs[leg.order_id][0])
         ]
         others = [
             leg

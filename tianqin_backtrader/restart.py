@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import date
 from typing import Any
 
 import backtrader as bt
@@ -25,6 +24,7 @@ from .order_desk import OrderDesk
 from .order_group import Role
 from .order_returns import OrderReturns
 from .order_state import OrderLeg
+from .order_validity import day_is_over
 from .reconciler import day_end, expired, unseen_fills
 from .restart_picture import Picture, compare
 from .ticket import Ending, Stage, Ticket
@@ -99,11 +99,11 @@ class Restart:
                 self._past.bury(journal)
             else:
                 found = self._past.read(journal, today)
-        self._wait_for_answers(found, today)
+        self._wait_for_answers(found)
         reports = self._store.gateway.all_reports()
         mine = set() if journal is None else journal.orders_since(today)
         lost = self._unanswered(found)
-        ended = [leg for leg in lost if leg.trading_day < today]
+        ended = [leg for leg in lost if self._day_over(leg)]
         picture = self._compare(journal, reports, mine, ended)
         unseen = unseen_fills(self._store, ended, picture.filled, self._account.open_prices())
         ours = [one for one in reports if one.order_id in self._desk.legs]
@@ -141,12 +141,16 @@ class Restart:
             if not leg.over and order_id not in known
         ]
 
-    def _wait_for_answers(self, found: Found, today: date) -> None:
+    def _day_over(self, leg: RecordedLeg) -> bool:
+        store = self._store
+        return day_is_over(leg.symbol, leg.trading_day, store.now(), store.calendar)
+
+    def _wait_for_answers(self, found: Found) -> None:
         """What was sent as the program died may still be on its way."""
         wall, clock = WallClock(), self._store.clock
         began, market_began = wall.now_ns(), clock.now_ns()
         while True:
-            young = [leg for leg in self._unanswered(found) if leg.trading_day >= today]
+            young = [leg for leg in self._unanswered(found) if not self._day_over(leg)]
             waited = max(wall.now_ns() - began, clock.now_ns() - market_began)
             if young and not clock.virtual:
                 waited = max(waited, clock.now_ns() - max(leg.meant_at for leg in young))

@@ -13,25 +13,45 @@ from e2e_script import CU, exchange_orders, play
 from tianqin_backtrader import MyStore
 
 EVENING = "2026-11-10 14:50:00"
-NEXT_NIGHT = "2026-11-10 21:05:00"
+#: The exchange has settled at 15:30; the calendar's next day begins at 18:00.
+AFTERNOON, NEXT_NIGHT = "2026-11-10 17:00:00", "2026-11-10 21:05:00"
 
 
-def away(strategy):
-    """The link breaks, and the market goes on into the night of the next trading day."""
+def away(strategy, until=NEXT_NIGHT):
+    """The link breaks, and the market goes on past the settlement."""
     store = strategy.broker.store
-    store.sandbox_server.fault("fill_away", conn="all", to=NEXT_NIGHT)
+    store.sandbox_server.fault("fill_away", conn="all", to=until)
     yield None  # the first bar that was missed
 
 
-def lots(store):
+def lots(store, side="long"):
     [account] = store.sandbox_server.state()["accounts"].values()
     held = account["positions"].get(CU, {})
-    return held.get("pos_long_today", 0) + held.get("pos_long_his", 0)
+    return held.get(f"pos_{side}_today", 0) + held.get(f"pos_{side}_his", 0)
 
 
+def play_whole(store, run, script):
+    """Play a script, and make sure that it came to its end."""
+    done = []
+
+    def whole(strategy):
+        yield from script(strategy)
+        done.append(True)
+
+    play(store, run, whole, CU)
+    assert done
+
+
+def reaches_the_exchange(store, order):
+    while not order.legs[0].exchange_order_id:
+        store.pump(0.1)
+    assert not order.executed.size
+
+
+@pytest.mark.parametrize("until", [AFTERNOON, NEXT_NIGHT], ids=["afternoon", "night"])
 @pytest.mark.parametrize("kept", [False, True], ids=["for the day", "until cancelled"])
 @pytest.mark.parametrize("distance", [30, 3000], ids=["filled", "not filled"])
-def test_an_order_over_a_settlement_that_nobody_saw(sandbox, run, distance, kept):
+def test_an_order_over_a_settlement_that_nobody_saw(sandbox, run, distance, kept, until):
     def script(strategy):
         broker = strategy.broker
         price = strategy.data.bid_price[0] - distance
@@ -39,17 +59,18 @@ def test_an_order_over_a_settlement_that_nobody_saw(sandbox, run, distance, kept
             order = strategy.buy(size=2, exectype=bt.Order.Limit, price=price)
         else:
             order = broker.buy_open(CU, 2, price, owner=strategy)
-        while not order.legs[0].exchange_order_id:
-            store.pump(0.1)
-        assert not order.executed.size
-        yield from away(strategy)
+        reaches_the_exchange(store, order)
+        yield from away(strategy, until)
         sent = exchange_orders(store).values()
         if distance < 1000:
             assert lots(store) == 2
             assert strategy.path(order) == ["Submitted", "Accepted", "Completed"]
             assert len(sent) <= 1
         elif kept:
-            assert order.alive() and len(order.legs) == 2  # sent again on the new day
+            assert order.alive()
+            while strategy.data.datetime.datetime() < datetime(2026, 11, 10, 21, 1):
+                yield None
+            assert len(order.legs) == 2  # sent again on the new day
             while not order.legs[1].exchange_order_id:
                 store.pump(0.1)
             sent = exchange_orders(store).values()
@@ -59,12 +80,51 @@ def test_an_order_over_a_settlement_that_nobody_saw(sandbox, run, distance, kept
         assert strategy.position.size == lots(store)
         assert strategy.position.size == broker.get_account_position(CU).get("pos_long", 0)
         assert broker.risk_state == "ACTIVE"
-        done.append(True)
 
-    done = []
     store = sandbox(start=EVENING, days=2, seed=3)
-    play(store, run, script, CU)
-    assert done
+    play_whole(store, run, script)
+
+
+@pytest.mark.parametrize("until", [AFTERNOON, NEXT_NIGHT], ids=["afternoon", "night"])
+def test_a_close_over_a_settlement_is_not_sent_twice(sandbox, run, until):
+    """Else what is left would be closed again, or opened on the other side."""
+
+    def script(strategy):
+        yield strategy.broker.sell_open(CU, 4)
+        price = strategy.data.bid_price[0] - 30
+        order = strategy.buy(size=2, exectype=bt.Order.Limit, price=price)
+        reaches_the_exchange(store, order)
+        yield from away(strategy, until)
+        assert strategy.path(order) == ["Submitted", "Accepted", "Completed"]
+        while strategy.data.datetime.datetime() < datetime(2026, 11, 10, 21, 7):
+            yield None
+        assert strategy.position.size == -lots(store, "short") == -2
+        assert len(order.legs) == 1 and strategy.broker.risk_state == "ACTIVE"
+
+    store = sandbox(start=EVENING, days=2, seed=3)
+    play_whole(store, run, script)
+
+
+@pytest.mark.parametrize("until", [AFTERNOON, NEXT_NIGHT], ids=["afternoon", "night"])
+def test_a_bracket_over_a_settlement_protects_what_its_parent_got(sandbox, run, until):
+    def script(strategy):
+        bid = strategy.data.bid_price[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, price=bid - 30, stopprice=bid - 3000, limitprice=bid + 3000
+        )
+        reaches_the_exchange(store, parent)
+        yield from away(strategy, until)
+        assert strategy.path(parent)[-1] == "Completed"
+        assert stop.alive() and target.alive()
+        while strategy.data.datetime.datetime() < datetime(2026, 11, 10, 21, 7):
+            yield None
+        assert strategy.position.size == lots(store) == 2
+        [sent] = exchange_orders(store).values()
+        assert (sent["direction"], sent["volume_left"]) == ("SELL", 2)  # the target
+        assert not stop.legs and stop.alive()
+
+    store = sandbox(start=EVENING, days=2, seed=3)
+    play_whole(store, run, script)
 
 
 def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
@@ -85,12 +145,9 @@ def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
         assert foreign.over and foreign.filled == 2
         assert strategy.position.size == lots(store) == 2
         assert broker.risk_state == "ACTIVE"
-        done.append(True)
 
-    done = []
     store = sandbox(start=EVENING, days=2, seed=3)
-    play(store, run, script, CU)
-    assert done
+    play_whole(store, run, script)
 
 
 def test_lots_that_nothing_explains_are_told_and_only_what_reduces_is_sent(sandbox, run):
@@ -116,9 +173,6 @@ def test_lots_that_nothing_explains_are_told_and_only_what_reduces_is_sent(sandb
         assert "only orders that reduce" in broker.buy_open(CU, 1).info.reason
         yield broker.sell_close(CU, 3)
         assert strategy.position.size == lots(store) == 0
-        done.append(True)
 
-    done = []
     store = sandbox(start=EVENING, days=2)
-    play(store, run, script, CU)
-    assert done
+    play_whole(store, run, script)

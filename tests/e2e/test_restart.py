@@ -254,11 +254,16 @@ def test_an_order_is_sent_again_on_a_later_day(tmp_path, start, next_day):
             assert second.words() == ["Canceled"]
 
 
-def test_a_fill_that_the_account_no_longer_tells_is_found_by_what_it_holds(box, program):
+@pytest.mark.parametrize("later", ["2026-11-10 17:00:00", "2026-11-10 21:30:00"])
+@pytest.mark.parametrize("policy", ["expire", "resend"])
+def test_a_fill_that_the_account_no_longer_tells_is_found_by_what_it_holds(
+    box, program, later, policy
+):
     with program() as first:
         order = resting(first, away=30.0)
-    box.advance(to="2026-11-10 21:30:00")
-    with program() as second:
+    box.advance(to=later)
+    assert exchange_orders(box) == {}  # settled
+    with program(on_restart=policy) as second:
         second.turn()
         assert second.words()[-1] == "Completed"
         assert second.broker.getposition(CU).size == second.lots("long") == 2
