@@ -163,6 +163,21 @@ def test_bars_come_while_one_looks_and_the_end_is_told(sandbox, run, browser):
     page.context.close()
 
 
+def test_bars_of_a_feed_that_is_new_to_the_page_and_bars_from_before(traded, browser):
+    _, live = traded
+    page, wrong = open_page(browser, live.url)
+    news = live.page.since(live.page.bars[CU][-4][0], 0.0)
+    assert len(news["bars"][CU]) == 3
+    page.evaluate("shownFeed = null")  # as for who opened the page before there was a feed
+    page.evaluate("news => take(news)", news)
+    shown_before = page.evaluate("bars.series.data().slice(-250)")
+    assert len(shown_before) == 250
+    page.evaluate("news => take(news)", live.page.since(live.page.bars[CU][-9][0], 0.0))
+    assert page.evaluate("bars.series.data().slice(-250)") == shown_before
+    assert wrong == []
+    page.context.close()
+
+
 def test_halt_and_flatten_with_the_token(sandbox, browser):
     store = sandbox(start="2026-11-10 09:31:00")
     live = store.serve(token=TOKEN)

@@ -70,7 +70,7 @@ function showBars() {
 }
 
 function showMarkers() {
-  const times = (rows.bars[shownFeed] || []).map((bar) => bar[0]);
+  const times = bars.series.data().map((bar) => bar.time);
   const symbol = state ? state.feeds[shownFeed] : null;
   const found = [];
   for (const fill of rows.fills) {
@@ -255,12 +255,8 @@ function take(news) {
   for (const name of ["fills", "equity", "log"]) append(rows[name], news[name], KEEP[name]);
   showFeeds();
   showNow();
-  const fresh = news.bars[shownFeed] || [];
-  if (news.full || fresh.length > 20) showBars();
-  else if (fresh.length) {
-    fresh.map(candle).forEach((one) => bars.series.update(one));
-    showMarkers();
-  }
+  // whole, not bar by bar: a second run on one store begins before the bars of the first one end
+  if (news.full || news.bars[shownFeed]?.length) showBars();
   if (news.full || news.equity.length) equity.series.setData(ascending(rows.equity.map(point)));
   if (news.full) equity.chart.timeScale().fitContent();
   if (news.full || news.orders.length) showOrders();
