@@ -36,6 +36,7 @@ from .alert_targets import targets_of
 from .alert_times import NOTHING, AlertTimes
 from .clock import HOUR, MINUTE, from_ns, monotonic
 from .errors import CalendarError, ConfigError
+from .feed_names import named
 from .link_supervisor import State
 from .live_bars import Difference
 from .observers import Observer
@@ -228,8 +229,8 @@ class Alerts(Observer):
 
     def _feeds_wrong(self) -> str:
         wrong = [
-            feed._name
-            for feed in self._store.feeds
+            name
+            for name, feed in named(self._store.feeds).items()
             if not feed.finished and (not feed.current or (feed.p.lookback and not len(feed)))
         ]
         return f"no data yet: {', '.join(wrong)}" if wrong else ""

@@ -25,6 +25,8 @@ class Dailyfeed(Mydatafeed):
         ("night_start", False),
     )
 
+    bar_length = "day"
+
     def _must_be_known(self) -> None:
         if self.p.timeframe != bt.TimeFrame.Days or self.p.compression != 1:
             raise ConfigError("this feed delivers single days; cerebro.resampledata makes weeks")

@@ -14,6 +14,7 @@ from .clock import MINUTE, ahead_of_utc, to_backtrader, to_ns
 from .errors import ConfigError
 from .feed_clone import FeedClone
 from .feed_history import FeedHistory
+from .feed_names import named
 from .lifeline import NEVER
 from .line_trim import trim_run
 from .live_bars import LiveBars
@@ -104,6 +105,8 @@ class Mydatafeed(LiveFeed):
             self.store, self.symbol, self._klines, self._ticks, self._width, whole_days=whole_days
         )
 
+    #: Its name, told apart from those of the other feeds.
+    _told_as = ""
     #: Bars that have been trimmed.
     trimmed = 0
 
@@ -118,6 +121,11 @@ class Mydatafeed(LiveFeed):
             raise ConfigError("this feed delivers minutes; get_daily_data delivers days")
         if self.p.compression not in COMPRESSIONS:
             raise ConfigError(f"compression is one of {COMPRESSIONS}, not {self.p.compression}")
+
+    @property
+    def bar_length(self) -> str:
+        """How long a bar is, in words for people."""
+        return f"{self.p.compression} min"
 
     def _official_bars(self, rows: int) -> Any:
         """TianQin's own bars: history, and what live bars are compared with."""
@@ -155,6 +163,7 @@ class Mydatafeed(LiveFeed):
         """Load history and stand at the running minute."""
         super().start()
         self.store.start(data=self)
+        self._told_as = next(name for name, feed in named(self.store.feeds).items() if feed is self)
         if isinstance(self._env.broker, bt.brokers.BackBroker) and self is self.store.feeds[0]:
             logger.warning(
                 "orders of this run stay in Backtrader's own simulation; "
@@ -199,7 +208,7 @@ class Mydatafeed(LiveFeed):
         if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
             trim_run(self._env.runningstrats, self, self.keep_bars)
         self._write(bar)
-        self.store.observers.bar(self._name, bar)
+        self.store.observers.bar(self._told_as, bar)
         return True
 
     @property

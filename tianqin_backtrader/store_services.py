@@ -11,6 +11,7 @@ from .alerts import Alerts
 from .clock import SECOND, MarketClock, from_ns
 from .datafeed import Mydatafeed
 from .errors import ConfigError
+from .feed_names import named
 from .health import Health
 from .live_bars import Certificate
 from .live_page import LivePage
@@ -103,18 +104,19 @@ class StoreServices:
         """How the live bars delivered so far compare with the official ones.
 
         Returns:
-            ``live_bars.Certificate`` by name of the feed: counts of bars (``delivered`` =
+            ``live_bars.Certificate`` by name of the feed, a second feed of a contract with its
+            length behind the name, ``"SHFE.cu2612 day"``: counts of bars (``delivered`` =
             ``equal`` + ``repaired`` + ``corrected`` + ``missing`` + ``pending``), and the newest
             ``differences``. Of tick feeds: ticks, and those that never came (``missing``).
 
         Source: TianQin's own kline serial, row by id.
         """
-        return {feed._name: feed.certificate() for feed in self.feeds}
+        return {name: feed.certificate() for name, feed in named(self.feeds).items()}
 
     def health(self) -> Health:
         """How the session is now: one frozen ``health.Health``; asks nobody, raises nothing."""
         link, now = self.reconnector, self.clock.now_ns()
-        stamps = {feed._name: feed.last_tick for feed in self.feeds}
+        stamps = {name: feed.last_tick for name, feed in named(self.feeds).items()}
         newest = max(stamps.values(), default=0)
         return Health(
             market_data_up=link.market_data_up,

@@ -24,6 +24,8 @@ class Tickfeed(Mydatafeed):
 
     params: Any = (("timeframe", bt.TimeFrame.Ticks),)
 
+    bar_length = "ticks"
+
     def _must_be_known(self) -> None:
         if self.p.timeframe != bt.TimeFrame.Ticks or self.p.compression != 1:
             raise ConfigError("this feed delivers single ticks; cerebro.resampledata makes bars")

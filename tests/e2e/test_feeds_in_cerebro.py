@@ -200,6 +200,26 @@ def test_another_tqsdk_is_read_by_its_public_surface(sandbox, run, monkeypatch):
     assert taken == lasts[begin : begin + len(taken)]
 
 
+def test_feeds_of_one_contract_are_told_apart(sandbox, run):
+    store = sandbox(start="2026-11-10 14:30:00")
+    live = store.serve()
+    symbol = "SHFE.cu2612"
+    feeds = [
+        store.getdata(symbol, lookback=5),
+        store.get_daily_data(symbol, lookback=5),
+        store.getdata(symbol, compression=5),
+        store.getdata(symbol),
+    ]
+    run(store, Closes, *feeds, bars=-1)
+    names = [symbol, f"{symbol} day", f"{symbol} 5 min", f"{symbol} 1 min"]
+    certificates = store.certificate()
+    assert list(certificates) == list(store.health().last_data) == names
+    assert [certificates[name].delivered for name in names] == [30, 1, 6, 30]
+    live.publish(live.latest.taken)
+    assert dict(live.page.feeds) == dict.fromkeys(names, symbol)
+    assert [len(live.page.bars[name]) for name in names] == [len(feed) for feed in feeds]
+
+
 def test_a_store_says_that_it_is_closed(sandbox):
     store = sandbox()
     store.close()

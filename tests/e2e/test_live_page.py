@@ -17,6 +17,8 @@ from tianqin_backtrader.live_page import LivePage
 
 TOKEN = "my-own-token-1"
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
+#: A phone's ``innerWidth`` grows with what is too wide.
+WIDTH = "document.documentElement.scrollWidth"
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: A folder for screenshots, to be looked at; none by default.
 SHOTS = os.environ.get("TIANQIN_SCREENSHOTS")
@@ -130,8 +132,7 @@ def test_the_page_at_desktop_and_phone_width(traded, browser):
         assert not page.is_visible("#controls")
         assert page.evaluate("bars.series.data().length") > 250
         assert page.evaluate("markers.markers().length") >= 2
-        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0, "it can be scrolled sideways"
+        assert page.evaluate(WIDTH) <= SIZES[size][0], "it can be scrolled sideways"
         shot(page, f"{size}_{scheme}")
         page.select_option("#feed", IF)
         assert page.evaluate("bars.series.data().length") == 25
@@ -160,6 +161,18 @@ def test_bars_come_while_one_looks_and_the_end_is_told(sandbox, run, browser):
     page.evaluate("heard -= 10000")
     page.wait_for_selector("#lost:visible")
     assert page.inner_text("#lost").startswith("No news from the program")
+    page.context.close()
+
+
+def test_a_feed_with_a_long_name_fits_a_phone(sandbox, run, browser):
+    store = sandbox(start="2026-11-10 14:58:00", strategy_name="a_name_" * 12)
+    live = store.serve()
+    copper = store.getdata(CU, name="December copper, a name of its own, by the minute")
+    run(store, Script, copper, store.getdata(IF), script=lambda strategy: iter([None] * 3))
+    live.publish(live.latest.taken)
+    page, wrong = open_page(browser, live.url, "phone")
+    assert page.evaluate(WIDTH) <= SIZES["phone"][0], "it can be scrolled sideways"
+    assert wrong == []
     page.context.close()
 
 

@@ -25,7 +25,7 @@ CORE = {
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
     "auctions", "user_sessions",
     # what is told
-    "observers", "alert_settings", "alert_facts", "alert_rules",
+    "observers", "feed_names", "alert_settings", "alert_facts", "alert_rules",
     "alert_times", "alert_sender", "account_text", "redaction",
     "log_files", "local_server", "snapshot",
     "settings_sections", "settings_values",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError
+from ..feed_names import named
 from .shell import Command, Shell, answer, console, json_option, table
 from .strategy_file import load_strategy, parameters
 
@@ -159,7 +160,7 @@ def _run(
         "place": options["place"],
         "symbols": options["symbols"],
         "params": params,
-        "bars": {feed._name: len(feed) for feed in store.feeds},
+        "bars": {name: len(feed) for name, feed in named(store.feeds).items()},
         "certificate": {
             feed: {key: getattr(one, key) for key in PROOF}
             for feed, one in store.certificate().items()

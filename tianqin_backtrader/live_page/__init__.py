@@ -22,6 +22,7 @@ from typing import Any
 
 from ..clock import MINUTE, monotonic
 from ..errors import ConfigError, TianqinError
+from ..feed_names import named
 from ..local_server import Answer, LocalServer, Site
 from ..model import Bar
 from ..monitoring import Publisher, health_page, metrics_page
@@ -170,7 +171,7 @@ class LivePage(Publisher):
         self.page = PageState(
             number=number,
             now=self.latest,
-            feeds={feed._name: feed.symbol for feed in self._store.feeds},
+            feeds={name: feed.symbol for name, feed in named(self._store.feeds).items()},
             bars=dict(self._frozen_bars),
             orders=tuple(self._orders.values()),
             fills=tuple(self._fills),
