@@ -90,16 +90,21 @@ class RollManager:
         self._dropped: list[Roll] = []
         self._listed: dict[str, Any] = {}
         self._day: date | None = None
-        self._looked: date | None = None
+        self._looked: tuple[date, str] | None = None
+        self._rests: date | None = None
         self._not_before = 0.0
         store.getbroker()
         store.keepers.append(self.tend)
 
     def tend(self) -> None:
-        """Every round: look once a trading day, and again behind each roll."""
+        """Every round: look once a trading day, and again behind each roll.
+
+        The main contract of a day may be heard of behind its open: then it is looked again.
+        """
         store = self._store
         today = store.calendar.trading_day_at(store.now())
-        if today == self._looked or not store.trading_up or not store.is_open(self.main):
+        main = store.mains.traded(self.main)
+        if (today, main) == self._looked or not store.trading_up or not store.is_open(self.main):
             return
         held = self._held()
         if not held or self._busy(today) or not store.broker.takes_orders(held[0]):
@@ -110,7 +115,7 @@ class RollManager:
             if today != self._day:
                 self._ask(today)
             if all(series.ready for series in self._listed.values()):
-                self._look(today)
+                self._look(today, main)
         except LinkError as error:
             self._not_before = monotonic() + ASK_AGAIN
             logger.warning("whether to roll %s is looked at again later: %s", self.main, error)
@@ -130,8 +135,8 @@ class RollManager:
         for roll in rolls:
             if roll.phase is RollPhase.DROPPED and roll not in self._dropped:
                 self._dropped.append(roll)
-                self._looked = today
-        return today == self._looked or any(not roll.state.ended for roll in rolls)
+                self._rests = today
+        return today == self._rests or any(not roll.state.ended for roll in rolls)
 
     def _ask(self, today: date) -> None:
         """Which contracts there are, and how much they trade."""
@@ -142,10 +147,9 @@ class RollManager:
         }
         self._day = today
 
-    def _look(self, today: date) -> None:
+    def _look(self, today: date, main: str) -> None:
         store = self._store
         listed = [self._facts(symbol, today) for symbol in self._listed]
-        main = store.mains.traded(self.main)
         for held in self._held():
             if held not in self._listed:
                 continue  # it has expired; the broker settles it
@@ -155,7 +159,7 @@ class RollManager:
                 self._warn(decision)
             if decision.new and self._begin(held, decision):
                 return  # the next one behind it
-        self._looked = today
+        self._looked = (today, main)
 
     def _facts(self, symbol: str, today: date) -> Listed:
         series = self._listed[symbol]

@@ -62,6 +62,37 @@ def test_both_sides_follow_the_main_contract_of_the_day(sandbox, run):
     assert strategy.position.size == 2
 
 
+def test_a_main_contract_that_becomes_known_behind_the_open_is_followed_the_same_day(sandbox, run):
+    """What is behind it is asked at the open, and the manager may look before the answer."""
+
+    def script(strategy):
+        broker = strategy.broker
+        while strategy.data.history_phase:
+            yield None
+        yield broker.buy_open(OLD, 2)
+        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 3, 21, 10):
+            yield None
+        assert (held(broker, OLD), held(broker, NEW)) == ((0, 0), (2, 0))
+        done.append(True)
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5)
+    manager = RollManager(store, MAIN)
+    ask, questions = store.gateway.ask_instruments, []
+
+    def answered_late(symbols):
+        """Two minutes of the market later."""
+        answer, day = ask(symbols), store.calendar.trading_day_at(store.now())
+        questions.append(day)
+        due = datetime.datetime(2026, 11, 3, 21, 2)
+        return lambda: answer() if day.day == 3 or store.now() > due else None
+
+    store.gateway.ask_instruments = answered_late
+    run(store, Telling, store.getdata(MAIN, lookback=5, adjust="back"), script=script)
+    assert done and datetime.date(2026, 11, 4) in questions
+    assert [roll.phase for roll in manager.rolls] == [RollPhase.DONE]
+
+
 def test_a_contract_is_left_days_before_its_delivery_month(sandbox, run, caplog):
     """A private person may hold cu2612 until 2026-11-30; five trading days before is the 23rd."""
 
