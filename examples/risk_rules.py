@@ -4,7 +4,10 @@ A strategy that trades far too much on purpose meets its limits one after the ot
 order, the position, the orders of a day, the loss of a day. At the end everything is closed by
 ``broker.flatten()``, which the rules never stand in the way of.
 
-    python examples/risk_rules.py [--paper] [--symbol DCE.m2701]
+    python examples/risk_rules.py [--paper] [--symbol DCE.m2701] [--alert dingtalk://token]
+
+With ``--alert`` refusals and the state of the rules are told there, too; it needs the extra
+``[alerts]``.
 """
 
 from __future__ import annotations
@@ -67,10 +70,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
     parser.add_argument("--symbol", default="DCE.m2701")
+    parser.add_argument("--alert", action="append", default=[], metavar="URL", help="tell it there")
     args = parser.parse_args()
     name = "risk_rules"
     sandbox = dict(strategy_name=name)
     with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
+        if args.alert:
+            store.alerts(*args.alert, events=["rejected", "risk"])
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker(risk=RULES))
         cerebro.adddata(store.getdata(args.symbol))
