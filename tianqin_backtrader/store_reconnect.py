@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from .clock import beijing_now, monotonic, pause, seconds_until
-from .errors import LinkError, LinkLost, LoginRefused
+from .errors import ConfigError, LinkError, LinkLost, LoginRefused
 from .link_supervisor import Action, Event, State, Supervisor
 from .market_hours import MarketHours
 from .model import Notice
@@ -57,6 +57,9 @@ class Reconnector:
         hours: When the market of what is subscribed trades; None: always.
         jitter: Factors around 1 for the delays between attempts.
 
+    Raises:
+        ConfigError: ``link`` is a text, such as the user of an account.
+
     Attributes:
         last_ok: When the last wait brought news, naive Beijing time of this machine; or None.
         last_error: What the last failure said, "" if there was none.
@@ -71,6 +74,11 @@ class Reconnector:
         hours: MarketHours | None = None,
         jitter: Callable[[], float] = lambda: random.uniform(0.75, 1.25),
     ) -> None:
+        if isinstance(link, str):
+            raise ConfigError(
+                "a Reconnector looks after the session of a store and opens none by itself: "
+                "use MyStore(key, value).reconnector"
+            )
         self._link, self._hours = link, hours
         self._supervisor = Supervisor(jitter)
         self.last_ok: datetime | None = None

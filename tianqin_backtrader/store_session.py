@@ -6,7 +6,7 @@ import logging
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from .clock import MarketClock, WallClock, from_ns, monotonic
+from .clock import SECOND, MarketClock, WallClock, from_ns, monotonic, to_ns
 from .errors import StoreClosed
 from .gateway import Gateway
 from .holiday_cache import tianqin_holidays
@@ -93,6 +93,17 @@ class StoreSession:
     def trading_up(self) -> bool:
         """Whether an order would reach the exchange."""
         return self.reconnector.trading_up
+
+    @property
+    def last_ok_ts(self) -> float | None:
+        """When the last wait brought news, as ``time.time()`` counts; None before one."""
+        heard = self.reconnector.last_ok
+        return None if heard is None else to_ns(heard) / SECOND
+
+    @property
+    def backoff_secs(self) -> float:
+        """Seconds until the next attempt to connect, 0 while all is well."""
+        return self.reconnector.backoff
 
     def retry(self, symbol: str) -> bool:
         """Look after the connection once: what an outer loop calls between runs.

@@ -223,6 +223,7 @@ def test_limits_of_the_configuration_are_in_force(tmp_path, strategy, monkeypatc
         (["--strategy", "Twice"], "has no bt.Strategy Twice; it has Once"),
         (["--lookback", "many"], "neither a number of minutes nor all"),
         (["--speed", "0"], "neither a number above 0 nor max"),
+        (["--start", "2026-13-01"], "no day or moment"),
         (["--paper", "--days", "2"], "--days is the sandbox's"),
         (["--records", "x", "--no-records"], "exclude each other"),
     ],

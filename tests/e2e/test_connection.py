@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 
 import backtrader as bt
@@ -12,7 +12,10 @@ import pytest
 
 from tianqin_backtrader import link_supervisor
 from tianqin_backtrader.clock import monotonic
-from tianqin_backtrader.errors import LoginRefused
+from tianqin_backtrader.errors import ConfigError, LoginRefused
+from tianqin_backtrader.store_reconnect import Reconnector
+
+BEIJING = timezone(timedelta(hours=8))
 
 
 class Bars(bt.Strategy):
@@ -49,6 +52,14 @@ def test_health_is_one_value(sandbox, run):
     assert health.backoff == 0.0
     assert 0 <= health.lag < 60
     assert store.reconnector.healthy()
+    assert datetime.fromtimestamp(store.last_ok_ts, BEIJING).replace(tzinfo=None) == health.last_ok
+    assert store.backoff_secs == 0.0
+
+
+def test_a_reconnector_is_a_stores():
+    """The seed's ``Reconnector(key, value)`` would open a session of its own."""
+    with pytest.raises(ConfigError, match=r"MyStore\(key, value\).reconnector"):
+        Reconnector("user", "password")
 
 
 def test_retry_finds_a_dead_line_and_makes_it_anew(sandbox, run):

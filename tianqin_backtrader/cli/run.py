@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,16 @@ def speed(text: str) -> float | None:
     return times
 
 
+def moment(text: str) -> str:
+    """A day or a moment as the sandbox reads it."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        expected = "expected 2026-11-10 or '2026-11-10 09:30:00'"
+        raise click.BadParameter(f"{text!r} is no day or moment; {expected}") from error
+    return text
+
+
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
@@ -65,7 +76,12 @@ def speed(text: str) -> float | None:
 @click.option("--records", type=click.Path(path_type=Path), help="Folder [default: records].")
 @click.option("--no-records", is_flag=True, help="Keep none.")
 @click.option("--seed", type=int, help="Sandbox: names the market [default: 1].")
-@click.option("--start", help="Sandbox: trading day, or moment '2026-11-10 09:30:00'.")
+@click.option(
+    "--start",
+    type=moment,
+    metavar="TEXT",
+    help="Sandbox: trading day, or moment '2026-11-10 09:30:00'.",
+)
 @click.option("--days", type=click.IntRange(1), help="Sandbox: trading days [default: 1].")
 @click.option(
     "--speed", type=speed, metavar="TIMES", help="Sandbox: times real time [default: max]."
