@@ -87,7 +87,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         folder: Where such folders are; default ``"records"``. Neither counts where the broker
             keeps a journal: the files are beside it.
         store: A ``MyStore``, to use the tracker without Cerebro.
-        bars: Keep the bars of minute feeds, for the report's pictures.
+        bars: Keep the bars of minute feeds (a contract's shortest), for the report's pictures.
 
     Attributes:
         folder: The records' folder, once started.
@@ -131,6 +131,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         self._minute = -1
         self._trading = True
         self._delivered: dict[Any, int] = {}
+        self._minutes = self._shortest()
         self._ended = False
         self._take_all("start")
 
@@ -285,13 +286,21 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             self._store.broker.records_failed(error)
 
     def _new_bars(self) -> list[Any]:
-        """The minute feeds that have delivered since the last call."""
+        """The minute feeds that have delivered since the last call, the shortest of a contract."""
         found = []
-        ours = {id(feed) for feed in self._store.feeds}  # == compares prices
-        for feed in self.datas:
+        for feed in self._minutes:
             count = len(feed)
-            if id(feed) in ours and feed.p.timeframe == bt.TimeFrame.Minutes:
-                if self._delivered.get(feed, 0) != count:
-                    self._delivered[feed] = count
-                    found.append(feed)
+            if self._delivered.get(feed, 0) != count:
+                self._delivered[feed] = count
+                found.append(feed)
         return found
+
+    def _shortest(self) -> list[Any]:
+        ours = {id(feed) for feed in self._store.feeds}  # == compares prices
+        found: dict[str, Any] = {}
+        for feed in self.datas:
+            if id(feed) in ours and feed.p.timeframe == bt.TimeFrame.Minutes:
+                best = found.setdefault(feed.symbol, feed)
+                if feed.p.compression < best.p.compression:
+                    found[feed.symbol] = feed
+        return list(found.values())

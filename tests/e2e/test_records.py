@@ -272,6 +272,22 @@ class Filling(DualMovingAverage):
             self.after = broker.risk_state
 
 
+def test_bars_of_a_contract_are_kept_once(tmp_path):
+    """Those of its shortest feed: the picture is drawn from one kind of bar."""
+    with MyStore.sandbox(start="2026-11-10 14:30:00", strategy_name="two") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=tmp_path))
+        for compression in (5, 1):
+            cerebro.adddata(store.getdata(SYMBOL, compression=compression))
+        cerebro.addstrategy(bt.Strategy)
+        cerebro.addanalyzer(PerformanceTracker)
+        cerebro.run()
+    with Records(tmp_path / "two") as records:
+        ends = [row[0] for row in records.reader.marks(SYMBOL)]
+    assert len(ends) == 30
+    assert len(set(ends)) == 30
+
+
 def test_a_full_disk_halts_trading_and_loses_no_record(tmp_path):
     _, [strategy], account = run(tmp_path, Filling)
     assert strategy.seen == (GuardState.HALTED, 0)
