@@ -171,11 +171,12 @@ class AccountScribe:
     # -- bars ---------------------------------------------------------------------------------
 
     def take_bar(self, feed: Any) -> None:
-        """Write down the bar that a feed has just delivered."""
+        """Write down the bar that a feed has just delivered, as the contract's that it trades."""
         end = from_backtrader(feed.datetime[0])
         bar = (feed.open[0], feed.high[0], feed.low[0], feed.close[0], int(feed.volume[0]))
         day = self._store.calendar.trading_day_at(from_ns(end))
-        self._journal.mark(feed._dataname, bar, trading_day=day, exchange_time=end)
+        symbol = self._store.mains.traded(feed._dataname)
+        self._journal.mark(symbol, bar, trading_day=day, exchange_time=end)
 
 
 def _flat(position: dict[str, Any]) -> dict[str, Any]:

@@ -286,16 +286,17 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             self._store.broker.records_failed(error)
 
     def _new_bars(self) -> list[Any]:
-        """The minute feeds that have delivered since the last call, the shortest of a contract."""
-        found = []
+        """The minute feeds that have delivered since the last call, one of a contract."""
+        found: dict[str, Any] = {}
         for feed in self._minutes:
             count = len(feed)
             if self._delivered.get(feed, 0) != count:
                 self._delivered[feed] = count
-                found.append(feed)
-        return found
+                found.setdefault(self._store.mains.traded(feed.symbol), feed)
+        return list(found.values())
 
     def _shortest(self) -> list[Any]:
+        """The shortest minute feed of each symbol, those of main contracts behind the others."""
         ours = {id(feed) for feed in self._store.feeds}  # == compares prices
         found: dict[str, Any] = {}
         for feed in self.datas:
@@ -303,4 +304,5 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
                 best = found.setdefault(feed.symbol, feed)
                 if feed.p.compression < best.p.compression:
                     found[feed.symbol] = feed
-        return list(found.values())
+        mains = self._store.mains
+        return sorted(found.values(), key=lambda feed: mains.traded(feed.symbol) != feed.symbol)

@@ -288,6 +288,39 @@ def test_bars_of_a_contract_are_kept_once(tmp_path):
     assert len(set(ends)) == 30
 
 
+def test_bars_of_a_main_contract_are_those_of_the_contract_behind_it(tmp_path):
+    """Its fills are that contract's, and the report shows both in one picture."""
+    main, behind = "KQ.m@SHFE.cu", "SHFE.cu2701"
+    with MyStore.sandbox(start="2026-11-10 14:30:00", strategy_name="main") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=tmp_path))
+        for symbol in (main, behind, SYMBOL):
+            cerebro.adddata(store.getdata(symbol))
+        cerebro.addstrategy(bt.Strategy)
+        cerebro.addanalyzer(PerformanceTracker)
+        cerebro.run()
+    with Records(tmp_path / "main") as records:
+        assert records.reader.marks(main) == []
+        assert [len(records.reader.marks(one)) for one in (behind, SYMBOL)] == [30, 30]
+
+
+def test_the_report_of_a_main_contract_has_its_picture(tmp_path):
+    class Buys(bt.Strategy):
+        def next(self):
+            if len(self) == 5:
+                self.buy()
+
+    with MyStore.sandbox(start="2026-11-10 14:30:00", strategy_name="main") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=tmp_path))
+        cerebro.adddata(store.getdata("KQ.m@SHFE.cu", adjust="back"))
+        cerebro.addstrategy(Buys)
+        cerebro.addanalyzer(PerformanceTracker)
+        [done] = cerebro.run()
+    assert "SHFE.cu2701" in done.analyzers.performancetracker.report().read_text("utf-8")
+    assert (tmp_path / "main" / "report_SHFE.cu2701.png").exists()
+
+
 def test_a_full_disk_halts_trading_and_loses_no_record(tmp_path):
     _, [strategy], account = run(tmp_path, Filling)
     assert strategy.seen == (GuardState.HALTED, 0)
