@@ -7,7 +7,7 @@ writes docs/api/ beside this file; index.html there is the beginning.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from importlib import import_module
 from pathlib import Path
 
@@ -56,4 +56,6 @@ def render(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(render(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "api"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=HERE / "api", help="[docs/api]")
+    print(render(parser.parse_args().folder))
