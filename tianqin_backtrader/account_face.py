@@ -9,6 +9,7 @@ from backtrader.position import Position
 from .account_view import SIDES, AccountView, OrderCost
 from .books import Balance, Books
 from .errors import ConfigError
+from .feed_names import symbol_of
 from .main_contracts import MAIN
 
 
@@ -69,7 +70,7 @@ class AccountFace:
         rolled or closed, in the one before, at their average price.
 
         Args:
-            data: A feed, or a symbol.
+            data: A feed, its name, or a symbol.
             clone: Whether a copy is given.
             side: ``"long"`` or ``"short"`` for that side alone, shorts negative; None for the net.
 
@@ -82,7 +83,7 @@ class AccountFace:
         """
         if side is not None and side not in SIDES:
             raise ConfigError(f'side is "long", "short" or None, not {side!r}')
-        symbol = data if isinstance(data, str) else data._dataname
+        symbol = self._symbol_of(data) if isinstance(data, str) else data._dataname
         if symbol.startswith(MAIN):
             return self._account.joined(self.store.mains.behind(symbol), side)
         position = self._account.position(symbol, side)
@@ -96,12 +97,12 @@ class AccountFace:
         ``float_profit``, ``margin`` in yuan.
 
         Args:
-            instrument: A symbol; of a main contract, in the contract behind it now. One that does
-                not exist is flat, too.
+            instrument: A symbol, or the name of a feed; of a main contract, in the contract behind
+                it now. One that does not exist is flat, too.
 
         Source: ``tqsdk.objs.Position``. A copy of now.
         """
-        return self.get_account_positions().get(self.store.mains.traded(instrument), {})
+        return self.get_account_positions().get(self._traded(instrument), {})
 
     def get_account_positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions that are not flat, by symbol; see ``get_account_position``."""
@@ -133,7 +134,7 @@ class AccountFace:
         """What an order would take from the available funds, yuan.
 
         Args:
-            instrument: A symbol.
+            instrument: A symbol, or the name of a feed.
             size: Lots.
             price: Where the margin has to be worked out; default the last price.
             closes: Whether it closes: then it takes no margin.
@@ -147,28 +148,31 @@ class AccountFace:
         Source: margin and commission per lot of TianQin's quote, those of your broker where the
         account is with one.
         """
-        return self._account.cost(
-            self.store.mains.traded(instrument),
-            abs(size),
-            self._or_last(price, instrument),
-            closes=closes,
-        )
+        symbol, last = self._traded(instrument), self._or_last(price, instrument)
+        return self._account.cost(symbol, abs(size), last, closes=closes)
 
     def max_lots(self, instrument: str, price: float | None = None, share: float = 1.0) -> int:
         """Lots that a share of the available funds can open now.
 
         Args:
-            instrument: A symbol.
+            instrument: A symbol, or the name of a feed.
             price: Quote units; default the last price.
             share: Fraction of the available funds, 0 to 1.
 
         Raises:
             UnknownSymbol: No such contract.
         """
-        return self._account.max_lots(
-            self.store.mains.traded(instrument), self._or_last(price, instrument), share
-        )
+        symbol, last = self._traded(instrument), self._or_last(price, instrument)
+        return self._account.max_lots(symbol, last, share)
 
-    def _or_last(self, price: float | None, symbol: str) -> float:
+    def _symbol_of(self, instrument: str) -> str:
+        return symbol_of(self.store.feeds, instrument)
+
+    def _traded(self, instrument: str) -> str:
+        """The contract behind a symbol, or behind the symbol of a feed's name."""
+        return str(self.store.mains.traded(self._symbol_of(instrument)))
+
+    def _or_last(self, price: float | None, instrument: str) -> float:
+        symbol = self._symbol_of(instrument)
         self.store.instrument(symbol)  # UnknownSymbol at once: a quote of nothing is waited for
         return float(self.store.gateway.quote(symbol).last_price) if price is None else price

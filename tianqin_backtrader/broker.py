@@ -288,7 +288,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         here the library's calendar says when the market is open.
 
         Args:
-            instrument: A symbol.
+            instrument: A symbol, or the name of a feed.
             net: Signed lots that are to be held.
             rules: How to quote and when to follow; see ``ChaseRules``.
             owner: The strategy to be told of its orders.
@@ -304,7 +304,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         """
         if isinstance(net, bool) or net != int(net):
             raise OrderError(f"a net position is a whole number of lots, not {net}")
-        instrument = self._contract_of(instrument)
+        instrument = self._contract_of(self._symbol_of(instrument))
         self.store.instrument(instrument)
         target = self._targets.set(instrument, int(net), rules, owner)
         self._scribe.flush()
@@ -312,7 +312,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
 
     def drop_target(self, instrument: str) -> None:
         """Work to a target no more; what is held stays."""
-        self._targets.drop(self.store.mains.traded(instrument))
+        self._targets.drop(self._traded(instrument))
 
     def _place_for_target(
         self, symbol: str, direction: Direction, volume: int, price: float, owner: Any

@@ -1,9 +1,11 @@
-"""What feeds are called where each must be told apart: certificates, health, the live page."""
+"""Names of feeds: what they are called where each must be told apart, and what a name means."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+
+from .products import EXCHANGES
 
 
 def named(feeds: Iterable[Any]) -> dict[str, Any]:
@@ -25,3 +27,11 @@ def named(feeds: Iterable[Any]) -> dict[str, Any]:
                 name = f"{longer} {number}"
         found[name] = feed
     return found
+
+
+def symbol_of(feeds: Iterable[Any], instrument: str) -> str:
+    """The symbol of the feed that has this name; what looks like a symbol is one."""
+    if instrument.partition(".")[0] in (*EXCHANGES, "KQ", "KQD"):
+        return instrument
+    symbols = {feed._name: feed.symbol for feed in feeds if feed._name != feed.symbol}
+    return str(symbols.get(instrument, instrument))

@@ -21,7 +21,7 @@ class FourWay(OrderEntry):
 
         Args:
             instrument: ``"SHFE.cu2612"``; ``"KQ.m@SHFE.cu"`` for the contract behind it. It needs
-                no feed.
+                no feed; the name of one will do, too.
             size: Whole positive lots.
             limit_price: Quote units, off the price tick rounded to the passive side; None; or
                 ``"BEST"`` / ``"FIVELEVEL"`` at CFFEX.

@@ -5,7 +5,7 @@ import datetime
 import backtrader as bt
 import pytest
 import tqsdk
-from e2e_script import CU, IF, MORNING, SI, SR, M, exchange_orders, play
+from e2e_script import CU, IF, MORNING, SI, SR, M, Script, exchange_orders, play
 
 from tianqin_backtrader.errors import OrderError
 
@@ -46,6 +46,34 @@ def test_four_directions_on_every_exchange(sandbox, run, symbol, price):
     assert len(strategy.trades) >= 1
     balance = store.broker.balance()
     assert balance.equity == pytest.approx(store.broker.getvalue(), abs=0.005)
+
+
+def test_a_feeds_name_means_its_contract_wherever_a_symbol_is_asked_for(sandbox, run):
+    """The seed's strategy asks for positions and sends orders by ``self.data0._name``."""
+
+    def script(strategy):
+        broker, name = strategy.broker, strategy.data._name
+        yield None
+        yield broker.buy_open(name, 2)
+        assert name == "copper"
+        assert broker.get_account_position(name) == broker.get_account_position(CU)
+        assert broker.get_account_position(name)["pos_long"] == 2
+        assert broker.getposition(name).size == 2
+        assert broker.order_cost(name, 1) == broker.order_cost(CU, 1)
+        assert broker.max_lots(name) == broker.max_lots(CU) > 0
+        yield broker.sell_close(name, broker.get_account_position(name)["pos_long"])
+        assert broker.get_account_position(name) == {}
+        target = broker.order_target_position(name, 1, owner=strategy)
+        while not target.reached:
+            yield None
+        broker.drop_target(name)
+        assert broker.getposition(name).size == 1
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    run(store, Script, store.getdata(CU, name="copper"), script=script)
+    assert done
 
 
 def test_todays_lots_are_closed_with_closetoday_and_told_once(sandbox, run):
