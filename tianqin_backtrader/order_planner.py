@@ -62,11 +62,12 @@ class OrderPlanner:
         if leg.offset is not Offset.OPEN:
             self._closing.setdefault(leg.symbol, []).append(leg)
 
-    def rules(self, instrument: Instrument, *, market_order: bool) -> OffsetRules:
-        """How orders on a contract become legs."""
+    def rules(self, ticket: Ticket, instrument: Instrument, *, market_order: bool) -> OffsetRules:
+        """How an order on a contract becomes legs."""
+        # What flattens closes today's lots, too, and never opens the other side instead.
         return OffsetRules(
             closing_of(instrument.exchange_id),
-            self._priority,
+            self._priority if ticket.guarded else Priority.TODAY_FIRST,
             self.fees.of(instrument),
             LotLimits.of(instrument, market_order=market_order),
         )
@@ -136,7 +137,7 @@ class OrderPlanner:
         """
         terms = self.terms(ticket)
         instrument = self._store.instrument(ticket.symbol)
-        rules = self.rules(instrument, market_order=terms.is_market)
+        rules = self.rules(ticket, instrument, market_order=terms.is_market)
         partial = ticket.allow_partial
         most = rules.limits.most
         if most and ticket.left > most * MOST_LEGS:

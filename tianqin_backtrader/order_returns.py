@@ -186,7 +186,8 @@ class OrderReturns:
         if not refused or ticket.effect is Effect.OPEN:
             return []
         instrument = self._store.instrument(ticket.symbol)
-        rules = self._desk.planner.rules(instrument, market_order=ticket.sent_terms.is_market)
+        market = ticket.sent_terms.is_market
+        rules = self._desk.planner.rules(ticket, instrument, market_order=market)
         apart = rules.closing is rules.closing.APART
         left = self._desk.planner.closable(ticket, rules)
         spares: list[Leg] = []

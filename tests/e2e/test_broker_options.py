@@ -3,7 +3,7 @@
 import datetime
 
 import pytest
-from e2e_script import CU, MORNING, SI, M, exchange_orders, play
+from e2e_script import CU, IF, MORNING, SI, M, exchange_orders, play
 
 from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import ConfigError
@@ -208,6 +208,28 @@ def test_halt_withdraws_and_stops_everything_until_resume(sandbox, run):
     done = []
     play(sandbox(start=MORNING), run, script, CU)
     assert done
+
+
+@pytest.mark.parametrize("priority", ["lock", "yesterday_only"])
+def test_flatten_closes_todays_lots_whatever_the_priority_is(sandbox, run, priority):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(CU, 2)
+        yield broker.sell_open(CU, 1)
+        yield broker.buy_open(IF, 1)
+        broker.flatten()
+        for _ in range(5):
+            yield None
+        assert broker.get_account_positions() == {}
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    store.getbroker(priority=priority)
+    play(store, run, script, CU)
+    assert done
+    offsets = [order["offset"] for order in exchange_orders(store).values()]
+    assert offsets.count("OPEN") == 3 and len(offsets) == 6
 
 
 def test_flatten_closes_all_that_is_held_on_both_sides(sandbox, run):
