@@ -14,7 +14,7 @@ import backtrader as bt
 
 from .account_view import AccountView
 from .clock import WallClock, monotonic, to_backtrader
-from .errors import LinkLost, OrderError, TianqinError, VolumeOutOfRange
+from .errors import LinkLost, OrderError, PriceOutOfRange, TianqinError, VolumeOutOfRange
 from .model import Offset
 from .offset import Leg
 from .order_gate import OrderGate
@@ -132,10 +132,20 @@ class OrderDesk:
         except TianqinError as error:
             if isinstance(error, VolumeOutOfRange) and monotonic() < ticket.patience:
                 self.queue(ticket)
+            elif isinstance(error, PriceOutOfRange) and ticket.has_been_taken:
+                self._wait_for_limits(ticket, error)
             else:
                 self.finish(ticket, bt.Order.Rejected, str(error))
             return
         self._send_plan(ticket, plan)
+
+    def _wait_for_limits(self, ticket: Ticket, error: PriceOutOfRange) -> None:
+        """An order that is good for longer than a day whose prices cannot reach it."""
+        text = f"order {ticket.order.ref} waits for another day: {error}"
+        logger.info("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        ticket.sent_day = self.store.calendar.trading_day_at(self.store.now())
+        self.queue(ticket, next_day=True)
 
     def queue(self, ticket: Ticket, *, next_day: bool = False) -> None:
         """Keep an order until the market is open, or open on another day."""
@@ -228,7 +238,7 @@ class OrderDesk:
             self.store.put_notification(text, order=ticket.order)
             return
         if ticket.stage is not Stage.WORKING:
-            expires = ending is Ending.EXPIRE
+            expires, ticket.ending = ending is Ending.EXPIRE, ending
             self.finish(ticket, bt.Order.Expired if expires else bt.Order.Canceled)
             return
         if ticket.ending in (Ending.NONE, Ending.RESIZE):

@@ -11,7 +11,7 @@ from .errors import OrderError, VolumeOutOfRange
 from .lot_rules import LotLimits, Priority
 from .model import Instrument, Offset
 from .offset import Closable, Leg, OffsetRules, closing_of, plan_close, plan_order
-from .order_price import Wish, exchange_terms, needs_limits
+from .order_price import Wish, exchange_terms, needs_limits, passive_price
 from .order_state import UNCONFIRMED, OrderLeg
 from .paid_fees import PaidFees
 from .ticket import Effect, Ticket
@@ -113,18 +113,21 @@ class OrderPlanner:
             limits = self._store.gateway.best_prices(ticket.symbol)
         elif needs_limits(asked, instrument) and any(limit != limit for limit in limits):
             limits = self._store.gateway.price_limits(ticket.symbol)
-        terms = exchange_terms(asked, ticket.direction, instrument, limits)
-        self._tell_moved(ticket, asked, terms)
+        terms = exchange_terms(
+            asked, ticket.direction, instrument, limits, clips=ticket.has_been_taken
+        )
+        if isinstance(asked.limit_price, int | float):
+            exact = passive_price(asked.limit_price, ticket.direction, instrument)
+            self._tell_moved(ticket, asked, exact)
         return terms
 
-    def _tell_moved(self, ticket: Ticket, asked: Wish, sent: Wish) -> None:
+    def _tell_moved(self, ticket: Ticket, asked: Wish, exact: float) -> None:
         """A price between two ticks was moved: told once for a contract."""
-        moved = isinstance(asked.limit_price, int | float) and asked.limit_price != sent.limit_price
-        if moved and ticket.symbol not in self._moved:
+        if asked.limit_price != exact and ticket.symbol not in self._moved:
             self._moved.add(ticket.symbol)
             text = (
                 f"{ticket.symbol}: the price {asked.limit_price} lies between two ticks and is "
-                f"sent as {sent.limit_price}; told once"
+                f"sent as {exact}; told once"
             )
             logger.warning("%s", text)
             self._store.put_notification(text, order=ticket.order)

@@ -26,7 +26,7 @@ from .conditional_order import (
 from .errors import LinkError, OrderError
 from .model import Direction
 from .order_desk import OrderDesk
-from .order_price import Wish, passive_price
+from .order_price import STAYS, Wish, passive_price
 from .order_validity import last_close
 from .ticket import Stage, Ticket
 
@@ -162,7 +162,9 @@ class OrderWatch:
         ticket.order.triggered = True
         logger.info("order %d fires at %s", ticket.order.ref, price)
         del self._watched[ticket.symbol][ticket.order.ref]
-        ticket.wish = Wish(self._limit(ticket, fired.limit_price))
+        limit = self._limit(ticket, fired.limit_price)
+        stops = limit is None and before.kind is not Kind.CLOSE
+        ticket.wish = Wish(limit, STAYS if stops else None)
         ticket.condition = None
         ticket.stage = Stage.QUEUED
         self._on_fire(ticket)

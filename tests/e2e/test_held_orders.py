@@ -123,6 +123,73 @@ def test_a_bracket_protects_what_its_parent_has_opened(sandbox, run):
     assert {order["offset"] for order in exchange_orders(store).values()} == {"OPEN", "CLOSETODAY"}
 
 
+def test_a_parent_that_waits_for_a_price_keeps_its_children(sandbox, run):
+    """An entry by a stop: when it fires its own protection must stay."""
+
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, exectype=bt.Order.Stop, price=price + 10,
+            stopprice=price - 500, limitprice=price + 500,
+        )  # fmt: skip
+        yield parent
+        yield None
+        assert strategy.path(parent)[-1] == "Completed" and strategy.position.size == 2
+        assert stop.alive() and target.legs[0].volume == 2
+        strategy.cancel(stop)
+        yield target
+        assert [ends(strategy, one) for one in (stop, target)] == ["Canceled"] * 2
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_a_target_beyond_the_days_limit_waits_and_its_stop_goes_on(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, exectype=bt.Order.Market, stopprice=price - 60, limitprice=price * 1.2
+        )
+        yield parent
+        yield None
+        assert stop.alive() and target.alive() and not target.legs
+        assert any("waits for another day" in str(word) for word in strategy.heard)
+        for _ in range(400):
+            yield None
+            if not stop.alive():
+                break
+        assert [ends(strategy, one) for one in (stop, target)] == ["Completed", "Canceled"]
+        assert strategy.position.size == 0
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_a_stop_larger_than_the_book_stays_until_it_is_filled(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, _target = strategy.buy_bracket(
+            size=60, exectype=bt.Order.Limit, price=price + 50,
+            stopprice=price - 50, limitprice=price + 3000,
+        )  # fmt: skip
+        for _ in range(400):
+            yield None
+            if not stop.alive():
+                break
+        assert parent.executed.size == 60 == -stop.executed.size
+        assert ends(strategy, stop) == "Completed"
+        assert strategy.position.size == 0
+        done.append(len(stop.legs))
+
+    done = []
+    play(sandbox(start=MORNING, balance=1e8), run, script, CU)
+    assert done == [1]
+
+
 def test_the_children_of_a_parent_that_is_withdrawn_are_withdrawn(sandbox, run):
     def script(strategy):
         price = strategy.data.close[0]
@@ -230,4 +297,28 @@ def test_an_order_is_good_as_long_as_it_says(sandbox, run, valid, end, sendings)
 
     done = []
     play(sandbox(start=AFTERNOON, days=2), run, script, CU)
+    assert done
+
+
+def test_a_price_that_the_next_days_limits_leave_out_waits_for_another_day(sandbox, run):
+    def script(strategy):
+        store = strategy.broker.store
+        low = store.instrument(CU).lower_limit
+        good, day = (
+            strategy.buy(size=1, exectype=bt.Order.Limit, price=low, valid=valid)
+            for valid in (None, datetime.date(2026, 11, 11))
+        )
+        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 10, 22, 30):
+            yield None
+        assert store.instrument(CU).lower_limit > low
+        for order in (good, day):
+            assert (order.getstatusname(), len(order.legs)) == ("Accepted", 1)
+        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 11, 21, 30):
+            yield None
+        assert ends(strategy, day) == "Expired"
+        assert good.alive()
+        done.append(True)
+
+    done = []
+    play(sandbox(start=AFTERNOON, days=3), run, script, CU)
     assert done
