@@ -38,7 +38,7 @@ class OrderDesk:
         account: What is held.
         gate: Says whether the moment is right.
         planner: Makes prices and legs of wishes.
-        guard: Counts cancels.
+        guard: Counts cancels, and orders that it has not looked at.
         scribe: Writes down what happens, before it has effects.
         tell: Hands a clone of an order to ``notify_order``.
 
@@ -199,6 +199,7 @@ class OrderDesk:
     def send_instead(self, ticket: Ticket, legs: Iterable[Leg]) -> None:
         """Send legs in place of refused ones."""
         for leg in legs:
+            self._guard.passed_by(ticket.symbol, 1)
             sent = self._send(ticket, leg)
             ticket.spares.add(sent.order_id)
 

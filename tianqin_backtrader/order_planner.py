@@ -25,7 +25,8 @@ MOST_LEGS = 50
 class Guard(Protocol):
     """The risk rules, as the desk needs them."""
 
-    def check(self, ticket: Ticket, volume: int, terms: Wish) -> None: ...
+    def check(self, ticket: Ticket, volume: int, terms: Wish, orders: int) -> None: ...
+    def passed_by(self, symbol: str, orders: int) -> None: ...
     def cancelled(self, symbol: str) -> None: ...
 
 
@@ -159,7 +160,9 @@ class OrderPlanner:
         if not lots:
             raise VolumeOutOfRange(f"of {ticket.left} lots of {ticket.symbol} none can be sent now")
         if ticket.guarded:
-            self._guard.check(ticket, lots, terms)
+            self._guard.check(ticket, lots, terms, len(legs))
+        else:
+            self._guard.passed_by(ticket.symbol, len(legs))
         return Plan(legs, terms)
 
     def _closing_legs(self, ticket: Ticket, rules: OffsetRules) -> tuple[Leg, ...]:

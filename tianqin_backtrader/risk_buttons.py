@@ -39,7 +39,9 @@ class RiskButtons(FourWay):
         return self._risk.guard.state
 
     def halt(self, reason: str = "halted by the owner") -> None:
-        """Withdraw every order and send no other until ``resume``; positions stay.
+        """Withdraw every order and send no other until ``resume``, in later runs, too.
+
+        Positions stay.
 
         Args:
             reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
@@ -47,6 +49,7 @@ class RiskButtons(FourWay):
         self._risk.guard.halt(reason)
         self._targets.drop_all()
         self.cancel_all()
+        self._scribe.flush()
 
     def resume(self) -> None:
         """Take orders again after ``halt``, ``flatten`` or a limit.
@@ -56,6 +59,7 @@ class RiskButtons(FourWay):
         """
         self._scribe.mend()
         self._risk.guard.resume()
+        self._scribe.flush()
 
     def flatten(self, reason: str = "flattened by the owner") -> None:
         """Withdraw every order and close all that the account holds, at the market.
@@ -71,6 +75,7 @@ class RiskButtons(FourWay):
         self._targets.drop_all()
         self.cancel_all()
         self._flattener.begin()
+        self._scribe.flush()
 
     def cancel_all(self) -> None:
         """Withdraw every order of this broker that is not over, those that wait with us, too."""

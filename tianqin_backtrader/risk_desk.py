@@ -41,8 +41,8 @@ class RiskDesk:
         self.guard = RiskGuard(limits)
         self._watches = limits is not None
 
-    def check(self, ticket: Ticket, volume: int, terms: Wish) -> None:
-        """Let an order pass.
+    def check(self, ticket: Ticket, volume: int, terms: Wish, orders: int) -> None:
+        """Let an order pass that becomes so many exchange orders.
 
         Raises:
             RiskRefused: It breaks a limit.
@@ -53,9 +53,14 @@ class RiskDesk:
         if ticket.wish.is_market:
             price = None  # a limit at the day's limit is a market order all the same
         intent = OrderIntent(
-            ticket.symbol, ticket.direction, volume, price, ticket.effect is Effect.CLOSE
+            ticket.symbol, ticket.direction, volume, price, ticket.effect is Effect.CLOSE, orders
         )
         self.guard.check(intent, self._context(ticket.symbol))
+
+    def passed_by(self, symbol: str, orders: int) -> None:
+        """Count exchange orders that the rules do not look at."""
+        if self._watches:
+            self.guard.passed_by(symbol, orders, self._context(symbol))
 
     def cancelled(self, symbol: str) -> None:
         """Count a cancel."""
@@ -89,6 +94,9 @@ class Flattener:
         store: Time and notifications.
         account: What is held.
         close: Sends a market order that closes (symbol, direction, lots); returns it.
+
+    Attributes:
+        changed: Called when it begins and when it is done.
     """
 
     def __init__(
@@ -97,7 +105,7 @@ class Flattener:
         self._store, self._account, self._close = store, account, close
         self._tries = 0
         self._next = 0
-        self._orders: list[Any] = []
+        self.changed: Callable[[], None] = lambda: None
 
     @property
     def busy(self) -> bool:
@@ -107,6 +115,7 @@ class Flattener:
     def begin(self) -> None:
         """From now on, until nothing is held."""
         self._tries, self._next = FLATTEN_TRIES, 0
+        self.changed()
 
     def tend(self, *, working: bool) -> None:
         """See what is left.
@@ -119,6 +128,7 @@ class Flattener:
         held = self._account.account_positions()
         if not held:
             self._tries = 0
+            self.changed()
             self._store.put_notification("flatten: nothing is held any more")
             return
         now = self._store.clock.now_ns()
@@ -127,6 +137,7 @@ class Flattener:
             return
         self._next, self._tries = now + FLATTEN_AGAIN, self._tries - 1
         if not self._tries:
+            self.changed()
             text = f"flatten: given up, still held: {', '.join(held)}"
             logger.error("%s", text)
             self._store.put_notification(text)

@@ -30,8 +30,8 @@ class RiskLimits:
         max_order_size: Lots of one order.
         max_position: Net lots of a contract, with all that works in that direction filled.
         max_price_distance: Of a limit price from the last price, as a share of it (0.02).
-        orders_per_second: Of all contracts, in any second.
-        orders_per_day: Of one contract.
+        orders_per_second: Of all contracts, in any second, as the exchange counts: every leg.
+        orders_per_day: Of one contract, every leg.
         cancels_per_day: Of one contract. They are never refused; when they are used up, only
             orders that reduce are sent.
         max_daily_loss: Yuan; reached, it leads to ``on_loss``.
@@ -67,7 +67,7 @@ class OrderIntent:
     """An order that somebody wants to send.
 
     ``price`` is None for a market order. ``closes`` is said of an order that is known to close
-    only, such as one of the four-way orders.
+    only, such as one of the four-way orders. ``orders`` are the exchange orders that it becomes.
     """
 
     symbol: str
@@ -75,6 +75,7 @@ class OrderIntent:
     volume: int
     price: float | None = None
     closes: bool = False
+    orders: int = 1
 
 
 @dataclass(frozen=True, slots=True)

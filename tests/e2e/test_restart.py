@@ -15,7 +15,7 @@ from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import ConfigError, JournalError, StartRefused
 from tianqin_backtrader.journal import Journal
 from tianqin_backtrader.restart import NEVER_LEFT
-from tianqin_backtrader.risk_limits import GuardState
+from tianqin_backtrader.risk_limits import GuardState, RiskLimits
 
 
 class Program:
@@ -475,6 +475,45 @@ def test_a_locked_journal_halts_and_nothing_is_sent(box, program, tmp_path):
     with program() as second:
         assert second.store.state["kept"] == 1
         assert [one.status for one in second.broker.get_all_orders()] == [bt.Order.Completed]
+
+
+def test_a_halt_and_the_counts_of_the_day_outlast_the_program(program):
+    limits = RiskLimits(orders_per_day=3)
+    with program(risk=limits) as first:
+        for _ in range(2):
+            order = resting(first)
+        first.broker.halt("look at it")
+        first.until(lambda: not order.alive())
+    with program(risk=limits) as second:
+        assert second.broker.risk_state is GuardState.HALTED
+        news = [str(msg) for msg, _, _ in second.store.get_notifications()]
+        assert "HALTED since an earlier run: look at it; broker.resume() ends it" in news
+        assert "look at it" in second.broker.buy_open(CU, 1).info.reason
+        second.broker.resume()
+        second.broker.buy_open(CU, 1)
+        assert "number 4 of the day" in second.broker.buy_open(CU, 1).info.reason
+        second.until(lambda: second.lots("long") == 1)
+    with program() as third:
+        assert third.broker.risk_state is GuardState.ACTIVE
+
+
+def test_a_flatten_is_finished_by_the_next_program(program):
+    with program() as first:
+        first.broker.buy_open(CU, 2)
+        first.until(lambda: first.lots("long") == 2)
+        first.broker.flatten("enough")  # and the program dies before it has sent anything
+    with program() as second:
+        second.until(lambda: second.lots("long") == 0)
+        second.until(lambda: "Completed" in second.words())
+        assert second.broker.risk_state is GuardState.REDUCING
+    with program() as third:
+        assert third.broker.risk_state is GuardState.REDUCING
+        third.broker.resume()
+        third.broker.buy_open(CU, 1)
+        third.until(lambda: third.lots("long") == 1)
+    with program() as fourth:
+        fourth.turn()
+        assert (fourth.broker.risk_state, fourth.lots("long")) == (GuardState.ACTIVE, 1)
 
 
 def test_state_lasts_as_long_as_the_program_without_records():
