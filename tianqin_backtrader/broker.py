@@ -113,7 +113,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
             memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        self._returns.on_foreign = self._restart.take_foreign
+        self._returns.on_foreign += [self._restart.take_foreign, self._targets.take_other]
 
     # -- life ---------------------------------------------------------------------------------
 

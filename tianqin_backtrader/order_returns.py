@@ -46,7 +46,7 @@ class OrderReturns:
         desk.settled = self.settle
         self.foreign: dict[str, OrderLeg] = {}
         self.on_fill: list[Callable[[Ticket, Fill], None]] = []
-        self.on_foreign: Callable[[Fill], None] = lambda fill: None
+        self.on_foreign: list[Callable[[Fill], None]] = []
         self._early: dict[str, list[Fill]] = defaultdict(list)
         self._asked_again: set[str] = set()
         self._session = 0
@@ -101,7 +101,8 @@ class OrderReturns:
             if self._desk.gate.reconciled:
                 multiple = self._store.instrument(report.symbol).volume_multiple
                 self._account.take_fill(report, multiple)
-                self.on_foreign(report)
+                for told in self.on_foreign:
+                    told(report)
         elif leg is not None:
             leg.take_report(report)
         else:

@@ -273,6 +273,29 @@ def test_a_target_position_is_reached_and_turned(sandbox, run):
     assert done
 
 
+def test_a_target_counts_what_other_orders_trade_meanwhile(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        # Neither is filled yet when the target begins; the second is somebody else's.
+        strategy.buy(size=3)
+        broker.store.tianqin.insert_order(CU, "BUY", "OPEN", 2, strategy.data.ask_price[0] + 50)
+        target = broker.order_target_position(CU, 7, ChaseRules(max_order_volume=1))
+        for _ in range(40):
+            yield None
+            if target.reached:
+                break
+        assert target.reached and target.net == broker.getposition(strategy.data).size == 7
+        yield strategy.sell(size=2)  # the target is over: this is no business of its
+        for _ in range(3):
+            yield None
+        assert broker.getposition(strategy.data).size == 5
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
 def test_what_an_order_costs_and_how_many_lots_can_be_paid(sandbox, run):
     def script(strategy):
         broker = strategy.broker
