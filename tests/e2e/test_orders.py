@@ -284,16 +284,18 @@ def test_two_stores_are_two_accounts(sandbox, run):
 def test_before_the_first_bar_orders_are_refused_not_raised(sandbox, run):
     class Early(bt.Strategy):
         def __init__(self):
-            self.order = None
+            self.orders = []
 
         def start(self):
-            self.order = self.broker.buy_open(CU, 1)
+            self.orders = [self.broker.buy_open(CU, 1), self.buy(size=1), self.close(size=1)]
 
         def next(self):
             self.env.runstop()
 
     store = sandbox(start=MORNING)
     strategy = run(store, Early, store.getdata(CU))
-    assert strategy.order.getstatusname() == "Rejected"
-    assert "before its feed has delivered a bar" in strategy.order.info.reason
+    for order in filter(None, strategy.orders):
+        assert order.getstatusname() == "Rejected"
+        assert "before its feed has delivered a bar" in order.info.reason
+    assert len(list(filter(None, strategy.orders))) == 2
     assert exchange_orders(store) == {}
