@@ -157,9 +157,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     def next(self) -> None:
         """A bar has been delivered."""
-        if self._shared.users[0] is not self or any(
-            getattr(one, "history_phase", False) for one in self.datas
-        ):
+        if self._shared.users[0] is not self or self._store.in_history:
             return
         if self._halted():
             return

@@ -5,7 +5,7 @@ import datetime
 import backtrader as bt
 import pytest
 import tqsdk
-from e2e_script import CU, IF, MORNING, SI, SR, M, exchange_orders, play
+from e2e_script import CU, IF, MORNING, SI, SR, M, Script, exchange_orders, play
 
 from tianqin_backtrader.errors import OrderError
 
@@ -199,6 +199,32 @@ def test_no_order_leaves_in_history(sandbox, run):
     assert len(strategy.reasons) == 100
     assert all("history" in reason for reason in strategy.reasons)
     assert exchange_orders(store) == {}
+
+
+def test_a_feed_of_days_that_shows_history_does_not_stop_live_orders(sandbox, run):
+    """Its newest bar is yesterday's all day long."""
+
+    def script(strategy):
+        broker, minutes, days = strategy.broker, *strategy.datas
+        while not len(minutes) or minutes.history_phase:
+            order = broker.buy_open(M, 1)
+            assert "history_phase" in order.info.reason
+            yield None
+        assert days.history_phase
+        for order in (broker.buy_open(CU, 1), broker.buy_open(M, 1), strategy.buy(days, size=1)):
+            yield order
+            assert strategy.path(order)[-1] == "Completed", order.info
+        broker.flatten()
+        for _ in range(4):
+            yield None
+        assert broker.get_account_positions() == {}
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    feeds = store.get_daily_data(CU, lookback=3), store.getdata(CU, lookback=10, night_start=False)
+    run(store, Script, *reversed(feeds), script=script)
+    assert done
 
 
 def test_a_cancelled_order_is_told_and_a_finished_one_stays(sandbox, run):

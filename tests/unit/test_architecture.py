@@ -64,7 +64,7 @@ SHELL = {
     "dailyfeed": {"datafeed"},
     "ticket": set(),
     "account_view": set(),
-    "order_gate": {"unsubscribed_data"},
+    "order_gate": set(),
     "ticket_values": {"ticket"},
     "kept_state": {"journal"},
     "order_scribe": {"journal", "ticket", "ticket_values"},
