@@ -127,7 +127,8 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         super().start()
         self.startingcash = self.getvalue()
         if self._begun:
-            self._restart.begun_with = self._account.net_lots()  # another run on the same account
+            self._restart.begin_again()
+            self._targets.begin_again()
             return
         journal = self._scribe.journal = self._keeper.open()
         try:

@@ -29,6 +29,7 @@ from .reconciler import day_end, expired, unseen_fills
 from .restart_picture import Picture, compare
 from .risk_memory import RiskMemory
 from .ticket import Ending, Stage, Ticket
+from .ticket_values import owner_name
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,13 @@ class Restart:
         self._go_on(found, [*unseen, *ours], ended, [leg for leg in lost if leg not in ended])
         self._scribe.touch_plan(self.lots)
         self._scribe.flush()
+
+    def begin_again(self) -> None:
+        """Another run on the same account: its strategies are told of what goes on."""
+        self.begun_with = self._account.net_lots()
+        self.adopted = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
+        for ticket in self.adopted:
+            ticket.owner_name = owner_name(ticket.order.owner) or ticket.owner_name
 
     def take_foreign(self, fill: Fill) -> None:
         """A trade of others has changed what is held."""

@@ -112,6 +112,11 @@ class TargetDesk:
         self._desk.scribe.touch_plan(found)
         return found
 
+    def begin_again(self) -> None:
+        """Another run: the strategies of the one before hear no more, its first one is told."""
+        for target in self._targets.values():
+            target.owner = None
+
     def drop(self, symbol: str) -> None:
         """Work to it no more; its order is withdrawn."""
         target = self._targets.pop(symbol, None)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import backtrader as bt
 import pytest
-from e2e_script import CU, MORNING, play
+from e2e_script import CU, MORNING, Script, play
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.chased_order import ChaseRules
@@ -321,6 +321,35 @@ def test_a_trade_goes_on_over_a_restart(box, tmp_path, run, filled_between):
     [trade] = second.trades
     assert (trade.size, trade.long) == (0, True)
     assert trade.pnl == pytest.approx((done[0] * len(opened) - sum(opened)) * 5)
+
+
+def test_another_run_on_one_store_is_told_of_what_the_first_has_left(box, tmp_path, run):
+    def leaves(strategy):
+        yield strategy.buy(size=2)
+        price = strategy.data.close[0]
+        strategy.sell(size=2, exectype=bt.Order.Stop, price=price - 60)
+        strategy.buy(size=1, exectype=bt.Order.Limit, price=price - 3000)
+        yield None
+
+    def hears(strategy):
+        stop, limit = strategy.broker.get_orders_open()
+        for _ in range(400):
+            yield None
+            if not stop.alive():
+                break
+        assert strategy.path(stop)[-1] == "Completed"
+        assert [trade.size for trade in strategy.trades] == [0]
+        strategy.cancel(limit)
+        yield limit
+        assert strategy.path(limit) == ["Canceled"]
+        done.append(True)
+
+    done = []
+    with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
+        store.getbroker(records=tmp_path)
+        play(store, run, leaves, CU)
+        run(store, Script, store.feeds[0], script=hears)
+    assert done
 
 
 def test_stops_brackets_and_oco_come_back(box, program):

@@ -89,6 +89,7 @@ SHELL = {
         "reconciler",
         "risk_memory",
         "ticket",
+        "ticket_values",
     },
     "risk_desk": {"account_view", "ticket"},
     "risk_memory": {"journal", "order_scribe", "risk_desk"},
