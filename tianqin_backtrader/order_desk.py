@@ -14,7 +14,14 @@ import backtrader as bt
 
 from .account_view import AccountView
 from .clock import WallClock, monotonic, to_backtrader
-from .errors import LinkLost, OrderError, PriceOutOfRange, TianqinError, VolumeOutOfRange
+from .errors import (
+    LinkLost,
+    OrderError,
+    PriceOutOfRange,
+    RiskRefused,
+    TianqinError,
+    VolumeOutOfRange,
+)
 from .model import Offset
 from .offset import Leg
 from .order_gate import OrderGate
@@ -87,6 +94,7 @@ class OrderDesk:
         if self.store.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
         self.planner.terms(ticket, check_limits=False)
+        self._guard.admit(ticket.volume)
 
     def submit(self, ticket: Ticket) -> bool:
         """Take an order to be sent now, or at the open; False if it was refused."""
@@ -134,6 +142,8 @@ class OrderDesk:
                 self.queue(ticket)
             elif isinstance(error, PriceOutOfRange) and ticket.has_been_taken:
                 self._wait_for_limits(ticket, error)
+            elif _only_too_fast(error) and ticket.has_been_taken:
+                self.queue(ticket)
             else:
                 self.finish(ticket, bt.Order.Rejected, str(error))
             return
@@ -333,3 +343,8 @@ class OrderDesk:
             if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
                 continue
             self.release(ticket)
+
+
+def _only_too_fast(error: TianqinError) -> bool:
+    """Whether a limit refuses what it would let pass a moment later."""
+    return isinstance(error, RiskRefused) and error.limit == "orders_per_second"

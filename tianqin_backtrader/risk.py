@@ -96,6 +96,14 @@ class RiskGuard:
         if self.limits.no_repeat_within is not None:
             self._sent_at[intent] = context.now
 
+    def admit(self, volume: int) -> None:
+        """Look at the lots of an order that may wait long before it is sent.
+
+        Raises:
+            RiskRefused: There are too many: it could never be sent.
+        """
+        _refuse_above(self.limits, "max_order_size", volume, "the order has {} lots")
+
     def passed_by(self, symbol: str, orders: int, context: RiskContext) -> None:
         """Count exchange orders that are sent whatever the rules say."""
         self.watch(context)
@@ -165,7 +173,7 @@ class RiskGuard:
             raise RiskRefused("max_daily_loss", self.limits.max_daily_loss, math.nan, text)
 
     def _order_size(self, intent: OrderIntent, _: RiskContext) -> None:
-        _refuse_above(self.limits, "max_order_size", intent.volume, "the order has {} lots")
+        self.admit(intent.volume)
 
     def _position(self, intent: OrderIntent, context: RiskContext) -> None:
         if reduces(intent, context):
@@ -185,6 +193,8 @@ class RiskGuard:
     def _per_second(self, intent: OrderIntent, context: RiskContext) -> None:
         while self._last_second and self._last_second[0] <= context.now - SECOND:
             self._last_second.popleft()
+        if intent.taken and not self._last_second:
+            return  # one that becomes more orders than the limit would wait for ever
         count = len(self._last_second) + intent.orders
         _refuse_above(self.limits, "orders_per_second", count, "this is number {} in a second")
 
@@ -209,7 +219,7 @@ class RiskGuard:
 
     def _repeat(self, intent: OrderIntent, context: RiskContext) -> None:
         within, before = self.limits.no_repeat_within, self._sent_at.get(intent)
-        if within is None or before is None:
+        if within is None or before is None or intent.taken:
             return
         seconds = (context.now - before) / SECOND
         if seconds < within:

@@ -53,9 +53,14 @@ class RiskDesk:
         if ticket.wish.is_market:
             price = None  # a limit at the day's limit is a market order all the same
         intent = OrderIntent(
-            ticket.symbol, ticket.direction, volume, price, ticket.effect is Effect.CLOSE, orders
-        )
+            ticket.symbol, ticket.direction, volume, price, ticket.effect is Effect.CLOSE, orders,
+            taken=ticket.has_been_taken,
+        )  # fmt: skip
         self.guard.check(intent, self._context(ticket.symbol))
+
+    def admit(self, volume: int) -> None:
+        """Refuse what could never be sent; see ``RiskGuard.admit``."""
+        self.guard.admit(volume)
 
     def passed_by(self, symbol: str, orders: int) -> None:
         """Count exchange orders that the rules do not look at."""

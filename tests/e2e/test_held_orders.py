@@ -6,6 +6,8 @@ import backtrader as bt
 import pytest
 from e2e_script import CU, MORNING, exchange_orders, play
 
+from tianqin_backtrader.risk_limits import RiskLimits
+
 
 def ends(strategy, order):
     """How often each status was told."""
@@ -188,6 +190,33 @@ def test_a_stop_larger_than_the_book_stays_until_it_is_filled(sandbox, run):
     done = []
     play(sandbox(start=MORNING, balance=1e8), run, script, CU)
     assert done == [1]
+
+
+def test_limits_of_speed_do_not_lose_a_stop_that_fires(sandbox, run):
+    """Three alike that fire at once are no mistake; they leave one a second."""
+
+    def script(strategy):
+        yield strategy.buy(size=3)
+        price = strategy.data.close[0] - 40
+        assert (
+            "max_order_size is 3"
+            in strategy.sell(size=4, exectype=bt.Order.Stop, price=price).info.reason
+        )
+        stops = [strategy.sell(size=1, exectype=bt.Order.Stop, price=price) for _ in range(3)]
+        for _ in range(400):
+            yield None
+            if not any(stop.alive() for stop in stops):
+                break
+        assert [ends(strategy, stop) for stop in stops] == ["Completed"] * 3
+        assert strategy.position.size == 0
+        done.append(True)
+
+    done = []
+    limits = RiskLimits(orders_per_second=1, no_repeat_within=60, max_order_size=3)
+    store = sandbox(start=MORNING)
+    store.getbroker(risk=limits)
+    play(store, run, script, CU)
+    assert done
 
 
 def test_the_children_of_a_parent_that_is_withdrawn_are_withdrawn(sandbox, run):

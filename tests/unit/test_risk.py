@@ -127,6 +127,15 @@ def test_every_exchange_order_of_an_order_counts():
     refused(one, buy(), at(4.0), "orders_per_day", "number 6 of the day")
 
 
+def test_what_was_taken_before_is_slowed_down_and_not_refused_for_ever():
+    one = guard(orders_per_second=2, no_repeat_within=60)
+    one.check(sell(taken=True), at())
+    one.check(sell(taken=True), at())
+    refused(one, sell(3, orders=3, taken=True), at(0.5), "orders_per_second")
+    one.check(sell(3, orders=3, taken=True), at(1.0))
+    refused(one, sell(3, orders=3), at(2.0), "orders_per_second")
+
+
 def test_a_restart_in_the_day_goes_on_where_it_was():
     one, two = (guard(orders_per_day=2, cancels_per_day=1, max_daily_loss=100.0) for _ in range(2))
     news = []
