@@ -83,9 +83,11 @@ class OrderWatch:
         """
         order, created = ticket.order, ticket.order.created
         if order.exectype == bt.Order.Close:
-            now = self._store.now()
-            day = self._store.calendar.trading_day_at(now)
-            close = last_close(ticket.symbol, day, self._store.calendar)
+            now, calendar = self._store.now(), self._store.calendar
+            day = calendar.trading_day_at(now)
+            close = last_close(ticket.symbol, day, calendar)
+            if close <= now:  # a bar of days comes when its close is over
+                close = last_close(ticket.symbol, calendar.next_trading_day(day), calendar)
             return at_close(ticket.direction, ticket.volume, to_ns(close) - BEFORE_CLOSE)
         if order.p.price is None and order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
             raise OrderError(f"a {order.getordername()} order needs a price")

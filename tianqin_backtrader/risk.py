@@ -163,7 +163,9 @@ class RiskGuard:
     def _state_allows(self, intent: OrderIntent, context: RiskContext) -> None:
         if self.state is S.HALTED:
             raise RiskRefused("state", self.state, intent.volume, f"no orders ({self.reason})")
-        if self.state is S.REDUCING and not reduces(intent, context):
+        held = -context.position * intent.direction.sign
+        stops = intent.taken and intent.volume <= held  # a loss is no reason to let it grow
+        if self.state is S.REDUCING and not (stops or reduces(intent, context)):
             text = f"only orders that reduce ({self.reason})"
             raise RiskRefused("state", self.state, intent.volume, text)
 

@@ -101,6 +101,25 @@ def test_backtraders_close_is_sent_in_the_last_seconds(sandbox, run):
     assert done
 
 
+def test_a_close_that_is_placed_after_the_close_is_for_the_next_days(sandbox, run):
+    """As by a strategy on bars of days: it must not leave when the night opens."""
+
+    def script(strategy):
+        while strategy.data.datetime.time(0) != datetime.time(15):
+            yield None
+        order = strategy.buy(size=1, exectype=bt.Order.Close)
+        yield order
+        assert ends(strategy, order) == "Completed"
+        when = bt.num2date(order.executed.dt)
+        assert when.date() == datetime.date(2026, 11, 11)
+        assert when.time() >= datetime.time(14, 59, 54)
+        done.append(True)
+
+    done = []
+    play(sandbox(start="2026-11-10 14:57:00", days=2), run, script, CU)
+    assert done
+
+
 def test_a_bracket_protects_what_its_parent_has_opened(sandbox, run):
     def script(strategy):
         price = strategy.data.close[0]

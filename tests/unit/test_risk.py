@@ -127,6 +127,16 @@ def test_every_exchange_order_of_an_order_counts():
     refused(one, buy(), at(4.0), "orders_per_day", "number 6 of the day")
 
 
+def test_a_stop_may_fire_beside_a_target_while_only_what_reduces_is_sent():
+    one = guard()
+    one.reduce("the loss")
+    beside = at(position=5, working=(OwnOrder(SELL, 5, 120.0),))
+    refused(one, sell(5, None), beside, "state")
+    one.check(sell(5, None, taken=True), beside)
+    refused(one, sell(6, None, taken=True), beside, "state")
+    refused(one, buy(1, None, taken=True), beside, "state")
+
+
 def test_what_was_taken_before_is_slowed_down_and_not_refused_for_ever():
     one = guard(orders_per_second=2, no_repeat_within=60)
     one.check(sell(taken=True), at())
