@@ -62,7 +62,7 @@ class _Folder:
 
 
 def _open(folder: Path, store: Any) -> Journal:
-    account = str(store.broker.get_account().get("user_id", ""))
+    account = store.gateway.account_id
     market_time = to_ns(store.now()) if store.clock.virtual else None
     return open_journal(folder, account=account, clock=store.clock, market_time=market_time)
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 import backtrader as bt
 import pytest
 from e2e_script import CU, MORNING, Script, play
+from tqsdk import TqAccount
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.chased_order import ChaseRules
@@ -453,6 +454,21 @@ def test_two_programs_on_one_account_need_two_names(box, program):
         with pytest.raises(JournalError, match="another program is writing these records"):
             program()
         program(name="two").end()
+
+
+def test_records_of_another_account_are_not_gone_on_with(tmp_path):
+    """Else a stop of the paper account would fire on the real one."""
+    users = {"paper": "x", "other": "x"}
+    with EmbeddedSandbox(start=MORNING, users=users) as box:
+        accounts = [("paper", None), ("other", None), ("paper", TqAccount("simnow", "12345", "x"))]
+        for user, account in accounts:
+            with MyStore(user, "x", account=account, urls=box.urls, strategy_name="one") as store:
+                broker = store.getbroker(records=tmp_path)
+                if (user, account) == accounts[0]:
+                    broker.start()
+                else:
+                    with pytest.raises(JournalError, match="holds the records of account"):
+                        broker.start()
 
 
 def test_a_clock_that_was_set_back_is_told(box, program, tmp_path):
