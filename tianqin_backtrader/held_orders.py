@@ -261,4 +261,9 @@ def _end(box: Box, ticket: Ticket) -> Answer:
     unasked = status in (bt.Order.Rejected, bt.Order.Margin) or (
         status == bt.Order.Canceled and not ticket.ending
     )
-    return order_group.on_end(box.group, ticket.key, unasked=unasked)
+    before = box.group[ticket.key]
+    group, actions = order_group.on_end(box.group, ticket.key, unasked=unasked)
+    protected = before.role is Role.CHILD and before.state is MemberState.ACTIVE
+    if status == bt.Order.Expired and protected and group.unprotected > 0:
+        actions = (*actions, Action(Do.EXPOSED, ticket.key, group.unprotected))
+    return group, actions

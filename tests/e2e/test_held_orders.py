@@ -211,6 +211,28 @@ def test_a_stop_larger_than_the_book_stays_until_it_is_filled(sandbox, run):
     assert done == [1]
 
 
+def test_protection_that_expires_is_told(sandbox, run):
+    """Backtrader gives ``valid`` of a bracket to its children, too."""
+
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, exectype=bt.Order.Market, stopprice=price - 3000, limitprice=price + 3000,
+            valid=datetime.timedelta(minutes=3),
+        )  # fmt: skip
+        for _ in range(6):
+            yield None
+        assert strategy.path(parent)[-1] == "Completed"
+        assert {ends(strategy, stop), ends(strategy, target)} <= {"Expired", "Canceled"}
+        told = [str(word) for word in strategy.heard if "no protection" in str(word)]
+        assert told == [f"{CU}: 2 lots of a bracket have no protection"]
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
 def test_limits_of_speed_do_not_lose_a_stop_that_fires(sandbox, run):
     """Three alike that fire at once are no mistake; they leave one a second."""
 
