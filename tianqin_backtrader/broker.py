@@ -370,6 +370,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
             return
         self._reconciler.follow_session(session)
         self._tend_halting()
+        self._tend_loss()
         self._desk.tend()
         self._held.tend()
         self._targets.tend()

@@ -47,6 +47,7 @@ class RiskGuard:
         state: A ``GuardState``. It stays as it is overnight, until ``resume``.
         reason: Why it is not ACTIVE.
         changed: Called when something has changed that a restart must know.
+        loss_met: Whether ``max_daily_loss`` has changed the state, until somebody sets it back.
     """
 
     def __init__(self, limits: RiskLimits | None = None) -> None:
@@ -61,6 +62,7 @@ class RiskGuard:
         self._profit = 0.0
         self._forgiven = 0.0  # the day's profit when it was resumed last
         self.changed: Callable[[], None] = lambda: None
+        self.loss_met = False
 
     def to_dict(self) -> dict[str, Any]:
         """Its state, and what it has counted on the day, as plain values for a journal."""
@@ -127,8 +129,9 @@ class RiskGuard:
             self._profit = context.day_profit
         most, loss = self.limits.max_daily_loss, self._forgiven - self._profit
         if most is not None and loss >= most:
-            event = E.HALT if self.limits.on_loss is GuardState.HALTED else E.REDUCE
+            event, before = E.HALT if self.limits.on_loss is S.HALTED else E.REDUCE, self.state
             self._apply(event, f"max_daily_loss is {most:.2f} yuan, the loss is {loss:.2f}")
+            self.loss_met |= self.state is not before
         return self.state
 
     def reduce(self, reason: str) -> None:

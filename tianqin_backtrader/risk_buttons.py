@@ -15,7 +15,7 @@ from .risk import RiskGuard
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .target_desk import TargetDesk
-from .ticket import Effect
+from .ticket import Effect, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +105,23 @@ class RiskButtons(FourWay):
         self._risk.guard.halt(str(error))
         self._scribe.broken = self._scribe.broken or error
         self._halting = True
+
+    def _tend_loss(self) -> None:
+        """At the limit of the day's loss nothing stays out that could make a position larger."""
+        if not self._risk.meets_loss():
+            return
+        text = f"{self.risk_state}: {self.risk.reason}; what adds to positions is withdrawn"
+        logger.error("%s", text)
+        self.store.put_notification(text)
+        self._targets.drop_all()
+        for ticket in list(self._desk.tickets.values()):
+            if not ticket.over and (self.risk_state is GuardState.HALTED or self._adds(ticket)):
+                self._desk.cancel(ticket)
+
+    def _adds(self, ticket: Ticket) -> bool:
+        """Whether an order is on the side of what is held, or nothing is held that it reduces."""
+        held = self._account.position(ticket.symbol).size * ticket.direction.sign
+        return ticket.effect is not Effect.CLOSE and held >= 0
 
     def _tend_halting(self) -> None:
         if self._halting:

@@ -72,6 +72,19 @@ class RiskDesk:
         if self._watches:
             self.guard.cancelled(symbol, self._context(symbol))
 
+    def meets_loss(self) -> bool:
+        """Every round: whether the day's loss has just reached its limit, order or no order."""
+        guard, store = self.guard, self._store
+        if guard.limits.max_daily_loss is None:
+            return False
+        # Between two days the account may show the loss of the one before.
+        if guard.state is GuardState.ACTIVE and store.hours.trading:
+            day = store.calendar.trading_day_at(store.now())
+            profit = self._account.day_profit()
+            guard.watch(RiskContext(store.clock.now_ns(), day, day_profit=profit))
+        met, guard.loss_met = guard.loss_met, False
+        return met
+
     def _context(self, symbol: str) -> RiskContext:
         store = self._store
         working = tuple(

@@ -35,7 +35,8 @@ class RiskLimits:
         orders_per_day: Of one contract, every leg.
         cancels_per_day: Of one contract. They are never refused; when they are used up, only
             orders that reduce are sent.
-        max_daily_loss: Yuan; reached, it leads to ``on_loss``.
+        max_daily_loss: Yuan; looked at in every round. Reached, it leads to ``on_loss``, and orders
+            that could make a position larger are withdrawn (all of them where that is HALTED).
         on_loss: REDUCING or HALTED.
         no_self_trade: Refuse what would trade with an own order.
         no_repeat_within: Seconds in which the same order is not taken again.

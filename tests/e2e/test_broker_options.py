@@ -2,12 +2,13 @@
 
 import datetime
 
+import backtrader as bt
 import pytest
 from e2e_script import CU, IF, MORNING, SI, M, exchange_orders, play
 
 from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.risk_limits import RiskLimits
+from tianqin_backtrader.risk_limits import GuardState, RiskLimits
 
 LAST_MINUTES = "2026-11-10 14:50:00"
 
@@ -187,6 +188,35 @@ def test_risk_limits_are_looked_at_before_sending(sandbox, run):
     store.getbroker(risk=RiskLimits(max_order_size=3, max_position=4, max_price_distance=0.02))
     play(store, run, script, CU)
     assert done and len(exchange_orders(store)) == 2
+
+
+@pytest.mark.parametrize("on_loss", [GuardState.REDUCING, GuardState.HALTED])
+def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss):
+    """Without an order being sent: the price alone has done it."""
+
+    def script(strategy):
+        broker = strategy.broker
+        yield strategy.buy(size=5)
+        price = strategy.data.close[0]
+        adds = strategy.buy(size=5, exectype=bt.Order.Limit, price=price - 500)
+        stop = strategy.sell(size=5, exectype=bt.Order.Stop, price=price - 1500)
+        for _ in range(400):
+            yield None
+            if broker.risk_state is not GuardState.ACTIVE:
+                break
+        yield None
+        assert broker.risk_state is on_loss and "max_daily_loss" in broker.risk.reason
+        assert strategy.path(adds)[-1] == "Canceled" and not adds.executed.size
+        assert stop.alive() is (on_loss is GuardState.REDUCING)
+        assert strategy.position.size == 5
+        assert any("what adds to positions is withdrawn" in str(word) for word in strategy.heard)
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    store.getbroker(risk=RiskLimits(max_daily_loss=2000, on_loss=on_loss))
+    play(store, run, script, CU)
+    assert done
 
 
 def test_halt_withdraws_and_stops_everything_until_resume(sandbox, run):
