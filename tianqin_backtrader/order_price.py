@@ -21,8 +21,8 @@ BEST, FIVELEVEL = "BEST", "FIVELEVEL"
 WORDS_AT = "CFFEX"
 #: What the rest of an order that does not trade at once becomes.
 ADVANCED = (None, "FAK", "FOK")
-#: A market order whose rest stays, as a limit at the day's limit: what a stop becomes. It gets out
-#: of a market without another side as soon as there is one.
+#: A market order whose rest stays, as a limit at the day's limit: what a stop that closes becomes.
+#: It gets out of a market without another side as soon as there is one.
 STAYS = "STAYS"
 
 

@@ -28,7 +28,7 @@ from .model import Direction
 from .order_desk import OrderDesk
 from .order_price import STAYS, Wish, passive_price
 from .order_validity import last_close
-from .ticket import Stage, Ticket
+from .ticket import Effect, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -165,11 +165,16 @@ class OrderWatch:
         logger.info("order %d fires at %s", ticket.order.ref, price)
         del self._watched[ticket.symbol][ticket.order.ref]
         limit = self._limit(ticket, fired.limit_price)
-        stops = limit is None and before.kind is not Kind.CLOSE
-        ticket.wish = Wish(limit, STAYS if stops else None)
+        exits = limit is None and before.kind is not Kind.CLOSE and self._only_closes(ticket)
+        ticket.wish = Wish(limit, STAYS if exits else None)
         ticket.condition = None
         ticket.stage = Stage.QUEUED
         self._on_fire(ticket)
+
+    def _only_closes(self, ticket: Ticket) -> bool:
+        """An entry must have its end at once: what protects it waits for that."""
+        held = -self._desk.account.position(ticket.symbol).size * ticket.direction.sign
+        return ticket.effect is Effect.CLOSE or ticket.left <= held
 
     def _limit(self, ticket: Ticket, price: float | None) -> float | None:
         if price is None:

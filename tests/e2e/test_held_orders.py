@@ -163,8 +163,11 @@ def test_a_parent_that_waits_for_a_price_keeps_its_children(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
     assert done
+    # What protects an entry waits for its end: nothing of it stays.
+    assert [one["time_condition"] for one in exchange_orders(store).values()] == ["IOC", "GFD"]
 
 
 def test_a_target_beyond_the_days_limit_waits_and_its_stop_goes_on(sandbox, run):
