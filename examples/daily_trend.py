@@ -26,8 +26,8 @@ class DailyTrend(bt.Strategy):
         self.target = None
 
     def next(self):
-        if self.minutes.history_phase or self.daily.history_phase:
-            return
+        if not len(self.minutes) or self.minutes.history_phase:
+            return  # the days are history until the first one that is seen to its end
         price = self.minutes.close[0]  # of this minute, against the days that are over
         highest = max(self.highest[0], self.daily.high[0])
         lowest = min(self.lowest[0], self.daily.low[0])

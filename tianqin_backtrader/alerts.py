@@ -135,7 +135,7 @@ class Alerts(Observer):
         if order.status not in (order.Rejected, order.Margin):
             self._orders.add(order.ref)
             return
-        if any(feed.history_phase for feed in self._store.feeds):
+        if self._store.in_history:
             return
         self._refused += 1
         symbol, size = order.data._dataname, abs(order.created.size)

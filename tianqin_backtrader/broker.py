@@ -37,6 +37,7 @@ from .record_keeper import RecordKeeper
 from .restart import Restart
 from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
+from .risk_memory import RiskMemory
 from .target_desk import PositionTarget, TargetDesk
 from .ticket import Ticket
 from .unsubscribed_data import UnsubscribedData
@@ -109,9 +110,10 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         self._adoption = Adoption(self.store, self._stand_in, self._ticket, self._tell)
         self._restart = Restart(
             self._desk, self._returns, self._held, self._adoption,
+            memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        self._returns.on_foreign = self._restart.take_foreign
+        self._returns.on_foreign += [self._restart.take_foreign, self._targets.take_other]
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -125,7 +127,8 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         super().start()
         self.startingcash = self.getvalue()
         if self._begun:
-            self._restart.begun_with = self._account.net_lots()  # another run on the same account
+            self._restart.begin_again()
+            self._targets.begin_again()
             return
         journal = self._scribe.journal = self._keeper.open()
         try:
@@ -367,6 +370,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
             return
         self._reconciler.follow_session(session)
         self._tend_halting()
+        self._tend_loss()
         self._desk.tend()
         self._held.tend()
         self._targets.tend()

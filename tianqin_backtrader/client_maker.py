@@ -69,6 +69,20 @@ class ClientMaker:
         """Whether another client finds what the one before had."""
         return self._backtest is None and not self.matches_itself
 
+    @property
+    def account_id(self) -> str:
+        """Broker and number of the account, or the user whose paper account it is.
+
+        "" for one that dies with its client.
+        """
+        if not self.renewable:
+            return ""
+        broker = str(getattr(self._template, "_broker_id", "快期模拟"))
+        number = str(getattr(self._template, "_account_id", ""))
+        is_paper = self._template is None or isinstance(self._template, TqKq)
+        user = self._key if is_paper or not number else ""
+        return " ".join(filter(None, (broker, number, user)))
+
     def make(self, loop: ClientLoop) -> Any:
         """Log in; returns the ``TqApi`` when its first picture is there.
 

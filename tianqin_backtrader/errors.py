@@ -13,6 +13,7 @@
     │   ├── UnknownSymbol            no such contract, or one that has expired
     │   ├── IllegalTransition        a report that no order can make in its state
     │   ├── VolumeOutOfRange         lots that are not whole, not positive, or too many
+    │   ├── PriceOutOfRange          a price beyond the day's limits
     │   └── RiskRefused              an order beyond a limit that its owner has set
     ├── CalendarError(ValueError)
     │   └── CalendarOutOfRange       beyond the years whose holidays are known
@@ -74,6 +75,10 @@ class IllegalTransition(OrderError):
 
 class VolumeOutOfRange(OrderError):
     """Lots that are not a whole positive number, or more than allowed."""
+
+
+class PriceOutOfRange(OrderError):
+    """A price beyond the day's limits."""
 
 
 class RiskRefused(OrderError):

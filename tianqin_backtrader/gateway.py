@@ -140,6 +140,11 @@ class Gateway(ContractQuestions, TradingSide):
         return self._maker.renewable
 
     @property
+    def account_id(self) -> str:
+        """Which account it is, as the server says or else as it was asked for; "" for none."""
+        return str(self.account().get("user_id") or self._maker.account_id)
+
+    @property
     def charts(self) -> TreeCharts | FrameCharts:
         """Ticks and bars."""
         if self._charts is None:

@@ -173,7 +173,7 @@ class HeldOrders:
         self._watch.forget(ticket)
         self._drafts.pop(ticket.order.ref, None)
         for box in self._boxes.get(ticket.order.ref, ()):
-            self._answer(box, order_group.on_end(box.group, ticket.key))
+            self._answer(box, _end(box, ticket))
 
     def _take_fired(self, ticket: Ticket) -> None:
         """Its price or time has come: others that hold its lots end first."""
@@ -242,7 +242,7 @@ class HeldOrders:
                 ticket = box.tickets[member.order_id]
                 if ticket.over:
                     if member.state is not MemberState.OVER:
-                        self._answer(box, order_group.on_end(box.group, ticket.key))
+                        self._answer(box, _end(box, ticket))
                 elif member.state in (MemberState.ENDING, MemberState.OVER):
                     self._carry_out(ticket, Action(Do.CANCEL, ticket.key))
                 elif member.state is MemberState.ACTIVE and ticket.stage is Stage.DORMANT:
@@ -253,3 +253,17 @@ class HeldOrders:
     def tend(self) -> None:
         """Every round: hold the prices of the moment against what waits for them."""
         self._watch.tend()
+
+
+def _end(box: Box, ticket: Ticket) -> Answer:
+    """What the end of an order means for its group, by who has ended it."""
+    status = ticket.order.status
+    unasked = status in (bt.Order.Rejected, bt.Order.Margin) or (
+        status == bt.Order.Canceled and not ticket.ending
+    )
+    before = box.group[ticket.key]
+    group, actions = order_group.on_end(box.group, ticket.key, unasked=unasked)
+    protected = before.role is Role.CHILD and before.state is MemberState.ACTIVE
+    if status == bt.Order.Expired and protected and group.unprotected > 0:
+        actions = (*actions, Action(Do.EXPOSED, ticket.key, group.unprotected))
+    return group, actions

@@ -253,7 +253,7 @@ class Journal(JournalFile):
         """Write down what a restart is to find again; ``fields`` are JSON.
 
         Args:
-            kind: ``"order"``, ``"group"``, ``"target"`` or ``"held"``.
+            kind: ``"order"``, ``"group"``, ``"target"``, ``"held"`` or ``"risk"``.
             key: Which one; its latest row counts.
             fields: All there is to know of it.
             over: Nothing is left of it to find.

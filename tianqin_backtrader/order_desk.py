@@ -14,7 +14,14 @@ import backtrader as bt
 
 from .account_view import AccountView
 from .clock import WallClock, monotonic, to_backtrader
-from .errors import LinkLost, OrderError, TianqinError, VolumeOutOfRange
+from .errors import (
+    LinkLost,
+    OrderError,
+    PriceOutOfRange,
+    RiskRefused,
+    TianqinError,
+    VolumeOutOfRange,
+)
 from .model import Offset
 from .offset import Leg
 from .order_gate import OrderGate
@@ -38,7 +45,7 @@ class OrderDesk:
         account: What is held.
         gate: Says whether the moment is right.
         planner: Makes prices and legs of wishes.
-        guard: Counts cancels.
+        guard: Counts cancels, and orders that it has not looked at.
         scribe: Writes down what happens, before it has effects.
         tell: Hands a clone of an order to ``notify_order``.
 
@@ -87,6 +94,7 @@ class OrderDesk:
         if self.store.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
         self.planner.terms(ticket, check_limits=False)
+        self._guard.admit(ticket.volume)
 
     def submit(self, ticket: Ticket) -> bool:
         """Take an order to be sent now, or at the open; False if it was refused."""
@@ -132,10 +140,22 @@ class OrderDesk:
         except TianqinError as error:
             if isinstance(error, VolumeOutOfRange) and monotonic() < ticket.patience:
                 self.queue(ticket)
+            elif isinstance(error, PriceOutOfRange) and ticket.has_been_taken:
+                self._wait_for_limits(ticket, error)
+            elif _only_too_fast(error) and ticket.has_been_taken:
+                self.queue(ticket)
             else:
                 self.finish(ticket, bt.Order.Rejected, str(error))
             return
         self._send_plan(ticket, plan)
+
+    def _wait_for_limits(self, ticket: Ticket, error: PriceOutOfRange) -> None:
+        """An order that is good for longer than a day whose prices cannot reach it."""
+        text = f"order {ticket.order.ref} waits for another day: {error}"
+        logger.info("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        ticket.sent_day = self.store.calendar.trading_day_at(self.store.now())
+        self.queue(ticket, next_day=True)
 
     def queue(self, ticket: Ticket, *, next_day: bool = False) -> None:
         """Keep an order until the market is open, or open on another day."""
@@ -189,6 +209,7 @@ class OrderDesk:
     def send_instead(self, ticket: Ticket, legs: Iterable[Leg]) -> None:
         """Send legs in place of refused ones."""
         for leg in legs:
+            self._guard.passed_by(ticket.symbol, 1)
             sent = self._send(ticket, leg)
             ticket.spares.add(sent.order_id)
 
@@ -228,7 +249,7 @@ class OrderDesk:
             self.store.put_notification(text, order=ticket.order)
             return
         if ticket.stage is not Stage.WORKING:
-            expires = ending is Ending.EXPIRE
+            expires, ticket.ending = ending is Ending.EXPIRE, ending
             self.finish(ticket, bt.Order.Expired if expires else bt.Order.Canceled)
             return
         if ticket.ending in (Ending.NONE, Ending.RESIZE):
@@ -322,3 +343,8 @@ class OrderDesk:
             if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
                 continue
             self.release(ticket)
+
+
+def _only_too_fast(error: TianqinError) -> bool:
+    """Whether a limit refuses what it would let pass a moment later."""
+    return isinstance(error, RiskRefused) and error.limit == "orders_per_second"

@@ -69,9 +69,9 @@ class OrderEntry:
             kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` looks at it
         known = {name: value for name, value in kwargs.items() if hasattr(bt.Order.params, name)}
         info = {name: value for name, value in kwargs.items() if name not in known}
-        # While a feed is being loaded it has no time; then the present stands in for it.
-        loading = bool(len(data)) and math.isnan(data.datetime[0])
-        seen = self._stand_in(data._dataname) if loading else data
+        # Before its first bar, and while it is loaded, a feed has no time: the present stands in.
+        timeless = not len(data) or math.isnan(data.datetime[0])
+        seen = self._stand_in(data._dataname) if timeless else data
         order = kind(owner=owner, data=seen, size=size, price=price, **known)
         order.addinfo(**info)
         order.p.data = data

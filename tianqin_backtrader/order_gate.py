@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 
 from .errors import ConfigError, OrderError
-from .unsubscribed_data import UnsubscribedData
 
 
 class WhenClosed(StrEnum):
@@ -60,8 +59,7 @@ class OrderGate:
         store = self._store
         if not store.trading_up:
             raise OrderError("no orders while the trading link is down")
-        feeds = [data] if not isinstance(data, UnsubscribedData) else store.feeds
-        if any(feed.history_phase for feed in feeds):
+        if store.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
         symbol = data._dataname
         if any(feed._dataname == symbol and not _has_bar(feed) for feed in store.feeds):

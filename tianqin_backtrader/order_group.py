@@ -191,14 +191,23 @@ def on_fill(group: OrderGroup, order_id: str, volume: int) -> Answer:
     return _ON_FILL[member.role](after, order_id, ends)
 
 
-def on_end(group: OrderGroup, order_id: str) -> Answer:
-    """An order is over, all its fills told before; told twice, nothing more is done."""
+def on_end(group: OrderGroup, order_id: str, *, unasked: bool = False) -> Answer:
+    """An order is over, all its fills told before; told twice, nothing more is done.
+
+    Args:
+        group: Before.
+        order_id: The order.
+        unasked: Whether it was refused, or ended by others than its owner. Of a bracket the other
+            children then go on: lots that one cannot close are not left without the rest.
+    """
     member = group[order_id]
     after = _with(group, _moved(member, E.END))
     # What was withdrawn has had its consequences, but for a parent that may have traded.
     silent = member.state is S.ENDING and member.role is not Role.PARENT
     if member.state is S.OVER or silent:
         return after, ()
+    if unasked and member.role is Role.CHILD and member.state is S.ACTIVE:
+        return _leave_to_others(after, order_id)
     return _ON_END[member.role](after, order_id)
 
 
@@ -212,8 +221,11 @@ def on_cancel(group: OrderGroup, order_id: str) -> Answer:
 def on_fire(group: OrderGroup, order_id: str) -> Answer:
     """A member that waited with us is to be sent now: the others are withdrawn first.
 
-    What they have working may hold the very lots that it is to close.
+    What they have working may hold the very lots that it is to close. The children of a parent
+    have nothing working yet, and go on waiting for its end.
     """
+    if group[order_id].role is Role.PARENT:
+        return group, ()
     return _withdraw_others(group, order_id)
 
 
@@ -261,6 +273,14 @@ def _parent_ends(group: OrderGroup, order_id: str) -> Answer:
     if not group[order_id].filled:
         return _withdraw_others(group, order_id)
     return _protect(group, order_id)
+
+
+def _leave_to_others(group: OrderGroup, order_id: str) -> Answer:
+    """A child is over and has not closed its lots: the others go on; a person looks if none can."""
+    protects = any(m.role is Role.CHILD and m.state is S.ACTIVE for m in group.members)
+    if protects or group.unprotected <= 0:
+        return group, ()
+    return group, (Action(Do.EXPOSED, order_id, group.unprotected),)
 
 
 def _protect(group: OrderGroup, order_id: str) -> Answer:

@@ -11,7 +11,7 @@ from .errors import OrderError, VolumeOutOfRange
 from .lot_rules import LotLimits, Priority
 from .model import Instrument, Offset
 from .offset import Closable, Leg, OffsetRules, closing_of, plan_close, plan_order
-from .order_price import Wish, exchange_terms, needs_limits
+from .order_price import Wish, exchange_terms, needs_limits, passive_price
 from .order_state import UNCONFIRMED, OrderLeg
 from .paid_fees import PaidFees
 from .ticket import Effect, Ticket
@@ -25,7 +25,9 @@ MOST_LEGS = 50
 class Guard(Protocol):
     """The risk rules, as the desk needs them."""
 
-    def check(self, ticket: Ticket, volume: int, terms: Wish) -> None: ...
+    def check(self, ticket: Ticket, volume: int, terms: Wish, orders: int) -> None: ...
+    def admit(self, volume: int) -> None: ...
+    def passed_by(self, symbol: str, orders: int) -> None: ...
     def cancelled(self, symbol: str) -> None: ...
 
 
@@ -62,11 +64,12 @@ class OrderPlanner:
         if leg.offset is not Offset.OPEN:
             self._closing.setdefault(leg.symbol, []).append(leg)
 
-    def rules(self, instrument: Instrument, *, market_order: bool) -> OffsetRules:
-        """How orders on a contract become legs."""
+    def rules(self, ticket: Ticket, instrument: Instrument, *, market_order: bool) -> OffsetRules:
+        """How an order on a contract becomes legs."""
+        # What flattens closes today's lots, too, and never opens the other side instead.
         return OffsetRules(
             closing_of(instrument.exchange_id),
-            self._priority,
+            self._priority if ticket.guarded else Priority.TODAY_FIRST,
             self.fees.of(instrument),
             LotLimits.of(instrument, market_order=market_order),
         )
@@ -112,18 +115,21 @@ class OrderPlanner:
             limits = self._store.gateway.best_prices(ticket.symbol)
         elif needs_limits(asked, instrument) and any(limit != limit for limit in limits):
             limits = self._store.gateway.price_limits(ticket.symbol)
-        terms = exchange_terms(asked, ticket.direction, instrument, limits)
-        self._tell_moved(ticket, asked, terms)
+        terms = exchange_terms(
+            asked, ticket.direction, instrument, limits, clips=ticket.has_been_taken
+        )
+        if isinstance(asked.limit_price, int | float):
+            exact = passive_price(asked.limit_price, ticket.direction, instrument)
+            self._tell_moved(ticket, asked, exact)
         return terms
 
-    def _tell_moved(self, ticket: Ticket, asked: Wish, sent: Wish) -> None:
+    def _tell_moved(self, ticket: Ticket, asked: Wish, exact: float) -> None:
         """A price between two ticks was moved: told once for a contract."""
-        moved = isinstance(asked.limit_price, int | float) and asked.limit_price != sent.limit_price
-        if moved and ticket.symbol not in self._moved:
+        if asked.limit_price != exact and ticket.symbol not in self._moved:
             self._moved.add(ticket.symbol)
             text = (
                 f"{ticket.symbol}: the price {asked.limit_price} lies between two ticks and is "
-                f"sent as {sent.limit_price}; told once"
+                f"sent as {exact}; told once"
             )
             logger.warning("%s", text)
             self._store.put_notification(text, order=ticket.order)
@@ -136,7 +142,7 @@ class OrderPlanner:
         """
         terms = self.terms(ticket)
         instrument = self._store.instrument(ticket.symbol)
-        rules = self.rules(instrument, market_order=terms.is_market)
+        rules = self.rules(ticket, instrument, market_order=terms.is_market)
         partial = ticket.allow_partial
         most = rules.limits.most
         if most and ticket.left > most * MOST_LEGS:
@@ -155,7 +161,9 @@ class OrderPlanner:
         if not lots:
             raise VolumeOutOfRange(f"of {ticket.left} lots of {ticket.symbol} none can be sent now")
         if ticket.guarded:
-            self._guard.check(ticket, lots, terms)
+            self._guard.check(ticket, lots, terms, len(legs))
+        else:
+            self._guard.passed_by(ticket.symbol, len(legs))
         return Plan(legs, terms)
 
     def _closing_legs(self, ticket: Ticket, rules: OffsetRules) -> tuple[Leg, ...]:

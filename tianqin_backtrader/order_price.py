@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .errors import OrderError
+from .errors import OrderError, PriceOutOfRange
 from .model import Direction, Instrument
 
 #: Exchanges without market orders in tqsdk: a limit at the price limit, FAK, does the same.
@@ -21,6 +21,9 @@ BEST, FIVELEVEL = "BEST", "FIVELEVEL"
 WORDS_AT = "CFFEX"
 #: What the rest of an order that does not trade at once becomes.
 ADVANCED = (None, "FAK", "FOK")
+#: A market order whose rest stays, as a limit at the day's limit: what a stop that closes becomes.
+#: It gets out of a market without another side as soon as there is one.
+STAYS = "STAYS"
 
 
 class OrderType(StrEnum):
@@ -98,11 +101,18 @@ def passive_price(price: float, direction: Direction, instrument: Instrument) ->
 
 def needs_limits(asked: Wish, instrument: Instrument) -> bool:
     """Whether the day's price limits must be known: the order is sent as a limit there."""
-    return asked.limit_price is None and not _has_market_orders(instrument)
+    return asked.limit_price is None and (
+        asked.advanced == STAYS or not _has_market_orders(instrument)
+    )
 
 
 def exchange_terms(
-    asked: Wish, direction: Direction, instrument: Instrument, limits: tuple[float, float]
+    asked: Wish,
+    direction: Direction,
+    instrument: Instrument,
+    limits: tuple[float, float],
+    *,
+    clips: bool = False,
 ) -> Wish:
     """The price and type that are sent.
 
@@ -111,9 +121,12 @@ def exchange_terms(
         direction: Its side.
         instrument: Its contract.
         limits: (upper_limit, lower_limit) of the day in quote units, nan where not known.
+        clips: Send a buy above the upper limit, a sell below the lower one, at that limit, where
+            it means the same.
 
     Raises:
-        OrderError: The exchange has no such order, the price is no number or beyond a limit.
+        OrderError: The exchange has no such order, or the price is no number.
+        PriceOutOfRange: The price is beyond a limit.
     """
     price, advanced = asked.limit_price, asked.advanced
     if isinstance(price, str):
@@ -122,6 +135,11 @@ def exchange_terms(
         raise OrderError(f"CZCE takes no FOK orders on futures ({instrument.symbol})")
     if price is not None:
         exact = passive_price(price, direction, instrument)
+        if clips:
+            upper, lower = limits
+            beyond = exact > upper if direction is Direction.BUY else exact < lower
+            if beyond:
+                return Wish(upper if direction is Direction.BUY else lower, advanced)
         _check_limits(exact, limits, instrument)
         return Wish(exact, advanced)
     if not needs_limits(asked, instrument):
@@ -131,7 +149,7 @@ def exchange_terms(
         raise OrderError(
             f"no price limits of {instrument.symbol} are known yet: give a limit price"
         )
-    return Wish(limit, advanced or "FAK")
+    return Wish(limit, None if advanced == STAYS else advanced or "FAK")
 
 
 def _in_words(price: str, advanced: str | None, instrument: Instrument) -> Wish:
@@ -150,11 +168,11 @@ def _in_words(price: str, advanced: str | None, instrument: Instrument) -> Wish:
 def _check_limits(price: float, limits: tuple[float, float], instrument: Instrument) -> None:
     upper, lower = limits
     if price > upper:
-        raise OrderError(
+        raise PriceOutOfRange(
             f"the price {price} on {instrument.symbol} is above the day's limit {upper} (涨停板)"
         )
     if price < lower:
-        raise OrderError(
+        raise PriceOutOfRange(
             f"the price {price} on {instrument.symbol} is below the day's limit {lower} (跌停板)"
         )
 

@@ -46,7 +46,7 @@ class OrderReturns:
         desk.settled = self.settle
         self.foreign: dict[str, OrderLeg] = {}
         self.on_fill: list[Callable[[Ticket, Fill], None]] = []
-        self.on_foreign: Callable[[Fill], None] = lambda fill: None
+        self.on_foreign: list[Callable[[Fill], None]] = []
         self._early: dict[str, list[Fill]] = defaultdict(list)
         self._asked_again: set[str] = set()
         self._session = 0
@@ -101,7 +101,8 @@ class OrderReturns:
             if self._desk.gate.reconciled:
                 multiple = self._store.instrument(report.symbol).volume_multiple
                 self._account.take_fill(report, multiple)
-                self.on_foreign(report)
+                for told in self.on_foreign:
+                    told(report)
         elif leg is not None:
             leg.take_report(report)
         else:
@@ -186,7 +187,8 @@ class OrderReturns:
         if not refused or ticket.effect is Effect.OPEN:
             return []
         instrument = self._store.instrument(ticket.symbol)
-        rules = self._desk.planner.rules(instrument, market_order=ticket.sent_terms.is_market)
+        market = ticket.sent_terms.is_market
+        rules = self._desk.planner.rules(ticket, instrument, market_order=market)
         apart = rules.closing is rules.closing.APART
         left = self._desk.planner.closable(ticket, rules)
         spares: list[Leg] = []

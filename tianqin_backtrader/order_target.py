@@ -39,6 +39,13 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """Signed lots of the contract that another order has traded meanwhile."""
+
+    volume: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The exchange says that an order is over, with ``filled`` lots in all."""
 
@@ -78,7 +85,7 @@ class Wait:
     until: int | None = None
 
 
-Event = NewTarget | Filled | Ended | CancelRefused
+Event = NewTarget | Filled | Moved | Ended | CancelRefused
 Action = Place | Cancel | Wait
 
 
@@ -139,6 +146,8 @@ def step(
 def _take(state: TargetState, event: Event, now: int) -> TargetState:
     if isinstance(event, NewTarget):
         return replace(state, target=event.target, rejections=0, rest_until_ns=None)
+    if isinstance(event, Moved):
+        return replace(state, net=state.net + event.volume)
     if not event.order_id.startswith(f"{state.name}-"):
         raise OrderError(f"{event.order_id} is no order of the target {state.name}")
     if isinstance(event, Filled):

@@ -26,6 +26,10 @@ class Calendar(Protocol):
         """The trading day of a moment."""
         ...
 
+    def next_trading_day(self, day: date) -> date:
+        """The one after a day."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Validity:
@@ -54,8 +58,8 @@ def validity(valid: Any, symbol: str, now: datetime, calendar: Calendar) -> Vali
 
     Args:
         valid: None for until cancelled; 0 or ``Order.DAY`` for the trading day, to its last
-            close; a date for the trading day of that date; a datetime or Backtrader's number of
-            one; a timedelta from now.
+            close, after that for the next one; a date for the trading day of that date; a
+            datetime or Backtrader's number of one; a timedelta from now.
         symbol: Whose sessions count.
         now: Naive Beijing time.
         calendar: The trading calendar.
@@ -66,6 +70,8 @@ def validity(valid: Any, symbol: str, now: datetime, calendar: Calendar) -> Vali
     if valid is None:
         return GOOD_TILL_CANCELLED
     today = calendar.trading_day_at(now)
+    if day_is_over(symbol, today, now, calendar):
+        today = calendar.next_trading_day(today)  # a bar of days comes when its close is over
     until = _until(valid, symbol, now, today, calendar)
     if until < now:
         raise OrderError(f"the order was good until {until} only, and it is {now}")

@@ -26,9 +26,9 @@ from .conditional_order import (
 from .errors import LinkError, OrderError
 from .model import Direction
 from .order_desk import OrderDesk
-from .order_price import Wish, passive_price
+from .order_price import STAYS, Wish, passive_price
 from .order_validity import last_close
-from .ticket import Stage, Ticket
+from .ticket import Effect, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +83,11 @@ class OrderWatch:
         """
         order, created = ticket.order, ticket.order.created
         if order.exectype == bt.Order.Close:
-            now = self._store.now()
-            day = self._store.calendar.trading_day_at(now)
-            close = last_close(ticket.symbol, day, self._store.calendar)
+            now, calendar = self._store.now(), self._store.calendar
+            day = calendar.trading_day_at(now)
+            close = last_close(ticket.symbol, day, calendar)
+            if close <= now:  # a bar of days comes when its close is over
+                close = last_close(ticket.symbol, calendar.next_trading_day(day), calendar)
             return at_close(ticket.direction, ticket.volume, to_ns(close) - BEFORE_CLOSE)
         if order.p.price is None and order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
             raise OrderError(f"a {order.getordername()} order needs a price")
@@ -162,10 +164,17 @@ class OrderWatch:
         ticket.order.triggered = True
         logger.info("order %d fires at %s", ticket.order.ref, price)
         del self._watched[ticket.symbol][ticket.order.ref]
-        ticket.wish = Wish(self._limit(ticket, fired.limit_price))
+        limit = self._limit(ticket, fired.limit_price)
+        exits = limit is None and before.kind is not Kind.CLOSE and self._only_closes(ticket)
+        ticket.wish = Wish(limit, STAYS if exits else None)
         ticket.condition = None
         ticket.stage = Stage.QUEUED
         self._on_fire(ticket)
+
+    def _only_closes(self, ticket: Ticket) -> bool:
+        """An entry must have its end at once: what protects it waits for that."""
+        held = -self._desk.account.position(ticket.symbol).size * ticket.direction.sign
+        return ticket.effect is Effect.CLOSE or ticket.left <= held
 
     def _limit(self, ticket: Ticket, price: float | None) -> float | None:
         if price is None:

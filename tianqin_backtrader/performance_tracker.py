@@ -62,7 +62,7 @@ class _Folder:
 
 
 def _open(folder: Path, store: Any) -> Journal:
-    account = str(store.broker.get_account().get("user_id", ""))
+    account = store.gateway.account_id
     market_time = to_ns(store.now()) if store.clock.virtual else None
     return open_journal(folder, account=account, clock=store.clock, market_time=market_time)
 
@@ -158,9 +158,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     def next(self) -> None:
         """A bar has been delivered."""
-        if self._shared.users[0] is not self or any(
-            getattr(one, "history_phase", False) for one in self.datas
-        ):
+        if self._shared.users[0] is not self or self._store.in_history:
             return
         if self._halted():
             return

@@ -56,7 +56,7 @@ class RecordKeeper:
         if self._folder is None:
             return None
         store = self._store
-        account = str(store.gateway.account().get("user_id", ""))
+        account = store.gateway.account_id
         market_time = to_ns(store.now()) if store.clock.virtual else None
         return open_journal(
             self._folder, account=account, clock=store.clock, market_time=market_time

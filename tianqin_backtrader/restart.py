@@ -27,7 +27,9 @@ from .order_state import OrderLeg
 from .order_validity import day_is_over
 from .reconciler import day_end, expired, unseen_fills
 from .restart_picture import Picture, compare
+from .risk_memory import RiskMemory
 from .ticket import Ending, Stage, Ticket
+from .ticket_values import owner_name
 
 logger = logging.getLogger(__name__)
 
@@ -65,17 +67,19 @@ class Restart:
     Args:
         desk, returns, held: Where the orders go on.
         make: Makes orders, and tells them.
+        memory: Of the risk rules.
         resend: Send what never left, instead of telling it as Expired.
         accept: Go on where nothing explains what the account holds.
     """
 
     def __init__(
         self, desk: OrderDesk, returns: OrderReturns, held: HeldOrders, make: Orders, *,
-        resend: bool, accept: bool,
+        memory: RiskMemory, resend: bool, accept: bool,
     ) -> None:  # fmt: skip
         self._desk, self._returns, self._held, self._make = desk, returns, held, make
         self._store, self._account, self._scribe = desk.store, desk.account, desk.scribe
         self._past = LeftBehind(desk, make)
+        self._memory = memory
         self._resend, self._accept = resend, accept
         self.lots = HeldLots(self._account)
         self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
@@ -99,6 +103,7 @@ class Restart:
                 self._past.bury(journal)
             else:
                 found = self._past.read(journal, today)
+                self._memory.recall(journal)
         self._wait_for_answers(found)
         reports = self._store.gateway.all_reports()
         mine = set() if journal is None else journal.orders_since(today)
@@ -117,6 +122,13 @@ class Restart:
         self._go_on(found, [*unseen, *ours], ended, [leg for leg in lost if leg not in ended])
         self._scribe.touch_plan(self.lots)
         self._scribe.flush()
+
+    def begin_again(self) -> None:
+        """Another run on the same account: its strategies are told of what goes on."""
+        self.begun_with = self._account.net_lots()
+        self.adopted = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
+        for ticket in self.adopted:
+            ticket.owner_name = owner_name(ticket.order.owner) or ticket.owner_name
 
     def take_foreign(self, fill: Fill) -> None:
         """A trade of others has changed what is held."""

@@ -46,6 +46,8 @@ class RiskGuard:
         limits: A ``RiskLimits``.
         state: A ``GuardState``. It stays as it is overnight, until ``resume``.
         reason: Why it is not ACTIVE.
+        changed: Called when something has changed that a restart must know.
+        loss_met: Whether ``max_daily_loss`` has changed the state, until somebody sets it back.
     """
 
     def __init__(self, limits: RiskLimits | None = None) -> None:
@@ -59,6 +61,27 @@ class RiskGuard:
         self._sent_at: dict[OrderIntent, int] = {}
         self._profit = 0.0
         self._forgiven = 0.0  # the day's profit when it was resumed last
+        self.changed: Callable[[], None] = lambda: None
+        self.loss_met = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its state, and what it has counted on the day, as plain values for a journal."""
+        return {
+            "state": str(self.state),
+            "reason": self.reason,
+            "day": self._day and self._day.isoformat(),
+            "orders": dict(self._orders),
+            "cancels": dict(self._cancels),
+            "forgiven": self._forgiven,
+        }
+
+    def recall(self, found: Mapping[str, Any]) -> None:
+        """Go on with what ``to_dict`` of an earlier run gave."""
+        self.state, self.reason = GuardState(found["state"]), found["reason"]
+        self._day = found["day"] and date.fromisoformat(found["day"])
+        self._orders.update(found["orders"])
+        self._cancels.update(found["cancels"])
+        self._forgiven = found["forgiven"]
 
     def check(self, intent: OrderIntent, context: RiskContext) -> None:
         """Let an order pass, and count it as sent.
@@ -69,16 +92,34 @@ class RiskGuard:
         self.watch(context)
         for rule in _RULES:
             rule(self, intent, context)
-        self._orders[intent.symbol] += 1
         if self.limits.orders_per_second is not None:
-            self._last_second.append(context.now)
+            self._last_second += [context.now] * intent.orders
+        self._count(intent.symbol, intent.orders)
         if self.limits.no_repeat_within is not None:
             self._sent_at[intent] = context.now
+
+    def admit(self, volume: int) -> None:
+        """Look at the lots of an order that may wait long before it is sent.
+
+        Raises:
+            RiskRefused: There are too many: it could never be sent.
+        """
+        _refuse_above(self.limits, "max_order_size", volume, "the order has {} lots")
+
+    def passed_by(self, symbol: str, orders: int, context: RiskContext) -> None:
+        """Count exchange orders that are sent whatever the rules say."""
+        self.watch(context)
+        self._count(symbol, orders)
+
+    def _count(self, symbol: str, orders: int) -> None:
+        self._orders[symbol] += orders
+        self.changed()
 
     def cancelled(self, symbol: str, context: RiskContext) -> None:
         """Count a cancel that is sent."""
         self.watch(context)
         self._cancels[symbol] += 1
+        self.changed()
 
     def watch(self, context: RiskContext) -> GuardState:
         """Look at the day and its loss, without an order; return the state."""
@@ -88,8 +129,9 @@ class RiskGuard:
             self._profit = context.day_profit
         most, loss = self.limits.max_daily_loss, self._forgiven - self._profit
         if most is not None and loss >= most:
-            event = E.HALT if self.limits.on_loss is GuardState.HALTED else E.REDUCE
+            event, before = E.HALT if self.limits.on_loss is S.HALTED else E.REDUCE, self.state
             self._apply(event, f"max_daily_loss is {most:.2f} yuan, the loss is {loss:.2f}")
+            self.loss_met |= self.state is not before
         return self.state
 
     def reduce(self, reason: str) -> None:
@@ -104,6 +146,7 @@ class RiskGuard:
         """Go on. A loss so far is forgiven: the limit counts from here."""
         self._apply(E.RESUME, "")
         self._forgiven = min(self._profit, 0.0)
+        self.changed()
 
     def _begin_day(self, day: date) -> None:
         self._day = day
@@ -116,13 +159,16 @@ class RiskGuard:
         following = TRANSITIONS[self.state][event]
         if following is not self.state or not reason:
             self.state, self.reason = following, reason
+            self.changed()
 
     # -- the rules, in the order of ``_RULES`` -------------------------------------------------
 
     def _state_allows(self, intent: OrderIntent, context: RiskContext) -> None:
         if self.state is S.HALTED:
             raise RiskRefused("state", self.state, intent.volume, f"no orders ({self.reason})")
-        if self.state is S.REDUCING and not reduces(intent, context):
+        held = -context.position * intent.direction.sign
+        stops = intent.taken and intent.volume <= held  # a loss is no reason to let it grow
+        if self.state is S.REDUCING and not (stops or reduces(intent, context)):
             text = f"only orders that reduce ({self.reason})"
             raise RiskRefused("state", self.state, intent.volume, text)
 
@@ -132,7 +178,7 @@ class RiskGuard:
             raise RiskRefused("max_daily_loss", self.limits.max_daily_loss, math.nan, text)
 
     def _order_size(self, intent: OrderIntent, _: RiskContext) -> None:
-        _refuse_above(self.limits, "max_order_size", intent.volume, "the order has {} lots")
+        self.admit(intent.volume)
 
     def _position(self, intent: OrderIntent, context: RiskContext) -> None:
         if reduces(intent, context):
@@ -149,14 +195,16 @@ class RiskGuard:
         text = f"the price {intent.price} is {{:.4g}} away from the last, {last}"
         _refuse_above(self.limits, "max_price_distance", distance, text)
 
-    def _per_second(self, _: OrderIntent, context: RiskContext) -> None:
+    def _per_second(self, intent: OrderIntent, context: RiskContext) -> None:
         while self._last_second and self._last_second[0] <= context.now - SECOND:
             self._last_second.popleft()
-        count = len(self._last_second) + 1
+        if intent.taken and not self._last_second:
+            return  # one that becomes more orders than the limit would wait for ever
+        count = len(self._last_second) + intent.orders
         _refuse_above(self.limits, "orders_per_second", count, "this is number {} in a second")
 
     def _per_day(self, intent: OrderIntent, _: RiskContext) -> None:
-        count = self._orders[intent.symbol] + 1
+        count = self._orders[intent.symbol] + intent.orders
         text = f"this is number {{}} of the day on {intent.symbol}"
         _refuse_above(self.limits, "orders_per_day", count, text)
 
@@ -176,7 +224,7 @@ class RiskGuard:
 
     def _repeat(self, intent: OrderIntent, context: RiskContext) -> None:
         within, before = self.limits.no_repeat_within, self._sent_at.get(intent)
-        if within is None or before is None:
+        if within is None or before is None or intent.taken:
             return
         seconds = (context.now - before) / SECOND
         if seconds < within:

@@ -15,7 +15,7 @@ from .risk import RiskGuard
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .target_desk import TargetDesk
-from .ticket import Effect
+from .ticket import Effect, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,9 @@ class RiskButtons(FourWay):
         return self._risk.guard.state
 
     def halt(self, reason: str = "halted by the owner") -> None:
-        """Withdraw every order and send no other until ``resume``; positions stay.
+        """Withdraw every order and send no other until ``resume``, in later runs, too.
+
+        Positions stay.
 
         Args:
             reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
@@ -47,6 +49,7 @@ class RiskButtons(FourWay):
         self._risk.guard.halt(reason)
         self._targets.drop_all()
         self.cancel_all()
+        self._scribe.flush()
 
     def resume(self) -> None:
         """Take orders again after ``halt``, ``flatten`` or a limit.
@@ -56,6 +59,7 @@ class RiskButtons(FourWay):
         """
         self._scribe.mend()
         self._risk.guard.resume()
+        self._scribe.flush()
 
     def flatten(self, reason: str = "flattened by the owner") -> None:
         """Withdraw every order and close all that the account holds, at the market.
@@ -71,6 +75,7 @@ class RiskButtons(FourWay):
         self._targets.drop_all()
         self.cancel_all()
         self._flattener.begin()
+        self._scribe.flush()
 
     def cancel_all(self) -> None:
         """Withdraw every order of this broker that is not over, those that wait with us, too."""
@@ -100,6 +105,23 @@ class RiskButtons(FourWay):
         self._risk.guard.halt(str(error))
         self._scribe.broken = self._scribe.broken or error
         self._halting = True
+
+    def _tend_loss(self) -> None:
+        """At the limit of the day's loss nothing stays out that could make a position larger."""
+        if not self._risk.meets_loss():
+            return
+        text = f"{self.risk_state}: {self.risk.reason}; what adds to positions is withdrawn"
+        logger.error("%s", text)
+        self.store.put_notification(text)
+        self._targets.drop_all()
+        for ticket in list(self._desk.tickets.values()):
+            if not ticket.over and (self.risk_state is GuardState.HALTED or self._adds(ticket)):
+                self._desk.cancel(ticket)
+
+    def _adds(self, ticket: Ticket) -> bool:
+        """Whether an order is on the side of what is held, or nothing is held that it reduces."""
+        held = self._account.position(ticket.symbol).size * ticket.direction.sign
+        return ticket.effect is not Effect.CLOSE and held >= 0
 
     def _tend_halting(self) -> None:
         if self._halting:

@@ -41,8 +41,8 @@ class RiskDesk:
         self.guard = RiskGuard(limits)
         self._watches = limits is not None
 
-    def check(self, ticket: Ticket, volume: int, terms: Wish) -> None:
-        """Let an order pass.
+    def check(self, ticket: Ticket, volume: int, terms: Wish, orders: int) -> None:
+        """Let an order pass that becomes so many exchange orders.
 
         Raises:
             RiskRefused: It breaks a limit.
@@ -53,14 +53,37 @@ class RiskDesk:
         if ticket.wish.is_market:
             price = None  # a limit at the day's limit is a market order all the same
         intent = OrderIntent(
-            ticket.symbol, ticket.direction, volume, price, ticket.effect is Effect.CLOSE
-        )
+            ticket.symbol, ticket.direction, volume, price, ticket.effect is Effect.CLOSE, orders,
+            taken=ticket.has_been_taken,
+        )  # fmt: skip
         self.guard.check(intent, self._context(ticket.symbol))
+
+    def admit(self, volume: int) -> None:
+        """Refuse what could never be sent; see ``RiskGuard.admit``."""
+        self.guard.admit(volume)
+
+    def passed_by(self, symbol: str, orders: int) -> None:
+        """Count exchange orders that the rules do not look at."""
+        if self._watches:
+            self.guard.passed_by(symbol, orders, self._context(symbol))
 
     def cancelled(self, symbol: str) -> None:
         """Count a cancel."""
         if self._watches:
             self.guard.cancelled(symbol, self._context(symbol))
+
+    def meets_loss(self) -> bool:
+        """Every round: whether the day's loss has just reached its limit, order or no order."""
+        guard, store = self.guard, self._store
+        if guard.limits.max_daily_loss is None:
+            return False
+        # Between two days the account may show the loss of the one before.
+        if guard.state is GuardState.ACTIVE and store.hours.trading:
+            day = store.calendar.trading_day_at(store.now())
+            profit = self._account.day_profit()
+            guard.watch(RiskContext(store.clock.now_ns(), day, day_profit=profit))
+        met, guard.loss_met = guard.loss_met, False
+        return met
 
     def _context(self, symbol: str) -> RiskContext:
         store = self._store
@@ -89,6 +112,9 @@ class Flattener:
         store: Time and notifications.
         account: What is held.
         close: Sends a market order that closes (symbol, direction, lots); returns it.
+
+    Attributes:
+        changed: Called when it begins and when it is done.
     """
 
     def __init__(
@@ -97,7 +123,7 @@ class Flattener:
         self._store, self._account, self._close = store, account, close
         self._tries = 0
         self._next = 0
-        self._orders: list[Any] = []
+        self.changed: Callable[[], None] = lambda: None
 
     @property
     def busy(self) -> bool:
@@ -107,6 +133,7 @@ class Flattener:
     def begin(self) -> None:
         """From now on, until nothing is held."""
         self._tries, self._next = FLATTEN_TRIES, 0
+        self.changed()
 
     def tend(self, *, working: bool) -> None:
         """See what is left.
@@ -119,6 +146,7 @@ class Flattener:
         held = self._account.account_positions()
         if not held:
             self._tries = 0
+            self.changed()
             self._store.put_notification("flatten: nothing is held any more")
             return
         now = self._store.clock.now_ns()
@@ -127,6 +155,7 @@ class Flattener:
             return
         self._next, self._tries = now + FLATTEN_AGAIN, self._tries - 1
         if not self._tries:
+            self.changed()
             text = f"flatten: given up, still held: {', '.join(held)}"
             logger.error("%s", text)
             self._store.put_notification(text)

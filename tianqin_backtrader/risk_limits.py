@@ -30,14 +30,16 @@ class RiskLimits:
         max_order_size: Lots of one order.
         max_position: Net lots of a contract, with all that works in that direction filled.
         max_price_distance: Of a limit price from the last price, as a share of it (0.02).
-        orders_per_second: Of all contracts, in any second.
-        orders_per_day: Of one contract.
+        orders_per_second: Of all contracts, in any second, as the exchange counts: every leg.
+            What was accepted before, as a stop that fires, waits for its turn.
+        orders_per_day: Of one contract, every leg.
         cancels_per_day: Of one contract. They are never refused; when they are used up, only
             orders that reduce are sent.
-        max_daily_loss: Yuan; reached, it leads to ``on_loss``.
+        max_daily_loss: Yuan; looked at in every round. Reached, it leads to ``on_loss``, and orders
+            that could make a position larger are withdrawn (all of them where that is HALTED).
         on_loss: REDUCING or HALTED.
         no_self_trade: Refuse what would trade with an own order.
-        no_repeat_within: Seconds in which the same order is not sent again.
+        no_repeat_within: Seconds in which the same order is not taken again.
     """
 
     max_order_size: int | None = None
@@ -67,7 +69,9 @@ class OrderIntent:
     """An order that somebody wants to send.
 
     ``price`` is None for a market order. ``closes`` is said of an order that is known to close
-    only, such as one of the four-way orders.
+    only, such as one of the four-way orders. ``orders`` are the exchange orders that it becomes.
+    ``taken`` is one that its strategy was told to be accepted: a stop that fires, or an order that
+    is sent again on another day; it is no repetition by mistake.
     """
 
     symbol: str
@@ -75,6 +79,8 @@ class OrderIntent:
     volume: int
     price: float | None = None
     closes: bool = False
+    orders: int = 1
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

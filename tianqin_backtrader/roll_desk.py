@@ -168,4 +168,4 @@ class RollDesk:
         return int(self._broker.get_account_position(symbol).get(f"pos_{side}", 0))
 
     def _account(self) -> str:
-        return str(self._broker.get_account().get("user_id", ""))
+        return str(self._store.gateway.account_id)

@@ -237,6 +237,16 @@ class MyStore(StoreServices, StoreSession):
         self.feeds.append(feed)
         return feed
 
+    @property
+    def in_history(self) -> bool:
+        """Whether all that the run has seen is history.
+
+        A feed of days, or of a contract without a night, shows a bar of history for hours while
+        another one is live, or waits for its next bar: the run is live then.
+        """
+        begun = [feed for feed in self.feeds if len(feed)]
+        return bool(begun) and all(feed.history_phase for feed in begun)
+
     def getbroker(self, **kwargs: Any) -> MyBroker:
         """The broker of this session; always the same one. ``kwargs`` as for ``MyBroker``."""
         self._must_be_open()

@@ -18,6 +18,7 @@ from .order_target import (
     Ended,
     Event,
     Filled,
+    Moved,
     NewTarget,
     Place,
     TargetState,
@@ -111,6 +112,11 @@ class TargetDesk:
         self._desk.scribe.touch_plan(found)
         return found
 
+    def begin_again(self) -> None:
+        """Another run: the strategies of the one before hear no more, its first one is told."""
+        for target in self._targets.values():
+            target.owner = None
+
     def drop(self, symbol: str) -> None:
         """Work to it no more; its order is withdrawn."""
         target = self._targets.pop(symbol, None)
@@ -132,9 +138,17 @@ class TargetDesk:
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
         """A fill of an order that may be a target's."""
         found = self._sent.get(ticket.order.ref)
-        if found is not None:
+        if found is None or found[0] is not self._targets.get(fill.symbol):
+            self.take_other(fill)
+        else:
             target, order_id, _ = found
             target.events.append(Filled(order_id, fill.trade_id, fill.direction, fill.volume))
+
+    def take_other(self, fill: Fill) -> None:
+        """A fill of another order: what is still on its way to the target is another number."""
+        target = self._targets.get(fill.symbol)
+        if target is not None and not target.reached:
+            target.events.append(Moved(fill.direction.sign * fill.volume))
 
     def _take_end(self, ticket: Ticket) -> None:
         found = self._sent.get(ticket.order.ref)

@@ -8,6 +8,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+import backtrader as bt
+
 from .conditional_order import ConditionalOrder
 from .model import Direction
 from .offset import Leg
@@ -105,6 +107,11 @@ class Ticket:
     def over(self) -> bool:
         """Whether its end has been told."""
         return self.stage is Stage.OVER
+
+    @property
+    def has_been_taken(self) -> bool:
+        """Whether its strategy was told that it works, with us or at the exchange."""
+        return self.order.status in (bt.Order.Accepted, bt.Order.Partial)
 
     @property
     def out(self) -> list[OrderLeg]:

@@ -2,12 +2,13 @@
 
 import datetime
 
+import backtrader as bt
 import pytest
-from e2e_script import CU, MORNING, SI, M, exchange_orders, play
+from e2e_script import CU, IF, MORNING, SI, M, exchange_orders, play
 
 from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.risk_limits import RiskLimits
+from tianqin_backtrader.risk_limits import GuardState, RiskLimits
 
 LAST_MINUTES = "2026-11-10 14:50:00"
 
@@ -189,6 +190,35 @@ def test_risk_limits_are_looked_at_before_sending(sandbox, run):
     assert done and len(exchange_orders(store)) == 2
 
 
+@pytest.mark.parametrize("on_loss", [GuardState.REDUCING, GuardState.HALTED])
+def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss):
+    """Without an order being sent: the price alone has done it."""
+
+    def script(strategy):
+        broker = strategy.broker
+        yield strategy.buy(size=5)
+        price = strategy.data.close[0]
+        adds = strategy.buy(size=5, exectype=bt.Order.Limit, price=price - 500)
+        stop = strategy.sell(size=5, exectype=bt.Order.Stop, price=price - 1500)
+        for _ in range(400):
+            yield None
+            if broker.risk_state is not GuardState.ACTIVE:
+                break
+        yield None
+        assert broker.risk_state is on_loss and "max_daily_loss" in broker.risk.reason
+        assert strategy.path(adds)[-1] == "Canceled" and not adds.executed.size
+        assert stop.alive() is (on_loss is GuardState.REDUCING)
+        assert strategy.position.size == 5
+        assert any("what adds to positions is withdrawn" in str(word) for word in strategy.heard)
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    store.getbroker(risk=RiskLimits(max_daily_loss=2000, on_loss=on_loss))
+    play(store, run, script, CU)
+    assert done
+
+
 def test_halt_withdraws_and_stops_everything_until_resume(sandbox, run):
     def script(strategy):
         broker = strategy.broker
@@ -208,6 +238,28 @@ def test_halt_withdraws_and_stops_everything_until_resume(sandbox, run):
     done = []
     play(sandbox(start=MORNING), run, script, CU)
     assert done
+
+
+@pytest.mark.parametrize("priority", ["lock", "yesterday_only"])
+def test_flatten_closes_todays_lots_whatever_the_priority_is(sandbox, run, priority):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(CU, 2)
+        yield broker.sell_open(CU, 1)
+        yield broker.buy_open(IF, 1)
+        broker.flatten()
+        for _ in range(5):
+            yield None
+        assert broker.get_account_positions() == {}
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    store.getbroker(priority=priority)
+    play(store, run, script, CU)
+    assert done
+    offsets = [order["offset"] for order in exchange_orders(store).values()]
+    assert offsets.count("OPEN") == 3 and len(offsets) == 6
 
 
 def test_flatten_closes_all_that_is_held_on_both_sides(sandbox, run):
@@ -244,6 +296,29 @@ def test_a_target_position_is_reached_and_turned(sandbox, run):
             account = broker.get_account_position(CU)
             assert account.get("pos_long", 0) - account.get("pos_short", 0) == net
             assert broker.getposition(strategy.data).size == net
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_a_target_counts_what_other_orders_trade_meanwhile(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        # Neither is filled yet when the target begins; the second is somebody else's.
+        strategy.buy(size=3)
+        broker.store.tianqin.insert_order(CU, "BUY", "OPEN", 2, strategy.data.ask_price[0] + 50)
+        target = broker.order_target_position(CU, 7, ChaseRules(max_order_volume=1))
+        for _ in range(40):
+            yield None
+            if target.reached:
+                break
+        assert target.reached and target.net == broker.getposition(strategy.data).size == 7
+        yield strategy.sell(size=2)  # the target is over: this is no business of its
+        for _ in range(3):
+            yield None
+        assert broker.getposition(strategy.data).size == 5
         done.append(True)
 
     done = []

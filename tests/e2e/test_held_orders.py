@@ -6,6 +6,8 @@ import backtrader as bt
 import pytest
 from e2e_script import CU, MORNING, exchange_orders, play
 
+from tianqin_backtrader.risk_limits import RiskLimits
+
 
 def ends(strategy, order):
     """How often each status was told."""
@@ -99,6 +101,25 @@ def test_backtraders_close_is_sent_in_the_last_seconds(sandbox, run):
     assert done
 
 
+def test_a_close_that_is_placed_after_the_close_is_for_the_next_days(sandbox, run):
+    """As by a strategy on bars of days: it must not leave when the night opens."""
+
+    def script(strategy):
+        while strategy.data.datetime.time(0) != datetime.time(15):
+            yield None
+        order = strategy.buy(size=1, exectype=bt.Order.Close)
+        yield order
+        assert ends(strategy, order) == "Completed"
+        when = bt.num2date(order.executed.dt)
+        assert when.date() == datetime.date(2026, 11, 11)
+        assert when.time() >= datetime.time(14, 59, 54)
+        done.append(True)
+
+    done = []
+    play(sandbox(start="2026-11-10 14:57:00", days=2), run, script, CU)
+    assert done
+
+
 def test_a_bracket_protects_what_its_parent_has_opened(sandbox, run):
     def script(strategy):
         price = strategy.data.close[0]
@@ -121,6 +142,125 @@ def test_a_bracket_protects_what_its_parent_has_opened(sandbox, run):
     play(store, run, script, CU)
     assert done
     assert {order["offset"] for order in exchange_orders(store).values()} == {"OPEN", "CLOSETODAY"}
+
+
+def test_a_parent_that_waits_for_a_price_keeps_its_children(sandbox, run):
+    """An entry by a stop: when it fires its own protection must stay."""
+
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, exectype=bt.Order.Stop, price=price + 10,
+            stopprice=price - 500, limitprice=price + 500,
+        )  # fmt: skip
+        yield parent
+        yield None
+        assert strategy.path(parent)[-1] == "Completed" and strategy.position.size == 2
+        assert stop.alive() and target.legs[0].volume == 2
+        strategy.cancel(stop)
+        yield target
+        assert [ends(strategy, one) for one in (stop, target)] == ["Canceled"] * 2
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done
+    # What protects an entry waits for its end: nothing of it stays.
+    assert [one["time_condition"] for one in exchange_orders(store).values()] == ["IOC", "GFD"]
+
+
+def test_a_target_beyond_the_days_limit_waits_and_its_stop_goes_on(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, exectype=bt.Order.Market, stopprice=price - 60, limitprice=price * 1.2
+        )
+        yield parent
+        yield None
+        assert stop.alive() and target.alive() and not target.legs
+        assert any("waits for another day" in str(word) for word in strategy.heard)
+        for _ in range(400):
+            yield None
+            if not stop.alive():
+                break
+        assert [ends(strategy, one) for one in (stop, target)] == ["Completed", "Canceled"]
+        assert strategy.position.size == 0
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_a_stop_larger_than_the_book_stays_until_it_is_filled(sandbox, run):
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, _target = strategy.buy_bracket(
+            size=60, exectype=bt.Order.Limit, price=price + 50,
+            stopprice=price - 50, limitprice=price + 3000,
+        )  # fmt: skip
+        for _ in range(400):
+            yield None
+            if not stop.alive():
+                break
+        assert parent.executed.size == 60 == -stop.executed.size
+        assert ends(strategy, stop) == "Completed"
+        assert strategy.position.size == 0
+        done.append(len(stop.legs))
+
+    done = []
+    play(sandbox(start=MORNING, balance=1e8), run, script, CU)
+    assert done == [1]
+
+
+def test_protection_that_expires_is_told(sandbox, run):
+    """Backtrader gives ``valid`` of a bracket to its children, too."""
+
+    def script(strategy):
+        price = strategy.data.close[0]
+        parent, stop, target = strategy.buy_bracket(
+            size=2, exectype=bt.Order.Market, stopprice=price - 3000, limitprice=price + 3000,
+            valid=datetime.timedelta(minutes=3),
+        )  # fmt: skip
+        for _ in range(6):
+            yield None
+        assert strategy.path(parent)[-1] == "Completed"
+        assert {ends(strategy, stop), ends(strategy, target)} <= {"Expired", "Canceled"}
+        told = [str(word) for word in strategy.heard if "no protection" in str(word)]
+        assert told == [f"{CU}: 2 lots of a bracket have no protection"]
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_limits_of_speed_do_not_lose_a_stop_that_fires(sandbox, run):
+    """Three alike that fire at once are no mistake; they leave one a second."""
+
+    def script(strategy):
+        yield strategy.buy(size=3)
+        price = strategy.data.close[0] - 40
+        assert (
+            "max_order_size is 3"
+            in strategy.sell(size=4, exectype=bt.Order.Stop, price=price).info.reason
+        )
+        stops = [strategy.sell(size=1, exectype=bt.Order.Stop, price=price) for _ in range(3)]
+        for _ in range(400):
+            yield None
+            if not any(stop.alive() for stop in stops):
+                break
+        assert [ends(strategy, stop) for stop in stops] == ["Completed"] * 3
+        assert strategy.position.size == 0
+        done.append(True)
+
+    done = []
+    limits = RiskLimits(orders_per_second=1, no_repeat_within=60, max_order_size=3)
+    store = sandbox(start=MORNING)
+    store.getbroker(risk=limits)
+    play(store, run, script, CU)
+    assert done
 
 
 def test_the_children_of_a_parent_that_is_withdrawn_are_withdrawn(sandbox, run):
@@ -230,4 +370,28 @@ def test_an_order_is_good_as_long_as_it_says(sandbox, run, valid, end, sendings)
 
     done = []
     play(sandbox(start=AFTERNOON, days=2), run, script, CU)
+    assert done
+
+
+def test_a_price_that_the_next_days_limits_leave_out_waits_for_another_day(sandbox, run):
+    def script(strategy):
+        store = strategy.broker.store
+        low = store.instrument(CU).lower_limit
+        good, day = (
+            strategy.buy(size=1, exectype=bt.Order.Limit, price=low, valid=valid)
+            for valid in (None, datetime.date(2026, 11, 11))
+        )
+        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 10, 22, 30):
+            yield None
+        assert store.instrument(CU).lower_limit > low
+        for order in (good, day):
+            assert (order.getstatusname(), len(order.legs)) == ("Accepted", 1)
+        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 11, 21, 30):
+            yield None
+        assert ends(strategy, day) == "Expired"
+        assert good.alive()
+        done.append(True)
+
+    done = []
+    play(sandbox(start=AFTERNOON, days=3), run, script, CU)
     assert done

@@ -229,6 +229,32 @@ def test_no_order_leaves_in_history(sandbox, run):
     assert exchange_orders(store) == {}
 
 
+def test_a_feed_of_days_that_shows_history_does_not_stop_live_orders(sandbox, run):
+    """Its newest bar is yesterday's all day long."""
+
+    def script(strategy):
+        broker, minutes, days = strategy.broker, *strategy.datas
+        while not len(minutes) or minutes.history_phase:
+            order = broker.buy_open(M, 1)
+            assert "history_phase" in order.info.reason
+            yield None
+        assert days.history_phase
+        for order in (broker.buy_open(CU, 1), broker.buy_open(M, 1), strategy.buy(days, size=1)):
+            yield order
+            assert strategy.path(order)[-1] == "Completed", order.info
+        broker.flatten()
+        for _ in range(4):
+            yield None
+        assert broker.get_account_positions() == {}
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    feeds = store.get_daily_data(CU, lookback=3), store.getdata(CU, lookback=10, night_start=False)
+    run(store, Script, *reversed(feeds), script=script)
+    assert done
+
+
 def test_a_cancelled_order_is_told_and_a_finished_one_stays(sandbox, run):
     def script(strategy):
         broker, data = strategy.broker, strategy.data
@@ -312,16 +338,18 @@ def test_two_stores_are_two_accounts(sandbox, run):
 def test_before_the_first_bar_orders_are_refused_not_raised(sandbox, run):
     class Early(bt.Strategy):
         def __init__(self):
-            self.order = None
+            self.orders = []
 
         def start(self):
-            self.order = self.broker.buy_open(CU, 1)
+            self.orders = [self.broker.buy_open(CU, 1), self.buy(size=1), self.close(size=1)]
 
         def next(self):
             self.env.runstop()
 
     store = sandbox(start=MORNING)
     strategy = run(store, Early, store.getdata(CU))
-    assert strategy.order.getstatusname() == "Rejected"
-    assert "before its feed has delivered a bar" in strategy.order.info.reason
+    for order in filter(None, strategy.orders):
+        assert order.getstatusname() == "Rejected"
+        assert "before its feed has delivered a bar" in order.info.reason
+    assert len(list(filter(None, strategy.orders))) == 2
     assert exchange_orders(store) == {}

@@ -144,6 +144,27 @@ def test_equity_has_a_row_a_bar_and_none_of_history(finished):
     assert equity.why.iloc[-1] == "settled"
 
 
+def test_equity_is_kept_while_a_feed_of_days_still_shows_history(tmp_path):
+    class Waits(bt.Strategy):
+        bars = 0
+
+        def next(self):
+            self.bars += not self.datas[0].history_phase
+            if self.bars == 5:
+                assert self.datas[1].history_phase
+                self.env.runstop()
+
+    with MyStore.sandbox(start="2026-11-10 09:31:00", strategy_name="days") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=tmp_path))
+        cerebro.adddata(store.getdata("SHFE.cu2612", lookback=10))
+        cerebro.adddata(store.get_daily_data("SHFE.cu2612", lookback=3))
+        cerebro.addstrategy(Waits)
+        [strategy] = cerebro.run()
+    assert strategy.bars == 5
+    assert (read(tmp_path / "days", "equity").why == "bar").sum() == 5
+
+
 def test_tables_have_moments(finished):
     _, strategy, _, _ = finished
     trades = strategy.analyzers.performancetracker.to_dataframe("trade")

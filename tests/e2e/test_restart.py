@@ -6,7 +6,8 @@ from datetime import date, datetime
 
 import backtrader as bt
 import pytest
-from e2e_script import CU, MORNING, play
+from e2e_script import CU, MORNING, Script, play
+from tqsdk import TqAccount
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.chased_order import ChaseRules
@@ -15,7 +16,7 @@ from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import ConfigError, JournalError, StartRefused
 from tianqin_backtrader.journal import Journal
 from tianqin_backtrader.restart import NEVER_LEFT
-from tianqin_backtrader.risk_limits import GuardState
+from tianqin_backtrader.risk_limits import GuardState, RiskLimits
 
 
 class Program:
@@ -323,6 +324,35 @@ def test_a_trade_goes_on_over_a_restart(box, tmp_path, run, filled_between):
     assert trade.pnl == pytest.approx((done[0] * len(opened) - sum(opened)) * 5)
 
 
+def test_another_run_on_one_store_is_told_of_what_the_first_has_left(box, tmp_path, run):
+    def leaves(strategy):
+        yield strategy.buy(size=2)
+        price = strategy.data.close[0]
+        strategy.sell(size=2, exectype=bt.Order.Stop, price=price - 60)
+        strategy.buy(size=1, exectype=bt.Order.Limit, price=price - 3000)
+        yield None
+
+    def hears(strategy):
+        stop, limit = strategy.broker.get_orders_open()
+        for _ in range(400):
+            yield None
+            if not stop.alive():
+                break
+        assert strategy.path(stop)[-1] == "Completed"
+        assert [trade.size for trade in strategy.trades] == [0]
+        strategy.cancel(limit)
+        yield limit
+        assert strategy.path(limit) == ["Canceled"]
+        done.append(True)
+
+    done = []
+    with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
+        store.getbroker(records=tmp_path)
+        play(store, run, leaves, CU)
+        run(store, Script, store.feeds[0], script=hears)
+    assert done
+
+
 def test_stops_brackets_and_oco_come_back(box, program):
     with program() as first:
         broker, data, last = first.broker, first.broker._data(CU), first.quote.last_price
@@ -426,6 +456,21 @@ def test_two_programs_on_one_account_need_two_names(box, program):
         program(name="two").end()
 
 
+def test_records_of_another_account_are_not_gone_on_with(tmp_path):
+    """Else a stop of the paper account would fire on the real one."""
+    users = {"paper": "x", "other": "x"}
+    with EmbeddedSandbox(start=MORNING, users=users) as box:
+        accounts = [("paper", None), ("other", None), ("paper", TqAccount("simnow", "12345", "x"))]
+        for user, account in accounts:
+            with MyStore(user, "x", account=account, urls=box.urls, strategy_name="one") as store:
+                broker = store.getbroker(records=tmp_path)
+                if (user, account) == accounts[0]:
+                    broker.start()
+                else:
+                    with pytest.raises(JournalError, match="holds the records of account"):
+                        broker.start()
+
+
 def test_a_clock_that_was_set_back_is_told(box, program, tmp_path):
     with Journal(tmp_path / "one" / "journal.sqlite") as journal:
         later = to_ns(datetime(2026, 11, 10, 15))
@@ -475,6 +520,45 @@ def test_a_locked_journal_halts_and_nothing_is_sent(box, program, tmp_path):
     with program() as second:
         assert second.store.state["kept"] == 1
         assert [one.status for one in second.broker.get_all_orders()] == [bt.Order.Completed]
+
+
+def test_a_halt_and_the_counts_of_the_day_outlast_the_program(program):
+    limits = RiskLimits(orders_per_day=3)
+    with program(risk=limits) as first:
+        for _ in range(2):
+            order = resting(first)
+        first.broker.halt("look at it")
+        first.until(lambda: not order.alive())
+    with program(risk=limits) as second:
+        assert second.broker.risk_state is GuardState.HALTED
+        news = [str(msg) for msg, _, _ in second.store.get_notifications()]
+        assert "HALTED since an earlier run: look at it; broker.resume() ends it" in news
+        assert "look at it" in second.broker.buy_open(CU, 1).info.reason
+        second.broker.resume()
+        second.broker.buy_open(CU, 1)
+        assert "number 4 of the day" in second.broker.buy_open(CU, 1).info.reason
+        second.until(lambda: second.lots("long") == 1)
+    with program() as third:
+        assert third.broker.risk_state is GuardState.ACTIVE
+
+
+def test_a_flatten_is_finished_by_the_next_program(program):
+    with program() as first:
+        first.broker.buy_open(CU, 2)
+        first.until(lambda: first.lots("long") == 2)
+        first.broker.flatten("enough")  # and the program dies before it has sent anything
+    with program() as second:
+        second.until(lambda: second.lots("long") == 0)
+        second.until(lambda: "Completed" in second.words())
+        assert second.broker.risk_state is GuardState.REDUCING
+    with program() as third:
+        assert third.broker.risk_state is GuardState.REDUCING
+        third.broker.resume()
+        third.broker.buy_open(CU, 1)
+        third.until(lambda: third.lots("long") == 1)
+    with program() as fourth:
+        fourth.turn()
+        assert (fourth.broker.risk_state, fourth.lots("long")) == (GuardState.ACTIVE, 1)
 
 
 def test_state_lasts_as_long_as_the_program_without_records():

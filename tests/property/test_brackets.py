@@ -61,10 +61,10 @@ class Market:
             del self.left[order_id]
         self.take(on_fill(self.group, order_id, lots))
 
-    def end(self, order_id):
+    def end(self, order_id, unasked):
         self.left_alone = True
         del self.left[order_id]
-        self.take(on_end(self.group, order_id))
+        self.take(on_end(self.group, order_id, unasked=unasked))
 
     def withdraw(self, order_id):
         self.left_alone = True
@@ -101,7 +101,7 @@ def test_a_bracket_closes_what_it_opened_and_no_more(data, late):
         if what == "fill":
             market.fill(order_id, data.draw(st.integers(1, market.left[order_id])))
         elif what == "end":
-            market.end(order_id)
+            market.end(order_id, data.draw(st.booleans()))
         else:
             market.withdraw(data.draw(st.sampled_from([m.order_id for m in market.group.members])))
     else:

@@ -19,6 +19,7 @@ from tianqin_backtrader.order_group import (
     on_cancel,
     on_end,
     on_fill,
+    on_fire,
 )
 
 IN, STOP, TARGET = "in", "stop", "target"
@@ -86,9 +87,24 @@ def test_a_cancelled_child_withdraws_its_sibling():
     assert (group.over, actions) == (True, ())
 
 
-def test_a_rejected_child_withdraws_its_sibling():
+def test_an_expired_child_withdraws_its_sibling():
     _, actions = play(usual(), (on_fill, IN, 5), (on_end, STOP))
     assert actions == cancels(TARGET)
+
+
+def test_a_refused_child_leaves_the_lots_to_its_sibling():
+    group, _ = play(usual(), (on_fill, IN, 5))
+    group, actions = on_end(group, TARGET, unasked=True)
+    assert (actions, group[STOP].state) == ((), ACTIVE)
+    group, actions = on_fill(group, STOP, 2)
+    assert actions == ()
+    group, actions = on_end(group, STOP, unasked=True)
+    assert actions == (Action(Do.EXPOSED, STOP, 3),)
+    assert group.over
+
+
+def test_a_parent_that_fires_keeps_its_children():
+    assert on_fire(usual(), IN) == (usual(), ())
 
 
 def test_lots_are_counted_with_the_filled_ones():

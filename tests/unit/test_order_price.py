@@ -2,9 +2,16 @@
 
 import pytest
 
-from tianqin_backtrader.errors import OrderError
+from tianqin_backtrader.errors import OrderError, PriceOutOfRange
 from tianqin_backtrader.model import Direction, Instrument
-from tianqin_backtrader.order_price import Wish, exchange_terms, passive_price, wish
+from tianqin_backtrader.order_price import (
+    STAYS,
+    Wish,
+    exchange_terms,
+    needs_limits,
+    passive_price,
+    wish,
+)
 
 BUY, SELL = Direction.BUY, Direction.SELL
 LIMITS = (110.0, 90.0)
@@ -54,6 +61,25 @@ def test_options_at_dce_have_none():
 def test_what_an_exchange_does_not_have_is_refused_in_words(asked, exchange, words):
     with pytest.raises(OrderError, match=words):
         exchange_terms(asked, BUY, contract(exchange), LIMITS)
+
+
+@pytest.mark.parametrize(("direction", "price", "sent"), [(BUY, 111.0, 110.0), (SELL, 89.0, 90.0)])
+def test_a_price_beyond_the_limit_that_it_crosses_is_as_good_at_the_limit(direction, price, sent):
+    assert exchange_terms(Wish(price), direction, contract(), LIMITS, clips=True) == Wish(sent)
+
+
+@pytest.mark.parametrize(("direction", "price"), [(SELL, 111.0), (BUY, 89.0)])
+def test_a_price_that_the_limits_keep_the_market_from_is_out_of_range(direction, price):
+    with pytest.raises(PriceOutOfRange, match="the day's limit"):
+        exchange_terms(Wish(price), direction, contract(), LIMITS, clips=True)
+
+
+@pytest.mark.parametrize("exchange", ["SHFE", "DCE", "CFFEX", "CZCE"])
+def test_a_market_order_that_stays_is_a_limit_at_the_limit(exchange):
+    asked = Wish(None, STAYS)
+    assert needs_limits(asked, contract(exchange))
+    assert exchange_terms(asked, BUY, contract(exchange), LIMITS) == Wish(110.0)
+    assert exchange_terms(asked, SELL, contract(exchange), LIMITS) == Wish(90.0)
 
 
 def test_without_known_limits_a_market_order_needs_a_price():

@@ -38,6 +38,14 @@ def test_what_backtraders_valid_means(valid, until, over_days):
     assert found.over_days is over_days
 
 
+@pytest.mark.parametrize("valid", [0, timedelta()])
+def test_a_day_that_is_over_means_the_next_one(valid):
+    """A strategy on bars of days is asked a second after the close."""
+    friday = datetime(2026, 11, 13, 15, 0, 1)
+    found = validity(valid, "SHFE.cu2612", friday, CALENDAR)
+    assert (found.until, found.over_days) == (datetime(2026, 11, 16, 15), False)
+
+
 @pytest.mark.parametrize("valid", ["day", True, float("nan"), 3.0, datetime(2026, 11, 10, 21)])
 def test_what_means_nothing_or_is_past_is_refused(valid):
     with pytest.raises(OrderError):

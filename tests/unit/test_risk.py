@@ -1,5 +1,6 @@
 """The rules before sending: each limit at its edge, the days, and the way back."""
 
+import json
 from datetime import date
 from itertools import product
 from math import nan
@@ -115,6 +116,53 @@ def test_orders_of_a_contract_and_trading_day_are_counted():
     refused(one, buy(), at(), "orders_per_day", f"number 3 of the day on {CU}")
     one.check(buy(symbol="DCE.m2701"), at())
     one.check(buy(), at(day=TUESDAY))
+
+
+def test_every_exchange_order_of_an_order_counts():
+    one = guard(orders_per_day=5, orders_per_second=3)
+    one.check(buy(50, orders=3), at())
+    refused(one, buy(20), at(0.5), "orders_per_second", "number 4 in a second")
+    refused(one, buy(50, orders=3), at(1.5), "orders_per_day", "number 6 of the day")
+    one.passed_by(CU, 2, at(2.0))
+    refused(one, buy(), at(4.0), "orders_per_day", "number 6 of the day")
+
+
+def test_a_stop_may_fire_beside_a_target_while_only_what_reduces_is_sent():
+    one = guard()
+    one.reduce("the loss")
+    beside = at(position=5, working=(OwnOrder(SELL, 5, 120.0),))
+    refused(one, sell(5, None), beside, "state")
+    one.check(sell(5, None, taken=True), beside)
+    refused(one, sell(6, None, taken=True), beside, "state")
+    refused(one, buy(1, None, taken=True), beside, "state")
+
+
+def test_what_was_taken_before_is_slowed_down_and_not_refused_for_ever():
+    one = guard(orders_per_second=2, no_repeat_within=60)
+    one.check(sell(taken=True), at())
+    one.check(sell(taken=True), at())
+    refused(one, sell(3, orders=3, taken=True), at(0.5), "orders_per_second")
+    one.check(sell(3, orders=3, taken=True), at(1.0))
+    refused(one, sell(3, orders=3), at(2.0), "orders_per_second")
+
+
+def test_a_restart_in_the_day_goes_on_where_it_was():
+    one, two = (guard(orders_per_day=2, cancels_per_day=1, max_daily_loss=100.0) for _ in range(2))
+    news = []
+    one.changed = lambda: news.append(one.to_dict())
+    one.check(buy(), at())
+    one.watch(at(day_profit=-100.0))
+    one.resume()
+    one.cancelled(CU, at(day_profit=-150.0))
+    two.recall(json.loads(json.dumps(news[-1])))
+    assert two.watch(at(day_profit=-199.0)) is GuardState.ACTIVE
+    refused(two, buy(), at(day_profit=-199.0), "cancels_per_day")
+    two.check(sell(closes=True), at(day_profit=-199.0))
+    refused(two, sell(closes=True), at(day_profit=-199.0), "orders_per_day")
+    assert two.watch(at(day_profit=-200.0)) is GuardState.REDUCING
+    one.recall(two.to_dict())
+    assert (one.state, one.reason) == (two.state, two.reason)
+    assert one.watch(at(day=TUESDAY)) is GuardState.REDUCING
 
 
 def test_a_refused_order_is_not_counted():

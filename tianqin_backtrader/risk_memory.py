@@ -1,0 +1,60 @@
+"""What risk rules must not forget when the program ends: state, counts, an unfinished flatten.
+
+Otherwise whatever starts a halted program again would let it trade.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .journal import Journal
+from .order_scribe import OrderScribe
+from .risk import RiskGuard
+from .risk_desk import Flattener
+from .risk_limits import GuardState
+
+logger = logging.getLogger(__name__)
+
+
+class RiskMemory:
+    """Keeps them in the journal.
+
+    Args:
+        store: Told what an earlier run has left.
+        guard: The rules.
+        flattener: Closes all that is held.
+        scribe: Writes.
+    """
+
+    kind, key = "risk", "guard"
+
+    def __init__(
+        self, store: Any, guard: RiskGuard, flattener: Flattener, scribe: OrderScribe
+    ) -> None:
+        self._store, self._guard, self._flattener, self._scribe = store, guard, flattener, scribe
+        guard.changed = flattener.changed = lambda: scribe.touch_plan(self)
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal. A halt by records that cannot be written is over with the program."""
+        fields = self._guard.to_dict() | {"flattening": self._flattener.busy}
+        broken = self._scribe.broken
+        if broken is not None and self._guard.reason == str(broken):
+            fields |= {"state": str(GuardState.ACTIVE), "reason": ""}
+        return fields, False
+
+    def recall(self, journal: Journal) -> None:
+        """Go on as an earlier run has left it; told if it has left it other than ACTIVE."""
+        plan = journal.plan_of(self.kind, self.key)
+        if plan is None or plan.over:
+            return
+        self._guard.recall(plan.fields)
+        if plan.fields["flattening"]:
+            self._flattener.begin()
+        if self._guard.state is not GuardState.ACTIVE:
+            text = (
+                f"{self._guard.state} since an earlier run: {self._guard.reason}; "
+                "broker.resume() ends it"
+            )
+            logger.warning("%s", text)
+            self._store.put_notification(text)
