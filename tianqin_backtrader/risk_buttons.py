@@ -41,12 +41,13 @@ class RiskButtons(FourWay):
     def halt(self, reason: str = "halted by the owner") -> None:
         """Withdraw every order and send no other until ``resume``, in later runs, too.
 
-        Positions stay.
+        Positions stay; a ``flatten`` that is not done goes no further.
 
         Args:
             reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
         """
         self._risk.guard.halt(reason)
+        self._flattener.end()
         self._targets.drop_all()
         self.cancel_all()
         self._scribe.flush()
@@ -54,11 +55,14 @@ class RiskButtons(FourWay):
     def resume(self) -> None:
         """Take orders again after ``halt``, ``flatten`` or a limit.
 
+        A ``flatten`` that is not done goes no further.
+
         Raises:
             JournalError: The records still cannot be written; trading stays halted.
         """
         self._scribe.mend()
         self._risk.guard.resume()
+        self._flattener.end()
         self._scribe.flush()
 
     def flatten(self, reason: str = "flattened by the owner") -> None:

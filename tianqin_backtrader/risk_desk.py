@@ -114,7 +114,7 @@ class Flattener:
         close: Sends a market order that closes (symbol, direction, lots); returns it.
 
     Attributes:
-        changed: Called when it begins and when it is done.
+        changed: Called when it begins and when it ends.
     """
 
     def __init__(
@@ -135,6 +135,11 @@ class Flattener:
         self._tries, self._next = FLATTEN_TRIES, 0
         self.changed()
 
+    def end(self) -> None:
+        """Close nothing more; what is out stays out."""
+        self._tries = 0
+        self.changed()
+
     def tend(self, *, working: bool) -> None:
         """See what is left.
 
@@ -145,8 +150,7 @@ class Flattener:
             return
         held = self._account.account_positions()
         if not held:
-            self._tries = 0
-            self.changed()
+            self.end()
             self._store.put_notification("flatten: nothing is held any more")
             return
         now = self._store.clock.now_ns()

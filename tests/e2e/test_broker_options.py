@@ -262,6 +262,28 @@ def test_flatten_closes_todays_lots_whatever_the_priority_is(sandbox, run, prior
     assert offsets.count("OPEN") == 3 and len(offsets) == 6
 
 
+@pytest.mark.parametrize("button", ["resume", "halt"])
+def test_another_button_ends_a_flatten_that_is_not_done(sandbox, run, button):
+    def script(strategy):
+        broker, data = strategy.broker, strategy.data
+        yield broker.buy_open(CU, 2)
+        while data.datetime.time(0) < datetime.time(10, 15):
+            yield None
+        broker.flatten()  # the market has closed for its break
+        getattr(broker, button)()
+        for _ in range(5):
+            yield None
+        assert broker.getposition(data).size == 2
+        order = broker.buy_open(CU, 1)
+        yield order
+        assert order.status == (bt.Order.Completed if button == "resume" else bt.Order.Rejected)
+        done.append(True)
+
+    done = []
+    play(sandbox(start="2026-11-10 10:05:00"), run, script, CU)
+    assert done
+
+
 def test_flatten_closes_all_that_is_held_on_both_sides(sandbox, run):
     def script(strategy):
         broker = strategy.broker
