@@ -16,7 +16,7 @@ from .feed_clone import FeedClone
 from .feed_history import FeedHistory
 from .lifeline import NEVER
 from .line_trim import trim_run
-from .live_bars import LiveBars
+from .live_bars import FINAL_AFTER, LiveBars
 from .live_feed import LiveFeed
 from .main_bars import MainBars
 from .main_contracts import MAIN
@@ -216,20 +216,15 @@ class Mydatafeed(LiveFeed):
         expires = self.store.instrument(self.symbol).expire_datetime
         self._ends = to_ns(expires) if expires is not None else NEVER
         builder = BarBuilder(self._slot_table())
-        final, running = self._past.final_and_running()
-        if final:
-            builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
-        else:
-            start = to_ns(self.store.now()) // MINUTE * MINUTE
-            builder.begin_after(start, float("nan"), 0)
-        if running is not None and running.start == builder.slot.start:
-            builder.resume(running)
+        final = self._stand(builder)
         last_id = self._ticks.last_id
         next_bar = final[-1].id + 1 if final else -1
         live = LiveBars(
             self.symbol, builder, self._ticks, self._klines, next_bar, next_tick_id=last_id + 1
         )
         ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
+        if ticks and not builder.knows_volume_from(ticks[0].time):
+            live.doubt_until(builder.slot.end)
         final += live.begin(ticks, self.store.clock.now_ns())
         wanted = self._past.newest(final, night_start=self.p.night_start)
         if self._main is not None:
@@ -238,3 +233,19 @@ class Mydatafeed(LiveFeed):
         self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
+
+    def _stand(self, builder: BarBuilder) -> list[Bar]:
+        """Place the builder behind what is final of the official bars; those."""
+        final, running = self._past.final_and_running()
+        now = to_ns(self.store.now())
+        if final:
+            builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
+        else:
+            builder.begin_after(now // MINUTE * MINUTE, float("nan"), 0)
+        if running is not None and running.start == builder.slot.start:
+            if builder.slot.certain + FINAL_AFTER <= now:  # a break has cut it
+                final.append(running)
+                builder.begin_after(running.end, running.close, running.close_oi)
+            else:
+                builder.resume(running)
+        return final
