@@ -15,7 +15,7 @@ from .errors import ConfigError
 from .feed_clone import FeedClone
 from .feed_history import FeedHistory
 from .lifeline import NEVER
-from .line_trim import trim_run
+from .line_trim import keep_latest
 from .live_bars import FINAL_AFTER, LiveBars
 from .live_feed import LiveFeed
 from .main_bars import MainBars
@@ -62,7 +62,8 @@ class Mydatafeed(LiveFeed):
             without night), so that it holds whole trading days: those within the latest 10 000
             bars, or of a number at least so many bars. False: exactly the number.
         keep_bars: Values kept in Backtrader's lines, of the feed and of the indicators on it, for
-            runs over months: more than any indicator looks back, at least 10. None keeps all.
+            runs over months: at least 10, and as many as the indicators need for their first
+            value; the strategy looks back no further either. None keeps all.
         adjust: None, or ``"back"`` for a main contract (``KQ.m@...``): prices of earlier
             contracts are moved by the gaps between closes, so that there are no jumps and the
             newest prices are the real ones (前复权, with differences). At a change while it runs
@@ -71,7 +72,8 @@ class Mydatafeed(LiveFeed):
         qcheck: Seconds a round of Cerebro waits for news.
 
     Raises:
-        ConfigError: A parameter is wrong; nothing was subscribed.
+        ConfigError: A parameter is wrong; nothing was subscribed. With the first bar, when an
+            indicator needs more than ``keep_bars``.
         LinkTimeout: From ``start``: TianQin sent no history within a minute.
     """
 
@@ -196,8 +198,8 @@ class Mydatafeed(LiveFeed):
         return int(self.lines.buflen()) + self.trimmed
 
     def _deliver(self, bar: Bar) -> bool:
-        if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
-            trim_run(self._env.runningstrats, self, self.keep_bars)
+        if self.keep_bars:
+            keep_latest(self._env.runningstrats, self, self.keep_bars)
         self._write(bar)
         self.store.observers.bar(self._name, bar)
         return True

@@ -77,6 +77,26 @@ def test_too_few_bars_to_keep(sandbox, wrong):
         sandbox().getdata("SHFE.cu2612", keep_bars=wrong)
 
 
+@pytest.mark.parametrize("resampled", [False, True])
+def test_an_indicator_that_needs_more_bars_than_are_kept(sandbox, resampled):
+    """It would be of the bars that are left, and say nothing."""
+
+    class Long(bt.Strategy):
+        def __init__(self):
+            bt.ind.SMA(self.data, period=50)
+
+    store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=20)
+    feed = store.getdata("SHFE.cu2612", lookback=60, keep_bars=20)
+    cerebro = bt.Cerebro(stdstats=False)
+    if resampled:
+        cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes, compression=2)
+    else:
+        cerebro.adddata(feed)
+    cerebro.addstrategy(Long)
+    with pytest.raises(ConfigError, match=r"keep_bars=20 .* need 50 bars"):
+        cerebro.run()
+
+
 class Replayed(bt.Strategy):
     """Keep every state of the bar that is being replayed."""
 
