@@ -56,6 +56,7 @@ SHELL = {
     "update_tables": {"holiday_cache"},
     "feed_clone": set(),
     "feed_history": set(),
+    "feed_names": set(),
     "main_contracts": set(),
     "main_bars": set(),
     "bar_lines": set(),
@@ -175,6 +176,7 @@ SHELL = {
         "store_reconnect",
     },
     "store": {
+        "feed_names",
         "main_contracts",
         "roll_desk",
         "gateway",
