@@ -67,7 +67,8 @@ class StoreServices:
             patience: Seconds of trading time that a leg may take.
 
         Raises:
-            OrderError: It cannot be: no such lots, two products, one of them is being rolled.
+            OrderError: It cannot be: no such lots, two products, one of them is being rolled, the
+                broker only reduces or is halted.
             UnknownSymbol: No such contract.
             JournalError: It cannot be written down; nothing was sent.
         """
