@@ -90,6 +90,7 @@ class Mydatafeed(LiveFeed):
     def __init__(self) -> None:
         super().__init__()
         self._must_be_known()
+        self._must_be_beijing_time()
         if self.keep_bars is not None and not self.keep_bars >= 10:
             raise ConfigError(f"keep_bars is None or at least 10, not {self.keep_bars!r}")
         self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
