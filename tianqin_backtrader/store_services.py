@@ -95,7 +95,7 @@ class StoreServices:
             JournalError: The folder cannot be written, or another program records into it.
         """
         self._must_be_open()
-        if self.recorder is not None:
+        if self.recorder is not None and not self.recorder.closed:
             raise ConfigError("this store records already: name all contracts at once")
         self.recorder = Recorder(self, instruments, path)
         return self.recorder
