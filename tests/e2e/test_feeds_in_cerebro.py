@@ -192,6 +192,35 @@ def test_feeds_of_one_contract_are_told_apart(sandbox, run):
     assert store.getdata(symbol)._name == symbol, "for another run"
 
 
+def test_runs_one_after_the_other_on_one_store(sandbox, run):
+    """With feeds made anew, and with one of before: a feed nobody reads holds up nobody."""
+
+    class Ten(bt.Strategy):
+        def __init__(self):
+            self.live = []
+
+        def next(self):
+            if not self.data.history_phase:
+                self.live.append(self.data.datetime.datetime(0))
+            if len(self.live) == 10:
+                self.env.runstop()
+
+    store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=20)
+
+    def bars(feed):
+        return run(store, Ten, feed).live
+
+    symbol, first = "SHFE.cu2612", store.getdata("SHFE.cu2612", lookback=5)
+    seen = bars(first)
+    seen += bars(store.getdata(symbol, lookback=5))
+    assert store.feeds[0] is not first
+    seen += bars(store.getdata("DCE.m2701"))
+    again = bars(first)
+    assert len(again) == len(set(again)) == 10
+    assert seen == sorted(set(seen)) and len(seen) == 30
+    assert again[0] == seen[9] + timedelta(minutes=1), "it goes on where it ended"
+
+
 def test_a_silent_contract_holds_up_nobody(sandbox, run):
     """Far contracts have a tick in minutes; each minute of the near one comes as it ends."""
     store = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=5)
