@@ -21,7 +21,6 @@ from .dailyfeed import Dailyfeed
 from .datafeed import Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, UnknownSymbol
-from .feed_names import name_apart
 from .gateway import Gateway
 from .instruments import Instruments
 from .kept_state import KeptState
@@ -235,7 +234,6 @@ class MyStore(StoreServices, StoreSession):
             )
         self.calendar.product(instrument)  # its sessions must be known, too
         feed = kind(store=self, dataname=instrument, lookback=lookback, **kwargs)
-        name_apart(feed, self.feeds)
         self.feeds.append(feed)
         return feed
 

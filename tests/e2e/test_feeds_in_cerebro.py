@@ -164,34 +164,6 @@ def official_closes(server, symbol, day):
     return [(from_ns(row["datetime"] + MINUTE), row["close"]) for row in rows]
 
 
-def test_feeds_of_one_contract_are_told_apart(sandbox, run):
-    store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=20)
-    symbol = "SHFE.cu2612"
-    minutes, days, ticks = (
-        store.getdata(symbol), store.get_daily_data(symbol), store.get_tick_data(symbol),
-    )  # fmt: skip
-    fives = store.getdata(symbol, compression=5)
-    names = [feed._name for feed in (minutes, days, ticks, fives)]
-    assert names == [symbol, f"{symbol} 1d", f"{symbol} ticks", f"{symbol} 5m"]
-    with pytest.raises(ConfigError, match="the name of another feed"):
-        store.get_daily_data(symbol, name=symbol)
-
-    class Ten(bt.Strategy):
-        def next(self):
-            if len(minutes) == 10:
-                self.env.runstop()
-
-        prenext = next
-
-    strategy = run(store, Ten, minutes, days, ticks, fives)
-    assert strategy.getdatabyname(symbol) is minutes
-    delivered = {name: one.delivered for name, one in store.certificate().items()}
-    assert delivered[symbol] == delivered[f"{symbol} 5m"] * 5 == 10
-    assert delivered[f"{symbol} 1d"] == 0 and delivered[f"{symbol} ticks"] > 50
-    assert set(store.health().last_data) == set(delivered)
-    assert store.getdata(symbol)._name == symbol, "for another run"
-
-
 def test_runs_one_after_the_other_on_one_store(sandbox, run):
     """With feeds made anew, and with one of before: a feed nobody reads holds up nobody."""
 

@@ -56,7 +56,6 @@ SHELL = {
     "update_tables": {"holiday_cache"},
     "feed_clone": set(),
     "feed_history": set(),
-    "feed_names": set(),
     "main_contracts": set(),
     "main_bars": set(),
     "bar_lines": set(),
@@ -176,7 +175,6 @@ SHELL = {
         "store_reconnect",
     },
     "store": {
-        "feed_names",
         "main_contracts",
         "roll_desk",
         "gateway",
