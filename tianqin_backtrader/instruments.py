@@ -63,11 +63,6 @@ class Instruments:
             found = self._known[symbol]
         return found
 
-    @property
-    def renewed(self) -> bool:
-        """Whether the answer to the last renewal is there."""
-        return not self._due
-
     def ask(self) -> None:
         """Have all specifications renewed, as soon as there is a session."""
         self._due, self._answer = bool(self._known), None

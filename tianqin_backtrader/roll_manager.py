@@ -101,8 +101,6 @@ class RollManager:
         today = store.calendar.trading_day_at(store.now())
         if today == self._looked or not store.trading_up or not store.is_open(self.main):
             return
-        if not store.specifications_renewed:
-            return  # the main contract may be that of the day before
         held = self._held()
         if not held or self._busy(today) or not store.broker.takes_orders(held[0]):
             return

@@ -260,11 +260,6 @@ class MyStore(StoreServices, StoreSession):
         """
         return self._instruments.get(symbol)
 
-    @property
-    def specifications_renewed(self) -> bool:
-        """Whether specifications, and which contract is the main one, are those of the session."""
-        return self._instruments.renewed
-
     # -- the wait -----------------------------------------------------------------------------
 
     def poll(self, timeout: float) -> None:

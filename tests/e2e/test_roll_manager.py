@@ -62,23 +62,6 @@ def test_both_sides_follow_the_main_contract_of_the_day(sandbox, run):
     assert strategy.position.size == 2
 
 
-def test_the_days_main_contract_is_waited_for(sandbox, run):
-    """At the opening the answer of the day before is at hand, and may be the old contract."""
-
-    def script(strategy):
-        broker = strategy.broker
-        yield broker.buy_open(MAIN, 2)
-        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 3, 21, 10):
-            yield None
-        done.append((held(broker, OLD), held(broker, NEW)))
-
-    done = []
-    store = sandbox(start="2026-11-03 14:40:00", days=2, ticks_per_pack=5)
-    RollManager(store, MAIN, slice_lots=2)
-    run(store, Telling, store.getdata(MAIN), script=script)
-    assert done == [((0, 0), (2, 0))]
-
-
 def test_a_contract_is_left_days_before_its_delivery_month(sandbox, run, caplog):
     """A private person may hold cu2612 until 2026-11-30; five trading days before is the 23rd."""
 
