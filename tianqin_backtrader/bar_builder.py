@@ -192,6 +192,13 @@ class BarBuilder:
         """The slot that is being built."""
         return self._slots[self._index]
 
+    def knows_volume_from(self, first: int) -> bool:
+        """Whether ticks from an instant on say how much was traded in the running bar.
+
+        The cumulative volume at its start must be among them; a day's first bar starts at zero.
+        """
+        return self._index == 0 or first <= self.slot.start
+
     def push(self, tick: Tick) -> list[Bar]:
         """Take the next tick; return the bars it completes, oldest first."""
         slot = self._slots[self._index]

@@ -7,6 +7,7 @@ from typing import Any
 import backtrader as bt
 
 from .clock import to_backtrader
+from .errors import ConfigError
 from .model import Bar
 
 
@@ -20,6 +21,15 @@ class BarFeed(bt.feed.DataBase):
         ("bid_volume", "bid_volume1"),
         ("ask_volume", "ask_volume1"),
     )
+
+    def _must_be_beijing_time(self) -> None:
+        """Refuse ``tz``: Backtrader would take the stamps for UTC and move them.
+
+        Raises:
+            ConfigError: It was given.
+        """
+        if self.p.tz is not None:
+            raise ConfigError("bars are stamped in Beijing time: leave tz away")
 
     def _write(self, bar: Bar) -> None:
         lines = self.lines

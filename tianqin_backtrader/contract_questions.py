@@ -50,6 +50,10 @@ class ContractQuestions(ApiHolder):
             LinkTimeout: No answer within a minute.
         """
         api = self.api
+        if not isinstance(symbol, str):
+            raise UnknownSymbol(
+                str(symbol), f"{symbol!r} is no symbol: write SHFE.cu2612 or the like"
+            )
         if "." not in symbol:
             hint = did_you_mean(symbol, CALENDAR.products)
             text = f"{symbol!r} is no symbol: write SHFE.cu2612 or the like{hint}"

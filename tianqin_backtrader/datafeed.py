@@ -16,8 +16,8 @@ from .feed_clone import FeedClone
 from .feed_history import FeedHistory
 from .feed_names import named
 from .lifeline import NEVER
-from .line_trim import trim_run
-from .live_bars import LiveBars
+from .line_trim import keep_latest
+from .live_bars import FINAL_AFTER, LiveBars
 from .live_feed import LiveFeed
 from .main_bars import MainBars
 from .main_contracts import MAIN
@@ -63,7 +63,8 @@ class Mydatafeed(LiveFeed):
             without night), so that it holds whole trading days: those within the latest 10 000
             bars, or of a number at least so many bars. False: exactly the number.
         keep_bars: Values kept in Backtrader's lines, of the feed and of the indicators on it, for
-            runs over months: more than any indicator looks back, at least 10. None keeps all.
+            runs over months: at least 10, and as many as the indicators need for their first
+            value; the strategy looks back no further either. None keeps all.
         adjust: None, or ``"back"`` for a main contract (``KQ.m@...``): prices of earlier
             contracts are moved by the gaps between closes, so that there are no jumps and the
             newest prices are the real ones (前复权, with differences). At a change while it runs
@@ -72,7 +73,8 @@ class Mydatafeed(LiveFeed):
         qcheck: Seconds a round of Cerebro waits for news.
 
     Raises:
-        ConfigError: A parameter is wrong; nothing was subscribed.
+        ConfigError: A parameter is wrong; nothing was subscribed. With the first bar, when an
+            indicator needs more than ``keep_bars``.
         LinkTimeout: From ``start``: TianQin sent no history within a minute.
     """
 
@@ -89,6 +91,7 @@ class Mydatafeed(LiveFeed):
     def __init__(self) -> None:
         super().__init__()
         self._must_be_known()
+        self._must_be_beijing_time()
         if self.keep_bars is not None and not self.keep_bars >= 10:
             raise ConfigError(f"keep_bars is None or at least 10, not {self.keep_bars!r}")
         self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
@@ -205,8 +208,8 @@ class Mydatafeed(LiveFeed):
         return int(self.lines.buflen()) + self.trimmed
 
     def _deliver(self, bar: Bar) -> bool:
-        if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
-            trim_run(self._env.runningstrats, self, self.keep_bars)
+        if self.keep_bars:
+            keep_latest(self._env.runningstrats, self, self.keep_bars)
         self._write(bar)
         self.store.observers.bar(self._told_as, bar)
         return True
@@ -225,20 +228,15 @@ class Mydatafeed(LiveFeed):
         expires = self.store.instrument(self.symbol).expire_datetime
         self._ends = to_ns(expires) if expires is not None else NEVER
         builder = BarBuilder(self._slot_table())
-        final, running = self._past.final_and_running()
-        if final:
-            builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
-        else:
-            start = to_ns(self.store.now()) // MINUTE * MINUTE
-            builder.begin_after(start, float("nan"), 0)
-        if running is not None and running.start == builder.slot.start:
-            builder.resume(running)
+        final = self._stand(builder)
         last_id = self._ticks.last_id
         next_bar = final[-1].id + 1 if final else -1
         live = LiveBars(
             self.symbol, builder, self._ticks, self._klines, next_bar, next_tick_id=last_id + 1
         )
         ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
+        if ticks and not builder.knows_volume_from(ticks[0].time):
+            live.doubt_until(builder.slot.end)
         final += live.begin(ticks, self.store.clock.now_ns())
         wanted = self._past.newest(final, night_start=self.p.night_start)
         if self._main is not None:
@@ -247,3 +245,19 @@ class Mydatafeed(LiveFeed):
         self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
+
+    def _stand(self, builder: BarBuilder) -> list[Bar]:
+        """Place the builder behind what is final of the official bars; those."""
+        final, running = self._past.final_and_running()
+        now = to_ns(self.store.now())
+        if final:
+            builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
+        else:
+            builder.begin_after(now // MINUTE * MINUTE, float("nan"), 0)
+        if running is not None and running.start == builder.slot.start:
+            if builder.slot.certain + FINAL_AFTER <= now:  # a break has cut it
+                final.append(running)
+                builder.begin_after(running.end, running.close, running.close_oi)
+            else:
+                builder.resume(running)
+        return final

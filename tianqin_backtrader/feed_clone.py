@@ -6,7 +6,7 @@ from typing import Any
 
 import backtrader as bt
 
-from .line_trim import trim_run
+from .line_trim import keep_latest
 
 
 class FeedClone(bt.feed.DataClone):
@@ -35,8 +35,8 @@ class FeedClone(bt.feed.DataClone):
         return keep
 
     def _load(self) -> bool | None:
-        if self.keep_bars and self.lines.datetime.idx >= 2 * self.keep_bars:
-            trim_run(self.data._env.runningstrats, self, self.keep_bars)
+        if self.keep_bars:
+            keep_latest(self.data._env.runningstrats, self, self.keep_bars)
         loaded: bool | None = super()._load()
         return loaded
 

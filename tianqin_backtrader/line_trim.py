@@ -9,8 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .errors import ConfigError
+
 #: Indicators on indicators on ...
 _LONGEST_CHAIN = 50
+
+
+def keep_latest(strategies: Iterable[Any], feed: Any, keep: int) -> None:
+    """Called with every new bar: see that the bars kept suffice, then trim now and then.
+
+    Args:
+        strategies, feed, keep: As of ``trim_run``.
+
+    Raises:
+        ConfigError: With the first bar, when an indicator needs more bars than are kept: it would
+            be wrong without a word.
+    """
+    place = feed.lines.datetime.idx
+    if place == 0:
+        for strategy in strategies:
+            _must_suffice(strategy, feed, keep)
+    elif place >= 2 * keep:
+        trim_run(strategies, feed, keep)
+
+
+def _must_suffice(strategy: Any, feed: Any, keep: int) -> None:
+    for data, needed in zip(strategy.datas, strategy._minperiods, strict=False):
+        if data is feed and needed > keep:
+            raise ConfigError(
+                f"keep_bars={keep} of {feed._name} is too few: the strategy's indicators need "
+                f"{needed} bars of it"
+            )
 
 
 def trim_run(strategies: Iterable[Any], feed: Any, keep: int) -> None:

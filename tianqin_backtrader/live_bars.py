@@ -130,10 +130,16 @@ class LiveBars:
         for tick in ticks:
             self._complete(self.builder.push(tick))
         self.flush(now)
+        if self._ready and self._ready[0].id in self._suspect and self._suspect_before:
+            return []  # its official one is not final yet
         past = list(self._ready)
         self._ready.clear()
         self._suspect.clear()
         return past
+
+    def doubt_until(self, end: int) -> None:
+        """Bars that start before ``end`` are delivered from the official ones."""
+        self._suspect_before = max(self._suspect_before, end)
 
     def take_ticks(self) -> int:
         """Build from the ticks that have come; the newest one's time, 0 where there was none."""

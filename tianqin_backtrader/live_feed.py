@@ -60,6 +60,11 @@ class LiveFeed(BarFeed):
         return bool(self._history)
 
     @property
+    def begun(self) -> bool:
+        """Whether it is, or was, in a run."""
+        return self._live is not None
+
+    @property
     def finished(self) -> bool:
         """Whether no bar will come any more: the market or the contract is over."""
         over = self.store.market_over or self.store.alive_at > self._ends + AFTERWARDS

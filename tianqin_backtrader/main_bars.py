@@ -69,28 +69,26 @@ class MainBars:
         contract = store.mains.traded(feed.symbol)
         if contract == self._contract:
             return
-        today = store.calendar.trading_day_at(store.now())
-        if self._day_of(bar) != today:
+        day = store.mains.since(feed.symbol)
+        if self._day_of(bar) < day:
             return  # a late bar of the contract before
-        change = self._change(self._contract, contract)
+        change = self._change(day, self._contract, contract)
         self._contract = contract
         logger.info("%s: %s -> %s, gap %s", feed.symbol, change.old, change.new, change.gap)
         if self._adjusts:
             if math.isnan(change.gap):
                 logger.error("%s: the gap is not known, earlier bars stay as they are", feed.symbol)
             else:
-                self._move(change.gap, store.calendar.previous_trading_day(today))
+                self._move(change.gap, store.calendar.previous_trading_day(day))
         feed.notifs.append((feed.MAIN_CHANGED, (), {"change": change}))
         feed._env._datanotify()  # before the bar, not in the round after it
 
-    def _change(self, old: str, new: str) -> MainChange:
-        mains = self._feed.store.mains
+    def _change(self, day: date, old: str, new: str) -> MainChange:
         try:
-            found: MainChange = mains.change(self._feed.symbol, old, new)
+            found: MainChange = self._feed.store.mains.change(day, old, new)
         except LinkError as error:
             logger.error("the gap between %s and %s is not known: %s", old, new, error)
-            today = self._feed.store.calendar.trading_day_at(self._feed.store.now())
-            return MainChange(today, old, new)
+            return MainChange(day, old, new)
         return found
 
     def _move(self, gap: float, last_day: date) -> None:

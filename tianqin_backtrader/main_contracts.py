@@ -46,6 +46,7 @@ class MainContracts:
         self._url = urls.get("TQ_CONT_TABLE_URL") or os.environ.get("TQ_CONT_TABLE_URL") or _URL
         self._now: dict[str, str] = {}
         self._before: dict[str, str] = {}
+        self._since: dict[str, date] = {}
         self._not_before = 0.0
         self._rows: dict[str, list[tuple[date, str]]] = {}
         self._fetched: date | None = None
@@ -62,9 +63,18 @@ class MainContracts:
         if found != known:
             self._now[symbol] = found
             if known is not None:
-                self._before[symbol] = known
+                self._before[symbol], self._since[symbol] = known, self._today()
                 logger.info("%s: %s -> %s", symbol, known, found)
         return str(found)
+
+    def follow(self) -> None:
+        """Every round: see a change on its day."""
+        for symbol in list(self._now):
+            self.traded(symbol)
+
+    def since(self, symbol: str) -> date:
+        """The trading day on which the present contract was first seen behind a main contract."""
+        return self._since.get(symbol, date.min)
 
     def before(self, symbol: str) -> str:
         """The contract that was behind a main contract before the present one, "" for none.
@@ -126,9 +136,9 @@ class MainContracts:
         found = changes_of(rows, self._today())
         return self._with_gaps([change for change in found if change.day > since])
 
-    def change(self, symbol: str, old: str, new: str) -> MainChange:
-        """A change that takes place on the present trading day, with its gap."""
-        [found] = self._with_gaps([MainChange(self._today(), old, new)])
+    def change(self, day: date, old: str, new: str) -> MainChange:
+        """A change that takes place on a trading day, with its gap."""
+        [found] = self._with_gaps([MainChange(day, old, new)])
         return found
 
     # -- inside -------------------------------------------------------------------------------

@@ -199,7 +199,10 @@ def did_you_mean(symbol: str, products: Iterable[str]) -> str:
     for key in products:
         its, _, product = key.partition(".")
         if product.lower() == letters.lower() and exchange.upper() in ("", its):
-            meant = f"{its}.{product}{code[len(letters) :]}"
+            digits = code[len(letters) :]
+            if its == "CZCE" and len(digits) == 4:  # it writes the year with one digit
+                digits = digits[1:]
+            meant = f"{its}.{product}{digits}"
             return f" (did you mean {meant}?)" if meant != symbol else ""
     return ""
 

@@ -52,6 +52,7 @@ class RecordedData(BarFeed):
     history_phase = False
 
     def __init__(self) -> None:
+        self._must_be_beijing_time()
         self.symbol: str = self.p.dataname
         kind = _KINDS.get(self.p.timeframe)
         if kind is None or self.p.compression != 1:

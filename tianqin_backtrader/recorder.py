@@ -283,6 +283,11 @@ class Recorder:
         )
 
     @property
+    def closed(self) -> bool:
+        """Whether it has been closed: the store may record anew."""
+        return self._closed
+
+    @property
     def complete(self) -> bool:
         """Whether nothing more can come of a market that is over."""
         newest = all(one.track.newest >= one.series.last_id for one in self._streams)

@@ -10,6 +10,7 @@ from typing import Any
 
 from .clock import SECOND, monotonic
 from .model import Direction
+from .risk_limits import GuardState
 from .roll_file import RollFile
 from .roll_leg import RollLeg, market_quote
 from .roll_report import RollReport, make_report
@@ -49,6 +50,7 @@ class Roll:
         self.leg: RollLeg | None = None
         self._held: tuple[int, int] | None = None  # what was held last, by the fills since
         self._asked: dict[str, float] = {}
+        self._waits_for = ""
         self._look_again()
 
     # -- what it is asked ---------------------------------------------------------------------
@@ -212,12 +214,25 @@ class Roll:
         """Whether a leg can be begun now; a slice needs both markets, and time."""
         if move.event is RollEvent.OPEN:
             return True  # half of a slice is done: the leg waits by itself, and its time counts
+        risk = self._broker.risk
+        if risk.state is not GuardState.ACTIVE:  # what is closed now could not be opened again
+            self._tell_that_it_waits(f"state is {risk.state} ({risk.reason})")
+            return False
+        self._waits_for = ""
         for quote in [market_quote(self._store, symbol) for symbol in self.contracts]:
             if quote is None or math.isnan(quote.bid_price1 + quote.ask_price1):
                 return False  # closed, or at a limit
         now: datetime = self._store.now()
         boundary: datetime = self._store.calendar.next_session_boundary(self.contracts[0], now)
         return boundary - now >= BEFORE_A_BREAK
+
+    def _tell_that_it_waits(self, why: str) -> None:
+        if why == self._waits_for:
+            return
+        self._waits_for = why
+        text = f"{self.state.plan.old} is not rolled on: {why}; broker.resume(), or drop the roll"
+        logger.warning("%s", text)
+        self._store.put_notification(text, roll=self)
 
     # -- a leg --------------------------------------------------------------------------------
 

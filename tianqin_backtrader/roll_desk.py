@@ -10,6 +10,7 @@ from typing import Any
 from .errors import OrderError
 from .lot_rules import Priority
 from .order_entry import whole_lots
+from .risk_limits import GuardState
 from .roll import Roll
 from .roll_file import RollFile, roll_files
 from .roll_leg import market_quote
@@ -123,9 +124,15 @@ class RollDesk:
         """Begin a roll.
 
         Raises:
-            OrderError: One of the contracts is being rolled.
+            OrderError: One of the contracts is being rolled, or the broker opens nothing now.
         """
         self.load()
+        risk = self._broker.risk
+        if risk.state is not GuardState.ACTIVE:
+            raise OrderError(
+                f"state is {risk.state} ({risk.reason}): what a roll closes it could not open "
+                "again; broker.resume() first"
+            )
         for symbol in (plan.old, plan.new):
             busy = self.working_on(symbol)
             if busy is not None:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from .errors import ConfigError
 from .holidays import Holidays, load_holidays
-from .products import EXCHANGES, Product, Steps, load_products, split_symbol
+from .products import EXCHANGES, Product, Steps, did_you_mean, load_products, split_symbol
 from .trading_calendar import SessionCalendar
 from .trading_hours import NIGHT_OPEN, Hours, Interval, Spans
 from .user_sessions import parse_user_sessions
@@ -99,7 +99,11 @@ def load_user_sessions(path: str | Path) -> dict[str, Steps]:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the sessions in {path} cannot be read: {error}") from error
-    return parse_user_sessions(text, str(path))
+    sessions = parse_user_sessions(text, str(path))
+    for key in sessions.keys() - CALENDAR.products.keys():
+        if meant := did_you_mean(key, CALENDAR.products):  # it would change nothing
+            raise ConfigError(f"{path}: {key} is no product, mind the case{meant}")
+    return sessions
 
 
 def use_user_sessions(path: str | Path | None) -> None:

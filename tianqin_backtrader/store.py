@@ -305,12 +305,19 @@ class MyStore(StoreServices, StoreSession):
     # -- what Cerebro calls -------------------------------------------------------------------
 
     def start(self, data: Any = None, broker: Any = None) -> None:
-        """Cerebro begins a run.
+        """Cerebro begins a run, and one of its feeds.
+
+        Feeds of earlier runs that are not in this one are let go: nobody takes their bars.
 
         Raises:
             StoreClosed: ``close`` was called before.
         """
         self._must_be_open()
+        if data is not None:
+            ours = {id(one) for one in (data, *data._env.datas)}  # == compares prices
+            self.feeds[:] = [feed for feed in self.feeds if id(feed) in ours or not feed.begun]
+            if not any(feed is data for feed in self.feeds):
+                self.feeds.append(data)  # it was in an earlier run, and comes back
 
     def stop(self) -> None:
         """Cerebro has ended a run; what was ordered in ``stop`` methods still leaves."""

@@ -231,6 +231,8 @@ class Reconnector:
             events.append(Event.ANSWERED)
         there = self._knock.answer() if self._knock is not None else None
         if there is not None:
+            if not there:
+                self.last_error = "the server takes no connections"
             self._knock = None
             events.append(Event.SERVER_THERE if there else Event.SERVER_AWAY)
         return [*events, Event.TIME]
@@ -241,6 +243,7 @@ class Reconnector:
             return
         event = None
         if notice.code == LOST:
+            self.last_error = notice.content
             self._lost(conn)
             event = Event.MD_LOST if market_data else Event.TD_LOST
         elif notice.code == RESTORED:

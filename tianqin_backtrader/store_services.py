@@ -68,7 +68,8 @@ class StoreServices:
             patience: Seconds of trading time that a leg may take.
 
         Raises:
-            OrderError: It cannot be: no such lots, two products, one of them is being rolled.
+            OrderError: It cannot be: no such lots, two products, one of them is being rolled, the
+                broker only reduces or is halted.
             UnknownSymbol: No such contract.
             JournalError: It cannot be written down; nothing was sent.
         """
@@ -95,7 +96,7 @@ class StoreServices:
             JournalError: The folder cannot be written, or another program records into it.
         """
         self._must_be_open()
-        if self.recorder is not None:
+        if self.recorder is not None and not self.recorder.closed:
             raise ConfigError("this store records already: name all contracts at once")
         self.recorder = Recorder(self, instruments, path)
         return self.recorder

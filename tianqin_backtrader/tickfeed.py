@@ -17,6 +17,8 @@ class Tickfeed(Mydatafeed):
     ``open``, ``high``, ``low`` and ``close`` are the last price (that of the tick before where the
     exchange shows none), ``volume`` the lots traded since the tick before, ``openinterest`` lots,
     ``datetime`` the exchange's stamp; bid and ask are the tick's own. There is no history of ticks.
+    Bars of so many ticks: ``cerebro.resampledata(feed, timeframe=bt.TimeFrame.Ticks,
+    compression=5, adjbartime=False)``; without the last Backtrader stamps them at midnight.
 
     Raises:
         ConfigError: ``lookback`` or another length was asked for; nothing was subscribed.

@@ -58,10 +58,10 @@ class TradingDays:
         From 18:00 on that of the next date, else of the same date, rolled to a trading day.
 
         Raises:
-            CalendarError: ``now`` carries a timezone.
+            CalendarError: ``now`` is no datetime, or carries a timezone.
         """
-        if now.tzinfo is not None:
-            raise CalendarError(f"moments are naive Beijing time; convert {now!r} first")
+        if not isinstance(now, datetime) or now.tzinfo is not None:
+            raise CalendarError(f"moments are naive Beijing datetimes; convert {now!r} first")
         late = now.time() >= NEXT_DAY_FROM
         return self.roll(now.date() + ONE_DAY if late else now.date())
 

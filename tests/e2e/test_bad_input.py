@@ -53,6 +53,18 @@ def test_an_unknown_symbol_is_known_at_once(sandbox, symbol):
     assert store.feeds == []
 
 
+def test_zhengzhou_writes_three_digits(sandbox):
+    store = sandbox()
+    with pytest.raises(UnknownSymbol, match=r"did you mean CZCE\.SR701\?"):
+        store.getdata("CZCE.SR2701")
+
+
+@pytest.mark.parametrize("symbol", [None, 2612])
+def test_what_is_no_text_is_no_symbol(sandbox, symbol):
+    with pytest.raises(UnknownSymbol, match=f"{symbol} is no symbol: write SHFE.cu2612"):
+        sandbox().getdata(symbol)
+
+
 def test_what_an_unknown_contract_would_cost_is_refused_at_once(sandbox):
     broker = sandbox().getbroker()
     with pytest.raises(UnknownSymbol, match=r"SHFE\.zz9912"):

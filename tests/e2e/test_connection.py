@@ -77,6 +77,20 @@ def test_retry_finds_a_dead_line_and_makes_it_anew(sandbox, run):
     assert strategy.count == 5
 
 
+def test_health_says_what_is_wrong_while_the_server_is_away(sandbox, run):
+    store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=5)
+    run(store, Bars, store.getdata("SHFE.cu2612"))
+    assert store.health().last_error == ""
+    store.sandbox_server.fault("refuse", seconds=60)
+    store.sandbox_server.fault("drop", conn="all")
+    while store.health().state == "UP":
+        store.pump(0.1)
+    assert "网络连接断开" in store.health().last_error
+    while store.health().state != "RESTING":
+        store.pump(0.1)
+    assert store.health().last_error == "the server takes no connections"
+
+
 def test_retry_outside_of_trading_hours_does_nothing(sandbox):
     store = sandbox(start="2026-11-10 12:00:00")
     assert store.retry("SHFE.cu2612")

@@ -77,6 +77,26 @@ def test_too_few_bars_to_keep(sandbox, wrong):
         sandbox().getdata("SHFE.cu2612", keep_bars=wrong)
 
 
+@pytest.mark.parametrize("resampled", [False, True])
+def test_an_indicator_that_needs_more_bars_than_are_kept(sandbox, resampled):
+    """It would be of the bars that are left, and say nothing."""
+
+    class Long(bt.Strategy):
+        def __init__(self):
+            bt.ind.SMA(self.data, period=50)
+
+    store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=20)
+    feed = store.getdata("SHFE.cu2612", lookback=60, keep_bars=20)
+    cerebro = bt.Cerebro(stdstats=False)
+    if resampled:
+        cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes, compression=2)
+    else:
+        cerebro.adddata(feed)
+    cerebro.addstrategy(Long)
+    with pytest.raises(ConfigError, match=r"keep_bars=20 .* need 50 bars"):
+        cerebro.run()
+
+
 class Replayed(bt.Strategy):
     """Keep every state of the bar that is being replayed."""
 
@@ -142,6 +162,35 @@ class Closes(bt.Strategy):
 def official_closes(server, symbol, day):
     rows = server.bars(symbol, 60, trading_day=day)
     return [(from_ns(row["datetime"] + MINUTE), row["close"]) for row in rows]
+
+
+def test_runs_one_after_the_other_on_one_store(sandbox, run):
+    """With feeds made anew, and with one of before: a feed nobody reads holds up nobody."""
+
+    class Ten(bt.Strategy):
+        def __init__(self):
+            self.live = []
+
+        def next(self):
+            if not self.data.history_phase:
+                self.live.append(self.data.datetime.datetime(0))
+            if len(self.live) == 10:
+                self.env.runstop()
+
+    store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=20)
+
+    def bars(feed):
+        return run(store, Ten, feed).live
+
+    symbol, first = "SHFE.cu2612", store.getdata("SHFE.cu2612", lookback=5)
+    seen = bars(first)
+    seen += bars(store.getdata(symbol, lookback=5))
+    assert store.feeds[0] is not first
+    seen += bars(store.getdata("DCE.m2701"))
+    again = bars(first)
+    assert len(again) == len(set(again)) == 10
+    assert seen == sorted(set(seen)) and len(seen) == 30
+    assert again[0] == seen[9] + timedelta(minutes=1), "it goes on where it ended"
 
 
 def test_a_silent_contract_holds_up_nobody(sandbox, run):

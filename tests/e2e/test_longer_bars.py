@@ -114,6 +114,8 @@ def test_what_tianqin_does_not_cut_is_refused(sandbox):
         store.getdata("SHFE.cu2612", compression=7)
     with pytest.raises(ConfigError, match="get_daily_data delivers days"):
         store.getdata("SHFE.cu2612", timeframe=bt.TimeFrame.Days)
+    with pytest.raises(ConfigError, match="Beijing time: leave tz away"):
+        store.getdata("SHFE.cu2612", tz="Asia/Shanghai")
     with pytest.raises(ConfigError, match="single days"):
         store.get_daily_data("SHFE.cu2612", compression=2)
 

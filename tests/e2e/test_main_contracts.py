@@ -77,6 +77,25 @@ def test_a_change_while_it_runs_is_told_before_the_first_bar_of_the_new_contract
     assert certificate.corrected == certificate.missing == 0
 
 
+def test_a_change_is_that_of_its_day_though_the_days_bar_comes_in_the_evening(sandbox, run):
+    """Between 15:00 and 20:59 nothing happens: the day's bar is delivered on the next one."""
+
+    class Days(Watch):
+        def next(self):
+            self.seen.append((self.data.datetime.date(0), self.data.close[0]))
+            self.whole = list(self.data.close.get(size=len(self.data)))
+
+        prenext = next
+
+    store = sandbox(start="2026-11-03", days=3, ticks_per_pack=60)
+    strategy = run(store, Days, store.get_daily_data(MAIN, lookback=2, adjust="back"))
+    [(bars_before, change, _)] = strategy.told
+    assert (change.day, change.gap) == (DAY, gap(store.sandbox_server))
+    assert strategy.seen[bars_before][0] == DAY
+    moved = [close + (change.gap if day < DAY else 0) for day, close in strategy.seen]
+    assert strategy.whole == moved
+
+
 @pytest.mark.parametrize("kind", ["minutes", pytest.param("days", marks=pytest.mark.slow)])
 def test_history_is_moved_by_the_gaps_of_every_change(sandbox, run, kind):
     store = sandbox(start="2026-11-05 09:31:00", ticks_per_pack=10)

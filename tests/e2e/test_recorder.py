@@ -245,6 +245,25 @@ def test_wrong_wishes_are_refused_before_anything_is_written(sandbox, tmp_path):
     other.close()
 
 
+def test_a_store_may_record_again_when_the_recorder_is_closed(sandbox, run, tmp_path):
+    class Few(bt.Strategy):
+        def next(self):
+            if len(self) == 3:
+                self.env.runstop()
+
+    store = sandbox(start=f"{DAY} 14:50:00", ticks_per_pack=20)
+    first = store.record([CU], tmp_path)
+    run(store, Few, store.getdata(CU))
+    with pytest.raises(ConfigError, match="records already"):
+        store.record([M], tmp_path)
+    first.close()
+    again = store.record([CU, M], tmp_path)
+    again.run()
+    again.close()
+    assert assert_recorded_exactly(tmp_path, store.sandbox_server, (CU, M), [DAY]) > 10_000
+    assert again.holes() == []
+
+
 def test_another_markets_folder_is_not_carried_on(traded, sandbox, tmp_path):
     shutil.copytree(traded[1], tmp_path / "live")
     store = sandbox(start="2026-11-05 14:50:00")

@@ -118,6 +118,38 @@ def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
     assert str(done[0].report()) in strategy.heard
 
 
+def test_nothing_is_closed_that_could_not_be_opened_again(sandbox, run):
+    """While the broker only reduces no slice is begun, and half of none is left."""
+
+    def script(strategy):
+        broker, store = strategy.broker, strategy.broker.store
+        yield broker.buy_open(OLD, 3)
+        broker.risk.reduce("enough for today")
+        with pytest.raises(OrderError, match=r"REDUCING .*enough for today"):
+            store.roll(OLD, NEW)
+        broker.resume()
+        roll = store.roll(OLD, NEW)
+        while roll.report().opened < 1:
+            store.pump(0.1)
+        broker.risk.reduce("a bad day")
+        for _ in range(5):
+            yield None
+        assert (roll.phase, broker.risk_state) == (RollPhase.CHECKING, "REDUCING")
+        held = [broker.get_account_position(symbol)["pos_long"] for symbol in (OLD, NEW)]
+        assert held == [2, 1]
+        broker.resume()
+        yield from until_it_ends(roll)
+        assert roll.done
+        done.append(roll)
+
+    done = []
+    store = sandbox(start="2026-11-04 09:31:00", ticks_per_pack=5)
+    strategy = run(store, Script, store.getdata(OLD), script=script)
+    assert done
+    told = [text for text in strategy.heard if "is not rolled on" in str(text)]
+    assert len(told) == 1 and "a bad day" in told[0]
+
+
 @pytest.mark.slow
 def test_flatten_is_not_held_up_by_a_roll(sandbox, run):
     def script(strategy):

@@ -68,6 +68,56 @@ def test_history_and_live_bars_meet(sandbox, run, start, first_live):
 
 
 @pytest.mark.parametrize(
+    ("start", "symbol", "minutes"),
+    [
+        ("2026-11-10 10:40:33", "SHFE.cu2612", 60),
+        ("2026-11-10 13:10:00", "CFFEX.IF2612", 60),
+        ("2026-11-10 22:59:50", "DCE.m2701", 30),
+    ],
+)
+def test_a_bar_whose_beginning_was_missed_is_the_official_one(sandbox, run, start, symbol, minutes):
+    """The ticks of the recent past do not reach back to where the running bar began."""
+    store = sandbox(start=start, days=2, ticks_per_pack=40)
+    feed = store.getdata(symbol, compression=minutes, lookback=5, night_start=False)
+    bars = run(store, Keep, feed, live=3).bars
+    live = [bar for bar in bars if not bar[-1]]
+    days = {store.calendar.trading_day_at(from_ns(to_ns(bar[0]) - MINUTE)) for bar in live}
+    official = [
+        (
+            from_ns(row["datetime"] + minutes * MINUTE), row["open"], row["high"], row["low"],
+            row["close"], row["volume"], row["close_oi"],
+        )
+        for day in sorted(days)
+        for row in store.sandbox_server.bars(symbol, 60 * minutes, trading_day=day)
+    ]  # fmt: skip
+    assert [bar[:-1] for bar in live] == [row for row in official if row[0] >= live[0][0]][:3]
+    certificate = feed.certificate()
+    assert (certificate.corrected, certificate.repaired) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("start", "symbol", "end"),
+    [
+        ("2026-11-10 11:40:00", "SHFE.cu2612", "2026-11-10 12:00"),
+        ("2026-11-10 11:40:00", "CFFEX.IF2612", "2026-11-10 12:00"),
+        ("2026-11-11 02:45:00", "SHFE.au2704", "2026-11-11 03:00"),
+        ("2026-11-10 15:20:00", "CFFEX.T2612", "2026-11-10 16:00"),
+    ],
+)
+def test_an_hour_that_a_break_has_cut_is_history_as_it_is(sandbox, run, start, symbol, end):
+    store = sandbox(start=start, days=2, ticks_per_pack=40)
+    feed = store.getdata(symbol, compression=60, lookback=5, night_start=False)
+    bars = run(store, Keep, feed, live=1).bars
+    [last] = [bar for bar in bars if bar[-1]][-1:]
+    assert f"{last[0]:%Y-%m-%d %H:%M}" == end
+    day = store.calendar.trading_day_at(from_ns(to_ns(last[0]) - 60 * MINUTE))
+    names = ("open", "high", "low", "close", "volume", "close_oi")
+    rows = store.sandbox_server.bars(symbol, 3600, trading_day=day)
+    [official] = [row for row in rows if from_ns(row["datetime"] + 60 * MINUTE) == last[0]]
+    assert last[1:-1] == tuple(official[name] for name in names)
+
+
+@pytest.mark.parametrize(
     ("symbol", "lookback", "count", "first"),
     [
         ("SHFE.cu2612", 30, 300, "2026-11-09 21:01"),  # the night's 240 and 60

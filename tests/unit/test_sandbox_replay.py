@@ -1,6 +1,6 @@
 """A market played from files."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from tianqin_backtrader.sandbox.bars import BarSeries
 from tianqin_backtrader.sandbox.instruments import build_instruments
 from tianqin_backtrader.sandbox.market import Market
 from tianqin_backtrader.sandbox.replay import FileMarket
+from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
 from tianqin_backtrader.session_calendar import CALENDAR
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
@@ -87,6 +88,18 @@ def test_what_is_missing_is_said(market, tmp_path):
     table.drop(columns="volume").to_csv(tmp_path / "day.csv", index=False)
     with pytest.raises(SandboxError, match="no column volume"):
         FileMarket(str(tmp_path), CALENDAR)
+
+
+@pytest.mark.parametrize(
+    ("start", "days"),
+    [(None, 3), (DAYS[0] - timedelta(days=7), 1), (DAYS[-1] + timedelta(days=7), 1)],
+)
+def test_days_that_were_not_recorded_are_not_played(market, tmp_path, start, days):
+    """Nothing would happen in them, for hours."""
+    for day in DAYS:
+        frame(market, day).to_csv(tmp_path / f"{day}_SHFE.cu2612.csv", index=False)
+    with pytest.raises(SandboxError, match="hold trading days from"):
+        make_engine(SandboxOptions(start=start, days=days, replay=str(tmp_path)))
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here")

@@ -61,6 +61,7 @@ def test_a_symbol_names_its_product(symbol, product):
         ("SHFE.CU2612", "SHFE.cu2612"),
         ("cu2612", "SHFE.cu2612"),
         ("sr701", "CZCE.SR701"),
+        ("SR2701", "CZCE.SR701"),
         ("IF2612", "CFFEX.IF2612"),
     ],
 )

@@ -134,6 +134,19 @@ def test_moments_are_naive_beijing_time():
         calendar.is_trading_now("SHFE.cu2612", datetime(2026, 11, 10, 10, 0))
 
 
+@pytest.mark.parametrize("now", ["2026-11-10 21:00", date(2026, 11, 10), 20261110])
+def test_what_is_no_moment_is_an_error_that_says_so(now):
+    for question in (
+        calendar.is_trading_now,
+        calendar.next_session_boundary,
+        calendar.resolve_intervals,
+        calendar.trading_day,
+        calendar.is_auction,
+    ):
+        with pytest.raises(CalendarError, match="naive Beijing"):
+            question("DCE.eg2701", now)
+
+
 def test_without_an_instant_the_machines_clock_is_asked(monkeypatch):
     from tianqin_backtrader import clock
 

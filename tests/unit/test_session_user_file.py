@@ -106,6 +106,8 @@ WRONG = [
     (f'["NYSE.AAPL"]\n{DAY}', "NYSE.AAPL is no product"),
     (f'["SHFE.cu2701"]\n{DAY}', "SHFE.cu2701 is no product"),
     ('"SHFE.cu" = 5\n', "SHFE.cu is 5; expected a table"),
+    (f'["SHFE.CU"]\n{DAY}', r"SHFE.CU is no product, mind the case \(did you mean SHFE.cu"),
+    (f'["CZCE.sr"]\n{DAY}', r"CZCE.sr is no product, mind the case \(did you mean CZCE.SR"),
     ("day = [", "is no TOML"),
 ]
 

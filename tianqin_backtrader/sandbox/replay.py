@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,30 @@ class FileMarket:
     def first_day(self) -> date:
         """The earliest trading day of any contract."""
         return min(min(days) for days in self._days.values())
+
+    @property
+    def last_day(self) -> date:
+        """The latest trading day of any contract."""
+        return max(max(days) for days in self._days.values())
+
+    def must_have(self, begins: date | datetime, days: int) -> None:
+        """Refuse to play days before or after those that were found: nothing would happen in them.
+
+        Raises:
+            SandboxError: Some of the days are no recorded ones.
+        """
+        if isinstance(begins, datetime):
+            day = self.calendar.trading_day_at(begins)
+        else:
+            day = self.calendar.roll(begins)
+        last = day
+        for _ in range(days - 1):
+            last = self.calendar.next_trading_day(last)
+        if not self.first_day <= day <= last <= self.last_day:
+            raise SandboxError(
+                f"the files hold trading days from {self.first_day} to {self.last_day}; "
+                f"{day} to {last} were to be played: choose start and days within them"
+            )
 
     def days(self, symbol: str) -> tuple[date, ...]:
         """The trading days of a contract that were found."""

@@ -88,6 +88,7 @@ def make_engine(options: SandboxOptions) -> Engine:
 
         market = FileMarket(options.replay, CALENDAR)
         begins = options.start if options.start is not None else market.first_day
+        market.must_have(begins, options.days)
     else:
         first = begins.date() if isinstance(begins, datetime) else begins
         last = first
