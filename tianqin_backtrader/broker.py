@@ -375,7 +375,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         self._held.tend()
         self._targets.tend()
         if self._flattener.busy:
-            self._flattener.tend(working=any(self._desk.live.values()))
+            self._flattener.tend({symbol for symbol, legs in self._desk.live.items() if legs})
         if self._expiry.tend():
             self._scribe.touch_plan(self._restart.lots)
         self._scribe.flush()

@@ -8,7 +8,7 @@ import backtrader as bt
 
 from .errors import TianqinError
 from .order_entry import OrderEntry, whole_lots
-from .order_price import wish
+from .order_price import STAYS, Wish, wish
 from .order_validity import validity
 from .ticket import Effect
 
@@ -75,6 +75,7 @@ class FourWay(OrderEntry):
         valid: Any = None,
         allow_partial: bool | None = None,
         guarded: bool = True,
+        stays: bool = False,
     ) -> Any:
         is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
         exectype = bt.Order.Limit if is_limit else bt.Order.Market
@@ -88,7 +89,7 @@ class FourWay(OrderEntry):
             if instrument != data._name:  # the feed may be that of the main contract
                 ticket.symbol = instrument
             ticket.symbol = self._contract_for(ticket)
-            ticket.wish = wish(limit_price, order_type, advanced)
+            ticket.wish = Wish(None, STAYS) if stays else wish(limit_price, order_type, advanced)
             if valid is not None:
                 now, calendar = self.store.now(), self.store.calendar
                 ticket.validity = validity(valid, ticket.symbol, now, calendar)

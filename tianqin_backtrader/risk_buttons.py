@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
 
 import backtrader as bt
 
@@ -55,7 +55,7 @@ class RiskButtons(FourWay):
     def resume(self) -> None:
         """Take orders again after ``halt``, ``flatten`` or a limit.
 
-        A ``flatten`` that is not done goes no further.
+        A ``flatten`` that is not done goes no further; what it has out is withdrawn.
 
         Raises:
             JournalError: The records still cannot be written; trading stays halted.
@@ -63,13 +63,15 @@ class RiskButtons(FourWay):
         self._scribe.mend()
         self._risk.guard.resume()
         self._flattener.end()
+        self._withdraw(lambda ticket: not ticket.guarded)
         self._scribe.flush()
 
     def flatten(self, reason: str = "flattened by the owner") -> None:
         """Withdraw every order and close all that the account holds, at the market.
 
-        Returns at once; what happens is told in ``notify_order``. What a market does not take now
-        is tried again, in the next session if need be. Other orders may only reduce until
+        Returns at once; what happens is told in ``notify_order``. What a market does not take now,
+        as one that is locked at its limit, stays there as a limit order, on the next trading day
+        as another one; what is refused is tried again. Other orders may only reduce until
         ``resume``.
 
         Args:
@@ -77,20 +79,23 @@ class RiskButtons(FourWay):
         """
         self._risk.guard.reduce(reason)
         self._targets.drop_all()
-        self.cancel_all()
+        self._withdraw(lambda ticket: ticket.guarded)  # of a flatten before: it has its place
         self._flattener.begin()
         self._scribe.flush()
 
     def cancel_all(self) -> None:
         """Withdraw every order of this broker that is not over, those that wait with us, too."""
+        self._withdraw(lambda ticket: True)
+
+    def _withdraw(self, which: Callable[[Ticket], bool]) -> None:
         for ticket in list(self._desk.tickets.values()):
-            if not ticket.over:
+            if not ticket.over and which(ticket):
                 self._desk.cancel(ticket)
 
-    def _close_unguarded(self, symbol: str, direction: Direction, volume: int) -> Any:
+    def _close_unguarded(self, symbol: str, direction: Direction, volume: int, stays: bool) -> None:
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
-        return self._four_way(
-            kind, Effect.CLOSE, symbol, volume, None, guarded=False, allow_partial=True
+        self._four_way(
+            kind, Effect.CLOSE, symbol, volume, None, guarded=False, allow_partial=True, stays=stays
         )
 
     def _live_legs(self, symbol: str) -> list[OrderLeg]:
@@ -118,9 +123,8 @@ class RiskButtons(FourWay):
         logger.error("%s", text)
         self.store.put_notification(text)
         self._targets.drop_all()
-        for ticket in list(self._desk.tickets.values()):
-            if not ticket.over and (self.risk_state is GuardState.HALTED or self._adds(ticket)):
-                self._desk.cancel(ticket)
+        halted = self.risk_state is GuardState.HALTED
+        self._withdraw(lambda ticket: ticket.guarded and (halted or self._adds(ticket)))
 
     def _adds(self, ticket: Ticket) -> bool:
         """Whether an order is on the side of what is held, or nothing is held that it reduces."""

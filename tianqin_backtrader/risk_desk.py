@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from .account_view import AccountView
@@ -16,7 +18,7 @@ from .ticket import Effect, Ticket
 
 logger = logging.getLogger(__name__)
 
-#: Market time between two attempts to close what is held, and how many there are.
+#: Market time between two attempts to close a contract, and how many may come to nothing.
 FLATTEN_AGAIN, FLATTEN_TRIES = 2 * SECOND, 30
 
 
@@ -105,67 +107,96 @@ class RiskDesk:
         )
 
 
+@dataclass(slots=True)
+class _Attempts:
+    """To close one contract: how many are left, and what they have met."""
+
+    day: date
+    lots: tuple[int, int]
+    left: int = FLATTEN_TRIES
+    not_before: int = 0
+
+    def follow(self, day: date, lots: tuple[int, int]) -> None:
+        """A fill or another trading day begins the count anew, if it has not run out."""
+        if self.left and (day, lots) != (self.day, self.lots):
+            self.day, self.lots, self.left = day, lots, FLATTEN_TRIES
+
+
 class Flattener:
     """Closes all that the account holds, one attempt after the other, until it is flat.
 
+    An order that finds no other side, as in a market locked at its limit, stays there until the
+    trading day ends; the next day has one of its own. Only attempts that come to nothing otherwise
+    are counted, for each contract.
+
     Args:
-        store: Time and notifications.
+        store: Time, calendar and notifications.
         account: What is held.
-        close: Sends a market order that closes (symbol, direction, lots); returns it.
+        close: Sends a market order that closes (symbol, direction, lots, whether its rest stays at
+            the day's limit).
 
     Attributes:
+        busy: Whether it is still at work.
         changed: Called when it begins and when it ends.
     """
 
     def __init__(
-        self, store: Any, account: AccountView, close: Callable[[str, Direction, int], Any]
+        self,
+        store: Any,
+        account: AccountView,
+        close: Callable[[str, Direction, int, bool], object],
     ) -> None:
         self._store, self._account, self._close = store, account, close
-        self._tries = 0
-        self._next = 0
+        self._attempts: dict[str, _Attempts] = {}
+        self.busy = False
         self.changed: Callable[[], None] = lambda: None
-
-    @property
-    def busy(self) -> bool:
-        """Whether it is still at work."""
-        return self._tries > 0
 
     def begin(self) -> None:
         """From now on, until nothing is held."""
-        self._tries, self._next = FLATTEN_TRIES, 0
+        self.busy = True
+        self._attempts.clear()
         self.changed()
 
     def end(self) -> None:
         """Close nothing more; what is out stays out."""
-        self._tries = 0
+        self.busy = False
         self.changed()
 
-    def tend(self, *, working: bool) -> None:
+    def tend(self, working: Collection[str]) -> None:
         """See what is left.
 
         Args:
-            working: Whether orders are still out; nothing is sent beside them.
+            working: Contracts in which orders are still out; nothing is sent beside them.
         """
-        if not self.busy or working or not self._store.trading_up:
+        if not self.busy or not self._store.trading_up:
             return
         held = self._account.account_positions()
         if not held:
+            if not working:
+                self.end()
+                self._store.put_notification("flatten: nothing is held any more")
+            return
+        for symbol, position in held.items():
+            if symbol not in working and self._store.is_trading(symbol):
+                self._try(symbol, int(position["pos_long"]), int(position["pos_short"]))
+        if not any(symbol not in self._attempts or self._attempts[symbol].left for symbol in held):
             self.end()
-            self._store.put_notification("flatten: nothing is held any more")
+
+    def _try(self, symbol: str, longs: int, shorts: int) -> None:
+        store = self._store
+        now, day = store.clock.now_ns(), store.calendar.trading_day_at(store.now())
+        attempts = self._attempts.setdefault(symbol, _Attempts(day, (longs, shorts)))
+        attempts.follow(day, (longs, shorts))
+        if not attempts.left or now < attempts.not_before:
             return
-        now = self._store.clock.now_ns()
-        trading = {symbol: one for symbol, one in held.items() if self._store.is_trading(symbol)}
-        if now < self._next or not trading:
-            return
-        self._next, self._tries = now + FLATTEN_AGAIN, self._tries - 1
-        if not self._tries:
-            self.changed()
-            text = f"flatten: given up, still held: {', '.join(held)}"
+        attempts.left, attempts.not_before = attempts.left - 1, now + FLATTEN_AGAIN
+        if not attempts.left:
+            text = f"flatten: given up, still held: {symbol}"
             logger.error("%s", text)
-            self._store.put_notification(text)
+            store.put_notification(text)
             return
-        for symbol, position in trading.items():
-            for side, direction in (("long", Direction.SELL), ("short", Direction.BUY)):
-                lots = int(position[f"pos_{side}"])
-                if lots:
-                    self._close(symbol, direction, lots)
+        stays = not (longs and shorts)  # two that stay at the limits could trade with each other
+        if longs:
+            self._close(symbol, Direction.SELL, longs, stays)
+        if shorts:
+            self._close(symbol, Direction.BUY, shorts, stays)

@@ -284,6 +284,58 @@ def test_another_button_ends_a_flatten_that_is_not_done(sandbox, run, button):
     assert done
 
 
+def test_flatten_in_a_locked_market_queues_at_the_limit_and_again_on_the_next_day(sandbox, run):
+    def script(strategy):
+        broker, data = strategy.broker, strategy.data
+        yield broker.sell_open(CU, 2)
+        yield broker.buy_open(M, 1)
+        store.sandbox_server.fault("limit_up", symbol=CU)  # nobody sells, to the end of the day
+        yield None
+        broker.flatten()
+        while data.datetime.time(0) != datetime.time(15):
+            yield None
+        assert broker.getposition(M).size == 0  # another contract does not wait for this one
+        [queued] = [one for one in broker.get_orders_open() if one.ticket.symbol == CU]
+        [leg] = queued.legs
+        assert leg.limit_price == store.instrument(CU).upper_limit
+        while data.datetime.datetime(0) < datetime.datetime(2026, 11, 10, 21, 5):
+            yield None
+        assert broker.get_account_positions() == {}
+        assert "flatten: nothing is held any more" in strategy.heard
+        done.append(len(broker.get_all_orders()))
+
+    done = []
+    store = sandbox(start="2026-11-10 14:50:00", days=2)
+    play(store, run, script, CU)
+    assert done == [5]  # two that open, and of those that close one more for the second day
+
+
+@pytest.mark.parametrize("button", ["resume", "halt", "flatten"])
+def test_what_a_button_does_with_an_order_of_flatten_that_queues(sandbox, run, button):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.sell_open(CU, 2)
+        store.sandbox_server.fault("limit_up", symbol=CU)
+        yield None
+        broker.flatten()
+        yield None
+        [queued] = broker.get_orders_open()
+        getattr(broker, button)()
+        yield from [None] * 5
+        if button == "flatten":
+            assert broker.get_orders_open() == [queued]  # its place in the queue is kept
+        else:
+            assert strategy.path(queued)[-1] == "Canceled"
+            assert broker.get_orders_open() == []
+        assert broker.getposition(strategy.data).size == -2
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done
+
+
 def test_flatten_closes_all_that_is_held_on_both_sides(sandbox, run):
     def script(strategy):
         broker = strategy.broker

@@ -561,6 +561,29 @@ def test_a_flatten_is_finished_by_the_next_program(program):
         assert (fourth.broker.risk_state, fourth.lots("long")) == (GuardState.ACTIVE, 1)
 
 
+def test_an_order_of_flatten_that_queues_is_found_again_and_withdrawn_by_resume(box, program):
+    with program() as first:
+        first.broker.sell_open(CU, 2)
+        first.until(lambda: first.lots("short") == 2)
+        box.fault("limit_up", symbol=CU)
+        first.until(lambda: first.quote.ask_price1 != first.quote.ask_price1)
+        first.broker.flatten("enough")
+        first.until(
+            lambda: any(one.status == one.Accepted for one in first.broker.get_orders_open())
+        )
+    with program() as second:
+        for _ in range(50):
+            second.turn()
+        [queued] = second.broker.get_orders_open()
+        assert len(exchange_orders(box)) == 2  # that of the first program, and no other
+        second.broker.resume()
+        second.until(lambda: not queued.alive())
+        assert queued.status == bt.Order.Canceled
+    with program() as third:
+        assert third.broker.risk_state is GuardState.ACTIVE
+        assert (third.broker.get_orders_open(), third.lots("short")) == ([], 2)
+
+
 def test_state_lasts_as_long_as_the_program_without_records():
     with MyStore.sandbox() as store:
         store.state["a"] = [1]

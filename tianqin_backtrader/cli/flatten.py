@@ -23,7 +23,8 @@ def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
 
     It shows what there is and asks, unless --yes is given. Orders of other programs are
     withdrawn, too; a strategy that still runs may open again: end it before. What has no session
-    now stays, and the exit code is 1; run it again when the market is open.
+    now stays, what finds no other side queues at the day's limit, and the exit code is 1; run it
+    again when the market is open.
     """
     from .account import picture, show, working
 
