@@ -72,6 +72,7 @@ class RiskGuard:
             "day": self._day and self._day.isoformat(),
             "orders": dict(self._orders),
             "cancels": dict(self._cancels),
+            "profit": self._profit,
             "forgiven": self._forgiven,
         }
 
@@ -79,9 +80,8 @@ class RiskGuard:
         """Go on with what ``to_dict`` of an earlier run gave."""
         self.state, self.reason = GuardState(found["state"]), found["reason"]
         self._day = found["day"] and date.fromisoformat(found["day"])
-        self._orders.update(found["orders"])
-        self._cancels.update(found["cancels"])
-        self._forgiven = found["forgiven"]
+        self._orders, self._cancels = Counter(found["orders"]), Counter(found["cancels"])
+        self._profit, self._forgiven = found["profit"], found["forgiven"]
 
     def check(self, intent: OrderIntent, context: RiskContext) -> None:
         """Let an order pass, and count it as sent.
@@ -143,9 +143,9 @@ class RiskGuard:
         self._apply(E.HALT, reason)
 
     def resume(self) -> None:
-        """Go on. A loss so far is forgiven: the limit counts from here."""
+        """Go on. The loss that was seen last is forgiven: the limit counts from there."""
         self._apply(E.RESUME, "")
-        self._forgiven = min(self._profit, 0.0)
+        self._forgiven, self.loss_met = min(self._profit, 0.0), False
         self.changed()
 
     def _begin_day(self, day: date) -> None:

@@ -61,7 +61,7 @@ class RiskButtons(FourWay):
             JournalError: The records still cannot be written; trading stays halted.
         """
         self._scribe.mend()
-        self._risk.guard.resume()
+        self._risk.resume()
         self._flattener.end()
         self._withdraw(lambda ticket: not ticket.guarded)
         self._scribe.flush()
@@ -127,9 +127,9 @@ class RiskButtons(FourWay):
         self._withdraw(lambda ticket: ticket.guarded and (halted or self._adds(ticket)))
 
     def _adds(self, ticket: Ticket) -> bool:
-        """Whether an order is on the side of what is held, or nothing is held that it reduces."""
-        held = self._account.position(ticket.symbol).size * ticket.direction.sign
-        return ticket.effect is not Effect.CLOSE and held >= 0
+        """Whether an order is for more lots than are held on the side that it reduces."""
+        held = -self._account.position(ticket.symbol).size * ticket.direction.sign
+        return ticket.effect is not Effect.CLOSE and ticket.left > held
 
     def _tend_halting(self) -> None:
         if self._halting:

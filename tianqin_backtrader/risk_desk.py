@@ -76,16 +76,25 @@ class RiskDesk:
 
     def meets_loss(self) -> bool:
         """Every round: whether the day's loss has just reached its limit, order or no order."""
-        guard, store = self.guard, self._store
+        guard = self.guard
         if guard.limits.max_daily_loss is None:
             return False
-        # Between two days the account may show the loss of the one before.
-        if guard.state is GuardState.ACTIVE and store.hours.trading:
-            day = store.calendar.trading_day_at(store.now())
-            profit = self._account.day_profit()
-            guard.watch(RiskContext(store.clock.now_ns(), day, day_profit=profit))
+        if guard.state is GuardState.ACTIVE:
+            self._look_at_profit()
         met, guard.loss_met = guard.loss_met, False
         return met
+
+    def resume(self) -> None:
+        """Go on; the loss so far is forgiven, also what has come since the limit was met."""
+        if self.guard.limits.max_daily_loss is not None:
+            self._look_at_profit()
+        self.guard.resume()
+
+    def _look_at_profit(self) -> None:
+        store = self._store
+        if store.hours.trading:  # between two days the account may show the loss of the one before
+            day, profit = store.calendar.trading_day_at(store.now()), self._account.day_profit()
+            self.guard.watch(RiskContext(store.clock.now_ns(), day, day_profit=profit))
 
     def _context(self, symbol: str) -> RiskContext:
         store = self._store

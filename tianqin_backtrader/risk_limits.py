@@ -6,7 +6,7 @@ Prices are in quote units, money in yuan, moments in nanoseconds since 1970 UTC.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from enum import StrEnum
 
@@ -71,7 +71,8 @@ class OrderIntent:
     ``price`` is None for a market order. ``closes`` is said of an order that is known to close
     only, such as one of the four-way orders. ``orders`` are the exchange orders that it becomes.
     ``taken`` is one that its strategy was told to be accepted: a stop that fires, or an order that
-    is sent again on another day; it is no repetition by mistake.
+    is sent again on another day; it is no repetition by mistake. Orders that differ only in these
+    two are the same order.
     """
 
     symbol: str
@@ -79,8 +80,8 @@ class OrderIntent:
     volume: int
     price: float | None = None
     closes: bool = False
-    orders: int = 1
-    taken: bool = False
+    orders: int = field(default=1, compare=False)
+    taken: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

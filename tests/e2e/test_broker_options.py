@@ -200,11 +200,13 @@ def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss)
         price = strategy.data.close[0]
         adds = strategy.buy(size=5, exectype=bt.Order.Limit, price=price - 500)
         stop = strategy.sell(size=5, exectype=bt.Order.Stop, price=price - 1500)
+        turns = strategy.sell(size=8, exectype=bt.Order.Limit, price=price + 2000)
         for _ in range(400):
             yield None
             if broker.risk_state is not GuardState.ACTIVE:
                 break
         yield None
+        assert strategy.path(turns)[-1] == "Canceled"  # it would open three lots
         assert broker.risk_state is on_loss and "max_daily_loss" in broker.risk.reason
         assert strategy.path(adds)[-1] == "Canceled" and not adds.executed.size
         assert stop.alive() is (on_loss is GuardState.REDUCING)
@@ -215,6 +217,27 @@ def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss)
     done = []
     store = sandbox(start=MORNING)
     store.getbroker(risk=RiskLimits(max_daily_loss=2000, on_loss=on_loss))
+    play(store, run, script, CU)
+    assert done
+
+
+def test_resume_forgives_what_was_lost_since_the_limit_was_met(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        yield strategy.buy(size=20)
+        for _ in range(400):
+            yield None
+            if broker.get_account()["balance"] < broker.startingcash - 12_500:
+                break
+        assert broker.risk_state is GuardState.REDUCING
+        broker.resume()
+        broker._tend_loss()  # as the next round does, before the market moves on
+        assert broker.risk_state is GuardState.ACTIVE
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, balance=1e8)
+    store.getbroker(risk=RiskLimits(max_daily_loss=6000))
     play(store, run, script, CU)
     assert done
 

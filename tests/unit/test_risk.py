@@ -143,7 +143,7 @@ def test_what_was_taken_before_is_slowed_down_and_not_refused_for_ever():
     one.check(sell(taken=True), at())
     refused(one, sell(3, orders=3, taken=True), at(0.5), "orders_per_second")
     one.check(sell(3, orders=3, taken=True), at(1.0))
-    refused(one, sell(3, orders=3), at(2.0), "orders_per_second")
+    refused(one, sell(4, orders=3), at(2.0), "orders_per_second")
 
 
 def test_a_restart_in_the_day_goes_on_where_it_was():
@@ -163,6 +163,33 @@ def test_a_restart_in_the_day_goes_on_where_it_was():
     one.recall(two.to_dict())
     assert (one.state, one.reason) == (two.state, two.reason)
     assert one.watch(at(day=TUESDAY)) is GuardState.REDUCING
+
+
+def test_what_is_recalled_twice_counts_once():
+    """A start that is refused is made again on the same broker."""
+    one, two = guard(orders_per_day=2), guard(orders_per_day=2)
+    one.check(buy(), at())
+    for _ in range(2):
+        two.recall(one.to_dict())
+    two.check(buy(), at())
+    refused(two, buy(), at(), "orders_per_day", "number 3 of the day")
+
+
+def test_resume_behind_a_restart_forgives_the_loss_that_was_known():
+    one, two = guard(max_daily_loss=1000.0), guard(max_daily_loss=1000.0)
+    one.watch(at(day_profit=-1500.0))
+    two.recall(one.to_dict())
+    two.resume()
+    assert two.watch(at(day_profit=-2499.0)) is GuardState.ACTIVE
+    assert two.watch(at(day_profit=-2500.0)) is GuardState.REDUCING
+
+
+def test_a_limit_that_was_met_and_resumed_is_not_told_any_more():
+    one = guard(max_daily_loss=1000.0)
+    one.watch(at(day_profit=-1500.0))
+    assert one.loss_met
+    one.resume()
+    assert not one.loss_met
 
 
 def test_a_refused_order_is_not_counted():
@@ -211,6 +238,14 @@ def test_the_same_order_again_is_a_mistake():
     one.check(buy(2), at(1.5))
     one.check(sell(), at(1.5))
     one.check(buy(), at(2.0))
+
+
+def test_the_same_order_in_other_pieces_is_the_same_order():
+    one = guard(no_repeat_within=2.0)
+    one.check(sell(5, orders=2), at(0))  # today's lots and yesterday's
+    refused(one, sell(5), at(1.0), "no_repeat_within")
+    one.check(buy(5, taken=True), at(1.0))  # a stop that fires
+    refused(one, buy(5), at(1.5), "no_repeat_within")
 
 
 def test_a_loss_leaves_only_what_reduces():
