@@ -187,10 +187,8 @@ class AccountView:
 
     def day_profit(self) -> float:
         """What the trading day has brought so far, fees taken off; yuan, nan if unknown."""
-        account = self._store.gateway.account()
-        return float(account.get("balance", math.nan)) - float(
-            account.get("static_balance", math.nan)
-        )
+        balance, before = self._store.gateway.funds("balance", "static_balance")
+        return float(balance - before)
 
     def balance(self) -> Balance:
         """Start, profit and fees by our own books; open lots at the account's last price."""

@@ -20,6 +20,7 @@ from urllib.request import ProxyHandler, build_opener
 from .clock import from_ns, monotonic
 from .errors import LinkError, LinkLost, LinkTimeout
 from .main_gaps import MainChange, changes_of
+from .model import Instrument
 
 logger = logging.getLogger(__name__)
 
@@ -59,18 +60,23 @@ class MainContracts:
         """
         if not symbol.startswith(MAIN):
             return symbol
-        known, found = self._now.get(symbol), self._store.instrument(symbol).underlying_symbol
-        if found != known:
-            self._now[symbol] = found
-            if known is not None:
-                self._before[symbol], self._since[symbol] = known, self._today()
-                logger.info("%s: %s -> %s", symbol, known, found)
-        return str(found)
+        found = str(self._store.instrument(symbol).underlying_symbol)
+        self._see(symbol, found)
+        return found
 
-    def follow(self) -> None:
-        """Every round: see a change on its day."""
-        for symbol in list(self._now):
-            self.traded(symbol)
+    def learn(self, instrument: Instrument) -> None:
+        """A specification has come: see a change on its day, also where nobody asks then."""
+        if instrument.symbol in self._now:
+            self._see(instrument.symbol, instrument.underlying_symbol)
+
+    def _see(self, symbol: str, found: str) -> None:
+        known = self._now.get(symbol)
+        if found == known:
+            return
+        self._now[symbol] = found
+        if known is not None:
+            self._before[symbol], self._since[symbol] = known, self._today()
+            logger.info("%s: %s -> %s", symbol, known, found)
 
     def since(self, symbol: str) -> date:
         """The trading day on which the present contract was first seen behind a main contract."""

@@ -109,7 +109,7 @@ class MyStore(StoreServices, StoreSession):
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
-        self._instruments = Instruments(self.gateway, self._today, self._learn_hours)
+        self._instruments = Instruments(self.gateway, self._today, self._learn)
         self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self.reconnector.connect()
@@ -236,6 +236,10 @@ class MyStore(StoreServices, StoreSession):
         feed = kind(store=self, dataname=instrument, lookback=lookback, **kwargs)
         self.feeds.append(feed)
         return feed
+
+    def _learn(self, instrument: Instrument) -> None:
+        self.mains.learn(instrument)
+        self._learn_hours(instrument)
 
     @property
     def in_history(self) -> bool:

@@ -119,7 +119,6 @@ class Round:
         """Tell feeds and broker what has become of the connection."""
         store, link, hours = self._store, self._store.reconnector, self._store.hours
         self._instruments.follow()
-        store.mains.follow()
         if hours.trading != self._trading:
             self._trading = hours.trading
             if self._trading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tqsdk.exceptions import TqTimeoutError
@@ -99,6 +100,11 @@ class TradingSide(ApiHolder):
     def account(self) -> dict[str, Any]:
         """The account's fields as TqSdk names them, in yuan; without a session the last ones."""
         return dict(self._api.get_account()) if self.connected else dict(self._last_account)
+
+    def funds(self, *names: str) -> tuple[float, ...]:
+        """Some of the account's fields, nan where it has none; as ``account``, for every round."""
+        found = self._api.get_account() if self.connected else self._last_account
+        return tuple(float(found.get(name, math.nan)) for name in names)
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions by symbol, fields as TqSdk names them; as ``account``."""
