@@ -56,9 +56,17 @@ class Adoption:
         while restart.adopted:
             ticket = restart.adopted.pop()
             ticket.order.p.owner = _owner(ticket.owner_name, strategies)
+            ticket.order.p.data = self._in_this_run(ticket.order.p.data)
         while restart.targets:
             fields, working = restart.targets.pop()
             targets.adopt(fields, _owner(fields["owner"], strategies), working)
+
+    def _in_this_run(self, data: Any) -> Any:
+        """The feed that has taken the place of an earlier run's; any other data itself."""
+        feeds = self._store.feeds
+        if any(feed is data for feed in feeds):
+            return data
+        return next((feed for feed in feeds if feed._dataname == data._dataname), data)
 
     def _give_lots(self, strategy: Any, lots: dict[str, tuple[int, float]]) -> None:
         """What was held before the run is an open trade of the first strategy.

@@ -33,5 +33,4 @@ def symbol_of(feeds: Iterable[Any], instrument: str) -> str:
     """The symbol of the feed that has this name; what looks like a symbol is one."""
     if instrument.partition(".")[0] in (*EXCHANGES, "KQ", "KQD"):
         return instrument
-    symbols = {feed._name: feed.symbol for feed in feeds if feed._name != feed.symbol}
-    return str(symbols.get(instrument, instrument))
+    return next((str(feed.symbol) for feed in feeds if feed._name == instrument), instrument)

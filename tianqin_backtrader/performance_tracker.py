@@ -131,7 +131,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         self._minute = -1
         self._trading = True
         self._delivered: dict[Any, int] = {}
-        self._minutes = self._shortest()
+        self._minutes = self._minute_feeds()
         self._ended = False
         self._take_all("start")
 
@@ -284,23 +284,27 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             self._store.broker.records_failed(error)
 
     def _new_bars(self) -> list[Any]:
-        """The minute feeds that have delivered since the last call, one of a contract."""
-        found: dict[str, Any] = {}
+        """The minute feeds with a new live bar, of each contract the shortest alone."""
+        shortest: dict[str, Any] = {}
         for feed in self._minutes:
-            count = len(feed)
-            if self._delivered.get(feed, 0) != count:
-                self._delivered[feed] = count
-                found.setdefault(self._store.mains.traded(feed.symbol), feed)
-        return list(found.values())
+            shortest.setdefault(self._store.mains.traded(feed.symbol), feed)
+        found = [
+            feed
+            for feed in shortest.values()
+            if self._delivered.get(feed, 0) != len(feed) and not feed.history_phase
+        ]
+        self._delivered |= {feed: len(feed) for feed in found}
+        return found
 
-    def _shortest(self) -> list[Any]:
-        """The shortest minute feed of each symbol, those of main contracts behind the others."""
+    def _minute_feeds(self) -> list[Any]:
+        """Shortest bars first; of equal ones those of main contracts last."""
         ours = {id(feed) for feed in self._store.feeds}  # == compares prices
-        found: dict[str, Any] = {}
-        for feed in self.datas:
-            if id(feed) in ours and feed.p.timeframe == bt.TimeFrame.Minutes:
-                best = found.setdefault(feed.symbol, feed)
-                if feed.p.compression < best.p.compression:
-                    found[feed.symbol] = feed
-        mains = self._store.mains
-        return sorted(found.values(), key=lambda feed: mains.traded(feed.symbol) != feed.symbol)
+        found = [
+            feed
+            for feed in self.datas
+            if id(feed) in ours and feed.p.timeframe == bt.TimeFrame.Minutes
+        ]
+        traded = self._store.mains.traded
+        return sorted(
+            found, key=lambda feed: (feed.p.compression, traded(feed.symbol) != feed.symbol)
+        )

@@ -10,6 +10,7 @@ from .clock import from_ns, monotonic
 from .errors import ConfigError, LinkError, OrderError
 from .main_contracts import MAIN
 from .products import split_symbol
+from .risk_limits import GuardState
 from .roll import Roll
 from .roll_desk import PATIENCE
 from .roll_report import RollReport
@@ -90,21 +91,22 @@ class RollManager:
         self._dropped: list[Roll] = []
         self._listed: dict[str, Any] = {}
         self._day: date | None = None
-        self._looked: tuple[date, str] | None = None
+        self._looked: tuple[date, str, GuardState] | None = None
         self._rests: date | None = None
         self._not_before = 0.0
         store.getbroker()
         store.keepers.append(self.tend)
 
     def tend(self) -> None:
-        """Every round: look once a trading day, and again behind each roll.
+        """Every round: look once a trading day, and again after each roll.
 
-        The main contract of a day may be heard of behind its open: then it is looked again.
+        And when the day's main contract is heard of after the open, or the broker takes orders
+        that open again.
         """
         store = self._store
         today = store.calendar.trading_day_at(store.now())
-        main = store.mains.traded(self.main)
-        if (today, main) == self._looked or not store.trading_up or not store.is_open(self.main):
+        situation = (today, store.mains.traded(self.main), store.broker.risk_state)
+        if situation == self._looked or not store.trading_up or not store.is_open(self.main):
             return
         held = self._held()
         if not held or self._busy(today) or not store.broker.takes_orders(held[0]):
@@ -115,7 +117,7 @@ class RollManager:
             if today != self._day:
                 self._ask(today)
             if all(series.ready for series in self._listed.values()):
-                self._look(today, main)
+                self._look(*situation)
         except LinkError as error:
             self._not_before = monotonic() + ASK_AGAIN
             logger.warning("whether to roll %s is looked at again later: %s", self.main, error)
@@ -147,7 +149,7 @@ class RollManager:
         }
         self._day = today
 
-    def _look(self, today: date, main: str) -> None:
+    def _look(self, today: date, main: str, state: GuardState) -> None:
         store = self._store
         listed = [self._facts(symbol, today) for symbol in self._listed]
         for held in self._held():
@@ -159,7 +161,7 @@ class RollManager:
                 self._warn(decision)
             if decision.new and self._begin(held, decision):
                 return  # the next one behind it
-        self._looked = (today, main)
+        self._looked = (today, main, state)
 
     def _facts(self, symbol: str, today: date) -> Listed:
         series = self._listed[symbol]

@@ -325,6 +325,43 @@ def test_bars_of_a_main_contract_are_those_of_the_contract_behind_it(tmp_path):
         assert [len(records.reader.marks(one)) for one in (behind, SYMBOL)] == [30, 30]
 
 
+def test_no_bar_of_history_is_kept(tmp_path):
+    """One contract trades at night, the other shows the afternoon's last bar all night."""
+    with MyStore.sandbox(start="2026-11-10 21:30:00", strategy_name="night") as store:
+
+        class Ten(bt.Strategy):
+            def next(self):
+                if self.data0.datetime.time(0).minute == 40:
+                    self.env.runstop()
+
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=tmp_path))
+        cerebro.adddata(store.getdata(SYMBOL, lookback=5, night_start=False))
+        cerebro.adddata(store.getdata("CFFEX.IF2612", lookback=5, night_start=False))
+        cerebro.addstrategy(Ten)
+        cerebro.addanalyzer(PerformanceTracker)
+        cerebro.run()
+    with Records(tmp_path / "night") as records:
+        assert len(records.reader.marks(SYMBOL)) == 10
+        assert records.reader.marks("CFFEX.IF2612") == []
+
+
+def test_a_main_contracts_minutes_are_not_mixed_with_longer_bars_of_the_contract(tmp_path):
+    main, behind = "KQ.m@SHFE.cu", "SHFE.cu2701"
+    with MyStore.sandbox(start="2026-11-10 14:30:00", strategy_name="both") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=tmp_path))
+        minutes = store.getdata(main)
+        cerebro.adddata(store.getdata(behind, compression=5))
+        cerebro.adddata(minutes)
+        cerebro.addstrategy(bt.Strategy)
+        cerebro.addanalyzer(PerformanceTracker)
+        cerebro.run()
+    with Records(tmp_path / "both") as records:
+        marks = records.reader.marks(behind)
+    assert [row[-1] for row in marks] == list(minutes.volume.array)
+
+
 def test_the_report_of_a_main_contract_has_its_picture(tmp_path):
     class Buys(bt.Strategy):
         def next(self):

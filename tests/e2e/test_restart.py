@@ -324,7 +324,8 @@ def test_a_trade_goes_on_over_a_restart(box, tmp_path, run, filled_between):
     assert trade.pnl == pytest.approx((done[0] * len(opened) - sum(opened)) * 5)
 
 
-def test_another_run_on_one_store_is_told_of_what_the_first_has_left(box, tmp_path, run):
+@pytest.mark.parametrize("anew", [False, True], ids=["its feed", "another feed"])
+def test_another_run_on_one_store_is_told_of_what_the_first_has_left(box, tmp_path, run, anew):
     def leaves(strategy):
         yield strategy.buy(size=2)
         price = strategy.data.close[0]
@@ -334,6 +335,7 @@ def test_another_run_on_one_store_is_told_of_what_the_first_has_left(box, tmp_pa
 
     def hears(strategy):
         stop, limit = strategy.broker.get_orders_open()
+        assert stop.data is strategy.data
         for _ in range(400):
             yield None
             if not stop.alive():
@@ -349,7 +351,7 @@ def test_another_run_on_one_store_is_told_of_what_the_first_has_left(box, tmp_pa
     with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
         store.getbroker(records=tmp_path)
         play(store, run, leaves, CU)
-        run(store, Script, store.feeds[0], script=hears)
+        run(store, Script, store.getdata(CU) if anew else store.feeds[0], script=hears)
     assert done
 
 

@@ -93,6 +93,28 @@ def test_a_main_contract_that_becomes_known_behind_the_open_is_followed_the_same
     assert [roll.phase for roll in manager.rolls] == [RollPhase.DONE]
 
 
+def test_what_could_not_be_rolled_while_halted_is_rolled_after_resume(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(OLD, 2)
+        broker.halt("look at it")
+        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 3, 21, 5):
+            yield None
+        told = [str(one) for one in strategy.heard if "cannot be rolled" in str(one)]
+        assert len(told) == 1 and "broker.resume() first" in told[0]
+        broker.resume()
+        while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 3, 21, 15):
+            yield None
+        assert (held(broker, OLD), held(broker, NEW)) == ((0, 0), (2, 0))
+        done.append(True)
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5)
+    RollManager(store, MAIN)
+    run(store, Telling, store.getdata(OLD), script=script)
+    assert done
+
+
 def test_a_contract_is_left_days_before_its_delivery_month(sandbox, run, caplog):
     """A private person may hold cu2612 until 2026-11-30; five trading days before is the 23rd."""
 
