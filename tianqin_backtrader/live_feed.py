@@ -33,6 +33,9 @@ class LiveFeed(BarFeed):
     MAIN_CHANGED = CLOSED + 1
     _NOTIFNAMES: ClassVar = [*BarFeed._NOTIFNAMES, "CORRECTED", "CLOSED", "MAIN_CHANGED"]
 
+    #: The Cerebro that has taken it in; Backtrader's name.
+    _env: Any = None
+
     def __init__(self) -> None:
         self.store = self.p.store
         self.symbol: str = self.p.dataname
@@ -58,11 +61,6 @@ class LiveFeed(BarFeed):
     def has_history(self) -> bool:
         """Whether history is still to be delivered."""
         return bool(self._history)
-
-    @property
-    def begun(self) -> bool:
-        """Whether it is, or was, in a run."""
-        return self._live is not None
 
     @property
     def finished(self) -> bool:

@@ -62,7 +62,8 @@ class OrderGate:
         if store.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
         symbol = data._dataname
-        if any(feed._dataname == symbol and not _has_bar(feed) for feed in store.feeds):
+        feeds = [feed for feed in store.feeds if feed._dataname == symbol]
+        if feeds and not any(_has_bar(feed) for feed in feeds):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
         if not self.reconciled:
             raise OrderError("no orders before the account's positions have been taken over")

@@ -311,7 +311,7 @@ class MyStore(StoreServices, StoreSession):
     def start(self, data: Any = None, broker: Any = None) -> None:
         """Cerebro begins a run, and one of its feeds.
 
-        Feeds of earlier runs that are not in this one are let go: nobody takes their bars.
+        Feeds that another Cerebro has are let go: nobody takes their bars.
 
         Raises:
             StoreClosed: ``close`` was called before.
@@ -319,9 +319,9 @@ class MyStore(StoreServices, StoreSession):
         self._must_be_open()
         if data is not None:
             ours = {id(one) for one in (data, *data._env.datas)}  # == compares prices
-            self.feeds[:] = [feed for feed in self.feeds if id(feed) in ours or not feed.begun]
+            self.feeds[:] = [one for one in self.feeds if id(one) in ours or one._env is None]
             if not any(feed is data for feed in self.feeds):
-                self.feeds.append(data)  # it was in an earlier run, and comes back
+                self.feeds.append(data)  # it was let go for another run, and comes back
 
     def stop(self) -> None:
         """Cerebro has ended a run; what was ordered in ``stop`` methods still leaves."""

@@ -255,6 +255,27 @@ def test_a_feed_of_days_that_shows_history_does_not_stop_live_orders(sandbox, ru
     assert done
 
 
+@pytest.mark.parametrize("other", ["forgotten", "of another Cerebro", "of days"])
+def test_another_feed_without_a_bar_does_not_stop_live_orders(sandbox, run, other):
+    """A cell of a notebook that is run again makes a feed anew; days come in the afternoon."""
+
+    def script(strategy):
+        order = strategy.broker.buy_open(CU, 1)
+        yield order
+        assert strategy.path(order)[-1] == "Completed", order.info
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    without = store.get_daily_data(CU, lookback=False) if other == "of days" else store.getdata(CU)
+    if other == "of another Cerebro":
+        bt.Cerebro().adddata(without)
+    feeds = [store.getdata(CU), *([without] if other == "of days" else [])]
+    run(store, Script, *feeds, script=script)
+    assert done
+    assert any(feed is without for feed in store.feeds) is (other != "of another Cerebro")
+
+
 def test_a_cancelled_order_is_told_and_a_finished_one_stays(sandbox, run):
     def script(strategy):
         broker, data = strategy.broker, strategy.data
