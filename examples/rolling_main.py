@@ -19,7 +19,7 @@ from tianqin_backtrader import MyStore, RollManager
 
 
 class MainTrend(bt.Strategy):
-    params = dict(fast=60, slow=240, size=2, rolls=None)
+    params = dict(fast=60, slow=240, size=2)
 
     def __init__(self):
         self.fast = bt.ind.SMA(period=self.p.fast)
@@ -28,7 +28,7 @@ class MainTrend(bt.Strategy):
 
     def next(self):
         working = self.order is not None and self.order.alive()
-        rolling = any(not roll.done for roll in self.p.rolls.rolls)
+        rolling = any(not roll.state.ended for roll in self.broker.store.rolls.rolls)
         if self.data.history_phase or working or rolling:
             return
         self.order = self.order_target_size(target=self.p.size * (-1) ** (self.fast < self.slow))
@@ -64,8 +64,8 @@ def main():
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker())
         cerebro.adddata(store.getdata(args.symbol, lookback=500, adjust="back"))
-        rolls = RollManager(store, args.symbol)
-        cerebro.addstrategy(MainTrend, rolls=rolls)
+        RollManager(store, args.symbol)
+        cerebro.addstrategy(MainTrend)
         cerebro.run()
         for symbol, held in store.broker.get_account_positions().items():
             print(symbol, "long", held["pos_long"], "short", held["pos_short"])

@@ -33,15 +33,16 @@ class RiskMemory:
         self, store: Any, guard: RiskGuard, flattener: Flattener, scribe: OrderScribe
     ) -> None:
         self._store, self._guard, self._flattener, self._scribe = store, guard, flattener, scribe
+        # The guard's, but for a halt by the records themselves.
+        self._meant = {"state": str(GuardState.ACTIVE), "reason": ""}
         guard.changed = flattener.changed = lambda: scribe.touch_plan(self)
 
     def plan(self) -> tuple[dict[str, Any], bool]:
         """For the journal. A halt by records that cannot be written is over with the program."""
-        fields = self._guard.to_dict() | {"flattening": self._flattener.busy}
-        broken = self._scribe.broken
-        if broken is not None and self._guard.reason == str(broken):
-            fields |= {"state": str(GuardState.ACTIVE), "reason": ""}
-        return fields, False
+        fields, broken = self._guard.to_dict(), self._scribe.broken
+        if broken is None or self._guard.reason != str(broken):
+            self._meant = {name: fields[name] for name in ("state", "reason")}
+        return fields | self._meant | {"flattening": self._flattener.busy}, False
 
     def recall(self, journal: Journal) -> None:
         """Go on as an earlier run has left it; told if it has left it other than ACTIVE."""
@@ -49,6 +50,7 @@ class RiskMemory:
         if plan is None or plan.over:
             return
         self._guard.recall(plan.fields)
+        self._meant = {name: plan.fields[name] for name in self._meant}
         if plan.fields["flattening"]:
             self._flattener.begin()
         if self._guard.state is not GuardState.ACTIVE:

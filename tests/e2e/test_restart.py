@@ -524,6 +524,22 @@ def test_a_locked_journal_halts_and_nothing_is_sent(box, program, tmp_path):
         assert [one.status for one in second.broker.get_all_orders()] == [bt.Order.Completed]
 
 
+def test_a_halt_by_broken_records_hides_no_state_from_the_next_program(program, tmp_path):
+    with program() as first:
+        first.broker.flatten("enough")
+        first.turn()
+        first.broker.journal.query("PRAGMA busy_timeout=0")
+        other = sqlite3.connect(tmp_path / "one" / "journal.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        first.store.state["kept"] = 1
+        assert first.broker.risk_state is GuardState.HALTED
+        other.execute("ROLLBACK")
+        other.close()
+    with program() as second:
+        assert second.broker.risk_state is GuardState.REDUCING
+        assert second.broker.risk.reason == "enough"
+
+
 def test_a_halt_and_the_counts_of_the_day_outlast_the_program(program):
     limits = RiskLimits(orders_per_day=3)
     with program(risk=limits) as first:
