@@ -99,8 +99,8 @@ class OrderDesk:
     def submit(self, ticket: Ticket) -> bool:
         """Take an order to be sent now, or at the open; False if it was refused."""
         try:
-            self.gate.admit(ticket.order.data)
-            if ticket.guarded:
+            if ticket.guarded:  # what flattens waits for no bar, and for no roll
+                self.gate.admit(ticket.order.data)
                 self.gate.must_be_free(ticket.symbol)
             plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)

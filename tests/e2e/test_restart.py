@@ -579,6 +579,27 @@ def test_a_flatten_is_finished_by_the_next_program(program):
         assert (fourth.broker.risk_state, fourth.lots("long")) == (GuardState.ACTIVE, 1)
 
 
+def test_a_flatten_does_not_wait_for_the_first_live_bar(box, program, tmp_path, run):
+    """It needs none, and its attempts would be used up before that is there."""
+
+    def watches(strategy):
+        while strategy.data.history_phase:
+            yield None
+        assert strategy.broker.get_account_positions() == {}
+        assert "Rejected" not in {word for path in strategy.told.values() for word in path}
+        done.append(True)
+
+    done = []
+    with program() as first:
+        first.broker.buy_open(CU, 2)
+        first.until(lambda: first.lots("long") == 2)
+        box.advance(to="2026-11-10 15:30:00")
+        first.broker.flatten("enough")
+    box.advance(to="2026-11-10 20:50:00")
+    play_once(box, tmp_path, run, watches)
+    assert done
+
+
 def test_an_order_of_flatten_that_queues_is_found_again_and_withdrawn_by_resume(box, program):
     with program() as first:
         first.broker.sell_open(CU, 2)
