@@ -332,7 +332,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
     def takes_orders(self, instrument: str) -> bool:
         """Whether an order on a contract would be sent now."""
         try:
-            self._gate.admit(self._data(instrument))
+            self._gate.admit(self._data(instrument)._dataname)
         except OrderError:
             return False
         return self._gate.open(instrument)

@@ -89,7 +89,7 @@ class OrderDesk:
         Raises:
             TianqinError: It can never be sent.
         """
-        self.gate.admit(ticket.order.data)
+        self.gate.admit(ticket.order.data._dataname)
         self.gate.must_be_free(ticket.symbol)
         if self.store.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
@@ -100,7 +100,7 @@ class OrderDesk:
         """Take an order to be sent now, or at the open; False if it was refused."""
         try:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
-                self.gate.admit(ticket.order.data)
+                self.gate.admit(ticket.order.data._dataname)
                 self.gate.must_be_free(ticket.symbol)
             plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)

@@ -50,7 +50,7 @@ class OrderGate:
         #: Contracts that somebody has for himself, and why.
         self.reserved: dict[str, str] = {}
 
-    def admit(self, data: Any) -> None:
+    def admit(self, symbol: str) -> None:
         """Refuse what comes at the wrong time of a run.
 
         Raises:
@@ -61,7 +61,6 @@ class OrderGate:
             raise OrderError("no orders while the trading link is down")
         if store.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
-        symbol = data._dataname
         feeds = [feed for feed in store.feeds if feed._dataname == symbol]
         if feeds and not any(_has_bar(feed) for feed in feeds):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")

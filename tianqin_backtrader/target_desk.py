@@ -10,7 +10,7 @@ from typing import Any
 import backtrader as bt
 
 from .chased_order import ChaseRules, Quote, Style
-from .errors import LinkError
+from .errors import LinkError, OrderError
 from .model import Direction, Fill
 from .order_desk import OrderDesk
 from .order_target import (
@@ -203,11 +203,13 @@ class TargetDesk:
                     break
 
     def _quote(self, symbol: str) -> Quote | None:
+        """None where an order would be refused now: it is no rejection that counts."""
         if not self._desk.gate.open(symbol):
             return None
         try:
+            self._desk.gate.admit(symbol)
             quote = self._store.gateway.quote(symbol)
-        except LinkError:
+        except (LinkError, OrderError):
             return None
         if math.isnan(quote.last_price):
             return None

@@ -600,6 +600,25 @@ def test_a_flatten_does_not_wait_for_the_first_live_bar(box, program, tmp_path, 
     assert done
 
 
+def test_a_target_of_before_goes_on_with_the_first_live_bar(box, program, tmp_path, run):
+    def watches(strategy):
+        while strategy.data.datetime.datetime(0) < datetime(2026, 11, 10, 21, 15):
+            yield None
+        assert strategy.position.size == 2
+        assert "Rejected" not in {word for path in strategy.told.values() for word in path}
+        done.append(True)
+
+    done = []
+    with program() as first:
+        box.advance(to="2026-11-10 15:30:00")
+        first.turn()
+        first.broker.order_target_position(CU, 2)
+        first.turn()
+    box.advance(to="2026-11-10 20:50:00")
+    play_once(box, tmp_path, run, watches)
+    assert done
+
+
 def test_an_order_of_flatten_that_queues_is_found_again_and_withdrawn_by_resume(box, program):
     with program() as first:
         first.broker.sell_open(CU, 2)
