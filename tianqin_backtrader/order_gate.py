@@ -100,6 +100,6 @@ class OrderGate:
         now = self._store.now()
         return (
             self._store.trading_up
-            and self._store.is_trading(symbol)
+            and self._store.may_trade(symbol)
             and not self._store.calendar.is_auction(symbol, now)
         )

@@ -154,7 +154,7 @@ class Flattener:
             self._store.put_notification("flatten: nothing is held any more")
             return
         now = self._store.clock.now_ns()
-        trading = {symbol: one for symbol, one in held.items() if self._store.is_trading(symbol)}
+        trading = {symbol: one for symbol, one in held.items() if self._store.may_trade(symbol)}
         if now < self._next or not trading:
             return
         self._next, self._tries = now + FLATTEN_AGAIN, self._tries - 1
