@@ -357,5 +357,7 @@ class MyStore(StoreServices, StoreSession):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, Exception) and not self._closed:
+            self.observers.failed(error)
         self.close()
