@@ -140,7 +140,7 @@ NUMBER = {"risk": 2}
 @pytest.mark.parametrize("event", AlertEvent)
 def test_events_can_be_chosen(event):
     assert len(titles(EVERY, events=(event,))) == NUMBER.get(event, 1)
-    assert len(titles(EVERY)) == 8
+    assert len(titles(EVERY)) == 9
 
 
 @pytest.mark.parametrize(
