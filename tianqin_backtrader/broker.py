@@ -318,13 +318,13 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         self._targets.drop(self._traded(instrument))
 
     def _place_for_target(
-        self, symbol: str, direction: Direction, volume: int, price: float, owner: Any
+        self, symbol: str, direction: Direction, volume: int, price: float, owner: Any, early: bool
     ) -> Ticket:
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         data = self._data(symbol)
         ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
         ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
-        self._desk.submit(ticket)
+        self._desk.submit(ticket, early=early)
         return ticket
 
     # -- rolls --------------------------------------------------------------------------------

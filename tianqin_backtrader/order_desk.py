@@ -96,10 +96,13 @@ class OrderDesk:
         self.planner.terms(ticket, check_limits=False)
         self._guard.admit(ticket.volume)
 
-    def submit(self, ticket: Ticket) -> bool:
-        """Take an order to be sent now, or at the open; False if it was refused."""
+    def submit(self, ticket: Ticket, *, early: bool = False) -> bool:
+        """Take an order to be sent now, or at the open; False if it was refused.
+
+        ``early`` ones, and those that flatten, do not wait for a bar of their feed.
+        """
         try:
-            self.gate.admit(ticket.order.data)
+            self.gate.admit(ticket.order.data, early=early or not ticket.guarded)
             if ticket.guarded:
                 self.gate.must_be_free(ticket.symbol)
             plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)

@@ -50,8 +50,12 @@ class OrderGate:
         #: Contracts that somebody has for himself, and why.
         self.reserved: dict[str, str] = {}
 
-    def admit(self, data: Any) -> None:
+    def admit(self, data: Any, *, early: bool = False) -> None:
         """Refuse what comes at the wrong time of a run.
+
+        Args:
+            data: The order's feed.
+            early: It needs no bar: its owner has decided already.
 
         Raises:
             OrderError: In history, before the account is known, while trading is cut off.
@@ -62,7 +66,9 @@ class OrderGate:
         if store.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
         symbol = data._dataname
-        if any(feed._dataname == symbol and not _has_bar(feed) for feed in store.feeds):
+        if not early and any(
+            feed._dataname == symbol and not _has_bar(feed) for feed in store.feeds
+        ):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
         if not self.reconciled:
             raise OrderError("no orders before the account's positions have been taken over")

@@ -34,6 +34,7 @@ class PositionTarget:
     Attributes:
         symbol: The contract.
         orders: The ``bt.Order``s sent for it so far.
+        resumed: Whether an earlier run has begun it: it waits for no bar.
     """
 
     kind = "target"
@@ -43,7 +44,7 @@ class PositionTarget:
         self.owner: Any = None
         self.orders: list[Any] = []
         self.events: list[Event] = []
-        self.dropped = False
+        self.dropped = self.resumed = False
 
     @property
     def key(self) -> str:
@@ -87,11 +88,12 @@ class TargetDesk:
 
     Args:
         desk: Sends and withdraws.
-        place: Makes an order (symbol, direction, lots, limit price, owner).
+        place: Makes an order (symbol, direction, lots, limit price, owner, whether it goes on with
+            what an earlier run has begun).
     """
 
     def __init__(
-        self, desk: OrderDesk, place: Callable[[str, Direction, int, float, Any], Ticket]
+        self, desk: OrderDesk, place: Callable[[str, Direction, int, float, Any, bool], Ticket]
     ) -> None:
         self._desk, self._store, self._place = desk, desk.store, place
         self._targets: dict[str, PositionTarget] = {}
@@ -182,7 +184,7 @@ class TargetDesk:
                 del self._returning[symbol]
                 if symbol not in self._targets:
                     rules = fields["rules"] | {"style": Style(fields["rules"]["style"])}
-                    self.set(symbol, fields["target"], ChaseRules(**rules), owner)
+                    self.set(symbol, fields["target"], ChaseRules(**rules), owner).resumed = True
 
     def _step(self, target: PositionTarget) -> None:
         events, target.events = target.events, []
@@ -190,8 +192,9 @@ class TargetDesk:
         target.state, action = step(target.state, events, now, self._quote(target.symbol))
         if isinstance(action, Place):
             ticket = self._place(
-                target.symbol, action.direction, action.volume, action.price, target.owner
-            )
+                target.symbol, action.direction, action.volume, action.price, target.owner,
+                target.resumed,
+            )  # fmt: skip
             self._sent[ticket.order.ref] = (target, action.order_id, ticket)
             target.orders.append(ticket.order)
             if ticket.over:  # refused at once
