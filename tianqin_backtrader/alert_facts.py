@@ -77,6 +77,14 @@ class RiskSaid:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """The program ends with an error; ``left`` are lines of text: what it leaves behind."""
+
+    error: str
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DayOver:
     """A trading day has ended; ``figures`` are lines of text."""
 

@@ -19,6 +19,7 @@ from .alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Failed,
     Level,
     LinkSeen,
     Rejected,
@@ -173,6 +174,9 @@ class AlertRules:
     def _judge_risk_words(self, fact: RiskSaid) -> _Found:
         return Level.WARNING, "Risk", fact.text, ("said", fact.text)
 
+    def _judge_failed(self, fact: Failed) -> _Found:
+        return Level.FAILURE, "The program has failed", "\n".join((fact.error, *fact.left)), ()
+
     def _judge_day(self, fact: DayOver) -> _Found:
         return Level.INFO, f"Trading day {fact.day}", "\n".join(fact.figures), ()
 
@@ -195,6 +199,7 @@ _JUDGES: Mapping[type, tuple[AlertEvent, Any]] = MappingProxyType(
         Differs: (AlertEvent.DIFFERENCE, AlertRules._judge_difference),
         RiskSeen: (AlertEvent.RISK, AlertRules._judge_risk),
         RiskSaid: (AlertEvent.RISK, AlertRules._judge_risk_words),
+        Failed: (AlertEvent.FAILED, AlertRules._judge_failed),
         DayOver: (AlertEvent.DAY, AlertRules._judge_day),
         Alive: (AlertEvent.ALIVE, AlertRules._judge_alive),
         Checked: (AlertEvent.CHECK, AlertRules._judge_check),

@@ -19,6 +19,7 @@ class AlertEvent(StrEnum):
     DAY = "day"
     ALIVE = "alive"
     CHECK = "check"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from .alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Failed,
     LinkSeen,
     Rejected,
     RiskSaid,
@@ -152,6 +153,18 @@ class Alerts(Observer):
         """Of what ``notify_store`` is told, flattening is a matter of risk."""
         if text.startswith("flatten:"):
             self._tell(RiskSaid(text), self._store.now())
+
+    def failed(self, error: Exception) -> None:
+        """Nobody looks after what is left from here on."""
+        broker = self._store.broker
+        alive = [] if broker is None else [o for o in broker.get_all_orders() if o.alive()]
+        working = sum(any(not leg.over for leg in order.legs) for order in alive)
+        waiting = len(alive) - working
+        left = [f"{working} orders work at the exchange"] * bool(working)
+        left += [f"{waiting} orders wait with the program, which has ended"] * bool(waiting)
+        words = str(error).strip()
+        text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+        self._tell(Failed(text, (*left, *self._account_now())), self._store.now())
 
     def _tell(self, fact: Any, now: datetime) -> None:
         for alert in self._rules.observe(fact, now):

@@ -94,7 +94,6 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
             raise ConfigError(f'on_restart is "expire" or "resend", not {self.p.on_restart!r}')
         self._keeper = RecordKeeper(self.store, self.p.records)
         self._scribe = OrderScribe(self.store, self.records_failed)
-        self._expiry = ExpiryDesk(self.store, self._account)
         self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
         planner = OrderPlanner(self.store, self._account, _priority(self.p.priority), self._risk)
         self._desk = OrderDesk(
@@ -102,6 +101,7 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         )
         self._news = OrderNews(self._desk, self._keeper)
         self._returns = OrderReturns(self._desk)
+        self._expiry = ExpiryDesk(self._account, self._desk)
         self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
         self._held = HeldOrders(self._desk)
         self._targets = TargetDesk(self._desk, self._place_for_target)
@@ -318,13 +318,13 @@ class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
         self._targets.drop(self._traded(instrument))
 
     def _place_for_target(
-        self, symbol: str, direction: Direction, volume: int, price: float, owner: Any
+        self, symbol: str, direction: Direction, volume: int, price: float, owner: Any, early: bool
     ) -> Ticket:
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         data = self._data(symbol)
         ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
         ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
-        self._desk.submit(ticket)
+        self._desk.submit(ticket, early=early)
         return ticket
 
     # -- rolls --------------------------------------------------------------------------------

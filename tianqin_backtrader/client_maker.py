@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import jwt
 import requests
 from shinny_structlog import JSONFormatter
 from tqsdk import TqApi, TqAuth, TqKq, TqSim
@@ -19,6 +21,11 @@ from .redaction import hide, redacted
 
 #: In the words of a client that finds the servers down for their daily maintenance.
 OUT_OF_SERVICE = ("运维", "名称服务")
+#: In its words about a server's answer, the HTTP status.
+_STATUS = re.compile(r"(?:认证失败 \(|失败。)(\d{3})\b")
+#: Where it says the same of a server in trouble as of a user who may not.
+_UNCLEAR = ("不支持该期货公司", "授权到期日期失败")
+_BUSY = frozenset({"408", "425", "429"})
 
 
 class _Redacting(JSONFormatter):
@@ -58,6 +65,7 @@ class ClientMaker:
         # tqsdk's account objects hold the state of one session; each connection gets a new one.
         self._template = copy.deepcopy(account)
         self._backtest, self._urls, self._debug = backtest, dict(urls or {}), debug
+        self._been_in = False
 
     @property
     def matches_itself(self) -> bool:
@@ -99,6 +107,7 @@ class ClientMaker:
             loop.whole_callbacks(),
         ):
             api = self._log_in(loop)
+        self._been_in = True
         self._given = None  # the next connection starts from the template
         if not self._debug:
             # tqsdk makes a log record of every pack, whether anybody reads it or not.
@@ -133,14 +142,24 @@ class ClientMaker:
             raise LinkTimeout(f"TianQin did not answer within 60 s: {error}") from error
         except (OSError, ValueError) as error:  # a ValueError is an answer that is no JSON
             raise LinkLost(f"TianQin cannot be reached: {error}") from error
+        except (LookupError, jwt.PyJWTError) as error:  # an answer that is another JSON
+            raise LinkLost(f"this is not how TianQin answers: {error!r}") from error
         except Exception as error:
             if type(error) is not Exception:  # what tqsdk raises for everything else
                 raise
-            if out_of_service(error):
+            if out_of_service(error) or (self._been_in and is_unclear(error)):
                 raise LinkLost(f"TianQin is not in service: {error}") from error
             raise LoginRefused(f"TianQin refused the login: {error}") from error
 
 
 def out_of_service(error: Exception) -> bool:
-    """Whether a client says that the servers are down for their daily maintenance."""
+    """Whether a client says that the servers are in trouble, or down for daily maintenance."""
+    found = _STATUS.search(str(error))
+    if found is not None and (found[1] >= "500" or found[1] in _BUSY):
+        return True
     return any(word in str(error) for word in OUT_OF_SERVICE)
+
+
+def is_unclear(error: Exception) -> bool:
+    """Whether a client says what it says of servers in trouble, too."""
+    return any(word in str(error) for word in _UNCLEAR)

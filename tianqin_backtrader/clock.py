@@ -7,6 +7,7 @@ A moment is an ``int`` of nanoseconds since 1970-01-01 UTC on the wire and in th
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -18,6 +19,8 @@ BEIJING_OFFSET = 8 * HOUR
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
+#: What no clock gains between two looks: it was set, nanoseconds.
+_SET = SECOND // 5
 _ORDINAL_1970 = 719163  # date(1970, 1, 1).toordinal()
 
 
@@ -100,25 +103,35 @@ class MarketClock:
     seen 17 s ahead of it). With ``virtual`` the market's own time alone: it moves with stamps
     and with what the server announces, never by itself.
 
+    Args:
+        wall: The machine's clock.
+        virtual: As the attribute.
+        passed: Nanoseconds of a clock that is never set: the machine's is then followed when it
+            is made faster or slower, and not when it is set, once the market has been heard of.
+
     Attributes:
         virtual: Whether the machine's clock plays no part.
         trusted: Whether the market has been heard of yet.
     """
 
-    def __init__(self, wall: Clock, *, virtual: bool = False) -> None:
-        self._wall = wall
+    def __init__(
+        self, wall: Clock, *, virtual: bool = False, passed: Callable[[], int] | None = None
+    ) -> None:
+        self._wall, self._passed = wall, passed
         self.virtual = virtual
         self.trusted = False
         self._latest = 0
         # Largest (stamp - arrival) of this minute and of the last: the one least delayed.
         self._offset = self._offset_before = 0
         self._minute = -1
+        self._ahead = self._was_set = 0
+        self._started = False  # once ``_ahead`` is known and the market has been heard
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970 UTC."""
         if self.virtual:
             return self._latest
-        return self._wall.now_ns() + max(self._offset, self._offset_before)
+        return self._unset() + max(self._offset, self._offset_before)
 
     def stamp(self, ns: int) -> None:
         """A tick stamped ``ns`` has just come, or the server has told its time."""
@@ -126,7 +139,7 @@ class MarketClock:
         self._latest = max(self._latest, ns)
         if self.virtual:
             return
-        arrival = self._wall.now_ns()
+        arrival = self._unset()
         offset = ns - arrival
         minute = arrival // MINUTE
         if minute == self._minute:
@@ -134,6 +147,17 @@ class MarketClock:
             return
         self._offset_before = self._offset if minute == self._minute + 1 else offset
         self._minute, self._offset = minute, offset
+
+    def _unset(self) -> int:
+        """The machine's clock as if nobody had set it since the market was heard."""
+        now = self._wall.now_ns()
+        if self._passed is not None:
+            ahead = now - self._passed()
+            step = ahead - self._ahead
+            if self._started and abs(step) > _SET:
+                self._was_set += step
+            self._ahead, self._started = ahead, self.trusted
+        return now - self._was_set
 
 
 def beijing_now() -> datetime:
@@ -152,6 +176,13 @@ def ahead_of_utc(moment: datetime) -> timedelta:
 def monotonic() -> float:
     """Seconds of a clock that is never set; for time-outs."""
     return time.monotonic()
+
+
+def passed_ns() -> int:
+    """Nanoseconds of a clock that is never set, and goes on while the machine sleeps."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.monotonic_ns()
 
 
 def deadline_in(seconds: float) -> float:

@@ -118,13 +118,17 @@ class CsvLog:
         """Add whole lines.
 
         Raises:
-            JournalError: They could not be written, or not all; the next start mends the file.
+            JournalError: They could not be written; nothing of them was, but what a kill leaves,
+                which the next start mends.
         """
         if not rows:
             return
         data = csv_lines(rows).encode()
         try:
+            size = os.fstat(self._file).st_size
             written = os.write(self._file, data)
+            if written != len(data):
+                os.ftruncate(self._file, size)  # there may be room again before the next start
         except OSError as error:
             raise JournalError(self.path, f"cannot be written: {error}") from error
         if written != len(data):

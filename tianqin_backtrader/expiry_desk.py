@@ -1,4 +1,7 @@
-"""Contracts that expire while they are held: the account has settled them, and so do we."""
+"""Contracts that expire while they are held: the account has settled them, and so do we.
+
+What waits for a price of them, or for another day, is over, too.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,24 @@ from typing import Any
 
 from .account_view import SIDES, AccountView
 from .errors import LinkError
+from .order_desk import OrderDesk
+from .reconciler import expired
+from .ticket import Ending, Stage
 
 logger = logging.getLogger(__name__)
 
 
 class ExpiryDesk:
-    """Looks once a trading day at what is held.
+    """Looks once a trading day at what is held and at what waits.
 
     Args:
-        store: Time, instruments and gateway.
         account: What is held.
+        desk: Knows the orders.
     """
 
-    def __init__(self, store: Any, account: AccountView) -> None:
-        self._store, self._account = store, account
+    def __init__(self, account: AccountView, desk: OrderDesk) -> None:
+        self._account, self._desk = account, desk
+        self._store: Any = desk.store
         self._day: date | None = None
         self._expiring: set[str] = set()
 
@@ -31,12 +38,20 @@ class ExpiryDesk:
         today = self._store.calendar.trading_day_at(self._store.now())
         if today != self._day:
             self._day = today
+            self._end_waiting()
             self._expiring = {
                 symbol
                 for symbol, held in self._account.net.items()
                 if held.size or any(self._account.position(symbol, side).size for side in SIDES)
             }
         return bool(self._expiring) and self._settle()
+
+    def _end_waiting(self) -> None:
+        for ticket in list(self._desk.tickets.values()):
+            waits = not ticket.over and ticket.stage is not Stage.WORKING
+            if waits and expired(self._store, ticket.symbol):
+                ticket.order.addinfo(reason=f"{ticket.symbol} has expired")
+                self._desk.cancel(ticket, Ending.EXPIRE)
 
     def _settle(self) -> bool:
         settled = False

@@ -40,6 +40,7 @@ class Knock:
         return self._answer
 
     def _ask(self) -> None:
+        there = False
         try:
             for url in self._urls:
                 with connect(
@@ -52,11 +53,13 @@ class Knock:
                     proxy=None if "://127.0.0.1" in url else True,
                 ):
                     pass
-            self._answer = True
+            there = True
         except (OSError, WebSocketException) as error:
             logger.debug("the server is away: %s", error)
-            self._answer = False
+        except Exception:  # the end of this thread: without an answer nobody would knock again
+            logger.exception("the server cannot be knocked at")
         finally:
+            self._answer = there
             self._done.set()
 
 

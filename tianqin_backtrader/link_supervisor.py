@@ -13,8 +13,9 @@ from enum import StrEnum
 
 #: Seconds between attempts that fail; the last one goes on.
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-#: Failed attempts in a row after which the next open or close is waited for.
-ATTEMPTS = 10
+#: Failed attempts in a row after which the next open or close is waited for; while the market
+#: trades, or is about to, at most so many seconds: what is held is guarded by nobody meanwhile.
+ATTEMPTS, LONG_REST = 10, 120.0
 #: Refused logins in a row after which the password is taken for wrong.
 REFUSALS = 3
 #: Seconds that tqsdk gets to restore market data by itself.
@@ -157,6 +158,8 @@ class Supervisor:
             self._silence = SILENCE
         elif event is Event.ANSWERED:
             self._silence = min(2 * self._silence, LONGEST_SILENCE)
+        elif event in (Event.AHEAD, Event.BOUNDARY):
+            self._failures = 0
         elif event is Event.SERVER_AWAY:
             self.backoff = KNOCK_EVERY * self._jitter()
         elif event is Event.BUILT:
@@ -172,8 +175,9 @@ class Supervisor:
         if self.state is State.UP:
             return self._silence if self.awake else _NEVER
         if self.state is State.RESTING:
-            rests = not self.awake or self._failures >= ATTEMPTS
-            return _NEVER if rests else self.backoff
+            if not self.awake:
+                return _NEVER
+            return self.backoff if self._failures < ATTEMPTS else LONG_REST
         return {State.DOUBT: ANSWER, State.SHAKEN: OWN_ATTEMPT}.get(self.state, _NEVER)
 
     def next_change(self) -> float:

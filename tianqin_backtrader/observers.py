@@ -34,6 +34,9 @@ class Observer:
     def said(self, text: str) -> None:
         """``notify_store`` is about to be told something."""
 
+    def failed(self, error: Exception) -> None:
+        """The program ends with an error; the store is about to be closed."""
+
     def closed(self) -> None:
         """The store has been closed."""
 
@@ -70,6 +73,9 @@ class Observers:
 
     def said(self, text: str) -> None:
         self._tell(lambda one: one.said(text))
+
+    def failed(self, error: Exception) -> None:
+        self._tell(lambda one: one.failed(error))
 
     def closed(self) -> None:
         self._tell(lambda one: one.closed())

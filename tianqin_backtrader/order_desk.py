@@ -96,11 +96,14 @@ class OrderDesk:
         self.planner.terms(ticket, check_limits=False)
         self._guard.admit(ticket.volume)
 
-    def submit(self, ticket: Ticket) -> bool:
-        """Take an order to be sent now, or at the open; False if it was refused."""
+    def submit(self, ticket: Ticket, *, early: bool = False) -> bool:
+        """Take an order to be sent now, or at the open; False if it was refused.
+
+        ``early`` ones, and those that flatten, wait for no bar of their feed.
+        """
         try:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
-                self.gate.admit(ticket.order.data._dataname)
+                self.gate.admit(ticket.order.data._dataname, early=early)
                 self.gate.must_be_free(ticket.symbol)
             plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)

@@ -50,8 +50,12 @@ class OrderGate:
         #: Contracts that somebody has for himself, and why.
         self.reserved: dict[str, str] = {}
 
-    def admit(self, symbol: str) -> None:
+    def admit(self, symbol: str, *, early: bool = False) -> None:
         """Refuse what comes at the wrong time of a run.
+
+        Args:
+            symbol: The contract of the order's feed.
+            early: It needs no bar: its owner has decided already.
 
         Raises:
             OrderError: In history, before the account is known, while trading is cut off.
@@ -62,7 +66,7 @@ class OrderGate:
         if store.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
         feeds = [feed for feed in store.feeds if feed._dataname == symbol]
-        if feeds and not any(_has_bar(feed) for feed in feeds):
+        if feeds and not early and not any(_has_bar(feed) for feed in feeds):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
         if not self.reconciled:
             raise OrderError("no orders before the account's positions have been taken over")
@@ -100,6 +104,6 @@ class OrderGate:
         now = self._store.now()
         return (
             self._store.trading_up
-            and self._store.is_trading(symbol)
+            and self._store.may_trade(symbol)
             and not self._store.calendar.is_auction(symbol, now)
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import backtrader as bt
 
-from .clock import SECOND, WallClock, to_backtrader
+from .clock import SECOND, WallClock, passed_ns, to_backtrader
 from .errors import IllegalTransition
 from .model import Fill, OrderReport
 from .offset import Leg, plan_instead
@@ -243,8 +243,8 @@ class OrderReturns:
                 return
 
     def _instants(self) -> tuple[int, int]:
-        """This machine's time and the market's, which may be the faster one."""
-        return WallClock().now_ns(), self._store.clock.now_ns()
+        """What has passed here and the market's time, which may be the faster one."""
+        return passed_ns(), self._store.clock.now_ns()
 
     def _look_for_missing(self) -> None:
         known, instants = self._store.gateway.known_orders(), self._instants()

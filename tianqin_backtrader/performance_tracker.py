@@ -173,7 +173,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
                     for feed in bars:
                         self._scribe.take_bar(feed)
                 self._scribe.take_equity("bar")
-            trading = any(self._store.is_trading(one._dataname) for one in self._store.feeds)
+            trading = any(self._store.is_open(one._dataname) for one in self._store.feeds)
             if self._trading and not trading:
                 self._scribe.take_account()
                 self._shared.journal.tidy()

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .clock import SECOND, WallClock
+from .clock import SECOND, passed_ns
 from .errors import UnknownSymbol
 from .model import NAN, Fill, Offset, OrderReport
 from .order_desk import OrderDesk
@@ -71,12 +71,12 @@ class Reconciler:
 
     def _begin(self, differences: list[Difference]) -> None:
         self._differences = differences
-        self._since = (WallClock().now_ns(), self._store.clock.now_ns())
+        self._since = (passed_ns(), self._store.clock.now_ns())
 
     def _waited(self) -> int:
         """By this machine's time or the market's, which may be the faster one."""
         wall, market = self._since
-        return max(WallClock().now_ns() - wall, int(self._store.clock.now_ns()) - market)
+        return max(passed_ns() - wall, int(self._store.clock.now_ns()) - market)
 
     def _look(self) -> list[Difference]:
         ended = self._ended()

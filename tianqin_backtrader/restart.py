@@ -13,7 +13,7 @@ from typing import Any
 
 import backtrader as bt
 
-from .clock import SECOND, WallClock
+from .clock import SECOND, passed_ns
 from .errors import StartRefused
 from .held_orders import HeldOrders
 from .journal import Journal
@@ -159,11 +159,11 @@ class Restart:
 
     def _wait_for_answers(self, found: Found) -> None:
         """What was sent as the program died may still be on its way."""
-        wall, clock = WallClock(), self._store.clock
-        began, market_began = wall.now_ns(), clock.now_ns()
+        clock = self._store.clock
+        began, market_began = passed_ns(), clock.now_ns()
         while True:
             young = [leg for leg in self._unanswered(found) if not self._day_over(leg)]
-            waited = max(wall.now_ns() - began, clock.now_ns() - market_began)
+            waited = max(passed_ns() - began, clock.now_ns() - market_began)
             if young and not clock.virtual:
                 waited = max(waited, clock.now_ns() - max(leg.meant_at for leg in young))
             if not young or waited >= UNKNOWN:

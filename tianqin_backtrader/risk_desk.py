@@ -186,7 +186,7 @@ class Flattener:
                 self._store.put_notification("flatten: nothing is held any more")
             return
         for symbol, position in held.items():
-            if symbol not in working and self._store.is_trading(symbol):
+            if symbol not in working and self._store.may_trade(symbol):
                 self._try(symbol, int(position["pos_long"]), int(position["pos_short"]))
         if not any(symbol not in self._attempts or self._attempts[symbol].left for symbol in held):
             self.end()

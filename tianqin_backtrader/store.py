@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from . import session_calendar
 from .broker import MyBroker
-from .clock import MarketClock, WallClock
+from .clock import MarketClock, WallClock, passed_ns
 from .dailyfeed import Dailyfeed
 from .datafeed import Mydatafeed
 from .embedded import EmbeddedSandbox
@@ -93,7 +93,7 @@ class MyStore(StoreServices, StoreSession):
         self.strategy_name = strategy_name
         self._urls = dict(urls or {})
         self.calendar = session_calendar.CALENDAR
-        self.clock = MarketClock(WallClock(), virtual=clock == "market")
+        self.clock = MarketClock(WallClock(), virtual=clock == "market", passed=passed_ns)
         self.sandbox_server: EmbeddedSandbox | None = None
         self.feeds: list[Mydatafeed] = []
         self.broker: MyBroker | None = None
@@ -361,5 +361,7 @@ class MyStore(StoreServices, StoreSession):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, Exception) and not self._closed:
+            self.observers.failed(error)
         self.close()

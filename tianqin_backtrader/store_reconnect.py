@@ -118,8 +118,9 @@ class Reconnector:
         Raises:
             LoginRefused: The password is no longer right, or the client cannot go on.
         """
+        end = monotonic() + seconds_until(deadline)  # the machine's clock may be set meanwhile
         while True:
-            left = seconds_until(deadline)
+            left = end - monotonic()
             news = self._step(max(0.0, left))
             self._look_around()
             if news or left <= 0:

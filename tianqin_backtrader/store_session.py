@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from .clock import SECOND, MarketClock, WallClock, from_ns, monotonic, to_ns
-from .errors import StoreClosed
+from .errors import CalendarOutOfRange, StoreClosed
 from .gateway import Gateway
 from .holiday_cache import tianqin_holidays
 from .link_supervisor import State
@@ -32,9 +32,11 @@ class StoreSession:
     _hours: MarketHours
     _urls: dict[str, str]
     _closed: bool
+    _unknown_year = 0
 
     if TYPE_CHECKING:  # of ``MyStore``
 
+        def put_notification(self, msg: Any, *args: Any, **kwargs: Any) -> None: ...
         def pump(self, timeout: float) -> None: ...
 
     # -- time ---------------------------------------------------------------------------------
@@ -52,6 +54,18 @@ class StoreSession:
         now = self.now()
         self.calendar.must_know(self.calendar.trading_day_at(now))
         return self.calendar.is_trading_now(symbol, now)
+
+    def may_trade(self, symbol: str) -> bool:
+        """As ``is_trading``; what waits waits on in a year that is not announced. Told once."""
+        try:
+            return self.is_trading(symbol)
+        except CalendarOutOfRange as error:
+            year = self._today().year
+            if year != self._unknown_year:
+                self._unknown_year = year
+                logger.error("nothing is sent: %s", error)
+                self.put_notification(f"nothing is sent: {error}")
+            return False
 
     def is_open(self, symbol: str) -> bool:
         """As ``is_trading``, for showing, not for trading."""

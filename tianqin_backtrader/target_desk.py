@@ -34,6 +34,7 @@ class PositionTarget:
     Attributes:
         symbol: The contract.
         orders: The ``bt.Order``s sent for it so far.
+        resumed: Whether an earlier run has begun it: it waits for no bar.
     """
 
     kind = "target"
@@ -43,7 +44,7 @@ class PositionTarget:
         self.owner: Any = None
         self.orders: list[Any] = []
         self.events: list[Event] = []
-        self.dropped = False
+        self.dropped = self.resumed = False
 
     @property
     def key(self) -> str:
@@ -87,11 +88,12 @@ class TargetDesk:
 
     Args:
         desk: Sends and withdraws.
-        place: Makes an order (symbol, direction, lots, limit price, owner).
+        place: Makes an order (symbol, direction, lots, limit price, owner, whether it goes on with
+            what an earlier run has begun).
     """
 
     def __init__(
-        self, desk: OrderDesk, place: Callable[[str, Direction, int, float, Any], Ticket]
+        self, desk: OrderDesk, place: Callable[[str, Direction, int, float, Any, bool], Ticket]
     ) -> None:
         self._desk, self._store, self._place = desk, desk.store, place
         self._targets: dict[str, PositionTarget] = {}
@@ -182,16 +184,17 @@ class TargetDesk:
                 del self._returning[symbol]
                 if symbol not in self._targets:
                     rules = fields["rules"] | {"style": Style(fields["rules"]["style"])}
-                    self.set(symbol, fields["target"], ChaseRules(**rules), owner)
+                    self.set(symbol, fields["target"], ChaseRules(**rules), owner).resumed = True
 
     def _step(self, target: PositionTarget) -> None:
         events, target.events = target.events, []
         now = self._store.clock.now_ns()
-        target.state, action = step(target.state, events, now, self._quote(target.symbol))
+        target.state, action = step(target.state, events, now, self._quote(target))
         if isinstance(action, Place):
             ticket = self._place(
-                target.symbol, action.direction, action.volume, action.price, target.owner
-            )
+                target.symbol, action.direction, action.volume, action.price, target.owner,
+                target.resumed,
+            )  # fmt: skip
             self._sent[ticket.order.ref] = (target, action.order_id, ticket)
             target.orders.append(ticket.order)
             if ticket.over:  # refused at once
@@ -202,12 +205,13 @@ class TargetDesk:
                     self._desk.cancel(ticket)
                     break
 
-    def _quote(self, symbol: str) -> Quote | None:
+    def _quote(self, target: PositionTarget) -> Quote | None:
         """None where an order would be refused now: it is no rejection that counts."""
-        if not self._desk.gate.open(symbol):
+        symbol, gate = target.symbol, self._desk.gate
+        if not gate.open(symbol):
             return None
         try:
-            self._desk.gate.admit(symbol)
+            gate.admit(symbol, early=target.resumed)
             quote = self._store.gateway.quote(symbol)
         except (LinkError, OrderError):
             return None

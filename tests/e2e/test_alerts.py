@@ -178,3 +178,35 @@ def test_a_login_that_is_refused_for_good_is_told_before_the_run_ends(sandbox, r
     [message] = hook.messages
     assert message["title"] == "Link given up"
     assert message["message"]
+
+
+def test_a_strategy_that_fails_says_what_it_leaves_behind(sandbox, run, webhook):
+    hook = webhook()
+
+    def script(strategy):
+        yield
+        strategy.buy(size=2)
+        yield
+        price = strategy.data.close[0]
+        strategy.sell(size=2, exectype=bt.Order.Stop, price=price * 0.97)
+        strategy.buy(size=1, exectype=bt.Order.Limit, price=round(price * 0.97, -1))
+        yield
+        raise ZeroDivisionError("no average of nothing")
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        sandbox(start="2026-11-10 09:31:00", strategy_name="dual") as store,
+    ):
+        store.alerts(hook.url)
+        store.getbroker(records=False)
+        run(store, Script, store.getdata(CU), script=script)
+    [message] = hook.messages
+    assert message["title"] == "[dual] The program has failed"
+    assert message["type"] == "failure"
+    lines = message["message"].splitlines()
+    assert lines[:3] == [
+        "ZeroDivisionError: no average of nothing",
+        "1 orders work at the exchange",
+        "1 orders wait with the program, which has ended",
+    ]
+    assert any(CU in line and "2" in line for line in lines[3:])

@@ -483,8 +483,14 @@ def test_what_expires_while_it_is_held_is_settled_and_told(sandbox, run):
     def script(strategy):
         broker = strategy.broker
         yield broker.buy_open(old, 2)
+        price, data = broker.store.gateway.quote(old).last_price, broker._data(old)
+        stop = broker.sell(None, data, 1, price * 0.97, exectype=bt.Order.Stop)
+        limit = broker.sell(None, data, 1, round(price * 1.03, -1), exectype=bt.Order.Limit)
         yield from next_day(strategy)
         yield from [None] * 3
+        for order in (stop, limit):
+            assert order.getstatusname() == "Expired", order.info.reason
+            assert f"{old} has expired" in order.info.reason
         assert broker.get_account_position(old) == {}
         assert broker.getposition(old).size == broker.getposition(old, side="long").size == 0
         assert any("has expired: 2 lots" in str(word) for word in strategy.heard)

@@ -204,3 +204,18 @@ def test_an_exception_in_the_strategy_closes_everything():
     assert errors.rstrip().endswith("RuntimeError: the strategy fails")
     assert "destroyed but it is pending" not in errors
     assert not is_alive(server)
+
+
+def test_a_login_server_in_trouble_is_no_wrong_password(sandbox, run):
+    """It answers 503 where a wrong password gets 401: the program goes on trying."""
+
+    def act(strategy):
+        if strategy.count == 3:
+            server = strategy.broker.store.sandbox_server
+            server.fault("refuse_token", attempts=3, status=503)
+            server.fault("drop", conn="all")
+
+    store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=5)
+    strategy = run(store, Bars, store.getdata("SHFE.cu2612"), bars=6, act=act)
+    assert strategy.count == 6
+    assert store.sandbox_server.state()["faults"]["refused_tokens"] == 0

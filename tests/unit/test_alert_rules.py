@@ -9,6 +9,7 @@ from tianqin_backtrader.alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Failed,
     LinkSeen,
     Rejected,
     RiskSaid,
@@ -128,6 +129,7 @@ EVERY = [
     (0, RiskSeen("ACTIVE")),
     (0, RiskSeen("HALTED")),
     (0, RiskSaid("flatten: given up")),
+    (0, Failed("ValueError: x", ("1 order",))),
     (0, DayOver(date(2026, 11, 10), ("equity 1",))),
     (0, Alive(("up",))),
     (0, Checked(NOON, {})),
@@ -138,7 +140,7 @@ NUMBER = {"risk": 2}
 @pytest.mark.parametrize("event", AlertEvent)
 def test_events_can_be_chosen(event):
     assert len(titles(EVERY, events=(event,))) == NUMBER.get(event, 1)
-    assert len(titles(EVERY)) == 8
+    assert len(titles(EVERY)) == 9
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ SHELL = {
     "held_orders": {"order_desk", "order_watch", "ticket"},
     "target_desk": {"order_desk", "ticket", "ticket_values"},
     "reconciler": {"account_view", "order_desk", "order_returns"},
-    "expiry_desk": {"account_view"},
+    "expiry_desk": {"account_view", "order_desk", "reconciler", "ticket"},
     "record_keeper": {"journal", "performance_tracker"},
     "order_news": {"order_desk", "record_keeper", "unsubscribed_data"},
     "adoption": {"restart", "target_desk", "ticket", "unsubscribed_data"},

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import backtrader as bt
+import pytest
 
 from tianqin_backtrader.clock import (
     MINUTE,
@@ -59,6 +60,57 @@ def test_a_machine_whose_clock_was_set_is_believed_no_longer_than_two_minutes():
         wall.advance_to(now + 60 * MINUTE)
         clock.stamp(now)
     assert clock.now_ns() == NOON + 180 * SECOND
+
+
+class Machine:
+    """A clock that can be set, and beside it what has passed."""
+
+    def __init__(self):
+        self.ns, self.passed_ns = NOON, 0
+
+    def now_ns(self):
+        return self.ns
+
+    def passed(self):
+        return self.passed_ns
+
+    def go_on(self, seconds):
+        self.ns += int(seconds * SECOND)
+        self.passed_ns += int(seconds * SECOND)
+
+
+@pytest.mark.parametrize("step", [3 * SECOND, -3 * SECOND, 60 * MINUTE, -60 * MINUTE])
+def test_a_machine_whose_clock_is_set_changes_nothing_once_the_market_was_heard(step):
+    """Else a bar would be closed before its last ticks, or a market open that is closed."""
+    machine = Machine()
+    clock = MarketClock(machine, passed=machine.passed)
+    clock.stamp(NOON)
+    for _ in range(5):  # in a break, and after its end
+        machine.go_on(1.0)
+        machine.ns += step
+        at = NOON + machine.passed_ns
+        assert clock.now_ns() == at
+        clock.stamp(at)
+        assert clock.now_ns() == at
+
+
+def test_before_the_market_was_heard_a_clock_that_is_set_is_believed():
+    machine = Machine()
+    clock = MarketClock(machine, passed=machine.passed)
+    clock.now_ns()
+    machine.ns += 60 * MINUTE
+    assert clock.now_ns() == machine.ns
+
+
+def test_a_clock_that_is_slewed_is_followed():
+    machine = Machine()
+    clock = MarketClock(machine, passed=machine.passed)
+    clock.stamp(NOON)
+    for _ in range(1000):
+        machine.go_on(1.0)
+        machine.ns += SECOND // 2000
+        clock.now_ns()
+    assert clock.now_ns() == machine.ns
 
 
 def test_a_market_of_another_day_keeps_its_own_time():

@@ -1,6 +1,8 @@
 """CSV files that grow by whole lines and are mended at the start."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -63,6 +65,36 @@ def test_a_long_file_is_mended_from_its_end(tmp_path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) == 5002
     assert lines[-1] == "1.0,,5001"
+
+
+SCRIPT = """
+import resource, signal, sys
+from pathlib import Path
+from tianqin_backtrader.csv_files import CsvLog
+from tianqin_backtrader.errors import JournalError
+
+path = Path(sys.argv[1])
+log = CsvLog(path, ["text", "seq"])
+log.append([("one", 1)])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 4, resource.RLIM_INFINITY))
+try:
+    log.append([("two", 2)])
+except JournalError as error:
+    assert "full" in str(error)
+else:
+    sys.exit("it took more than there was room for")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+log.append([("two", 2)])
+log.close()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit of the system")
+def test_a_disk_that_was_full_leaves_no_torn_line(tmp_path):
+    path = tmp_path / "a.csv"
+    subprocess.run([sys.executable, "-c", SCRIPT, str(path)], check=True)
+    assert path.read_text(encoding="utf-8") == "text,seq\none,1\ntwo,2\n"
 
 
 def test_a_file_is_replaced_whole(tmp_path):

@@ -7,6 +7,7 @@ from tianqin_backtrader.link_supervisor import (
     ATTEMPTS,
     DEBOUNCE,
     KNOCK_EVERY,
+    LONG_REST,
     LONGEST_SILENCE,
     OWN_ATTEMPT,
     REFUSALS,
@@ -97,22 +98,48 @@ def test_a_server_that_is_away_is_knocked_at_every_second(supervisor):
     assert supervisor.observe(Event.SERVER_THERE, now) is Action.BUILD
 
 
-def test_failed_attempts_wait_longer_and_longer_then_for_the_next_boundary(supervisor):
-    supervisor.observe(Event.DEAF, 1.0)
-    now, waits = 1.0, []
-    for _ in range(ATTEMPTS - 1):
+def fail(supervisor, times, now):
+    """Attempts that come to nothing, each when it is due; the waits, and when the last one was."""
+    waits = []
+    for _ in range(times):
         supervisor.observe(Event.FAILED, now)
         waits.append(supervisor.backoff)
         now = supervisor.next_change()
         assert supervisor.observe(Event.TIME, now) is Action.KNOCK
         assert supervisor.observe(Event.SERVER_THERE, now) is Action.BUILD
+    return waits, now
+
+
+def test_failed_attempts_wait_longer_and_longer_then_for_the_next_boundary(supervisor):
+    supervisor.observe(Event.DEAF, 1.0)
+    waits, now = fail(supervisor, ATTEMPTS - 1, 1.0)
     assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
     supervisor.observe(Event.FAILED, now)
+    supervisor.awake = False
     assert supervisor.observe(Event.TIME, now + 3600) is Action.WAIT
     assert supervisor.observe(Event.BOUNDARY, now + 3601) is Action.KNOCK
     supervisor.observe(Event.SERVER_THERE, now + 3602)
     supervisor.observe(Event.BUILT, now + 3602)
     assert supervisor.backoff == 0.0
+
+
+def test_while_the_market_trades_no_rest_is_long(supervisor):
+    supervisor.observe(Event.DEAF, 1.0)
+    _, now = fail(supervisor, ATTEMPTS - 1, 1.0)
+    supervisor.observe(Event.FAILED, now)
+    assert supervisor.next_change() == now + LONG_REST
+
+
+@pytest.mark.parametrize("edge", [Event.AHEAD, Event.BOUNDARY])
+def test_an_open_begins_the_attempts_anew(supervisor, edge):
+    """A login that fails until half a minute behind the open: minutes of it are not lost."""
+    supervisor.observe(Event.DEAF, 1.0)
+    _, now = fail(supervisor, ATTEMPTS - 1, 1.0)
+    supervisor.observe(Event.FAILED, now)
+    assert supervisor.observe(edge, now + 1) is Action.KNOCK
+    assert supervisor.observe(Event.SERVER_THERE, now + 1) is Action.BUILD
+    waits, _ = fail(supervisor, 3, now + 1)
+    assert waits == [1.0, 2.0, 4.0]
 
 
 def test_jitter_comes_from_outside():

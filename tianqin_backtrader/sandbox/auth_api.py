@@ -91,12 +91,13 @@ class AuthApi:
         if form.get("grant_type") == "refresh_token":
             name = self._users.name_of(str(form.get("refresh_token", "")))
             allowed = name is not None
-        if not allowed or name is None or self._faults.refuses_token():
+        faulty = self._faults.refuses_token()
+        if not allowed or name is None or faulty:
             refused = {
                 "error": "invalid_grant",
                 "error_description": "Invalid user credentials",
             }
-            return web.json_response(refused, status=401)
+            return web.json_response(refused, status=self._faults.token_status if faulty else 401)
         kinds = ("access", "refresh")
         given = self._faults.features
         features = _FEATURES if given is None else given

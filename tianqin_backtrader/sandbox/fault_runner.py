@@ -107,6 +107,7 @@ class FaultRunner:
 
     def _refuse_token(self, params: dict[str, Any]) -> dict[str, Any]:
         self.book.refused_tokens += int(params["attempts"])
+        self.book.token_status = int(params["status"])
         return {}
 
     def _licence(self, params: dict[str, Any]) -> dict[str, Any]:

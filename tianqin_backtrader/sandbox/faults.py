@@ -27,7 +27,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "delay": {**_CONN, "seconds": 0.0},
     "repeat": {"conn": "md"},
     "batch": {"steps": 10},
-    "refuse_token": {"attempts": 1},
+    "refuse_token": {"attempts": 1, "status": 401},
     # What TianQin says of a user from now on: days until the end (below 0: it was), permissions.
     "licence": {"days": 9999, "features": None},
     # By how many seconds the server's own clock, which dates its answers, is ahead.
@@ -166,6 +166,7 @@ class FaultBook:
     Attributes:
         refusals: By connection kind (``md``, ``td``).
         refused_tokens: How many token requests are still to be refused.
+        token_status: The HTTP status that they get.
         frozen: Connection kinds whose new connections are frozen.
         licence_days, features: What is said of every user; None is the default.
         clock_offset: Seconds by which the server's clock is ahead.
@@ -175,6 +176,7 @@ class FaultBook:
     planned: list[Planned] = field(default_factory=list)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     refused_tokens: int = 0
+    token_status: int = 401
     frozen: set[str] = field(default_factory=set)
     licence_days: float | None = None
     features: tuple[str, ...] | None = None

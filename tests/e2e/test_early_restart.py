@@ -1,0 +1,63 @@
+"""What a program has left undone is done by the next one, whose feeds have no bar for hours yet."""
+
+import backtrader as bt
+import pytest
+
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.embedded import EmbeddedSandbox
+
+CU = "SHFE.cu2612"
+
+
+class Killed(Exception):
+    pass
+
+
+class First(bt.Strategy):
+    """Holds two lots, begins what another is to end, and is gone."""
+
+    params = dict(begin=None)
+
+    def next(self):
+        if len(self) == 2:
+            self.buy(size=2)
+        elif len(self) == 4:
+            self.p.begin(self.broker)
+            raise Killed
+
+
+class Second(bt.Strategy):
+    """Its first bar is the day's, at the close: too late for what is to be done."""
+
+    def next(self):
+        self.env.runstop()
+
+
+def turn(urls, folder, feed, strategy, **params):
+    with MyStore("u", "p", urls=urls, strategy_name="early") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=folder))
+        cerebro.adddata(feed(store))
+        cerebro.addstrategy(strategy, **params)
+        cerebro.run()
+        store.pump(0.0)
+        orders = [order.getstatusname() for order in store.broker.get_all_orders()]
+        return orders, store.broker.get_account_position(CU).get("pos_long", 0)
+
+
+@pytest.mark.parametrize(
+    ("begin", "lots"),
+    [
+        (lambda broker: broker.flatten(), 0),
+        (lambda broker: broker.order_target_position(CU, 5), 5),
+    ],
+    ids=["flatten", "target"],
+)
+def test_it_waits_for_no_bar(tmp_path, begin, lots):
+    with EmbeddedSandbox(start="2026-11-12 10:40:00", ticks_per_pack=10) as box:
+        minutes, days = (lambda store: store.getdata(CU)), (lambda store: store.get_daily_data(CU))
+        with pytest.raises(Killed):
+            turn(box.urls, tmp_path, minutes, First, begin=begin)
+        orders, held = turn(box.urls, tmp_path, days, Second)
+    assert held == lots
+    assert "Rejected" not in orders
