@@ -7,7 +7,7 @@ from typing import Any
 import backtrader as bt
 
 from .errors import TianqinError
-from .order_entry import OrderEntry, whole_lots
+from .order_entry import OrderEntry, plain, whole_lots
 from .order_price import wish
 from .order_validity import validity
 from .ticket import Effect
@@ -76,6 +76,7 @@ class FourWay(OrderEntry):
         allow_partial: bool | None = None,
         guarded: bool = True,
     ) -> Any:
+        size, limit_price = plain(size), plain(limit_price)
         is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
         exectype = bt.Order.Limit if is_limit else bt.Order.Market
         price = limit_price if is_limit else None

@@ -95,6 +95,7 @@ SHELL = {
     "risk_desk": {"account_view", "ticket"},
     "risk_memory": {"journal", "order_scribe", "risk_desk"},
     "sizers": set(),
+    "simulation_settings": set(),
     "account_face": {"account_view", "main_contracts"},
     "order_entry": {
         "account_view",
@@ -131,6 +132,7 @@ SHELL = {
         "adoption",
         "order_news",
         "risk_buttons",
+        "simulation_settings",
     },
     "roll_file": set(),
     "roll_leg": set(),
