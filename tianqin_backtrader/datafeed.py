@@ -186,8 +186,14 @@ class Mydatafeed(LiveFeed):
         """Refuse what only a back-test can do.
 
         Raises:
-            ConfigError: Cerebro was told to optimize, or to trade at the open of a finished bar.
+            ConfigError: Cerebro was told to optimize, to trade at the open of a finished bar, or
+                to chain feeds: a chain ends with the first round without a bar, or never waits.
         """
+        if not any(one is self for one in self._env.datas):
+            raise ConfigError(
+                "chaindata and rolloverdata do not take live feeds: getdata('KQ.m@SHFE.cu', "
+                "adjust='back') goes from one contract to the next"
+            )
         if self._env._dooptimize:
             raise ConfigError(ONE_RUN)
         if self._env.p.cheat_on_open:

@@ -150,6 +150,16 @@ def test_an_optimization_on_an_account_is_refused(sandbox, processes):
             pool.join()
 
 
+@pytest.mark.parametrize("kind", ["chaindata", "rolloverdata"])
+def test_live_feeds_are_not_chained(sandbox, kind):
+    """The run would end without a bar, or never end."""
+    store = sandbox(start="2026-11-10 14:59:00")
+    cerebro = cerebro_of(store)
+    getattr(cerebro, kind)(store.getdata(CU), store.getdata("SHFE.cu2701"), name="both")
+    with pytest.raises(ConfigError, match=r"KQ\.m@"):
+        cerebro.run()
+
+
 @pytest.mark.parametrize("broker_too", [True, False])
 def test_an_open_that_is_past_is_not_cheated_on(sandbox, broker_too):
     store = sandbox(start="2026-11-10 14:59:00")
