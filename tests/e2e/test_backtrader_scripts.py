@@ -102,6 +102,20 @@ def test_numbers_of_numpy_are_numbers(sandbox, run):
     assert done
 
 
+def test_an_order_of_no_kind_is_refused_as_such(sandbox, run):
+    def script(strategy):
+        for kind in (bt.Order.Historical, 99, "Limit"):
+            order = strategy.buy(size=1, price=1.0, exectype=kind, trailamount=10.0)
+            assert order.status == bt.Order.Rejected
+            assert repr(kind) in order.info.reason
+        yield None
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
 SETTINGS = [
     ("setcash", (1e6,), "sandbox\\(balance"),
     ("set_coc", (True,), "filled by the exchange"),
