@@ -13,6 +13,17 @@ from .feed_names import symbol_of
 from .main_contracts import MAIN
 
 
+class _Positions(dict[Any, Position]):
+    """Positions by feed; of clones and of feeds of others, too, which Backtrader asks for."""
+
+    def __init__(self, broker: Any, known: dict[Any, Position]) -> None:
+        super().__init__(known)
+        self._broker = broker
+
+    def __missing__(self, data: Any) -> Position:
+        return self._broker.getposition(data, clone=False)
+
+
 class AccountFace:
     """Funds, positions and costs; a part of ``MyBroker``."""
 
@@ -37,10 +48,14 @@ class AccountFace:
         """
         if datas is None:
             return self._account.funds("balance")
-        return sum(  # type: ignore[no-any-return]
-            self.getcommissioninfo(data).getvalue(self.getposition(data), data.close[0])
-            for data in datas
-        )
+        return sum(self._worth(data) for data in datas)
+
+    def _worth(self, data: Any) -> float:
+        position = self.getposition(data)
+        if not position.size:
+            return 0.0
+        price = data.close[0] if len(data) else position.price  # before its first bar
+        return float(self.getcommissioninfo(data).getvalue(position, price))
 
     get_cash = getcash
     get_value = getvalue
@@ -61,7 +76,9 @@ class AccountFace:
     @property
     def positions(self) -> dict[Any, Position]:
         """Net positions by feed, as Backtrader has them; see ``getposition``."""
-        return {data: self.getposition(data, clone=False) for data in self.store.feeds}
+        return _Positions(
+            self, {data: self.getposition(data, clone=False) for data in self.store.feeds}
+        )
 
     def getposition(self, data: Any, clone: bool = True, side: str | None = None) -> Position:
         """Position of the fills (and of what was held at the start) in a feed's contract.
@@ -70,7 +87,8 @@ class AccountFace:
         rolled or closed, in the one before, at their average price.
 
         Args:
-            data: A feed, its name, or a symbol.
+            data: A feed, its name, or a symbol. In feeds of others (``PandasData``) nothing is
+                held.
             clone: Whether a copy is given.
             side: ``"long"`` or ``"short"`` for that side alone, shorts negative; None for the net.
 
@@ -84,6 +102,8 @@ class AccountFace:
         if side is not None and side not in SIDES:
             raise ConfigError(f'side is "long", "short" or None, not {side!r}')
         symbol = self._symbol_of(data) if isinstance(data, str) else data._dataname
+        if not isinstance(symbol, str):
+            return Position()
         if symbol.startswith(MAIN):
             return self._account.joined(self.store.mains.behind(symbol), side)
         position = self._account.position(symbol, side)
@@ -126,6 +146,8 @@ class AccountFace:
         """
         if data._name in self.comminfo:
             return self.comminfo[data._name]
+        if not isinstance(data._dataname, str):
+            return self.comminfo[None]
         return self._account.comminfo(self.store.mains.traded(data._dataname))
 
     def order_cost(

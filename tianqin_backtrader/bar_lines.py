@@ -9,6 +9,7 @@ import backtrader as bt
 from .clock import to_backtrader
 from .errors import ConfigError
 from .model import Bar
+from .trading_day_bars import DayClone, DayReplayer, DayResampler
 
 
 class BarFeed(bt.feed.DataBase):
@@ -21,6 +22,19 @@ class BarFeed(bt.feed.DataBase):
         ("bid_volume", "bid_volume1"),
         ("ask_volume", "ask_volume1"),
     )
+
+    def clone(self, **kwargs: Any) -> Any:
+        """The same bars for another place in the run."""
+        make: Any = DayClone
+        return make(dataname=self, **kwargs)
+
+    def resample(self, **kwargs: Any) -> None:
+        """As of every Backtrader feed; days and longer are made of trading days."""
+        self.addfilter(DayResampler, **kwargs)
+
+    def replay(self, **kwargs: Any) -> None:
+        """As of every Backtrader feed; days and longer are made of trading days."""
+        self.addfilter(DayReplayer, **kwargs)
 
     def _must_be_beijing_time(self) -> None:
         """Refuse ``tz``: Backtrader would take the stamps for UTC and move them.

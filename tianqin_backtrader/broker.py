@@ -38,6 +38,7 @@ from .restart import Restart
 from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
 from .risk_memory import RiskMemory
+from .simulation_settings import SimulationSettings
 from .target_desk import PositionTarget, TargetDesk
 from .ticket import Ticket
 from .unsubscribed_data import UnsubscribedData
@@ -45,7 +46,7 @@ from .unsubscribed_data import UnsubscribedData
 logger = logging.getLogger(__name__)
 
 
-class MyBroker(AccountFace, RiskButtons, bt.BrokerBase):
+class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     """The account of a ``MyStore``; made by ``MyStore.getbroker``.
 
     Params:

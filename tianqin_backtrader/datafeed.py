@@ -33,6 +33,11 @@ COMPRESSIONS = (1, 3, 5, 15, 30, 60)
 RECENT_BARS = 600
 #: Ticks asked for at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
+#: What is said to ``cerebro.optstrategy``.
+ONE_RUN = (
+    "cerebro.optstrategy would trade the account once for each parameter: optimize on recorded "
+    "bars (RecordedData), and run cerebro.addstrategy here"
+)
 
 
 class Mydatafeed(LiveFeed):
@@ -165,6 +170,7 @@ class Mydatafeed(LiveFeed):
     def start(self) -> None:
         """Load history and stand at the running minute."""
         super().start()
+        self._must_be_one_live_run()
         self.store.start(data=self)
         self._told_as = next(name for name, feed in named(self.store.feeds).items() if feed is self)
         if isinstance(self._env.broker, bt.brokers.BackBroker) and self is self.store.feeds[0]:
@@ -175,6 +181,26 @@ class Mydatafeed(LiveFeed):
         self._begin()
         if self._history:
             self.put_notification(self.DELAYED)
+
+    def _must_be_one_live_run(self) -> None:
+        """Refuse what only a back-test can do.
+
+        Raises:
+            ConfigError: Cerebro was told to optimize, to trade at the open of a finished bar, or
+                to chain feeds: a chain ends with the first round without a bar, or never waits.
+        """
+        if not any(one is self for one in self._env.datas):
+            raise ConfigError(
+                "chaindata and rolloverdata do not take live feeds: getdata('KQ.m@SHFE.cu', "
+                "adjust='back') goes from one contract to the next"
+            )
+        if self._env._dooptimize:
+            raise ConfigError(ONE_RUN)
+        if self._env.p.cheat_on_open:
+            raise ConfigError(
+                "cheat_on_open: a live bar is known when it has ended, nothing can be traded at "
+                "its open any more; order in next()"
+            )
 
     def _load(self) -> bool | None:
         if self._history:

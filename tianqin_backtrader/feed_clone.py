@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import backtrader as bt
-
 from .line_trim import keep_latest
+from .trading_day_bars import DayClone
 
 
-class FeedClone(bt.feed.DataClone):
+class FeedClone(DayClone):
     """The same bars again, for ``cerebro.resampledata`` of a feed that is in the run itself.
 
     Its bars are closed by bars, never by the clock: a bar that only the clone closed would leave

@@ -7,7 +7,7 @@ from typing import Any
 import backtrader as bt
 
 from .errors import TianqinError
-from .order_entry import OrderEntry, whole_lots
+from .order_entry import OrderEntry, plain, whole_lots
 from .order_price import STAYS, Wish, wish
 from .order_validity import validity
 from .ticket import Effect
@@ -77,6 +77,7 @@ class FourWay(OrderEntry):
         guarded: bool = True,
         stays: bool = False,
     ) -> Any:
+        size, limit_price = plain(size), plain(limit_price)
         is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
         exectype = bt.Order.Limit if is_limit else bt.Order.Market
         price = limit_price if is_limit else None

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from .account_view import AccountView
 from .errors import OrderError, TianqinError, VolumeOutOfRange
@@ -35,6 +36,10 @@ class OrderEntry:
     def _backtrader_order(
         self, kind: Any, owner: Any, data: Any, size: float, price: float | None, kwargs: Any
     ) -> Any:
+        if not isinstance(data._dataname, str):  # a feed of others
+            data = self._stand_in(data._name or "a feed that is not of this store")
+        size, price = plain(size), plain(price)
+        kwargs = {name: plain(value) for name, value in kwargs.items()}
         allow_partial = kwargs.pop("allow_partial", self.p.allow_partial)
         oco, parent = kwargs.get("oco"), kwargs.get("parent")
         valid, transmit = kwargs.get("valid"), kwargs.get("transmit", True)
@@ -129,6 +134,11 @@ class OrderEntry:
         if instrument not in self._unsubscribed:
             self._unsubscribed[instrument] = UnsubscribedData(instrument, self.store)
         return self._unsubscribed[instrument]
+
+
+def plain(value: Any) -> Any:
+    """numpy's numbers as Python's own: they are looked at by type, and kept as JSON."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def whole_lots(size: float) -> int:

@@ -34,6 +34,14 @@ logger = logging.getLogger(__name__)
 
 #: Backtrader's Close is sent so long before the day's last close.
 BEFORE_CLOSE = 5 * SECOND
+#: Orders of Backtrader that wait for a price or a time.
+_CONDITIONS = (
+    bt.Order.Stop,
+    bt.Order.StopLimit,
+    bt.Order.StopTrail,
+    bt.Order.StopTrailLimit,
+    bt.Order.Close,
+)
 
 
 class Span:
@@ -79,9 +87,14 @@ class OrderWatch:
         """What an order of Backtrader waits for.
 
         Raises:
-            OrderError: Its prices are none.
+            OrderError: Its prices are none, or no such order exists.
         """
         order, created = ticket.order, ticket.order.created
+        if order.exectype not in _CONDITIONS:
+            raise OrderError(
+                "exectype is Market, Limit, Stop, StopLimit, StopTrail, StopTrailLimit or Close of "
+                f"bt.Order, not {order.exectype!r}"
+            )
         if order.exectype == bt.Order.Close:
             now, calendar = self._store.now(), self._store.calendar
             day = calendar.trading_day_at(now)

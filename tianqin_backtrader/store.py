@@ -18,7 +18,7 @@ from . import session_calendar
 from .broker import MyBroker
 from .clock import MarketClock, WallClock, passed_ns
 from .dailyfeed import Dailyfeed
-from .datafeed import Mydatafeed
+from .datafeed import ONE_RUN, Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, UnknownSymbol
 from .gateway import Gateway
@@ -357,6 +357,10 @@ class MyStore(StoreServices, StoreSession):
                 ends.callback(self.broker.close_records)
             if self.recorder is not None:
                 self.recorder.close()
+
+    def __getstate__(self) -> Any:
+        """Refused: ``cerebro.optstrategy`` would copy the session to other processes."""
+        raise ConfigError(ONE_RUN)
 
     def __enter__(self) -> Self:
         return self
