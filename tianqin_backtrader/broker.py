@@ -225,11 +225,13 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         already stays as it is, and ``notify_store`` is told so.
 
         Args:
-            order: A ``bt.Order`` of this broker, or a clone of it.
+            order: A ``bt.Order`` of this broker, or a clone of it; None for one never made.
 
         Returns:
             The same order.
         """
+        if order is None:
+            return None
         ticket = self._desk.tickets.get(order.ref) or getattr(order, "ticket", None)
         if ticket is not None:
             self._desk.cancel(ticket)

@@ -290,6 +290,7 @@ def test_a_cancelled_order_is_told_and_a_finished_one_stays(sandbox, run):
         assert strategy.path(order) == ["Submitted", "Accepted", "Canceled"]
         with pytest.raises(OrderError, match="no order with the id"):
             broker.cancel_order("nobody's")
+        assert strategy.cancel(None) is broker.cancel_order(None) is None  # nothing was sent
         assert broker.get_order(order.legs[0].order_id) is order
         assert broker.get_all_orders() == [order]
         done.append(True)
