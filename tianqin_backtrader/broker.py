@@ -37,6 +37,7 @@ from .record_keeper import RecordKeeper
 from .restart import Restart
 from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
+from .risk_limits import GuardState
 from .risk_memory import RiskMemory
 from .simulation_settings import SimulationSettings
 from .target_desk import PositionTarget, TargetDesk
@@ -136,6 +137,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             if journal is not None:
                 self.store.state.attach(journal, self._scribe)
             self._restart.run(self.startingcash)
+            # An earlier run may have died before it had withdrawn everything.
+            self._halting = self._flattener.busy or self.risk_state is GuardState.HALTED
         except BaseException:
             self.close_records()
             raise

@@ -47,7 +47,7 @@ class RiskGuard:
         state: A ``GuardState``. It stays as it is overnight, until ``resume``.
         reason: Why it is not ACTIVE.
         changed: Called when something has changed that a restart must know.
-        loss_met: Whether ``max_daily_loss`` has changed the state, until somebody sets it back.
+        loss_met: Whether ``max_daily_loss`` has changed the state, until ``answered_loss``.
     """
 
     def __init__(self, limits: RiskLimits | None = None) -> None:
@@ -74,6 +74,7 @@ class RiskGuard:
             "cancels": dict(self._cancels),
             "profit": self._profit,
             "forgiven": self._forgiven,
+            "loss_met": self.loss_met,
         }
 
     def recall(self, found: Mapping[str, Any]) -> None:
@@ -82,6 +83,7 @@ class RiskGuard:
         self._day = found["day"] and date.fromisoformat(found["day"])
         self._orders, self._cancels = Counter(found["orders"]), Counter(found["cancels"])
         self._profit, self._forgiven = found["profit"], found["forgiven"]
+        self.loss_met = found["loss_met"]
 
     def check(self, intent: OrderIntent, context: RiskContext) -> None:
         """Let an order pass, and count it as sent.
@@ -133,6 +135,11 @@ class RiskGuard:
             self._apply(event, f"max_daily_loss is {most:.2f} yuan, the loss is {loss:.2f}")
             self.loss_met |= self.state is not before
         return self.state
+
+    def answered_loss(self) -> None:
+        """What ``loss_met`` asks for has been done."""
+        self.loss_met = False
+        self.changed()
 
     def reduce(self, reason: str) -> None:
         """From now on only what reduces."""

@@ -125,6 +125,7 @@ class RiskButtons(FourWay):
         self._targets.drop_all()
         halted = self.risk_state is GuardState.HALTED
         self._withdraw(lambda ticket: ticket.guarded and (halted or self._adds(ticket)))
+        self.risk.answered_loss()
 
     def _adds(self, ticket: Ticket) -> bool:
         """Whether an order is for more lots than are held on the side that it reduces."""
@@ -132,7 +133,9 @@ class RiskButtons(FourWay):
         return ticket.effect is not Effect.CLOSE and ticket.left > held
 
     def _tend_halting(self) -> None:
+        """Withdraw what the state does not allow; of a flatten what it has out stays."""
         if self._halting:
             self._halting = False
             self._targets.drop_all()
-            self.cancel_all()
+            halted = self.risk_state is GuardState.HALTED
+            self._withdraw(lambda ticket: halted or ticket.guarded)

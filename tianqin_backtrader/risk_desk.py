@@ -75,14 +75,13 @@ class RiskDesk:
             self.guard.cancelled(symbol, self._context(symbol))
 
     def meets_loss(self) -> bool:
-        """Every round: whether the day's loss has just reached its limit, order or no order."""
+        """Every round: whether the day's loss has reached its limit, and none has answered it."""
         guard = self.guard
         if guard.limits.max_daily_loss is None:
             return False
         if guard.state is GuardState.ACTIVE:
             self._look_at_profit()
-        met, guard.loss_met = guard.loss_met, False
-        return met
+        return guard.loss_met
 
     def resume(self) -> None:
         """Go on; the loss so far is forgiven, also what has come since the limit was met."""

@@ -16,7 +16,7 @@ from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import ConfigError, JournalError, StartRefused
 from tianqin_backtrader.journal import Journal
 from tianqin_backtrader.restart import NEVER_LEFT
-from tianqin_backtrader.risk_limits import GuardState, RiskLimits
+from tianqin_backtrader.risk_limits import GuardState, RiskContext, RiskLimits
 
 
 class Program:
@@ -558,6 +558,29 @@ def test_a_halt_and_the_counts_of_the_day_outlast_the_program(program):
         second.until(lambda: second.lots("long") == 1)
     with program() as third:
         assert third.broker.risk_state is GuardState.ACTIVE
+
+
+@pytest.mark.parametrize("button", ["halt", "flatten", "loss"])
+def test_a_kill_before_the_withdrawals_leaves_nothing_out(box, program, button):
+    """The state is on record, and the program dies before it has withdrawn what works."""
+    with program(risk=RiskLimits(max_daily_loss=1e6)) as first:
+        for _ in range(2):
+            resting(first)
+        broker = first.broker
+        if button == "halt":
+            broker.risk.halt("look at it")
+        elif button == "flatten":
+            broker.risk.reduce("enough")
+            broker._flattener.begin()
+        else:
+            now, day = first.store.clock.now_ns(), first.store.now().date()
+            broker.risk.watch(RiskContext(now, day, day_profit=-2e6))
+        broker._scribe.flush()
+    assert [one["status"] for one in exchange_orders(box).values()] == ["ALIVE"] * 2
+    with program(risk=RiskLimits(max_daily_loss=1e6)) as second:
+        second.until(lambda: not second.broker.get_orders_open(), turns=100)
+        assert second.words() == ["Canceled"] * 2
+    assert [one["status"] for one in exchange_orders(box).values()] == ["FINISHED"] * 2
 
 
 def test_a_flatten_is_finished_by_the_next_program(program):
