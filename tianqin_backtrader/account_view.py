@@ -12,8 +12,9 @@ import backtrader as bt
 from backtrader.position import Position
 
 from .books import Balance, Books
+from .exits import SideLots
 from .model import Direction, Fill, Instrument, Offset
-from .offset import Closable, closable_lots
+from .offset import Closable, held_lots
 
 logger = logging.getLogger(__name__)
 
@@ -174,10 +175,18 @@ class AccountView:
             for side in SIDES
         }
 
-    def closable(self, symbol: str, direction: Direction) -> Closable:
-        """What an order of a direction can close, as the account has it."""
-        side = "short" if direction is Direction.BUY else "long"
-        return closable_lots(self._store.gateway.position(symbol), side)
+    def held(self, symbol: str, direction: Direction) -> Closable:
+        """The lots that an order of a direction closes, as the account has them."""
+        return held_lots(self._store.gateway.position(symbol), _closed_by(direction))
+
+    def side_lots(self, symbol: str, direction: Direction) -> SideLots:
+        """The same beside what our fills have told."""
+        return SideLots(self.held(symbol, direction).total, self.booked(symbol, direction))
+
+    def booked(self, symbol: str, direction: Direction) -> int:
+        """The same lots by our fills alone."""
+        found = self.sides.get((symbol, _closed_by(direction)))
+        return abs(int(found.size)) if found is not None else 0
 
     # -- funds --------------------------------------------------------------------------------
 
@@ -223,6 +232,11 @@ def side_of(fill: Fill) -> str:
     """Which side's lots a fill opens or closes."""
     opens = fill.offset is Offset.OPEN
     return "long" if (fill.direction is Direction.BUY) is opens else "short"
+
+
+def _closed_by(direction: Direction) -> str:
+    """The side that an order of a direction can close."""
+    return "short" if direction is Direction.BUY else "long"
 
 
 def mark_price(position: dict[str, Any]) -> float:

@@ -19,7 +19,7 @@ CORE = {
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "roll_state", "roll_report", "roll_rules", "main_gaps",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
-    "journal_plans", "restart_picture", "paid_fees",
+    "journal_plans", "restart_picture", "paid_fees", "exits",
     "recording",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
@@ -69,7 +69,8 @@ SHELL = {
     "ticket_values": {"ticket"},
     "kept_state": {"journal"},
     "order_scribe": {"journal", "ticket", "ticket_values"},
-    "order_planner": {"account_view", "ticket"},
+    "closing_claims": {"ticket"},
+    "order_planner": {"account_view", "closing_claims", "ticket"},
     "order_desk": {"account_view", "order_gate", "order_planner", "order_scribe", "ticket"},
     "order_returns": {"order_desk", "ticket"},
     "order_watch": {"order_desk", "ticket"},
