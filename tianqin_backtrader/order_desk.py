@@ -109,6 +109,16 @@ class OrderDesk:
         """
         self.planner.settle_effect(ticket, timing, self._queued.values(), close_only)
 
+    def on_their_way(self) -> set[Ticket]:
+        """Orders at the exchange, and those that are sent as soon as it takes them."""
+        sent = {self.legs[order_id][0] for live in self.live.values() for order_id in live}
+        going_on = (Ending.NONE, Ending.RESIZE)
+        return {
+            one
+            for one in sent | {*self._queued.values()}
+            if not one.over and one.ending in going_on
+        }
+
     def submit(self, ticket: Ticket, *, early: bool = False) -> bool:
         """Take an order to be sent now, or at the open; False if it was refused.
 

@@ -64,7 +64,8 @@ SHELL = {
     "datafeed": {"live_feed", "feed_clone", "feed_history", "main_bars", "main_contracts"},
     "dailyfeed": {"datafeed"},
     "ticket": set(),
-    "account_view": set(),
+    "contract_costs": set(),
+    "account_view": {"contract_costs"},
     "order_gate": set(),
     "ticket_values": {"ticket"},
     "kept_state": {"journal"},
@@ -97,7 +98,7 @@ SHELL = {
     "risk_memory": {"journal", "order_scribe", "risk_desk"},
     "sizers": set(),
     "simulation_settings": set(),
-    "account_face": {"account_view", "main_contracts"},
+    "account_face": {"account_view", "main_contracts", "order_desk"},
     "order_entry": {
         "account_view",
         "held_orders",
