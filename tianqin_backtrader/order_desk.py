@@ -22,14 +22,14 @@ from .errors import (
     TianqinError,
     VolumeOutOfRange,
 )
-from .model import Offset
+from .model import Direction, Offset
 from .offset import Leg
 from .order_gate import OrderGate
 from .order_planner import Guard, OrderPlanner, Plan
 from .order_scribe import OrderScribe
 from .order_state import OrderLeg
 from .order_validity import day_is_over
-from .ticket import Ending, Stage, Ticket
+from .ticket import Effect, Ending, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class OrderDesk:
             TianqinError: It can never be sent.
         """
         self.gate.admit(ticket.order.data._dataname)
-        self.gate.must_be_free(ticket.symbol)
+        self._must_be_free(ticket)
         if self.store.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
         self.planner.terms(ticket, check_limits=False)
@@ -104,7 +104,7 @@ class OrderDesk:
         try:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
                 self.gate.admit(ticket.order.data._dataname, early=early)
-                self.gate.must_be_free(ticket.symbol)
+                self._must_be_free(ticket)
             plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
@@ -116,6 +116,21 @@ class OrderDesk:
         else:
             self._send_plan(ticket, plan)
         return True
+
+    def _must_be_free(self, ticket: Ticket) -> None:
+        """Refuse an order on a contract that is being rolled, unless all it does is close."""
+        if ticket.symbol in self.gate.reserved and self.only_closes(ticket):
+            ticket.effect, ticket.allow_partial = Effect.CLOSE, True
+        else:
+            self.gate.must_be_free(ticket.symbol)
+
+    def only_closes(self, ticket: Ticket) -> bool:
+        """Whether an order is for no more lots than are held of the side that it closes."""
+        if ticket.effect is not Effect.NET:
+            return ticket.effect is Effect.CLOSE
+        side = "short" if ticket.direction is Direction.BUY else "long"
+        held = abs(int(self.account.position(ticket.symbol, side).size))
+        return 0 < ticket.left <= held
 
     def enter(self, ticket: Ticket) -> None:
         """An order is ours from here on; it is told as Submitted."""
@@ -134,7 +149,8 @@ class OrderDesk:
 
     def release(self, ticket: Ticket) -> None:
         """Send an order that has waited, or let it wait on while the market takes none."""
-        if any(not other.over for other in ticket.after) or not self.gate.open(ticket.symbol):
+        waits = ticket.held_back or any(not other.over for other in ticket.after)
+        if waits or not self.gate.open(ticket.symbol):
             self.queue(ticket)
             return
         self._queued.pop(ticket.order.ref, None)
@@ -243,8 +259,15 @@ class OrderDesk:
 
     # -- withdrawal ---------------------------------------------------------------------------
 
-    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL) -> None:
-        """Withdraw an order; what is at the exchange ends when the exchange says so."""
+    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL, reason: str = "") -> None:
+        """Withdraw an order; what is at the exchange ends when the exchange says so.
+
+        Args:
+            ticket: The order.
+            ending: What becomes of it.
+            reason: Shown as ``order.info.reason`` at its end.
+        """
+        ticket.withdrawn_for = reason or ticket.withdrawn_for
         if ticket.over:
             name = ticket.order.getstatusname()
             text = f"order {ticket.order.ref} is over ({name}): there is nothing to cancel"
@@ -253,7 +276,8 @@ class OrderDesk:
             return
         if ticket.stage is not Stage.WORKING:
             expires, ticket.ending = ending is Ending.EXPIRE, ending
-            self.finish(ticket, bt.Order.Expired if expires else bt.Order.Canceled)
+            status = bt.Order.Expired if expires else bt.Order.Canceled
+            self.finish(ticket, status, ticket.withdrawn_for)
             return
         if ticket.ending in (Ending.NONE, Ending.RESIZE):
             ticket.ending = ending
@@ -341,7 +365,8 @@ class OrderDesk:
             symbol = ticket.symbol
             if symbol not in is_open:
                 is_open[symbol] = self.gate.open(symbol)
-            if not is_open[symbol] or any(not other.over for other in ticket.after):
+            waits = ticket.held_back or any(not other.over for other in ticket.after)
+            if waits or not is_open[symbol]:
                 continue
             if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
                 continue

@@ -64,6 +64,8 @@ class Ticket:
             the account.
         next_day: Whether it waits for a later trading day than ``sent_day``.
         spares: Legs that were sent in place of refused ones; none is sent in place of these.
+        withdrawn_for: Why it is withdrawn, where it is not its owner who does it.
+        held_back: Whether it stays with us, as its lots are on their way to another contract.
     """
 
     order: Any
@@ -92,6 +94,8 @@ class Ticket:
     for_target: bool = False
     cancel_asked: float = 0.0
     patience: float = 0.0
+    withdrawn_for: str = ""
+    held_back: bool = False
 
     @property
     def filled(self) -> int:
