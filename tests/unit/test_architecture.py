@@ -200,6 +200,7 @@ SHELL = {
         "store_session",
         "kept_state",
         "recorder",
+        "tianqin_login",
     },
     "__init__": {
         "plain_logging",
