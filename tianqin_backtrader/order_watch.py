@@ -164,7 +164,7 @@ class OrderWatch:
         return span
 
     def _look(self, ticket: Ticket, price: float, now: int) -> None:
-        if ticket.condition is None:
+        if ticket.condition is None or ticket.held_back:
             return
         before = ticket.condition
         ticket.condition, fired = on_price(before, price, now)

@@ -359,7 +359,7 @@ class ExitCarrier:
             left = (reduced if one.rests else found)[one.key].old
             if one.rests and not gives_back:
                 left = min(left, ticket.left)
-            self._hold_back(ticket, one.rests and not left)
+            self._hold_back(ticket, not left)
             if left and self._asks(ticket, left):
                 lots[ticket] = left
         if lots:
@@ -371,7 +371,7 @@ class ExitCarrier:
                 self._desk.cancel(ticket, reason=why)
 
     def _hold_back(self, ticket: Ticket, back: bool) -> None:
-        """Keep a limit order away from the exchange while its last lots are moved."""
+        """Let an exit rest while its last lots are on their way; it is told nothing."""
         if back is ticket.held_back:
             return
         ticket.held_back = back
