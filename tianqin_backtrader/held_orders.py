@@ -13,7 +13,6 @@ from typing import Any
 import backtrader as bt
 
 from . import order_group
-from .clock import monotonic
 from .conditional_order import resize
 from .errors import OrderError, TianqinError
 from .model import Fill
@@ -23,9 +22,6 @@ from .order_watch import OrderWatch
 from .ticket import Effect, Stage, Ticket
 
 logger = logging.getLogger(__name__)
-
-#: Seconds in which the account may show a fill later than the fill itself was told.
-PATIENCE = 3.0
 
 
 class Box:
@@ -128,7 +124,7 @@ class HeldOrders:
     def _wait_for_parent(self, child: Ticket) -> None:
         child.stage = Stage.DORMANT
         # It protects what the parent has opened, and never opens anything itself.
-        child.effect, child.allow_partial = Effect.CLOSE, True
+        child.effect, child.allow_partial, child.may_open = Effect.CLOSE, True, 0
         self._take_in(child)
         child.stage = Stage.DORMANT
         self._desk.scribe.touch(child)
@@ -206,7 +202,6 @@ class HeldOrders:
             self._resize(ticket, action.volume)
         elif not ticket.over:
             self._resize(ticket, action.volume)
-            ticket.patience = monotonic() + PATIENCE
             if ticket.condition is None:
                 self._desk.release(ticket)
             else:
@@ -234,7 +229,6 @@ class HeldOrders:
             if ticket.over:
                 continue
             if ticket.condition is None:
-                ticket.patience = monotonic() + PATIENCE
                 self._desk.release(ticket)
             else:
                 self._watch.watch(ticket)

@@ -77,7 +77,7 @@ class ExitCarrier:
             if not one.over and one.direction is self._direction
             and one.stage not in (Stage.DRAFT, Stage.DORMANT)
             and not one.for_target and not self._of_the_roll(one, state)
-            and self._desk.only_closes(one)
+            and one.effect is Effect.CLOSE
         ]  # fmt: skip
 
     def going_out(self, state: RollState) -> list[Ticket]:
@@ -105,7 +105,7 @@ class ExitCarrier:
 
     def is_exit(self, ticket: Ticket) -> bool:
         """Whether an order is an exit, of this side or of the other one."""
-        return self._desk.only_closes(ticket) and not ticket.for_target
+        return ticket.effect is Effect.CLOSE and not ticket.for_target
 
     def fills(self, state: RollState) -> dict[str, ExitFill]:
         """What exits have closed of the side, but for what was closed before the roll."""
@@ -160,10 +160,6 @@ class ExitCarrier:
             for one in self.exits(self._plan.old, state)
             if one.key not in known and (one.stage is Stage.WATCHED or _rests(one))
         ]  # fmt: skip
-        for ticket in self._tickets(self._plan.old):
-            if any(one.key == ticket.key for one in news):
-                ticket.effect, ticket.allow_partial = Effect.CLOSE, True
-                self._desk.scribe.touch(ticket)
         return replace(state, exits=(*state.exits, *news)) if news else state
 
     def tend(self, state: RollState, *, taking: int, gives_back: bool) -> RollState:
@@ -290,7 +286,7 @@ class ExitCarrier:
         created = old.order.created
         price, limit = shifted(_price(old), gap), shifted(old.order.p.pricelimit, gap)
         made = self._make(old, self._plan.new, volume, price, limit)
-        made.key, made.effect, made.allow_partial = key, Effect.CLOSE, True
+        made.key, made.effect, made.allow_partial, made.may_open = key, Effect.CLOSE, True, 0
         made.validity, made.guarded, made.owner_name = old.validity, old.guarded, old.owner_name
         if old.condition is not None:
             made.condition = shifted_condition(old.condition, gap, volume)
