@@ -184,6 +184,7 @@ class OrderWatch:
             exits = [
                 ticket for ticket in self._watched[symbol].values()
                 if ticket.may_open == 0 and ticket.direction is direction
+                and not ticket.held_back
             ]  # fmt: skip
             if exits and not self._desk.account.held(symbol, direction).total:
                 for ticket in exits:
