@@ -14,7 +14,7 @@ from .risk_limits import GuardState
 from .roll_carrier import ExitCarrier
 from .roll_exits import price_gap
 from .roll_file import RollFile
-from .roll_leg import RollLeg, market_quote
+from .roll_leg import RollLeg, book_lots, book_time, market_quote
 from .roll_report import RollReport, make_report
 from .roll_state import (
     Move,
@@ -56,6 +56,7 @@ class Roll:
         self._waits_for = ""
         self._taking = 0  # lots that the next slice closes, before its leg begins
         self._interrupted = False  # whether an exit has fired since the last slice
+        self._eaten = ""  # the time of the new contract's book that the last slice has met
         self._exits: ExitCarrier = self._broker.exit_carrier(state.plan, self._save)
         self._look_again()
 
@@ -326,9 +327,31 @@ class Roll:
         for quote in [market_quote(self._store, symbol) for symbol in self.contracts]:
             if quote is None or math.isnan(quote.bid_price1 + quote.ask_price1):
                 return False  # closed, or at a limit
+        if not self._new_book_takes(move):
+            return False
         now: datetime = self._store.now()
         boundary: datetime = self._store.calendar.next_session_boundary(self.contracts[0], now)
         return boundary - now >= BEFORE_A_BREAK
+
+    def _new_book_takes(self, move: Move) -> bool:
+        """Whether the new contract's book has a whole slice.
+
+        It is asked where the rest of an order could not be sent again.
+        """
+        plan = self.state.plan
+        if plan.least <= 1:
+            return True
+        direction = plan.direction(RollPhase.OPENING)
+        quote = market_quote(self._store, plan.new)
+        if quote is None or book_time(self._store, plan.new) == self._eaten:
+            return False  # what the last slice has taken is still shown in it
+        worst = (quote.bid_price1 + quote.ask_price1) / 2 + direction.sign * plan.max_slippage
+        if book_lots(self._store, plan.new, direction, worst) >= move.lots:
+            return True
+        self._tell_that_it_waits(
+            f"the book of {plan.new} shows fewer than {move.lots} lots within {plan.max_slippage:g}"
+        )
+        return False
 
     def _tell_that_it_waits(self, why: str) -> None:
         if why == self._waits_for:
@@ -365,6 +388,8 @@ class Roll:
         old, new = self._held
         closes = leg.phase is RollPhase.CLOSING
         self._held = (old - leg.traded, new) if closes else (old, new + leg.traded)
+        if not closes:
+            self._eaten = book_time(self._store, leg.symbol)
         self.leg = None
         self._take_fills()
         self._save(self.state.after(RollEvent.LEG_DONE))

@@ -134,18 +134,26 @@ class ExitCarrier:
     def _booked(self, symbol: str) -> int:
         return abs(int(self._desk.account.position(symbol, str(self._plan.side)).size))
 
-    def refuse_stale(self) -> None:
-        """Refuse to begin with an exit whose time is over.
+    def refuse_what_cannot_be_carried(self) -> None:
+        """Refuse to begin with an exit whose time is over, or one that is to open, too.
 
         Raises:
             OrderError: There is one.
         """
         now = self._desk.store.now()
-        for ticket in self._tickets(self._plan.old):
-            if not ticket.over and ticket.validity.expired(now):
+        for ticket in self._tickets(*self._contracts):
+            if ticket.over or ticket.for_target or ticket.ending in (Ending.CANCEL, Ending.EXPIRE):
+                continue
+            name = f"order {ticket.order.ref} on {ticket.symbol}"
+            if ticket.validity.expired(now):
                 raise OrderError(
-                    f"order {ticket.order.ref} on {ticket.symbol} was good until "
-                    f"{ticket.validity.until} only: cancel it before the roll"
+                    f"{name} was good until {ticket.validity.until} only: cancel it before the roll"
+                )
+            if ticket.opening:
+                raise OrderError(
+                    f"{name} closes {ticket.left - ticket.opening} lots and then opens "
+                    f"{ticket.opening}, which cannot be rolled: cancel it before the roll, and "
+                    "place an order that closes"
                 )
 
     # -- every round --------------------------------------------------------------------------
@@ -355,7 +363,7 @@ class ExitCarrier:
             left = (reduced if one.rests else found)[one.key].old
             if one.rests and not gives_back:
                 left = min(left, ticket.left)
-            self._hold_back(ticket, one.rests and not left)
+            self._hold_back(ticket, not left)
             if left and self._asks(ticket, left):
                 lots[ticket] = left
         if lots:
@@ -367,7 +375,7 @@ class ExitCarrier:
                 self._desk.cancel(ticket, reason=why)
 
     def _hold_back(self, ticket: Ticket, back: bool) -> None:
-        """Keep a limit order away from the exchange while its last lots are moved."""
+        """Let an exit rest while its last lots are on their way; it is told nothing."""
         if back is ticket.held_back:
             return
         ticket.held_back = back

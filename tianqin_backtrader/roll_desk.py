@@ -137,7 +137,7 @@ class RollDesk:
                         f"order {order_id} on {symbol} is not of this program, which cannot move "
                         "it: withdraw it before the roll"
                     )
-        self._broker.exit_carrier(plan, lambda state: None).refuse_stale()
+        self._broker.exit_carrier(plan, lambda state: None).refuse_what_cannot_be_carried()
 
     def _is_alive(self, order_id: str) -> bool:
         order = self._store.tianqin.get_order().get(order_id)

@@ -9,8 +9,9 @@ from typing import Any
 import backtrader as bt
 
 from .chased_order import ChaseRules, Quote
-from .clock import to_ns
+from .clock import SECOND, to_ns
 from .errors import LinkError
+from .model import Direction
 from .order_target import (
     NO_LEAST,
     Action,
@@ -28,6 +29,9 @@ from .roll_state import Move, RollPhase, RollPlan, capped
 
 #: A leg gives up after so many rejections in a row.
 MAX_REJECTIONS = 5
+#: The share of its patience in which a leg waits for a book that can take it whole, where its rest
+#: could not be sent again.
+WAIT_FOR_A_BOOK = 0.5
 #: The prices of a leg are capped from the middle at its beginning, or at that of a trading day.
 RULES = ChaseRules(max_rejections=MAX_REJECTIONS)
 
@@ -172,7 +176,18 @@ class RollLeg:
             if math.isnan(middle):
                 return None
             self.reference, self._day = middle, today
+        if self._waits_for_a_book():
+            return None
         return capped(quote, self.direction, self.reference, self.plan.max_slippage)
+
+    def _waits_for_a_book(self) -> bool:
+        """Whether it is better not to open yet: the rest could not be sent again."""
+        if self._least.open_least <= 1 or self._target.working is not None:
+            return False
+        if self.waited_ns > self.plan.patience * SECOND * WAIT_FOR_A_BOOK:
+            return False
+        worst = self.reference + self.direction.sign * self.plan.max_slippage
+        return book_lots(self._store, self.symbol, self.direction, worst) < self.left
 
 
 def _rules(plan: RollPlan, phase: RollPhase) -> ChaseRules:
@@ -184,6 +199,30 @@ def _rules(plan: RollPlan, phase: RollPhase) -> ChaseRules:
     if phase is RollPhase.OPENING and plan.least > 1:
         return replace(RULES, reach=plan.max_slippage)
     return RULES
+
+
+def book_lots(store: Any, symbol: str, direction: Direction, worst: float) -> int:
+    """Lots that an order of a direction would find in the book at no worse price."""
+    try:
+        quote = store.gateway.quote(symbol)
+    except LinkError:
+        return 0
+    side = "ask" if direction is Direction.BUY else "bid"
+    levels = [
+        (getattr(quote, f"{side}_price{level}"), getattr(quote, f"{side}_volume{level}"))
+        for level in range(1, 6)
+    ]
+    return sum(
+        int(volume) for price, volume in levels if (worst - price) * direction.sign >= 0
+    )  # a price of nan is not
+
+
+def book_time(store: Any, symbol: str) -> str:
+    """The time of a contract's book, as the market gives it; "" without one."""
+    try:
+        return str(store.gateway.quote(symbol).datetime)
+    except LinkError:
+        return ""
 
 
 def market_quote(store: Any, symbol: str) -> Quote | None:
