@@ -85,6 +85,23 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A signal ends the program; ``by`` is its name, ``left`` as of ``Failed``."""
+
+    by: str
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSeen:
+    """What keeps the counter from taking orders though the link may be up, "" for nothing; every
+    round.
+    """
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class DayOver:
     """A trading day has ended; ``figures`` are lines of text."""
 

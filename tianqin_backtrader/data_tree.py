@@ -13,7 +13,8 @@ from typing import Any
 
 from .bar_builder import AUCTION
 from .clock import SECOND, from_ns, to_ns
-from .model import NAN, Bar, Direction, Fill, Instrument, Offset, OrderReport, Tick
+from .model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
+from .redaction import clean
 from .session_calendar import SessionCalendar
 
 
@@ -358,3 +359,20 @@ def to_fill(trade_id: str, trade: Any, *, names_fees: bool = True) -> Fill:
 
 def plain(entity: Any) -> dict[str, Any]:
     return {name: value for name, value in entity.items() if isinstance(value, int | float | str)}
+
+
+#: In place of a settlement statement, which holds the account, its owner and all it owns.
+STATEMENT_CAME = "the settlement statement of the day has come; TqSdk confirms it"
+
+
+def to_notice(raw: Mapping[str, Any]) -> Notice:
+    """A notification, without secrets and without the text of a settlement statement."""
+    kind = str(raw.get("type", ""))
+    content = str(raw.get("content", ""))
+    return Notice(
+        code=int(raw.get("code", 0)),
+        level=str(raw.get("level", "INFO")),
+        content=STATEMENT_CAME if kind == "SETTLEMENT" else clean(content),
+        conn_id=str(raw.get("conn_id", "")),
+        type=kind,
+    )

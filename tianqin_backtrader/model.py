@@ -157,9 +157,14 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification of the server, or of the client about a connection (``conn_id``)."""
+    """A notification of the server, or of the client about a connection (``conn_id``).
+
+    ``type`` is the server's: ``"MESSAGE"``, or ``"SETTLEMENT"`` for a statement, whose text is left
+    out.
+    """
 
     code: int
     level: str
     content: str
     conn_id: str = ""
+    type: str = ""

@@ -214,7 +214,7 @@ class OrderReturns:
     def _end(self, ticket: Ticket) -> None:
         failed = [leg for leg in ticket.out if leg.state is not OrderState.FILLED]
         words = [leg.last_msg for leg in failed]
-        reason = "; ".join(dict.fromkeys(filter(None, words)))
+        reason = ticket.withdrawn_for or "; ".join(dict.fromkeys(filter(None, words)))
         never = all(leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in failed)
         timed = ticket.validity.until is not None and ticket.ending is not Ending.CANCEL
         if ticket.ending is Ending.EXPIRE or (timed and self._desk.day_over(ticket)):
