@@ -400,7 +400,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
         self.heard()
-        self._desk.planner.fees.learn(reports)
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
             self._reconciler.tend()
@@ -416,6 +415,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         if not self._begun:
             return
         self._reconciler.follow_session(session)
+        self._account.settle_fees()
         self._tend_halting()
         self._tend_loss()
         self._desk.tend()

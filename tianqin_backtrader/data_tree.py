@@ -341,7 +341,9 @@ def to_report(order_id: str, order: Any) -> OrderReport:
     )
 
 
-def to_fill(trade_id: str, trade: Any) -> Fill:
+def to_fill(trade_id: str, trade: Any, *, names_fees: bool = True) -> Fill:
+    """A trade; without ``names_fees`` a fee of 0.0 is none that is told."""
+    fee = _number(trade, "commission")
     return Fill(
         trade_id=trade_id,
         order_id=trade.order_id,
@@ -351,7 +353,7 @@ def to_fill(trade_id: str, trade: Any) -> Fill:
         price=float(trade.price),
         volume=int(trade.volume),
         time=int(trade.trade_date_time),
-        commission=float(trade.commission),
+        commission=fee if fee or names_fees else NAN,
     )
 
 

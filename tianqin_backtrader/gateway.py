@@ -64,6 +64,7 @@ class Gateway(ContractQuestions, TradingSide):
         self._maker = ClientMaker(key, value, account, backtest, urls, debug)
         #: Connections of a session: market data and, unless the client matches itself, trading.
         self.links = 1 if self.matches_itself else 2
+        self.names_fees = self.counter is not Counter.CTP
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}

@@ -56,7 +56,8 @@ class OrderReturns:
 
     def take(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says. A report that no order can make is logged and left."""
-        for report in reports:
+        for told in reports:
+            report = self._account.priced(told) if isinstance(told, Fill) else told
             found = self._desk.legs.get(report.order_id)
             try:
                 if found is None:

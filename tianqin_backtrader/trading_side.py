@@ -24,6 +24,8 @@ class TradingSide(ApiHolder):
         self._trades: set[str] = set()
         self._trading: Any = None
         self._trading_news = False
+        #: Whether every trade names its fee, so that 0.0 is a fee, too.
+        self.names_fees = True
         #: Whether the session is logged in at the account's counter; without that the last picture
         #: of the account stays, and no order leaves.
         self.logged_in = False
@@ -102,7 +104,7 @@ class TradingSide(ApiHolder):
         for trade_id, trade in self.api.get_trade().items():
             if trade_id not in self._trades:
                 self._trades.add(trade_id)
-                news.append(to_fill(trade_id, trade))
+                news.append(to_fill(trade_id, trade, names_fees=self.names_fees))
         for order_id, order in self.api.get_order().items():
             state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
             if self._orders.get(order_id) != state:
