@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import backtrader as bt
 from backtrader.position import Position
 
 from .books import Balance, Books
+from .contract_costs import costs_of
+from .data_tree import price_of
+from .exits import SideLots
+from .lot_rules import LotLimits
 from .model import Direction, Fill, Instrument, Offset
-from .offset import Closable, closable_lots
+from .offset import Closable, held_lots
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ class AccountView:
         self.sides: dict[tuple[str, str], Position] = {}
         self.books = Books()
         self._comminfo: dict[str, tuple[Instrument, Any]] = {}
+        self._marks: dict[str, float] = {}
 
     def begin(self, equity: float, coming: Sequence[Fill] = ()) -> None:
         """Take over what the account holds.
@@ -104,7 +108,7 @@ class AccountView:
         if price != price:
             price = float(self._store.instrument(symbol).pre_settlement)
         for side, sign in zip(SIDES, (1, -1), strict=True):
-            opened_at = position.get(f"open_price_{side}", math.nan)
+            opened_at = price_of(position, f"open_price_{side}")
             cost = opened_at if opened_at == opened_at else price
             self.sides[symbol, side] = Position(sign * position[f"pos_{side}"], cost)
         held = [self.sides[symbol, side] for side in SIDES if position[f"pos_{side}"]]
@@ -169,15 +173,23 @@ class AccountView:
     def open_prices(self) -> dict[tuple[str, str], float]:
         """The mean price at which they were opened, by symbol and side, nan where unknown."""
         return {
-            (symbol, side): position.get(f"open_price_{side}", math.nan)
+            (symbol, side): price_of(position, f"open_price_{side}")
             for symbol, position in self.account_positions().items()
             for side in SIDES
         }
 
-    def closable(self, symbol: str, direction: Direction) -> Closable:
-        """What an order of a direction can close, as the account has it."""
-        side = "short" if direction is Direction.BUY else "long"
-        return closable_lots(self._store.gateway.position(symbol), side)
+    def held(self, symbol: str, direction: Direction) -> Closable:
+        """The lots that an order of a direction closes, as the account has them."""
+        return held_lots(self._store.gateway.position(symbol), _closed_by(direction))
+
+    def side_lots(self, symbol: str, direction: Direction) -> SideLots:
+        """The same beside what our fills have told."""
+        return SideLots(self.held(symbol, direction).total, self.booked(symbol, direction))
+
+    def booked(self, symbol: str, direction: Direction) -> int:
+        """The same lots by our fills alone."""
+        found = self.sides.get((symbol, _closed_by(direction)))
+        return abs(int(found.size)) if found is not None else 0
 
     # -- funds --------------------------------------------------------------------------------
 
@@ -192,9 +204,13 @@ class AccountView:
 
     def balance(self) -> Balance:
         """Start, profit and fees by our own books; open lots at the account's last price."""
-        positions = self.account_positions()
-        marks = {symbol: mark_price(position) for symbol, position in positions.items()}
-        return self.books.balance(marks)
+        for symbol, position in self.account_positions().items():
+            price = mark_price(position)
+            if price == price:
+                self._marks[symbol] = price
+        # An account may tell its positions later than its trades.
+        costs = {symbol: position.price for symbol, position in self.net.items()}
+        return self.books.balance(costs | self._marks)
 
     # -- costs --------------------------------------------------------------------------------
 
@@ -203,7 +219,7 @@ class AccountView:
         instrument = self._store.instrument(symbol)
         known = self._comminfo.get(symbol)
         if known is None or known[0] is not instrument:
-            known = self._comminfo[symbol] = (instrument, _comminfo(instrument))
+            known = self._comminfo[symbol] = (instrument, costs_of(instrument))
         return known[1]
 
     def cost(self, symbol: str, volume: int, price: float, *, closes: bool = False) -> OrderCost:
@@ -213,10 +229,13 @@ class AccountView:
         return OrderCost(margin, info.getcommission(volume, price))
 
     def max_lots(self, symbol: str, price: float, share: float = 1.0) -> int:
-        """Lots that a share of the available funds can open."""
-        one = self.cost(symbol, 1, price).total
-        funds = self.funds("available") * share
-        return max(0, math.floor(funds / one)) if one > 0 and math.isfinite(one) else 0
+        """Lots that a share of the available funds can open; 0 if too few for one order."""
+        one, funds = self.cost(symbol, 1, price).total, self.funds("available") * share
+        if not (one > 0 and math.isfinite(one) and math.isfinite(funds)):
+            return 0
+        lots = max(0, math.floor(funds / one))
+        limits = LotLimits.of(self._store.instrument(symbol), market_order=False)
+        return lots if lots >= limits.open_least else 0
 
 
 def side_of(fill: Fill) -> str:
@@ -225,11 +244,16 @@ def side_of(fill: Fill) -> str:
     return "long" if (fill.direction is Direction.BUY) is opens else "short"
 
 
+def _closed_by(direction: Direction) -> str:
+    """The side that an order of a direction can close."""
+    return "short" if direction is Direction.BUY else "long"
+
+
 def mark_price(position: dict[str, Any]) -> float:
     """The account's last price of a position, or else what it stands at in its books."""
     side = "long" if position["pos_long"] else "short"
     names = ("last_price", f"position_price_{side}", f"open_price_{side}")
-    prices = (position.get(name, math.nan) for name in names)
+    prices = (price_of(position, name) for name in names)
     return next((price for price in prices if price == price), math.nan)
 
 
@@ -241,16 +265,3 @@ def _before(position: Position, size: int, price: float) -> Position:
     grew = lots * size > 0
     cost = (position.price * position.size - price * size) / lots if grew else position.price
     return Position(lots, cost)
-
-
-def _comminfo(instrument: Instrument) -> Any:
-    known = math.isfinite(instrument.margin)
-    return bt.CommissionInfo(
-        commission=instrument.commission if math.isfinite(instrument.commission) else 0.0,
-        mult=instrument.volume_multiple,
-        margin=instrument.margin if known else 1.0,
-        # Without a margin per lot: the whole worth, which is never too little.
-        automargin=False if known else float(instrument.volume_multiple),
-        commtype=bt.CommissionInfo.COMM_FIXED,
-        stocklike=False,
-    )

@@ -130,6 +130,11 @@ class ClientMaker:
         return isinstance(self._template, TqSim)
 
     @property
+    def is_paper(self) -> bool:
+        """Whether the account is TianQin's paper account."""
+        return self._template is None or isinstance(self._template, TqKq)
+
+    @property
     def renewable(self) -> bool:
         """Whether another client finds what the one before had."""
         return self._backtest is None and not self.matches_itself
@@ -144,8 +149,7 @@ class ClientMaker:
             return ""
         broker = str(getattr(self._template, "_broker_id", "快期模拟"))
         number = str(getattr(self._template, "_account_id", ""))
-        is_paper = self._template is None or isinstance(self._template, TqKq)
-        user = self._key if is_paper or not number else ""
+        user = self._key if self.is_paper or not number else ""
         return " ".join(filter(None, (broker, number, user)))
 
     def make(self, loop: ClientLoop, *, trading: bool = True) -> Any:

@@ -289,6 +289,15 @@ def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
     return float(value) if isinstance(value, int | float) else otherwise
 
 
+def price_of(raw: Mapping[str, Any], name: str) -> float:
+    """A price of an account's position, nan where there is none.
+
+    A futures company's counter says 0.0 of lots just opened, until it is queried again.
+    """
+    price = _number(raw, name)
+    return price if price else NAN
+
+
 def to_instrument(raw: Mapping[str, Any]) -> Instrument:
     expire = raw.get("expire_datetime")
     edges = (raw.get("underlying") or {}).get("edges") or []

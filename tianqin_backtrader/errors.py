@@ -98,6 +98,10 @@ class VolumeOutOfRange(OrderError):
     """Lots that are not a whole positive number, or more than allowed."""
 
 
+class LotsGone(VolumeOutOfRange):
+    """The lots that an order was to close are no longer there."""
+
+
 class PriceOutOfRange(OrderError):
     """A price beyond the day's limits."""
 

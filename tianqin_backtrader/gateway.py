@@ -24,6 +24,7 @@ from .data_tree import to_notice
 from .errors import LinkLost
 from .knock import Knock
 from .login_words import out_of_service
+from .lot_rules import Counter
 from .model import Notice
 from .plain_logging import restore_logging
 from .trading_side import TradingSide
@@ -142,6 +143,13 @@ class Gateway(ContractQuestions, TradingSide):
     def matches_itself(self) -> bool:
         """Whether orders are filled by the client: whole, and at their own limit price."""
         return self._maker.matches_itself
+
+    @property
+    def counter(self) -> Counter:
+        """Who keeps the account's books."""
+        if self.matches_itself:
+            return Counter.SIM
+        return Counter.KQ if self._maker.is_paper else Counter.CTP
 
     @property
     def renewable(self) -> bool:

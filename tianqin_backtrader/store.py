@@ -37,10 +37,13 @@ from .store_reconnect import Reconnector
 from .store_round import Round
 from .store_services import StoreServices
 from .store_session import StoreSession
+from .tianqin_login import futures_account
 from .tickfeed import Tickfeed
 
 #: Seconds before an open at which the session is made anew.
 REBUILD_AHEAD = 180.0
+#: The futures company of the sandbox's ``ctp`` counter.
+_SANDBOX_BROKER = "沙盒期货"
 
 
 class MyStore(StoreServices, StoreSession):
@@ -155,7 +158,9 @@ class MyStore(StoreServices, StoreSession):
             strategy_name, rebuild_ahead, stop_on_signals: As for ``MyStore``.
             options: Further options of ``EmbeddedSandbox``: ``port`` (0 any free one), ``users``
                 (passwords by name), ``ticks_per_pack`` (market steps in one pack, default 1),
-                ``script`` of faults, ``replay`` of recorded ticks (a file or folder).
+                ``script`` of faults, ``replay`` of recorded ticks (a file or folder),
+                ``counter`` (``"plain"``, ``"kq"``, or ``"ctp"``, which is a futures company's:
+                the account is then a ``TqAccount``), ``query_seconds``, ``commission``.
 
         Returns:
             A store; the exchange is its ``sandbox_server``, and ends with ``close``.
@@ -169,6 +174,8 @@ class MyStore(StoreServices, StoreSession):
         )
         users = options.get("users") or {}
         key, value = next(iter(users.items()), ("sandbox", "sandbox"))
+        if account is None and server.counter == "ctp":
+            account = futures_account(_SANDBOX_BROKER, key, value)
         try:
             store = cls(
                 key,

@@ -152,6 +152,8 @@ class Round:
     def _take_notice(self, notice: Notice) -> None:
         level = logging.WARNING if notice.level == "WARNING" else logging.INFO
         logger.log(level, "notice %s: %s", notice.code, notice.content)
+        if self._store.broker is not None and not notice.conn_id:  # the client's own name one
+            self._store.broker.heard()
         if notice.code == MARKET_OVER:
             self._links_over += 1
         else:
