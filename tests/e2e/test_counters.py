@@ -30,8 +30,10 @@ def connect(monkeypatch):
 
 def until(api, holds):
     """Wait for updates until something holds."""
+    end = time.time() + 20
     while not holds():
-        assert api.wait_update(time.time() + 10), "nothing came within 10 s"
+        assert time.time() < end, "it did not come to that within 20 s"
+        api.wait_update(end)
 
 
 def codes(api):
@@ -92,10 +94,10 @@ def test_the_paper_account_tells_all_at_once(connect):
         assert {401, 417, 406} <= set(codes(api))
 
 
-@pytest.mark.parametrize("speed", [None, 20.0])
+@pytest.mark.parametrize("speed", [None, 5.0])
 def test_queries_are_answered_after_the_markets_days_are_over(connect, speed):
     with EmbeddedSandbox(
-        start="2026-11-10 14:59:50", counter="ctp", speed=speed, query_seconds=2.3
+        start="2026-11-10 14:59:00", counter="ctp", speed=speed, query_seconds=2.3
     ) as exchange:
         api = connect(exchange)
         quote = api.get_quote(M)
