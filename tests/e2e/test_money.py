@@ -1,7 +1,7 @@
 """Targets in money, fees, and trades by another hand: what strategies are told."""
 
 import pytest
-from e2e_script import CU, MORNING, exchange_orders, play
+from e2e_script import CU, MORNING, M, exchange_orders, play
 
 #: Every way from a long, a short and nothing to each of them, larger and smaller.
 WALK = (-5, 5, -2, 2, 0, -2, -5, 0, 5, 2, -5, -2, 0, 2, 5, 0)
@@ -56,5 +56,83 @@ def test_a_share_of_equity_is_the_same_share_short_and_long(sandbox, run):
 
     done = []
     store = sandbox(start=MORNING, ticks_per_pack=5)
+    play(store, run, script, CU)
+    assert done
+
+
+# -- fees -------------------------------------------------------------------------------------
+
+
+def account_of(store):
+    [account] = store.sandbox_server.state()["accounts"].values()
+    return account["account"]
+
+
+@pytest.mark.parametrize("commission", ["zero", "dash", "absent"])
+def test_fees_that_no_trade_names_are_the_accounts_in_the_end(sandbox, run, commission):
+    """A futures company's way: strategies are told an estimate, the books are settled."""
+
+    def script(strategy):
+        copper, meal = strategy.datas
+        fees = []
+        for data, size in ((copper, 2), (meal, 9), (copper, -3), (meal, -4), (copper, 1)):
+            order = strategy.buy(data, size) if size > 0 else strategy.sell(data, -size)
+            yield order
+            assert order.status == order.Completed
+            expected = store.instrument(data._dataname).commission * abs(size)
+            assert order.executed.comm == pytest.approx(expected, rel=0.5)
+            fees.append(order.executed.comm)
+        yield from (None,) * 3
+        assert store.broker.books.fees == account_of(store)["commission"] > 0
+        assert store.broker.balance().equity == pytest.approx(store.broker.getvalue(), abs=0.005)
+        assert store.broker.books.fees == pytest.approx(sum(fees), rel=0.5)
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, counter="ctp", commission=commission, query_seconds=2.0)
+    strategy = play(store, run, script, CU, M)
+    assert done
+    assert all(trade.commission > 0 for trade in strategy.trades)
+
+
+def test_cheapest_learns_what_the_account_was_charged_and_no_0(sandbox, run):
+    def script(strategy):
+        paid = store.broker._account.fees.paid
+        told = store.instrument(CU)
+        yield strategy.buy(size=2)
+        yield from (None,) * 2
+        opening = account_of(store)["commission"]
+        assert paid.of(told).open == opening / 2
+        order = strategy.close()
+        yield order
+        assert order.executed.comm == pytest.approx(2 * told.commission)  # the 0 was none
+        yield from (None,) * 2
+        closing = account_of(store)["commission"] - opening
+        assert paid.of(told).close_today == pytest.approx(closing / 2)
+        assert closing > 1.9 * opening  # today's lots of copper cost twice as much
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, counter="ctp", commission="zero")
+    store.getbroker(priority="cheapest")
+    play(store, run, script, CU)
+    assert done
+
+
+def test_fees_over_a_settlement_and_a_night(sandbox, run):
+    def script(strategy):
+        yield strategy.buy(size=3)
+        while strategy.data.datetime.datetime(0).hour < 21:
+            yield None
+        paid = store.broker.books.fees
+        assert account_of(store)["commission"] == 0
+        yield strategy.close()
+        yield from (None,) * 3
+        assert store.broker.books.fees - paid == pytest.approx(account_of(store)["commission"])
+        assert store.broker.balance().equity == pytest.approx(store.broker.getvalue(), abs=0.005)
+        done.append(True)
+
+    done = []
+    store = sandbox(start="2026-11-10 14:55:00", days=2, counter="ctp", ticks_per_pack=10)
     play(store, run, script, CU)
     assert done
