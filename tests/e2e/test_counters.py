@@ -58,15 +58,20 @@ def test_a_broker_tells_of_an_opening_fill_step_by_step(connect):
             now = picture(api, M, order)
             if now != (seen[-1] if seen else None):
                 seen.append(now)
-        states = [(status, number.strip(), fills, lots[:2]) for status, number, _, fills, lots in seen]
-        assert states == [
-            ("ALIVE", "", 0, (0, 0)),
-            ("ALIVE", "", 0, (0, 0)),
-            ("ALIVE", "1", 0, (0, 0)),
-            ("FINISHED", "1", 0, (0, 0)),
-            ("FINISHED", "1", 1, (2, 0)),
-            ("FINISHED", "1", 1, (2, 2)),
-        ][-len(states) :]
+        states = [
+            (status, number.strip(), fills, lots[:2]) for status, number, _, fills, lots in seen
+        ]
+        assert (
+            states
+            == [
+                ("ALIVE", "", 0, (0, 0)),
+                ("ALIVE", "", 0, (0, 0)),
+                ("ALIVE", "1", 0, (0, 0)),
+                ("FINISHED", "1", 0, (0, 0)),
+                ("FINISHED", "1", 1, (2, 0)),
+                ("FINISHED", "1", 1, (2, 2)),
+            ][-len(states) :]
+        )
         assert len(states) >= 5
         assert {324, 325, 328, 331} <= set(codes(api))
         exact = exchange.state()["accounts"]["u"]["positions"][M]

@@ -136,3 +136,85 @@ def test_fees_over_a_settlement_and_a_night(sandbox, run):
     store = sandbox(start="2026-11-10 14:55:00", days=2, counter="ctp", ticks_per_pack=10)
     play(store, run, script, CU)
     assert done
+
+
+# -- trades by another hand -------------------------------------------------------------------
+
+
+def by_hand(strategy, size, symbol=M):
+    """A trade that the program knows nothing of: an order put straight into the client."""
+    store = strategy.broker.store
+    net = store.broker.getposition(symbol).size
+    closes = net * size < 0
+    assert not closes or abs(size) <= abs(net)
+    today = "CLOSETODAY" if symbol.startswith("SHFE") else "CLOSE"
+    quote = store.tianqin.get_quote(symbol)
+    price = quote.ask_price1 + 5 * quote.price_tick if size > 0 else (
+        quote.bid_price1 - 5 * quote.price_tick)  # fmt: skip
+    order = store.tianqin.insert_order(
+        symbol, "BUY" if size > 0 else "SELL", today if closes else "OPEN", abs(size), price
+    )
+    while order.status == "ALIVE" or store.broker.getposition(symbol).size != net + size:
+        store.pump(0.1)
+    assert order.volume_left == 0
+
+
+def round_trips(store, symbol):
+    """Profits of all that was traded in a contract, from flat to flat, by the exchange's list."""
+    [account] = store.sandbox_server.state()["accounts"].values()
+    trades = sorted(
+        (one for one in account["trades"].values()
+         if f"{one['exchange_id']}.{one['instrument_id']}" == symbol),
+        key=lambda one: one["seqno"] if "seqno" in one else one["trade_date_time"],
+    )  # fmt: skip
+    profits, lots, cash = [], 0, 0.0
+    for one in trades:
+        size = one["volume"] if one["direction"] == "BUY" else -one["volume"]
+        lots, cash = lots + size, cash - size * one["price"]
+        if not lots:
+            profits.append(cash * store.instrument(symbol).volume_multiple)
+            cash = 0.0
+    return profits
+
+
+def open_lots(strategy):
+    """Lots of the trades that a strategy has open."""
+    lists = (trades for by_id in strategy._trades.values() for trades in by_id.values())
+    return sum(trade.size for trades in lists for trade in trades if trade.isopen)
+
+
+HANDS = {
+    "closes all": [("own", 4), ("hand", -4), ("own", 2), ("own", -2)],
+    "closes a part": [("own", 4), ("hand", -1), ("own", -3), ("own", -1), ("own", 1)],
+    "closes a short": [("own", -3), ("hand", 1), ("hand", 2), ("own", 1), ("own", -1)],
+    "turns it": [("own", 4), ("hand", -4), ("hand", -3), ("own", 3)],
+    "opens": [("hand", 2), ("own", -2), ("own", 1), ("own", -1)],
+    "adds": [("own", 2), ("hand", 2), ("own", -4)],
+    "opens what is reversed": [("hand", 2), ("own", -2), ("own", -3), ("hand", 3)],
+}
+
+
+@pytest.mark.parametrize("counter", ["plain", "kq", "ctp"])
+@pytest.mark.parametrize("name", HANDS)
+def test_trades_by_another_hand_are_in_the_trades_that_are_told(sandbox, run, name, counter):
+    def script(strategy):
+        yield None
+        for who, size in HANDS[name]:
+            if who == "hand":
+                by_hand(strategy, size)
+                yield None
+            else:
+                order = strategy.buy(size=size) if size > 0 else strategy.sell(size=-size)
+                yield order
+            assert open_lots(strategy) == strategy.position.size
+        assert strategy.position.size == 0
+        yield from (None,) * 2
+        expected.extend(round_trips(store, M))
+
+    expected = []
+    store = sandbox(start=MORNING, counter=counter, ticks_per_pack=5)
+    strategy = play(store, run, script, M)
+    assert len(expected) >= 1
+    assert [trade.pnl for trade in strategy.trades] == pytest.approx(expected)
+    fees = sum(trade.commission for trade in strategy.trades)
+    assert fees == pytest.approx(store.broker.books.fees, rel=0.5 if counter == "ctp" else 1e-9)
