@@ -8,7 +8,7 @@ the reason in ``order.info.reason``; a strategy never gets an exception for what
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,8 @@ from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .risk_memory import RiskMemory
+from .roll_carrier import ExitCarrier
+from .roll_state import RollPlan, RollState
 from .simulation_settings import SimulationSettings
 from .target_desk import PositionTarget, TargetDesk
 from .ticket import Ticket
@@ -360,6 +362,35 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         else:
             self._gate.reserved[instrument] = reason
 
+    @property
+    def begun(self) -> bool:
+        """Whether the account and what an earlier run has left have been taken over."""
+        return self._begun
+
+    def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
+        """What takes the exits of a contract along with its lots."""
+        return ExitCarrier(self._desk, self._held, self._stand_in_for, plan, save)
+
+    def _stand_in_for(
+        self, other: Ticket, symbol: str, volume: int, price: float | None, plimit: float | None
+    ) -> Ticket:
+        """An order like another one, on another contract."""
+        order = other.order
+        kind = bt.BuyOrder if other.direction is Direction.BUY else bt.SellOrder
+        info = {name: value for name, value in order.info.items() if name != "reason"}
+        ticket = self._ticket(
+            kind, order.owner, self._data(symbol), volume, price, pricelimit=plimit,
+            exectype=order.exectype, trailamount=order.p.trailamount,
+            trailpercent=order.p.trailpercent, tradeid=order.tradeid, **info,
+        )  # fmt: skip
+        ticket.symbol = symbol
+        return ticket
+
+    def mark(self, order: Any, name: str, value: Any) -> None:
+        """Keep a word with an order, over a restart, too."""
+        order.addinfo(**{name: value})
+        self._scribe.touch(order.ticket)
+
     @contextmanager
     def reserved_for_us(self, instrument: str) -> Iterator[None]:
         """Let those who have reserved a contract send an order on it."""
@@ -374,7 +405,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
         self.heard()
-        self._desk.planner.fees.learn(reports)
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
             self._reconciler.tend()
@@ -391,6 +421,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             return
         self._returns.tend()
         self._reconciler.follow_session(session)
+        self._account.settle_fees()
         self._tend_halting()
         self._tend_loss()
         self._desk.tend()

@@ -13,7 +13,8 @@ from typing import Any
 
 from .bar_builder import AUCTION
 from .clock import SECOND, from_ns, to_ns
-from .model import NAN, Bar, Direction, Fill, Instrument, Offset, OrderReport, Tick
+from .model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
+from .redaction import clean
 from .session_calendar import SessionCalendar
 
 
@@ -295,6 +296,15 @@ def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
     return float(value) if isinstance(value, int | float) else otherwise
 
 
+def price_of(raw: Mapping[str, Any], name: str) -> float:
+    """A price of an account's position, nan where there is none.
+
+    A futures company's counter says 0.0 of lots just opened, until it is queried again.
+    """
+    price = _number(raw, name)
+    return price if price else NAN
+
+
 def to_instrument(raw: Mapping[str, Any]) -> Instrument:
     expire = raw.get("expire_datetime")
     edges = (raw.get("underlying") or {}).get("edges") or []
@@ -348,7 +358,7 @@ def to_report(order_id: str, order: Any) -> OrderReport | None:
     )
 
 
-def to_fill(trade_id: str, trade: Any, now: int) -> Fill | None:
+def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> Fill | None:
     """A trade as the client has it; None while its fields have not come.
 
     Trades that a broker or an exchange makes (forced closes, exchange for physicals) may have no
@@ -358,13 +368,14 @@ def to_fill(trade_id: str, trade: Any, now: int) -> Fill | None:
         trade_id: Its key.
         trade: The client's object.
         now: Nanoseconds; stands for the time of a trade that has none.
+        names_fees: Whether a fee of 0.0 is one: else it is none that is told.
     """
     direction, offset, symbol = _word(trade, "direction"), _word(trade, "offset"), _symbol(trade)
     price, volume = _number(trade, "price"), _lots(trade, "volume")
     known = direction in _DIRECTIONS and offset in _OFFSETS
     if not known or symbol is None or volume <= 0 or price != price:
         return None
-    time = _number(trade, "trade_date_time")
+    time, fee = _number(trade, "trade_date_time"), _number(trade, "commission")
     return Fill(
         trade_id=trade_id,
         order_id=str(trade.get("order_id") or ""),
@@ -374,7 +385,7 @@ def to_fill(trade_id: str, trade: Any, now: int) -> Fill | None:
         price=price,
         volume=volume,
         time=int(trade.trade_date_time) if time > _FIRST_TIME else now,
-        commission=_number(trade, "commission"),
+        commission=fee if fee or names_fees else NAN,
     )
 
 
@@ -401,3 +412,20 @@ def plain(entity: Any) -> dict[str, Any]:
         for name, value in entity.items()
         if isinstance(value, int | float | str)
     }
+
+
+#: In place of a settlement statement, which holds the account, its owner and all it owns.
+STATEMENT_CAME = "the settlement statement of the day has come; TqSdk confirms it"
+
+
+def to_notice(raw: Mapping[str, Any]) -> Notice:
+    """A notification, without secrets and without the text of a settlement statement."""
+    kind = str(raw.get("type", ""))
+    content = str(raw.get("content", ""))
+    return Notice(
+        code=int(raw.get("code", 0)),
+        level=str(raw.get("level", "INFO")),
+        content=STATEMENT_CAME if kind == "SETTLEMENT" else clean(content),
+        conn_id=str(raw.get("conn_id", "")),
+        type=kind,
+    )

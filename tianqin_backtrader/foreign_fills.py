@@ -37,4 +37,4 @@ class ForeignFills:
             instrument = self._store.known_instrument(symbol)
             if instrument is not None:
                 for fill in self._waiting.pop(symbol):
-                    self._account.book(fill, int(instrument.volume_multiple))
+                    self._account.book(self._account.priced(fill), int(instrument.volume_multiple))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -59,8 +60,10 @@ class OrderReturns:
 
     def take(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says. A report that no order can make is logged and left."""
-        for report in reports:
-            found = self._desk.legs.get(report.order_id)
+        for told in reports:
+            found, report = self._desk.legs.get(told.order_id), told
+            if found is not None and isinstance(told, Fill):
+                report = self._account.priced(told)
             try:
                 if found is None:
                     self._take_foreign(report)
@@ -110,6 +113,8 @@ class OrderReturns:
                 self._others.take(report)
                 for told in self.on_foreign:
                     told(report)
+            elif math.isfinite(report.commission):
+                self._account.priced(report)  # it is in the account, and its fee is learnt from
         elif leg is not None:
             leg.take_report(report)
         else:
@@ -239,7 +244,7 @@ class OrderReturns:
     def _end(self, ticket: Ticket) -> None:
         failed = [leg for leg in ticket.out if leg.state is not OrderState.FILLED]
         words = [leg.last_msg for leg in failed]
-        reason = "; ".join(dict.fromkeys(filter(None, words)))
+        reason = ticket.withdrawn_for or "; ".join(dict.fromkeys(filter(None, words)))
         never = all(leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in failed)
         timed = ticket.validity.until is not None and ticket.ending is not Ending.CANCEL
         if ticket.ending is Ending.EXPIRE or (timed and self._desk.day_over(ticket)):

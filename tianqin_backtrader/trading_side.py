@@ -13,7 +13,7 @@ from tqsdk.utils import _query_for_quote
 from .api_holder import ApiHolder
 from .clock import WallClock
 from .data_tree import plain, to_fill, to_report
-from .errors import OrderError, UnknownSymbol
+from .errors import LinkLost, OrderError, UnknownSymbol
 from .model import Direction, Fill, Offset, OrderReport
 from .order_identity import OrderIdentity, made_up
 
@@ -30,6 +30,11 @@ class TradingSide(ApiHolder):
         self._identity = OrderIdentity()
         self._trading: Any = None
         self._trading_news = False
+        #: Whether every trade names its fee, so that 0.0 is a fee, too.
+        self.names_fees = True
+        #: Whether the session is logged in at the account's counter; without that the last picture
+        #: of the account stays, and no order leaves.
+        self.logged_in = False
 
     def _watch_trading(self) -> None:
         """A new session: whatever it shows is news."""
@@ -44,7 +49,8 @@ class TradingSide(ApiHolder):
 
     def _keep_account(self) -> None:
         """A session ends: what it showed last serves until there is another."""
-        self._last_account, self._last_positions = self.account(), self.positions()
+        if self.logged_in:
+            self._last_account, self._last_positions = self.account(), self.positions()
 
     def insert_order(
         self,
@@ -63,9 +69,11 @@ class TradingSide(ApiHolder):
             advanced: None, ``"FAK"`` or ``"FOK"``.
 
         Raises:
-            OrderError: The client's own rules forbid it; nothing was sent.
+            OrderError: The client's own rules forbid it, or nobody is logged in; nothing was sent.
         """
         api = self.api
+        if not self.logged_in:
+            raise OrderError("no orders while nobody is logged in at the account's counter")
         try:
             self._introduce(symbol)
             api.insert_order(
@@ -90,13 +98,19 @@ class TradingSide(ApiHolder):
         quote.price_tick, quote.ins_class = known.price_tick, known.ins_class
 
     def cancel_order(self, order_id: str) -> None:
-        """Ask for the withdrawal of an order; it leaves with the next ``pump``."""
+        """Ask for the withdrawal of an order; it leaves with the next ``pump``.
+
+        Raises:
+            LinkLost: There is no session with the account's counter.
+        """
+        if not self.logged_in:
+            raise LinkLost("not logged in at the account's counter at the moment")
         self.api.cancel_order(self._identity.counters(order_id))
 
     def trading_changed(self) -> bool:
         """Whether account, orders or trades have changed since the last question."""
-        changed, self._trading_news = self._trading_news and self.connected, False
-        while self.connected and not self._trading.empty():
+        changed, self._trading_news = self._trading_news and self.logged_in, False
+        while self.logged_in and not self._trading.empty():
             self._trading.recv_nowait()
             changed = True
         return changed
@@ -118,7 +132,7 @@ class TradingSide(ApiHolder):
         for trade_id, trade in self.api.get_trade().items():
             if trade_id in self._trades:
                 continue
-            fill = to_fill(trade_id, trade, self._now())
+            fill = to_fill(trade_id, trade, self._now(), names_fees=self.names_fees)
             if fill is not None:
                 self._trades.add(trade_id)
                 news.append(self._identity.fill(fill))
@@ -147,16 +161,16 @@ class TradingSide(ApiHolder):
 
     def account(self) -> dict[str, Any]:
         """The account's fields as TqSdk names them, in yuan; without a session the last ones."""
-        return plain(self._api.get_account()) if self.connected else dict(self._last_account)
+        return plain(self._api.get_account()) if self.logged_in else dict(self._last_account)
 
     def funds(self, *names: str) -> tuple[float, ...]:
         """Some of the account's fields, nan where it has none; as ``account``, for every round."""
-        found = self._api.get_account() if self.connected else self._last_account
+        found = self._api.get_account() if self.logged_in else self._last_account
         return tuple(float(found.get(name, math.nan)) for name in names)
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions by symbol, fields as TqSdk names them; as ``account``."""
-        if not self.connected:
+        if not self.logged_in:
             return dict(self._last_positions)
         found = self._api.get_position()
         return {symbol: plain(position) for symbol, position in found.items()}
@@ -176,7 +190,7 @@ class TradingSide(ApiHolder):
 
     def position(self, symbol: str) -> dict[str, Any]:
         """The account's position in one contract, fields as TqSdk names them; {} if none."""
-        if not self.connected:
+        if not self.logged_in:
             return self._last_positions.get(symbol, {})
         found = self._api.get_position()
         return plain(found[symbol]) if symbol in found else {}
