@@ -169,6 +169,11 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._keeper.stop()
 
     @property
+    def begun(self) -> bool:
+        """Whether a run has begun, and the account was taken over."""
+        return self._begun
+
+    @property
     def journal(self) -> Journal | None:
         """The journal that is written, None where no records are kept."""
         return self._scribe.journal
@@ -432,6 +437,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
+        self._returns.tend()
         self._reconciler.follow_session(session)
         self._account.settle_fees()
         self._tend_halting()
