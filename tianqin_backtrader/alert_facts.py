@@ -85,6 +85,21 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A signal ends the program; ``by`` is its name, ``left`` as of ``Failed``."""
+
+    by: str
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSeen:
+    """The trading login, every round: why trading rests, "" if it does not."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class DayOver:
     """A trading day has ended; ``figures`` are lines of text."""
 

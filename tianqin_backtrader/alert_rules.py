@@ -22,9 +22,11 @@ from .alert_facts import (
     Failed,
     Level,
     LinkSeen,
+    LoginSeen,
     Rejected,
     RiskSaid,
     RiskSeen,
+    Stopped,
 )
 from .alert_settings import AlertEvent, AlertSettings
 
@@ -91,6 +93,7 @@ class AlertRules:
         self.settings = settings
         self._link, self._down_since = _Link.UP, 0.0
         self._risk: str | None = None
+        self._rests = ""
         self._told: dict[tuple[str, ...], tuple[datetime, int]] = {}
 
     def observe(self, fact: Any, now: datetime) -> list[Alert]:
@@ -155,6 +158,14 @@ class AlertRules:
             text = f"{text}: {fact.error}" if text else fact.error
         return _LINK_LEVELS[title], title, text, ()
 
+    def _judge_login(self, fact: LoginSeen) -> _Found | None:
+        before, self._rests = self._rests, fact.words
+        if fact.words == before:
+            return None
+        if not fact.words:
+            return Level.SUCCESS, "Trading goes on", f"it was: {before}", ()
+        return Level.FAILURE, "Trading rests", fact.words, ()
+
     def _judge_rejected(self, fact: Rejected) -> _Found:
         key = ("rejected", fact.symbol, _NUMBERS.sub("#", fact.reason))
         return Level.WARNING, "Order rejected", f"{fact.what}: {fact.reason}", key
@@ -176,6 +187,10 @@ class AlertRules:
 
     def _judge_failed(self, fact: Failed) -> _Found:
         return Level.FAILURE, "The program has failed", "\n".join((fact.error, *fact.left)), ()
+
+    def _judge_stopped(self, fact: Stopped) -> _Found:
+        text = "\n".join((f"by {fact.by}", *fact.left))
+        return Level.WARNING, "The program was stopped", text, ()
 
     def _judge_day(self, fact: DayOver) -> _Found:
         return Level.INFO, f"Trading day {fact.day}", "\n".join(fact.figures), ()
@@ -200,6 +215,8 @@ _JUDGES: Mapping[type, tuple[AlertEvent, Any]] = MappingProxyType(
         RiskSeen: (AlertEvent.RISK, AlertRules._judge_risk),
         RiskSaid: (AlertEvent.RISK, AlertRules._judge_risk_words),
         Failed: (AlertEvent.FAILED, AlertRules._judge_failed),
+        Stopped: (AlertEvent.STOPPED, AlertRules._judge_stopped),
+        LoginSeen: (AlertEvent.LINK, AlertRules._judge_login),
         DayOver: (AlertEvent.DAY, AlertRules._judge_day),
         Alive: (AlertEvent.ALIVE, AlertRules._judge_alive),
         Checked: (AlertEvent.CHECK, AlertRules._judge_check),

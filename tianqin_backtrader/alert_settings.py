@@ -20,6 +20,7 @@ class AlertEvent(StrEnum):
     ALIVE = "alive"
     CHECK = "check"
     FAILED = "failed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ the reason in ``order.info.reason``; a strategy never gets an exception for what
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,11 +18,12 @@ from .account_face import AccountFace
 from .account_view import AccountView
 from .adoption import Adoption
 from .chased_order import ChaseRules
+from .clock import monotonic
 from .errors import ConfigError, OrderError
 from .expiry_desk import ExpiryDesk
 from .held_orders import HeldOrders
 from .journal import Journal
-from .lot_rules import Priority
+from .lot_rules import Priority, priority_refusal
 from .model import Direction, Fill, OrderReport
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
@@ -39,6 +40,8 @@ from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .risk_memory import RiskMemory
+from .roll_carrier import ExitCarrier
+from .roll_state import RollPlan, RollState
 from .simulation_settings import SimulationSettings
 from .target_desk import PositionTarget, TargetDesk
 from .ticket import Ticket
@@ -53,7 +56,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     Params:
         priority: Which lots a close takes first: ``"today_first"``, ``"yesterday_first"``,
             ``"yesterday_only"``, ``"lock"`` (opens the other side instead of closing today's) or
-            ``"cheapest"``.
+            ``"cheapest"``. Where the counter chooses the lots (everywhere but at SHFE and INE),
+            ``"yesterday_only"`` and ``"lock"`` cannot be kept, and are refused.
         closed_market: ``"reject"`` orders outside sessions, or ``"hold"`` them until the open.
         auction: The same for call auctions.
         allow_partial: Close what can be closed where an order wants more, instead of rejecting it.
@@ -98,6 +102,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._scribe = OrderScribe(self.store, self.records_failed)
         self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
         planner = OrderPlanner(self.store, self._account, _priority(self.p.priority), self._risk)
+        self._must_keep_priority()
         self._desk = OrderDesk(
             self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
         )
@@ -125,8 +130,10 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         Raises:
             JournalError: The records cannot be opened, or another program has them.
             StartRefused: Records and account differ, and nothing explains it.
+            ConfigError: The priority cannot be kept at the exchange of a feed.
         """
         super().start()
+        self._must_keep_priority()
         self.startingcash = self.getvalue()
         if self._begun:
             self._restart.begin_again()
@@ -350,6 +357,35 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         else:
             self._gate.reserved[instrument] = reason
 
+    @property
+    def begun(self) -> bool:
+        """Whether the account and what an earlier run has left have been taken over."""
+        return self._begun
+
+    def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
+        """What takes the exits of a contract along with its lots."""
+        return ExitCarrier(self._desk, self._held, self._stand_in_for, plan, save)
+
+    def _stand_in_for(
+        self, other: Ticket, symbol: str, volume: int, price: float | None, plimit: float | None
+    ) -> Ticket:
+        """An order like another one, on another contract."""
+        order = other.order
+        kind = bt.BuyOrder if other.direction is Direction.BUY else bt.SellOrder
+        info = {name: value for name, value in order.info.items() if name != "reason"}
+        ticket = self._ticket(
+            kind, order.owner, self._data(symbol), volume, price, pricelimit=plimit,
+            exectype=order.exectype, trailamount=order.p.trailamount,
+            trailpercent=order.p.trailpercent, tradeid=order.tradeid, **info,
+        )  # fmt: skip
+        ticket.symbol = symbol
+        return ticket
+
+    def mark(self, order: Any, name: str, value: Any) -> None:
+        """Keep a word with an order, over a restart, too."""
+        order.addinfo(**{name: value})
+        self._scribe.touch(order.ticket)
+
     @contextmanager
     def reserved_for_us(self, instrument: str) -> Iterator[None]:
         """Let those who have reserved a contract send an order on it."""
@@ -363,11 +399,15 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
-        self._desk.planner.fees.learn(reports)
+        self.heard()
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
             self._reconciler.tend()
             self._scribe.flush()
+
+    def heard(self) -> None:
+        """The trading side has said something: it lives."""
+        self._desk.heard_at = monotonic()
 
     def follow_session(self, session: int, reconnector: Any) -> None:
         """Every round: look after unanswered orders, and after all that waits with us."""
@@ -375,6 +415,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         if not self._begun:
             return
         self._reconciler.follow_session(session)
+        self._account.settle_fees()
         self._tend_halting()
         self._tend_loss()
         self._desk.tend()
@@ -385,6 +426,21 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         if self._expiry.tend():
             self._scribe.touch_plan(self._restart.lots)
         self._scribe.flush()
+
+    def _must_keep_priority(self) -> None:
+        """Refuse a priority that the account's counter would not keep.
+
+        Raises:
+            ConfigError: A feed's exchange is one of those.
+        """
+        for feed in self.store.feeds:
+            contract = feed.symbol.rpartition("@")[2]  # KQ.m@DCE.m trades at DCE, too
+            exchange_id = contract.partition(".")[0]
+            words = priority_refusal(
+                _priority(self.p.priority), exchange_id, self.store.gateway.counter
+            )
+            if words:
+                raise ConfigError(words)
 
     def _take_differences(self, text: str) -> None:
         """Somebody or something else has changed what is held: the owner has to look."""

@@ -13,7 +13,8 @@ from typing import Any
 
 from .bar_builder import AUCTION
 from .clock import SECOND, from_ns, to_ns
-from .model import NAN, Bar, Direction, Fill, Instrument, Offset, OrderReport, Tick
+from .model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
+from .redaction import clean
 from .session_calendar import SessionCalendar
 
 
@@ -288,6 +289,15 @@ def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
     return float(value) if isinstance(value, int | float) else otherwise
 
 
+def price_of(raw: Mapping[str, Any], name: str) -> float:
+    """A price of an account's position, nan where there is none.
+
+    A futures company's counter says 0.0 of lots just opened, until it is queried again.
+    """
+    price = _number(raw, name)
+    return price if price else NAN
+
+
 def to_instrument(raw: Mapping[str, Any]) -> Instrument:
     expire = raw.get("expire_datetime")
     edges = (raw.get("underlying") or {}).get("edges") or []
@@ -331,7 +341,9 @@ def to_report(order_id: str, order: Any) -> OrderReport:
     )
 
 
-def to_fill(trade_id: str, trade: Any) -> Fill:
+def to_fill(trade_id: str, trade: Any, *, names_fees: bool = True) -> Fill:
+    """A trade; without ``names_fees`` a fee of 0.0 is none that is told."""
+    fee = _number(trade, "commission")
     return Fill(
         trade_id=trade_id,
         order_id=trade.order_id,
@@ -341,9 +353,26 @@ def to_fill(trade_id: str, trade: Any) -> Fill:
         price=float(trade.price),
         volume=int(trade.volume),
         time=int(trade.trade_date_time),
-        commission=float(trade.commission),
+        commission=fee if fee or names_fees else NAN,
     )
 
 
 def plain(entity: Any) -> dict[str, Any]:
     return {name: value for name, value in entity.items() if isinstance(value, int | float | str)}
+
+
+#: In place of a settlement statement, which holds the account, its owner and all it owns.
+STATEMENT_CAME = "the settlement statement of the day has come; TqSdk confirms it"
+
+
+def to_notice(raw: Mapping[str, Any]) -> Notice:
+    """A notification, without secrets and without the text of a settlement statement."""
+    kind = str(raw.get("type", ""))
+    content = str(raw.get("content", ""))
+    return Notice(
+        code=int(raw.get("code", 0)),
+        level=str(raw.get("level", "INFO")),
+        content=STATEMENT_CAME if kind == "SETTLEMENT" else clean(content),
+        conn_id=str(raw.get("conn_id", "")),
+        type=kind,
+    )

@@ -37,6 +37,9 @@ class Observer:
     def failed(self, error: Exception) -> None:
         """The program ends with an error; the store is about to be closed."""
 
+    def stopped(self, by: str) -> None:
+        """A signal ends the program, ``"Ctrl-C"`` or ``"SIGTERM"``; as ``failed`` otherwise."""
+
     def closed(self) -> None:
         """The store has been closed."""
 
@@ -76,6 +79,9 @@ class Observers:
 
     def failed(self, error: Exception) -> None:
         self._tell(lambda one: one.failed(error))
+
+    def stopped(self, by: str) -> None:
+        self._tell(lambda one: one.stopped(by))
 
     def closed(self) -> None:
         self._tell(lambda one: one.closed())

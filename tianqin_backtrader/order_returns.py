@@ -44,7 +44,7 @@ class OrderReturns:
     def __init__(self, desk: OrderDesk) -> None:
         self._desk, self._store, self._account = desk, desk.store, desk.account
         desk.settled = self.settle
-        self.foreign: dict[str, OrderLeg] = {}
+        self.foreign = desk.planner.claims.foreign
         self.on_fill: list[Callable[[Ticket, Fill], None]] = []
         self.on_foreign: list[Callable[[Fill], None]] = []
         self._early: dict[str, list[Fill]] = defaultdict(list)
@@ -56,7 +56,8 @@ class OrderReturns:
 
     def take(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says. A report that no order can make is logged and left."""
-        for report in reports:
+        for told in reports:
+            report = self._account.priced(told) if isinstance(told, Fill) else told
             found = self._desk.legs.get(report.order_id)
             try:
                 if found is None:
@@ -169,6 +170,11 @@ class OrderReturns:
             else:
                 self._desk.queue(ticket)
             return True
+        if ticket.exits and all(leg.state is OrderState.FILLED for leg in ticket.out):
+            self._desk.release(ticket)  # the rest of its lots was waited for
+            return True
+        if self._failed_protection(ticket) and self._desk.send_again(ticket):
+            return True
         terms = ticket.sent_terms
         rests = not terms.advanced and not terms.is_market  # else its rest was never to work
         died = rests and all(leg.state in UNASKED for leg in ticket.out)
@@ -176,6 +182,12 @@ class OrderReturns:
             self._desk.queue(ticket, next_day=True)
             return True
         return False
+
+    def _failed_protection(self, ticket: Ticket) -> bool:
+        """Whether an exit that lots rely on was refused, or never arrived."""
+        return ticket.protects and any(
+            leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in ticket.out
+        )
 
     def _instead(self, ticket: Ticket) -> list[Leg]:
         """Closes of other lots for those that the exchange refused."""
@@ -202,7 +214,7 @@ class OrderReturns:
     def _end(self, ticket: Ticket) -> None:
         failed = [leg for leg in ticket.out if leg.state is not OrderState.FILLED]
         words = [leg.last_msg for leg in failed]
-        reason = "; ".join(dict.fromkeys(filter(None, words)))
+        reason = ticket.withdrawn_for or "; ".join(dict.fromkeys(filter(None, words)))
         never = all(leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in failed)
         timed = ticket.validity.until is not None and ticket.ending is not Ending.CANCEL
         if ticket.ending is Ending.EXPIRE or (timed and self._desk.day_over(ticket)):

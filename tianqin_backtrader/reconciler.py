@@ -156,7 +156,7 @@ def unseen_fills(
     return [
         Fill(
             f"{leg.order_id}_unseen", leg.order_id, leg.symbol, leg.direction, leg.offset,
-            _price(store, leg, costs), filled[leg.order_id], store.clock.now_ns(), 0.0,
+            _price(store, leg, costs), filled[leg.order_id], store.clock.now_ns(), NAN,
         )
         for leg in ended
         if leg.order_id in filled

@@ -129,6 +129,7 @@ class StoreServices:
             reconnects_today=link.reconnects_today,
             last_error=link.last_error,
             next_boundary=self._hours.boundary,
+            no_trading=link.no_trading,
             lag=(now - newest) / SECOND if newest else float("nan"),
         )
 

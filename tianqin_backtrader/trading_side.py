@@ -9,7 +9,7 @@ from tqsdk.exceptions import TqTimeoutError
 
 from .api_holder import ApiHolder
 from .data_tree import plain, to_fill, to_report
-from .errors import OrderError, UnknownSymbol
+from .errors import LinkLost, OrderError, UnknownSymbol
 from .model import Direction, Fill, Offset, OrderReport
 
 
@@ -24,6 +24,11 @@ class TradingSide(ApiHolder):
         self._trades: set[str] = set()
         self._trading: Any = None
         self._trading_news = False
+        #: Whether every trade names its fee, so that 0.0 is a fee, too.
+        self.names_fees = True
+        #: Whether the session is logged in at the account's counter; without that the last picture
+        #: of the account stays, and no order leaves.
+        self.logged_in = False
 
     def _watch_trading(self) -> None:
         """A new session: whatever it shows is news."""
@@ -35,7 +40,8 @@ class TradingSide(ApiHolder):
 
     def _keep_account(self) -> None:
         """A session ends: what it showed last serves until there is another."""
-        self._last_account, self._last_positions = self.account(), self.positions()
+        if self.logged_in:
+            self._last_account, self._last_positions = self.account(), self.positions()
 
     def insert_order(
         self,
@@ -54,10 +60,13 @@ class TradingSide(ApiHolder):
             advanced: None, ``"FAK"`` or ``"FOK"``.
 
         Raises:
-            OrderError: The client's own rules forbid it; nothing was sent.
+            OrderError: The client's own rules forbid it, or nobody is logged in; nothing was sent.
         """
+        api = self.api
+        if not self.logged_in:
+            raise OrderError("no orders while nobody is logged in at the account's counter")
         try:
-            self.api.insert_order(
+            api.insert_order(
                 symbol, str(direction), str(offset), volume, limit_price, advanced, order_id
             )
         except TqTimeoutError as error:
@@ -66,13 +75,19 @@ class TradingSide(ApiHolder):
             raise OrderError(str(error)) from error
 
     def cancel_order(self, order_id: str) -> None:
-        """Ask for the withdrawal of an order; it leaves with the next ``pump``."""
+        """Ask for the withdrawal of an order; it leaves with the next ``pump``.
+
+        Raises:
+            LinkLost: There is no session with the account's counter.
+        """
+        if not self.logged_in:
+            raise LinkLost("not logged in at the account's counter at the moment")
         self.api.cancel_order(order_id)
 
     def trading_changed(self) -> bool:
         """Whether account, orders or trades have changed since the last question."""
-        changed, self._trading_news = self._trading_news and self.connected, False
-        while self.connected and not self._trading.empty():
+        changed, self._trading_news = self._trading_news and self.logged_in, False
+        while self.logged_in and not self._trading.empty():
             self._trading.recv_nowait()
             changed = True
         return changed
@@ -89,7 +104,7 @@ class TradingSide(ApiHolder):
         for trade_id, trade in self.api.get_trade().items():
             if trade_id not in self._trades:
                 self._trades.add(trade_id)
-                news.append(to_fill(trade_id, trade))
+                news.append(to_fill(trade_id, trade, names_fees=self.names_fees))
         for order_id, order in self.api.get_order().items():
             state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
             if self._orders.get(order_id) != state:
@@ -99,16 +114,16 @@ class TradingSide(ApiHolder):
 
     def account(self) -> dict[str, Any]:
         """The account's fields as TqSdk names them, in yuan; without a session the last ones."""
-        return dict(self._api.get_account()) if self.connected else dict(self._last_account)
+        return dict(self._api.get_account()) if self.logged_in else dict(self._last_account)
 
     def funds(self, *names: str) -> tuple[float, ...]:
         """Some of the account's fields, nan where it has none; as ``account``, for every round."""
-        found = self._api.get_account() if self.connected else self._last_account
+        found = self._api.get_account() if self.logged_in else self._last_account
         return tuple(float(found.get(name, math.nan)) for name in names)
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions by symbol, fields as TqSdk names them; as ``account``."""
-        if not self.connected:
+        if not self.logged_in:
             return dict(self._last_positions)
         found = self._api.get_position()
         return {symbol: plain(position) for symbol, position in found.items()}
@@ -125,7 +140,7 @@ class TradingSide(ApiHolder):
 
     def position(self, symbol: str) -> dict[str, Any]:
         """The account's position in one contract, fields as TqSdk names them; {} if none."""
-        if not self.connected:
+        if not self.logged_in:
             return self._last_positions.get(symbol, {})
         found = self._api.get_position()
         return plain(found[symbol]) if symbol in found else {}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..clock import SECOND
+from ..clock import SECOND, from_ns
+from .counter import NOT_SERVED, Counter
+from .ctp_view import CtpOptions, CtpView
 from .faults import FaultError
 from .instrument_fields import DayFacts
+from .ledger import Notice
 from .limit_lock import LimitLock
-from .outbox import Diff
 from .timeline import Step, Timeline
+from .views import KqView, Parcel, PlainView, View
 
 if TYPE_CHECKING:
     from ..session_calendar import SessionCalendar
@@ -22,34 +25,69 @@ class Floor:
     """Makes market steps and shows the exchange the ticks of what is traded.
 
     Attributes:
-        users: All who have logged in, in order.
+        users: All who have logged in, in order, and what their clients see.
         steps, ticks: How many there have been.
     """
 
     def __init__(
-        self, market: Market, calendar: SessionCalendar, exchange: Exchange, timeline: Timeline
+        self,
+        market: Market,
+        calendar: SessionCalendar,
+        exchange: Exchange,
+        timeline: Timeline,
+        ctp: CtpOptions | None = None,
     ) -> None:
         self.market, self.calendar = market, calendar
         self.exchange, self.timeline = exchange, timeline
-        self.users: dict[str, None] = {}
+        self.users: dict[str, View] = {}
+        self._ctp = ctp or CtpOptions()
         self.steps = self.ticks = 0
         self._traded: dict[str, tuple[object, int]] = {}
         exchange.start_day(timeline.trading_day)
 
-    def login(self, user_id: str, balance: float) -> dict[str, Any]:
-        """Open the account if need be and return its full picture."""
-        self.users[user_id] = None
-        self.exchange.open_account(user_id, balance)
-        return self.exchange.snapshot(user_id)
+    @property
+    def counter(self) -> Counter:
+        """By whose rules it is traded."""
+        return self.exchange.counter
+
+    def open_account(self, user_id: str, balance: float) -> None:
+        """Open the account unless it is there."""
+        if user_id not in self.users:
+            self.exchange.open_account(user_id, balance)
+            self.users[user_id] = self._view(user_id)
+
+    def login(self, user_id: str, balance: float) -> list[Parcel]:
+        """Open the account if need be and return what the login is answered with."""
+        self.open_account(user_id, balance)
+        return self.users[user_id].login(self.timeline.now_ns)
+
+    def _view(self, user_id: str) -> View:
+        if self.counter.name == "ctp":
+            return CtpView(self.exchange, user_id, self._ctp)
+        return (
+            KqView(self.exchange, user_id)
+            if self.counter.name == "kq"
+            else PlainView(self.exchange, user_id)
+        )
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
         """A new order."""
-        self._ensure_traded(f"{pack.get('exchange_id')}.{pack.get('instrument_id')}")
-        self.exchange.insert(user_id, pack, self.timeline.now_ns)
+        if self._serves(user_id, "insert_order"):
+            self._ensure_traded(f"{pack.get('exchange_id')}.{pack.get('instrument_id')}")
+            self.exchange.insert(user_id, pack, self.timeline.now_ns)
 
     def cancel(self, user_id: str, order_id: str) -> None:
-        """Withdraw an order."""
-        self.exchange.cancel(user_id, order_id, self.timeline.now_ns)
+        """Withdraw an order, which has the id that clients see."""
+        if self._serves(user_id, "cancel_order"):
+            exact_id = self.users[user_id].exact_id(order_id)
+            self.exchange.cancel(user_id, exact_id, self.timeline.now_ns)
+
+    def _serves(self, user_id: str, request: str) -> bool:
+        """Whether the counter's front is up at this hour; else the user is told."""
+        up = self.counter.up(from_ns(self.timeline.now_ns).time())
+        if not up:
+            self.exchange.say(user_id, Notice(*NOT_SERVED[request]))
+        return up
 
     def step(self) -> Step:
         """Make the next step, without the settlement that may follow it."""
@@ -80,14 +118,21 @@ class Floor:
         self.exchange.start_day(self.timeline.trading_day)
         return True
 
-    def take_news(self) -> list[tuple[str, list[Diff]]]:
-        """What users have not been told yet."""
+    def take_news(self, now_ns: int | None = None) -> list[tuple[str, list[Parcel]]]:
+        """What users are to be told by now, or by a later moment, and have not been."""
+        if now_ns is None:
+            now_ns = self.timeline.now_ns
         news = []
-        for user_id in self.users:
-            diffs = self.exchange.take_diffs(user_id)
-            if diffs:
-                news.append((user_id, diffs))
+        for user_id, view in self.users.items():
+            parcels = view.take(now_ns)
+            if parcels:
+                news.append((user_id, parcels))
         return news
+
+    def due_ns(self) -> int | None:
+        """When a user will be told something by the passing of time alone."""
+        moments = [view.due_ns() for view in self.users.values()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def working_orders(self, user_id: str) -> list[str]:
         """The orders of a user that are alive."""

@@ -18,6 +18,8 @@ from ..clock import SECOND, WallClock, beijing_now, monotonic
 from ..session_calendar import CALENDAR
 from .auth_api import AuthApi, Users
 from .connection import Connection
+from .counter import COUNTERS
+from .ctp_view import CtpOptions
 from .engine import Engine, EngineOptions
 from .exchange import Exchange
 from .fault_runner import FaultRunner
@@ -53,6 +55,10 @@ class SandboxOptions:
         users: Passwords by name; empty lets everybody in.
         script: Faults and when they come.
         replay: A file or folder of recorded ticks to play in place of the made-up market.
+        counter: How orders are taken and accounts shown: a name of ``COUNTERS``.
+        query_seconds: At ``ctp`` the age of every queried figure; None is by the seed.
+        commission: At ``ctp`` what a trade says of it: ``"zero"``, ``"dash"``, ``"absent"``;
+            None is each in its turn.
     """
 
     port: int = 0
@@ -65,6 +71,9 @@ class SandboxOptions:
     users: Mapping[str, str] = field(default_factory=dict)
     script: Iterable[Mapping[str, Any]] = ()
     replay: str | None = None
+    counter: str = "plain"
+    query_seconds: float | None = None
+    commission: str | None = None
 
     @property
     def begins(self) -> date | datetime:
@@ -97,9 +106,10 @@ def make_engine(options: SandboxOptions) -> Engine:
         instruments = build_instruments(CALENDAR, first, last)
         market = Market(CALENDAR, instruments, options.seed, last)
     timeline = Timeline(market, CALENDAR, begins, options.days)
-    exchange = Exchange(market.instruments, CALENDAR)
+    exchange = Exchange(market.instruments, CALENDAR, COUNTERS[options.counter])
+    ctp = CtpOptions(options.seed, options.query_seconds, options.commission)
     how = EngineOptions(options.speed, options.ticks_per_pack, options.virtual, options.balance)
-    return Engine(Floor(market, CALENDAR, exchange, timeline), how)
+    return Engine(Floor(market, CALENDAR, exchange, timeline, ctp), how)
 
 
 class SandboxServer:
@@ -207,7 +217,7 @@ class SandboxServer:
         session = MdSession(self.engine.context) if kind == "md" else None
         link = Connection(
             kind,
-            session or TdSession(self.engine, self._numbers),
+            session or TdSession(self.engine, self._numbers, asked=self.options.speed is None),
             request.headers.get("Authorization") or f"connection {self._numbers}",
             transport,
             self._numbers,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from .outbox import Diff, Outbox
+from .views import JOINED, UNASKED, Parcel
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,8 @@ _NOT_LOGGED_IN_CODE = 2026112002
 class Desk(Protocol):
     """Where a connection's requests go."""
 
-    def login(self, session: TdSession, user_id: str) -> dict[str, Any]:
-        """Open the account if need be and return its full picture."""
+    def login(self, session: TdSession, user_id: str) -> list[Parcel]:
+        """Open the account if need be and return what the login is answered with."""
         ...
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
@@ -39,13 +40,16 @@ class TdSession:
         user_id: Who has logged in; ``""`` before.
         peek_open: Whether the client waits for an answer.
         outbox: What it will be sent.
+        unasked: Packs that are sent without waiting for a peek.
         unread: Whether a pack has been sent and the client has not peeked since.
     """
 
-    def __init__(self, desk: Desk, session_id: int) -> None:
+    def __init__(self, desk: Desk, session_id: int, *, asked: bool = True) -> None:
         self._desk = desk
         self._session_id = session_id
+        self._asked = asked
         self._notices = 0
+        self.unasked: list[list[Diff]] = []
         self.user_id = ""
         self.peek_open = False
         self.unread = False
@@ -83,8 +87,21 @@ class TdSession:
             self.notify("登录失败,用户名为空", code=_LOGIN_CODE, level="WARNING")
             return
         self.user_id = user_id
-        snapshot = self._desk.login(self, user_id)
-        self.outbox.add(self.notice("登录成功"), snapshot)
+        self.deliver(self._desk.login(self, user_id))
+
+    def deliver(self, parcels: list[Parcel]) -> None:
+        """What the account's clients are told.
+
+        A market that waits for its clients lets unasked packs wait for their peek, too: else the
+        order of things would hang on the machine.
+        """
+        for parcel in parcels:
+            if parcel.how == JOINED:
+                self.outbox.add(*parcel.diffs)
+            elif parcel.how == UNASKED and not self._asked:
+                self.unasked.append(list(parcel.diffs))
+            else:
+                self.outbox.add_pack(list(parcel.diffs))
 
     def _order(self, pack: dict[str, Any]) -> None:
         if not self.user_id:
