@@ -380,11 +380,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         else:
             self._gate.reserved[instrument] = reason
 
-    @property
-    def begun(self) -> bool:
-        """Whether the account and what an earlier run has left have been taken over."""
-        return self._begun
-
     def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
         """What takes the exits of a contract along with its lots."""
         return ExitCarrier(self._desk, self._held, self._stand_in_for, plan, save)
