@@ -5,6 +5,7 @@ from datetime import date, datetime
 import numpy as np
 
 from tianqin_backtrader.clock import SECOND, to_ns
+from tianqin_backtrader.sandbox.counter import PLAIN
 from tianqin_backtrader.sandbox.exchange import Exchange
 from tianqin_backtrader.sandbox.instruments import build_instruments
 from tianqin_backtrader.sandbox.ticks import DayTicks
@@ -22,8 +23,8 @@ NOW = to_ns(datetime(2026, 11, 10, 9, 30))
 class Desk:
     """One user at an exchange whose market is shown by hand."""
 
-    def __init__(self, balance=10_000_000.0):
-        self.exchange = Exchange(INSTRUMENTS, CALENDAR)
+    def __init__(self, balance=10_000_000.0, counter=PLAIN):
+        self.exchange = Exchange(INSTRUMENTS, CALENDAR, counter)
         self.exchange.open_account("u", balance)
         self.exchange.start_day(DAY)
         self.now, self.number = NOW, 0

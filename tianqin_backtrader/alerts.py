@@ -22,12 +22,12 @@ from .alert_facts import (
     Alert,
     Alive,
     Checked,
-    CounterSeen,
     DayOver,
     Differs,
     Exposed,
     Failed,
     LinkSeen,
+    LoginSeen,
     Rejected,
     RiskSaid,
     RiskSeen,
@@ -106,7 +106,7 @@ class Alerts(Observer):
         if not ns:
             return  # the market's clock has not begun
         now, link = from_ns(ns), store.reconnector
-        up = link.market_data_up and (link.trading_up or bool(link.counter_words))
+        up = link.market_data_up and (link.trading_up or bool(link.trading_rests))
         self._tell(
             LinkSeen(
                 up,
@@ -117,7 +117,7 @@ class Alerts(Observer):
             ),
             now,
         )
-        self._tell(CounterSeen(link.counter_words), now)
+        self._tell(LoginSeen(link.trading_rests), now)
         if store.broker is not None:
             risk = store.broker.risk
             self._tell(RiskSeen(risk.state, risk.reason), now)

@@ -8,7 +8,7 @@ the reason in ``order.info.reason``; a strategy never gets an exception for what
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ import backtrader as bt
 from .account_face import AccountFace
 from .account_view import AccountView
 from .adoption import Adoption
+from .allocation import LotsChange
 from .chased_order import ChaseRules
 from .clock import monotonic
 from .errors import ConfigError, OrderError
@@ -25,6 +26,7 @@ from .held_orders import HeldOrders
 from .journal import Journal
 from .lot_rules import Priority, priority_refusal
 from .model import Direction, Fill, OrderReport
+from .open_trades import OpenTrades
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
 from .order_news import OrderNews
@@ -40,6 +42,8 @@ from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .risk_memory import RiskMemory
+from .roll_carrier import ExitCarrier
+from .roll_state import RollPlan, RollState
 from .simulation_settings import SimulationSettings
 from .target_desk import PositionTarget, TargetDesk
 from .ticket import Ticket
@@ -104,7 +108,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._desk = OrderDesk(
             self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
         )
-        self._news = OrderNews(self._desk, self._keeper)
+        self._trades = OpenTrades(self.store, self._stand_in)
+        self._news = OrderNews(self._desk, self._keeper, self._trades)
         self._returns = OrderReturns(self._desk)
         self._expiry = ExpiryDesk(self._account, self._desk)
         self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
@@ -112,13 +117,19 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
         self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
-        self._adoption = Adoption(self.store, self._stand_in, self._ticket, self._tell)
+        self._adoption = Adoption(
+            self.store, self._stand_in, self._ticket, self._tell, self._trades
+        )
         self._restart = Restart(
             self._desk, self._returns, self._held, self._adoption,
             memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        self._returns.on_foreign += [self._restart.take_foreign, self._targets.take_other]
+        self._returns.on_foreign += [
+            self._restart.take_foreign,
+            self._targets.take_other,
+            self._take_other_hand,
+        ]
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -134,6 +145,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._must_keep_priority()
         self.startingcash = self.getvalue()
         if self._begun:
+            self._account.take_moved()
+            self._news.begin_again()
             self._restart.begin_again()
             self._targets.begin_again()
             return
@@ -154,6 +167,11 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         super().stop()
         self._scribe.flush()
         self._keeper.stop()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run has begun, and the account was taken over."""
+        return self._begun
 
     @property
     def journal(self) -> Journal | None:
@@ -179,6 +197,10 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news.put(order)
         self.store.observers.order(order)
 
+    def _take_other_hand(self, fill: Fill) -> None:
+        size = fill.direction.sign * fill.volume
+        self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
+
     def get_notification(self) -> Any:
         """The next order to tell, None when there is none."""
         return self._news.take()
@@ -186,6 +208,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come."""
         self._adoption.hand_over(self._restart, self._targets)
+        for change in self._account.take_moved():
+            self._news.put_change(change)
+        self._trades.tend()
         self._news.let_in()
         self._keeper.follow(self.journal)
 
@@ -355,6 +380,30 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         else:
             self._gate.reserved[instrument] = reason
 
+    def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
+        """What takes the exits of a contract along with its lots."""
+        return ExitCarrier(self._desk, self._held, self._stand_in_for, plan, save)
+
+    def _stand_in_for(
+        self, other: Ticket, symbol: str, volume: int, price: float | None, plimit: float | None
+    ) -> Ticket:
+        """An order like another one, on another contract."""
+        order = other.order
+        kind = bt.BuyOrder if other.direction is Direction.BUY else bt.SellOrder
+        info = {name: value for name, value in order.info.items() if name != "reason"}
+        ticket = self._ticket(
+            kind, order.owner, self._data(symbol), volume, price, pricelimit=plimit,
+            exectype=order.exectype, trailamount=order.p.trailamount,
+            trailpercent=order.p.trailpercent, tradeid=order.tradeid, **info,
+        )  # fmt: skip
+        ticket.symbol = symbol
+        return ticket
+
+    def mark(self, order: Any, name: str, value: Any) -> None:
+        """Keep a word with an order, over a restart, too."""
+        order.addinfo(**{name: value})
+        self._scribe.touch(order.ticket)
+
     @contextmanager
     def reserved_for_us(self, instrument: str) -> Iterator[None]:
         """Let those who have reserved a contract send an order on it."""
@@ -369,7 +418,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
         self.heard()
-        self._desk.planner.fees.learn(reports)
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
             self._reconciler.tend()
@@ -384,7 +432,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
+        self._returns.tend()
         self._reconciler.follow_session(session)
+        self._account.settle_fees()
         self._tend_halting()
         self._tend_loss()
         self._desk.tend()

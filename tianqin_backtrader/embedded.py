@@ -54,11 +54,20 @@ class EmbeddedSandbox:
         users: Passwords by name; without it everybody is let in.
         script: Faults and when they come, ``{"at": {"step": 5}, "fault": "drop"}``.
         replay: A file or folder of recorded ticks.
+        counter: ``"plain"`` shows the exchange's books as they are, at once; ``"kq"`` is like
+            TianQin's paper account, ``"ctp"`` like a futures company's (docs/counters.md).
+        query_seconds: At ``ctp`` how old every queried figure is, market seconds; None is between
+            0.1 and 2.3 by the seed.
+        commission: At ``ctp`` what stands in a trade: ``"zero"``, ``"dash"`` (no value) or
+            ``"absent"``; None is each in its turn.
+        account_file: A JSON file of a recorded account (``accounts``, ``positions``, ``orders``,
+            ``trades``), which every user is shown at the login; it cannot be traded.
 
     Attributes:
         urls: The environment variables that lead TqSdk to the exchange.
         port: Where it listens, on 127.0.0.1.
         pid: Its process.
+        counter: As given.
 
     Raises:
         SandboxError: It did not start; the message says why.
@@ -67,6 +76,7 @@ class EmbeddedSandbox:
     urls: dict[str, str]
     port: int
     pid: int
+    counter: str
 
     def __init__(
         self,
@@ -81,11 +91,24 @@ class EmbeddedSandbox:
         users: Mapping[str, str] | None = None,
         script: Iterable[Mapping[str, Any]] = (),
         replay: str | Path | None = None,
+        counter: str = "kq",
+        query_seconds: float | None = None,
+        commission: str | None = None,
+        account_file: str | Path | None = None,
     ) -> None:
         command = [sys.executable, "-m", "tianqin_backtrader.sandbox", "--json", "--parent-pipe"]
         command += ["--port", str(port), "--days", str(days), "--balance", repr(balance)]
         command += ["--ticks-per-pack", str(ticks_per_pack)]
-        optional = {"--seed": seed, "--start": start, "--speed": speed, "--replay": replay}
+        command += ["--counter", counter]
+        optional = {
+            "--seed": seed,
+            "--start": start,
+            "--speed": speed,
+            "--replay": replay,
+            "--query-seconds": query_seconds,
+            "--commission": commission,
+            "--account-file": account_file,
+        }
         for option, value in optional.items():
             if value is not None:
                 command.append(f"{option}={value}")
@@ -98,6 +121,7 @@ class EmbeddedSandbox:
                 path.write_text(json.dumps(planned), encoding="utf-8")
                 command += ["--script", str(path)]
             process, ready, errors = _launch(command)
+        self.counter = counter
         self.port = int(ready["port"])
         self.urls = dict(ready["urls"])
         self.pid = process.pid
@@ -124,8 +148,11 @@ class EmbeddedSandbox:
             name: ``"drop"``, ``"cut"``, ``"refuse"``, ``"freeze"``, ``"thaw"``, ``"delay"``,
                 ``"repeat"``, ``"batch"``, ``"refuse_token"``, ``"licence"``, ``"clock"``,
                 ``"reject_order"``, ``"advance"``, ``"fill_away"``, ``"cancel_away"``, ``"hole"``,
-                ``"shuffle"``, ``"limit_up"``, ``"limit_down"``: what they do is in
-                docs/sandbox.md, "Faults".
+                ``"shuffle"``, ``"limit_up"``, ``"limit_down"``, and those of the counters:
+                ``"refuse_login"``, ``"password_change"``, ``"second_login"``, ``"front_lost"``,
+                ``"swallow_order"``, ``"swallow_cancel"``, ``"refuse_by_notice"``,
+                ``"late_positions"``, ``"forget_order_ids"``, ``"foreign_order"``,
+                ``"foreign_trade"``: what they do is in docs/sandbox.md, "Faults".
             params: Of that fault: ``conn`` (``"md"``, ``"td"`` or ``"all"``), ``seconds``, ...
 
         Returns:

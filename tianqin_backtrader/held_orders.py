@@ -288,6 +288,42 @@ class HeldOrders:
             ticket.after += [one for one in parents if one not in ticket.after]
         self._desk.scribe.touch(ticket)
 
+    # -- exits that go to another contract ----------------------------------------------------
+
+    def group_of(self, ticket: Ticket) -> str:
+        """The bracket or OCO group that an order belongs to; its own key if it is in none."""
+        boxes = self._boxes.get(ticket.order.ref)
+        return boxes[0].key if boxes else ticket.key
+
+    def take_stand_ins(self, tickets: list[Ticket]) -> None:
+        """Take orders for exits of another contract, those of one group: one cancels the others."""
+        if len(tickets) > 1:
+            pairs = [(ticket.key, ticket.volume) for ticket in tickets]
+            box = Box(order_group.oco(pairs), tickets, f"{tickets[0].key}_{tickets[1].key}")
+            for ticket in tickets:
+                self._boxes[ticket.order.ref].append(box)
+        for ticket in tickets:
+            self._take_in(ticket)
+            if len(tickets) > 1:
+                self._desk.scribe.touch_plan(box)
+        for ticket in tickets:
+            if ticket.over:
+                continue
+            if ticket.condition is None:
+                self._desk.release(ticket)
+            else:
+                self._watch.watch(ticket)
+
+    def stand_for(self, lots: dict[Ticket, int]) -> None:
+        """Let exits of one group stand for so many lots each, filled ones not counted."""
+        boxes = {box.key: box for one in lots for box in self._boxes.get(one.order.ref, ())}
+        for box in boxes.values():
+            mine = {one.key: left for one, left in lots.items() if one.key in box.tickets}
+            box.group = order_group.stand_for(box.group, mine)
+            self._desk.scribe.touch_plan(box)
+        for ticket, left in lots.items():
+            self._resize(ticket, ticket.filled + left)
+
     def _resize(self, ticket: Ticket, volume: int) -> None:
         """Let it stand for as many lots as all its groups allow."""
         for box in self._boxes[ticket.order.ref]:

@@ -30,7 +30,7 @@ from .order_planner import Guard, OrderPlanner, Plan
 from .order_scribe import OrderScribe
 from .order_state import OrderLeg
 from .order_validity import day_is_over
-from .ticket import Ending, Stage, Ticket
+from .ticket import Effect, Ending, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class OrderDesk:
             TianqinError: It can never be sent.
         """
         self.gate.admit(ticket.order.data._dataname)
-        self.gate.must_be_free(ticket.symbol)
+        self._must_be_free(ticket)
         if self.store.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
         self.planner.terms(ticket, check_limits=False)
@@ -127,7 +127,7 @@ class OrderDesk:
         try:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
                 self.gate.admit(ticket.order.data._dataname, early=early)
-                self.gate.must_be_free(ticket.symbol)
+                self._must_be_free(ticket)
             plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
@@ -139,6 +139,11 @@ class OrderDesk:
         else:
             self._carry_out(ticket, plan)
         return True
+
+    def _must_be_free(self, ticket: Ticket) -> None:
+        """Refuse an order on a contract that is being rolled, unless all it does is close."""
+        if ticket.effect is not Effect.CLOSE:
+            self.gate.must_be_free(ticket.symbol)
 
     def enter(self, ticket: Ticket) -> None:
         """An order is ours from here on; it is told as Submitted."""
@@ -176,7 +181,7 @@ class OrderDesk:
 
     def _must_wait(self, ticket: Ticket) -> bool:
         """Whether its turn has not come: others go first, or it was refused a moment ago."""
-        if any(not other.over for other in ticket.after):
+        if ticket.held_back or any(not other.over for other in ticket.after):
             return True
         return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
 
@@ -327,8 +332,15 @@ class OrderDesk:
 
     # -- withdrawal ---------------------------------------------------------------------------
 
-    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL) -> None:
-        """Withdraw an order; what is at the exchange ends when the exchange says so."""
+    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL, reason: str = "") -> None:
+        """Withdraw an order; what is at the exchange ends when the exchange says so.
+
+        Args:
+            ticket: The order.
+            ending: What becomes of it.
+            reason: Shown as ``order.info.reason`` at its end.
+        """
+        ticket.withdrawn_for = reason or ticket.withdrawn_for
         if ticket.over:
             name = ticket.order.getstatusname()
             text = f"order {ticket.order.ref} is over ({name}): there is nothing to cancel"
@@ -337,7 +349,8 @@ class OrderDesk:
             return
         if ticket.stage is not Stage.WORKING:
             expires, ticket.ending = ending is Ending.EXPIRE, ending
-            self.finish(ticket, bt.Order.Expired if expires else bt.Order.Canceled)
+            status = bt.Order.Expired if expires else bt.Order.Canceled
+            self.finish(ticket, status, ticket.withdrawn_for)
             return
         if ticket.ending in (Ending.NONE, Ending.RESIZE):
             ticket.ending = ending

@@ -435,6 +435,36 @@ def _guarded(group: OrderGroup) -> bool:
     return any(member.state in _STANDS for member in group.guards)
 
 
+def stand_for(group: OrderGroup, lots: Mapping[str, int]) -> OrderGroup:
+    """The group when its exits stand for other lots: some have gone to another contract, or come.
+
+    Args:
+        group: Before.
+        lots: What each exit still stands for, by its id; the others stay as they are.
+
+    >>> group = bracket(("in", 5), [("stop", 5), ("target", 5)])
+    >>> group, _ = on_fill(group, "in", 5)
+    >>> _, actions = on_fill(stand_for(group, {"stop": 2, "target": 2}), "target", 1)
+    >>> [(str(action.do), action.order_id, action.volume) for action in actions]
+    [('RESIZE', 'stop', 1)]
+    """
+    for order_id, left in lots.items():
+        member = group[order_id]
+        whole = member.filled + left
+        group = _with(group, replace(member, wanted=whole, volume=whole))
+    children = [member for member in group.members if member.role is Role.CHILD]
+    if not any(child.order_id in lots for child in children):
+        return group
+    # What the parent has opened is what its children have closed and what is left to them.
+    opened = sum(child.filled for child in children) + max(lots.values())
+    return OrderGroup(
+        tuple(
+            replace(member, filled=opened) if member.role is Role.PARENT else member
+            for member in group.members
+        )
+    )
+
+
 def _moved(member: Member, event: MemberEvent) -> Member:
     following = TRANSITIONS[member.state].get(event)
     if following is None:

@@ -24,7 +24,6 @@ from .offset import (
     plan_order,
 )
 from .order_price import Wish, exchange_terms, needs_limits, passive_price
-from .paid_fees import PaidFees
 from .ticket import Effect, Ticket
 
 logger = logging.getLogger(__name__)
@@ -85,7 +84,7 @@ class OrderPlanner:
     def __init__(self, store: Any, account: AccountView, priority: Priority, guard: Guard) -> None:
         self._store, self._account = store, account
         self._priority, self._guard = priority, guard
-        self.fees = PaidFees()
+        self.fees = account.fees.paid
         self.claims = ClosingClaims()
         self._moved: set[str] = set()
         self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float]] = {}

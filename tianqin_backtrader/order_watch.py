@@ -184,6 +184,7 @@ class OrderWatch:
             exits = [
                 ticket for ticket in self._watched[symbol].values()
                 if ticket.may_open == 0 and ticket.direction is direction
+                and not ticket.held_back
             ]  # fmt: skip
             if exits and not self._desk.account.held(symbol, direction).total:
                 for ticket in exits:
@@ -199,7 +200,7 @@ class OrderWatch:
         return span
 
     def _look(self, ticket: Ticket, price: float, now: int) -> None:
-        if ticket.condition is None:
+        if ticket.condition is None or ticket.held_back:
             return
         before = ticket.condition
         ticket.condition, fired = on_price(before, price, now)

@@ -276,8 +276,10 @@ class Restart:
             self._desk.finish(ticket, bt.Order.Expired, NEVER_LEFT)
 
     def _protects(self, ticket: Ticket) -> bool:
-        """A child of a bracket is sent in any case: without it lots would have no protection."""
-        return self._held.role(ticket) is Role.CHILD
+        """A child of a bracket, or another exit that has fired, is sent in any case: without it
+        lots would have no protection.
+        """
+        return ticket.protects or self._held.role(ticket) is Role.CHILD
 
     def _send_rest(self, ticket: Ticket) -> None:
         """Closes that were to leave together with those that did."""

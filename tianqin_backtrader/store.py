@@ -24,7 +24,7 @@ from .datafeed import ONE_RUN, Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, UnknownSymbol
 from .gateway import Gateway
-from .instruments import Instruments
+from .instruments import HURRIED, PATIENCE, Instruments
 from .kept_state import KeptState
 from .main_contracts import MainContracts
 from .market_hours import MarketHours
@@ -37,10 +37,13 @@ from .store_reconnect import Reconnector
 from .store_round import Round
 from .store_services import StoreServices
 from .store_session import StoreSession
+from .tianqin_login import futures_account
 from .tickfeed import Tickfeed
 
 #: Seconds before an open at which the session is made anew.
 REBUILD_AHEAD = 180.0
+#: The futures company of the sandbox's ``ctp`` counter.
+_SANDBOX_BROKER = "沙盒期货"
 
 
 class MyStore(StoreServices, StoreSession):
@@ -117,7 +120,7 @@ class MyStore(StoreServices, StoreSession):
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
-        self._instruments = Instruments(self.gateway, self._today, self._learn)
+        self._instruments = Instruments(self.gateway, self._today, self._learn, self._patience)
         self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self.reconnector.connect()
@@ -155,7 +158,9 @@ class MyStore(StoreServices, StoreSession):
             strategy_name, rebuild_ahead, stop_on_signals: As for ``MyStore``.
             options: Further options of ``EmbeddedSandbox``: ``port`` (0 any free one), ``users``
                 (passwords by name), ``ticks_per_pack`` (market steps in one pack, default 1),
-                ``script`` of faults, ``replay`` of recorded ticks (a file or folder).
+                ``script`` of faults, ``replay`` of recorded ticks (a file or folder),
+                ``counter`` (``"plain"``, ``"kq"``, or ``"ctp"``, which is a futures company's:
+                the account is then a ``TqAccount``), ``query_seconds``, ``commission``.
 
         Returns:
             A store; the exchange is its ``sandbox_server``, and ends with ``close``.
@@ -169,6 +174,8 @@ class MyStore(StoreServices, StoreSession):
         )
         users = options.get("users") or {}
         key, value = next(iter(users.items()), ("sandbox", "sandbox"))
+        if account is None and server.counter == "ctp":
+            account = futures_account(_SANDBOX_BROKER, key, value)
         try:
             store = cls(
                 key,
@@ -237,7 +244,7 @@ class MyStore(StoreServices, StoreSession):
         self._must_be_open()
         if not isinstance(lookback, int) or lookback < 0:
             raise ConfigError(f"lookback is True, False or a number of bars, not {lookback!r}")
-        found = self.instrument(instrument)
+        found = self._instruments.get(instrument, PATIENCE)
         if found.expired:
             raise UnknownSymbol(
                 instrument, f"{instrument} has expired ({found.expire_datetime}); choose another"
@@ -280,9 +287,25 @@ class MyStore(StoreServices, StoreSession):
 
         Raises:
             UnknownSymbol: TianQin knows no such contract.
-            LinkError: It is asked for the first time, and TianQin does not answer.
+            LinkError: It is asked for the first time, and TianQin does not answer: for a minute
+                before a run, for half a second while one goes on, at once while market data is
+                away.
         """
         return self._instruments.get(symbol)
+
+    def known_instrument(self, symbol: str) -> Instrument | None:
+        """The same, if it is known; else it is asked for beside the run. Nothing is waited for."""
+        return self._instruments.known(symbol)
+
+    def is_unknown(self, symbol: str) -> bool:
+        """Whether TianQin has said that there is no such contract."""
+        return self._instruments.absent(symbol)
+
+    def _patience(self) -> float:
+        """Seconds that a contract may be waited for now."""
+        if self.broker is None or not self.broker.begun:
+            return PATIENCE
+        return HURRIED if self.reconnector.market_data_up else 0.0
 
     # -- the wait -----------------------------------------------------------------------------
 

@@ -139,7 +139,10 @@ class Round:
             self._links_over = 0
             self._on_new_session()
             self._instruments.ask()
-            store.put_notification("connected again: everything is subscribed and compared")
+            done = "everything is subscribed and compared"
+            if not link.trading_up:
+                done = "everything is subscribed; market data alone"
+            store.put_notification(f"connected again: {done}")
         if link.counter_words != self._counter_words:
             self._counter_words = link.counter_words
             store.put_notification(link.counter_words or "trading goes on")

@@ -69,6 +69,8 @@ class Ticket:
         guarded: Whether the risk rules look at it.
         next_day: Whether it waits for a later trading day than ``sent_day``.
         spares: Legs that were sent in place of refused ones; none is sent in place of these.
+        withdrawn_for: Why it is withdrawn, where it is not its owner who does it.
+        held_back: Whether it stays with us, as its lots are on their way to another contract.
     """
 
     order: Any
@@ -101,6 +103,8 @@ class Ticket:
     not_before: int = 0
     cancel_asked: float = 0.0
     doubted: bool = False
+    withdrawn_for: str = ""
+    held_back: bool = False
 
     @property
     def filled(self) -> int:

@@ -142,7 +142,8 @@ def test_lots_held_over_the_last_day_end_at_its_settlement_price(run: Run) -> No
     run.floor.take_news()
     run.until(datetime(2026, 11, 16, 16, 0))
     assert run.trade["positions"][COPPER]["volume_long"] == 0
-    news = [diff for _, diffs in run.floor.take_news() for diff in diffs]
+    parcels = [parcel for _, parcels in run.floor.take_news() for parcel in parcels]
+    news = [diff for parcel in parcels for diff in parcel.diffs]
     told = {k: v for diff in news for k, v in diff["trade"]["u"].get("positions", {}).items()}
     assert (told[COPPER]["volume_long"], told[COPPER]["margin"]) == (0, 0)
     assert told["SHFE.cu2612"]["volume_short"] == 1

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from tianqin_backtrader.sandbox.ledger import Notice
 from tianqin_backtrader.sandbox.td import TdSession
+from tianqin_backtrader.sandbox.views import JOINED, UNASKED, Parcel
 
 
 class Desk:
@@ -13,9 +15,13 @@ class Desk:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
 
-    def login(self, session: TdSession, user_id: str) -> dict[str, Any]:
+    def login(self, session: TdSession, user_id: str) -> list[Parcel]:
         self.asked.append(("login", user_id))
-        return {"trade": {user_id: {"trade_more_data": False}}}
+        picture = {"trade": {user_id: {"trade_more_data": False}}}
+        return [Parcel(UNASKED, ({"notify": {}},)), Parcel(JOINED, (picture,))]
+
+    def login_refusal(self, user_id: str) -> list[Notice]:
+        return [Notice(3, "no"), Notice(345, "never", False)] if user_id == "wrong" else []
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
         self.asked.append(("insert", user_id, pack["order_id"]))
@@ -44,14 +50,11 @@ def test_it_greets_with_its_brokers(session: TdSession) -> None:
     assert greeting["aid"] == "rtn_brokers" and greeting["capabilities"] == {}
 
 
-def test_a_login_is_answered_with_a_notice_and_the_whole_picture(
-    session: TdSession, desk: Desk
-) -> None:
+def test_a_login_is_answered_with_what_the_desk_says(session: TdSession, desk: Desk) -> None:
     session.receive({"aid": "req_login", "bid": "快期模拟", "user_name": "me", "password": "x"})
     session.receive({"aid": "confirm_settlement"})
-    notice, picture = session.outbox.take()
-    assert [note["content"] for note in notice["notify"].values()] == ["登录成功"]
-    assert picture == {"trade": {"me": {"trade_more_data": False}}}
+    assert session.outbox.take() == [{"notify": {}}]
+    assert session.outbox.take() == [{"trade": {"me": {"trade_more_data": False}}}]
     assert session.user_id == "me" and desk.asked == [("login", "me")]
 
 
@@ -87,3 +90,27 @@ def test_notices_have_keys_of_their_own(session: TdSession) -> None:
     session.notify("two")
     one, two = session.outbox.take()
     assert not one["notify"].keys() & two["notify"].keys()
+
+
+def test_what_comes_unasked_waits_for_no_peek_where_time_passes_by_itself(desk: Desk) -> None:
+    session = TdSession(desk, 7, asked=False)
+    session.receive({"aid": "req_login", "user_name": "me"})
+    assert session.unasked == [[{"notify": {}}]]
+    assert len(session.outbox) == 1
+
+
+def test_a_refused_login_is_its_messages_and_then_silence(desk: Desk) -> None:
+    session = TdSession(desk, 7, silent=True)
+    session.receive({"aid": "req_login", "user_name": "wrong"})
+    session.receive({"aid": "insert_order", "user_id": "wrong", "order_id": "o1"})
+    told = [note for _ in range(2) for note in notices(session)]
+    assert [(note["code"], note["level"]) for note in told] == [(3, "WARNING"), (345, "INFO")]
+    assert not session.outbox and desk.asked == [] and session.user_id == ""
+
+
+def test_a_login_that_another_one_ends_leaves_the_connection_open_and_deaf(desk: Desk) -> None:
+    session = TdSession(desk, 7, silent=True)
+    session.receive({"aid": "req_login", "user_name": "me"})
+    session.log_out([Notice(12, "elsewhere")])
+    session.receive({"aid": "insert_order", "user_id": "me", "order_id": "o1"})
+    assert desk.asked == [("login", "me")] and session.user_id == ""

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TianqinError
+from .counter import COUNTERS
+from .ctp_view import COMMISSIONS
 from .faults import FaultError
 from .server import DEFAULT_SEED, DEFAULT_START, HOST, SandboxOptions, SandboxServer
 
@@ -66,6 +68,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative(text: str) -> float:
+    """Seconds from 0 on."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 3600:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 on")
+    return seconds
+
+
 def make_parser(prog: str = "python -m tianqin_backtrader.sandbox") -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -88,6 +101,10 @@ def make_parser(prog: str = "python -m tianqin_backtrader.sandbox") -> argparse.
     add("--user", type=parse_user, action="append", metavar="NAME:PASSWORD", help="repeatable")
     add("--script", type=Path, help="JSON list of faults with the moments they come at")
     add("--replay", help="CSV or Parquet file, or folder, of recorded ticks")
+    add("--counter", choices=tuple(COUNTERS), default="kq", help="how accounts are shown")
+    add("--query-seconds", type=not_negative, help="ctp: age of every queried figure")
+    add("--commission", choices=COMMISSIONS, help="ctp: what a trade says of it")
+    add("--account-file", help="JSON of a recorded account that every user is shown")
     add("--json", action="store_true", help="print one JSON line instead of export lines")
     add("--parent-pipe", action="store_true", help="end when stdin closes; ignore Ctrl-C")
     add("--verbose", action="store_true", help="log to stderr")
@@ -108,6 +125,10 @@ def make_options(args: argparse.Namespace) -> SandboxOptions:
         users=dict(args.user or ()),
         script=script,
         replay=args.replay,
+        counter=args.counter,
+        query_seconds=args.query_seconds,
+        commission=args.commission,
+        account_file=args.account_file,
     )
 
 

@@ -56,6 +56,9 @@ class Side:
     details: list[Lots] = field(default_factory=list)
     frozen_today: int = 0
     frozen_his: int = 0
+    #: Lots when the trading day began, and lots opened since whose close pays today's fee.
+    at_begin: int = 0
+    fee_today: int = 0
 
     def volume(self, *, today: bool) -> int:
         """Lots of today, or of earlier days."""
@@ -101,6 +104,12 @@ class Holding:
 
     def _sum(self, side: Side, price: str) -> int:
         return sum(lots.volume * int(getattr(lots, price)) for lots in side.details)
+
+    def cost(self, side: Side, price: str, *, today: bool) -> float:
+        """What lots of today, or of earlier days, are worth at ``open_price`` or the like, yuan."""
+        lots = (one for one in side.details if one.today is today)
+        ticks = sum(one.volume * int(getattr(one, price)) for one in lots)
+        return ticks * fen_per_tick(self.instrument) / 100
 
     def profit_fen(self, side: Side, since: str) -> int:
         """Unrealised profit since the open price or the position price."""
@@ -217,23 +226,36 @@ class Account:
         """What new orders may bind, in fen."""
         return self.balance - self.margin - self.frozen_margin - self.frozen_commission
 
-    def open(self, instrument: Instrument, volume: int, ticks: int, *, long: bool) -> int:
-        """Book an opening trade; returns its commission in fen."""
-        holding = self.holding(instrument)
-        holding.side(long=long).details.append(Lots(volume, ticks, ticks, True))
-        fee = commission_fen(instrument, ticks, volume, closes_today=False)
+    def open(
+        self, instrument: Instrument, volume: int, ticks: int, *, long: bool, fee: int | None = None
+    ) -> int:
+        """Book an opening trade; returns its commission in fen, which may be given."""
+        side = self.holding(instrument).side(long=long)
+        side.details.append(Lots(volume, ticks, ticks, True))
+        side.fee_today += volume
+        if fee is None:
+            fee = commission_fen(instrument, ticks, volume, closes_today=False)
         self.commission += fee
         return fee
 
     def close(
-        self, instrument: Instrument, volume: int, ticks: int, *, long: bool, today: bool
+        self,
+        instrument: Instrument,
+        volume: int,
+        ticks: int,
+        *,
+        long: bool,
+        today: bool,
+        fee: int | None = None,
     ) -> int:
         """Book a closing trade of lots of today or of earlier days; returns its commission."""
         side = self.holding(instrument).side(long=long)
         for lots in side.take(volume, today=today):
             moved = side.sign * (ticks - lots.position_price) * lots.volume
             self.close_profit += moved * fen_per_tick(instrument)
-        fee = commission_fen(instrument, ticks, volume, closes_today=today)
+        side.fee_today = max(side.fee_today - volume, 0)
+        if fee is None:
+            fee = commission_fen(instrument, ticks, volume, closes_today=today)
         self.commission += fee
         return fee
 
@@ -253,8 +275,9 @@ class Account:
         for holding in self.holdings.values():
             ends = holding.instrument.expire.date() <= trading_day
             for side in (holding.long, holding.short):
-                side.frozen_today = side.frozen_his = 0
+                side.frozen_today = side.frozen_his = side.fee_today = 0
                 side.details = [] if ends else _merged(side.details, holding.last)
+                side.at_begin = side.total
 
     def wire(self) -> dict[str, Any]:
         """The account as the server sends it, in yuan."""

@@ -96,6 +96,20 @@ class Connection:
         session = self.session
         return session.peek_open and bool(session.outbox) and not (self.frozen or self._sending)
 
+    def send_unasked(self) -> None:
+        """Send what does not wait for a peek, unless the connection is frozen."""
+        session = self.session
+        if self.frozen or not isinstance(session, TdSession):
+            return
+        packs, session.unasked = session.unasked, []
+        for data in packs:
+            frame = self._frame({"aid": "rtn_data", "data": data})
+            if self.delay_seconds:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self.delay_seconds, self._write_frame, frame)
+            else:
+                self._write_frame(frame)
+
     def send_due(self) -> None:
         """Answer the open peek with the next pack."""
         data = self.session.outbox.take()

@@ -17,10 +17,12 @@ from ..clock import SECOND, monotonic
 from .connection import Connection
 from .floor import Floor
 from .instrument_query import InstrumentQuery
+from .ledger import Notice
 from .md import MdContext, MdSession
 from .outbox import Diff
 from .series import SeriesBook
 from .td import TdSession
+from .views import Parcel
 
 logger = logging.getLogger(__name__)
 
@@ -104,15 +106,19 @@ class Engine:
         """A pack has come."""
         self._follow_wall_clock()
         if link.receive(pack):
-            self._collect()
+            self.collect()
             self.kick(grace=link.kind == "md" and pack.get("aid") != "peek_message")
 
     # The desk that trading connections talk to
 
-    def login(self, session: TdSession, user_id: str) -> dict[str, Any]:
-        """Open the account if need be and return its full picture."""
-        self._collect()
+    def login(self, session: TdSession, user_id: str) -> list[Parcel]:
+        """Open the account if need be and return what the login is answered with."""
+        self.collect()
         return self.floor.login(user_id, self.options.balance)
+
+    def login_refusal(self, user_id: str) -> list[Notice]:
+        """What a login is answered with if it is refused; nothing else comes then."""
+        return self.floor.front.login_refusal(user_id)
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
         """A new order."""
@@ -143,13 +149,38 @@ class Engine:
         self._pump_handle = None
         for _ in range(_SILENT_STEPS):
             self._send_due()
-            if self.options.speed is not None or not self._may_step():
+            if self.options.speed is not None:
                 return
+            if not self._may_step():
+                self._release_at_rest()
+                return
+            if self._release(self.timeline.next_time(), once=True):
+                continue
             for _ in range(max(self.options.ticks_per_pack, self.batch_next)):
                 if not self.timeline.finished:
                     self.step()
             self.batch_next = 0
         self.kick()
+
+    # What accounts are told by the passing of time alone
+
+    def _release(self, until_ns: int | None, *, once: bool = False) -> bool:
+        """Let time pass to what accounts are told until then; False if there is nothing."""
+        released = False
+        while (due := self.floor.due_ns()) is not None and until_ns is not None and due <= until_ns:
+            self.timeline.advance_clock(due)
+            self.collect(due)
+            released = True
+            if once:
+                break
+        return released
+
+    def _release_at_rest(self) -> None:
+        """Where nothing drives the market on, time does not pass, and nobody is made to wait."""
+        if self.timeline.finished or not self._drivers():
+            while (due := self.floor.due_ns()) is not None:
+                self.collect(due)
+            self._send_due()
 
     def _drivers(self) -> list[Connection]:
         """The market data connections that the market waits for."""
@@ -181,6 +212,8 @@ class Engine:
         for link in self.connections:
             if link.kind == "md" and link.can_send:
                 link.send_due()
+            elif link.kind == "td":
+                link.send_unasked()
         busy = set()
         if self.options.speed is None:
             busy = {
@@ -194,6 +227,7 @@ class Engine:
 
     def step(self) -> None:
         """Make one market step."""
+        self._release(self.timeline.next_time())
         step = self.floor.step()
         clock: Diff = {"_tqsdk_backtest": {"current_dt": step.time_ns}}
         for link in self.connections:
@@ -203,7 +237,7 @@ class Engine:
                     link.session.outbox.add(clock)
         if step.settles:
             self._settle()
-        self._collect()
+        self.collect()
         self.on_step()
 
     def advance(self, *, until_ns: int | None = None, steps: int | None = None) -> int:
@@ -251,23 +285,24 @@ class Engine:
         now = self._market_start + int(passed * SECOND)
         while (moment := self.timeline.next_time()) is not None and moment <= now:
             self.step()
+        self._release(now)
         self.timeline.advance_clock(now)
 
     # Parts of a step
 
-    def _collect(self) -> None:
-        """Take the accounts' differences to the connections of their users."""
-        for user_id, diffs in self.floor.take_news():
+    def collect(self, now_ns: int | None = None) -> None:
+        """Take what accounts are told to the connections of their users."""
+        for user_id, parcels in self.floor.take_news(now_ns):
             for link in self.connections:
                 if isinstance(link.session, TdSession) and link.session.user_id == user_id:
-                    link.session.outbox.add(*diffs)
+                    link.session.deliver(parcels)
 
     def _settle(self) -> None:
         for link in self.connections:
             if isinstance(link.session, MdSession):
                 link.session.settle()
         if not self.floor.settle():
-            self._collect()
+            self.collect()
             for link in self.connections:
                 self._tell_end(link)
             logger.info("the market's days are over")

@@ -15,11 +15,15 @@ from typing import Any
 
 from ..clock import MINUTE, from_ns
 from ..session_calendar import SessionCalendar
+from . import counter as said
 from .account import Account, Holding, to_price, to_ticks
 from .book import Book, Working
+from .commission import trade_fee
+from .counter import PLAIN, Counter, Refusal
+from .faults import FaultError
 from .freezing import freeze, unfreeze
 from .instruments import Instrument
-from .ledger import Ledger
+from .ledger import Diff, Ledger, News, Notice, OrderReport, TradeReport, plain_diffs
 from .order_rules import (
     NOT_FOUND,
     NOT_TRADED,
@@ -28,11 +32,8 @@ from .order_rules import (
     field_error,
     refusal,
 )
-from .order_wire import Diff, read_order, refused_order, wire_order
+from .order_wire import read_order, refused_order, report, wire_order
 from .ticks import DayTicks
-
-_REJECTED = 2026112003
-_CANCEL_REFUSED = 2026112004
 
 
 class Exchange:
@@ -41,20 +42,28 @@ class Exchange:
     Args:
         instruments: By symbol.
         calendar: Trading hours.
+        counter: By whose rules orders are taken, charged and refused.
     """
 
-    def __init__(self, instruments: Mapping[str, Instrument], calendar: SessionCalendar) -> None:
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        calendar: SessionCalendar,
+        counter: Counter = PLAIN,
+    ) -> None:
         self._instruments, self._calendar = instruments, calendar
+        self.counter = counter
         self._accounts: dict[str, Account] = {}
         self._ledgers: dict[str, Ledger] = {}
         self._orders: dict[str, dict[str, Order]] = defaultdict(dict)
-        self._trades: dict[str, dict[str, Diff]] = defaultdict(dict)
-        self._unreadable: dict[str, dict[str, Diff]] = defaultdict(dict)
+        self._trades: dict[str, dict[str, TradeReport]] = defaultdict(dict)
+        self._unreadable: dict[str, dict[str, OrderReport]] = defaultdict(dict)
         self._working: dict[str, Working] = defaultdict(Working)
         self._shown: dict[str, tuple[DayTicks, int]] = {}
         self._books: dict[str, Book] = {}
         self._trading_day: date | None = None
         self._rejects: list[tuple[str | None, str]] = []
+        self._seqno: dict[str, int] = defaultdict(int)
         self._serial = 0
         self._now_ns = 0
 
@@ -70,7 +79,7 @@ class Exchange:
         """The trading day begins."""
         self._trading_day = trading_day
         for ledger in self._ledgers.values():
-            ledger.session = True
+            ledger.news.session = True
 
     def session_end(self, symbol: str) -> None:
         """The contract's last close of the day: the exchange withdraws what still works."""
@@ -97,10 +106,10 @@ class Exchange:
             ledger = self._ledgers[user_id]
             held = set(account.holdings)
             account.settle(prices, trading_day)
-            ledger.gone |= held - set(account.holdings)
-            ledger.positions |= set(account.holdings)
+            ledger.news.gone |= held - set(account.holdings)
+            ledger.news.positions |= set(account.holdings)
+            ledger.news.account = ledger.news.settled = True
             ledger.moved.clear()
-            ledger.account = True
         self._orders.clear()
         self._unreadable.clear()
         self._trades.clear()
@@ -146,9 +155,9 @@ class Exchange:
         ledger.moved.add(symbol)
         if self._now_ns - ledger.profit_told_ns >= MINUTE:
             ledger.profit_told_ns = self._now_ns
-            ledger.positions |= ledger.moved
+            ledger.news.positions |= ledger.moved
+            ledger.news.account = ledger.news.profit = True
             ledger.moved = set()
-            ledger.account = True
 
     # -- orders -------------------------------------------------------------------------------
 
@@ -158,12 +167,12 @@ class Exchange:
         symbol = f"{pack.get('exchange_id')}.{pack.get('instrument_id')}"
         order_id = str(pack.get("order_id"))
         if order_id in self._orders[user_id] or order_id in self._unreadable[user_id]:
-            self._notify(user_id, _REJECTED, f"下单失败,重复的报单编号 {order_id}")
+            self._say_refused(user_id, said.TWICE, f" {order_id}")
             return
         words = field_error(pack)
         if words:
             clean = {**pack, "order_id": order_id, "volume": 0, "limit_price": None}
-            self._refuse_unread(user_id, refused_order(user_id, clean, words), words)
+            self._refuse_unread(user_id, clean, words)
             return
         instrument = self._instruments.get(symbol)
         if instrument is None or instrument.ins_class != "FUTURE" or not self._listed(instrument):
@@ -171,15 +180,15 @@ class Exchange:
                 NOT_FOUND if instrument is None else NOT_TRADED.get(instrument.ins_class, NOT_FOUND)
             )
             clean = {"limit_price": 0.0, **pack, "order_id": order_id}
-            row = refused_order(user_id, clean, words)
-            self._refuse_unread(user_id, row, f"{words} {symbol}")
+            self._refuse_unread(user_id, clean, words, f" {symbol}")
             return
         order = read_order(user_id, order_id, instrument, pack, now_ns)
+        order.seqno = self._next_seqno(user_id)
         self._orders[user_id][order_id] = order
         words = self._forced_reject(user_id) or self._refusal(order, now_ns)
         if words:
-            order.status, order.last_msg = "FINISHED", words
-            self._notify(user_id, _REJECTED, f"下单失败,{words}")
+            order.refusal = self._say_refused(user_id, words, exchange_id=instrument.exchange_id)
+            order.status, order.last_msg = "FINISHED", order.refusal.words
             self._touch(order)
             return
         self._accept(order)
@@ -187,24 +196,49 @@ class Exchange:
     def _listed(self, instrument: Instrument) -> bool:
         return self._trading_day is None or instrument.listed <= self._trading_day
 
-    def _refuse_unread(self, user_id: str, row: Diff, words: str) -> None:
+    def _say_refused(
+        self, user_id: str, reason: str, more: str = "", exchange_id: str = ""
+    ) -> Refusal:
+        """Tell the user in the counter's words that an order was refused; returns them."""
+        found = self.counter.refusal(reason)
+        words = found.words.format(exchange=exchange_id) if exchange_id else found.words
+        told = Refusal(found.code, words, found.by_exchange)
+        content = self.counter.refused.format(words=words + more)
+        self._notify(user_id, told.code, content)
+        return told
+
+    def _refuse_unread(
+        self, user_id: str, pack: Mapping[str, Any], reason: str, more: str = ""
+    ) -> None:
         """Refuse what cannot be made an order of ours; the user is told one all the same."""
-        self._notify(user_id, _REJECTED, f"下单失败,{words}")
-        self._unreadable[user_id][row["order_id"]] = row
-        self._ledgers[user_id].orders[row["order_id"]] = row
+        told = self._say_refused(user_id, reason, more)
+        row = refused_order(user_id, pack, told.words)
+        one = OrderReport(row, seqno=self._next_seqno(user_id), refusal=told)
+        self._unreadable[user_id][row["order_id"]] = one
+        self._ledgers[user_id].news.reports.append(one)
 
     def cancel(self, user_id: str, order_id: str, now_ns: int) -> None:
         """Withdraw an order; a refusal is only a notification."""
         self._now_ns = max(self._now_ns, now_ns)
         order = self._orders[user_id].get(order_id)
+        reason, more = "", ""
         if order is None:
-            self._notify(user_id, _CANCEL_REFUSED, f"撤单失败,找不到报单 {order_id}")
+            reason, more = said.CANCEL_UNKNOWN, f" {order_id}"
         elif order.status == "FINISHED":
-            self._notify(user_id, _CANCEL_REFUSED, "撤单失败,CTP:报单已全成交或已撤销，不能再撤")
-        elif not self._calendar.is_trading_now(order.instrument.symbol, from_ns(now_ns)):
-            self._notify(user_id, _CANCEL_REFUSED, "撤单失败,CTP:当前状态禁止此项操作")
+            reason = said.CANCEL_FINISHED
+        elif not self._takes_now(order.instrument.symbol, now_ns):
+            reason = said.CANCEL_CLOSED
         else:
             self._finish(order, "已撤单")
+        if reason:
+            told = self.counter.cancel_refusal(reason)
+            content = self.counter.cancel_refused.format(words=told.words + more)
+            self._notify(user_id, told.code, content)
+
+    def _takes_now(self, symbol: str, now_ns: int) -> bool:
+        """Whether orders and cancels are taken: the contract trades, or they may wait."""
+        open_now = self._calendar.is_trading_now(symbol, from_ns(now_ns))
+        return open_now or self.counter.waits_for_open
 
     def reject_next(self, user_id: str | None, message: str, count: int = 1) -> None:
         """Refuse the next ``count`` orders (of a user, or of anybody) with these words."""
@@ -218,16 +252,20 @@ class Exchange:
         return ""
 
     def _refusal(self, order: Order, now_ns: int) -> str:
-        book = self._book(order.instrument.symbol)
+        return refusal(order, self._situation(order, now_ns))
+
+    def _situation(self, order: Order, now_ns: int, *, forced: bool = False) -> Situation:
+        """What an order meets; a forced trade, neither price limits nor trading hours."""
+        book = None if forced else self._book(order.instrument.symbol)
         now = from_ns(now_ns)
-        situation = Situation(
+        return Situation(
             account=self._accounts[order.user_id],
             upper=book.upper if book else 1 << 60,
             lower=book.lower if book else 0,
-            open_now=self._calendar.is_trading_now(order.instrument.symbol, now),
+            open_now=forced or self._takes_now(order.instrument.symbol, now_ns),
             expired=now > order.instrument.expire,
+            counter=self.counter,
         )
-        return refusal(order, situation)
 
     def _accept(self, order: Order) -> None:
         self._serial += 1
@@ -235,9 +273,12 @@ class Exchange:
         order.last_msg = "未成交"
         symbol = order.instrument.symbol
         book = self._book(symbol)
-        freeze(self._accounts[order.user_id], order, book.upper if book else 0)
+        account = self._accounts[order.user_id]
+        settlement = self._pre_settlement(order)
+        freeze(account, order, book.upper if book else 0, self.counter, settlement)
         self._touch(order)
-        if book is not None:
+        trades_now = self._calendar.is_trading_now(symbol, from_ns(order.insert_ns))
+        if book is not None and trades_now:
             for ticks, lots in book.incoming_fills(order):
                 self._trade(order, ticks, lots)
         if order.status == "ALIVE":
@@ -247,26 +288,71 @@ class Exchange:
                 order.queue_ahead = book.queue_at(order) if book else 0
                 self._working[symbol].add(order)
 
+    def _pre_settlement(self, order: Order) -> int:
+        """The last settlement price in ticks; near it where the market has shown nothing yet."""
+        shown = self._shown.get(order.instrument.symbol)
+        if shown is not None and shown[0].pre_settlement == shown[0].pre_settlement:
+            return to_ticks(shown[0].pre_settlement, order.instrument)
+        holding = self._accounts[order.user_id].holdings.get(order.instrument.symbol)
+        return (holding.last if holding is not None else 0) or order.limit or 0
+
     # -- matching -----------------------------------------------------------------------------
 
+    def foreign_trade(self, user_id: str, pack: Mapping[str, Any], now_ns: int) -> None:
+        """Book a trade that no order is told of: a forced closing, an exchange for physicals.
+
+        Args:
+            user_id: Whose.
+            pack: As of an order; ``limit_price`` is the trade's price.
+            now_ns: When.
+
+        Raises:
+            FaultError: No such future, or not so many lots free to close.
+        """
+        self._now_ns = max(self._now_ns, now_ns)
+        symbol = f"{pack.get('exchange_id')}.{pack.get('instrument_id')}"
+        instrument = self._instruments.get(symbol)
+        if instrument is None or instrument.ins_class != "FUTURE":
+            raise FaultError(f"{symbol} is no future of this market")
+        order = read_order(user_id, "", instrument, pack, now_ns)
+        words = refusal(order, self._situation(order, now_ns, forced=True))
+        if words in (said.NOT_ENOUGH_HELD, said.NOT_ENOUGH_HIS, said.NOT_ENOUGH_TODAY):
+            raise FaultError(f"{symbol} has not so many lots that no order has claimed: {words}")
+        assert order.limit is not None
+        self._serial += 1
+        order.exchange_order_id = f"{self._serial:012d}"
+        account = self._accounts[user_id]
+        freeze(account, order, 0, self.counter, self._pre_settlement(order))
+        self._execute(order, order.limit, order.volume)
+        news = self._ledgers[user_id].news
+        news.account = True
+        news.positions.add(symbol)
+
     def _trade(self, order: Order, ticks: int, volume: int) -> None:
-        """Book an execution; it closes the lots that the order had frozen, earlier days' first."""
+        """Book an execution of an order, and tell of both."""
+        self._execute(order, ticks, volume)
+        if order.volume_left:
+            order.last_msg = "部分成交"
+            self._touch(order)
+        else:
+            self._finish(order, "全部成交")
+
+    def _execute(self, order: Order, ticks: int, volume: int) -> None:
+        """Book an execution; it closes the lots that the order had frozen."""
         account, ins = self._accounts[order.user_id], order.instrument
         his = unfreeze(account, order, volume)
         order.volume_left -= volume
-        if order.opens:
-            fee = account.open(ins, volume, ticks, long=order.long)
-        else:
-            fee = 0
-            for lots, today in ((his, False), (volume - his, True)):
-                if lots:
-                    fee += account.close(ins, lots, ticks, long=order.long, today=today)
+        fee = 0
+        for lots, today in ((his, False), (volume - his, True)):
+            if lots:
+                fee += self._book_lots(account, order, ticks, lots, today=today)
         holding = account.holding(ins)
         book = self._book(ins.symbol)
         holding.last = (book.last if book else 0) or ticks
         order.trades += 1
-        trade_id = f"{order.order_id}|{order.trades}"
-        self._trades[order.user_id][trade_id] = {
+        number = order.trades if order.order_id else int(order.exchange_order_id)
+        trade_id = f"{order.order_id}|{number}"
+        row = {
             "user_id": order.user_id,
             "order_id": order.order_id,
             "trade_id": trade_id,
@@ -280,12 +366,27 @@ class Exchange:
             "trade_date_time": self._now_ns,
             "commission": fee / 100,
         }
-        self._ledgers[order.user_id].trades[trade_id] = self._trades[order.user_id][trade_id]
-        if order.volume_left:
-            order.last_msg = "部分成交"
-            self._touch(order)
-        else:
-            self._finish(order, "全部成交")
+        told = TradeReport(row, self._next_seqno(order.user_id))
+        self._trades[order.user_id][trade_id] = told
+        self._ledgers[order.user_id].news.reports.append(told)
+
+    def _book_lots(
+        self, account: Account, order: Order, ticks: int, lots: int, *, today: bool
+    ) -> int:
+        """Book lots of an execution; returns their commission in fen."""
+        ins, side = order.instrument, account.holding(order.instrument).side(long=order.long)
+        fee = trade_fee(
+            self.counter,
+            side,
+            order,
+            ticks,
+            lots,
+            today=today,
+            settlement=self._pre_settlement(order),
+        )
+        if order.opens:
+            return account.open(ins, lots, ticks, long=order.long, fee=fee)
+        return account.close(ins, lots, ticks, long=order.long, today=today, fee=fee)
 
     def _finish(self, order: Order, words: str) -> None:
         unfreeze(self._accounts[order.user_id], order, order.volume_left)
@@ -296,21 +397,49 @@ class Exchange:
     # -- what users are told ------------------------------------------------------------------
 
     def _touch(self, order: Order) -> None:
-        ledger = self._ledgers[order.user_id]
-        ledger.orders[order.order_id] = wire_order(order)
+        news = self._ledgers[order.user_id].news
+        news.reports.append(report(order))
         if order.exchange_order_id:
-            ledger.account = True
+            news.account = True
             if not order.opens or order.trades:
-                ledger.positions.add(order.instrument.symbol)
+                news.positions.add(order.instrument.symbol)
 
     def _notify(self, user_id: str, code: int, content: str) -> None:
-        self._serial += 1
-        message = {"type": "MESSAGE", "level": "WARNING", "code": code, "content": content}
-        self._ledgers[user_id].notices.append({"notify": {f"x{self._serial}": message}})
+        self.say(user_id, Notice(code, content))
+
+    def say(self, user_id: str, notice: Notice) -> None:
+        """Tell the user something."""
+        self._ledgers[user_id].news.notices.append(notice)
+
+    def _next_seqno(self, user_id: str) -> int:
+        self._seqno[user_id] += 1
+        return self._seqno[user_id]
+
+    def take_news(self, user_id: str) -> News | None:
+        """What the user has not been told yet, once; None is nothing."""
+        return self._ledgers[user_id].take()
 
     def take_diffs(self, user_id: str) -> list[Diff]:
-        """What the user has not been told yet, in order; an order comes with its trades."""
-        return self._ledgers[user_id].take(self._accounts[user_id], self._session(user_id))
+        """The news as the plain counter tells them, in order; an order comes with its trades."""
+        news = self.take_news(user_id)
+        if news is None:
+            return []
+        first = self._serial + 1
+        self._serial += len(news.notices)
+        return plain_diffs(news, self._accounts[user_id], self.session(user_id), first)
+
+    def account(self, user_id: str) -> Account:
+        """The books of a user."""
+        return self._accounts[user_id]
+
+    def reports(self, user_id: str) -> list[OrderReport]:
+        """All orders of the day, as they are."""
+        orders = [report(order) for order in self._orders[user_id].values()]
+        return [*orders, *self._unreadable[user_id].values()]
+
+    def trades(self, user_id: str) -> list[TradeReport]:
+        """All trades of the day."""
+        return list(self._trades[user_id].values())
 
     def snapshot(self, user_id: str) -> Diff:
         """The whole account, as sent after login."""
@@ -321,16 +450,17 @@ class Exchange:
             "trade": {
                 user_id: {
                     "user_id": user_id,
-                    "session": self._session(user_id),
+                    "session": self.session(user_id),
                     "accounts": {"CNY": account.wire()},
                     "positions": {symbol: holding.wire() for symbol, holding in holdings},
                     "orders": {order_id: wire_order(order) for order_id, order in orders}
-                    | self._unreadable[user_id],
-                    "trades": dict(self._trades[user_id]),
+                    | {order_id: one.row for order_id, one in self._unreadable[user_id].items()},
+                    "trades": {name: one.row for name, one in self._trades[user_id].items()},
                     "trade_more_data": False,
                 }
             }
         }
 
-    def _session(self, user_id: str) -> Diff:
+    def session(self, user_id: str) -> Diff:
+        """The trading day as it is told."""
         return {"user_id": user_id, "trading_day": f"{self._trading_day:%Y%m%d}"}

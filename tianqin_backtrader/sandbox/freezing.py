@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from .account import Account
-from .order_rules import CLOSES_TODAY_APART, Order, frozen_per_lot
+from .account import Account, commission_fen
+from .counter import PLAIN, Counter
+from .order_rules import Order, frozen_per_lot
 
 
-def freeze(account: Account, order: Order, upper: int) -> None:
-    """Bind what a new order needs; ``upper`` is the day's limit in ticks."""
+def freeze(
+    account: Account, order: Order, upper: int, counter: Counter = PLAIN, settlement: int = 0
+) -> None:
+    """Bind what a new order needs; ``upper`` is the day's limit, ``settlement`` the last day's."""
     if order.opens:
         order.frozen_margin_per_lot, order.frozen_fee_per_lot = frozen_per_lot(order, upper)
         account.frozen_margin += order.frozen_margin_per_lot * order.volume
         account.frozen_commission += order.frozen_fee_per_lot * order.volume
         return
+    if counter.freezes_closing_fee:
+        ins = order.instrument
+        order.frozen_fee_per_lot = commission_fen(ins, settlement, 1, closes_today=False)
+        account.frozen_commission += order.frozen_fee_per_lot * order.volume
     side = account.holding(order.instrument).side(long=order.long)
-    if order.offset == "CLOSETODAY":
+    order.today_first = counter.takes_today_first(order.instrument.exchange_id)
+    if order.closes == "today":
         order.frozen_today = order.volume
-    elif order.instrument.exchange_id not in CLOSES_TODAY_APART:
+    elif order.closes == "any" and order.today_first:
+        order.frozen_today = min(order.volume, side.closable(today=True))
+    elif order.closes == "any":
         order.frozen_today = max(0, order.volume - side.closable(today=False))
     side.frozen_today += order.frozen_today
     side.frozen_his += order.volume - order.frozen_today
@@ -24,12 +34,15 @@ def freeze(account: Account, order: Order, upper: int) -> None:
 
 def unfreeze(account: Account, order: Order, volume: int) -> int:
     """Release what some of its lots bind; returns how many are lots of earlier days."""
+    account.frozen_margin -= order.frozen_margin_per_lot * volume
+    account.frozen_commission -= order.frozen_fee_per_lot * volume
     if order.opens:
-        account.frozen_margin -= order.frozen_margin_per_lot * volume
-        account.frozen_commission -= order.frozen_fee_per_lot * volume
         return 0
     side = account.holding(order.instrument).side(long=order.long)
-    his = min(volume, order.volume_left - order.frozen_today)
+    if order.today_first:
+        his = volume - min(volume, order.frozen_today)
+    else:
+        his = min(volume, order.volume_left - order.frozen_today)
     side.frozen_his -= his
     side.frozen_today -= volume - his
     order.frozen_today -= volume - his

@@ -2,55 +2,139 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 from .account import Account
-from .order_wire import Diff
+from .counter import Refusal
+
+Diff = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """An order as it is at a moment.
+
+    Attributes:
+        row: As the plain counter shows it.
+        margin, commission: What its lots that are left bind or, once it is finished, had bound.
+        seqno: Orders and trades of the account in their order.
+        refusal: What is said if it was refused.
+    """
+
+    row: Diff
+    margin: float = 0.0
+    commission: float = 0.0
+    seqno: int = 0
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TradeReport:
+    """An execution: ``row`` as the plain counter shows it."""
+
+    row: Diff
+    seqno: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message: its code, its words, and whether something was refused."""
+
+    code: int
+    content: str
+    warning: bool = True
+
+
+Report = OrderReport | TradeReport
+
+
+@dataclass(slots=True)
+class News:
+    """All that has happened since the last news.
+
+    Attributes:
+        reports: Orders and trades, as they came.
+        notices: Messages.
+        positions: Symbols of positions that have changed.
+        gone: Symbols that are no longer held.
+        account, session: Whether these have changed.
+        profit: Whether profit is told for its own sake.
+        settled: Whether a trading day has ended.
+    """
+
+    reports: list[Report] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    positions: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    account: bool = False
+    session: bool = False
+    profit: bool = False
+    settled: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.account or self.reports or self.notices or self.positions or self.session)
 
 
 class Ledger:
     """Gathers news about an account until it is taken.
 
     Attributes:
-        orders, trades: By id, as they go over the wire.
-        positions: Symbols of positions that have changed.
+        news: What has not been taken.
         moved: Symbols whose profit alone has changed.
-        gone: Symbols that are no longer held.
-        account, session: Whether these have changed.
-        notices: Messages.
         profit_told_ns: When profits were last told for their own sake.
     """
 
     def __init__(self) -> None:
         self.profit_told_ns = 0
         self.moved: set[str] = set()
-        self._clear()
+        self.news = News()
 
-    def _clear(self) -> None:
-        self.orders: dict[str, Diff] = {}
-        self.trades: dict[str, Diff] = {}
-        self.positions: set[str] = set()
-        self.gone: set[str] = set()
-        self.account = False
-        self.session = False
-        self.notices: list[Diff] = []
+    def take(self) -> News | None:
+        """The news, once."""
+        if not self.news:
+            return None
+        news, self.news = self.news, News()
+        self.moved -= news.positions
+        return news
 
-    def take(self, account: Account, session: Diff) -> list[Diff]:
-        """The news in order, once; an order comes with its trades."""
-        trade: Diff = {}
-        if self.session:
-            trade["session"] = session
-        if self.account:
-            trade["accounts"] = {"CNY": account.wire()}
-        if self.positions or self.gone:
-            trade["positions"] = {
-                symbol: account.holdings[symbol].wire()
-                for symbol in sorted(self.positions)
-                if symbol in account.holdings
-            } | dict.fromkeys(sorted(self.gone - set(account.holdings)))
-        if self.orders:
-            trade["orders"] = self.orders
-        if self.trades:
-            trade["trades"] = self.trades
-        notices = self.notices
-        self.moved -= self.positions
-        self._clear()
-        return [*notices, {"trade": {account.user_id: trade}}] if trade else notices
+
+def plain_diffs(news: News, account: Account, session: Diff, first: int) -> list[Diff]:
+    """The news in order; an order comes with its trades.
+
+    Args:
+        news: What is told.
+        account: Whose.
+        session: Of the trading day.
+        first: Number of the first notice.
+    """
+    trade: Diff = {}
+    if news.session:
+        trade["session"] = session
+    if news.account:
+        trade["accounts"] = {"CNY": account.wire()}
+    if news.positions or news.gone:
+        trade["positions"] = {
+            symbol: account.holdings[symbol].wire()
+            for symbol in sorted(news.positions)
+            if symbol in account.holdings
+        } | dict.fromkeys(sorted(news.gone - set(account.holdings)))
+    orders = {one.row["order_id"]: one.row for one in news.reports if isinstance(one, OrderReport)}
+    if orders:
+        trade["orders"] = orders
+    trades = {one.row["trade_id"]: one.row for one in news.reports if isinstance(one, TradeReport)}
+    if trades:
+        trade["trades"] = trades
+    notices = [plain_notice(one, first + number) for number, one in enumerate(news.notices)]
+    return [*notices, {"trade": {account.user_id: trade}}] if trade else notices
+
+
+def plain_notice(notice: Notice, number: int) -> Diff:
+    """A message under a key of its own."""
+    message = {
+        "type": "MESSAGE",
+        "level": "WARNING" if notice.warning else "INFO",
+        "code": notice.code,
+        "content": notice.content,
+    }
+    return {"notify": {f"x{number}": message}}

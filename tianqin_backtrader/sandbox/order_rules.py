@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from . import counter as said
 from .account import Account, commission_fen, fen_per_tick
+from .counter import CLOSES_TODAY_APART, PLAIN, Counter, Refusal
 from .instruments import Instrument
 
-#: Where today's lots are closed with an offset of their own.
-CLOSES_TODAY_APART = frozenset({"SHFE", "INE"})
 #: What orders other than LIMIT an exchange knows.
 MARKET_TYPES = {
     "DCE": frozenset({"ANY"}),
@@ -21,9 +21,9 @@ MARKET_TYPES = {
 }
 #: What is said to orders in what is shown but not traded here. Options would need premiums frozen
 #: and paid, positions at market value and a margin formula of their own; combinations two legs.
-NOT_TRADED = {"OPTION": "CTP:没有期权交易权限", "COMBINE": "CTP:不支持组合合约"}
+NOT_TRADED = {"OPTION": said.NO_OPTIONS, "COMBINE": said.NO_COMBINATIONS}
 #: What is said to orders in all else that cannot be traded.
-NOT_FOUND = "CTP:找不到合约"
+NOT_FOUND = said.NOT_FOUND
 _NO_TYPES: frozenset[str] = frozenset()
 #: (time_condition, volume_condition) that exist on this wire: good for day, FAK, FOK.
 _CONDITIONS = frozenset({("GFD", "ANY"), ("IOC", "ANY"), ("IOC", "ALL")})
@@ -54,7 +54,10 @@ class Order:
     frozen_margin_per_lot: int = 0
     frozen_fee_per_lot: int = 0
     frozen_today: int = 0
+    today_first: bool = False
     trades: int = 0
+    seqno: int = 0
+    refusal: Refusal | None = None
 
     @property
     def buys(self) -> bool:
@@ -71,16 +74,29 @@ class Order:
         """Whether it is about long lots."""
         return self.buys == self.opens
 
+    @property
+    def closes(self) -> str:
+        """Which lots it closes: ``"today"``, those of ``"earlier"`` days, ``"any"``; "" if none."""
+        if self.opens:
+            return ""
+        if self.instrument.exchange_id not in CLOSES_TODAY_APART:
+            return "any"
+        return "today" if self.offset == "CLOSETODAY" else "earlier"
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What an order meets: the account, the day's limits in ticks, whether the market trades."""
+    """What an order meets: the account, the day's limits in ticks, whether the market trades.
+
+    ``open_now`` is also said where the counter lets orders wait for the open.
+    """
 
     account: Account
     upper: int
     lower: int
     open_now: bool
     expired: bool
+    counter: Counter = PLAIN
 
 
 def _known_type(order: Order, _: Situation) -> bool:
@@ -111,9 +127,10 @@ def _on_tick(order: Order, _: Situation) -> bool:
     return abs(order.limit_price / order.instrument.price_tick - order.limit) < 1e-6
 
 
-def _known_offset(order: Order, _: Situation) -> bool:
+def _known_offset(order: Order, at: Situation) -> bool:
     if order.offset == "CLOSETODAY":
-        return order.instrument.exchange_id in CLOSES_TODAY_APART
+        apart = order.instrument.exchange_id in CLOSES_TODAY_APART
+        return apart or at.counter.closetoday_everywhere
     return order.offset in ("OPEN", "CLOSE")
 
 
@@ -122,17 +139,15 @@ def _closable(order: Order, at: Situation, *, today: bool) -> int:
 
 
 def _enough_today(order: Order, at: Situation) -> bool:
-    return order.offset != "CLOSETODAY" or order.volume <= _closable(order, at, today=True)
+    return order.closes != "today" or order.volume <= _closable(order, at, today=True)
 
 
 def _enough_of_yesterday(order: Order, at: Situation) -> bool:
-    if order.offset != "CLOSE" or order.instrument.exchange_id not in CLOSES_TODAY_APART:
-        return True
-    return order.volume <= _closable(order, at, today=False)
+    return order.closes != "earlier" or order.volume <= _closable(order, at, today=False)
 
 
 def _enough_held(order: Order, at: Situation) -> bool:
-    if order.offset != "CLOSE" or order.instrument.exchange_id in CLOSES_TODAY_APART:
+    if order.closes != "any":
         return True
     both = _closable(order, at, today=False) + _closable(order, at, today=True)
     return order.volume <= both
@@ -157,30 +172,24 @@ Rule = Callable[[Order, Situation], bool]
 
 #: (what must hold, what is said if it does not), in the order they are looked at.
 RULES: tuple[tuple[Rule, str], ...] = (
-    (lambda _, at: not at.expired, "CTP:合约已到期,不允许交易"),
-    (lambda _, at: at.open_now, "CTP:当前状态禁止此项操作"),
-    (_known_type, "CTP:不支持的报单类型"),
-    (_most_lots, "CTP:报单手数超出最大手数限制"),
-    (_least_lots, "CTP:开仓手数小于最小开仓手数"),
-    (_on_tick, "CTP:报单价格不是最小单位的倍数"),
-    (
-        lambda order, at: order.limit is None or order.limit <= at.upper,
-        "已撤单报单被拒绝价格超出涨停板",
-    ),
-    (
-        lambda order, at: order.limit is None or order.limit >= at.lower,
-        "已撤单报单被拒绝价格跌破跌停板",
-    ),
-    (_known_offset, "CTP:报单的开平标志错误"),
-    (_enough_today, "CTP:平今仓位不足"),
-    (_enough_of_yesterday, "CTP:平昨仓位不足"),
-    (_enough_held, "CTP:平仓量超过持仓量"),
-    (_enough_funds, "CTP:资金不足"),
+    (lambda _, at: not at.expired, said.EXPIRED),
+    (lambda _, at: at.open_now, said.CLOSED),
+    (_known_type, said.BAD_TYPE),
+    (_most_lots, said.TOO_MANY),
+    (_least_lots, said.TOO_FEW),
+    (_on_tick, said.OFF_TICK),
+    (lambda order, at: order.limit is None or order.limit <= at.upper, said.ABOVE_LIMIT),
+    (lambda order, at: order.limit is None or order.limit >= at.lower, said.BELOW_LIMIT),
+    (_known_offset, said.BAD_OFFSET),
+    (_enough_today, said.NOT_ENOUGH_TODAY),
+    (_enough_of_yesterday, said.NOT_ENOUGH_HIS),
+    (_enough_held, said.NOT_ENOUGH_HELD),
+    (_enough_funds, said.NO_FUNDS),
 )
 
 
 def refusal(order: Order, situation: Situation) -> str:
-    """Why the exchange does not take the order; "" if it does."""
+    """Why the order is not taken, in the plain counter's words; "" if it is."""
     return next((words for holds, words in RULES if not holds(order, situation)), "")
 
 
@@ -199,4 +208,4 @@ def field_error(pack: Mapping[str, Any]) -> str:
             or (isinstance(price, _NUMBER) and not isinstance(price, bool) and isfinite(price))
         )
     )
-    return "" if readable else "CTP:报单字段有误"
+    return "" if readable else said.UNREADABLE

@@ -7,9 +7,8 @@ from typing import Any
 
 from .account import to_price, to_ticks
 from .instruments import Instrument
+from .ledger import Diff, OrderReport
 from .order_rules import Order
-
-Diff = dict[str, Any]
 
 
 def read_order(
@@ -63,6 +62,17 @@ def wire_order(order: Order) -> Diff:
         else 0.0,
         "frozen_premium": 0.0,
     }
+
+
+def report(order: Order) -> OrderReport:
+    """An order as it is now."""
+    return OrderReport(
+        wire_order(order),
+        order.frozen_margin_per_lot * order.volume_left / 100,
+        order.frozen_fee_per_lot * order.volume_left / 100,
+        order.seqno,
+        order.refusal,
+    )
 
 
 def refused_order(user_id: str, pack: Mapping[str, Any], words: str) -> Diff:
