@@ -283,7 +283,7 @@ class Restart:
             Ending.NONE, Ending.RESIZE,
         ):  # fmt: skip
             self._returns.settle(ticket)
-        elif self._resend or self._protects(ticket):
+        elif self._resend or self._protects(ticket) or self._was_taken(ticket):
             ticket.unsent.clear()
             ticket.ending = Ending.NONE
             self._desk.release(ticket)
@@ -294,7 +294,17 @@ class Restart:
         """A child of a bracket, or another exit that has fired, is sent in any case: without it
         lots would have no protection.
         """
-        return ticket.protects or self._held.role(ticket) is Role.CHILD
+        role = self._held.role(ticket)
+        exit_of_a_group = role is Role.PEER and ticket.may_open == 0  # its end ends the others
+        return ticket.protects or role is Role.CHILD or exit_of_a_group
+
+    def _was_taken(self, ticket: Ticket) -> bool:
+        """Whether its strategy was told that it works: it was sent again, or stands in for another.
+
+        An entry that has fired is none: its price has passed.
+        """
+        worked = any(leg.exchange_order_id for leg in ticket.legs)
+        return ticket.has_been_taken and (worked or ticket.may_open == 0)
 
     def _send_rest(self, ticket: Ticket) -> None:
         """Closes that were to leave together with those that did."""
