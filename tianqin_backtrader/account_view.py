@@ -204,8 +204,16 @@ class AccountView:
 
     def take_fill(self, fill: Fill, volume_multiple: int) -> Execution:
         """Book one execution."""
+        self.book(fill, volume_multiple)
+        return self.take_lots(fill)
+
+    def book(self, fill: Fill, volume_multiple: int) -> None:
+        """Put an execution into the books."""
         self.books.take(fill, volume_multiple)
         self.fees.take(fill, self._day_of(fill), self._instants())
+
+    def take_lots(self, fill: Fill) -> Execution:
+        """Count the lots of an execution."""
         size = fill.direction.sign * fill.volume
         self.position(fill.symbol, side_of(fill)).update(size, fill.price)
         net = self.position(fill.symbol)

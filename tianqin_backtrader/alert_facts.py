@@ -93,10 +93,8 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class CounterSeen:
-    """What keeps the counter from taking orders though the link may be up, "" for nothing; every
-    round.
-    """
+class LoginSeen:
+    """The trading login, every round: why trading rests, "" if it does not."""
 
     words: str
 

@@ -17,12 +17,12 @@ from .alert_facts import (
     Alert,
     Alive,
     Checked,
-    CounterSeen,
     DayOver,
     Differs,
     Failed,
     Level,
     LinkSeen,
+    LoginSeen,
     Rejected,
     RiskSaid,
     RiskSeen,
@@ -93,7 +93,7 @@ class AlertRules:
         self.settings = settings
         self._link, self._down_since = _Link.UP, 0.0
         self._risk: str | None = None
-        self._counter = ""
+        self._rests = ""
         self._told: dict[tuple[str, ...], tuple[datetime, int]] = {}
 
     def observe(self, fact: Any, now: datetime) -> list[Alert]:
@@ -158,13 +158,13 @@ class AlertRules:
             text = f"{text}: {fact.error}" if text else fact.error
         return _LINK_LEVELS[title], title, text, ()
 
-    def _judge_counter(self, fact: CounterSeen) -> _Found | None:
-        before, self._counter = self._counter, fact.words
+    def _judge_login(self, fact: LoginSeen) -> _Found | None:
+        before, self._rests = self._rests, fact.words
         if fact.words == before:
             return None
         if not fact.words:
-            return Level.SUCCESS, "Trading goes on", f"it was: {before}", ("counter", "")
-        return Level.FAILURE, "No trading", fact.words, ("counter", fact.words)
+            return Level.SUCCESS, "Trading goes on", f"it was: {before}", ()
+        return Level.FAILURE, "Trading rests", fact.words, ()
 
     def _judge_rejected(self, fact: Rejected) -> _Found:
         key = ("rejected", fact.symbol, _NUMBERS.sub("#", fact.reason))
@@ -216,7 +216,7 @@ _JUDGES: Mapping[type, tuple[AlertEvent, Any]] = MappingProxyType(
         RiskSaid: (AlertEvent.RISK, AlertRules._judge_risk_words),
         Failed: (AlertEvent.FAILED, AlertRules._judge_failed),
         Stopped: (AlertEvent.STOPPED, AlertRules._judge_stopped),
-        CounterSeen: (AlertEvent.LINK, AlertRules._judge_counter),
+        LoginSeen: (AlertEvent.LINK, AlertRules._judge_login),
         DayOver: (AlertEvent.DAY, AlertRules._judge_day),
         Alive: (AlertEvent.ALIVE, AlertRules._judge_alive),
         Checked: (AlertEvent.CHECK, AlertRules._judge_check),

@@ -22,11 +22,11 @@ from .alert_facts import (
     Alert,
     Alive,
     Checked,
-    CounterSeen,
     DayOver,
     Differs,
     Failed,
     LinkSeen,
+    LoginSeen,
     Rejected,
     RiskSaid,
     RiskSeen,
@@ -105,7 +105,7 @@ class Alerts(Observer):
         if not ns:
             return  # the market's clock has not begun
         now, link = from_ns(ns), store.reconnector
-        up = link.market_data_up and (link.trading_up or bool(link.counter_words))
+        up = link.market_data_up and (link.trading_up or bool(link.trading_rests))
         self._tell(
             LinkSeen(
                 up,
@@ -116,7 +116,7 @@ class Alerts(Observer):
             ),
             now,
         )
-        self._tell(CounterSeen(link.counter_words), now)
+        self._tell(LoginSeen(link.trading_rests), now)
         if store.broker is not None:
             risk = store.broker.risk
             self._tell(RiskSeen(risk.state, risk.reason), now)

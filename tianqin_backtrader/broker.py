@@ -169,6 +169,11 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._keeper.stop()
 
     @property
+    def begun(self) -> bool:
+        """Whether a run has begun, and the account was taken over."""
+        return self._begun
+
+    @property
     def journal(self) -> Journal | None:
         """The journal that is written, None where no records are kept."""
         return self._scribe.journal
@@ -375,11 +380,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         else:
             self._gate.reserved[instrument] = reason
 
-    @property
-    def begun(self) -> bool:
-        """Whether the account and what an earlier run has left have been taken over."""
-        return self._begun
-
     def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
         """What takes the exits of a contract along with its lots."""
         return ExitCarrier(self._desk, self._held, self._stand_in_for, plan, save)
@@ -432,6 +432,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
+        self._returns.tend()
         self._reconciler.follow_session(session)
         self._account.settle_fees()
         self._tend_halting()

@@ -184,6 +184,11 @@ class Reconnector:
         return self._login.words
 
     @property
+    def trading_rests(self) -> str:
+        """The same where the login was refused, which only its owner can mend; or ""."""
+        return self._login.words if self._login.refusal is not None else ""
+
+    @property
     def _trading_link_lost(self) -> bool:
         return any(conn.startswith("td") for conn in self._away)
 
@@ -315,6 +320,7 @@ class Reconnector:
         if notice.type == STATEMENT:
             self._login.observe(Seen.STATEMENT, now)
         elif front_lost(notice):
+            self.last_error = notice.content
             self._login.observe(Seen.FRONT_LOST, now)
         elif front_there(notice):
             self._login.observe(Seen.FRONT_THERE, now)
