@@ -11,6 +11,7 @@ from typing import Any
 
 from backtrader.position import Position
 
+from .allocation import LotsChange
 from .books import Balance, Books
 from .clock import from_ns, passed_ns
 from .contract_costs import costs_of
@@ -73,6 +74,7 @@ class AccountView:
         self.books = Books()
         self._comminfo: dict[str, tuple[Instrument, Any]] = {}
         self._marks: dict[str, float] = {}
+        self._moved: list[LotsChange] = []
 
     def begin(self, equity: float, coming: Sequence[Fill] = ()) -> None:
         """Take over what the account holds.
@@ -112,6 +114,16 @@ class AccountView:
         before = self.position(symbol).size
         net, price = self._take_position(symbol, position)
         self.books.adjust(symbol, int(net - before), price, self._multiple(symbol))
+        self._note(symbol, int(net - before), price)
+
+    def _note(self, symbol: str, size: int, price: float) -> None:
+        if size:
+            self._moved.append(LotsChange(symbol, size, price))
+
+    def take_moved(self) -> list[LotsChange]:
+        """Changes of net lots that no trade has told, since the last question."""
+        moved, self._moved = self._moved, []
+        return moved
 
     def _take_position(self, symbol: str, position: dict[str, Any]) -> tuple[int, float]:
         """Make a position of the account ours; return its net lots and its last price."""
@@ -192,8 +204,16 @@ class AccountView:
 
     def take_fill(self, fill: Fill, volume_multiple: int) -> Execution:
         """Book one execution."""
+        self.book(fill, volume_multiple)
+        return self.take_lots(fill)
+
+    def book(self, fill: Fill, volume_multiple: int) -> None:
+        """Put an execution into the books."""
         self.books.take(fill, volume_multiple)
         self.fees.take(fill, self._day_of(fill), self._instants())
+
+    def take_lots(self, fill: Fill) -> Execution:
+        """Count the lots of an execution."""
         size = fill.direction.sign * fill.volume
         self.position(fill.symbol, side_of(fill)).update(size, fill.price)
         net = self.position(fill.symbol)
@@ -206,6 +226,7 @@ class AccountView:
         lots = self.position(symbol).size
         self.books.adjust(symbol, -self.books.lots[symbol], price, self._multiple(symbol))
         self.net.pop(symbol)
+        self._note(symbol, -int(lots), price)
         for side in SIDES:
             self.sides.pop((symbol, side), None)
         return int(lots)

@@ -202,14 +202,6 @@ class Gateway(ContractQuestions, TradingSide):
                 raise LinkLost(f"TianQin is not in service: {error}") from error
             raise
 
-    def virtual_now(self) -> int | None:
-        """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
-        state = self._api._data.get("_tqsdk_backtest") if self._api is not None else None
-        if state is None or "current_dt" not in state:
-            return None
-        # At its end a back-test of tqsdk says 2038.
-        return min(int(state["current_dt"]), int(state.get("end_dt", state["current_dt"])))
-
     # -- notices ------------------------------------------------------------------------------
 
     def new_notices(self) -> list[Notice]:

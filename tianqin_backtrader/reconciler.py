@@ -58,7 +58,7 @@ class Reconciler:
 
     def tend(self) -> None:
         """Look, as soon as a new session's first reports are taken: before strategies go on."""
-        if not self._due or not self._store.trading_up:
+        if not self._due or not self._store.trading_up or not self._contracts_known():
             return
         differences = self._look()
         if not differences:
@@ -68,6 +68,14 @@ class Reconciler:
         elif self._waited() > SETTLED:
             self._due = False
             self._take_over(differences)
+
+    def _contracts_known(self) -> bool:
+        """Whether everything is known of what is held: the money of a difference is, then."""
+        store = self._store
+        held = {symbol for symbol, _ in (*self._account.sides, *self._account.held_lots())}
+        symbols = held | {leg.symbol for leg in self._returns.foreign.values()}
+        known = [store.known_instrument(symbol) or store.is_unknown(symbol) for symbol in symbols]
+        return all(known)  # not before each was asked for
 
     def _begin(self, differences: list[Difference]) -> None:
         self._differences = differences
@@ -124,9 +132,12 @@ class Reconciler:
 def expired(store: Any, symbol: str) -> bool:
     """Whether a contract has ended: the account has settled what was held of it."""
     try:
-        instrument = store.instrument(symbol)
+        begun = store.broker.begun  # then nothing is waited for
+        instrument = store.known_instrument(symbol) if begun else store.instrument(symbol)
     except UnknownSymbol:
         return True
+    if instrument is None:
+        return bool(store.is_unknown(symbol))
     ends = instrument.expire_datetime
     return bool(instrument.expired or (ends is not None and ends <= store.now()))
 

@@ -10,6 +10,8 @@ from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import ConfigError
 from tianqin_backtrader.risk_limits import GuardState, RiskLimits
 
+COUNTER = "ctp"
+
 LAST_MINUTES = "2026-11-10 14:50:00"
 
 

@@ -12,6 +12,8 @@ from e2e_script import CU, exchange_orders, play
 
 from tianqin_backtrader import MyStore
 
+COUNTER = "ctp"
+
 EVENING = "2026-11-10 14:50:00"
 #: The exchange has settled at 15:30; the calendar's next day begins at 18:00.
 AFTERNOON, NEXT_NIGHT = "2026-11-10 17:00:00", "2026-11-10 21:05:00"

@@ -8,6 +8,8 @@ from e2e_script import CU, MORNING, exchange_orders, play
 
 from tianqin_backtrader.risk_limits import RiskLimits
 
+COUNTER = "ctp"
+
 
 def ends(strategy, order):
     """How often each status was told."""

@@ -19,7 +19,7 @@ CORE = {
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "roll_state", "roll_exits", "roll_report", "roll_rules", "main_gaps",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
-    "journal_plans", "restart_picture", "paid_fees", "fees", "exits",
+    "journal_plans", "restart_picture", "paid_fees", "fees", "allocation", "exits",
     "recording",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
@@ -82,8 +82,9 @@ SHELL = {
     "reconciler": {"account_view", "order_desk", "order_returns"},
     "expiry_desk": {"account_view", "order_desk", "reconciler", "ticket"},
     "record_keeper": {"journal", "performance_tracker"},
-    "order_news": {"order_desk", "record_keeper", "unsubscribed_data"},
-    "adoption": {"restart", "target_desk", "ticket", "unsubscribed_data"},
+    "open_trades": {"main_contracts", "unsubscribed_data"},
+    "order_news": {"open_trades", "order_desk", "record_keeper"},
+    "adoption": {"open_trades", "restart", "target_desk", "ticket", "unsubscribed_data"},
     "left_behind": {"journal", "order_desk", "ticket", "ticket_values"},
     "restart": {
         "held_orders",
@@ -134,6 +135,7 @@ SHELL = {
         "reconciler",
         "restart",
         "adoption",
+        "open_trades",
         "order_news",
         "risk_buttons",
         "roll_carrier",
