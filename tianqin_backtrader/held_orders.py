@@ -297,15 +297,11 @@ class HeldOrders:
 
     def take_stand_ins(self, tickets: list[Ticket]) -> None:
         """Take orders for exits of another contract, those of one group: one cancels the others."""
-        if len(tickets) > 1:
-            pairs = [(ticket.key, ticket.volume) for ticket in tickets]
-            box = Box(order_group.oco(pairs), tickets, f"{tickets[0].key}_{tickets[1].key}")
-            for ticket in tickets:
-                self._boxes[ticket.order.ref].append(box)
         for ticket in tickets:
             self._take_in(ticket)
-            if len(tickets) > 1:
-                self._desk.scribe.touch_plan(box)
+        if len(tickets) > 1:
+            group = order_group.oco([_part(ticket, closes=True) for ticket in tickets])
+            self._put(Box(group, tickets, f"{tickets[0].key}_{tickets[1].key}"))
         for ticket in tickets:
             if ticket.over:
                 continue
@@ -320,6 +316,7 @@ class HeldOrders:
         for box in boxes.values():
             mine = {one.key: left for one, left in lots.items() if one.key in box.tickets}
             box.group = order_group.stand_for(box.group, mine)
+            box.share()
             self._desk.scribe.touch_plan(box)
         for ticket, left in lots.items():
             self._resize(ticket, ticket.filled + left)

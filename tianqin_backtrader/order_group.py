@@ -442,27 +442,28 @@ def stand_for(group: OrderGroup, lots: Mapping[str, int]) -> OrderGroup:
         group: Before.
         lots: What each exit still stands for, by its id; the others stay as they are.
 
-    >>> group = bracket(("in", 5), [("stop", 5), ("target", 5)])
+    >>> group = bracket(Part("in", 5), [Part("stop", 5, protects=True), Part("target", 5)])
     >>> group, _ = on_fill(group, "in", 5)
-    >>> _, actions = on_fill(stand_for(group, {"stop": 2, "target": 2}), "target", 1)
-    >>> [(str(action.do), action.order_id, action.volume) for action in actions]
-    [('RESIZE', 'stop', 1)]
+    >>> group = stand_for(group, {"stop": 2, "target": 2})
+    >>> group.unprotected
+    2
     """
+    closed = sum(member.closed for member in group.exits)
     for order_id, left in lots.items():
         member = group[order_id]
-        whole = member.filled + left
-        group = _with(group, replace(member, wanted=whole, volume=whole))
-    children = [member for member in group.members if member.role is Role.CHILD]
-    if not any(child.order_id in lots for child in children):
-        return group
-    # What the parent has opened is what its children have closed and what is left to them.
-    opened = sum(child.filled for child in children) + max(lots.values())
-    return OrderGroup(
-        tuple(
-            replace(member, filled=opened) if member.role is Role.PARENT else member
-            for member in group.members
-        )
-    )
+        opened = member.filled - member.closed
+        group = _with(
+            group,
+            replace(
+                member, wanted=closed + left + opened, closing=closed + left,
+                volume=member.filled + left,
+            ),
+        )  # fmt: skip
+    for parent in [member for member in group.members if member.role is Role.PARENT]:
+        # What it has opened is what its children have closed and what is left to them.
+        filled = parent.closed + closed + max(lots.values(), default=0)
+        group = _with(group, replace(parent, filled=filled))
+    return group
 
 
 def _moved(member: Member, event: MemberEvent) -> Member:
