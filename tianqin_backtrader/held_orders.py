@@ -182,8 +182,7 @@ class HeldOrders:
             raise OrderError("its parent order is over without a fill, or was never sent")
         box = next((one for one in self._boxes[parent.ref] if one.role(first) is Role.PARENT), None)
         if box is None:
-            group, _ = _so_far(order_group.bracket(_part(first), []), first)
-            box = Box(group, [first])
+            box = Box(_so_far(order_group.bracket(_part(first), []), first), [first])
         answer = order_group.add_child(box.group, _part(child))
         if first.over and answer[0].unprotected <= 0:
             raise OrderError("what its parent order has opened was closed")
@@ -199,19 +198,15 @@ class HeldOrders:
         if first is None or first.over or (first.filled and not same_lots):
             self._desk.refuse(ticket, "the order that it depends on (oco) has traded or is over")
             return False
-        for box in self._boxes[other.ref]:
-            if box.role(first) is Role.PEER:
-                same_lots = all(_close_the_same(one, ticket) for one in box.tickets.values())
-                box.group = order_group.join(box.group, _part(ticket, closes=same_lots))
-                box.tickets[ticket.key] = ticket
-                answer = order_group.level(box.group)
-                break
-        else:
-            group = order_group.oco([_part(one, closes=same_lots) for one in (first, ticket)])
-            box = Box(group, [first, ticket], f"{first.key}_{ticket.key}")
-            answer = _so_far(group, first)
+        box = next((one for one in self._boxes[other.ref] if one.role(first) is Role.PEER), None)
+        if box is None:
+            group = order_group.oco([_part(first, closes=same_lots)])
+            box = Box(_so_far(group, first), [first], f"{first.key}_{ticket.key}")
+        same_lots = all(_close_the_same(one, ticket) for one in box.tickets.values())
+        box.group = order_group.join(box.group, _part(ticket, closes=same_lots))
+        box.tickets[ticket.key] = ticket
         self._put(box)
-        self._answer(box, answer)
+        self._answer(box, order_group.level(box.group))
         return True
 
     # -- what happens -------------------------------------------------------------------------
@@ -296,12 +291,12 @@ class HeldOrders:
         return boxes[0].key if boxes else ticket.key
 
     def take_stand_ins(self, tickets: list[Ticket]) -> None:
-        """Take orders for exits of another contract, those of one group: one cancels the others."""
-        for ticket in tickets:
-            self._take_in(ticket)
+        """Take orders that stand in for exits of another contract, those of one group."""
         if len(tickets) > 1:
             group = order_group.oco([_part(ticket, closes=True) for ticket in tickets])
             self._put(Box(group, tickets, f"{tickets[0].key}_{tickets[1].key}"))
+        for ticket in tickets:
+            self._take_in(ticket)
         for ticket in tickets:
             if ticket.over:
                 continue
@@ -439,16 +434,14 @@ def _close_the_same(one: Ticket, other: Ticket) -> bool:
     return same and one.exits and other.exits
 
 
-def _so_far(group: OrderGroup, ticket: Ticket) -> Answer:
-    """What an order has come to before it entered a group."""
-    actions: tuple[Action, ...] = ()
+def _so_far(group: OrderGroup, ticket: Ticket) -> OrderGroup:
+    """A group of one order, with what that has come to."""
     if ticket.filled:
         closed = sum(leg.filled for leg in ticket.legs if leg.offset is not Offset.OPEN)
-        group, actions = order_group.on_fill(group, ticket.key, ticket.filled, closed=closed)
+        group, _ = order_group.on_fill(group, ticket.key, ticket.filled, closed=closed)
     if ticket.over:
-        group, more = order_group.on_end(group, ticket.key)
-        actions += more
-    return group, actions
+        group, _ = order_group.on_end(group, ticket.key)
+    return group
 
 
 def _unasked(ticket: Ticket) -> bool:

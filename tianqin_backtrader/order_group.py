@@ -150,9 +150,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class OrderGroup:
-    """Orders that depend on each other; made by ``oco`` and ``bracket``."""
+    """Orders that depend on each other; made by ``oco`` and ``bracket``.
+
+    Attributes:
+        members: The orders.
+        begun: Lots that were open for its exits, beside those that its parent opens.
+    """
 
     members: tuple[Member, ...]
+    begun: int = 0
 
     def __getitem__(self, order_id: str) -> Member:
         for member in self.members:
@@ -189,15 +195,12 @@ class OrderGroup:
         if not self.exits:
             return 0
         parents = [member for member in self.members if member.role is Role.PARENT]
-        if parents:
-            begun = sum(member.filled - member.closed for member in parents)
-        else:
-            begun = max(member.closing for member in self.exits)
-        return begun - sum(member.closed for member in self.exits)
+        opened = sum(member.filled - member.closed for member in parents)
+        return self.begun + opened - sum(member.closed for member in self.exits)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a journal."""
-        return {"members": [asdict(member) for member in self.members]}
+        return {"members": [asdict(member) for member in self.members], "begun": self.begun}
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> OrderGroup:
@@ -207,7 +210,8 @@ class OrderGroup:
             OrderError: It is no such group.
         """
         try:
-            return cls(tuple(_member_from(fields) for fields in found["members"]))
+            members = tuple(_member_from(fields) for fields in found["members"])
+            return cls(members, found.get("begun", 0))
         except (KeyError, TypeError, ValueError) as error:
             raise OrderError(f"no group of orders: {found!r} ({error})") from error
 
@@ -227,7 +231,9 @@ Answer = tuple[OrderGroup, tuple[Action, ...]]
 
 def oco(parts: Iterable[Part]) -> OrderGroup:
     """One cancels the others, or exits for the same lots if all of them close."""
-    return _group(_peer(part) for part in parts)
+    parts = list(parts)
+    begun = max((part.closing for part in parts), default=0)
+    return _group((_peer(part) for part in parts), begun)
 
 
 def bracket(parent: Part, children: Iterable[Part]) -> OrderGroup:
@@ -243,13 +249,15 @@ def bracket(parent: Part, children: Iterable[Part]) -> OrderGroup:
 
 
 def join(group: OrderGroup, part: Part) -> OrderGroup:
-    """An OCO group with one order more."""
-    return _group([*group.members, _peer(part)])
+    """An OCO group with one order more; it may close more lots than are open for the others."""
+    closed = sum(member.closed for member in group.members)
+    begun = max(group.begun, part.closing + closed)
+    return _group([*group.members, _peer(part)], begun)
 
 
 def add_child(group: OrderGroup, part: Part) -> Answer:
     """A bracket with one child more; it is armed at once if lots are open."""
-    return level(_group([*group.members, _child(part)]))
+    return level(_group([*group.members, _child(part)], group.begun))
 
 
 def level(group: OrderGroup) -> Answer:
@@ -271,8 +279,8 @@ def _child(part: Part) -> Member:
     )  # fmt: skip
 
 
-def _group(members: Iterable[Member]) -> OrderGroup:
-    group = OrderGroup(tuple(members))
+def _group(members: Iterable[Member], begun: int = 0) -> OrderGroup:
+    group = OrderGroup(tuple(members), begun)
     if len({member.order_id for member in group.members}) < len(group.members):
         raise OrderError("an order cannot be twice in a group")
     if any(member.wanted <= 0 for member in group.members):
@@ -442,28 +450,19 @@ def stand_for(group: OrderGroup, lots: Mapping[str, int]) -> OrderGroup:
         group: Before.
         lots: What each exit still stands for, by its id; the others stay as they are.
 
-    >>> group = bracket(Part("in", 5), [Part("stop", 5, protects=True), Part("target", 5)])
+    >>> group = bracket(Part("in", 5), [Part("stop", 5), Part("target", 5)])
     >>> group, _ = on_fill(group, "in", 5)
-    >>> group = stand_for(group, {"stop": 2, "target": 2})
-    >>> group.unprotected
-    2
+    >>> _, actions = on_fill(stand_for(group, {"stop": 2, "target": 2}), "target", 1)
+    >>> [(str(action.do), action.order_id, action.volume) for action in actions]
+    [('RESIZE', 'stop', 1)]
     """
-    closed = sum(member.closed for member in group.exits)
     for order_id, left in lots.items():
         member = group[order_id]
-        opened = member.filled - member.closed
-        group = _with(
-            group,
-            replace(
-                member, wanted=closed + left + opened, closing=closed + left,
-                volume=member.filled + left,
-            ),
-        )  # fmt: skip
-    for parent in [member for member in group.members if member.role is Role.PARENT]:
-        # What it has opened is what its children have closed and what is left to them.
-        filled = parent.closed + closed + max(lots.values(), default=0)
-        group = _with(group, replace(parent, filled=filled))
-    return group
+        whole, closing = member.filled + left, member.closed + left
+        group = _with(group, replace(member, wanted=whole, volume=whole, closing=closing))
+    if not group.exits:
+        return group
+    return replace(group, begun=group.begun + max(lots.values()) - group.unprotected)
 
 
 def _moved(member: Member, event: MemberEvent) -> Member:
@@ -475,4 +474,4 @@ def _moved(member: Member, event: MemberEvent) -> Member:
 
 def _with(group: OrderGroup, changed: Member) -> OrderGroup:
     members = (changed if m.order_id == changed.order_id else m for m in group.members)
-    return OrderGroup(tuple(members))
+    return replace(group, members=tuple(members))

@@ -171,7 +171,7 @@ NUMBER = {"risk": 2}
 @pytest.mark.parametrize("event", AlertEvent)
 def test_events_can_be_chosen(event):
     assert len(titles(EVERY, events=(event,))) == NUMBER.get(event, 1)
-    assert len(titles(EVERY)) == 10
+    assert len(titles(EVERY)) == 11
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tianqin_backtrader.order_group import (
     on_end,
     on_fill,
     on_fire,
+    stand_for,
 )
 
 IN, STOP, TARGET = "in", "stop", "target"
@@ -341,10 +342,22 @@ def test_a_stop_that_reverses_keeps_what_it_is_to_open():
     assert (actions, turned.unprotected) == ((), 0)
 
 
-def test_an_exit_that_joins_stands_for_what_is_left():
+def test_an_exit_that_joins_stands_for_what_it_can_close():
+    """Three of the target's ten lots are filled; two more have been bought since."""
     group, _ = play(oco([Part(TARGET, 10, 10)]), (on_fill, TARGET, 3))
-    _, actions = level(join(group, Part(STOP, 10, 10, protects=True)))
-    assert actions == (Action(Do.RESIZE, STOP, 7),)
+    group = join(group, Part(STOP, 9, 9, protects=True))
+    assert (level(group)[1], group.unprotected) == ((), 9)
+    group, actions = play(group, (on_fill, TARGET, 7))
+    assert (actions, group.unprotected) == ((Action(Do.RESIZE, STOP, 2),), 2)
+
+
+def test_exits_of_a_roll_stand_for_what_it_leaves_them():
+    group, _ = play(exits(), (on_fill, TARGET, 3), (on_fill, STOP, 2))
+    group = stand_for(group, {TARGET: 4, STOP: 4})
+    assert group.unprotected == 4
+    group, actions = play(group, (on_fill, STOP, 1))
+    assert actions == (Action(Do.RESIZE, TARGET, 6),)  # three were filled, three are left
+    assert play(group, (on_fill, STOP, 3))[1] == cancels(TARGET)
 
 
 # -- the table, the journal -------------------------------------------------------------------
