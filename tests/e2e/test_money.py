@@ -7,6 +7,7 @@ from tqsdk import TqAccount
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sizers import MaxLots
 
 #: Every way from a long, a short and nothing to each of them, larger and smaller.
 WALK = (-5, 5, -2, 2, 0, -2, -5, 0, 5, 2, -5, -2, 0, 2, 5, 0)
@@ -415,4 +416,35 @@ def test_trades_of_another_terminal_at_a_futures_company(sandbox, run):
     done = []
     store = sandbox(start=MORNING, counter="ctp", ticks_per_pack=5)
     play(store, run, script, M)
+    assert done
+
+
+# -- funds ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("counter", ["plain", "kq", "ctp"])
+def test_two_orders_of_one_moment_are_not_paid_with_the_same_money(sandbox, counter):
+    """Behind a futures company the account says nothing of a fill for seconds."""
+
+    def script(strategy):
+        strategy.setsizer(MaxLots(share=0.6))
+        yield None
+        available = strategy.broker.getcash()
+        first, second = strategy.buy(), strategy.buy()
+        a_lot = strategy.broker.order_cost(CU, 1).total
+        assert first.size == int(0.6 * available // a_lot) > 2
+        assert second.size == int(0.6 * (available - first.size * a_lot) // a_lot) > 0
+        bound = strategy.broker.getcash()
+        assert bound == pytest.approx(available - (first.size + second.size) * a_lot)
+        while first.alive() or second.alive():
+            store.pump(0.1)
+            assert strategy.broker.getcash() < available - first.executed.size * a_lot * 0.9
+        assert [first.status, second.status] == [first.Completed] * 2
+        yield from (None,) * 3
+        assert strategy.broker.getcash() == strategy.broker.get_account()["available"]
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, counter=counter, balance=250_000.0, ticks_per_pack=5)
+    cerebro_of(store, script, feeds=(CU,)).run()
     assert done
