@@ -19,7 +19,7 @@ CORE = {
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "roll_state", "roll_exits", "roll_report", "roll_rules", "main_gaps",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
-    "journal_plans", "restart_picture", "paid_fees", "fees", "exits",
+    "journal_plans", "restart_picture", "order_identity", "paid_fees", "fees", "exits",
     "recording",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
@@ -75,7 +75,8 @@ SHELL = {
     "closing_claims": {"ticket"},
     "order_planner": {"account_view", "closing_claims", "ticket"},
     "order_desk": {"account_view", "order_gate", "order_planner", "order_scribe", "ticket"},
-    "order_returns": {"order_desk", "ticket"},
+    "foreign_fills": {"account_view"},
+    "order_returns": {"foreign_fills", "order_desk", "ticket"},
     "order_watch": {"order_desk", "ticket"},
     "held_orders": {"order_desk", "order_watch", "ticket"},
     "target_desk": {"account_view", "order_desk", "ticket", "ticket_values"},
