@@ -17,13 +17,14 @@ class TdRelay:
 
     Attributes:
         change: Given the differences of each pack, gives those that the client gets.
+        change_asked: Given a pack of the client, gives the one that the exchange gets.
         asked: Packs of the client, peeks left out.
         user: Who has logged in.
     """
 
     def __init__(self, urls):
         self._upstream = urls["TQ_TD_URL"]
-        self.change, self.user = list, ""
+        self.change, self.change_asked, self.user = list, dict, ""
         self.asked = []
         self._clients, self._servers = [], []
         self._loop = asyncio.new_event_loop()
@@ -88,7 +89,7 @@ class TdRelay:
             if pack.get("aid") != "peek_message":
                 self.asked.append(pack)
             self.user = pack.get("user_name", self.user)
-            await server.send_str(message.data)
+            await server.send_str(json.dumps(self.change_asked(pack)))
         await server.close()
 
     def _do(self, coroutine):
