@@ -11,6 +11,7 @@ from tianqin_backtrader.errors import OrderError
 
 OLD, NEW, RB = "SHFE.cu2612", "SHFE.cu2701", "SHFE.rb2701"
 MORNING = "2026-11-04 09:31:00"
+COUNTER = "ctp"
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +142,8 @@ def test_a_trailing_stop_keeps_its_distance(sandbox, run, side):
         store = strategy.broker.store
         order, out, _ = enter(strategy, side, 2)
         yield order
-        trail = out(size=2, exectype=bt.Order.StopTrail, trailamount=900.0)
+        last = strategy.data.close[0]
+        trail = out(size=2, exectype=bt.Order.StopTrail, price=last, trailamount=900.0)
         yield None
         roll = store.roll(OLD, NEW, slice_lots=2)
         watched(store, roll, 2, side)
