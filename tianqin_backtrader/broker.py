@@ -169,11 +169,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._keeper.stop()
 
     @property
-    def begun(self) -> bool:
-        """Whether a run has begun, and the account was taken over."""
-        return self._begun
-
-    @property
     def journal(self) -> Journal | None:
         """The journal that is written, None where no records are kept."""
         return self._scribe.journal
@@ -198,6 +193,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self.store.observers.order(order)
 
     def _take_other_hand(self, fill: Fill) -> None:
+        if self.store.known_instrument(fill.symbol) is not None:
+            fill = self._account.priced(fill)
         size = fill.direction.sign * fill.volume
         self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
 

@@ -4,7 +4,7 @@ Everything comes in as plain values (the program's diary, the files, the exchang
 is wrong comes out as sentences.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,7 +188,7 @@ def each_fill_is_told_once(evidence: Evidence, told: dict[str, Story]) -> list[s
     for one in told.values():
         ours |= one.legs.keys()
         lots = sum(traded[order_id] for order_id in one.legs)
-        heard = max((abs(event["executed"]) for event in one.told), default=0)
+        heard = _lots(one)
         if one.told and lots != heard:
             found.append(f"{one.text} was told {heard} filled lots, the exchange traded {lots}")
         size = None if one.ask is None else one.ask["size"]
@@ -259,11 +259,8 @@ def exposure_stays_within_what_was_asked_for(evidence: Evidence, _: dict[str, St
 
 
 def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story]) -> list[str]:
-    words = [
-        line["t"]
-        for line in evidence.diary
-        if line["kind"] == "store" and "protect" in line["text"]
-    ]
+    said = [line for line in evidence.diary if line["kind"] == "store"]
+    words = [line["t"] for line in said if "protect" in line["text"]]
     flattening = [line["t"] for line in evidence.diary if line["kind"] in ("flatten", "drain")]
     halts = [line["t"] for line in evidence.diary if line["kind"] == "risk"]
     found = []
@@ -273,12 +270,9 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
         end, family = one.ends[0], _family(one, told)
         if end["status"] == "Completed" or any(other.withdrawn for other in family):
             continue
-        closed = sum(max((abs(e["executed"]) for e in other.told), default=0)
-                     for other in family if other.ask and other.ask["what"] != "parent")  # fmt: skip
-        parents = [other for other in family if other.ask and other.ask["what"] == "parent"]
-        meant = one.ask["size"] if not parents else max(
-            (abs(event["executed"]) for event in parents[0].told), default=0
-        )  # fmt: skip
+        parents = [other for other in family if _what(other) == "parent"]
+        closed = sum(_lots(other) for other in family if other not in parents)
+        meant = _lots(parents[0]) if parents else one.ask["size"]
         held = abs(end["lots"]["short" if one.ask["buys"] else "long"])
         bare = min(held, meant - closed)
         excused = any(t <= end["t"] for t in flattening) or any(t - 3 <= end["t"] for t in halts)
@@ -289,6 +283,15 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
                 f"({end['reason']}), and nobody was told"
             )
     return found
+
+
+def _what(one: Story) -> str:
+    return str((one.ask or {}).get("what"))
+
+
+def _lots(one: Story) -> int:
+    """Lots that it was told to be filled with."""
+    return max((abs(event["executed"]) for event in one.told), default=0)
 
 
 def _family(one: Story, told: dict[str, Story]) -> list[Story]:
@@ -337,21 +340,32 @@ def _opens(event: Mapping[str, Any]) -> bool:
 
 
 def trade_file_is_the_exchanges(evidence: Evidence, _: dict[str, Story]) -> list[str]:
-    rows: dict[str, list[Mapping[str, str]]] = defaultdict(list)
-    for row in evidence.tables.get("trade", ()):
-        rows[row["trade_id"]].append(row)
-    theirs = {i: t for i, t in evidence.trades.items() if t["order_id"].startswith(OURS)}
-    found = [f"trade.csv has {i} {len(r)} times" for i, r in rows.items() if len(r) > 1]
-    found += [f"trade.csv lacks the trade {i}" for i in theirs if i not in rows]
-    found += [f"trade.csv has a trade {i} that never was" for i in rows if i not in theirs]
-    for trade_id in theirs.keys() & rows.keys():
-        trade, row = theirs[trade_id], rows[trade_id][0]
-        for name in ("price", "volume", "direction", "offset", "order_id"):
-            if str(trade[name]) != row[name] and not _equal(trade[name], row[name]):
-                found.append(
-                    f"trade.csv has {name} {row[name]} of trade {trade_id}, it is {trade[name]}"
-                )
+    """Counters name trades in their own ways: they are compared by what they are."""
+    rows = evidence.tables.get("trade", ())
+    ids = Counter((row["order_id"], row["trade_id"]) for row in rows)
+    found = [
+        f"trade.csv has the trade {trade_id} of {order_id} {count} times"
+        for (order_id, trade_id), count in ids.items()
+        if count > 1
+    ]
+    ours = Counter(_facts(row) for row in rows)
+    theirs = Counter(
+        _facts(trade) for trade in evidence.trades.values() if trade["order_id"].startswith(OURS)
+    )
+    found += [f"trade.csv lacks {_trade(facts)}" for facts in (theirs - ours).elements()]
+    found += [f"trade.csv has {_trade(facts)}, which never was" for facts in (ours - theirs)]
     return found
+
+
+def _facts(row: Mapping[str, Any]) -> tuple[str, str, str, float, int]:
+    return (
+        row["order_id"], row["direction"], row["offset"], float(row["price"]), int(row["volume"])
+    )  # fmt: skip
+
+
+def _trade(facts: tuple[str, str, str, float, int]) -> str:
+    order_id, direction, offset, price, volume = facts
+    return f"a trade of {order_id}: {direction} {offset} {volume} at {price}"
 
 
 def order_file_is_the_exchanges(evidence: Evidence, _: dict[str, Story]) -> list[str]:

@@ -4,7 +4,7 @@ import copy
 from dataclasses import replace
 
 import pytest
-from chaos_check import RULES, Evidence, RunEnd, check
+from chaos_check import RULES, Evidence, RunEnd, check, stories
 
 CU = "SHFE.cu2612"
 
@@ -28,14 +28,14 @@ DIARY = [
     ask("1-1", "market", 2, True, 0, 1.0),
     {"t": 1.1, "run": 1, "kind": "asked", "tag": "1-1", "refs": [1]},
     told("1-1", 1, "Submitted", 0, 1.2),
-    told("1-1", 1, "Accepted", 0, 1.3, legs=[IN[:4] + (0,)]),
+    told("1-1", 1, "Accepted", 0, 1.3, legs=[(*IN[:4], 0)]),
     told("1-1", 1, "Completed", 2, 1.4, legs=[IN], held=(2, 0)),
     {"t": 1.5, "run": 1, "kind": "trade", "symbol": CU, "closed": False, "opened": True, "size": 2},
     ask("1-2", "close", 2, False, 2, 3.0, placed_to_close=True),
     {"t": 3.1, "run": 1, "kind": "asked", "tag": "1-2", "refs": [2]},
     {"t": 3.1, "run": 1, "kind": "ends flat", "ref": 2, "symbol": CU},
     told("1-2", 2, "Submitted", 0, 3.2),
-    told("1-2", 2, "Accepted", 0, 3.3, legs=[OUT[:4] + (0,)], held=(2, 0)),
+    told("1-2", 2, "Accepted", 0, 3.3, legs=[(*OUT[:4], 0)], held=(2, 0)),
     told("1-2", 2, "Completed", -2, 3.4, legs=[OUT]),
     {"t": 3.5, "run": 1, "kind": "trade", "symbol": CU, "closed": True, "opened": False, "size": 0},
     {"t": 9.0, "run": 1, "kind": "final", "open": 0, "positions": {},
@@ -177,7 +177,7 @@ def trade_file_lacks(e):
 
 
 def trade_file_invents(e):
-    e.tables["trade"].append({**e.tables["trade"][0], "trade_id": "c|1"})
+    e.tables["trade"].append({**e.tables["trade"][0], "trade_id": "c|1", "offset": "CLOSE"})
 
 
 def trade_file_price(e):
@@ -259,10 +259,10 @@ BREACHES = {
     too_much_exposure: "6 lots of SHFE.cu2612 were held, 5 are the most",
     protection("Rejected", False): "protected 2 lots that are still held, ended Rejected (busy)",
     not_flat: "was to leave nothing of SHFE.cu2612; long 2",
-    trade_file_twice: "trade.csv has a|1 2 times",
-    trade_file_lacks: "trade.csv lacks the trade a|1",
-    trade_file_invents: "trade.csv has a trade c|1 that never was",
-    trade_file_price: "trade.csv has price 78010.0 of trade a|1",
+    trade_file_twice: "trade.csv has the trade a|1 of TQBT_in 2 times",
+    trade_file_lacks: "trade.csv lacks a trade of TQBT_in: BUY OPEN 2 at 78000.0",
+    trade_file_invents: "trade.csv has a trade of TQBT_in: BUY CLOSE 2 at 78000.0, which never was",
+    trade_file_price: "BUY OPEN 2 at 78010.0, which never was",
     order_file_lacks: "order.csv lacks the order TQBT_in",
     order_file_alive: "order.csv says status ALIVE of TQBT_in",
     order_file_alive_of_nothing: "order.csv says INTENT of TQBT_y",
@@ -296,8 +296,6 @@ def test_every_rule_has_a_breach():
     for breach in BREACHES:
         bad = copy.deepcopy(GOOD)
         breach(bad)
-        from chaos_check import stories
-
         broken |= {rule for rule in RULES if rule(bad, stories(bad.diary))}
     assert broken == set(RULES)
 

@@ -21,13 +21,14 @@ def assert_right(outcome, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(FIRST, LAST))
 @pytest.mark.parametrize("counter", COUNTERS)
 def test_chaos_by_seed(counter, seed, tmp_path, capsys):
     assert_right(run_chaos(seed, counter, tmp_path), capsys)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("counter", COUNTERS)
 def test_a_little_chaos(counter, tmp_path, capsys):
     assert_right(run_chaos(1, counter, tmp_path, seconds=6.0), capsys)
