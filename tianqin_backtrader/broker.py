@@ -169,6 +169,11 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._keeper.stop()
 
     @property
+    def begun(self) -> bool:
+        """Whether a run has begun: the account and what an earlier run has left are taken over."""
+        return self._begun
+
+    @property
     def journal(self) -> Journal | None:
         """The journal that is written, None where no records are kept."""
         return self._scribe.journal
