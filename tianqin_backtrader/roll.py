@@ -419,7 +419,7 @@ class Roll:
 
     def _fee(self, trade: Any) -> float:
         """Of a trade; where the counter names none, by the contract's rates."""
-        fee = trade.commission
+        fee = getattr(trade, "commission", math.nan)  # some counters leave it out
         if isinstance(fee, int | float) and fee > 0:
             return float(fee)
         symbol = f"{trade.exchange_id}.{trade.instrument_id}"

@@ -8,6 +8,7 @@ from tianqin_backtrader.errors import OrderError
 
 LC, NEXT, CU = "GFEX.lc2701", "GFEX.lc2703", "SHFE.cu2612"
 MORNING = "2026-11-10 09:31:00"
+COUNTER = "ctp"
 
 
 @pytest.fixture(autouse=True)
