@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import backtrader as bt
 from backtrader.position import Position
 
 from .account_view import SIDES, AccountView, OrderCost
@@ -11,6 +13,7 @@ from .books import Balance, Books
 from .errors import ConfigError
 from .feed_names import symbol_of
 from .main_contracts import MAIN
+from .order_desk import OrderDesk
 
 
 class _Positions(dict[Any, Position]):
@@ -30,6 +33,7 @@ class AccountFace:
     store: Any
     comminfo: dict[Any, Any]
     _account: AccountView
+    _desk: OrderDesk
 
     @property
     def books(self) -> Books:
@@ -37,14 +41,21 @@ class AccountFace:
         return self._account.books
 
     def getcash(self) -> float:
-        """Available funds, yuan, as the account says (``available``); also ``get_cash``."""
-        return self._account.funds("available")
+        """Available funds, yuan; also ``get_cash``.
+
+        The account's ``available``, less what orders bind that it does not hold yet: those of this
+        ``next()`` and, behind a futures company, those of the last seconds.
+        """
+        return self._account.available()
 
     def getvalue(self, datas: Any = None) -> float:
         """The account's equity (``balance``), yuan; also ``get_value``.
 
         Args:
-            datas: Feeds, for the margin held in their contracts instead.
+            datas: Feeds, for the margin held in their contracts instead; that of a short is
+                negative. Lots that Market orders are still to get count as held: so a target of
+                ``order_target_value`` and ``order_target_percent`` is the same target however
+                often it is given.
         """
         if datas is None:
             return self._account.funds("balance")
@@ -52,10 +63,27 @@ class AccountFace:
 
     def _worth(self, data: Any) -> float:
         position = self.getposition(data)
-        if not position.size:
+        lots = position.size + self._coming(data)
+        if not lots:
             return 0.0
         price = data.close[0] if len(data) else position.price  # before its first bar
-        return float(self.getcommissioninfo(data).getvalue(position, price))
+        worth = self.getcommissioninfo(data).getvaluesize(lots, price)
+        return math.copysign(worth, lots)
+
+    def _coming(self, data: Any) -> int:
+        """Signed lots that Market orders on a feed's contract are still to get.
+
+        Backtrader's simulation fills them before the next bar, and scripts rely on it.
+        """
+        symbol = data._dataname
+        if not isinstance(symbol, str):
+            return 0
+        behind = self.store.mains.behind(symbol)
+        return sum(
+            ticket.direction.sign * ticket.left
+            for ticket in self._desk.on_their_way()
+            if ticket.symbol in behind and ticket.order.exectype == bt.Order.Market
+        )
 
     get_cash = getcash
     get_value = getvalue
@@ -114,7 +142,8 @@ class AccountFace:
 
         Lots: ``pos_long``, ``pos_short``, each in ``_today`` and ``_his``, ``volume_long_frozen``
         and ``volume_short_frozen`` (in working closes); ``open_price_long`` ... in quote units;
-        ``float_profit``, ``margin`` in yuan.
+        ``float_profit``, ``margin`` in yuan. Behind a futures company only ``pos_...`` is of now:
+        all else is what it has answered last, seconds ago, and 0 right after an opening.
 
         Args:
             instrument: A symbol, or the name of a feed; of a main contract, in the contract behind
@@ -174,7 +203,7 @@ class AccountFace:
         return self._account.cost(symbol, abs(size), last, closes=closes)
 
     def max_lots(self, instrument: str, price: float | None = None, share: float = 1.0) -> int:
-        """Lots that a share of the available funds can open now.
+        """Lots that a share of the available funds can open now; 0 if the contract asks for more.
 
         Args:
             instrument: A symbol, or the name of a feed.

@@ -53,6 +53,15 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposed:
+    """Lots that have lost their protection; negative: that were closed beyond what was open."""
+
+    symbol: str
+    lots: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Differs:
     """A delivered bar that is not the official one."""
 
@@ -82,6 +91,21 @@ class Failed:
 
     error: str
     left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A signal ends the program; ``by`` is its name, ``left`` as of ``Failed``."""
+
+    by: str
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSeen:
+    """The trading login, every round: why trading rests, "" if it does not."""
+
+    words: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,15 @@ from .alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Exposed,
     Failed,
     Level,
     LinkSeen,
+    LoginSeen,
     Rejected,
     RiskSaid,
     RiskSeen,
+    Stopped,
 )
 from .alert_settings import AlertEvent, AlertSettings
 
@@ -91,6 +94,7 @@ class AlertRules:
         self.settings = settings
         self._link, self._down_since = _Link.UP, 0.0
         self._risk: str | None = None
+        self._rests = ""
         self._told: dict[tuple[str, ...], tuple[datetime, int]] = {}
 
     def observe(self, fact: Any, now: datetime) -> list[Alert]:
@@ -155,9 +159,21 @@ class AlertRules:
             text = f"{text}: {fact.error}" if text else fact.error
         return _LINK_LEVELS[title], title, text, ()
 
+    def _judge_login(self, fact: LoginSeen) -> _Found | None:
+        before, self._rests = self._rests, fact.words
+        if fact.words == before:
+            return None
+        if not fact.words:
+            return Level.SUCCESS, "Trading goes on", f"it was: {before}", ()
+        return Level.FAILURE, "Trading rests", fact.words, ()
+
     def _judge_rejected(self, fact: Rejected) -> _Found:
         key = ("rejected", fact.symbol, _NUMBERS.sub("#", fact.reason))
         return Level.WARNING, "Order rejected", f"{fact.what}: {fact.reason}", key
+
+    def _judge_exposed(self, fact: Exposed) -> _Found:
+        title = "Lots without protection" if fact.lots > 0 else "Too many lots were closed"
+        return Level.FAILURE, title, fact.text, ()
 
     def _judge_difference(self, fact: Differs) -> _Found:
         text = f"{fact.symbol}: the bar of {fact.end} differs in {', '.join(fact.columns)}"
@@ -176,6 +192,10 @@ class AlertRules:
 
     def _judge_failed(self, fact: Failed) -> _Found:
         return Level.FAILURE, "The program has failed", "\n".join((fact.error, *fact.left)), ()
+
+    def _judge_stopped(self, fact: Stopped) -> _Found:
+        text = "\n".join((f"by {fact.by}", *fact.left))
+        return Level.WARNING, "The program was stopped", text, ()
 
     def _judge_day(self, fact: DayOver) -> _Found:
         return Level.INFO, f"Trading day {fact.day}", "\n".join(fact.figures), ()
@@ -196,10 +216,13 @@ _JUDGES: Mapping[type, tuple[AlertEvent, Any]] = MappingProxyType(
     {
         LinkSeen: (AlertEvent.LINK, AlertRules._judge_link),
         Rejected: (AlertEvent.REJECTED, AlertRules._judge_rejected),
+        Exposed: (AlertEvent.EXPOSED, AlertRules._judge_exposed),
         Differs: (AlertEvent.DIFFERENCE, AlertRules._judge_difference),
         RiskSeen: (AlertEvent.RISK, AlertRules._judge_risk),
         RiskSaid: (AlertEvent.RISK, AlertRules._judge_risk_words),
         Failed: (AlertEvent.FAILED, AlertRules._judge_failed),
+        Stopped: (AlertEvent.STOPPED, AlertRules._judge_stopped),
+        LoginSeen: (AlertEvent.LINK, AlertRules._judge_login),
         DayOver: (AlertEvent.DAY, AlertRules._judge_day),
         Alive: (AlertEvent.ALIVE, AlertRules._judge_alive),
         Checked: (AlertEvent.CHECK, AlertRules._judge_check),

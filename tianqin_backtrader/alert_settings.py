@@ -14,12 +14,14 @@ class AlertEvent(StrEnum):
 
     LINK = "link"
     REJECTED = "rejected"
+    EXPOSED = "exposed"
     DIFFERENCE = "difference"
     RISK = "risk"
     DAY = "day"
     ALIVE = "alive"
     CHECK = "check"
     FAILED = "failed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,14 @@ from .alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Exposed,
     Failed,
     LinkSeen,
+    LoginSeen,
     Rejected,
     RiskSaid,
     RiskSeen,
+    Stopped,
 )
 from .alert_rules import AlertRules
 from .alert_sender import AlertSender, SenderCounts
@@ -103,7 +106,7 @@ class Alerts(Observer):
         if not ns:
             return  # the market's clock has not begun
         now, link = from_ns(ns), store.reconnector
-        up = link.market_data_up and link.trading_up
+        up = link.market_data_up and (link.trading_up or bool(link.trading_rests))
         self._tell(
             LinkSeen(
                 up,
@@ -114,6 +117,7 @@ class Alerts(Observer):
             ),
             now,
         )
+        self._tell(LoginSeen(link.trading_rests), now)
         if store.broker is not None:
             risk = store.broker.risk
             self._tell(RiskSeen(risk.state, risk.reason), now)
@@ -144,6 +148,10 @@ class Alerts(Observer):
         reason = str(order.info.get("reason", "")) or order.getstatusname()
         self._tell(Rejected(symbol, what, reason), self._store.now())
 
+    def exposed(self, symbol: str, lots: int, text: str) -> None:
+        """Lots have lost their protection."""
+        self._tell(Exposed(symbol, lots, text), self._store.now())
+
     def difference(self, found: Difference) -> None:
         """A delivered bar is not the official one."""
         fact = Differs(found.symbol, from_ns(found.delivered.end), found.columns)
@@ -156,15 +164,23 @@ class Alerts(Observer):
 
     def failed(self, error: Exception) -> None:
         """Nobody looks after what is left from here on."""
+        words = str(error).strip()
+        text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+        self._tell(Failed(text, self._left()), self._store.now())
+
+    def stopped(self, by: str) -> None:
+        """The same."""
+        self._tell(Stopped(by, self._left()), self._store.now())
+
+    def _left(self) -> tuple[str, ...]:
+        """What the program leaves behind, and the account."""
         broker = self._store.broker
         alive = [] if broker is None else [o for o in broker.get_all_orders() if o.alive()]
         working = sum(any(not leg.over for leg in order.legs) for order in alive)
         waiting = len(alive) - working
         left = [f"{working} orders work at the exchange"] * bool(working)
         left += [f"{waiting} orders wait with the program, which has ended"] * bool(waiting)
-        words = str(error).strip()
-        text = f"{type(error).__name__}: {words}" if words else type(error).__name__
-        self._tell(Failed(text, (*left, *self._account_now())), self._store.now())
+        return (*left, *self._account_now())
 
     def _tell(self, fact: Any, now: datetime) -> None:
         for alert in self._rules.observe(fact, now):
@@ -211,7 +227,7 @@ class Alerts(Observer):
         account = store.gateway.account()
         state = broker.risk.state if broker is not None else "ACTIVE"
         link = [] if store.market_data_up else ["market data is down"]
-        link += [] if store.trading_up else ["trading is down"]
+        link += [store.no_trading] if store.no_trading else []
         return {
             "link": " and ".join(link),
             "account": "" if account.get("balance", 0) > 0 else "not logged in, or without funds",

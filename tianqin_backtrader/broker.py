@@ -8,7 +8,7 @@ the reason in ``order.info.reason``; a strategy never gets an exception for what
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,13 +17,16 @@ import backtrader as bt
 from .account_face import AccountFace
 from .account_view import AccountView
 from .adoption import Adoption
+from .allocation import LotsChange
 from .chased_order import ChaseRules
+from .clock import monotonic
 from .errors import ConfigError, OrderError
 from .expiry_desk import ExpiryDesk
 from .held_orders import HeldOrders
 from .journal import Journal
-from .lot_rules import Priority
+from .lot_rules import Priority, priority_refusal
 from .model import Direction, Fill, OrderReport
+from .open_trades import OpenTrades
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
 from .order_news import OrderNews
@@ -39,6 +42,8 @@ from .risk_buttons import RiskButtons
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
 from .risk_memory import RiskMemory
+from .roll_carrier import ExitCarrier
+from .roll_state import RollPlan, RollState
 from .simulation_settings import SimulationSettings
 from .target_desk import PositionTarget, TargetDesk
 from .ticket import Ticket
@@ -53,7 +58,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     Params:
         priority: Which lots a close takes first: ``"today_first"``, ``"yesterday_first"``,
             ``"yesterday_only"``, ``"lock"`` (opens the other side instead of closing today's) or
-            ``"cheapest"``.
+            ``"cheapest"``. Where the counter chooses the lots (everywhere but at SHFE and INE),
+            ``"yesterday_only"`` and ``"lock"`` cannot be kept, and are refused.
         closed_market: ``"reject"`` orders outside sessions, or ``"hold"`` them until the open.
         auction: The same for call auctions.
         allow_partial: Close what can be closed where an order wants more, instead of rejecting it.
@@ -98,10 +104,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._scribe = OrderScribe(self.store, self.records_failed)
         self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
         planner = OrderPlanner(self.store, self._account, _priority(self.p.priority), self._risk)
+        self._must_keep_priority()
         self._desk = OrderDesk(
             self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
         )
-        self._news = OrderNews(self._desk, self._keeper)
+        self._trades = OpenTrades(self.store, self._stand_in)
+        self._news = OrderNews(self._desk, self._keeper, self._trades)
         self._returns = OrderReturns(self._desk)
         self._expiry = ExpiryDesk(self._account, self._desk)
         self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
@@ -109,13 +117,19 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
         self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
-        self._adoption = Adoption(self.store, self._stand_in, self._ticket, self._tell)
+        self._adoption = Adoption(
+            self.store, self._stand_in, self._ticket, self._tell, self._trades
+        )
         self._restart = Restart(
             self._desk, self._returns, self._held, self._adoption,
             memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        self._returns.on_foreign += [self._restart.take_foreign, self._targets.take_other]
+        self._returns.on_foreign += [
+            self._restart.take_foreign,
+            self._targets.take_other,
+            self._take_other_hand,
+        ]
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -125,10 +139,14 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         Raises:
             JournalError: The records cannot be opened, or another program has them.
             StartRefused: Records and account differ, and nothing explains it.
+            ConfigError: The priority cannot be kept at the exchange of a feed.
         """
         super().start()
+        self._must_keep_priority()
         self.startingcash = self.getvalue()
         if self._begun:
+            self._account.take_moved()
+            self._news.begin_again()
             self._restart.begin_again()
             self._targets.begin_again()
             return
@@ -149,6 +167,11 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         super().stop()
         self._scribe.flush()
         self._keeper.stop()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run has begun, and the account was taken over."""
+        return self._begun
 
     @property
     def journal(self) -> Journal | None:
@@ -174,6 +197,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news.put(order)
         self.store.observers.order(order)
 
+    def _take_other_hand(self, fill: Fill) -> None:
+        if self.store.known_instrument(fill.symbol) is not None:
+            fill = self._account.priced(fill)
+        size = fill.direction.sign * fill.volume
+        self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
+
     def get_notification(self) -> Any:
         """The next order to tell, None when there is none."""
         return self._news.take()
@@ -181,6 +210,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come."""
         self._adoption.hand_over(self._restart, self._targets)
+        for change in self._account.take_moved():
+            self._news.put_change(change)
+        self._trades.tend()
         self._news.let_in()
         self._keeper.follow(self.journal)
 
@@ -350,6 +382,30 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         else:
             self._gate.reserved[instrument] = reason
 
+    def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
+        """What takes the exits of a contract along with its lots."""
+        return ExitCarrier(self._desk, self._held, self._stand_in_for, plan, save)
+
+    def _stand_in_for(
+        self, other: Ticket, symbol: str, volume: int, price: float | None, plimit: float | None
+    ) -> Ticket:
+        """An order like another one, on another contract."""
+        order = other.order
+        kind = bt.BuyOrder if other.direction is Direction.BUY else bt.SellOrder
+        info = {name: value for name, value in order.info.items() if name != "reason"}
+        ticket = self._ticket(
+            kind, order.owner, self._data(symbol), volume, price, pricelimit=plimit,
+            exectype=order.exectype, trailamount=order.p.trailamount,
+            trailpercent=order.p.trailpercent, tradeid=order.tradeid, **info,
+        )  # fmt: skip
+        ticket.symbol = symbol
+        return ticket
+
+    def mark(self, order: Any, name: str, value: Any) -> None:
+        """Keep a word with an order, over a restart, too."""
+        order.addinfo(**{name: value})
+        self._scribe.touch(order.ticket)
+
     @contextmanager
     def reserved_for_us(self, instrument: str) -> Iterator[None]:
         """Let those who have reserved a contract send an order on it."""
@@ -363,18 +419,24 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
-        self._desk.planner.fees.learn(reports)
+        self.heard()
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
             self._reconciler.tend()
             self._scribe.flush()
+
+    def heard(self) -> None:
+        """The trading side has said something: it lives."""
+        self._desk.heard_at = monotonic()
 
     def follow_session(self, session: int, reconnector: Any) -> None:
         """Every round: look after unanswered orders, and after all that waits with us."""
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
+        self._returns.tend()
         self._reconciler.follow_session(session)
+        self._account.settle_fees()
         self._tend_halting()
         self._tend_loss()
         self._desk.tend()
@@ -385,6 +447,21 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         if self._expiry.tend():
             self._scribe.touch_plan(self._restart.lots)
         self._scribe.flush()
+
+    def _must_keep_priority(self) -> None:
+        """Refuse a priority that the account's counter would not keep.
+
+        Raises:
+            ConfigError: A feed's exchange is one of those.
+        """
+        for feed in self.store.feeds:
+            contract = feed.symbol.rpartition("@")[2]  # KQ.m@DCE.m trades at DCE, too
+            exchange_id = contract.partition(".")[0]
+            words = priority_refusal(
+                _priority(self.p.priority), exchange_id, self.store.gateway.counter
+            )
+            if words:
+                raise ConfigError(words)
 
     def _take_differences(self, text: str) -> None:
         """Somebody or something else has changed what is held: the owner has to look."""

@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
+
+from .stop_signals import SIGNALS, puts_off
 
 #: Turns of the loop that cancelled tasks get to end.
 _LAST_TURNS = 1000
@@ -25,11 +27,14 @@ class ClientLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
+        #: Connections that it has opened so far.
+        self.opened = 0
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         """As of any loop; the connection is remembered."""
         transport, protocol = await super().create_connection(*args, **kwargs)
         self._connections.add(transport)
+        self.opened += 1
         return transport, protocol
 
     def abort_connections(self) -> None:
@@ -40,32 +45,41 @@ class ClientLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def whole_callbacks(self) -> Iterator[None]:
-        """Ctrl-C comes between two callbacks, not inside one: tqsdk would leave tasks half made.
+        """Signals come between two callbacks, not inside one: tqsdk would leave tasks half made.
 
-        A second one comes at once. Handlers of the user's own are left alone.
+        Those of Ctrl-C, and of SIGTERM in ``with MyStore(...)``. A second one comes at once.
+        Handlers of the user's own are left alone.
         """
-        main = threading.current_thread() is threading.main_thread()
-        if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        if threading.current_thread() is not threading.main_thread():
             yield
             return
-        pending: list[asyncio.Handle] = []
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        ours: dict[int, Any] = {number: one for number, one in handlers.items() if puts_off(one)}
+        pending: list[tuple[asyncio.Handle, Callable[[], None]]] = []
 
-        def interrupt() -> None:
-            pending.clear()
-            raise KeyboardInterrupt
+        def restore() -> None:
+            for number, handler in ours.items():
+                signal.signal(number, handler)
 
-        def defer(*_: object) -> None:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            pending.append(self.call_soon_threadsafe(interrupt))  # wakes the loop
+        def defer(number: int, frame: object) -> None:
+            restore()
 
-        signal.signal(signal.SIGINT, defer)
+            def handle() -> None:
+                pending.clear()
+                ours[number](number, None)
+
+            pending.append((self.call_soon_threadsafe(handle), handle))  # wakes the loop
+
+        for number in ours:
+            signal.signal(number, defer)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            restore()
             if pending:
-                pending.pop().cancel()
-                raise KeyboardInterrupt
+                handle, act = pending.pop()
+                handle.cancel()
+                act()
 
     def end(self) -> None:
         """Cancel what still runs, and close."""

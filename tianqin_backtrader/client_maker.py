@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,20 +15,18 @@ from tqsdk.exceptions import TqTimeoutError
 from tqsdk.log import _get_log_name
 
 from .client_loop import ClientLoop, closing_on_error, environment, past_proxies
-from .errors import LinkLost, LinkTimeout, LoginRefused
-from .redaction import hide, redacted
+from .clock import deadline_in, monotonic, seconds_until
+from .data_tree import to_notice
+from .errors import LinkLost, LinkTimeout, LoginRefused, OrderError, TradingLoginRefused
+from .login_words import LoginWatch, Why, is_unclear, not_in_service, out_of_service
+from .redaction import clean, hide, redacted
 
-#: In the words of a client that finds the servers down for their daily maintenance.
-OUT_OF_SERVICE = ("运维", "名称服务")
-#: In its words about a server's answer, the HTTP status.
-_STATUS = re.compile(r"(?:认证失败 \(|失败。)(\d{3})\b")
-#: Where it says the same of a server in trouble as of a user who may not.
-_UNCLEAR = ("不支持该期货公司", "授权到期日期失败")
-_BUSY = frozenset({"408", "425", "429"})
+#: Seconds of one wait while a trading login may be refused.
+_STEP = 0.1
 
 
 class _Redacting(JSONFormatter):
-    """tqsdk's own format, without the token and the password."""
+    """tqsdk's own format, without secrets and settlement statements."""
 
     def __init__(self, password: str) -> None:
         super().__init__()
@@ -37,7 +34,65 @@ class _Redacting(JSONFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """As of tqsdk."""
-        return redacted(super().format(record), [self._password])
+        return redacted(clean(super().format(record)), [self._password])
+
+
+class Client(TqApi):
+    """A ``TqApi`` that does not wait for a minute when the counter refuses the login at once.
+
+    Its constructor waits for the account's first picture. After a refusal none comes, and nothing
+    is raised: the notices say it.
+
+    Args:
+        trading: False where its account is none that anybody trades on.
+        args, kwargs: As of ``TqApi``.
+    """
+
+    def __init__(self, *args: Any, trading: bool, **kwargs: Any) -> None:
+        self._takes_orders = trading
+        self._watch: LoginWatch | None = LoginWatch()
+        self._watched: set[str] = set()
+        super().__init__(*args, **kwargs)
+        self._watch = None
+
+    def wait_update(self, deadline: float | None = None, *args: Any, **kwargs: Any) -> bool:
+        """As of ``TqApi``.
+
+        Raises:
+            TradingLoginRefused: While it logs in.
+            LinkLost: The counter is not in service.
+        """
+        if self._watch is None:
+            return bool(super().wait_update(deadline, *args, **kwargs))
+        while True:
+            step = deadline_in(_STEP)
+            end = step if deadline is None else min(step, deadline)
+            news = bool(super().wait_update(end, *args, **kwargs))
+            self._look_at_login(self._watch)
+            if news or (deadline is not None and seconds_until(deadline) <= 0):
+                return news
+
+    def insert_order(self, *args: Any, **kwargs: Any) -> Any:
+        """As of ``TqApi``.
+
+        Raises:
+            OrderError: The session has market data alone.
+        """
+        if not self._takes_orders:
+            raise OrderError("trading rests: this session is not logged in at the counter")
+        return super().insert_order(*args, **kwargs)
+
+    def _look_at_login(self, watch: LoginWatch) -> None:
+        for key, notice in list(self._data.get("notify", {}).items()):
+            if key not in self._watched:
+                self._watched.add(key)
+                watch.hear(to_notice(notice), monotonic())
+        refusal = watch.verdict(monotonic())
+        if refusal is None:
+            return
+        if refusal.why is Why.AWAY:
+            raise LinkLost(f"the counter takes no logins: {refusal.words}. {refusal.advice}")
+        raise TradingLoginRefused(refusal)
 
 
 class ClientMaker:
@@ -61,6 +116,8 @@ class ClientMaker:
             account = TqSim()  # the only kind of account that has a past
         if value != key:  # the embedded exchange's is no secret
             hide(value, str(getattr(account, "_password", "")))
+        if account is not None and not isinstance(account, TqKq | TqSim):
+            hide(str(getattr(account, "_account_id", "")))
         self._given = account
         # tqsdk's account objects hold the state of one session; each connection gets a new one.
         self._template = copy.deepcopy(account)
@@ -71,6 +128,11 @@ class ClientMaker:
     def matches_itself(self) -> bool:
         """Whether its clients fill orders themselves."""
         return isinstance(self._template, TqSim)
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether the account is TianQin's paper account."""
+        return self._template is None or isinstance(self._template, TqKq)
 
     @property
     def renewable(self) -> bool:
@@ -87,15 +149,15 @@ class ClientMaker:
             return ""
         broker = str(getattr(self._template, "_broker_id", "快期模拟"))
         number = str(getattr(self._template, "_account_id", ""))
-        is_paper = self._template is None or isinstance(self._template, TqKq)
-        user = self._key if is_paper or not number else ""
+        user = self._key if self.is_paper or not number else ""
         return " ".join(filter(None, (broker, number, user)))
 
-    def make(self, loop: ClientLoop) -> Any:
+    def make(self, loop: ClientLoop, *, trading: bool = True) -> Any:
         """Log in; returns the ``TqApi`` when its first picture is there.
 
         Args:
             loop: Its event loop; closed if it comes to nothing.
+            trading: False for market data alone, without a login at the account's counter.
 
         Raises:
             As of the gateway's ``connect``.
@@ -106,9 +168,10 @@ class ClientMaker:
             closing_on_error(loop),
             loop.whole_callbacks(),
         ):
-            api = self._log_in(loop)
+            api = self._log_in(loop, trading=trading)
         self._been_in = True
-        self._given = None  # the next connection starts from the template
+        if trading:
+            self._given = None  # the next connection starts from the template
         if not self._debug:
             # tqsdk makes a log record of every pack, whether anybody reads it or not.
             logging.getLogger("TqApi").setLevel(logging.WARNING)
@@ -125,11 +188,15 @@ class ClientMaker:
             client.addHandler(handler)
             client.setLevel(logging.DEBUG)
 
-    def _log_in(self, loop: ClientLoop) -> Any:
+    def _account(self) -> Any:
         account = self._given if self._given is not None else copy.deepcopy(self._template)
+        return TqKq() if account is None else account
+
+    def _log_in(self, loop: ClientLoop, *, trading: bool) -> Any:
         try:
-            return TqApi(
-                TqKq() if account is None else account,
+            return Client(
+                self._account() if trading else TqSim(),
+                trading=trading,
                 auth=TqAuth(self._key, self._value),
                 backtest=self._backtest,
                 debug=self._debug,
@@ -148,18 +215,5 @@ class ClientMaker:
             if type(error) is not Exception:  # what tqsdk raises for everything else
                 raise
             if out_of_service(error) or (self._been_in and is_unclear(error)):
-                raise LinkLost(f"TianQin is not in service: {error}") from error
+                raise LinkLost(not_in_service(str(error))) from error
             raise LoginRefused(f"TianQin refused the login: {error}") from error
-
-
-def out_of_service(error: Exception) -> bool:
-    """Whether a client says that the servers are in trouble, or down for daily maintenance."""
-    found = _STATUS.search(str(error))
-    if found is not None and (found[1] >= "500" or found[1] in _BUSY):
-        return True
-    return any(word in str(error) for word in OUT_OF_SERVICE)
-
-
-def is_unclear(error: Exception) -> bool:
-    """Whether a client says what it says of servers in trouble, too."""
-    return any(word in str(error) for word in _UNCLEAR)

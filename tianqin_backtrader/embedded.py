@@ -91,7 +91,7 @@ class EmbeddedSandbox:
         users: Mapping[str, str] | None = None,
         script: Iterable[Mapping[str, Any]] = (),
         replay: str | Path | None = None,
-        counter: str = "plain",
+        counter: str = "kq",
         query_seconds: float | None = None,
         commission: str | None = None,
         account_file: str | Path | None = None,

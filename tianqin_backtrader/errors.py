@@ -6,6 +6,7 @@
     ├── ConfigError(ValueError)      a parameter is wrong; raised before any connection
     ├── LinkError
     │   ├── LoginRefused             the server said no: never retried
+    │   │   └── TradingLoginRefused  the broker's counter said no
     │   ├── LinkLost                 the connection is gone
     │   └── LinkTimeout              no answer in time
     ├── StoreClosed                  the store was closed and cannot be used again
@@ -24,6 +25,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .login_words import Refusal
+
 
 class TianqinError(Exception):
     """Base of all errors of this library."""
@@ -39,6 +45,21 @@ class LinkError(TianqinError):
 
 class LoginRefused(LinkError):
     """The server refused the user or the password; trying again would not help."""
+
+
+class TradingLoginRefused(LoginRefused):
+    """The counter of the broker, or of the paper account, refused the login.
+
+    Attributes:
+        refusal: A ``login_words.Refusal``: the counter's ``words`` and ``code``, and ``why``.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        number = f" ({refusal.code})" if refusal.code else ""
+        super().__init__(
+            f"the trading login was refused: {refusal.words}{number}. {refusal.advice}"
+        )
+        self.refusal = refusal
 
 
 class LinkLost(LinkError):
@@ -69,12 +90,20 @@ class UnknownSymbol(OrderError):
         self.symbol = symbol
 
 
+class NotKnownYet(OrderError):
+    """An order needs what the market has not said yet; it is asked, and not waited for."""
+
+
 class IllegalTransition(OrderError):
     """A report that does not fit the order's state; the state is unchanged."""
 
 
 class VolumeOutOfRange(OrderError):
     """Lots that are not a whole positive number, or more than allowed."""
+
+
+class LotsGone(VolumeOutOfRange):
+    """The lots that an order was to close are no longer there."""
 
 
 class PriceOutOfRange(OrderError):

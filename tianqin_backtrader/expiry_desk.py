@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from .account_view import SIDES, AccountView
-from .errors import LinkError
+from .errors import TianqinError
 from .order_desk import OrderDesk
 from .reconciler import expired
 from .ticket import Ending, Stage
@@ -56,11 +56,15 @@ class ExpiryDesk:
     def _settle(self) -> bool:
         settled = False
         for symbol in list(self._expiring):
-            instrument = self._store.instrument(symbol)
+            instrument = self._store.known_instrument(symbol)
+            if instrument is None:
+                continue  # asked for
             ends = instrument.expire_datetime
             if not instrument.expired and (ends is None or ends > self._store.now()):
                 self._expiring.discard(symbol)  # not today
-            elif not self._store.gateway.position(symbol).get("pos", 0):
+            elif self._store.gateway.position(symbol).get("pos", 0):
+                self._price(symbol, math.nan)  # subscribes
+            else:
                 self._expiring.discard(symbol)
                 price = self._price(symbol, instrument.pre_settlement)
                 lots = self._account.settle(symbol, price)
@@ -74,6 +78,6 @@ class ExpiryDesk:
         """The last day's settlement price; that of the day before where it is not known."""
         try:
             price = float(self._store.gateway.quote(symbol).settlement)
-        except LinkError:
+        except TianqinError:
             price = math.nan
         return price if price == price else before

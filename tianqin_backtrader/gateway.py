@@ -17,11 +17,14 @@ from tqsdk.exceptions import BacktestFinished
 
 from .charts import FrameCharts, TreeCharts
 from .client_loop import ClientLoop
-from .client_maker import ClientMaker, out_of_service
+from .client_maker import ClientMaker
 from .clock import deadline_in
 from .contract_questions import ContractQuestions
+from .data_tree import to_notice
 from .errors import LinkLost
 from .knock import Knock
+from .login_words import out_of_service
+from .lot_rules import Counter
 from .model import Notice
 from .plain_logging import restore_logging
 from .trading_side import TradingSide
@@ -61,6 +64,7 @@ class Gateway(ContractQuestions, TradingSide):
         self._maker = ClientMaker(key, value, account, backtest, urls, debug)
         #: Connections of a session: market data and, unless the client matches itself, trading.
         self.links = 1 if self.matches_itself else 2
+        self.names_fees = self.counter is not Counter.CTP
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
@@ -71,16 +75,23 @@ class Gateway(ContractQuestions, TradingSide):
 
     # -- life ---------------------------------------------------------------------------------
 
-    def connect(self) -> None:
+    def connect(self, *, trading: bool = True) -> None:
         """Open the session, or a new one in place of one that has ended.
+
+        Args:
+            trading: False for market data alone: nobody logs in at the account's counter, whose
+                last picture stays, and no order leaves.
 
         Raises:
             LoginRefused: Wrong user or password, or no permission; with the server's answer.
+            TradingLoginRefused: The counter's.
             LinkLost: No server there, or it is not in service.
             LinkTimeout: The server did not deliver its first picture in a minute.
         """
         self._loop = ClientLoop()
-        self._api = api = self._maker.make(self._loop)
+        self._api = api = self._maker.make(self._loop, trading=trading)
+        self.logged_in = trading
+        self.links = 1 if self.matches_itself or not trading else 2
         self._seen_notices.clear()
         self._quotes.clear()
         self._watch_trading()
@@ -92,17 +103,18 @@ class Gateway(ContractQuestions, TradingSide):
             self._charts = TreeCharts(api) if tested else FrameCharts(api)
         logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
 
-    def renew(self, away: float) -> None:
+    def renew(self, away: float, *, trading: bool = True) -> None:
         """A new session in place of this one, with everything subscribed again.
 
         Args:
             away: Seconds since data came; what was missed is asked for.
+            trading: As of ``connect``.
 
         Raises:
             As of ``connect``; then there is no session.
         """
         self._end_session(abruptly=True)
-        self.connect()
+        self.connect(trading=trading)
         self.charts.renew(self.api, away)
 
     def close(self) -> None:
@@ -115,6 +127,7 @@ class Gateway(ContractQuestions, TradingSide):
         if self._api is None:
             return
         self._keep_account()
+        self.logged_in = False
         api, self._api = self._api, None
         if not abruptly:
             api.close()
@@ -133,6 +146,13 @@ class Gateway(ContractQuestions, TradingSide):
         return self._maker.matches_itself
 
     @property
+    def counter(self) -> Counter:
+        """Who keeps the account's books."""
+        if self.matches_itself:
+            return Counter.SIM
+        return Counter.KQ if self._maker.is_paper else Counter.CTP
+
+    @property
     def renewable(self) -> bool:
         """Whether a new session finds what the old one had: what the client itself simulates dies
         with it.
@@ -143,6 +163,11 @@ class Gateway(ContractQuestions, TradingSide):
     def account_id(self) -> str:
         """Which account it is, as the server says or else as it was asked for; "" for none."""
         return str(self.account().get("user_id") or self._maker.account_id)
+
+    @property
+    def opened(self) -> int:
+        """Connections that the session has opened so far, those of its own reconnecting too."""
+        return self._loop.opened if self._api is not None else 0
 
     @property
     def charts(self) -> TreeCharts | FrameCharts:
@@ -177,14 +202,6 @@ class Gateway(ContractQuestions, TradingSide):
                 raise LinkLost(f"TianQin is not in service: {error}") from error
             raise
 
-    def virtual_now(self) -> int | None:
-        """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
-        state = self._api._data.get("_tqsdk_backtest") if self._api is not None else None
-        if state is None or "current_dt" not in state:
-            return None
-        # At its end a back-test of tqsdk says 2038.
-        return min(int(state["current_dt"]), int(state.get("end_dt", state["current_dt"])))
-
     # -- notices ------------------------------------------------------------------------------
 
     def new_notices(self) -> list[Notice]:
@@ -198,12 +215,5 @@ class Gateway(ContractQuestions, TradingSide):
         for key, notice in notices.items():
             if key not in self._seen_notices:
                 self._seen_notices.add(key)
-                new.append(
-                    Notice(
-                        code=int(notice.get("code", 0)),
-                        level=str(notice.get("level", "INFO")),
-                        content=str(notice.get("content", "")),
-                        conn_id=str(notice.get("conn_id", "")),
-                    )
-                )
+                new.append(to_notice(notice))
         return new

@@ -13,6 +13,7 @@ class Health:
 
     Attributes:
         market_data_up, trading_up: Whether ticks can come, and orders go out.
+        no_trading: Why orders would not reach the exchange, "" if they would.
         state: Of the supervisor: ``UP``, ``DOUBT`` (silent, has been asked), ``SHAKEN``, ``LOST``
             (the server is knocked at), ``BUILDING``, ``RESTING``, ``FATAL``.
         last_data: By name of the feed, the exchange's stamp of its newest tick; None before one.
@@ -34,3 +35,4 @@ class Health:
     last_error: str
     next_boundary: datetime | None
     lag: float
+    no_trading: str = ""

@@ -62,6 +62,7 @@ class Event(StrEnum):
     REFUSED = "REFUSED"
     AHEAD = "AHEAD"  # of an open
     BOUNDARY = "BOUNDARY"  # an open or a close
+    TRADING = "TRADING"  # is to be tried, or left alone, by a session of its own
 
 
 class Action(StrEnum):
@@ -87,6 +88,7 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_UP, Event.TD_LOST): (_LOST, Action.KNOCK),
     (_UP, Event.DEAF): (_BUILDING, Action.BUILD),
     (_UP, Event.AHEAD): (_BUILDING, Action.BUILD),
+    (_UP, Event.TRADING): (_BUILDING, Action.BUILD),
     (_DOUBT, Event.DATA): (_UP, Action.WAIT),
     (_DOUBT, Event.ANSWERED): (_UP, Action.WAIT),
     (_DOUBT, Event.MD_RESTORED): (_DOUBT, Action.ASK),
@@ -94,6 +96,7 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_DOUBT, Event.MD_LOST): (_SHAKEN, Action.WAIT),
     (_DOUBT, Event.TD_LOST): (_LOST, Action.KNOCK),
     (_DOUBT, Event.DEAF): (_BUILDING, Action.BUILD),
+    (_DOUBT, Event.TRADING): (_BUILDING, Action.BUILD),
     (_SHAKEN, Event.MD_RESTORED): (_DOUBT, Action.ASK),
     (_SHAKEN, Event.TIME): (_LOST, Action.KNOCK),
     (_SHAKEN, Event.TD_LOST): (_LOST, Action.KNOCK),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from .errors import VolumeOutOfRange
 from .model import Instrument
@@ -17,6 +19,26 @@ class Closing(StrEnum):
     NEWEST_FIRST = "newest_first"  # today's first, as TqSdk's TargetPosTask and vnpy assume
 
 
+class Counter(StrEnum):
+    """Who keeps the account's books."""
+
+    KQ = "kq"  # TianQin's paper account, 快期模拟
+    CTP = "ctp"  # a futures company, behind TianQin's gateway
+    SIM = "sim"  # TqSim, in the client
+
+
+#: Where today's lots need their own offset.
+CLOSES_TODAY_APART = frozenset({"SHFE", "INE"})
+#: Which lots a counter takes for a plain CLOSE where they are not apart.
+CHOOSES: Mapping[Counter, Closing] = MappingProxyType(
+    {
+        Counter.KQ: Closing.NEWEST_FIRST,
+        Counter.CTP: Closing.OLDEST_FIRST,  # and it asks the fee of today's
+        Counter.SIM: Closing.OLDEST_FIRST,
+    }
+)
+
+
 class Priority(StrEnum):
     """Which lots go first where we may choose."""
 
@@ -25,6 +47,21 @@ class Priority(StrEnum):
     YESTERDAY_ONLY = "yesterday_only"  # never closes today's lots; a close beyond is refused
     LOCK = "lock"  # instead of closing today's lots, opens the other side
     CHEAPEST = "cheapest"  # one of the others, by ``LotFees``
+
+
+def priority_refusal(priority: Priority, exchange_id: str, counter: Counter) -> str:
+    """Why a priority cannot be kept at an exchange; "" if it can.
+
+    Outside SHFE and INE the paper account closes today's lots first, and futures companies ask the
+    fee of today's lots for older ones.
+    """
+    spares = priority in (Priority.LOCK, Priority.YESTERDAY_ONLY)
+    if not spares or exchange_id in CLOSES_TODAY_APART or counter is Counter.SIM:
+        return ""
+    return (
+        f"priority={str(priority)!r} cannot be kept at {exchange_id}: there the counter chooses "
+        "which lots a close takes; use another priority"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,10 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. ``commission`` in yuan; ``time`` nanoseconds since 1970 UTC."""
+    """One execution. ``time`` is nanoseconds since 1970 UTC.
+
+    ``commission`` is in yuan, nan where the counter does not name it.
+    """
 
     trade_id: str
     order_id: str
@@ -154,9 +157,14 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification of the server, or of the client about a connection (``conn_id``)."""
+    """A notification of the server, or of the client about a connection (``conn_id``).
+
+    ``type`` is the server's: ``"MESSAGE"``, or ``"SETTLEMENT"`` for a statement, whose text is left
+    out.
+    """
 
     code: int
     level: str
     content: str
     conn_id: str = ""
+    type: str = ""

@@ -28,6 +28,9 @@ class Observer:
     def order(self, order: Any) -> None:
         """Strategies are about to be told of an order; look at it now, it goes on changing."""
 
+    def exposed(self, symbol: str, lots: int, text: str) -> None:
+        """Lots that are held have lost their protection; see ``alert_facts.Exposed``."""
+
     def difference(self, found: Difference) -> None:
         """A delivered bar is not the official one."""
 
@@ -36,6 +39,9 @@ class Observer:
 
     def failed(self, error: Exception) -> None:
         """The program ends with an error; the store is about to be closed."""
+
+    def stopped(self, by: str) -> None:
+        """A signal ends the program, ``"Ctrl-C"`` or ``"SIGTERM"``; as ``failed`` otherwise."""
 
     def closed(self) -> None:
         """The store has been closed."""
@@ -68,6 +74,9 @@ class Observers:
         if self._all:
             self._tell(lambda one: one.order(order))
 
+    def exposed(self, symbol: str, lots: int, text: str) -> None:
+        self._tell(lambda one: one.exposed(symbol, lots, text))
+
     def difference(self, found: Difference) -> None:
         self._tell(lambda one: one.difference(found))
 
@@ -76,6 +85,9 @@ class Observers:
 
     def failed(self, error: Exception) -> None:
         self._tell(lambda one: one.failed(error))
+
+    def stopped(self, by: str) -> None:
+        self._tell(lambda one: one.stopped(by))
 
     def closed(self) -> None:
         self._tell(lambda one: one.closed())

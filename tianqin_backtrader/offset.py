@@ -14,11 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import ConfigError, VolumeOutOfRange
-from .lot_rules import NO_LIMITS, Closing, LotFees, LotLimits, Priority
+from .lot_rules import (
+    CHOOSES,
+    CLOSES_TODAY_APART,
+    NO_LIMITS,
+    Closing,
+    Counter,
+    LotFees,
+    LotLimits,
+    Priority,
+)
 from .model import Offset
-
-#: Where today's lots need their own offset.
-CLOSES_TODAY_APART = frozenset({"SHFE", "INE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,12 @@ class Closable:
     def total(self) -> int:
         """Both together."""
         return self.today + self.history
+
+    def at_most(self, lots: int) -> Closable:
+        """No more than so many in all; those of today are the younger news, and go first."""
+        over = max(0, self.total - lots)
+        today = max(0, self.today - over)
+        return Closable(today, self.history - max(0, over - self.today))
 
     def less(self, legs: Iterable[Leg], *, closes_today_apart: bool) -> Closable:
         """What stays after closes that are on their way to the exchange.
@@ -101,23 +113,27 @@ class OffsetRules:
         return (today, history) if self.first is Priority.TODAY_FIRST else (history, today)
 
 
-def closing_of(exchange_id: str) -> Closing:
-    """How an exchange closes, by what brokers state; it is not written in the rules."""
-    return Closing.APART if exchange_id in CLOSES_TODAY_APART else Closing.OLDEST_FIRST
+def closing_of(exchange_id: str, counter: Counter = Counter.CTP) -> Closing:
+    """Which lots a plain CLOSE takes at an exchange; elsewhere than at SHFE and INE the counter's
+    own choice, which is not written in the rules.
+    """
+    return Closing.APART if exchange_id in CLOSES_TODAY_APART else CHOOSES[counter]
 
 
-def closable_lots(position: Mapping[str, Any], side: str) -> Closable:
-    """What can be closed of one side of an account's position.
+def held_lots(position: Mapping[str, Any], side: str) -> Closable:
+    """What an account holds of one side.
+
+    ``pos_*`` alone moves with each trade at every counter; ``volume_*`` and the frozen lots are a
+    counter's queries, seconds old, and do not mean the same at all of them.
 
     Args:
-        position: Fields as TqSdk names them (``pos_long_today``, ``volume_long_frozen_today`` ...).
+        position: Fields as TqSdk names them (``pos_long_today``, ``pos_long_his`` ...).
         side: ``"long"`` or ``"short"``.
     """
-    held_today = int(position.get(f"pos_{side}_today", 0))
-    held_history = int(position.get(f"pos_{side}_his", 0))
-    frozen_today = int(position.get(f"volume_{side}_frozen_today", 0))
-    frozen_history = int(position.get(f"volume_{side}_frozen_his", 0))
-    return Closable(max(0, held_today - frozen_today), max(0, held_history - frozen_history))
+    return Closable(
+        max(0, int(position.get(f"pos_{side}_today", 0))),
+        max(0, int(position.get(f"pos_{side}_his", 0))),
+    )
 
 
 def _closing_parts(volume: int, closable: Closable, rules: OffsetRules) -> list[Leg]:
@@ -142,11 +158,21 @@ def _pieces(parts: Iterable[Leg], limits: LotLimits) -> tuple[Leg, ...]:
     )
 
 
-def _opening(volume: int, limits: LotLimits, *, allow_partial: bool) -> tuple[Leg, ...]:
+def opening_legs(volume: int, limits: LotLimits, *, closes: bool) -> tuple[Leg, ...]:
+    """Legs that open ``volume`` lots.
+
+    Args:
+        volume: Lots, 0 for none.
+        limits: Of the contract.
+        closes: Whether the order closes, too: then what is too little to be opened is left out.
+
+    Raises:
+        VolumeOutOfRange: They are too few for an order of the contract.
+    """
     try:
         return tuple(Leg(Offset.OPEN, lots) for lots in limits.pieces(volume, opens=True))
     except VolumeOutOfRange:
-        if allow_partial:
+        if closes:
             return ()
         raise
 
@@ -181,7 +207,7 @@ def plan_close(
             f"to close {volume} lots, but only {volume - left + locked} can be closed "
             f"({closable.today} of today, {closable.history} of earlier days; {rules.priority})"
         )
-    opening = _opening(locked, rules.limits, allow_partial=allow_partial)
+    opening = opening_legs(locked, rules.limits, closes=allow_partial)
     return (*_pieces(parts, rules.limits), *opening)
 
 
@@ -194,17 +220,18 @@ def plan_order(
         volume: Positive lots.
         closable: Unfrozen lots of the opposite side (the short side for a buy).
         rules: Of the contract. Where today's lots are spared, the rest is opened beside them.
-        allow_partial: Leave out a rest that is too small to be opened, instead of refusing.
+        allow_partial: Leave out what is too little to be opened, also if nothing is closed.
 
     Returns:
-        Legs in sending order, opening ones last; their lots add up to ``volume``.
+        Legs in sending order, opening ones last. Their lots add up to ``volume``, but for what is
+        too little to be opened beside lots that are closed.
 
     Raises:
-        VolumeOutOfRange: What is left cannot be opened, without ``allow_partial``.
+        VolumeOutOfRange: Nothing is closed, and the lots are too few to be opened.
     """
     parts = _closing_parts(volume, closable, rules)
     left = volume - _lots(parts)
-    opening = _opening(left, rules.limits, allow_partial=allow_partial)
+    opening = opening_legs(left, rules.limits, closes=allow_partial or bool(parts))
     return (*_pieces(parts, rules.limits), *opening)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -13,15 +14,16 @@ from typing import Any
 import backtrader as bt
 
 from .account_view import AccountView
-from .clock import WallClock, monotonic, to_backtrader
+from .clock import SECOND, WallClock, monotonic, to_backtrader
 from .errors import (
     LinkLost,
+    LotsGone,
     OrderError,
     PriceOutOfRange,
     RiskRefused,
     TianqinError,
-    VolumeOutOfRange,
 )
+from .exits import Timing
 from .model import Offset
 from .offset import Leg
 from .order_gate import OrderGate
@@ -29,12 +31,14 @@ from .order_planner import Guard, OrderPlanner, Plan
 from .order_scribe import OrderScribe
 from .order_state import OrderLeg
 from .order_validity import day_is_over
-from .ticket import Ending, Stage, Ticket
+from .ticket import Effect, Ending, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
 #: Seconds after which a cancel without effect is repeated.
 CANCEL_AGAIN = 5.0
+#: Market time between two attempts to send an exit that lots rely on, and how many there are.
+AGAIN_AFTER, ATTEMPTS = 2 * SECOND, 30
 
 
 class OrderDesk:
@@ -55,6 +59,7 @@ class OrderDesk:
         settled: Called when a leg has ended without a report.
         live: Legs of which something is expected, by symbol and id.
         unanswered: Legs of which nothing has been heard.
+        heard_at: When the trading side has said something last, as ``monotonic`` counts.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class OrderDesk:
         self.settled: Callable[[Ticket], None] = lambda ticket: None
         self.live: dict[str, dict[str, OrderLeg]] = {}
         self.unanswered: dict[str, OrderLeg] = {}
+        self.heard_at = monotonic()
         self._queued: dict[int, Ticket] = {}
         self._withdrawn: dict[int, Ticket] = {}
         self._expiries: list[tuple[datetime, int, Ticket]] = []
@@ -90,11 +96,29 @@ class OrderDesk:
             TianqinError: It can never be sent.
         """
         self.gate.admit(ticket.order.data._dataname)
-        self.gate.must_be_free(ticket.symbol)
+        self._must_be_free(ticket)
         if self.store.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
         self.planner.terms(ticket, check_limits=False)
         self._guard.admit(ticket.volume)
+
+    def settle_effect(self, ticket: Ticket, timing: Timing, close_only: bool | None) -> None:
+        """Decide what of one of Backtrader's orders has to close, as it is placed.
+
+        Raises:
+            TianqinError: The counter cannot keep the broker's priority there.
+        """
+        self.planner.settle_effect(ticket, timing, self._queued.values(), close_only)
+
+    def on_their_way(self) -> set[Ticket]:
+        """Orders at the exchange, and those that are sent as soon as it takes them."""
+        sent = {self.legs[order_id][0] for live in self.live.values() for order_id in live}
+        going_on = (Ending.NONE, Ending.RESIZE)
+        return {
+            one
+            for one in sent | {*self._queued.values()}
+            if not one.over and one.ending in going_on
+        }
 
     def submit(self, ticket: Ticket, *, early: bool = False) -> bool:
         """Take an order to be sent now, or at the open; False if it was refused.
@@ -104,7 +128,7 @@ class OrderDesk:
         try:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
                 self.gate.admit(ticket.order.data._dataname, early=early)
-                self.gate.must_be_free(ticket.symbol)
+                self._must_be_free(ticket)
             plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
@@ -114,8 +138,13 @@ class OrderDesk:
         if plan is None:
             self.queue(ticket)
         else:
-            self._send_plan(ticket, plan)
+            self._carry_out(ticket, plan)
         return True
+
+    def _must_be_free(self, ticket: Ticket) -> None:
+        """Refuse an order on a contract that is being rolled, unless all it does is close."""
+        if ticket.effect is not Effect.CLOSE:
+            self.gate.must_be_free(ticket.symbol)
 
     def enter(self, ticket: Ticket) -> None:
         """An order is ours from here on; it is told as Submitted."""
@@ -134,23 +163,58 @@ class OrderDesk:
 
     def release(self, ticket: Ticket) -> None:
         """Send an order that has waited, or let it wait on while the market takes none."""
-        if any(not other.over for other in ticket.after) or not self.gate.open(ticket.symbol):
+        if self._must_wait(ticket) or not self.gate.open(ticket.symbol):
             self.queue(ticket)
             return
-        self._queued.pop(ticket.order.ref, None)
         try:
             plan = self.planner.plan(ticket)
+        except LotsGone as error:
+            self.end_without_lots(ticket, str(error))
         except TianqinError as error:
-            if isinstance(error, VolumeOutOfRange) and monotonic() < ticket.patience:
-                self.queue(ticket)
-            elif isinstance(error, PriceOutOfRange) and ticket.has_been_taken:
+            if isinstance(error, PriceOutOfRange) and ticket.has_been_taken:
                 self._wait_for_limits(ticket, error)
             elif _only_too_fast(error) and ticket.has_been_taken:
                 self.queue(ticket)
             else:
                 self.finish(ticket, bt.Order.Rejected, str(error))
-            return
-        self._send_plan(ticket, plan)
+        else:
+            self._carry_out(ticket, plan)
+
+    def _must_wait(self, ticket: Ticket) -> bool:
+        """Whether its turn has not come: others go first, or it was refused a moment ago."""
+        if ticket.held_back or any(not other.over for other in ticket.after):
+            return True
+        return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
+
+    def _carry_out(self, ticket: Ticket, plan: Plan) -> None:
+        """Send what can be sent; let others stand back, or wait, for what cannot."""
+        for number in plan.stand_back:
+            self.stand_back(self.tickets[number], ticket)
+        if plan.legs:
+            self._queued.pop(ticket.order.ref, None)
+            self._send_plan(ticket, plan)
+        else:
+            if ticket.stage is not Stage.QUEUED:
+                logger.info("order %d waits for the lots that it is to close", ticket.order.ref)
+            self.queue(ticket)
+
+    def stand_back(self, ticket: Ticket, other: Ticket) -> None:
+        """Withdraw an order that closes, until another one that needs its lots is over.
+
+        It is told nothing: if the other comes to nothing, it is sent again.
+        """
+        logger.info("order %d stands back for order %d", ticket.order.ref, other.order.ref)
+        ticket.after.append(other)
+        self.cancel(ticket, Ending.RESIZE)
+
+    def end_without_lots(self, ticket: Ticket, reason: str = "") -> None:
+        """What it was to close is gone: nothing is opened in its place."""
+        reason = reason or f"the lots of {ticket.symbol} that it was to close are gone"
+        text = f"order {ticket.order.ref} ends: {reason}"
+        logger.warning("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        ticket.ending = Ending.CANCEL  # nobody has refused it
+        self.finish(ticket, bt.Order.Canceled, reason)
 
     def _wait_for_limits(self, ticket: Ticket, error: PriceOutOfRange) -> None:
         """An order that is good for longer than a day whose prices cannot reach it."""
@@ -176,7 +240,7 @@ class OrderDesk:
             live = self.live.setdefault(leg.symbol, {})
             if not leg.over:
                 live[leg.order_id] = leg
-                self.planner.note(leg)
+                self.planner.claims.note(ticket, leg)
         if ticket.over:
             return
         if ticket.validity.until is not None:
@@ -194,14 +258,21 @@ class OrderDesk:
     # -- out ----------------------------------------------------------------------------------
 
     def _send_plan(self, ticket: Ticket, plan: Plan) -> None:
-        lots = sum(leg.volume for leg in plan.legs)
-        if lots < ticket.left:
-            ticket.order.addinfo(reason=f"{ticket.left} lots asked for, {lots} can be traded")
-            ticket.resize(ticket.filled + lots)
+        if plan.lots < ticket.left and not plan.waits:
+            words = f"{ticket.left} lots asked for, {plan.lots} can be traded"
+            ticket.order.addinfo(reason=f"{words}: {plan.left_out}" if plan.left_out else words)
+            if plan.left_out:
+                self._tell_left_out(ticket, plan.left_out)
+            ticket.resize(ticket.filled + plan.lots)
         ticket.stage, ticket.sent_terms = Stage.WORKING, plan.terms
         ticket.wave, ticket.unsent = len(ticket.legs), list(plan.legs)
         ticket.sent_day = self.store.calendar.trading_day_at(self.store.now())
         self.send_next(ticket)
+
+    def _tell_left_out(self, ticket: Ticket, words: str) -> None:
+        text = f"order {ticket.order.ref}: {words}"
+        logger.warning("%s", text)
+        self.store.put_notification(text, order=ticket.order)
 
     def send_next(self, ticket: Ticket) -> None:
         """Send the next legs: what opens waits until everything that closes has been filled."""
@@ -225,7 +296,9 @@ class OrderDesk:
         ticket.legs.append(sent)
         self.legs[order_id] = (ticket, sent)
         self.live.setdefault(ticket.symbol, {})[order_id] = self.unanswered[order_id] = sent
-        self.planner.note(sent)
+        self.planner.claims.note(ticket, sent)
+        price = terms.limit_price
+        self.account.bind(sent, price if isinstance(price, int | float) else math.nan)
         try:
             self.scribe.intent(ticket, sent, terms)
             self.store.gateway.insert_order(
@@ -241,10 +314,36 @@ class OrderDesk:
         logger.info("%s sent at %s", sent, terms.limit_price)
         return sent
 
+    def send_again(self, ticket: Ticket) -> bool:
+        """Send an exit once more that was refused, or never arrived; False after too many times.
+
+        Lots rely on it: what the front refuses now ("busy") it may take a moment later.
+        """
+        if ticket.attempts >= ATTEMPTS:
+            return False
+        ticket.attempts += 1
+        ticket.not_before = self.store.clock.now_ns() + AGAIN_AFTER
+        words = "; ".join(dict.fromkeys(leg.last_msg for leg in ticket.out if leg.last_msg))
+        text = (
+            f"order {ticket.order.ref} on {ticket.symbol} closes {ticket.left} lots and was not "
+            f"taken ({words}): it is sent again, attempt {ticket.attempts} of {ATTEMPTS}"
+        )
+        logger.error("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        self.queue(ticket)
+        return True
+
     # -- withdrawal ---------------------------------------------------------------------------
 
-    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL) -> None:
-        """Withdraw an order; what is at the exchange ends when the exchange says so."""
+    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL, reason: str = "") -> None:
+        """Withdraw an order; what is at the exchange ends when the exchange says so.
+
+        Args:
+            ticket: The order.
+            ending: What becomes of it.
+            reason: Shown as ``order.info.reason`` at its end.
+        """
+        ticket.withdrawn_for = reason or ticket.withdrawn_for
         if ticket.over:
             name = ticket.order.getstatusname()
             text = f"order {ticket.order.ref} is over ({name}): there is nothing to cancel"
@@ -253,7 +352,8 @@ class OrderDesk:
             return
         if ticket.stage is not Stage.WORKING:
             expires, ticket.ending = ending is Ending.EXPIRE, ending
-            self.finish(ticket, bt.Order.Expired if expires else bt.Order.Canceled)
+            status = bt.Order.Expired if expires else bt.Order.Canceled
+            self.finish(ticket, status, ticket.withdrawn_for)
             return
         if ticket.ending in (Ending.NONE, Ending.RESIZE):
             ticket.ending = ending
@@ -278,6 +378,13 @@ class OrderDesk:
             return  # asked for again when the link is back
         for leg in ticket.live_legs:
             self.cancel_leg(leg)
+
+    def _doubt_link(self, ticket: Ticket) -> None:
+        """A cancel without any answer is a sign of a dead trading link, as an order is; once."""
+        silent = self.heard_at < ticket.cancel_asked and self.gate.open(ticket.symbol)
+        if silent and not ticket.doubted:
+            ticket.doubted = True
+            self.store.reconnector.trading_silent()
 
     def cancel_leg(self, leg: OrderLeg) -> None:
         """Ask for the withdrawal of one leg."""
@@ -325,14 +432,27 @@ class OrderDesk:
         while self._expiries and self._expiries[0][0] < now:
             *_, ticket = heappop(self._expiries)
             if not ticket.over:
+                self._tell_missed_close(ticket)
                 self.cancel(ticket, Ending.EXPIRE)
         for ticket in list(self._withdrawn.values()):
             if not ticket.ending or ticket.over:
                 self._withdrawn.pop(ticket.order.ref, None)
             elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN:
+                self._doubt_link(ticket)
                 self._withdraw(ticket)
         if self._queued:
             self._release_queued(now)
+
+    def _tell_missed_close(self, ticket: Ticket) -> None:
+        """Backtrader's Close was to end a position with the day, and has not."""
+        if ticket.order.exectype != bt.Order.Close:
+            return
+        text = (
+            f"order {ticket.order.ref} (Close) has missed the close of {ticket.symbol}: "
+            f"{ticket.left} lots were not traded, and are not sent into the next day"
+        )
+        logger.error("%s", text)
+        self.store.put_notification(text, order=ticket.order)
 
     def _release_queued(self, now: datetime) -> None:
         today = self.store.calendar.trading_day_at(now)
@@ -341,7 +461,7 @@ class OrderDesk:
             symbol = ticket.symbol
             if symbol not in is_open:
                 is_open[symbol] = self.gate.open(symbol)
-            if not is_open[symbol] or any(not other.over for other in ticket.after):
+            if not is_open[symbol] or self._must_wait(ticket):
                 continue
             if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
                 continue

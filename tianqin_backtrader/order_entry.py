@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from .account_view import AccountView
 from .errors import OrderError, TianqinError, VolumeOutOfRange
+from .exits import Timing
 from .held_orders import HeldOrders
 from .main_contracts import MAIN
 from .model import Direction
@@ -20,6 +22,9 @@ from .order_scribe import OrderScribe
 from .order_validity import validity
 from .ticket import Effect, Ticket
 from .unsubscribed_data import UnsubscribedData
+
+#: Frames from where an order arrives to ``Strategy.close``, a strategy's own ``sell`` between them.
+_CLOSE_IS_WITHIN = 8
 
 
 class OrderEntry:
@@ -41,31 +46,27 @@ class OrderEntry:
         size, price = plain(size), plain(price)
         kwargs = {name: plain(value) for name, value in kwargs.items()}
         allow_partial = kwargs.pop("allow_partial", self.p.allow_partial)
+        close_only = kwargs.pop("close_only", True if _is_close() else None)
         oco, parent = kwargs.get("oco"), kwargs.get("parent")
         valid, transmit = kwargs.get("valid"), kwargs.get("transmit", True)
         plimit = kwargs.pop("plimit", None)
         ticket = self._ticket(kind, owner, data, abs(size), price, pricelimit=plimit, **kwargs)
         order = ticket.order
         ticket.allow_partial = allow_partial
-        self._take_order(ticket, size, price, parent, oco, valid, transmit)
-        self._scribe.flush()
-        return order
-
-    def _take_order(
-        self, ticket: Ticket, size: float, price: Any, parent: Any, oco: Any, valid: Any,
-        transmit: bool,
-    ) -> None:  # fmt: skip
-        order = ticket.order
         try:
             ticket.volume = whole_lots(size)
             ticket.symbol = self._contract_for(ticket)
             ticket.validity = validity(valid, ticket.symbol, self.store.now(), self.store.calendar)
+            if order.exectype == bt.Order.Limit:
+                ticket.wish = Wish(math.nan if price is None else price)
+            if parent is None:
+                self._desk.settle_effect(ticket, _timing(order, oco), close_only)
         except TianqinError as error:
             self._desk.refuse(ticket, str(error))
-            return
-        if order.exectype == bt.Order.Limit:
-            ticket.wish = Wish(math.nan if price is None else price)
-        self._held.place(ticket, parent, oco, transmit)
+        else:
+            self._held.place(ticket, parent, oco, transmit)
+        self._scribe.flush()
+        return order
 
     def _ticket(
         self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
@@ -134,6 +135,25 @@ class OrderEntry:
         if instrument not in self._unsubscribed:
             self._unsubscribed[instrument] = UnsubscribedData(instrument, self.store)
         return self._unsubscribed[instrument]
+
+
+def _timing(order: Any, oco: Any) -> Timing:
+    """When an order takes its lots."""
+    if oco is not None or order.exectype not in (bt.Order.Market, bt.Order.Limit):
+        return Timing.LATER
+    return Timing.RESTS if order.exectype == bt.Order.Limit else Timing.AT_ONCE
+
+
+def _is_close() -> bool:
+    """Whether a strategy's ``close`` is at work: the sell or buy that it makes does not say so."""
+    frame = sys._getframe(1)
+    for _ in range(_CLOSE_IS_WITHIN):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+        if frame.f_code is bt.Strategy.close.__code__:
+            return True
+    return False
 
 
 def plain(value: Any) -> Any:

@@ -61,8 +61,8 @@ class OrderGate:
             OrderError: In history, before the account is known, while trading is cut off.
         """
         store = self._store
-        if not store.trading_up:
-            raise OrderError("no orders while the trading link is down")
+        if store.no_trading:
+            raise OrderError(f"no orders while {store.no_trading}")
         if store.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
         feeds = [feed for feed in store.feeds if feed._dataname == symbol]

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .account_view import AccountView
-from .errors import OrderError, VolumeOutOfRange
-from .lot_rules import LotLimits, Priority
-from .model import Instrument, Offset
-from .offset import Closable, Leg, OffsetRules, closing_of, plan_close, plan_order
+from .clock import monotonic
+from .closing_claims import ClosingClaims
+from .errors import LotsGone, OrderError, VolumeOutOfRange
+from .exits import Claim, SideLots, Timing, exit_step_among, may_open
+from .lot_rules import Closing, LotLimits, Priority, priority_refusal
+from .model import Direction, Instrument, Offset
+from .offset import (
+    Closable,
+    Leg,
+    OffsetRules,
+    closing_of,
+    opening_legs,
+    plan_close,
+    plan_order,
+)
 from .order_price import Wish, exchange_terms, needs_limits, passive_price
-from .order_state import UNCONFIRMED, OrderLeg
-from .paid_fees import PaidFees
 from .ticket import Effect, Ticket
 
 logger = logging.getLogger(__name__)
 
 #: Exchange orders that one order may become.
 MOST_LEGS = 50
+#: Seconds in which the account may show a fill later, or earlier, than the fill itself was told.
+PATIENCE = 10.0
 
 
 class Guard(Protocol):
@@ -33,10 +45,26 @@ class Guard(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is sent for an order."""
+    """What is sent for an order.
+
+    Attributes:
+        legs: In sending order, those that close first; () if nothing can be sent now.
+        terms: Their price.
+        waits: Whether lots that it is to close are still waited for.
+        stand_back: Orders that are to let it pass.
+        left_out: Words about what cannot be sent at all; "" if there is nothing.
+    """
 
     legs: tuple[Leg, ...]
     terms: Wish
+    waits: bool = False
+    stand_back: tuple[int, ...] = ()
+    left_out: str = ""
+
+    @property
+    def lots(self) -> int:
+        """Of all legs."""
+        return sum(leg.volume for leg in self.legs)
 
 
 class OrderPlanner:
@@ -50,49 +78,76 @@ class OrderPlanner:
 
     Attributes:
         fees: What lots have cost so far.
+        claims: Which orders are to close which lots.
     """
 
     def __init__(self, store: Any, account: AccountView, priority: Priority, guard: Guard) -> None:
         self._store, self._account = store, account
         self._priority, self._guard = priority, guard
-        self.fees = PaidFees()
-        self._closing: dict[str, list[OrderLeg]] = {}
+        self.fees = account.fees.paid
+        self.claims = ClosingClaims()
         self._moved: set[str] = set()
+        self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float]] = {}
 
-    def note(self, leg: OrderLeg) -> None:
-        """A leg is about to be sent: what it closes is spoken for."""
-        if leg.offset is not Offset.OPEN:
-            self._closing.setdefault(leg.symbol, []).append(leg)
+    # -- lots ---------------------------------------------------------------------------------
 
     def rules(self, ticket: Ticket, instrument: Instrument, *, market_order: bool) -> OffsetRules:
-        """How an order on a contract becomes legs."""
+        """How an order on a contract becomes legs.
+
+        Raises:
+            OrderError: The counter cannot keep the priority there.
+        """
         # What flattens closes today's lots, too, and never opens the other side instead.
-        return OffsetRules(
-            closing_of(instrument.exchange_id),
-            self._priority if ticket.guarded else Priority.TODAY_FIRST,
-            self.fees.of(instrument),
-            LotLimits.of(instrument, market_order=market_order),
-        )
+        priority = self._priority if ticket.guarded else Priority.TODAY_FIRST
+        counter, fees = self._store.gateway.counter, self.fees.of(instrument)
+        words = priority_refusal(priority, instrument.exchange_id, counter)
+        if words:
+            raise OrderError(words)
+        if priority is Priority.CHEAPEST and ticket.exits and fees.priority is Priority.LOCK:
+            priority = Priority.YESTERDAY_FIRST  # an exit opens nothing, however cheap
+        limits = LotLimits.of(instrument, market_order=market_order)
+        return OffsetRules(closing_of(instrument.exchange_id, counter), priority, fees, limits)
 
     def closable(self, ticket: Ticket, rules: OffsetRules) -> Closable:
-        """What an order can close, less what is on its way.
+        """Lots that an order can close now: those held, less what living orders are to close."""
+        apart = rules.closing is Closing.APART
+        lots = self._account.side_lots(ticket.symbol, ticket.direction)
+        held = self._account.held(ticket.symbol, ticket.direction).at_most(lots.sure)
+        claimed = self.claims.legs(ticket.symbol, ticket.direction)
+        return held.less(claimed, closes_today_apart=apart)
 
-        The exchange freezes lots once it has an order; until then we do.
+    def settle_effect(
+        self, ticket: Ticket, timing: Timing, waiting: Iterable[Ticket], close_only: bool | None
+    ) -> None:
+        """Decide what of an order has to close; it is kept from then on.
+
+        Args:
+            ticket: One of Backtrader's orders, as it is placed.
+            timing: What it waits for.
+            waiting: Orders that wait with us to be sent.
+            close_only: The owner's word, if there is one.
+
+        Raises:
+            OrderError: The counter cannot keep the broker's priority there.
         """
-        on_the_way = [
-            Leg(leg.offset, leg.volume - leg.filled)
-            for leg in self._closes(ticket.symbol)
-            if leg.direction is ticket.direction and leg.state in UNCONFIRMED
-        ]
-        apart = closing_of(ticket.symbol.partition(".")[0]) is rules.closing.APART
-        held = self._account.closable(ticket.symbol, ticket.direction)
-        return held.less(on_the_way, closes_today_apart=apart)
-
-    def _closes(self, symbol: str) -> list[OrderLeg]:
-        """Legs that close and are not over; those that are, are forgotten here."""
-        left = [leg for leg in self._closing.get(symbol, ()) if not leg.over]
-        self._closing[symbol] = left
-        return left
+        instrument = self._store.instrument(ticket.symbol)
+        rules = self.rules(ticket, instrument, market_order=False)
+        if rules.priority is Priority.LOCK and not close_only:
+            return  # it opens the other side, as its owner wants
+        held = self._account.booked(ticket.symbol, ticket.direction)
+        if rules.priority is Priority.YESTERDAY_ONLY:
+            spared = self._account.held(ticket.symbol, ticket.direction)
+            held = min(held, sum(bucket.volume for bucket in rules.buckets(spared)))
+        claims = self.claims.of(ticket.symbol, ticket.direction, ticket)
+        claims += [
+            Claim(one.order.ref, one.left - one.opening, one.rests, bool(one.ending))
+            for one in waiting
+            if one.symbol == ticket.symbol and one.direction is ticket.direction
+            and one.may_open is not None and not one.live_legs
+        ]  # fmt: skip
+        ticket.may_open = may_open(ticket.volume, held, claims, timing, close_only=close_only)
+        if ticket.may_open == 0:
+            ticket.effect, ticket.allow_partial = Effect.CLOSE, True
 
     def terms(self, ticket: Ticket, *, check_limits: bool = True) -> Wish:
         """An order's price as the exchange takes it, on the tick.
@@ -134,42 +189,110 @@ class OrderPlanner:
             logger.warning("%s", text)
             self._store.put_notification(text, order=ticket.order)
 
+    # -- plans --------------------------------------------------------------------------------
+
     def plan(self, ticket: Ticket) -> Plan:
         """Price and legs of what is left of an order.
 
         Raises:
+            LotsGone: There is nothing left that it could close.
             TianqinError: It cannot be sent.
         """
         terms = self.terms(ticket)
         instrument = self._store.instrument(ticket.symbol)
         rules = self.rules(ticket, instrument, market_order=terms.is_market)
-        partial = ticket.allow_partial
         most = rules.limits.most
         if most and ticket.left > most * MOST_LEGS:
             raise VolumeOutOfRange(
                 f"{ticket.left} lots of {ticket.symbol} are more than {MOST_LEGS} orders of {most}"
             )
+        plan = self._plan_legs(ticket, rules, terms)
+        if not plan.legs:
+            if not plan.waits:
+                raise VolumeOutOfRange(
+                    f"of {ticket.left} lots of {ticket.symbol} none can be sent now"
+                )
+        elif ticket.guarded:
+            self._guard.check(ticket, plan.lots, terms, len(plan.legs))
+        else:
+            self._guard.passed_by(ticket.symbol, len(plan.legs))
+        return plan
+
+    def _plan_legs(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
         if ticket.effect is Effect.OPEN:
             pieces = rules.limits.pieces(ticket.left, opens=True)
-            legs = tuple(Leg(Offset.OPEN, lots) for lots in pieces)
-        elif ticket.effect is Effect.CLOSE:
-            legs = self._closing_legs(ticket, rules)
-        else:
-            held = self.closable(ticket, rules)
-            legs = plan_order(ticket.left, held, rules, allow_partial=partial)
-        lots = sum(leg.volume for leg in legs)
-        if not lots:
-            raise VolumeOutOfRange(f"of {ticket.left} lots of {ticket.symbol} none can be sent now")
-        if ticket.guarded:
-            self._guard.check(ticket, lots, terms, len(legs))
-        else:
-            self._guard.passed_by(ticket.symbol, len(legs))
-        return Plan(legs, terms)
+            return Plan(tuple(Leg(Offset.OPEN, lots) for lots in pieces), terms)
+        if ticket.may_open is not None:
+            return self._plan_exit(ticket, rules, terms)
+        if ticket.effect is Effect.CLOSE:
+            return self._plan_close(ticket, rules, terms)
+        held = self.closable(ticket, rules)
+        legs = plan_order(ticket.left, held, rules, allow_partial=ticket.allow_partial)
+        return Plan(legs, terms, left_out=_least(ticket, legs, rules))
 
-    def _closing_legs(self, ticket: Ticket, rules: OffsetRules) -> tuple[Leg, ...]:
+    def _plan_exit(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
+        """An order of which a part, or all, has to close."""
+        held = self.closable(ticket, rules)
+        need = min(ticket.left, max(ticket.left - ticket.opening, held.total))
+        step = exit_step_among(
+            need, self._account.side_lots(ticket.symbol, ticket.direction),
+            self.claims.of(ticket.symbol, ticket.direction, ticket), ticket.shared.values(),
+            hurries=ticket.hurries or self._is_reached(ticket),
+            patient=self._is_patient(ticket.symbol, ticket.direction),
+        )  # fmt: skip
+        closes = plan_close(step.now, held, rules, allow_partial=True) if step.now else ()
+        if step.now and not closes:
+            plan_close(step.now, held, rules)  # raises, and says why
+        if step.waits:
+            return Plan(closes, terms, waits=True, stand_back=step.stand_back)
+        opening = ticket.left - need
+        if not closes and not opening:
+            raise LotsGone(f"the lots of {ticket.symbol} that it was to close are gone")
+        opens = opening_legs(opening, rules.limits, closes=bool(closes))
+        legs = (*closes, *opens)
+        gone = need - sum(leg.volume for leg in closes)
+        words = f"{gone} of the lots that it was to close cannot be closed any more" if gone else ""
+        return Plan(legs, terms, left_out=words or _least(ticket, legs, rules))
+
+    def _is_patient(self, symbol: str, direction: Direction) -> bool:
+        """Whether the account may still show lots that our fills have told, or the other way."""
+        now, lots = monotonic(), self._account.side_lots(symbol, direction)
+        before, since = self._unsettled.get((symbol, direction), (None, now))
+        if lots != before:
+            since = now
+        self._unsettled[symbol, direction] = lots, since
+        return now - since < PATIENCE
+
+    def _is_reached(self, ticket: Ticket) -> bool:
+        """Whether the market stands at a limit order that waits for its lots."""
+        limit = ticket.wish.limit_price
+        if not isinstance(limit, int | float):
+            return False
+        quote = self._store.gateway.quote(ticket.symbol)
+        best = quote.ask_price1 if ticket.direction is Direction.BUY else quote.bid_price1
+        return bool((limit - best) * ticket.direction.sign >= 0)
+
+    def _plan_close(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
+        """A four-way close; it waits for lots that are being set free, and for no others."""
         held = self.closable(ticket, rules)
         try:
-            return plan_close(ticket.left, held, rules, allow_partial=ticket.allow_partial)
+            legs = plan_close(ticket.left, held, rules, allow_partial=ticket.allow_partial)
         except VolumeOutOfRange as error:
+            claims = self.claims.of(ticket.symbol, ticket.direction, ticket)
+            coming = sum(claim.lots for claim in claims if claim.leaves)
+            if coming and ticket.left <= held.total + coming:
+                return Plan((), terms, waits=True)
             text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")
             raise VolumeOutOfRange(text) from error
+        return Plan(legs, terms)
+
+
+def _least(ticket: Ticket, legs: Iterable[Leg], rules: OffsetRules) -> str:
+    """Words about lots that are too few to be opened."""
+    missing = ticket.left - sum(leg.volume for leg in legs)
+    if not missing:
+        return ""
+    return (
+        f"{missing} lots of {ticket.symbol} were not opened: an order opens "
+        f"{rules.limits.open_least} at least"
+    )

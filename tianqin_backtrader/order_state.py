@@ -167,6 +167,14 @@ class OrderLeg:
         return sum(fill.volume for fill in self.fills.values())
 
     @property
+    def open_lots(self) -> int:
+        """Lots that may still be filled, or have been and are still to be told."""
+        if self.over:
+            return 0
+        expected = self._reported_filled if self._finished else self.volume
+        return max(0, expected - self.filled)
+
+    @property
     def over(self) -> bool:
         """Whether nothing is expected of it any more."""
         return self.state in OVER

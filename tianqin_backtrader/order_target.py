@@ -5,6 +5,9 @@ what is of no more use, waits until the end of the old order is known, with ever
 only then sends what is still missing. So nothing is traded twice, however a cancel and a fill
 cross, and the target is never passed because of an order whose fate was open.
 
+Some contracts open no fewer than so many lots at once. The rest of an order that could not be sent
+again stays out, whatever the price; what is too little to be opened is left, and told as ``short``.
+
 Lots are net and signed, prices in quote units, moments in nanoseconds since 1970 UTC.
 """
 
@@ -85,13 +88,34 @@ class Wait:
     until: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Lots:
+    """What an order meets: lots of both sides, which it closes first, and how few it may open."""
+
+    longs: int = 0
+    shorts: int = 0
+    open_least: int = 1
+
+    def opens(self, direction: Direction, volume: int) -> int:
+        """How many of an order's lots open; the others close.
+
+        >>> Lots(shorts=2).opens(Direction.BUY, 5)
+        3
+        """
+        return max(0, volume - (self.shorts if direction is Direction.BUY else self.longs))
+
+
+NO_LEAST = Lots()
 Event = NewTarget | Filled | Moved | Ended | CancelRefused
 Action = Place | Cancel | Wait
 
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """All that is known. ``name`` begins the ids of its orders; no other order's may begin so."""
+    """All that is known. ``name`` begins the ids of its orders; no other order's may begin so.
+
+    ``short`` are lots that are missing and too few to be opened.
+    """
 
     name: str
     target: int
@@ -102,6 +126,7 @@ class TargetState:
     rejections: int = 0
     rest_until_ns: int | None = None
     trade_ids: frozenset[str] = frozenset()
+    short: int = 0
 
     @property
     def reached(self) -> bool:
@@ -109,13 +134,25 @@ class TargetState:
         return self.working is None and self.net == self.target
 
     @property
-    def stalled(self) -> bool:
-        """Whether it has given up after too many rejections; a new target goes on."""
+    def refused(self) -> bool:
+        """Whether too many orders in a row have been rejected."""
         return self.rejections >= self.rules.max_rejections
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it has given up, after too many rejections or with too few lots to open.
+
+        A new target goes on.
+        """
+        return self.refused or bool(self.short and not self.reached)
 
 
 def step(
-    state: TargetState, events: Iterable[Event], now: int, quote: Quote | None
+    state: TargetState,
+    events: Iterable[Event],
+    now: int,
+    quote: Quote | None,
+    lots: Lots = NO_LEAST,
 ) -> tuple[TargetState, Action]:
     """Take the news, and say what to do.
 
@@ -124,6 +161,7 @@ def step(
         events: What happened since, in order of arrival.
         now: Nanoseconds since 1970 UTC.
         quote: The market; None while it does not trade.
+        lots: What is held of the contract, and how few lots it opens at once.
 
     Returns:
         The new state and one action. A ``Place`` is taken for sent.
@@ -139,13 +177,13 @@ def step(
     for event in events:
         state = _take(state, event, now)
     if state.working is None:
-        return _next_order(state, now, quote)
-    return _tend(state, state.working, now, quote)
+        return _next_order(state, now, quote, lots)
+    return _tend(state, state.working, now, quote, lots)
 
 
 def _take(state: TargetState, event: Event, now: int) -> TargetState:
     if isinstance(event, NewTarget):
-        return replace(state, target=event.target, rejections=0, rest_until_ns=None)
+        return replace(state, target=event.target, rejections=0, rest_until_ns=None, short=0)
     if isinstance(event, Moved):
         return replace(state, net=state.net + event.volume)
     if not event.order_id.startswith(f"{state.name}-"):
@@ -192,10 +230,15 @@ def _with(state: TargetState, order: WorkingOrder) -> TargetState:
     return replace(state, working=None if order.phase is Phase.OVER else order)
 
 
-def _next_order(state: TargetState, now: int, quote: Quote | None) -> tuple[TargetState, Action]:
+def _next_order(
+    state: TargetState, now: int, quote: Quote | None, lots: Lots
+) -> tuple[TargetState, Action]:
     missing = state.target - state.net
-    if not missing or state.stalled or quote is None:
+    if not missing or state.refused or quote is None:
         return state, Wait()
+    volume = _order_volume(state, lots)
+    if not volume:
+        return replace(state, short=abs(missing)), Wait()
     if state.rest_until_ns is not None and now < state.rest_until_ns:
         return state, Wait(state.rest_until_ns)
     direction = Direction.BUY if missing > 0 else Direction.SELL
@@ -203,20 +246,34 @@ def _next_order(state: TargetState, now: int, quote: Quote | None) -> tuple[Targ
     if math.isnan(price):
         return state, Wait()
     order_id = f"{state.name}-{state.sent + 1}"
-    volume = _order_volume(state)
     order = WorkingOrder(order_id, direction, volume, price, now)
-    state = replace(state, working=order, sent=state.sent + 1, rest_until_ns=None)
+    state = replace(state, working=order, sent=state.sent + 1, rest_until_ns=None, short=0)
     return state, Place(order_id, direction, volume, price)
 
 
-def _order_volume(state: TargetState) -> int:
-    """Lots of an order that would be sent now."""
-    missing = abs(state.target - state.net)
-    return min(missing, state.rules.max_order_volume or missing)
+def _order_volume(state: TargetState, lots: Lots) -> int:
+    """Lots of an order that would be sent now; 0 if it could not be."""
+    missing, least = state.target - state.net, lots.open_least
+    direction = Direction.BUY if missing > 0 else Direction.SELL
+    whole = abs(missing)
+    most = min(whole, state.rules.max_order_volume or whole)
+    opens = lots.opens(direction, whole)
+    if not opens or least <= 1:
+        return most
+    now = lots.opens(direction, most)
+    if not now or now >= least:
+        rest = opens - now
+        if not 0 < rest < least:
+            return most
+        if opens - least >= least:
+            return whole - least  # so that enough is left for the next
+        if now:
+            return most
+    return min(most, whole - opens)
 
 
 def _tend(
-    state: TargetState, order: WorkingOrder, now: int, quote: Quote | None
+    state: TargetState, order: WorkingOrder, now: int, quote: Quote | None, lots: Lots
 ) -> tuple[TargetState, Action]:
     """What to do about the order that is out."""
     if order.phase is Phase.SETTLING:
@@ -226,7 +283,7 @@ def _tend(
     if order.phase is Phase.WORKING and not useless:
         if now < due:
             return state, Wait(due)
-        if not _outdated(state, order, quote):
+        if not _outdated(state, order, quote, lots):
             return state, Wait()
     if order.cancel_ns is not None:
         again = order.cancel_ns + state.rules.cancel_again_after_ns
@@ -236,11 +293,11 @@ def _tend(
     return replace(state, working=asked), Cancel(order.order_id)
 
 
-def _outdated(state: TargetState, order: WorkingOrder, quote: Quote | None) -> bool:
+def _outdated(state: TargetState, order: WorkingOrder, quote: Quote | None, lots: Lots) -> bool:
     """Whether another price or more lots would be sent now."""
-    if quote is None:
+    if quote is None or not _order_volume(state, lots):
         return False
     price = quote.price(order.direction, state.rules)
     if math.isnan(price):
         return False
-    return price != order.price or _order_volume(state) > order.left
+    return price != order.price or _order_volume(state, lots) > order.left

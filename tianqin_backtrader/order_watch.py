@@ -24,16 +24,19 @@ from .conditional_order import (
     trailing_stop,
 )
 from .errors import LinkError, OrderError
+from .link_supervisor import State
 from .model import Direction
 from .order_desk import OrderDesk
 from .order_price import STAYS, Wish, passive_price
-from .order_validity import last_close
-from .ticket import Effect, Stage, Ticket
+from .order_validity import Validity, last_close
+from .ticket import Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
-#: Backtrader's Close is sent so long before the day's last close.
-BEFORE_CLOSE = 5 * SECOND
+#: Backtrader's Close is sent so long before the day's last close, and where the line is doubtful:
+#: it was lost, or asked whether it lives, in the last minutes.
+BEFORE_CLOSE, BEFORE_CLOSE_IN_DOUBT = 5 * SECOND, 60 * SECOND
+DOUBTFUL_FOR = 600 * SECOND
 #: Orders of Backtrader that wait for a price or a time.
 _CONDITIONS = (
     bt.Order.Stop,
@@ -82,6 +85,7 @@ class OrderWatch:
         self._desk, self._store, self._on_fire = desk, desk.store, on_fire
         self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
         self._quiet: dict[str, Span] = {}
+        self._losses, self._lost_at = 0, -math.inf
 
     def condition(self, ticket: Ticket) -> ConditionalOrder:
         """What an order of Backtrader waits for.
@@ -96,12 +100,7 @@ class OrderWatch:
                 f"bt.Order, not {order.exectype!r}"
             )
         if order.exectype == bt.Order.Close:
-            now, calendar = self._store.now(), self._store.calendar
-            day = calendar.trading_day_at(now)
-            close = last_close(ticket.symbol, day, calendar)
-            if close <= now:  # a bar of days comes when its close is over
-                close = last_close(ticket.symbol, calendar.next_trading_day(day), calendar)
-            return at_close(ticket.direction, ticket.volume, to_ns(close) - BEFORE_CLOSE)
+            return self._at_close(ticket)
         if order.p.price is None and order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
             raise OrderError(f"a {order.getordername()} order needs a price")
         plimit = order.p.pricelimit
@@ -118,6 +117,18 @@ class OrderWatch:
         )  # fmt: skip
         _show(created, state)
         return state
+
+    def _at_close(self, ticket: Ticket) -> ConditionalOrder:
+        """Backtrader's Close: good until the close, and never sent after it."""
+        now, calendar = self._store.now(), self._store.calendar
+        day = calendar.trading_day_at(now)
+        close = last_close(ticket.symbol, day, calendar)
+        if close <= now:  # a bar of days comes when its close is over
+            close = last_close(ticket.symbol, calendar.next_trading_day(day), calendar)
+        until = ticket.validity.until
+        ticket.validity = Validity(close if until is None else min(until, close))
+        end = to_ns(close)
+        return at_close(ticket.direction, ticket.volume, end - BEFORE_CLOSE, valid_until_ns=end)
 
     def watch(self, ticket: Ticket) -> None:
         """From now on."""
@@ -143,16 +154,41 @@ class OrderWatch:
         """Hold the prices of the moment against what waits for them."""
         now = self._store.clock.now_ns()
         for symbol, tickets in self._watched.items():
+            if tickets:
+                self._end_without_lots(symbol)
             if not tickets or not self._store.trading_up or not self._desk.gate.open(symbol):
                 continue
             span = self._quiet.get(symbol) or self._span(symbol)
-            price = self._price(symbol)
-            if span.contains(price, now):
+            price, due = self._price(symbol), now + self._ahead(now)
+            if span.contains(price, due):
                 continue
             for ticket in list(tickets.values()):
                 if ticket.stage is Stage.WATCHED:
-                    self._look(ticket, price, now)
+                    closes = ticket.order.exectype == bt.Order.Close
+                    self._look(ticket, price, due if closes else now)
             self._quiet.pop(symbol, None)
+
+    def _ahead(self, now: int) -> int:
+        """How much earlier Close is sent than it would be on a line that is sure."""
+        link = self._store.reconnector
+        if link.losses != self._losses or link.state is not State.UP:
+            self._losses, self._lost_at = link.losses, now
+        doubtful = now - self._lost_at < DOUBTFUL_FOR
+        return BEFORE_CLOSE_IN_DOUBT - BEFORE_CLOSE if doubtful else 0
+
+    def _end_without_lots(self, symbol: str) -> None:
+        """Exits whose lots are gone: none of them may fire later, and open."""
+        for direction in Direction:
+            if self._desk.account.booked(symbol, direction):
+                continue
+            exits = [
+                ticket for ticket in self._watched[symbol].values()
+                if ticket.may_open == 0 and ticket.direction is direction
+                and not ticket.held_back
+            ]  # fmt: skip
+            if exits and not self._desk.account.held(symbol, direction).total:
+                for ticket in exits:
+                    self._desk.end_without_lots(ticket)
 
     def _span(self, symbol: str) -> Span:
         """Between which prices, and until when, nothing that waits can fire or move."""
@@ -164,7 +200,7 @@ class OrderWatch:
         return span
 
     def _look(self, ticket: Ticket, price: float, now: int) -> None:
-        if ticket.condition is None:
+        if ticket.condition is None or ticket.held_back:
             return
         before = ticket.condition
         ticket.condition, fired = on_price(before, price, now)
@@ -187,7 +223,7 @@ class OrderWatch:
     def _only_closes(self, ticket: Ticket) -> bool:
         """An entry must have its end at once: what protects it waits for that."""
         held = -self._desk.account.position(ticket.symbol).size * ticket.direction.sign
-        return ticket.effect is Effect.CLOSE or ticket.left <= held
+        return ticket.may_open == 0 or ticket.left <= held
 
     def _limit(self, ticket: Ticket, price: float | None) -> float | None:
         if price is None:

@@ -14,15 +14,23 @@ from collections.abc import Iterable
 _SHORTEST = 4
 _hidden: set[str] = set()
 _TOKEN = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]+")
+#: Marks a pack of TianQin's that holds a settlement statement; and the text in it, as JSON, as
+#: JSON in a text of JSON, or as Python shows a dict.
+_STATEMENT = "SETTLEMENT"
+_CONTENT = re.compile(
+    r"""(\\*["']content\\*["']\s*:\s*)(\\*["'])(?:(?!(?<!\\)\2).)*(?<!\\)\2""", re.DOTALL
+)
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """A text without tokens and the given secrets.
+    """A text without tokens, settlement statements and the given secrets.
 
     >>> redacted("Bearer eyJhbGciOi.eyJzdWIiOi.c2ln of tom:pass", ["pass"])
     'Bearer *** of tom:***'
     """
     text = _TOKEN.sub("***", text)
+    if _STATEMENT in text:
+        text = _CONTENT.sub(r"\1\2***\2", text)
     for secret in secrets:
         text = text.replace(secret, "***")
     return text

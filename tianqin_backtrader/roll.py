@@ -11,8 +11,10 @@ from typing import Any
 from .clock import SECOND, monotonic
 from .model import Direction
 from .risk_limits import GuardState
+from .roll_carrier import ExitCarrier
+from .roll_exits import price_gap
 from .roll_file import RollFile
-from .roll_leg import RollLeg, market_quote
+from .roll_leg import RollLeg, book_lots, book_time, market_quote
 from .roll_report import RollReport, make_report
 from .roll_state import (
     Move,
@@ -21,6 +23,7 @@ from .roll_state import (
     RollFill,
     RollPhase,
     RollState,
+    TooFewToOpen,
     next_move,
 )
 
@@ -51,6 +54,10 @@ class Roll:
         self._held: tuple[int, int] | None = None  # what was held last, by the fills since
         self._asked: dict[str, float] = {}
         self._waits_for = ""
+        self._taking = 0  # lots that the next slice closes, before its leg begins
+        self._interrupted = False  # whether an exit has fired since the last slice
+        self._eaten = ""  # the time of the new contract's book that the last slice has met
+        self._exits: ExitCarrier = self._broker.exit_carrier(state.plan, self._save)
         self._look_again()
 
     # -- what it is asked ---------------------------------------------------------------------
@@ -83,58 +90,103 @@ class Roll:
     # -- what its owner decides ---------------------------------------------------------------
 
     def resume(self) -> None:
-        """After an alarm: the broker takes orders again, and the roll goes on from what is held.
+        """After an alarm: the roll goes on from what is held.
 
         Raises:
             IllegalTransition: It is not HALTED.
         """
         self._save(self.state.after(RollEvent.RESUME))
         self._look_again()
-        self._broker.resume()
+        self._reserve()
 
     def drop(self) -> None:
-        """Leave things as they are; the broker stays halted if it is.
+        """Leave things as they are: each lot keeps the stops and targets that it has now.
 
         Raises:
             IllegalTransition: A leg is out, or it is over.
         """
+        self._tend_exits(gives_back=True)
         self._save(self.state.after(RollEvent.DROP, self._store.clock.now_ns()))
         self._unreserve()
 
     # -- every round --------------------------------------------------------------------------
 
     def begin(self, *, restarted: bool) -> None:
-        """Take the contracts over: what else works in them is withdrawn, new orders are refused."""
+        """Take the contracts over: orders that may open are withdrawn, new ones are refused.
+
+        Exits go on; ``roll_carrier`` takes them along.
+        """
         if restarted:
             self._save(self.state.after(RollEvent.RESTART))
         else:
-            self._save(self.state)
-        plan = self.state.plan
+            before = tuple(self._exits.fills(self.state))
+            self._save(self._exits.meet(replace(self.state, closed_before=before)))
         for symbol in self.contracts:
-            self._broker.reserve(symbol, f"{plan.old} is being rolled into {plan.new}")
             self._broker.drop_target(symbol)
-        for order in self._broker.get_all_orders():
-            if order.alive() and order.ticket.symbol in self.contracts:
-                self._broker.cancel(order)
+        self._reserve()
         if self.halted:
             self._alarm()
+        elif not restarted:
+            self._exits.withdraw_entries(self.state)
         logger.info("%s", self.report())
 
     def tend(self) -> None:
         """See how it stands, and do the next thing."""
-        if self.halted or self.state.ended:
+        if self.state.ended:
+            return
+        if self.halted:
+            self._tend_exits(gives_back=True)
             return
         if not self._store.trading_up:
             if self.leg is None:
                 self._look_again()  # the time without a line is no time to agree in
             return
         try:
+            self._tend_exits()
             if self.leg is None:
                 self._check()
             else:
                 self._work(self.leg)
-        except PositionMismatch as error:
+        except (PositionMismatch, TooFewToOpen) as error:
             self._halt(str(error))
+
+    # -- exits --------------------------------------------------------------------------------
+
+    def _tend_exits(self, *, gives_back: bool = False) -> None:
+        """Let stops and targets follow their lots; one that goes to the market ends the slice."""
+        exits, fills = self._exits, self._exits.fills(self.state)
+        state = replace(self.state, exit_fills={**self.state.exit_fills, **fills})
+        if not gives_back:
+            state = exits.meet(state)
+        if state.exits and state.gap is None:
+            state = replace(state, gap=self._gap())
+        self._keep(state)
+        closing = self.leg is not None and self.leg.phase is RollPhase.CLOSING
+        taking = self.leg.left if self.leg is not None and closing else self._taking
+        self._keep(exits.tend(self.state, taking=taking, gives_back=gives_back))
+        if exits.fired(self.state):
+            self._interrupted = True
+            if self.leg is not None:
+                logger.info("an exit has gone out: no more of the slice %s -> %s", *self.contracts)
+                self.leg.give_up()
+
+    def _keep(self, state: RollState) -> None:
+        """On disk, if its exits have changed."""
+        if _of_exits(state) != _of_exits(self.state):
+            self._save(state)
+
+    def _gap(self) -> float | None:
+        """What prices of exits are shifted by, None while a book is empty."""
+        old, new = (market_quote(self._store, symbol) for symbol in self.contracts)
+        if old is None or new is None:
+            return None
+        before, after = ((one.bid_price1 + one.ask_price1) / 2 for one in (old, new))
+        if math.isnan(before + after):
+            return None
+        gap = price_gap(before, after, self._store.instrument(self.state.plan.new).price_tick)
+        text = "stops and targets of %s are shifted by %g for %s"
+        logger.info(text, self.contracts[0], gap, self.contracts[1])
+        return gap
 
     # -- between two legs ---------------------------------------------------------------------
 
@@ -146,36 +198,78 @@ class Roll:
     def _check(self) -> None:
         if self._store.reconnector.sessions != self._session:
             self._look_again()
+        self._exits.withdraw_entries(self.state)
         if self._still_works() or not self._settled():
             return
+        self._follow_late_entries()
         plan = self.state.plan
         self._held = self._account_holds()
-        move = next_move(plan, *self._held)
+        if self._interrupted:
+            self._interrupted = False
+            self._save(self._exits.give_up(self.state))
+            self._held = self._account_holds()
+        move = next_move(plan, *self._held, self.state.exited(plan.old))
         if move.event is RollEvent.ALL_MOVED:
+            self._taking = 0
             self._take_fills()
+            self._tend_exits(gives_back=True)
             self._save(self.state.after(move.event, self._store.clock.now_ns()))
             self._unreserve()
             logger.info("%s", self.report())
             self._store.put_notification(str(self.report()), roll=self)
-        elif self._may_begin(move):
+        elif self._may_begin(move) and self._lots_are_free(move):
+            self._taking = 0
+            self._take_fills()  # of a leg that an earlier program has begun, with its reference
             self._save(replace(self.state.after(move.event), reference=float("nan")))
             self.leg = RollLeg(self._store, plan, self.state.phase, move)
 
+    def _follow_late_entries(self) -> None:
+        """Lots that entries have opened as they were withdrawn are moved, too."""
+        plan, state = self.state.plan, self.state
+        if state.order_ids or plan.lots != plan.old_start:
+            return
+        old, new = self._account_holds()
+        if old > plan.old_start or new > plan.new_start:
+            old, new = max(old, plan.old_start), max(new, plan.new_start)
+            plan = replace(plan, lots=old, old_start=old, new_start=new)
+            self._save(replace(state, plan=plan))
+            self._exits.follow(plan)
+
+    def _lots_are_free(self, move: Move) -> bool:
+        """Whether targets have left the lots that a slice closes; they are asked to."""
+        if move.event is not RollEvent.CLOSE:
+            return True
+        self._taking = move.lots
+        self._tend_exits()
+        return not self._exits.holds_back(self.state, move.lots)
+
     def _still_works(self) -> bool:
-        """Withdraw what is still out on these contracts; whether there is something.
+        """Withdraw what is still out on these contracts but exits; whether there is something.
 
         Raises:
             PositionMismatch: It is not ours.
         """
-        found = False
+        going_out = self._exits.going_out(self.state)
+        if going_out:
+            numbers = ", ".join(str(ticket.order.ref) for ticket in going_out)
+            self._tell_that_it_waits(f"exits are at the market (order {numbers})")
+        found = bool(going_out)
         for order_id, order in self._store.tianqin.get_order().items():
             symbol = f"{order.exchange_id}.{order.instrument_id}"
             if order.status != "ALIVE" or symbol not in self.contracts:
                 continue
-            found = True
-            known = self._broker.get_order(order_id)
-            if known is None and order_id not in self.state.order_ids:
+            known, ours = self._broker.get_order(order_id), order_id in self.state.order_ids
+            if known is None and not ours:
                 raise PositionMismatch(f"order {order_id} on {symbol} is not of this program")
+            if not ours and self._exits.is_exit(known.ticket):
+                continue
+            found = True
+            if ours and self._cannot_be_sent_again(order):
+                self._tell_that_it_waits(
+                    f"{order.volume_left} lots of {symbol} wait at {order.limit_price:g}, too few "
+                    "to be opened by another order"
+                )
+                continue
             if monotonic() - self._asked.get(order_id, -CANCEL_AGAIN) < CANCEL_AGAIN:
                 continue
             self._asked[order_id] = monotonic()
@@ -184,6 +278,11 @@ class Roll:
             else:
                 self._store.gateway.cancel_order(order_id)
         return found
+
+    def _cannot_be_sent_again(self, order: Any) -> bool:
+        left = int(order.volume_left)
+        partly = order.offset == "OPEN" and 0 < left < int(order.volume_orign)
+        return partly and left < self.state.plan.least
 
     def _settled(self) -> bool:
         """Whether the account's picture can be believed.
@@ -203,12 +302,17 @@ class Roll:
         return False
 
     def _account_holds(self) -> tuple[int, int]:
-        """Lots of the side in the old and in the new contract."""
+        """Lots of the side in the old and in the new contract, as if no exit had closed any.
+
+        By ``pos_*``, which moves with the trade at every counter; the other fields come later.
+        """
+        state = self.state
         old, new = (
-            int(self._broker.get_account_position(symbol).get(f"pos_{self.state.plan.side}", 0))
+            int(self._broker.get_account_position(symbol).get(f"pos_{state.plan.side}", 0))
+            + state.exited(symbol)
             for symbol in self.contracts
         )
-        return old, new
+        return old, new + state.given_up
 
     def _may_begin(self, move: Move) -> bool:
         """Whether a leg can be begun now; a slice needs both markets, and time."""
@@ -216,21 +320,45 @@ class Roll:
             return True  # half of a slice is done: the leg waits by itself, and its time counts
         risk = self._broker.risk
         if risk.state is not GuardState.ACTIVE:  # what is closed now could not be opened again
-            self._tell_that_it_waits(f"state is {risk.state} ({risk.reason})")
+            self._tell_that_it_waits(
+                f"state is {risk.state} ({risk.reason}); broker.resume(), or drop the roll"
+            )
             return False
         self._waits_for = ""
         for quote in [market_quote(self._store, symbol) for symbol in self.contracts]:
             if quote is None or math.isnan(quote.bid_price1 + quote.ask_price1):
                 return False  # closed, or at a limit
+        if not self._new_book_takes(move):
+            return False
         now: datetime = self._store.now()
         boundary: datetime = self._store.calendar.next_session_boundary(self.contracts[0], now)
         return boundary - now >= BEFORE_A_BREAK
+
+    def _new_book_takes(self, move: Move) -> bool:
+        """Whether the new contract's book has a whole slice.
+
+        It is asked where the rest of an order could not be sent again.
+        """
+        plan = self.state.plan
+        if plan.least <= 1:
+            return True
+        direction = plan.direction(RollPhase.OPENING)
+        quote = market_quote(self._store, plan.new)
+        if quote is None or book_time(self._store, plan.new) == self._eaten:
+            return False  # what the last slice has taken is still shown in it
+        worst = (quote.bid_price1 + quote.ask_price1) / 2 + direction.sign * plan.max_slippage
+        if book_lots(self._store, plan.new, direction, worst) >= move.lots:
+            return True
+        self._tell_that_it_waits(
+            f"the book of {plan.new} shows fewer than {move.lots} lots within {plan.max_slippage:g}"
+        )
+        return False
 
     def _tell_that_it_waits(self, why: str) -> None:
         if why == self._waits_for:
             return
         self._waits_for = why
-        text = f"{self.state.plan.old} is not rolled on: {why}; broker.resume(), or drop the roll"
+        text = f"{self.state.plan.old} is not rolled on: {why}"
         logger.warning("%s", text)
         self._store.put_notification(text, roll=self)
 
@@ -261,6 +389,8 @@ class Roll:
         old, new = self._held
         closes = leg.phase is RollPhase.CLOSING
         self._held = (old - leg.traded, new) if closes else (old, new + leg.traded)
+        if not closes:
+            self._eaten = book_time(self._store, leg.symbol)
         self.leg = None
         self._take_fills()
         self._save(self.state.after(RollEvent.LEG_DONE))
@@ -282,25 +412,41 @@ class Roll:
             if trade.order_id in ours and trade_id not in fills:
                 fills[trade_id] = RollFill(
                     f"{trade.exchange_id}.{trade.instrument_id}", Direction(trade.direction),
-                    float(trade.price), int(trade.volume), float(trade.commission),
+                    float(trade.price), int(trade.volume), self._fee(trade),
                     self.state.reference,
                 )  # fmt: skip
         self.state = replace(self.state, fills=fills)
+
+    def _fee(self, trade: Any) -> float:
+        """Of a trade; where the counter names none, by the contract's rates."""
+        fee = trade.commission
+        if isinstance(fee, int | float) and fee > 0:
+            return float(fee)
+        symbol = f"{trade.exchange_id}.{trade.instrument_id}"
+        cost = self._broker.order_cost(symbol, int(trade.volume), float(trade.price), closes=True)
+        return float(cost.commission)
 
     # -- trouble ------------------------------------------------------------------------------
 
     def _halt(self, reason: str) -> None:
         self._take_fills()
         self.state = self.state.after(RollEvent.TROUBLE, reason=reason)
+        if self.leg is not None:
+            self.leg.stop()
         self.leg = self._held = None
+        self._taking, self._interrupted = 0, False
         self._alarm()  # whether it can be written down or not
         self._save(self.state)
 
     def _alarm(self) -> None:
-        text = f"HALTED, no orders until resume() or drop(): {self.report()}"
+        """Tell it. Stops and targets stay, here and on all other contracts."""
+        text = (
+            f"HALTED, its orders are withdrawn and on its contracts only exits are taken until "
+            f"resume() or drop(): {self.report()}"
+        )
         logger.error("%s", text)
         self._store.put_notification(text, roll=self)
-        self._broker.halt(text)
+        self._reserve()
 
     def _save(self, state: RollState) -> None:
         self._file.save(state)
@@ -308,6 +454,19 @@ class Roll:
             logger.info("%s -> %s: %s", *self.contracts, state.phase)
         self.state = state
 
+    def _reserve(self) -> None:
+        """Refuse orders that may open on both contracts."""
+        plan = self.state.plan
+        reason = f"{plan.old} is being rolled into {plan.new}"
+        if self.halted:
+            reason = f"the roll of {plan.old} into {plan.new} is HALTED ({self.state.reason})"
+        for symbol in self.contracts:
+            self._broker.reserve(symbol, reason)
+
     def _unreserve(self) -> None:
         for symbol in self.contracts:
             self._broker.reserve(symbol, None)
+
+
+def _of_exits(state: RollState) -> tuple[object, ...]:
+    return state.exits, state.exit_fills, state.given_up, state.gap

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OrderError
-from .lot_rules import Priority
+from .lot_rules import LotLimits, Priority
 from .order_entry import whole_lots
 from .risk_limits import GuardState
 from .roll import Roll
@@ -74,7 +74,9 @@ class RollDesk:
         return None
 
     def tend(self) -> None:
-        """Every round."""
+        """Every round, once the broker has taken over what there is."""
+        if not self._broker.begun:
+            return
         for roll in self.rolls:
             roll.tend()
 
@@ -112,13 +114,34 @@ class RollDesk:
         wanted = held if lots is None else lots
         if wanted > held:
             raise OrderError(f"{wanted} lots {found} of {old} are to be moved, but {held} are held")
+        least = max(second.open_min_limit_order_volume, 1)
         slip = MAX_SLIPPAGE_TICKS * first.price_tick if max_slippage is None else max_slippage
         if not slip >= 0 or not patience > 0:
             raise OrderError("max_slippage is from 0 on, patience above 0")
-        return RollPlan(
+        plan = RollPlan(
             old, new, found, whole_lots(wanted), held, self._held(new, found),
-            whole_lots(slice_lots), float(slip), float(patience), self._account(),
+            whole_lots(slice_lots), float(slip), float(patience), self._account(), least,
         )  # fmt: skip
+        limits = LotLimits.of(second, market_order=False)
+        for lots in set(plan.slices()):
+            limits.pieces(lots, opens=True)  # raises where they cannot be opened
+        self._refuse_what_cannot_be_moved(plan)
+        return plan
+
+    def _refuse_what_cannot_be_moved(self, plan: RollPlan) -> None:
+        """Orders of others, which nobody here can move, and exits whose time is over."""
+        for symbol in (plan.old, plan.new):
+            for order_id, leg in self._broker.foreign_orders.items():
+                if leg.symbol == symbol and not leg.over and self._is_alive(order_id):
+                    raise OrderError(
+                        f"order {order_id} on {symbol} is not of this program, which cannot move "
+                        "it: withdraw it before the roll"
+                    )
+        self._broker.exit_carrier(plan, lambda state: None).refuse_what_cannot_be_carried()
+
+    def _is_alive(self, order_id: str) -> bool:
+        order = self._store.tianqin.get_order().get(order_id)
+        return order is not None and order.status == "ALIVE"
 
     def start(self, plan: RollPlan) -> Roll:
         """Begin a roll.

@@ -11,7 +11,8 @@ from typing import Any
 from .clock import from_ns
 from .errors import JournalError
 from .model import Direction
-from .roll_state import RollFill, RollPhase, RollPlan, RollState, Side
+from .roll_exits import CarriedExit
+from .roll_state import ExitFill, RollFill, RollPhase, RollPlan, RollState, Side
 
 
 class RollFile:
@@ -71,5 +72,14 @@ def _state(raw: dict[str, Any]) -> RollState:
         trade_id: RollFill(**fill | {"direction": Direction(fill["direction"])})
         for trade_id, fill in raw["fills"].items()
     }
-    rest = {"phase": RollPhase(raw["phase"]), "order_ids": tuple(raw["order_ids"])}
+    exit_fills = {
+        trade_id: ExitFill(**fill) for trade_id, fill in raw.get("exit_fills", {}).items()
+    }
+    rest = {
+        "phase": RollPhase(raw["phase"]),
+        "order_ids": tuple(raw["order_ids"]),
+        "exits": tuple(CarriedExit(**one) for one in raw.get("exits", ())),
+        "exit_fills": exit_fills,
+        "closed_before": tuple(raw.get("closed_before", ())),
+    }
     return RollState(**raw | rest | {"plan": plan, "fills": fills})

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import backtrader as bt
 
 from .chased_order import ChaseRules, Quote
-from .clock import to_ns
+from .clock import SECOND, to_ns
 from .errors import LinkError
-from .order_target import Action, Cancel, Ended, Event, Filled, Place, TargetState, step
+from .model import Direction
+from .order_target import (
+    NO_LEAST,
+    Action,
+    Cancel,
+    Ended,
+    Event,
+    Filled,
+    Lots,
+    Place,
+    TargetState,
+    step,
+)
+from .roll_carrier import MARK
 from .roll_state import Move, RollPhase, RollPlan, capped
 
 #: A leg gives up after so many rejections in a row.
 MAX_REJECTIONS = 5
+#: The share of its patience in which a leg waits for a book that can take it whole, where its rest
+#: could not be sent again.
+WAIT_FOR_A_BOOK = 0.5
 #: The prices of a leg are capped from the middle at its beginning, or at that of a trading day.
 RULES = ChaseRules(max_rejections=MAX_REJECTIONS)
 
@@ -40,24 +57,35 @@ class RollLeg:
         self._store, self._broker, self.plan, self.phase = store, store.broker, plan, phase
         self.symbol = plan.old if phase is RollPhase.CLOSING else plan.new
         self.direction = plan.direction(phase)
-        self._target = TargetState("roll", self.direction.sign * move.lots, rules=RULES)
+        self._target = TargetState(
+            "roll", self.direction.sign * move.lots, rules=_rules(plan, phase)
+        )
         self.orders: dict[str, Any] = {}
         self._seen: set[str] = set()
         self._ended: set[str] = set()
         self.reference = math.nan
         self._day: Any = None
         self.waited_ns = self._last_ns = self._closes_ns = 0
-        self.broken_off = False
+        self.broken_off = self.given_up = False
+        opens = phase is RollPhase.OPENING
+        self._least = Lots(open_least=plan.least) if opens else NO_LEAST
+        self._lots = move.lots
 
     @property
     def done(self) -> bool:
-        """Whether all lots are traded and nothing is out."""
-        return self._target.reached
+        """Whether nothing is out, and all lots are traded or no others will be."""
+        short = self._target.stalled and not self._target.refused
+        return self._target.reached or ((self.given_up or short) and self._target.working is None)
 
     @property
     def refused(self) -> bool:
         """Whether too many orders in a row have been refused."""
-        return self._target.stalled
+        return self._target.refused
+
+    @property
+    def left(self) -> int:
+        """Lots that are still to be traded."""
+        return 0 if self.given_up else self._lots - self.traded
 
     @property
     def traded(self) -> int:
@@ -73,8 +101,24 @@ class RollLeg:
         """Do what is to be done now; whether an order was made, which leaves with the next wait."""
         now = self._store.clock.now_ns()
         self._count_time(now)
-        self._target, action = step(self._target, self._news(), now, self._quote())
+        quote = None if self.given_up else self._quote()
+        self._target, action = step(self._target, self._news(), now, quote, self._least)
         return self._carry_out(action)
+
+    def give_up(self) -> None:
+        """Trade no more lots: what is out is withdrawn, and what it has got counts."""
+        self.given_up = True
+        for order in self.orders.values():
+            if order.alive():
+                self._broker.cancel(order)
+
+    def stop(self) -> None:
+        """Withdraw what is out, but for a rest that is too little to be opened again."""
+        for order in self.orders.values():
+            rest = sum(leg.volume - leg.filled for leg in order.legs)
+            keeps = self.phase is RollPhase.OPENING and rest < self.plan.least
+            if order.alive() and not (keeps and order.executed.size):
+                self._broker.cancel(order)
 
     def _count_time(self, now: int) -> None:
         """Trading time only: a market that has closed since the last round counts to its close."""
@@ -99,6 +143,7 @@ class RollLeg:
                 send = broker.buy_open if buys else broker.sell_open
             with broker.reserved_for_us(self.symbol):
                 order = send(self.symbol, action.volume, action.price, allow_partial=False)
+            broker.mark(order, MARK, self.plan.old)
             self.orders[action.order_id] = order
             return True
         if isinstance(action, Cancel) and self.orders[action.order_id].alive():
@@ -131,7 +176,53 @@ class RollLeg:
             if math.isnan(middle):
                 return None
             self.reference, self._day = middle, today
+        if self._waits_for_a_book():
+            return None
         return capped(quote, self.direction, self.reference, self.plan.max_slippage)
+
+    def _waits_for_a_book(self) -> bool:
+        """Whether it is better not to open yet: the rest could not be sent again."""
+        if self._least.open_least <= 1 or self._target.working is not None:
+            return False
+        if self.waited_ns > self.plan.patience * SECOND * WAIT_FOR_A_BOOK:
+            return False
+        worst = self.reference + self.direction.sign * self.plan.max_slippage
+        return book_lots(self._store, self.symbol, self.direction, worst) < self.left
+
+
+def _rules(plan: RollPlan, phase: RollPhase) -> ChaseRules:
+    """How a leg quotes.
+
+    The rest of an order that opens may be too little to be sent again at another price; so it goes
+    to the limit of the leg at once, and gets what the book has until there.
+    """
+    if phase is RollPhase.OPENING and plan.least > 1:
+        return replace(RULES, reach=plan.max_slippage)
+    return RULES
+
+
+def book_lots(store: Any, symbol: str, direction: Direction, worst: float) -> int:
+    """Lots that an order of a direction would find in the book at no worse price."""
+    try:
+        quote = store.gateway.quote(symbol)
+    except LinkError:
+        return 0
+    side = "ask" if direction is Direction.BUY else "bid"
+    levels = [
+        (getattr(quote, f"{side}_price{level}"), getattr(quote, f"{side}_volume{level}"))
+        for level in range(1, 6)
+    ]
+    return sum(
+        int(volume) for price, volume in levels if (worst - price) * direction.sign >= 0
+    )  # a price of nan is not
+
+
+def book_time(store: Any, symbol: str) -> str:
+    """The time of a contract's book, as the market gives it; "" without one."""
+    try:
+        return str(store.gateway.quote(symbol).datetime)
+    except LinkError:
+        return ""
 
 
 def market_quote(store: Any, symbol: str) -> Quote | None:

@@ -23,6 +23,7 @@ class RollReport:
         slippage: What the fills were worse than the middles at the beginnings of their legs, which
             holds half the spread between bid and ask; fills without a known middle count 0.
         fees: Commissions.
+        exited: Lots that stops and targets have closed meanwhile.
         orders: Exchange orders sent.
         begun, ended: Naive Beijing time; ``ended`` None while it runs.
     """
@@ -42,6 +43,7 @@ class RollReport:
     orders: int
     begun: datetime
     ended: datetime | None
+    exited: int = 0
 
     @property
     def spread(self) -> float:
@@ -54,12 +56,14 @@ class RollReport:
         return self.slippage + self.fees
 
     def __str__(self) -> str:
+        exits = f"{self.exited} closed by exits, " if self.exited else ""
         until = f" to {self.ended}" if self.ended else ""
         words = f" ({self.reason})" if self.reason else ""
         return (
             f"roll of {self.lots} lots {self.side} {self.old} -> {self.new}: {self.phase}{words}, "
             f"closed {self.closed} at {self.close_price:.6g}, opened {self.opened} at "
-            f"{self.open_price:.6g}, spread {self.spread:.6g}; slippage {self.slippage:.2f} yuan, "
+            f"{self.open_price:.6g}, {exits}spread {self.spread:.6g}; "
+            f"slippage {self.slippage:.2f} yuan, "
             f"fees {self.fees:.2f} yuan, {self.orders} orders, {self.begun}{until}"
         )
 
@@ -80,6 +84,7 @@ def make_report(state: RollState, volume_multiple: int) -> RollReport:
         _average(closed), _average(opened), round(slippage, 2),
         round(sum(fill.commission for fill in fills), 2), len(state.order_ids),
         from_ns(state.begun_ns), from_ns(state.ended_ns) if state.ended_ns else None,
+        state.exited(plan.old) + state.exited(plan.new) + state.given_up,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from .chased_order import Quote
 from .errors import IllegalTransition, OrderError
 from .model import Direction
+from .roll_exits import CarriedExit
 
 
 class Side(StrEnum):
@@ -78,6 +79,10 @@ class PositionMismatch(OrderError):
     """The account holds what no step of the roll leads to: somebody else has traded."""
 
 
+class TooFewToOpen(OrderError):
+    """Lots are left that the new contract does not open, as they are fewer than its least."""
+
+
 @dataclass(frozen=True, slots=True)
 class RollPlan:
     """What is to be moved; it never changes.
@@ -91,6 +96,7 @@ class RollPlan:
         max_slippage: Quote units an order may be worse than the middle at the leg's beginning.
         patience: Seconds of trading time for one leg.
         account: Whose lots they are.
+        least: Lots that the new contract opens at least.
     """
 
     old: str
@@ -103,6 +109,39 @@ class RollPlan:
     max_slippage: float
     patience: float
     account: str = ""
+    least: int = 1
+
+    @property
+    def most_between(self) -> int:
+        """Lots that may be in neither contract."""
+        return max(self.slice_lots, self.least) + self.least - 1
+
+    def slice_of(self, left: int) -> int:
+        """Lots of the next slice; what it leaves can be opened, too.
+
+        >>> plan = RollPlan("a", "b", Side.LONG, 10, 10, 0, 4, 50.0, 300.0, least=4)
+        >>> plan.slice_of(10), plan.slice_of(6)
+        (4, 6)
+        """
+        lots = min(left, max(self.slice_lots, self.least))
+        return left if 0 < left - lots < self.least else lots
+
+    def slices(self) -> tuple[int, ...]:
+        """All of them, as long as nothing else happens.
+
+        Raises:
+            TooFewToOpen: There are fewer lots than can be opened.
+        """
+        if self.lots < self.least:
+            raise TooFewToOpen(
+                f"{self.lots} lots cannot be moved to {self.new}: an order opens {self.least} "
+                "there at least"
+            )
+        left, found = self.lots, []
+        while left:
+            found.append(self.slice_of(left))
+            left -= found[-1]
+        return tuple(found)
 
     def direction(self, phase: RollPhase) -> Direction:
         """Of the orders of a leg."""
@@ -123,6 +162,14 @@ class RollFill:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitFill:
+    """Lots that an exit, or its stand-in, has closed while the roll went on."""
+
+    symbol: str
+    volume: int
+
+
+@dataclass(frozen=True, slots=True)
 class RollState:
     """All that is kept of a roll, on disk before each of its steps.
 
@@ -132,6 +179,11 @@ class RollState:
         reference: The middle at the leg's beginning.
         order_ids: Of every exchange order sent for it.
         fills: By trade id.
+        exits: Orders that close the old contract's lots, oldest first.
+        gap: What their prices are shifted by; None before both books were seen.
+        exit_fills: By trade id.
+        closed_before: Trade ids of exits that were filled before it began.
+        given_up: Lots that are not opened any more, as an exit has fired meanwhile.
     """
 
     plan: RollPlan
@@ -142,6 +194,15 @@ class RollState:
     order_ids: tuple[str, ...] = ()
     fills: Mapping[str, RollFill] = field(default_factory=dict)
     ended_ns: int = 0
+    exits: tuple[CarriedExit, ...] = ()
+    gap: float | None = None
+    exit_fills: Mapping[str, ExitFill] = field(default_factory=dict)
+    closed_before: tuple[str, ...] = ()
+    given_up: int = 0
+
+    def exited(self, symbol: str) -> int:
+        """Lots of a contract that exits have closed since it began."""
+        return sum(fill.volume for fill in self.exit_fills.values() if fill.symbol == symbol)
 
     @property
     def ended(self) -> bool:
@@ -171,28 +232,45 @@ class Move:
     lots: int = 0
 
 
-def next_move(plan: RollPlan, old_held: int, new_held: int) -> Move:
+def next_move(plan: RollPlan, old_held: int, new_held: int, exited: int = 0) -> Move:
     """What the account's lots of the side lead to.
+
+    Args:
+        plan: The roll.
+        old_held, new_held: Lots, those that exits have closed since it began counted as held.
+        exited: How many they have closed in the old contract.
 
     Raises:
         PositionMismatch: No step of this roll leads to them.
+        TooFewToOpen: What is left cannot be opened in the new contract.
 
     >>> plan = RollPlan("SHFE.cu2612", "SHFE.cu2701", Side.LONG, 5, 5, 1, 2, 50.0, 300.0)
     >>> [next_move(plan, *held).event.value for held in ((5, 1), (4, 1), (3, 3), (0, 6))]
     ['CLOSE', 'OPEN', 'CLOSE', 'ALL_MOVED']
     """
     out, into = plan.old_start - old_held, new_held - plan.new_start
-    if not 0 <= into <= out <= plan.lots or out - into > plan.slice_lots:
+    lots = min(plan.lots, plan.old_start - exited)
+    between, left = out - into, lots - out
+    if not 0 <= into <= out <= lots or between > plan.most_between:
         raise PositionMismatch(
-            f"{plan.lots} lots {plan.side} of {plan.old} are being moved to {plan.new}; the "
+            f"{lots} lots {plan.side} of {plan.old} are being moved to {plan.new}; the "
             f"account holds {old_held} and {new_held} of {plan.old_start} and {plan.new_start}, "
             "to which no step leads: somebody else has traded"
         )
-    if out > into:
-        return Move(E.OPEN, out - into)
-    if out == plan.lots:
+    if between >= plan.least:
+        return Move(E.OPEN, between)
+    if between + left == 0:
         return Move(E.ALL_MOVED)
-    return Move(E.CLOSE, min(plan.slice_lots, plan.lots - out))
+    if between + left < plan.least:
+        where = f"{between} of them are closed already" if between else f"they stay in {plan.old}"
+        raise TooFewToOpen(
+            f"{between + left} lots cannot be moved to {plan.new}, an order opens {plan.least} "
+            f"there at least: {where}"
+        )
+    if not between:
+        return Move(E.CLOSE, plan.slice_of(left))
+    more = plan.least - between  # so many more make a slice that can be opened
+    return Move(E.CLOSE, left if 0 < left - more < plan.least else more)
 
 
 def capped(quote: Quote, direction: Direction, reference: float, max_slippage: float) -> Quote:

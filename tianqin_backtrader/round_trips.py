@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
+from .lot_rules import CLOSES_TODAY_APART
 from .model import NAN, Direction, Offset
-from .offset import CLOSES_TODAY_APART
 
 
 @dataclass(frozen=True, slots=True)

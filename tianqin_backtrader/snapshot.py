@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from .data_tree import price_of
 from .health import Health
 
 #: Of the account, as TqSdk names them; yuan.
@@ -24,7 +25,10 @@ CHECKED = ("delivered", "equal", "repaired", "corrected", "missing", "pending")
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Lots of one side of a contract. ``price`` is what they were opened at, ``profit`` in yuan."""
+    """Lots of one side of a contract. ``price`` is what they were opened at, ``profit`` in yuan.
+
+    Both are nan while the counter has not told them.
+    """
 
     symbol: str
     side: str
@@ -96,8 +100,8 @@ def _holdings(positions: Mapping[str, Mapping[str, Any]]) -> tuple[Holding, ...]
             side,
             int(one[f"pos_{side}"]),
             int(one.get(f"pos_{side}_today", 0)),
-            float(one.get(f"open_price_{side}", math.nan)),
-            float(one.get("last_price", math.nan)),
+            price_of(one, f"open_price_{side}"),
+            price_of(one, "last_price"),
             float(one.get(f"float_profit_{side}", math.nan)),
         )
         for symbol, one in positions.items()

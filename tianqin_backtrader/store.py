@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from typing import Any, Self
 
+import backtrader as bt
+
 from . import session_calendar
 from .broker import MyBroker
 from .clock import MarketClock, WallClock, passed_ns
@@ -22,7 +24,7 @@ from .datafeed import ONE_RUN, Mydatafeed
 from .embedded import EmbeddedSandbox
 from .errors import ConfigError, UnknownSymbol
 from .gateway import Gateway
-from .instruments import Instruments
+from .instruments import HURRIED, PATIENCE, Instruments
 from .kept_state import KeptState
 from .main_contracts import MainContracts
 from .market_hours import MarketHours
@@ -30,6 +32,7 @@ from .model import Instrument
 from .observers import Observers
 from .recorder import Recorder
 from .roll_desk import RollDesk
+from .stop_signals import StopSignals, callers
 from .store_reconnect import Reconnector
 from .store_round import Round
 from .store_services import StoreServices
@@ -58,6 +61,9 @@ class MyStore(StoreServices, StoreSession):
             tqsdk's backtest) always means ``"market"``.
         urls: ``TQ_*`` addresses of a TianQin-compatible server. Default: what the environment
             variables of that name say, else TianQin itself.
+        stop_on_signals: ``with MyStore(...)`` takes Ctrl-C and SIGTERM: strategies' ``stop`` is
+            called before ``cerebro.run()`` is left by ``KeyboardInterrupt``, or by ``SystemExit``
+            with code 0. Handlers of the program's own are left alone; False: all are.
         rebuild_ahead: Seconds before an open after a long break (9:00, 13:30, 21:00) at which the
             session is made anew; default 180, or never where the server tells the time.
         debug: Write tqsdk's debug log, to a file of that name or where tqsdk keeps its own.
@@ -83,6 +89,7 @@ class MyStore(StoreServices, StoreSession):
         clock: str = "wall",
         urls: Mapping[str, str] | None = None,
         rebuild_ahead: float | None = None,
+        stop_on_signals: bool = True,
         debug: bool | str = False,
     ) -> None:
         key, value = key or os.environ.get("TQ_USER"), value or os.environ.get("TQ_PASS")
@@ -109,10 +116,11 @@ class MyStore(StoreServices, StoreSession):
         self.observers = Observers()
         self._unsaid: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._closed = False
+        self._signals = StopSignals(_stop_runs) if stop_on_signals else None
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
-        self._instruments = Instruments(self.gateway, self._today, self._learn)
+        self._instruments = Instruments(self.gateway, self._today, self._learn, self._patience)
         self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self.reconnector.connect()
@@ -135,6 +143,7 @@ class MyStore(StoreServices, StoreSession):
         account: Any = None,
         strategy_name: str = "",
         rebuild_ahead: float | None = None,
+        stop_on_signals: bool = True,
         **options: Any,
     ) -> Self:
         """The same store on an embedded local exchange: no account, no network.
@@ -146,7 +155,7 @@ class MyStore(StoreServices, StoreSession):
             speed: None as fast as the program takes it; 1 real time; 10 ten times that.
             balance: Yuan on the account at the start.
             account: As for ``MyStore``.
-            strategy_name, rebuild_ahead: As for ``MyStore``.
+            strategy_name, rebuild_ahead, stop_on_signals: As for ``MyStore``.
             options: Further options of ``EmbeddedSandbox``: ``port`` (0 any free one), ``users``
                 (passwords by name), ``ticks_per_pack`` (market steps in one pack, default 1),
                 ``script`` of faults, ``replay`` of recorded ticks (a file or folder),
@@ -175,6 +184,7 @@ class MyStore(StoreServices, StoreSession):
                 strategy_name=strategy_name,
                 urls=server.urls,
                 rebuild_ahead=rebuild_ahead,
+                stop_on_signals=stop_on_signals,
             )
         except BaseException:
             server.close()
@@ -234,7 +244,7 @@ class MyStore(StoreServices, StoreSession):
         self._must_be_open()
         if not isinstance(lookback, int) or lookback < 0:
             raise ConfigError(f"lookback is True, False or a number of bars, not {lookback!r}")
-        found = self.instrument(instrument)
+        found = self._instruments.get(instrument, PATIENCE)
         if found.expired:
             raise UnknownSymbol(
                 instrument, f"{instrument} has expired ({found.expire_datetime}); choose another"
@@ -277,9 +287,25 @@ class MyStore(StoreServices, StoreSession):
 
         Raises:
             UnknownSymbol: TianQin knows no such contract.
-            LinkError: It is asked for the first time, and TianQin does not answer.
+            LinkError: It is asked for the first time, and TianQin does not answer: for a minute
+                before a run, for half a second while one goes on, at once while market data is
+                away.
         """
         return self._instruments.get(symbol)
+
+    def known_instrument(self, symbol: str) -> Instrument | None:
+        """The same, if it is known; else it is asked for beside the run. Nothing is waited for."""
+        return self._instruments.known(symbol)
+
+    def is_unknown(self, symbol: str) -> bool:
+        """Whether TianQin has said that there is no such contract."""
+        return self._instruments.absent(symbol)
+
+    def _patience(self) -> float:
+        """Seconds that a contract may be waited for now."""
+        if self.broker is None or not self.broker.begun:
+            return PATIENCE
+        return HURRIED if self.reconnector.market_data_up else 0.0
 
     # -- the wait -----------------------------------------------------------------------------
 
@@ -324,6 +350,8 @@ class MyStore(StoreServices, StoreSession):
             StoreClosed: ``close`` was called before.
         """
         self._must_be_open()
+        if self._signals is not None:
+            self._signals.run_begins()
         if data is not None:
             ours = {id(one) for one in (data, *data._env.datas)}  # == compares prices
             self.feeds[:] = [one for one in self.feeds if id(one) in ours or one._env is None]
@@ -331,9 +359,16 @@ class MyStore(StoreServices, StoreSession):
                 self.feeds.append(data)  # it was let go for another run, and comes back
 
     def stop(self) -> None:
-        """Cerebro has ended a run; what was ordered in ``stop`` methods still leaves."""
+        """Cerebro has ended a run; what was ordered in ``stop`` methods still leaves.
+
+        Raises:
+            KeyboardInterrupt: It was ended by Ctrl-C.
+            SystemExit: It was ended by SIGTERM.
+        """
         if not self._closed:
             self.pump(0.0)
+        if self._signals is not None:
+            self._signals.run_ended()
 
     def put_notification(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         """Tell ``notify_store``."""
@@ -370,9 +405,28 @@ class MyStore(StoreServices, StoreSession):
         raise ConfigError(ONE_RUN)
 
     def __enter__(self) -> Self:
+        if self._signals is not None:
+            self._signals.install()
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, Exception) and not self._closed:
-            self.observers.failed(error)
-        self.close()
+        came = self._signals.came if self._signals is not None else ""
+        try:
+            if self._closed:
+                return
+            if isinstance(error, Exception):
+                self.observers.failed(error)
+            elif came or isinstance(error, KeyboardInterrupt):
+                self.observers.stopped(came or "Ctrl-C")
+        finally:
+            self.close()
+            if self._signals is not None:
+                self._signals.restore()
+
+
+def _stop_runs() -> bool:
+    """Have the runs that go on end in order; False if none does."""
+    runs = list(callers(bt.Cerebro.runstrategies.__code__))
+    for cerebro in runs:
+        cerebro.runstop()
+    return bool(runs)

@@ -12,16 +12,21 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from .clock import beijing_now, monotonic, pause, seconds_until
-from .errors import ConfigError, LinkError, LinkLost, LoginRefused
+from .clock import WallClock, beijing_now, monotonic, pause, seconds_until
+from .errors import ConfigError, LinkError, LinkLost, LoginRefused, TradingLoginRefused
 from .link_supervisor import Action, Event, State, Supervisor
+from .login_words import Refusal, Why, front_lost, front_there, is_good, refusal_in
 from .market_hours import MarketHours
 from .model import Notice
+from .refusal_notices import RefusalNotices
+from .trading_login import Login, Seen, TradingLogin
 
 logger = logging.getLogger(__name__)
 
 #: tqsdk's notices about a connection.
 CONNECTED, RESTORED, LOST = 2019112901, 2019112902, 2019112911
+#: The type of a notice that is a settlement statement.
+STATEMENT = "SETTLEMENT"
 #: A step of the wait while the server is being knocked at.
 STEP = 0.05
 #: When the day's count of reconnects begins anew.
@@ -41,8 +46,10 @@ class Link(Protocol):
     def connected(self) -> bool: ...
     @property
     def renewable(self) -> bool: ...
+    @property
+    def opened(self) -> int: ...
     def connect(self) -> None: ...
-    def renew(self, away: float) -> None: ...
+    def renew(self, away: float, *, trading: bool = True) -> None: ...
     def pump(self, timeout: float) -> bool: ...
     def new_notices(self) -> list[Notice]: ...
     def knock(self) -> Answer: ...
@@ -66,6 +73,7 @@ class Reconnector:
         reconnects_today: New sessions since 21:20.
         sessions, answers, losses: How many there have been; answers are those of lines that were
             asked, losses those of market data.
+        refusals: What counters have said of orders that they give no answer to.
     """
 
     def __init__(
@@ -92,6 +100,9 @@ class Reconnector:
         self._answered: Callable[[], bool] | None = None
         self._heard = False
         self._notices: deque[Notice] = deque()
+        self.refusals = RefusalNotices()
+        self._login = TradingLogin()
+        self._opened = 0
 
     # -- as the seeds have it -----------------------------------------------------------------
 
@@ -102,6 +113,7 @@ class Reconnector:
             As of the gateway's ``connect``; nothing is tried again.
         """
         self._link.connect()
+        self._logged_in()
         self._supervisor.observe(Event.BUILT, monotonic())
         self.sessions += 1
         self._succeeded()
@@ -156,7 +168,33 @@ class Reconnector:
     @property
     def trading_up(self) -> bool:
         """Whether orders would reach a session that is logged in."""
-        return self._link.connected and not any(conn.startswith("td") for conn in self._away)
+        return not self.no_trading
+
+    @property
+    def no_trading(self) -> str:
+        """Why orders would not reach one, "" where they would."""
+        if not self._login.up:
+            return self._login.words
+        lost = self._trading_link_lost or not self._link.connected
+        return "the trading link is down" if lost else ""
+
+    @property
+    def counter_words(self) -> str:
+        """What keeps the counter from taking orders though its link may be up; or ""."""
+        return self._login.words
+
+    @property
+    def trading_rests(self) -> str:
+        """The same where the login was refused, which only its owner can mend; or ""."""
+        return self._login.words if self._login.refusal is not None else ""
+
+    @property
+    def _trading_link_lost(self) -> bool:
+        return any(conn.startswith("td") for conn in self._away)
+
+    def resume_trading(self) -> None:
+        """The owner has looked after a refused login: try it once more with the next wait."""
+        self._login.observe(Seen.ASKED, monotonic())
 
     def heard(self) -> None:
         """Market data has come."""
@@ -189,7 +227,8 @@ class Reconnector:
         if self._supervisor.state in (State.LOST, State.RESTING, State.SHAKEN):
             timeout = min(timeout, STEP)
         elif self._link.renewable:
-            timeout = min(timeout, max(0.0, self._supervisor.next_change() - monotonic()) + 0.001)
+            change = min(self._supervisor.next_change(), self._login.due)
+            timeout = min(timeout, max(0.0, change - monotonic()) + 0.001)
         if not self._link.connected:
             if self._knock is not None:
                 self._knock.answer(timeout)
@@ -214,12 +253,21 @@ class Reconnector:
         """See what has happened, and do what follows from it."""
         for notice in self._link.new_notices():
             self._notices.append(notice)
+            self.refusals.hear(notice, WallClock().now_ns())
             self._take_notice(notice)
+            self._take_login_notice(notice)
         now, renewable = monotonic(), self._link.renewable
+        if not self._away:
+            self._opened = self._link.opened
         self._supervisor.awake = renewable and (self._hours is None or self._hours.awake())
         for event in self._events():
+            if event is Event.AHEAD:
+                self._login.observe(Seen.AHEAD, now)
             if renewable or event is Event.ANSWERED:
                 self._do(self._supervisor.observe(event, now))
+        self._login.observe(Seen.DUE, now)
+        if renewable and self._login.state is Login.TRYING:
+            self._do(self._supervisor.observe(Event.TRADING, now))
 
     def _events(self) -> list[Event]:
         events = list(self._hours.events()) if self._hours is not None else []
@@ -266,6 +314,36 @@ class Reconnector:
                 "simulates would be lost with a new session: end the program and start it again"
             )
 
+    def _take_login_notice(self, notice: Notice) -> None:
+        """What the counter says of its own line, and of the login, while the connection is up."""
+        now, refusal = monotonic(), refusal_in(notice)
+        if notice.type == STATEMENT:
+            self._login.observe(Seen.STATEMENT, now)
+        elif front_lost(notice):
+            self.last_error = notice.content
+            self._login.observe(Seen.FRONT_LOST, now)
+        elif front_there(notice):
+            self._login.observe(Seen.FRONT_THERE, now)
+        elif is_good(notice):
+            self._login.observe(Seen.LOGGED_IN, now)
+        elif refusal is not None and refusal.why is Why.AWAY:
+            self._login.observe(Seen.FRONT_LOST, now)
+        elif refusal is not None and refusal.why is Why.ENDED:
+            # Its connection would log in again by itself, and end the other one.
+            self._refused(refusal, tries=1)
+            self._do(self._supervisor.observe(Event.TRADING, now))
+        elif refusal is not None:
+            # The counter's own login at the front; a session anew would not make it try again.
+            self._refused(refusal, tries=2)
+
+    def _refused(self, refusal: Refusal, tries: int) -> None:
+        self.last_error = refusal.words
+        self._login.refused(refusal, monotonic(), tries)
+        logger.error("%s. %s", self._login.words, refusal.advice)
+
+    def _logged_in(self) -> None:
+        self._login.observe(Seen.LOGGED_IN, monotonic())
+
     def _lost(self, conn: str) -> None:
         self.losses += conn == "md" and conn not in self._away
         self._away.add(conn)
@@ -284,7 +362,7 @@ class Reconnector:
         self._knock = self._answered = None
         away = monotonic() - self._last_data
         try:
-            self._link.renew(away)
+            self._renew(away)
         except LoginRefused as error:
             self._failed(error, Event.REFUSED)
         except LinkError as error:
@@ -297,6 +375,21 @@ class Reconnector:
             self._supervisor.observe(Event.BUILT, monotonic())
             self._succeeded()
             logger.info("a new session after %.1f s without data", away)
+
+    def _renew(self, away: float) -> None:
+        """A session with the account, or one with market data alone while trading rests."""
+        # After a lost connection tqsdk has logged in, too, if it has opened another one.
+        reopened = self._trading_link_lost and self._link.opened > self._opened
+        tries = 2 if reopened else 1
+        if not self._login.rests:
+            try:
+                self._link.renew(away)
+            except TradingLoginRefused as error:
+                self._refused(error.refusal, tries)
+            else:
+                self._logged_in()
+                return
+        self._link.renew(away, trading=False)
 
     def _failed(self, error: LinkError, event: Event) -> None:
         self.last_error = str(error)

@@ -14,7 +14,7 @@ from .clock import deadline_in, monotonic
 from .errors import LinkError
 from .instruments import Instruments
 from .lifeline import NEVER, Lifeline
-from .model import Notice
+from .model import Notice, OrderReport
 from .roll_desk import RollDesk
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Round:
         self._polled = self._trading = False
         self._links_over = self._losses = 0
         self._sessions: int = store.reconnector.sessions
+        self._counter_words: str = store.reconnector.counter_words
 
     def begin(self) -> None:
         """Cerebro begins a round: it may be waited once."""
@@ -83,6 +84,9 @@ class Round:
             self._take_notice(notice)
         if store.gateway.trading_changed():
             reports = store.gateway.new_reports()
+            for report in reports:
+                if isinstance(report, OrderReport) and report.rejected:
+                    store.reconnector.refusals.answered(report.last_msg)
             if store.broker is not None:
                 store.broker.take_reports(reports)
         if store.broker is not None:  # after the reports: what orders have become of them is known
@@ -135,13 +139,21 @@ class Round:
             self._links_over = 0
             self._on_new_session()
             self._instruments.ask()
-            store.put_notification("connected again: everything is subscribed and compared")
+            done = "everything is subscribed and compared"
+            if not link.trading_up:
+                done = "everything is subscribed; market data alone"
+            store.put_notification(f"connected again: {done}")
+        if link.counter_words != self._counter_words:
+            self._counter_words = link.counter_words
+            store.put_notification(link.counter_words or "trading goes on")
         if store.broker is not None:
             store.broker.follow_session(self._sessions, link)
 
     def _take_notice(self, notice: Notice) -> None:
         level = logging.WARNING if notice.level == "WARNING" else logging.INFO
         logger.log(level, "notice %s: %s", notice.code, notice.content)
+        if self._store.broker is not None and not notice.conn_id:  # the client's own name one
+            self._store.broker.heard()
         if notice.code == MARKET_OVER:
             self._links_over += 1
         else:

@@ -109,6 +109,27 @@ class StoreSession:
         return self.reconnector.trading_up
 
     @property
+    def no_trading(self) -> str:
+        """Why an order would not reach the exchange, "" if it would.
+
+        A trading login that is refused while the program runs is tried once more at most; then
+        trading rests and market data goes on, until ``resume_trading`` or, if the words do not
+        speak of the password, shortly before the next session.
+        """
+        return self.reconnector.no_trading
+
+    def resume_trading(self) -> None:
+        """Try a refused trading login once more, with the next wait.
+
+        To be called when the account can log in again; a new password needs a new program.
+
+        Raises:
+            StoreClosed: ``close`` was called before.
+        """
+        self._must_be_open()
+        self.reconnector.resume_trading()
+
+    @property
     def last_ok_ts(self) -> float | None:
         """When the last wait brought news, as ``time.time()`` counts; None before one."""
         heard = self.reconnector.last_ok

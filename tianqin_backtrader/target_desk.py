@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -9,15 +10,17 @@ from typing import Any
 
 import backtrader as bt
 
+from .account_view import SIDES
 from .chased_order import ChaseRules, Quote, Style
 from .errors import LinkError, OrderError
-from .model import Direction, Fill
+from .model import Direction, Fill, Offset
 from .order_desk import OrderDesk
 from .order_target import (
     Cancel,
     Ended,
     Event,
     Filled,
+    Lots,
     Moved,
     NewTarget,
     Place,
@@ -27,6 +30,8 @@ from .order_target import (
 from .ticket import Ticket
 from .ticket_values import owner_name
 
+logger = logging.getLogger(__name__)
+
 
 class PositionTarget:
     """A net position that is being worked to, as the strategy sees it.
@@ -35,6 +40,7 @@ class PositionTarget:
         symbol: The contract.
         orders: The ``bt.Order``s sent for it so far.
         resumed: Whether an earlier run has begun it: it waits for no bar.
+        reason: Why it is ``stalled``, in words; "" while it is not.
     """
 
     kind = "target"
@@ -45,6 +51,7 @@ class PositionTarget:
         self.orders: list[Any] = []
         self.events: list[Event] = []
         self.dropped = self.resumed = False
+        self.reason = ""
 
     @property
     def key(self) -> str:
@@ -79,7 +86,10 @@ class PositionTarget:
 
     @property
     def stalled(self) -> bool:
-        """Whether it has given up after too many rejections; a new target goes on."""
+        """Whether it has given up, for ``reason``; a new target goes on.
+
+        After too many rejections, or where fewer lots are missing than the contract opens at once.
+        """
         return self.state.stalled
 
 
@@ -103,6 +113,9 @@ class TargetDesk:
 
     def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
         """Work to a net position from now on."""
+        for ticket in self._returning.get(symbol, ({}, None, []))[2]:
+            if not ticket.over:
+                self._desk.cancel(ticket)  # an earlier run's, for another target
         found = self._targets.get(symbol)
         if found is None or (found.reached and self._held(symbol) != found.net):
             state = TargetState(symbol, net, net=self._held(symbol))
@@ -136,6 +149,12 @@ class TargetDesk:
 
     def _held(self, symbol: str) -> int:
         return int(self._desk.account.position(symbol).size)
+
+    def _lots(self, symbol: str) -> Lots:
+        account = self._desk.account
+        longs, shorts = (abs(int(account.position(symbol, side).size)) for side in SIDES)
+        least = self._store.instrument(symbol).open_min_limit_order_volume
+        return Lots(longs, shorts, max(least, 1))
 
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
         """A fill of an order that may be a target's."""
@@ -173,10 +192,19 @@ class TargetDesk:
     # -- after a restart ----------------------------------------------------------------------
 
     def adopt(self, fields: dict[str, Any], owner: Any, working: list[Ticket]) -> None:
-        """A target of an earlier run: what it has out is withdrawn first, then it goes on."""
-        self._returning[fields["symbol"]] = (fields, owner, working)
+        """A target of an earlier run: what it has out is withdrawn first, then it goes on.
+
+        A rest that is too little to be opened again stays out, and is waited for.
+        """
+        symbol = fields["symbol"]
+        self._returning[symbol] = (fields, owner, working)
+        least = self._lots(symbol).open_least
         for ticket in working:
-            self._desk.cancel(ticket)
+            opens = bool(ticket.live_legs) and all(
+                leg.offset is Offset.OPEN for leg in ticket.live_legs
+            )
+            if not opens or ticket.left >= least:
+                self._desk.cancel(ticket)
 
     def _tend_returning(self) -> None:
         for symbol, (fields, owner, working) in list(self._returning.items()):
@@ -189,7 +217,8 @@ class TargetDesk:
     def _step(self, target: PositionTarget) -> None:
         events, target.events = target.events, []
         now = self._store.clock.now_ns()
-        target.state, action = step(target.state, events, now, self._quote(target))
+        lots, quote = self._lots(target.symbol), self._quote(target)
+        target.state, action = step(target.state, events, now, quote, lots)
         if isinstance(action, Place):
             ticket = self._place(
                 target.symbol, action.direction, action.volume, action.price, target.owner,
@@ -204,6 +233,29 @@ class TargetDesk:
                 if found is target and order_id == action.order_id and not ticket.over:
                     self._desk.cancel(ticket)
                     break
+        self._tell_stalled(target, lots)
+
+    def _tell_stalled(self, target: PositionTarget, lots: Lots) -> None:
+        """That it goes no further, and why, once."""
+        before, target.reason = target.reason, self._why_stalled(target, lots)
+        if target.reason and target.reason != before:
+            text = f"{target.symbol}: the target of {target.target} lots is left: {target.reason}"
+            logger.warning("%s", text)
+            self._store.put_notification(text, target=target)
+
+    def _why_stalled(self, target: PositionTarget, lots: Lots) -> str:
+        state = target.state
+        if not state.stalled:
+            return ""
+        if state.refused:
+            words = target.orders[-1].info.get("reason", "") if target.orders else ""
+            return f"{state.rejections} orders in a row were refused ({words})"
+        most = state.rules.max_order_volume
+        at_most = f", {most} of them in an order by max_order_volume" if most else ""
+        return (
+            f"{state.short} lots are missing{at_most}, and an order opens {lots.open_least} at "
+            "least"
+        )
 
     def _quote(self, target: PositionTarget) -> Quote | None:
         """None where an order would be refused now: it is no rejection that counts."""

@@ -17,6 +17,7 @@ from tqsdk import TqAccount, TqAuth, TqKq
 
 from .client_loop import environment, past_proxies
 from .errors import ConfigError, LinkLost, LoginRefused
+from .login_words import not_in_service, out_of_service
 from .plain_logging import redacted, restore_logging
 
 restore_logging()
@@ -124,4 +125,7 @@ class TianqinLogin:
         except Exception as error:
             if type(error) is not Exception:  # what tqsdk raises for everything else
                 raise
-            raise refusal(f"TianQin refused: {self._plain(str(error))}") from error
+            words = self._plain(str(error))
+            if out_of_service(error):
+                raise LinkLost(not_in_service(words)) from error
+            raise refusal(f"TianQin refused: {words}") from error

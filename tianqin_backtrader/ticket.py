@@ -11,7 +11,8 @@ from typing import Any
 import backtrader as bt
 
 from .conditional_order import ConditionalOrder
-from .model import Direction
+from .exits import SharedLots
+from .model import Direction, Offset
 from .offset import Leg
 from .order_price import Wish
 from .order_state import OrderLeg
@@ -30,7 +31,7 @@ class Stage(StrEnum):
     """Where an order is."""
 
     DRAFT = "DRAFT"  # not transmitted
-    DORMANT = "DORMANT"  # waits for the end of its parent
+    DORMANT = "DORMANT"  # waits until its parent has opened something
     WATCHED = "WATCHED"  # waits for a price or a time
     QUEUED = "QUEUED"  # waits for the market to open, or for orders that hold its lots
     WORKING = "WORKING"  # at the exchange
@@ -55,15 +56,21 @@ class Ticket:
         told: Backtrader's status and the lots filled, as the strategy was told last.
         owner_name: Class and number of a strategy of an earlier run, whose order it is.
         for_target: Whether a position target has sent it.
+        may_open: Of its lots, how many may open; None for whatever it finds nothing to close for.
+        shared: Lots that it shares with other exits of its groups, by the group's name in records.
+        attempts: How often its exit was refused, or never arrived, and was sent again.
+        not_before: When it is sent again, nanoseconds since 1970 UTC.
+        cancel_asked: When its withdrawal was asked for last, as ``monotonic`` counts.
+        doubted: Whether the link was taken for dead because that had no answer.
         volume: Lots it stands for, filled ones included.
         unsent: Legs that wait until what closes has been filled.
         wave: Where the legs of the latest sending begin in ``legs``.
         after: Orders whose end is waited for before this one is sent.
         guarded: Whether the risk rules look at it.
-        patience: Until when (``monotonic``) lots that it is to close may still be on their way to
-            the account.
         next_day: Whether it waits for a later trading day than ``sent_day``.
         spares: Legs that were sent in place of refused ones; none is sent in place of these.
+        withdrawn_for: Why it is withdrawn, where it is not its owner who does it.
+        held_back: Whether it stays with us, as its lots are on their way to another contract.
     """
 
     order: Any
@@ -90,8 +97,14 @@ class Ticket:
     told: tuple[int, int] = (0, 0)
     owner_name: tuple[str, int] | None = None
     for_target: bool = False
+    may_open: int | None = None
+    shared: dict[str, SharedLots] = field(default_factory=dict)
+    attempts: int = 0
+    not_before: int = 0
     cancel_asked: float = 0.0
-    patience: float = 0.0
+    doubted: bool = False
+    withdrawn_for: str = ""
+    held_back: bool = False
 
     @property
     def filled(self) -> int:
@@ -112,6 +125,33 @@ class Ticket:
     def has_been_taken(self) -> bool:
         """Whether its strategy was told that it works, with us or at the exchange."""
         return self.order.status in (bt.Order.Accepted, bt.Order.Partial)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is a limit order that may stand at the exchange for long."""
+        priced = isinstance(self.wish.limit_price, int | float)
+        return priced and not self.wish.advanced and not self.for_target
+
+    @property
+    def hurries(self) -> bool:
+        """Whether it is to trade now: at the market, or because its price has come."""
+        return self.wish.is_market or bool(self.order.triggered) or self.for_target
+
+    @property
+    def exits(self) -> bool:
+        """Whether it closes, in whole or in part."""
+        return self.effect is Effect.CLOSE or self.may_open is not None
+
+    @property
+    def protects(self) -> bool:
+        """Whether it is an exit whose price or time has come: lots rely on it."""
+        return self.may_open == 0 and bool(self.order.triggered)
+
+    @property
+    def opening(self) -> int:
+        """Lots that it may still open, of those it was given when it was placed."""
+        opened = sum(leg.filled for leg in self.legs if leg.offset is Offset.OPEN)
+        return max(0, min(self.left, (self.may_open or 0) - opened))
 
     @property
     def out(self) -> list[OrderLeg]:

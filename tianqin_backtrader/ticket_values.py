@@ -51,6 +51,8 @@ def ticket_fields(ticket: Ticket) -> dict[str, Any]:
         "status": order.status,
         "owner": owner_name(order.owner) or ticket.owner_name,
         "for_target": ticket.for_target,
+        "may_open": ticket.may_open,
+        "withdrawn_for": ticket.withdrawn_for,
         "info": dict(order.info),
         "order": {
             "exectype": order.exectype, "price": order.p.price, "pricelimit": order.p.pricelimit,
@@ -98,6 +100,8 @@ def ticket_from(key: str, fields: Mapping[str, Any], order: Any) -> Ticket:
         key=key,
         owner_name=fields["owner"] and (fields["owner"][0], fields["owner"][1]),
         for_target=fields["for_target"],
+        may_open=fields.get("may_open"),  # version 0.1.0 did not write it
+        withdrawn_for=fields.get("withdrawn_for", ""),
         told=(fields["told"][0], fields["told"][1]),
     )
     order.ticket, order.legs = ticket, ticket.legs

@@ -4,11 +4,13 @@ import datetime
 
 import backtrader as bt
 import pytest
-from e2e_script import CU, IF, MORNING, SI, M, exchange_orders, play
+from e2e_script import CU, MORNING, SI, M, exchange_orders, play
 
 from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import ConfigError
 from tianqin_backtrader.risk_limits import GuardState, RiskLimits
+
+COUNTER = "ctp"
 
 LAST_MINUTES = "2026-11-10 14:50:00"
 
@@ -269,7 +271,7 @@ def test_flatten_closes_todays_lots_whatever_the_priority_is(sandbox, run, prior
         broker = strategy.broker
         yield broker.buy_open(CU, 2)
         yield broker.sell_open(CU, 1)
-        yield broker.buy_open(IF, 1)
+        yield broker.buy_open("SHFE.rb2701", 1)
         broker.flatten()
         for _ in range(5):
             yield None
@@ -283,6 +285,30 @@ def test_flatten_closes_todays_lots_whatever_the_priority_is(sandbox, run, prior
     assert done
     offsets = [order["offset"] for order in exchange_orders(store).values()]
     assert offsets.count("OPEN") == 3 and len(offsets) == 6
+
+
+@pytest.mark.parametrize("priority", ["lock", "yesterday_only"])
+def test_a_priority_that_the_counter_would_break_is_refused(sandbox, run, priority):
+    store = sandbox(start=MORNING)
+    store.getdata(M)
+    with pytest.raises(ConfigError, match="cannot be kept at DCE: there the counter chooses"):
+        store.getbroker(priority=priority)
+
+    def script(strategy):
+        order = strategy.broker.buy_open(M, 1)
+        yield order
+        assert strategy.path(order) == ["Rejected"]
+        assert "cannot be kept at DCE" in order.info.reason
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    store.getbroker(priority=priority)
+    play(store, run, script, CU)
+    assert done
+    store.getdata(M)
+    with pytest.raises(ConfigError, match="cannot be kept at DCE"):
+        play(store, run, script, CU)
 
 
 @pytest.mark.parametrize("button", ["resume", "halt"])
@@ -494,6 +520,7 @@ def test_what_expires_while_it_is_held_is_settled_and_told(sandbox, run):
         assert broker.get_account_position(old) == {}
         assert broker.getposition(old).size == broker.getposition(old, side="long").size == 0
         assert any("has expired: 2 lots" in str(word) for word in strategy.heard)
+        assert [(trade.size, trade.data._name) for trade in strategy.trades] == [(0, old)]
         assert broker.balance().equity == pytest.approx(broker.getvalue(), abs=0.005)
         done.append(True)
 

@@ -12,13 +12,15 @@ import urllib.request
 from importlib import import_module
 from pathlib import Path
 
+import counter_desk
 import pytest
 from click.testing import CliRunner
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.cli import probe
+from tianqin_backtrader.cli import checks_there, probe
 from tianqin_backtrader.cli.main import COMMANDS, main
 from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.errors import LinkTimeout
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct-horse-battery"
@@ -361,6 +363,10 @@ FAULTS = {
         lambda server: server.fault("refuse_token"),
         "account", "Invalid user credentials", "compare TQ_USER and TQ_PASS",
     ),
+    "login server in trouble": (
+        lambda server: server.fault("refuse_token", status=503),
+        "account", "not in service, which says nothing of user and password.*503", "network",
+    ),
     "licence over": (
         lambda server: server.fault("licence", days=-3),
         "permissions", "expired on ", "renew it",
@@ -404,6 +410,43 @@ def test_doctor_names_the_cause(here, monkeypatch, name):
     assert failed == [check] or (check == "permissions" and failed[0] == check)
     assert re.search(text, found[check]["text"])
     assert advice in found[check]["advice"]
+
+
+REFUSALS = {
+    "wrong": (counter_desk.WRONG, "CTP:不合法的登录", "number and password"),
+    "to be changed": (counter_desk.CHANGE, "首次登录必须修改密码", "Change the password"),
+    "locked": (counter_desk.LOCKED, "登录被禁止", "ask the company"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_doctor_never_says_try_again_to_a_refused_trading_login(here, monkeypatch, name):
+    notices, words, advice = REFUSALS[name]
+    monkeypatch.setenv("TQBT_ACCOUNT_BROKER", "H海通期货")
+    monkeypatch.setenv("TQBT_ACCOUNT_NUMBER", "0226317")
+    monkeypatch.setenv("TQBT_ACCOUNT_PASSWORD", PASSWORD)
+    with counter_desk.counter() as desk:
+        monkeypatch.setenv("TQ_TD_URL", desk.url)
+        desk.answers.append(notices)
+        done = call("doctor", "--live", "--json")
+        assert len(desk.logins) == 1
+    found = findings(done)["session"]
+    assert (done.exit_code, found["state"]) == (1, "FAILED")
+    assert words in found["text"]
+    assert advice in found["advice"]
+    assert "try again" not in done.stdout.lower()
+
+
+def test_doctor_does_not_say_try_again_to_a_counter_that_says_nothing():
+    class Silent:
+        def store(self, *, live):
+            raise LinkTimeout("TianQin did not answer within 60 s")
+
+    for live in (True, False):
+        finding = checks_there.session(Silent(), live=live)
+        assert finding.state == "FAILED"
+        assert "try again" not in finding.advice
+    assert "lock" in checks_there.session(Silent(), live=True).advice
 
 
 def test_a_server_that_thaws_speaks(here):

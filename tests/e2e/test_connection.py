@@ -10,9 +10,9 @@ from itertools import pairwise
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader import link_supervisor
+from tianqin_backtrader import MyStore, link_supervisor
 from tianqin_backtrader.clock import monotonic
-from tianqin_backtrader.errors import ConfigError, LoginRefused
+from tianqin_backtrader.errors import ConfigError, LinkLost, LoginRefused
 from tianqin_backtrader.store_reconnect import Reconnector
 
 BEIJING = timezone(timedelta(hours=8))
@@ -204,6 +204,21 @@ def test_an_exception_in_the_strategy_closes_everything():
     assert errors.rstrip().endswith("RuntimeError: the strategy fails")
     assert "destroyed but it is pending" not in errors
     assert not is_alive(server)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (401, LoginRefused, "TianQin refused the login: .*Invalid user credentials"),
+        (503, LinkLost, "not in service, which says nothing of user and password: .*503.*Invalid"),
+    ],
+)
+def test_a_login_server_that_answers_at_a_start(sandbox, status, error, words):
+    """It says "invalid credentials" in both cases."""
+    server = sandbox(users={"tom": "open-sesame"}).sandbox_server
+    server.fault("refuse_token", status=status)
+    with pytest.raises(error, match=words):
+        MyStore("tom", "open-sesame", urls=server.urls)
 
 
 def test_a_login_server_in_trouble_is_no_wrong_password(sandbox, run):

@@ -391,6 +391,53 @@ def test_stops_brackets_and_oco_come_back(box, program):
         assert third.broker.get_orders_open() == []
 
 
+@pytest.mark.parametrize("kind", [bt.Order.Stop, bt.Order.StopTrail, bt.Order.Close])
+def test_a_stop_whose_lots_were_closed_by_hand_meanwhile_ends_and_never_opens(box, program, kind):
+    with program() as first:
+        entry = first.broker.buy_open(CU, 3)
+        first.until(lambda: not entry.alive())
+        data, last = first.broker._data(CU), first.quote.last_price
+        prices = {"trailamount": 2000} if kind == bt.Order.StopTrail else {}
+        stop = first.broker.sell(None, data, 3, last - 2000, exectype=kind, **prices)
+        first.turn()
+        assert stop.ticket.may_open == 0
+    with Program(box, False, name="by hand") as hand:
+        away = hand.quote.bid_price1 - 100
+        order = hand.store.tianqin.insert_order(CU, "SELL", "CLOSETODAY", 3, away)
+        hand.until(lambda: order.status == "FINISHED" and order.volume_left == 0)
+    with program() as second:
+        [stop] = [one for one in second.broker.get_all_orders() if one.issell()]
+        second.until(lambda: not stop.alive())
+        second.turn()
+        assert second.words()[-1] == "Canceled"
+        assert "gone" in stop.info.reason
+    box.advance(to="2026-11-10 15:00:00")
+    with program() as third:
+        assert (third.lots("long"), third.lots("short")) == (0, 0)
+    offsets = [one["offset"] for one in exchange_orders(box).values()]
+    assert offsets.count("OPEN") == 1
+
+
+def test_a_close_that_waits_for_a_withdrawal_goes_on_in_the_next_program(box, program):
+    with program() as first:
+        entry = first.broker.buy_open(CU, 3)
+        first.until(lambda: not entry.alive())
+        data, last = first.broker._data(CU), first.quote.last_price
+        target = first.broker.sell(None, data, 3, last + 900, exectype=bt.Order.Limit)
+        first.until(lambda: target.status == bt.Order.Accepted)
+        first.turn()
+        box.fault("freeze", conn="td")
+        first.broker.cancel(target)
+        first.broker.sell(None, data, 3, close_only=True)
+        assert first.lots("long") == 3
+    box.fault("thaw", conn="td")
+    with program() as second:
+        second.until(lambda: not second.broker.get_orders_open())
+        assert (second.lots("long"), second.lots("short")) == (0, 0)
+    offsets = [one["offset"] for one in exchange_orders(box).values()]
+    assert offsets.count("OPEN") == 1
+
+
 def test_a_parent_that_was_filled_meanwhile_wakes_its_protection(box, program):
     with program() as first:
         broker, data, last = first.broker, first.broker._data(CU), first.quote.last_price

@@ -25,6 +25,7 @@ OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
 EVE = "2026-11-03 14:50:00"
 #: As many steps has the program's life when nobody kills it.
 STEPS = 64
+STEPS_WITH_EXITS = 106
 PROGRAM = Path(__file__).parent.parent / "rolling_program.py"
 
 
@@ -56,7 +57,7 @@ def until_it_ends(roll):
     yield None  # its end is told in the next round
 
 
-def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1):
+def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1, targets=()):
     """From the exchange's own log: at no trade more held than allowed, nor less.
 
     Returns:
@@ -82,7 +83,10 @@ def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1):
             for one in (side, other)
         }
         assert sides == {side: held[symbol], other: 0}
-    assert all(order["status"] == "FINISHED" for order in account["orders"].values())
+    alive = [order for order in account["orders"].values() if order["status"] == "ALIVE"]
+    assert [(order["instrument_id"], order["volume_left"]) for order in alive] == [
+        (NEW.partition(".")[2], lots) for lots in targets
+    ]
     return held[OLD], held[NEW]
 
 
@@ -161,7 +165,9 @@ def test_flatten_is_not_held_up_by_a_roll(sandbox, run):
         strategy.broker.flatten()
         while strategy.broker.get_account_positions():
             yield None
-        assert not roll.done
+        yield from bars_until(lambda: roll.state.ended)
+        report = roll.report()
+        assert report.opened + report.exited == 5 and report.opened < 5
         done.append(roll)
 
     done = []
@@ -213,7 +219,7 @@ def test_a_price_that_runs_away_ends_in_an_alarm_and_can_be_resumed(sandbox, run
         store.sandbox_server.fault("limit_up", symbol=NEW, seconds=600)
         yield from until_it_ends(roll)
         assert roll.halted
-        assert strategy.broker.risk_state == "HALTED"
+        assert strategy.broker.risk_state == "ACTIVE"  # other contracts trade on
         assert any(
             "HALTED" in record.message
             for record in caplog.records
@@ -221,6 +227,7 @@ def test_a_price_that_runs_away_ends_in_an_alarm_and_can_be_resumed(sandbox, run
         )
         refused = strategy.broker.buy_open(OLD, 1)
         assert refused.getstatusname() == "Rejected"
+        assert "HALTED" in refused.info.reason
         for _ in range(12):
             yield None
         assert any("HALTED" in str(message) for message in strategy.heard)
@@ -285,7 +292,7 @@ def test_an_alarm_outlives_its_program(run, caplog):
     def goes_on(strategy):
         [roll] = strategy.broker.store.rolls.rolls
         yield None
-        refused = strategy.broker.buy_open("SHFE.rb2701", 1)
+        refused = strategy.broker.buy_open(OLD, 1)
         assert "HALTED" in refused.info.reason
         yield from bars_until(lambda: strategy.data.datetime.time(0) >= datetime.time(21, 12))
         roll.resume()
@@ -300,7 +307,7 @@ def test_an_alarm_outlives_its_program(run, caplog):
             broker = store.getbroker()
             [roll] = store.rolls.rolls
             assert roll.halted and "more are wanted" in roll.report().reason
-            assert broker.risk_state == "HALTED"
+            assert broker.risk_state == "ACTIVE"
             assert any(record.levelno == logging.ERROR for record in caplog.records)
             strategy = run(store, Script, store.getdata(OLD), script=goes_on)
             assert any("HALTED" in str(message) for message in strategy.heard)
@@ -321,8 +328,12 @@ def test_a_trade_of_somebody_else_ends_in_an_alarm(sandbox, run):
         assert roll.halted
         assert past_us.volume_left == 0
         assert "somebody else" in roll.report().reason or "by the fills" in roll.report().reason
+        assert strategy.broker.risk_state == "ACTIVE"
+        refused = strategy.broker.buy_open(NEW, 1, 1000.0)
+        assert "HALTED" in refused.info.reason
         roll.drop()
-        assert strategy.broker.risk_state == "HALTED"
+        order = strategy.broker.buy_open(NEW, 1, 1000.0)  # refused for its price only
+        assert "HALTED" not in order.info.reason
         done.append(True)
 
     done = []
@@ -402,11 +413,14 @@ def rolled_after(run, kills, lots=(3, 2), harms=(), **options):
                 break
         else:
             told = program(server, options, 0)
-        held = check_exchange(server, sum(lots), lots[0], slice_lots=options["slice_lots"])
+        targets = [sum(lots)] if options.get("exits") and told["ending"] == "done" else ()
+        held = check_exchange(
+            server, sum(lots), lots[0], slice_lots=options["slice_lots"], targets=targets
+        )
         if told["ending"] == "done":
             assert held == (0, sum(lots))
         else:
-            assert told["state"] == "HALTED" and told["heard"]
+            assert told["heard"]
         return told
 
 
@@ -417,6 +431,26 @@ def test_a_killed_program_goes_on_where_it_was(run):
     [[closed, opened, fees]] = told["cost"]
     assert (closed, opened) == (5, 5)
     assert fees > 0
+
+
+def check_exits(told):
+    """All that was protected is, by one stop and one target, and no lot was without meanwhile."""
+    assert told["ending"] == "done"
+    assert told["exits"] == [[NEW, "Limit", 5], [NEW, "Stop", 5]]
+    assert told["bare"] == 0
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("kills", [[0], [14], [21, 16, 19]])
+def test_stops_and_targets_of_a_killed_program_are_rolled_by_the_next_one(run, kills):
+    check_exits(rolled_after(run, kills, slice_lots=2, exits=True))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("last", range(1, STEPS_WITH_EXITS + 1))
+def test_killed_at_every_step_with_stops_and_targets(run, last):
+    check_exits(rolled_after(run, [last], slice_lots=2, exits=True))
 
 
 @pytest.mark.slow

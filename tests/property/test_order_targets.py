@@ -13,6 +13,7 @@ from tianqin_backtrader.order_target import (
     CancelRefused,
     Ended,
     Filled,
+    Lots,
     NewTarget,
     Place,
     TargetState,
@@ -143,3 +144,37 @@ def test_the_target_is_met_and_not_passed(seed, target, most, style, moves):
         assert low <= exchange.net <= high
     assert state.reached
     assert state.net == exchange.net == target
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    target=st.integers(-12, 12),
+    net=st.integers(-12, 12),
+    least=st.integers(2, 8),
+    most=st.integers(0, 9),
+)
+@settings(max_examples=500, deadline=None)
+def test_no_order_opens_fewer_lots_than_the_contract_does(seed, target, net, least, most):
+    rnd = Random(seed)
+    exchange, now = Exchange(rnd), 0
+    exchange.net = net
+    rules = ChaseRules(max_order_volume=most, max_rejections=10**9)
+    state = TargetState("t", target, net=net, rules=rules)
+    for turn in range(160):
+        exchange.kind = turn >= 80
+        now += rnd.choice([0, SECOND // 2, SECOND, 7 * SECOND])
+        lots = Lots(max(0, exchange.net), max(0, -exchange.net), least)
+        market = Quote(100.0, 101.0) if exchange.kind else quote(rnd)
+        state, action = step(state, exchange.deliver(), now, market, lots)
+        if isinstance(action, Place):
+            opened = lots.opens(action.direction, action.volume)
+            assert not 0 < opened < least
+        exchange.take(action, state)
+        exchange.act()
+        assert min(net, target) <= exchange.net <= max(net, target)
+    assert state.net == exchange.net
+    assert state.working is None and (state.reached or state.stalled)
+    if state.stalled:  # all that closes was closed, and what is missing cannot be opened
+        assert target * state.net >= 0 or not state.net
+        assert state.short == abs(target - state.net)
+        assert state.short < least or 0 < most < least

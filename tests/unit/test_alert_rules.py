@@ -9,11 +9,14 @@ from tianqin_backtrader.alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Exposed,
     Failed,
     LinkSeen,
+    LoginSeen,
     Rejected,
     RiskSaid,
     RiskSeen,
+    Stopped,
 )
 from tianqin_backtrader.alert_rules import LINK, AlertRules
 from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
@@ -113,6 +116,20 @@ def test_the_risk_state_is_told_when_it_changes():
     assert titles([(0, RiskSeen("HALTED", "since yesterday"))]) == []
 
 
+def test_a_trading_login_is_told_when_it_is_refused_and_when_it_is_good_again():
+    seen = ["", "rests: a, tried once more", "rests: a", "rests: a", "", "rests: a"]
+    facts = [(n, LoginSeen(words)) for n, words in enumerate(seen)]
+    assert titles(facts) == [
+        "Trading rests", "Trading rests", "Trading goes on", "Trading rests",
+    ]  # fmt: skip
+    assert titles(facts, events=("rejected",)) == []
+
+
+def test_a_program_that_is_stopped_says_by_what_and_what_it_leaves():
+    [alert] = AlertRules(AlertSettings()).observe(Stopped("SIGTERM", ("1 order", "x")), NOON)
+    assert (alert.level, alert.text) == ("warning", "by SIGTERM\n1 order\nx")
+
+
 def test_checks_say_go_or_no_go():
     good = Checked(datetime(2026, 11, 10, 21), {"link": "", "disk": ""})
     bad = Checked(datetime(2026, 11, 10, 21), {"link": "trading is down", "disk": ""})
@@ -122,14 +139,28 @@ def test_checks_say_go_or_no_go():
     assert alert.level == "failure"
 
 
+def test_every_loss_of_protection_is_told_as_a_failure():
+    exposed = Exposed("SHFE.cu2612", 3, "SHFE.cu2612: 3 lots have no protection")
+    too_many = Exposed("SHFE.cu2612", -1, "SHFE.cu2612: 1 lots more were closed")
+    rules = AlertRules(AlertSettings())
+    for fact in (exposed, exposed, too_many):
+        [alert] = rules.observe(fact, NOON)
+        assert (alert.event, alert.level, alert.text) == ("exposed", "failure", fact.text)
+    assert titles([(0, exposed), (1, too_many)]) == [
+        "Lots without protection", "Too many lots were closed",
+    ]  # fmt: skip
+
+
 EVERY = [
     (0, LinkSeen(False, True, 0.0, given_up=True)),
     (0, Rejected("a", "b", "c")),
+    (0, Exposed("a", 1, "b")),
     (0, Differs("a", NOON, ("close",))),
     (0, RiskSeen("ACTIVE")),
     (0, RiskSeen("HALTED")),
     (0, RiskSaid("flatten: given up")),
     (0, Failed("ValueError: x", ("1 order",))),
+    (0, Stopped("SIGTERM", ("1 order",))),
     (0, DayOver(date(2026, 11, 10), ("equity 1",))),
     (0, Alive(("up",))),
     (0, Checked(NOON, {})),
@@ -140,7 +171,7 @@ NUMBER = {"risk": 2}
 @pytest.mark.parametrize("event", AlertEvent)
 def test_events_can_be_chosen(event):
     assert len(titles(EVERY, events=(event,))) == NUMBER.get(event, 1)
-    assert len(titles(EVERY)) == 9
+    assert len(titles(EVERY)) == 11
 
 
 @pytest.mark.parametrize(

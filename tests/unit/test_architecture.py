@@ -17,9 +17,9 @@ CORE = {
     "link_supervisor", "instruments", "market_hours", "line_trim", "health", "lifeline",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
-    "roll_state", "roll_report", "roll_rules", "main_gaps",
+    "roll_state", "roll_exits", "roll_report", "roll_rules", "main_gaps",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
-    "journal_plans", "restart_picture", "paid_fees",
+    "journal_plans", "restart_picture", "paid_fees", "fees", "allocation", "bound_funds", "exits",
     "recording",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
@@ -27,7 +27,9 @@ CORE = {
     # what is told
     "observers", "feed_names", "alert_settings", "alert_facts", "alert_rules",
     "alert_times", "alert_sender", "account_text", "redaction",
-    "log_files", "local_server", "snapshot",
+    "log_files", "local_server", "snapshot", "stop_signals",
+    # the trading login
+    "login_words", "trading_login", "refusal_notices",
     "settings_sections", "settings_values",
 }  # fmt: skip
 #: What each room of the client side may import of ours, besides the core.
@@ -64,22 +66,25 @@ SHELL = {
     "datafeed": {"live_feed", "feed_clone", "feed_history", "main_bars", "main_contracts"},
     "dailyfeed": {"datafeed"},
     "ticket": set(),
-    "account_view": set(),
+    "contract_costs": set(),
+    "account_view": {"contract_costs"},
     "order_gate": set(),
     "ticket_values": {"ticket"},
     "kept_state": {"journal"},
     "order_scribe": {"journal", "ticket", "ticket_values"},
-    "order_planner": {"account_view", "ticket"},
+    "closing_claims": {"ticket"},
+    "order_planner": {"account_view", "closing_claims", "ticket"},
     "order_desk": {"account_view", "order_gate", "order_planner", "order_scribe", "ticket"},
     "order_returns": {"order_desk", "ticket"},
     "order_watch": {"order_desk", "ticket"},
     "held_orders": {"order_desk", "order_watch", "ticket"},
-    "target_desk": {"order_desk", "ticket", "ticket_values"},
+    "target_desk": {"account_view", "order_desk", "ticket", "ticket_values"},
     "reconciler": {"account_view", "order_desk", "order_returns"},
     "expiry_desk": {"account_view", "order_desk", "reconciler", "ticket"},
     "record_keeper": {"journal", "performance_tracker"},
-    "order_news": {"order_desk", "record_keeper", "unsubscribed_data"},
-    "adoption": {"restart", "target_desk", "ticket", "unsubscribed_data"},
+    "open_trades": {"main_contracts", "unsubscribed_data"},
+    "order_news": {"open_trades", "order_desk", "record_keeper"},
+    "adoption": {"open_trades", "restart", "target_desk", "ticket", "unsubscribed_data"},
     "left_behind": {"journal", "order_desk", "ticket", "ticket_values"},
     "restart": {
         "held_orders",
@@ -96,7 +101,7 @@ SHELL = {
     "risk_memory": {"journal", "order_scribe", "risk_desk"},
     "sizers": set(),
     "simulation_settings": set(),
-    "account_face": {"account_view", "main_contracts"},
+    "account_face": {"account_view", "main_contracts", "order_desk"},
     "order_entry": {
         "account_view",
         "held_orders",
@@ -130,13 +135,16 @@ SHELL = {
         "reconciler",
         "restart",
         "adoption",
+        "open_trades",
         "order_news",
         "risk_buttons",
+        "roll_carrier",
         "simulation_settings",
     },
     "roll_file": set(),
-    "roll_leg": set(),
-    "roll": {"roll_file", "roll_leg"},
+    "roll_carrier": {"held_orders", "order_desk", "ticket"},
+    "roll_leg": {"roll_carrier"},
+    "roll": {"roll_carrier", "roll_file", "roll_leg"},
     "roll_desk": {"roll", "roll_file", "roll_leg", "order_entry"},
     "roll_manager": {"roll", "roll_desk", "main_contracts"},
     "tickfeed": {"datafeed"},
@@ -276,7 +284,8 @@ def test_only_the_gateway_waits_for_the_server():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr == "wait_update"
     ]
-    assert callers == ["gateway"]
+    # The client itself looks at what comes while it logs in.
+    assert sorted(set(callers)) == ["client_maker", "gateway"]
 
 
 def test_every_room_is_on_the_plan():

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from tianqin_backtrader.model import Offset
-from tianqin_backtrader.offset import Closable, Leg, closable_lots, split_close, split_order
+from tianqin_backtrader.offset import Closable, Leg, held_lots, split_close, split_order
 
 
 def test_two_of_today_and_five_of_yesterday_closing_four():
@@ -33,10 +33,21 @@ def test_legs_add_up_and_never_over_close(apart):
             assert by_offset.get(Offset.CLOSE, 0) <= history
 
 
-def test_frozen_lots_cannot_be_closed_again():
-    position = {"pos_long_today": 3, "pos_long_his": 2, "volume_long_frozen_today": 1}
-    assert closable_lots(position, "long") == Closable(2, 2)
-    assert closable_lots(position, "short") == Closable(0, 0)
+def test_a_counters_frozen_lots_and_volumes_are_not_believed():
+    position = {
+        "pos_long_today": 3, "pos_long_his": 2, "volume_long_frozen_today": 1,
+        "volume_long_today": 0, "volume_long_his": 0,
+    }  # fmt: skip
+    assert held_lots(position, "long") == Closable(3, 2)
+    assert held_lots(position, "short") == Closable(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("lots", "left"), [(6, Closable(2, 3)), (5, Closable(2, 3)), (4, Closable(1, 3)),
+                       (2, Closable(0, 2)), (0, Closable(0, 0))],
+)  # fmt: skip
+def test_lots_that_are_in_doubt_are_taken_off_todays_first(lots, left):
+    assert Closable(2, 3).at_most(lots) == left
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,20 @@ from itertools import product
 import pytest
 
 from tianqin_backtrader.errors import ConfigError, VolumeOutOfRange
-from tianqin_backtrader.lot_rules import NO_LIMITS, Closing, LotFees, LotLimits, Priority
+from tianqin_backtrader.lot_rules import (
+    NO_LIMITS,
+    Closing,
+    Counter,
+    LotFees,
+    LotLimits,
+    Priority,
+    priority_refusal,
+)
 from tianqin_backtrader.model import Offset
 from tianqin_backtrader.offset import (
     Closable,
     Leg,
     OffsetRules,
-    closable_lots,
     closing_of,
     plan_close,
     plan_instead,
@@ -42,12 +49,9 @@ LIMITS = [NO_LIMITS, LotLimits(most=1), LotLimits(most=2), LotLimits(open_least=
 
 
 def closable(held):
-    today, frozen_today, history, frozen_history = held
-    position = {
-        "pos_long_today": today, "volume_long_frozen_today": frozen_today,
-        "pos_long_his": history, "volume_long_frozen_his": frozen_history,
-    }  # fmt: skip
-    return closable_lots(position, "long")
+    """Lots held of today and of earlier days, each with what working closes claim of them."""
+    today, claimed_today, history, claimed_history = held
+    return Closable(max(0, today - claimed_today), max(0, history - claimed_history))
 
 
 def lots_by_offset(legs):
@@ -135,6 +139,9 @@ def test_every_leg_is_within_the_limits(limits):
             assert found.pop(Offset.OPEN) == 0
             assert found == whole
             assert not in_orders(opens, limits)
+            if any(found.values()):  # closing is always possible
+                assert plan_order(volume, lots, limited) == legs
+                continue
             with pytest.raises(VolumeOutOfRange, match=f"open {opens} lots.* {limits.open_least} "):
                 plan_order(volume, lots, limited)
 
@@ -253,8 +260,30 @@ def test_lots_that_went_meanwhile_are_found_missing_and_the_others_closed(rules)
 
 
 def test_shanghai_and_energy_are_apart():
-    assert [closing_of(e) for e in ("SHFE", "INE")] == [Closing.APART] * 2
-    assert {closing_of(e) for e in ("DCE", "CZCE", "GFEX", "CFFEX")} == {Closing.OLDEST_FIRST}
+    assert {closing_of(e, c) for e in ("SHFE", "INE") for c in Counter} == {Closing.APART}
+
+
+@pytest.mark.parametrize("exchange_id", ["DCE", "CZCE", "GFEX", "CFFEX"])
+def test_elsewhere_the_counter_chooses(exchange_id):
+    chosen = [closing_of(exchange_id, counter) for counter in (Counter.KQ, Counter.CTP)]
+    assert chosen == [Closing.NEWEST_FIRST, Closing.OLDEST_FIRST]
+
+
+@pytest.mark.parametrize("counter", list(Counter))
+@pytest.mark.parametrize("priority", list(Priority))
+@pytest.mark.parametrize("exchange_id", ["SHFE", "INE", "DCE", "CZCE", "GFEX", "CFFEX"])
+def test_a_priority_is_refused_where_the_counter_would_break_it(exchange_id, priority, counter):
+    spares = priority in (Priority.LOCK, Priority.YESTERDAY_ONLY)
+    breaks = exchange_id not in ("SHFE", "INE") and counter is not Counter.SIM
+    assert bool(priority_refusal(priority, exchange_id, counter)) is (spares and breaks)
+
+
+def test_what_is_too_little_to_be_opened_never_stops_a_close():
+    rules = OffsetRules(limits=LotLimits(open_least=3))
+    assert plan_order(5, Closable(4, 0), rules) == (Leg(Offset.CLOSE, 4),)
+    assert plan_order(7, Closable(4, 0), rules) == (Leg(Offset.CLOSE, 4), Leg(Offset.OPEN, 3))
+    with pytest.raises(VolumeOutOfRange, match="3 at least"):
+        plan_order(2, Closable(0, 0), rules)
 
 
 def test_a_lock_opens_the_other_side_for_what_was_to_be_closed_of_today():

@@ -22,6 +22,7 @@ from tianqin_backtrader.order_target import (
     CancelRefused,
     Ended,
     Filled,
+    Lots,
     NewTarget,
     Place,
     TargetState,
@@ -210,3 +211,76 @@ def test_every_pair_is_in_the_table_or_raises(phase, event):
             order.after(event)
     else:
         assert order.after(event) is TRANSITIONS[phase][event]
+
+
+# -- contracts that open no fewer than so many lots ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "net", "least", "most", "lots"),
+    [
+        (3, 0, 3, 0, [3]),
+        (2, 0, 3, 0, []),
+        (-2, 3, 3, 0, [3]),  # what closes is closed, and the rest is said
+        (-3, 3, 3, 0, [6]),
+        (0, 2, 8, 0, [2]),
+        (7, 0, 3, 4, [4, 3]),
+        (5, 0, 3, 4, [4]),  # a lot is left that no order can open
+        (6, 0, 3, 4, [3, 3]),  # not 4 and 2
+        (-4, 2, 3, 5, [5]),
+        (9, 0, 4, 2, []),  # an order of two opens nothing
+    ],
+)
+def test_orders_open_what_can_be_opened(target, net, least, most, lots):
+    state = TargetState("t", target, net=net, rules=ChaseRules(max_order_volume=most))
+    sent = []
+    for number in range(1, 9):
+        held = Lots(max(0, state.net), max(0, -state.net), least)
+        state, action = step(state, [], number * SECOND, QUOTE, held)
+        if not isinstance(action, Place):
+            break
+        sent.append(action.volume)
+        fill = Filled(action.order_id, str(number), action.direction, action.volume)
+        state, _ = step(state, [fill], number * SECOND, None, held)
+    assert sent == lots
+    assert state.stalled is not state.reached
+    assert state.short == abs(state.target - state.net)
+
+
+def test_lots_of_the_other_side_are_closed_whatever_the_net_position_is():
+    state = TargetState("t", 3, net=1)
+    _, action = step(state, [], 0, QUOTE, Lots(longs=3, shorts=2, open_least=3))
+    assert action == Place("t-1", BUY, 2, 100.0)
+
+
+def test_a_rest_that_could_not_be_sent_again_stays_out():
+    state = TargetState("t", 4)
+    least = Lots(open_least=3)
+    state, _ = step(state, [], 0, QUOTE, least)
+    state, action = step(state, [Filled("t-1", "a", BUY, 1)], SECOND, HIGHER, least)
+    assert action == Wait(3 * SECOND)
+    state, action = step(state, [], 3 * SECOND, HIGHER, least)
+    assert action == Cancel("t-1")  # three lots could be sent again
+
+
+def test_the_last_lots_wait_where_they_are():
+    state, least = TargetState("t", 4), Lots(open_least=3)
+    state, _ = step(state, [], 0, QUOTE, least)
+    state, _ = step(state, [Filled("t-1", "a", BUY, 2)], SECOND, QUOTE, least)
+    for second in (3, 60, 600):
+        state, action = step(state, [], second * SECOND, HIGHER, least)
+        assert action == Wait() and not state.stalled
+    state, action = step(state, [NewTarget(2)], 601 * SECOND, HIGHER, least)
+    assert action == Cancel("t-1")  # they are wanted no more
+    state, _ = step(state, [Ended("t-1", 2)], 602 * SECOND, HIGHER, least)
+    assert state.reached
+
+
+def test_a_rest_that_the_exchange_ends_is_said_and_not_sent_again():
+    state, least = TargetState("t", 4), Lots(open_least=3)
+    state, _ = step(state, [], 0, QUOTE, least)
+    state, _ = step(state, [Filled("t-1", "a", BUY, 2), Ended("t-1", 2)], SECOND, QUOTE, least)
+    state, action = step(state, [], 60 * SECOND, QUOTE, least)
+    assert action == Wait() and state.stalled and state.short == 2
+    state, action = step(state, [NewTarget(5)], 61 * SECOND, QUOTE, least)
+    assert action == Place("t-2", BUY, 3, 100.0) and not state.stalled

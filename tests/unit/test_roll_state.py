@@ -1,5 +1,6 @@
 """The table of a roll, what the account's lots lead to, its file and its report."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -8,10 +9,12 @@ import pytest
 from tianqin_backtrader.chased_order import ChaseRules, Quote
 from tianqin_backtrader.errors import IllegalTransition, JournalError
 from tianqin_backtrader.model import Direction
+from tianqin_backtrader.roll_exits import CarriedExit
 from tianqin_backtrader.roll_file import RollFile, roll_files
 from tianqin_backtrader.roll_report import make_report
 from tianqin_backtrader.roll_state import (
     TRANSITIONS,
+    ExitFill,
     Move,
     PositionMismatch,
     RollEvent,
@@ -20,6 +23,7 @@ from tianqin_backtrader.roll_state import (
     RollPlan,
     RollState,
     Side,
+    TooFewToOpen,
     capped,
     next_move,
 )
@@ -126,3 +130,87 @@ def test_a_torn_file_is_an_error_that_names_it(tmp_path):
     path.write_text('{"plan": ', encoding="utf-8")
     with pytest.raises(JournalError, match="roll_x"):
         RollFile(path).load()
+
+
+def with_least(lots, slice_lots, least):
+    return replace(PLAN, lots=lots, old_start=lots, slice_lots=slice_lots, least=least)
+
+
+@pytest.mark.parametrize(
+    ("lots", "slice_lots", "least", "slices"),
+    [
+        (5, 2, 1, (2, 2, 1)),
+        (10, 4, 4, (4, 6)),
+        (10, 1, 4, (4, 6)),  # a slice is never smaller than can be opened
+        (9, 3, 3, (3, 3, 3)),
+        (8, 6, 3, (8,)),
+        (13, 5, 3, (5, 5, 3)),
+        (8, 1, 8, (8,)),
+        (15, 8, 8, (15,)),
+        (16, 8, 8, (8, 8)),
+        (1, 7, 1, (1,)),
+    ],
+)
+def test_slices_are_such_that_each_can_be_opened(lots, slice_lots, least, slices):
+    assert with_least(lots, slice_lots, least).slices() == slices
+
+
+def test_what_cannot_be_opened_is_refused_before_it_begins():
+    with pytest.raises(TooFewToOpen, match=r"5 lots cannot be moved .* opens 8 there at least"):
+        with_least(5, 1, 8).slices()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "move"),
+    [
+        (10, 1, Move(RollEvent.CLOSE, 4)),
+        (9, 1, Move(RollEvent.CLOSE, 3)),  # one is closed: three more can be opened with it
+        (6, 1, Move(RollEvent.OPEN, 4)),
+        (6, 3, Move(RollEvent.CLOSE, 2)),  # two were not opened; with two more they can be
+        (6, 5, Move(RollEvent.CLOSE, 6)),
+        (0, 5, Move(RollEvent.OPEN, 6)),
+        (0, 11, Move(RollEvent.ALL_MOVED)),
+    ],
+)
+def test_the_next_move_can_be_opened(old, new, move):
+    assert next_move(with_least(10, 4, 4), old, new) == move
+
+
+def test_too_few_to_open_are_left_and_said():
+    plan = with_least(10, 4, 4)
+    with pytest.raises(TooFewToOpen, match="they stay in"):
+        next_move(plan, 6, 5, exited=4)  # exits have closed four of the other six
+    with pytest.raises(TooFewToOpen, match="2 of them are closed already"):
+        next_move(plan, 0, 9)
+
+
+def test_what_exits_have_closed_is_not_moved():
+    assert next_move(PLAN, 6, 1, exited=6) == Move(RollEvent.ALL_MOVED)
+    assert next_move(PLAN, 4, 3, exited=3) == Move(RollEvent.CLOSE, 1)
+    assert next_move(PLAN, 4, 3, exited=4) == Move(RollEvent.ALL_MOVED)
+
+
+def test_a_file_of_before_exits_were_carried_can_be_read(tmp_path):
+    state = RollState(PLAN, START, order_ids=("a",))
+    file = RollFile.of(tmp_path, state)
+    file.save(state)
+    raw = json.loads(file.path.read_text(encoding="utf-8"))
+    for name in ("exits", "gap", "exit_fills", "closed_before", "given_up"):
+        del raw[name]
+    del raw["plan"]["least"]
+    file.path.write_text(json.dumps(raw), encoding="utf-8")
+    assert file.load().exits == () and file.load().plan.least == 1
+
+
+def test_the_exits_of_a_roll_come_back_from_its_file(tmp_path):
+    state = RollState(
+        PLAN, START, exits=(CarriedExit("k", "g", 5, rests=True, stand_in="n", closed_old=1),),
+        gap=-120.0, exit_fills={"t": ExitFill("SHFE.cu2612", 1)}, closed_before=("x",), given_up=2,
+    )  # fmt: skip
+    file = RollFile.of(tmp_path, state)
+    file.save(state)
+    again = file.load()
+    assert (again.exits, again.gap, again.exit_fills) == (state.exits, -120.0, state.exit_fills)
+    assert (again.closed_before, again.given_up) == (("x",), 2)
+    assert (again.exited("SHFE.cu2612"), again.exited("SHFE.cu2701")) == (1, 0)
+    assert make_report(again, 5).exited == 3

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError, LinkError, LinkTimeout, LoginRefused, TianqinError
+from ..errors import (
+    ConfigError,
+    LinkError,
+    LinkTimeout,
+    LoginRefused,
+    TianqinError,
+    TradingLoginRefused,
+)
 from .findings import Finding, State, bad, good, skipped, warning
 from .probe import Refused, clock_offset, first_word
 
@@ -19,6 +26,11 @@ SOON = 14
 #: Seconds that a clock may be wrong, beyond what the measurement leaves open.
 CLOCK_MAY_BE_WRONG = 2.0
 _NETWORK = "look at the network, proxy and firewall of this machine; TianQin itself may be down"
+#: A counter that says nothing may have refused the password.
+_SILENT = (
+    "log in with the company's own client before the next attempt: a password that is wrong is "
+    "not always told, and brokers lock an account after a few"
+)
 _PAGE = "https://account.shinnytech.com"
 
 
@@ -144,12 +156,16 @@ def session(settings: Settings, *, live: bool) -> Finding:
         with settings.store(live=live) as store:
             account = store.getbroker().get_account()
             held = store.broker.get_account_positions()
+    except TradingLoginRefused as error:
+        words, _, advice = str(error).rpartition(". ")
+        return bad("session", words, advice)
     except LoginRefused as error:
-        advice = "compare number and password of the futures account with the company's own"
-        return bad("session", str(error), advice if live else f"look at {_PAGE}")
+        return bad("session", str(error), f"look at {_PAGE}")
     except ConfigError as error:
         missing, _, advice = str(error).partition(": ")
         return bad("session", missing, advice)
+    except LinkTimeout as error:
+        return bad("session", str(error), _SILENT if live else _NETWORK)
     except TianqinError as error:
-        return bad("session", str(error), "try again; tianqin-backtrader -v doctor says more")
+        return bad("session", str(error), "tianqin-backtrader -v doctor says more")
     return good("session", f"equity {account['balance']:,.2f} yuan, {len(held)} contracts held")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -129,11 +128,11 @@ def _must_fit(options: dict[str, Any]) -> None:
 def _store(settings: Settings, options: dict[str, Any], name: str) -> Any:
     place = options["place"]
     if place != "sandbox":
-        return settings.store(live=place == "live", strategy_name=name)
+        return settings.store(live=place == "live", strategy_name=name, stop_on_signals=False)
     from ..store import MyStore
 
     given = {key: options[key] for key in SANDBOX_ONLY if options[key] is not None}
-    return MyStore.sandbox(**given, strategy_name=name)
+    return MyStore.sandbox(**given, strategy_name=name, stop_on_signals=False)
 
 
 def _run(
@@ -169,7 +168,7 @@ def _run(
         "Ctrl-C ends it",
         err=True,
     )
-    with stopping(cerebro):
+    with stopping(store, cerebro):
         cerebro.run()
     return {
         "strategy": strategy.__name__,
@@ -201,23 +200,29 @@ def _where(place: str) -> str:
 
 
 @contextlib.contextmanager
-def stopping(cerebro: Any) -> Iterator[None]:
-    """Ctrl-C and the end that a service manager sends let the strategy stop; a second one kills."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
+def stopping(store: Any, cerebro: Any) -> Iterator[None]:
+    """Ctrl-C and the end that a service manager sends let the strategy stop; a second one kills.
 
-    def stop(number: int, frame: object) -> None:
+    Alerts say what is left behind.
+
+    Args:
+        store: Made with ``stop_on_signals=False``: results are shown afterwards.
+        cerebro: What runs.
+    """
+    from ..stop_signals import StopSignals
+
+    def stop_run() -> bool:
         cerebro.runstop()
-        for one in signals:
-            signal.signal(one, before[one])
+        return True
 
-    for number in signals:
-        signal.signal(number, stop)
+    signals = StopSignals(stop_run)
+    signals.install()
     try:
         yield
     finally:
-        for number in signals:
-            signal.signal(number, before[number])
+        signals.restore()
+        if signals.came:
+            store.observers.stopped(signals.came)
 
 
 def _show(result: dict[str, Any]) -> None:

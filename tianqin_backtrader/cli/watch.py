@@ -21,7 +21,7 @@ def command(shell: Shell, symbols: tuple[str, ...], port: int, lookback: int, li
     """
     import backtrader as bt
 
-    with shell.settings().store(live=live) as store:
+    with shell.settings().store(live=live, stop_on_signals=False) as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker(records=False))
         for symbol in symbols:
@@ -29,5 +29,5 @@ def command(shell: Shell, symbols: tuple[str, ...], port: int, lookback: int, li
         cerebro.addstrategy(bt.Strategy)
         page = store.serve(port)
         click.echo(f"{page.url} shows {', '.join(symbols)}; Ctrl-C ends it")
-        with stopping(cerebro):
+        with stopping(store, cerebro):
             cerebro.run()

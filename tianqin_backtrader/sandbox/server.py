@@ -73,7 +73,7 @@ class SandboxOptions:
     users: Mapping[str, str] = field(default_factory=dict)
     script: Iterable[Mapping[str, Any]] = ()
     replay: str | None = None
-    counter: str = "plain"
+    counter: str = "kq"
     query_seconds: float | None = None
     commission: str | None = None
     account_file: str | None = None
