@@ -7,12 +7,13 @@ from tianqin_backtrader import MyStore
 
 
 @pytest.fixture
-def sandbox():
-    """Make stores on sandboxes; all are closed at the end."""
+def sandbox(request):
+    """Make stores on sandboxes, of the counter that the module names; all are closed at the end."""
     stores = []
+    counter = getattr(request.module, "COUNTER", "kq")
 
     def make(**options):
-        store = MyStore.sandbox(**options)
+        store = MyStore.sandbox(**{"counter": counter} | options)
         stores.append(store)
         return store
 

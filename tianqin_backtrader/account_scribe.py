@@ -125,8 +125,9 @@ class AccountScribe:
         for symbol, position in broker.get_account_positions().items():
             price = position.get("last_price", math.nan)
             lots = position["pos_long"] + position["pos_short"]
-            if price == price:
-                exposure += lots * price * self._store.instrument(symbol).volume_multiple
+            instrument = self._store.known_instrument(symbol)
+            if price == price and instrument is not None:  # else it counts when it is known
+                exposure += lots * price * instrument.volume_multiple
         self._journal.equity(why, account, exposure, trading_day=day, exchange_time=now)
         self._remember(account, day, now, exposure)
 

@@ -6,21 +6,29 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from typing import Any
 
 from backtrader.position import Position
 
+from .allocation import LotsChange
 from .books import Balance, Books
+from .bound_funds import Binding, BoundFunds
+from .clock import from_ns, passed_ns
 from .contract_costs import costs_of
 from .data_tree import price_of
 from .exits import SideLots
+from .fees import DayFees, FeeLedger
 from .lot_rules import LotLimits
 from .model import Direction, Fill, Instrument, Offset
 from .offset import Closable, held_lots
+from .order_state import OrderLeg
 
 logger = logging.getLogger(__name__)
 
 SIDES = ("long", "short")
+#: No exchange trades later on a trading day's own date.
+DAYS_END = time(15, 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +65,19 @@ class AccountView:
         net: Net positions by symbol.
         sides: Positions by (symbol, "long" or "short"); short ones have negative sizes.
         books: What the fills come to.
+        fees: What trades cost where they do not say.
     """
 
     def __init__(self, store: Any) -> None:
         self._store = store
+        self.fees = FeeLedger(all_named=store.gateway.names_fees)
         self.net: dict[str, Position] = {}
         self.sides: dict[tuple[str, str], Position] = {}
         self.books = Books()
         self._comminfo: dict[str, tuple[Instrument, Any]] = {}
         self._marks: dict[str, float] = {}
+        self._moved: list[LotsChange] = []
+        self._bound = BoundFunds()
 
     def begin(self, equity: float, coming: Sequence[Fill] = ()) -> None:
         """Take over what the account holds.
@@ -79,7 +91,10 @@ class AccountView:
             symbol: (*self._take_position(symbol, position), self._multiple(symbol))
             for symbol, position in self.account_positions().items()
         }
-        for fill in coming:
+        told_later = 0.0
+        for fill in map(self._with_fee, coming):
+            if self._day_of(fill) >= self._today():
+                told_later += fill.commission
             multiple = self._multiple(fill.symbol)
             net, price, _ = held.get(fill.symbol, (0, fill.price, multiple))
             size = fill.direction.sign * fill.volume
@@ -90,6 +105,7 @@ class AccountView:
             held_side = self.position(fill.symbol, side)
             self.sides[fill.symbol, side] = _before(held_side, size, fill.price)
         self.books.begin(round(equity, 2), held)
+        self.fees.begin(self._day_fees(), told_later)
 
     def net_lots(self) -> dict[str, tuple[int, float]]:
         """Net lots, signed, and their price, of what is not flat; by symbol."""
@@ -101,6 +117,16 @@ class AccountView:
         before = self.position(symbol).size
         net, price = self._take_position(symbol, position)
         self.books.adjust(symbol, int(net - before), price, self._multiple(symbol))
+        self._note(symbol, int(net - before), price)
+
+    def _note(self, symbol: str, size: int, price: float) -> None:
+        if size:
+            self._moved.append(LotsChange(symbol, size, price))
+
+    def take_moved(self) -> list[LotsChange]:
+        """Changes of net lots that no trade has told, since the last question."""
+        moved, self._moved = self._moved, []
+        return moved
 
     def _take_position(self, symbol: str, position: dict[str, Any]) -> tuple[int, float]:
         """Make a position of the account ours; return its net lots and its last price."""
@@ -119,6 +145,51 @@ class AccountView:
     def _multiple(self, symbol: str) -> int:
         return int(self._store.instrument(symbol).volume_multiple)
 
+    # -- fees ---------------------------------------------------------------------------------
+
+    def priced(self, fill: Fill) -> Fill:
+        """A trade as the account tells it, with its fee: what it names, or else an estimate."""
+        if math.isfinite(fill.commission):
+            self.fees.paid.learn(fill)
+        return self._with_fee(fill)
+
+    def _with_fee(self, fill: Fill) -> Fill:
+        if math.isfinite(fill.commission):
+            return fill
+        return self.fees.estimated(fill, self._store.instrument(fill.symbol))
+
+    def settle_fees(self) -> None:
+        """Every round: book what the account says beyond the estimates, or short of them."""
+        if self.fees.all_named or not self._store.trading_up:
+            return
+        fee = self.fees.settle(self._day_fees(), self._last_settled_day(), self._instants())
+        if fee:
+            self.books.charge(fee)
+            logger.info("fees: %+.2f yuan beside the estimates, by the account's figure", fee)
+
+    def _day_fees(self) -> DayFees:
+        return DayFees(*self._store.gateway.funds("commission", "pre_balance"))
+
+    def _instants(self) -> tuple[int, int]:
+        return passed_ns(), self._store.clock.now_ns()
+
+    def _today(self) -> date:
+        day: date = self._store.calendar.trading_day_at(self._store.now())
+        return day
+
+    def _day_of(self, fill: Fill) -> date:
+        """Its trading day; some counters stamp trades of the night with the next date."""
+        day: date = self._store.calendar.trading_day_at(from_ns(fill.time))
+        return min(day, self._today())
+
+    def _last_settled_day(self) -> date:
+        """What a new day of the account comes after; it may begin when the old one has ended."""
+        today = self._today()
+        if self._store.now() >= datetime.combine(today, DAYS_END):
+            return today
+        before: date = self._store.calendar.previous_trading_day(today)
+        return before
+
     # -- positions ----------------------------------------------------------------------------
 
     def position(self, symbol: str, side: str | None = None) -> Position:
@@ -136,7 +207,16 @@ class AccountView:
 
     def take_fill(self, fill: Fill, volume_multiple: int) -> Execution:
         """Book one execution."""
+        self.book(fill, volume_multiple)
+        return self.take_lots(fill)
+
+    def book(self, fill: Fill, volume_multiple: int) -> None:
+        """Put an execution into the books."""
         self.books.take(fill, volume_multiple)
+        self.fees.take(fill, self._day_of(fill), self._instants())
+
+    def take_lots(self, fill: Fill) -> Execution:
+        """Count the lots of an execution."""
         size = fill.direction.sign * fill.volume
         self.position(fill.symbol, side_of(fill)).update(size, fill.price)
         net = self.position(fill.symbol)
@@ -149,6 +229,7 @@ class AccountView:
         lots = self.position(symbol).size
         self.books.adjust(symbol, -self.books.lots[symbol], price, self._multiple(symbol))
         self.net.pop(symbol)
+        self._note(symbol, -int(lots), price)
         for side in SIDES:
             self.sides.pop((symbol, side), None)
         return int(lots)
@@ -197,6 +278,23 @@ class AccountView:
         """A field of the account, yuan."""
         return float(self._store.gateway.account()[name])
 
+    def available(self) -> float:
+        """Available funds, less what orders on their way bind; yuan."""
+        figures = self._bound_figures()
+        return self.funds("available") - self._bound.yuan(figures, self._instants())
+
+    def bind(self, leg: OrderLeg, price: float) -> None:
+        """An order is about to be sent; ``price`` is what it may cost at most, or nan."""
+        if leg.offset is Offset.OPEN:
+            at = price if price == price else self._store.instrument(leg.symbol).pre_settlement
+            a_lot = self.cost(leg.symbol, 1, at).total
+            binding = Binding(leg, a_lot, self._bound_figures(), self._instants())
+            self._bound.bind(binding)
+
+    def _bound_figures(self) -> tuple[float, ...]:
+        figures: tuple[float, ...] = self._store.gateway.funds("margin", "frozen_margin")
+        return figures
+
     def day_profit(self) -> float:
         """What the trading day has brought so far, fees taken off; yuan, nan if unknown."""
         balance, before = self._store.gateway.funds("balance", "static_balance")
@@ -230,7 +328,7 @@ class AccountView:
 
     def max_lots(self, symbol: str, price: float, share: float = 1.0) -> int:
         """Lots that a share of the available funds can open; 0 if too few for one order."""
-        one, funds = self.cost(symbol, 1, price).total, self.funds("available") * share
+        one, funds = self.cost(symbol, 1, price).total, self.available() * share
         if not (one > 0 and math.isfinite(one) and math.isfinite(funds)):
             return 0
         lots = max(0, math.floor(funds / one))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import LinkLost
+from .model import Instrument
 
 
 class ApiHolder:
@@ -12,6 +13,8 @@ class ApiHolder:
 
     def __init__(self) -> None:
         self._api: Any = None
+        #: Specifications that TianQin has given, by symbol.
+        self.contracts_known: dict[str, Instrument] = {}
 
     @property
     def api(self) -> Any:
@@ -28,3 +31,11 @@ class ApiHolder:
     def connected(self) -> bool:
         """Whether there is a session, working or not."""
         return self._api is not None
+
+    def virtual_now(self) -> int | None:
+        """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
+        state = self._api._data.get("_tqsdk_backtest") if self._api is not None else None
+        if state is None or "current_dt" not in state:
+            return None
+        # At its end a back-test of tqsdk says 2038.
+        return min(int(state["current_dt"]), int(state.get("end_dt", state["current_dt"])))

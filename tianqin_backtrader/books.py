@@ -57,6 +57,10 @@ class Books:
         self.fees = round(self.fees + fill.commission, 2)
         self._book(fill.symbol, fill.direction.sign * fill.volume, fill.price, volume_multiple)
 
+    def charge(self, fee: float) -> None:
+        """Book what trades have cost beside the fees that they were booked with."""
+        self.fees = round(self.fees + fee, 2)
+
     def adjust(self, symbol: str, lots: int, price: float, volume_multiple: int) -> None:
         """Lots that came or went without a fill and a fee: at an expiry, or for no known reason."""
         self._book(symbol, lots, price, volume_multiple)

@@ -17,6 +17,7 @@ import backtrader as bt
 from .account_face import AccountFace
 from .account_view import AccountView
 from .adoption import Adoption
+from .allocation import LotsChange
 from .chased_order import ChaseRules
 from .clock import monotonic
 from .errors import ConfigError, OrderError
@@ -25,6 +26,7 @@ from .held_orders import HeldOrders
 from .journal import Journal
 from .lot_rules import Priority, priority_refusal
 from .model import Direction, Fill, OrderReport
+from .open_trades import OpenTrades
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
 from .order_news import OrderNews
@@ -106,7 +108,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._desk = OrderDesk(
             self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
         )
-        self._news = OrderNews(self._desk, self._keeper)
+        self._trades = OpenTrades(self.store, self._stand_in)
+        self._news = OrderNews(self._desk, self._keeper, self._trades)
         self._returns = OrderReturns(self._desk)
         self._expiry = ExpiryDesk(self._account, self._desk)
         self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
@@ -114,13 +117,19 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
         self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
-        self._adoption = Adoption(self.store, self._stand_in, self._ticket, self._tell)
+        self._adoption = Adoption(
+            self.store, self._stand_in, self._ticket, self._tell, self._trades
+        )
         self._restart = Restart(
             self._desk, self._returns, self._held, self._adoption,
             memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        self._returns.on_foreign += [self._restart.take_foreign, self._targets.take_other]
+        self._returns.on_foreign += [
+            self._restart.take_foreign,
+            self._targets.take_other,
+            self._take_other_hand,
+        ]
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -136,6 +145,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._must_keep_priority()
         self.startingcash = self.getvalue()
         if self._begun:
+            self._account.take_moved()
+            self._news.begin_again()
             self._restart.begin_again()
             self._targets.begin_again()
             return
@@ -181,6 +192,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news.put(order)
         self.store.observers.order(order)
 
+    def _take_other_hand(self, fill: Fill) -> None:
+        if self.store.known_instrument(fill.symbol) is not None:
+            fill = self._account.priced(fill)
+        size = fill.direction.sign * fill.volume
+        self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
+
     def get_notification(self) -> Any:
         """The next order to tell, None when there is none."""
         return self._news.take()
@@ -188,6 +205,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come."""
         self._adoption.hand_over(self._restart, self._targets)
+        for change in self._account.take_moved():
+            self._news.put_change(change)
+        self._trades.tend()
         self._news.let_in()
         self._keeper.follow(self.journal)
 
@@ -357,11 +377,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         else:
             self._gate.reserved[instrument] = reason
 
-    @property
-    def begun(self) -> bool:
-        """Whether the account and what an earlier run has left have been taken over."""
-        return self._begun
-
     def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
         """What takes the exits of a contract along with its lots."""
         return ExitCarrier(self._desk, self._held, self._stand_in_for, plan, save)
@@ -400,7 +415,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
         self.heard()
-        self._desk.planner.fees.learn(reports)
         if self._begun:  # before that, ``start`` looks at all there is
             self._returns.take(reports)
             self._reconciler.tend()
@@ -415,7 +429,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._returns.follow_session(session, reconnector)
         if not self._begun:
             return
+        self._returns.tend()
         self._reconciler.follow_session(session)
+        self._account.settle_fees()
         self._tend_halting()
         self._tend_loss()
         self._desk.tend()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from tqsdk.diff import _get_obj
 from tqsdk.exceptions import TqTimeoutError
+from tqsdk.objs_not_entity import QuoteList
 
 from .api_holder import ApiHolder
 from .data_tree import to_instrument
-from .errors import LinkTimeout, OrderError, UnknownSymbol
+from .errors import LinkTimeout, NotKnownYet, OrderError
+from .instruments import check_name, no_such_contract
 from .model import Instrument
-from .products import did_you_mean
-from .session_calendar import CALENDAR
 
 _T = TypeVar("_T")
 
@@ -42,6 +43,11 @@ class ContractQuestions(ApiHolder):
         self._questions = 0
         self._quotes: dict[str, Any] = {}
 
+    if TYPE_CHECKING:  # of the ``Gateway``
+
+        @property
+        def matches_itself(self) -> bool: ...
+
     def instrument(self, symbol: str) -> Instrument:
         """Ask TianQin for a contract's specification of today.
 
@@ -50,14 +56,7 @@ class ContractQuestions(ApiHolder):
             LinkTimeout: No answer within a minute.
         """
         api = self.api
-        if not isinstance(symbol, str):
-            raise UnknownSymbol(
-                str(symbol), f"{symbol!r} is no symbol: write SHFE.cu2612 or the like"
-            )
-        if "." not in symbol:
-            hint = did_you_mean(symbol, CALENDAR.products)
-            text = f"{symbol!r} is no symbol: write SHFE.cu2612 or the like{hint}"
-            raise UnknownSymbol(symbol, text)
+        check_name(symbol)
         try:
             # tqsdk answers a question it has had before from memory; tomorrow's limits are others.
             self._questions += 1
@@ -65,15 +64,9 @@ class ContractQuestions(ApiHolder):
             answer = api.query_graphql(query, {"instrument_id": [symbol]})
         except TqTimeoutError as error:
             raise LinkTimeout(f"TianQin did not say within 60 s what {symbol} is") from error
-        found, words = _instruments_of(answer), answer.get("error")
+        found, words = self._instruments_of(answer), answer.get("error")
         if words or symbol not in found:
-            raise UnknownSymbol(
-                symbol,
-                f"TianQin knows no contract {symbol!r}"
-                + (f" ({words})" if words else "")
-                + "; expected EXCHANGE.contract, for example SHFE.cu2612, and mind the case"
-                + did_you_mean(symbol, CALENDAR.products),
-            )
+            raise no_such_contract(symbol, str(words or ""))
         return found[symbol]
 
     def ask_instruments(self, symbols: list[str]) -> Callable[[], dict[str, Instrument] | None]:
@@ -82,7 +75,7 @@ class ContractQuestions(ApiHolder):
         Returns:
             Gives the answer when it has come, once; None before.
         """
-        return self._question(_INSTRUMENT_QUERY, {"instrument_id": symbols}, _instruments_of)
+        return self._question(_INSTRUMENT_QUERY, {"instrument_id": symbols}, self._instruments_of)
 
     def contracts(self, exchange_id: str, product_id: str) -> list[str]:
         """The futures of a product that trade.
@@ -127,18 +120,24 @@ class ContractQuestions(ApiHolder):
 
         return answer
 
+    def _instruments_of(self, answer: Mapping[str, Any]) -> dict[str, Instrument]:
+        rows = (answer.get("result") or {}).get("multi_symbol_info") or []
+        found = {one.symbol: one for one in map(to_instrument, rows)}
+        self.contracts_known |= found
+        return found
+
     # -- quotes -------------------------------------------------------------------------------
 
     def price_limits(self, symbol: str) -> tuple[float, float]:
         """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
 
         Raises:
-            OrderError: The quote has none either, as before the day's first data.
+            NotKnownYet: The quote has none either, as before the day's first data.
         """
         quote = self.quote(symbol)
         limits = (float(quote.upper_limit), float(quote.lower_limit))
         if any(limit != limit for limit in limits):
-            raise OrderError(f"no price limits of {symbol} are known yet: give a limit price")
+            raise NotKnownYet(f"no price limits of {symbol} are known yet: give a limit price")
         return limits
 
     def best_prices(self, symbol: str) -> tuple[float, float]:
@@ -156,19 +155,29 @@ class ContractQuestions(ApiHolder):
     def quote(self, symbol: str) -> Any:
         """The client's quote of a contract, subscribed when it is first asked for.
 
+        Nothing is waited for: until its first data has come, prices are nan. Only a client that
+        fills orders itself is let run until it has the quote, as it cannot fill any without.
+
         Raises:
             LinkLost: There is no session.
-            LinkTimeout: Its first data did not come in half a minute.
+            LinkTimeout: A client that fills orders itself did not get the quote in half a minute.
+            OrderError: The user may not see the contract's market data.
         """
         found = self._quotes.get(symbol)
         if found is None:
-            try:
-                found = self._quotes[symbol] = self.api.get_quote(symbol)
-            except TqTimeoutError as error:
-                raise LinkTimeout(f"no quote of {symbol} within 30 s") from error
+            found = self._quotes[symbol] = self._subscribe(symbol)
         return found
 
-
-def _instruments_of(answer: Mapping[str, Any]) -> dict[str, Instrument]:
-    rows = (answer.get("result") or {}).get("multi_symbol_info") or []
-    return {one.symbol: one for one in map(to_instrument, rows)}
+    def _subscribe(self, symbol: str) -> Any:
+        api = self.api
+        try:
+            if self.matches_itself:
+                return api.get_quote(symbol)
+            api._auth._has_md_grants(symbol)
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"no quote of {symbol} within 30 s") from error
+        except Exception as error:  # tqsdk raises bare Exception
+            raise OrderError(str(error)) from error
+        quote = _get_obj(api._data, ["quotes", symbol], api._prototype["quotes"]["#"])
+        QuoteList(api, [quote])  # its tasks subscribe, and go on in ``pump``
+        return quote

@@ -284,6 +284,13 @@ class DayRows:
         return bar._replace(start=start, end=end)
 
 
+#: No trade is older: what says so has no time. The first hour of 2000, nanoseconds.
+_FIRST_TIME = 946_656_000 * SECOND
+
+
+_DIRECTIONS, _OFFSETS = frozenset(map(str, Direction)), frozenset(map(str, Offset))
+
+
 def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
     value = raw.get(name)
     return float(value) if isinstance(value, int | float) else otherwise
@@ -326,37 +333,85 @@ def to_instrument(raw: Mapping[str, Any]) -> Instrument:
     )
 
 
-def to_report(order_id: str, order: Any) -> OrderReport:
+def to_report(order_id: str, order: Any) -> OrderReport | None:
+    """An order as the client has it; None while its own fields have not come.
+
+    A trade that comes before its order, or has none, makes the client show an order without any.
+    """
+    direction, offset = _word(order, "direction"), _word(order, "offset")
+    if direction not in _DIRECTIONS or offset not in _OFFSETS or not _word(order, "status"):
+        return None
+    symbol = _symbol(order)
+    if symbol is None:
+        return None
     return OrderReport(
         order_id=order_id,
-        symbol=f"{order.exchange_id}.{order.instrument_id}",
-        direction=Direction(order.direction),
-        offset=Offset(order.offset),
-        volume_orign=int(order.volume_orign),
-        volume_left=int(order.volume_left),
+        symbol=symbol,
+        direction=Direction(direction),
+        offset=Offset(offset),
+        volume_orign=_lots(order, "volume_orign"),
+        volume_left=_lots(order, "volume_left"),
         limit_price=_number(order, "limit_price"),  # market orders have none
         status=order.status,
-        exchange_order_id=order.exchange_order_id,
-        last_msg=order.last_msg,
+        exchange_order_id=_word(order, "exchange_order_id"),
+        last_msg=_word(order, "last_msg"),
     )
 
 
-def to_fill(trade_id: str, trade: Any) -> Fill:
+def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> Fill | None:
+    """A trade as the client has it; None while its fields have not come.
+
+    Trades that a broker or an exchange makes (forced closes, exchange for physicals) may have no
+    order: their order id is that of none, or "".
+
+    Args:
+        trade_id: Its key.
+        trade: The client's object.
+        now: Nanoseconds; stands for the time of a trade that has none.
+        names_fees: Whether a fee of 0.0 is one: else it is none that is told.
+    """
+    direction, offset, symbol = _word(trade, "direction"), _word(trade, "offset"), _symbol(trade)
+    price, volume = _number(trade, "price"), _lots(trade, "volume")
+    known = direction in _DIRECTIONS and offset in _OFFSETS
+    if not known or symbol is None or volume <= 0 or price != price:
+        return None
+    time, fee = _number(trade, "trade_date_time"), _number(trade, "commission")
     return Fill(
         trade_id=trade_id,
-        order_id=trade.order_id,
-        symbol=f"{trade.exchange_id}.{trade.instrument_id}",
-        direction=Direction(trade.direction),
-        offset=Offset(trade.offset),
-        price=float(trade.price),
-        volume=int(trade.volume),
-        time=int(trade.trade_date_time),
-        commission=float(trade.commission),
+        order_id=str(trade.get("order_id") or ""),
+        symbol=symbol,
+        direction=Direction(direction),
+        offset=Offset(offset),
+        price=price,
+        volume=volume,
+        time=int(trade.trade_date_time) if time > _FIRST_TIME else now,
+        commission=fee if fee or names_fees else NAN,
     )
+
+
+def _lots(raw: Mapping[str, Any], name: str) -> int:
+    lots = _number(raw, name, 0)
+    return int(lots) if lots == lots else 0
+
+
+def _word(raw: Mapping[str, Any], name: str) -> str:
+    """A text without the blanks that a counter fills it up with; "" where there is none."""
+    value = raw.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _symbol(raw: Mapping[str, Any]) -> str | None:
+    parts = _word(raw, "exchange_id"), _word(raw, "instrument_id")
+    return ".".join(parts) if all(parts) else None
 
 
 def plain(entity: Any) -> dict[str, Any]:
-    return {name: value for name, value in entity.items() if isinstance(value, int | float | str)}
+    """The fields of an account or a position; "-", which is no value, becomes nan."""
+    return {
+        name: NAN if value == "-" else value
+        for name, value in entity.items()
+        if isinstance(value, int | float | str)
+    }
 
 
 #: In place of a settlement statement, which holds the account, its owner and all it owns.

@@ -103,6 +103,10 @@ class UnknownSymbol(OrderError):
         self.symbol = symbol
 
 
+class NotKnownYet(OrderError):
+    """An order needs what the market has not said yet; it is asked, and not waited for."""
+
+
 class IllegalTransition(OrderError):
     """A report that does not fit the order's state; the state is unchanged."""
 

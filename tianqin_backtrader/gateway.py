@@ -64,6 +64,7 @@ class Gateway(ContractQuestions, TradingSide):
         self._maker = ClientMaker(key, value, account, backtest, urls, debug)
         #: Connections of a session: market data and, unless the client matches itself, trading.
         self.links = 1 if self.matches_itself else 2
+        self.names_fees = self.counter is not Counter.CTP
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
@@ -200,14 +201,6 @@ class Gateway(ContractQuestions, TradingSide):
             if out_of_service(error):
                 raise LinkLost(f"TianQin is not in service: {error}") from error
             raise
-
-    def virtual_now(self) -> int | None:
-        """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
-        state = self._api._data.get("_tqsdk_backtest") if self._api is not None else None
-        if state is None or "current_dt" not in state:
-            return None
-        # At its end a back-test of tqsdk says 2038.
-        return min(int(state["current_dt"]), int(state.get("end_dt", state["current_dt"])))
 
     # -- notices ------------------------------------------------------------------------------
 

@@ -139,7 +139,10 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. ``commission`` in yuan; ``time`` nanoseconds since 1970 UTC."""
+    """One execution. ``time`` is nanoseconds since 1970 UTC.
+
+    ``commission`` is in yuan, nan where the counter does not name it.
+    """
 
     trade_id: str
     order_id: str

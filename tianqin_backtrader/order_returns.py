@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import backtrader as bt
 
 from .clock import SECOND, WallClock, passed_ns, to_backtrader
 from .errors import IllegalTransition
+from .foreign_fills import ForeignFills
 from .model import Fill, OrderReport
 from .offset import Leg, plan_instead
 from .order_desk import OrderDesk
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: After so long an order without an answer says that the trading link is dead, nanoseconds.
 UNANSWERED = 5 * SECOND
+#: An order without an answer belongs to the refusal that came as a notice, after so long.
+NOTICED = SECOND
 #: An order that a new session does not know after so long never arrived, nanoseconds.
 UNKNOWN = 3 * SECOND
 #: Words of brokers for too little money.
@@ -47,7 +51,9 @@ class OrderReturns:
         self.foreign = desk.planner.claims.foreign
         self.on_fill: list[Callable[[Ticket, Fill], None]] = []
         self.on_foreign: list[Callable[[Fill], None]] = []
-        self._early: dict[str, list[Fill]] = defaultdict(list)
+        self._others = ForeignFills(self._store, self._account)
+        self._early: dict[str, dict[str, Fill]] = defaultdict(dict)
+        self._untold: list[Fill] = []
         self._asked_again: set[str] = set()
         self._session = 0
         self._missing: dict[str, tuple[int, int]] = {}
@@ -56,8 +62,10 @@ class OrderReturns:
 
     def take(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says. A report that no order can make is logged and left."""
-        for report in reports:
-            found = self._desk.legs.get(report.order_id)
+        for told in reports:
+            found, report = self._desk.legs.get(told.order_id), told
+            if found is not None and isinstance(told, Fill):
+                report = self._account.priced(told)
             try:
                 if found is None:
                     self._take_foreign(report)
@@ -68,6 +76,7 @@ class OrderReturns:
                 if report.order_id not in self._asked_again:
                     self._asked_again.add(report.order_id)
                     self._store.gateway.report_again(report.order_id)
+        self._tell_without_order()
 
     def _apply(self, ticket: Ticket, leg: OrderLeg, report: OrderReport | Fill) -> None:
         if isinstance(report, Fill):
@@ -94,25 +103,49 @@ class OrderReturns:
         """An order that this program has not sent: its own earlier run's, or another program's."""
         leg = self.foreign.get(report.order_id)
         if isinstance(report, Fill):
+            early = self._early[report.order_id] if leg is None else {}
+            if report.trade_id in early:
+                return
             if leg is None:
-                self._early[report.order_id].append(report)
+                early[report.trade_id] = report
+                self._untold.append(report)
             elif not leg.take_fill(report):
                 return
             if self._desk.gate.reconciled:
-                multiple = self._store.instrument(report.symbol).volume_multiple
-                self._account.take_fill(report, multiple)
+                self._others.take(report)
                 for told in self.on_foreign:
                     told(report)
+            elif math.isfinite(report.commission):
+                self._account.priced(report)  # it is in the account, and its fee is learnt from
         elif leg is not None:
             leg.take_report(report)
         else:
             leg = self.foreign[report.order_id] = OrderLeg.met(report)
-            for fill in self._early.pop(report.order_id, ()):
+            for fill in self._early.pop(report.order_id, {}).values():
                 leg.take_fill(fill)
             if self._desk.gate.reconciled:
                 text = f"an order that this program has not sent: {leg}"
                 logger.warning("%s", text)
                 self._store.put_notification(text, foreign_order=leg)
+
+    def _tell_without_order(self) -> None:
+        """Trades whose order has not come with them: it may follow, or there is none.
+
+        A broker's forced closes and exchanges for physicals have none.
+        """
+        untold, self._untold = self._untold, []
+        for fill in untold:
+            if fill.order_id in self._early and self._desk.gate.reconciled:
+                text = (
+                    f"a trade whose order this program has not sent, and does not see: "
+                    f"{fill.direction} {fill.offset} {fill.volume} {fill.symbol} at {fill.price}"
+                )
+                logger.warning("%s", text)
+                self._store.put_notification(text, foreign_fill=fill)
+
+    def tend(self) -> None:
+        """Every round: see to trades of others whose contract was not known."""
+        self._others.tend()
 
     def tell_fill(self, ticket: Ticket, fill: Fill) -> None:
         """Book a fill, and let the strategy know."""
@@ -246,12 +279,36 @@ class OrderReturns:
             self._look_for_missing()
         now = WallClock().now_ns()
         for order_id, leg in list(self._desk.unanswered.items()):
-            if leg.state is not OrderState.SUBMITTED or order_id in self._missing:
+            answered = leg.state is not OrderState.SUBMITTED or leg.last_msg
+            if answered or order_id in self._missing:
                 del self._desk.unanswered[order_id]
+            elif leg.overdue(now, NOTICED) and (words := self._refusal_of(leg, reconnector)):
+                del self._desk.unanswered[order_id]
+                self._refused_by_notice(leg, words)
             elif leg.overdue(now, UNANSWERED):
                 leg.time_out()
                 reconnector.trading_silent()
                 return
+
+    def _refusal_of(self, leg: OrderLeg, reconnector: Any) -> str:
+        """What a notice has said of an order that has no answer; "" if there was none."""
+        return str(
+            reconnector.refusals.take(leg.symbol, leg.direction, leg.volume, leg.sent_ns or 0)
+        )
+
+    def _refused_by_notice(self, leg: OrderLeg, words: str) -> None:
+        """The counter does not pass it on: it says so in a notice, and there is no order.
+
+        The notice names no order. Should it have been another's, the leg is heard of all the same.
+        """
+        ticket = self._desk.legs[leg.order_id][0]
+        leg.time_out()
+        leg.not_found()
+        leg.last_msg = words
+        logger.warning("%s %s", leg, words)
+        self._desk.live[leg.symbol].pop(leg.order_id, None)
+        self._desk.scribe.ended(leg)
+        self.settle(ticket)
 
     def _instants(self) -> tuple[int, int]:
         """What has passed here and the market's time, which may be the faster one."""

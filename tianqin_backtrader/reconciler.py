@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: What differs for so long in a new session is not on its way, nanoseconds.
 SETTLED = 10 * SECOND
+#: What a first picture lacked and is shown for so long was not traded, but held before.
+LATE = SECOND
 
 Difference = tuple[str, str, int, int]
 
@@ -44,38 +46,69 @@ class Reconciler:
         self._desk, self._returns, self._tell = desk, returns, on_difference
         self._store, self._account = desk.store, desk.account
         self._session = 0
-        self._due = False
-        self._since = (0, 0)
+        self._due = self._first = False
+        self._since = self._started = (0, 0)
         self._differences: list[Difference] = []
 
     def follow_session(self, session: int) -> None:
         """Every round, before its reports: see whether there is a new session."""
         if session != self._session:
-            self._due, self._session = bool(self._session), session
+            self._due, self._first, self._session = True, not self._session, session
             self._begin([])
+            self._started = self._since
         else:
             self.tend()
 
     def tend(self) -> None:
         """Look, as soon as a new session's first reports are taken: before strategies go on."""
-        if not self._due or not self._store.trading_up:
+        if not self._due or not self._store.trading_up or not self._contracts_known():
             return
         differences = self._look()
-        if not differences:
+        if self._first:
+            self._take_late(differences)
+        elif not differences:
             self._due = False
         elif differences != self._differences:
             self._begin(differences)
-        elif self._waited() > SETTLED:
+        elif self._waited(self._since) > SETTLED:
             self._due = False
             self._take_over(differences)
+
+    def _contracts_known(self) -> bool:
+        """Whether everything is known of what is held: the money of a difference is, then."""
+        store = self._store
+        held = {symbol for symbol, _ in (*self._account.sides, *self._account.held_lots())}
+        symbols = held | {leg.symbol for leg in self._returns.foreign.values()}
+        known = [store.known_instrument(symbol) or store.is_unknown(symbol) for symbol in symbols]
+        return all(known)  # not before each was asked for
+
+    def _take_late(self, differences: list[Difference]) -> None:
+        """A counter may show what is held a while after all the rest of a program's first picture.
+
+        What our fills have not touched yet was held before them.
+        """
+        if self._waited(self._started) > SETTLED:
+            self._due = self._first = False
+        if differences != self._differences:
+            self._begin(differences)
+        elif differences and self._waited(self._since) > LATE:
+            for symbol in dict.fromkeys(symbol for symbol, *_ in differences):
+                if not self._desk.live.get(symbol) and not self._account.net.get(symbol):
+                    self._take_held(symbol)
+
+    def _take_held(self, symbol: str) -> None:
+        self._account.take_over(symbol)
+        text = f"{symbol}: the account has shown what it holds after the start: it is taken over"
+        logger.warning("%s", text)
+        self._store.put_notification(text, symbol=symbol)
 
     def _begin(self, differences: list[Difference]) -> None:
         self._differences = differences
         self._since = (passed_ns(), self._store.clock.now_ns())
 
-    def _waited(self) -> int:
+    def _waited(self, since: tuple[int, int]) -> int:
         """By this machine's time or the market's, which may be the faster one."""
-        wall, market = self._since
+        wall, market = since
         return max(passed_ns() - wall, int(self._store.clock.now_ns()) - market)
 
     def _look(self) -> list[Difference]:
@@ -124,9 +157,12 @@ class Reconciler:
 def expired(store: Any, symbol: str) -> bool:
     """Whether a contract has ended: the account has settled what was held of it."""
     try:
-        instrument = store.instrument(symbol)
+        begun = store.broker.begun  # then nothing is waited for
+        instrument = store.known_instrument(symbol) if begun else store.instrument(symbol)
     except UnknownSymbol:
         return True
+    if instrument is None:
+        return bool(store.is_unknown(symbol))
     ends = instrument.expire_datetime
     return bool(instrument.expired or (ends is not None and ends <= store.now()))
 
@@ -156,7 +192,7 @@ def unseen_fills(
     return [
         Fill(
             f"{leg.order_id}_unseen", leg.order_id, leg.symbol, leg.direction, leg.offset,
-            _price(store, leg, costs), filled[leg.order_id], store.clock.now_ns(), 0.0,
+            _price(store, leg, costs), filled[leg.order_id], store.clock.now_ns(), NAN,
         )
         for leg in ended
         if leg.order_id in filled

@@ -6,6 +6,7 @@ at most once a round, for all of them, and hands what came to whom it belongs.
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from collections import deque
@@ -22,9 +23,9 @@ from .clock import MarketClock, WallClock, passed_ns
 from .dailyfeed import Dailyfeed
 from .datafeed import ONE_RUN, Mydatafeed
 from .embedded import EmbeddedSandbox
-from .errors import ConfigError, UnknownSymbol
+from .errors import ConfigError, LinkError, OrderError, UnknownSymbol
 from .gateway import Gateway
-from .instruments import Instruments
+from .instruments import HURRIED, PATIENCE, Instruments
 from .kept_state import KeptState
 from .main_contracts import MainContracts
 from .market_hours import MarketHours
@@ -120,7 +121,7 @@ class MyStore(StoreServices, StoreSession):
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
-        self._instruments = Instruments(self.gateway, self._today, self._learn)
+        self._instruments = Instruments(self.gateway, self._today, self._learn, self._patience)
         self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self.reconnector.connect()
@@ -244,7 +245,7 @@ class MyStore(StoreServices, StoreSession):
         self._must_be_open()
         if not isinstance(lookback, int) or lookback < 0:
             raise ConfigError(f"lookback is True, False or a number of bars, not {lookback!r}")
-        found = self.instrument(instrument)
+        found = self._instruments.get(instrument, PATIENCE)
         if found.expired:
             raise UnknownSymbol(
                 instrument, f"{instrument} has expired ({found.expire_datetime}); choose another"
@@ -287,9 +288,39 @@ class MyStore(StoreServices, StoreSession):
 
         Raises:
             UnknownSymbol: TianQin knows no such contract.
-            LinkError: It is asked for the first time, and TianQin does not answer.
+            LinkError: It is asked for the first time, and TianQin does not answer: for a minute
+                before a run, for half a second while one goes on, at once while market data is
+                away.
         """
         return self._instruments.get(symbol)
+
+    def known_instrument(self, symbol: str) -> Instrument | None:
+        """The same, if it is known; else it is asked for beside the run. Nothing is waited for."""
+        return self._instruments.known(symbol)
+
+    def last_price(self, symbol: str) -> float:
+        """A contract's last price, quote units, as far as it is known now; nan if it is not.
+
+        That of the quote, which is subscribed here, or of a feed's newest tick.
+        """
+        try:
+            price = float(self.gateway.quote(symbol).last_price)
+        except (LinkError, OrderError):
+            price = math.nan
+        if price == price:
+            return price
+        prices = (one.last_price for one in self.feeds if self.mains.traded(one.symbol) == symbol)
+        return next((price for price in prices if price == price), math.nan)
+
+    def is_unknown(self, symbol: str) -> bool:
+        """Whether TianQin has said that there is no such contract."""
+        return self._instruments.absent(symbol)
+
+    def _patience(self) -> float:
+        """Seconds that a contract may be waited for now."""
+        if self.broker is None or not self.broker.begun:
+            return PATIENCE
+        return HURRIED if self.reconnector.market_data_up else 0.0
 
     # -- the wait -----------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from e2e_script import CU, IF, MORNING, M, Script, exchange_orders, play
 
 from tianqin_backtrader.sizers import MaxLots
 
+COUNTER = "ctp"
+
 
 @pytest.mark.parametrize("auction", ["reject", "hold"])
 def test_an_order_in_a_call_auction_is_treated_as_its_owner_says(sandbox, run, auction):

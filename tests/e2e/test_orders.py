@@ -9,6 +9,8 @@ from e2e_script import CU, IF, MORNING, SI, SR, M, Script, exchange_orders, play
 
 from tianqin_backtrader.errors import OrderError
 
+COUNTER = "ctp"
+
 
 @pytest.mark.parametrize("symbol", [CU, M, IF, SR, SI, "INE.sc2701"])
 @pytest.mark.parametrize("price", ["limit", "market"])

@@ -1,32 +1,45 @@
 """What an account shows, as far as it can be believed: prices, costs, lots that can be paid."""
 
 import math
+from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
 
 from tianqin_backtrader.account_view import AccountView, mark_price
+from tianqin_backtrader.clock import ManualClock, from_ns, to_ns
 from tianqin_backtrader.data_tree import price_of
 from tianqin_backtrader.model import NAN, Direction, Fill, Instrument, Offset
+from tianqin_backtrader.session_calendar import CALENDAR
 
 CU = "SHFE.cu2612"
+NOON = to_ns(datetime(2026, 11, 10, 13, 30))
 
 
 class Account:
     """A store as far as an ``AccountView`` asks: contracts, and what the account says."""
 
-    def __init__(self, positions=None, **fields):
+    def __init__(self, positions=None, *, names_fees=True, **fields):
         spec = {"margin": 39000.0, "commission": 19.5, "pre_settlement": 77900.0} | fields
         self.gateway = SimpleNamespace(
             positions=lambda: self.held,
             position=lambda symbol: self.held.get(symbol, {}),
             account=lambda: {"available": self.available},
+            funds=lambda *names: tuple(self.funds[name] for name in names),
+            names_fees=names_fees,
         )
+        self.funds = {"commission": 0.0, "pre_balance": 1_000_000.0}
+        self.funds |= {"margin": 0.0, "frozen_margin": 0.0}
+        self.clock, self.calendar = ManualClock(NOON), CALENDAR
+        self.trading_up = True
         self.held, self.available = positions or {}, 1_000_000.0
         self._spec = Instrument(CU, "FUTURE", "SHFE", "cu", 10.0, 0, 5, False, None, **spec)
 
     def instrument(self, symbol):
         return self._spec
+
+    def now(self):
+        return from_ns(self.clock.now_ns())
 
 
 def position(long=0, short=0, **fields):
@@ -34,7 +47,7 @@ def position(long=0, short=0, **fields):
 
 
 def fill(direction, volume, price, offset=Offset.OPEN, fee=0.0, number=1):
-    return Fill(f"t{number}", "o", CU, direction, offset, price, volume, 0, fee)
+    return Fill(f"t{number}", "o", CU, direction, offset, price, volume, NOON, fee)
 
 
 @pytest.mark.parametrize("told", [0.0, NAN, "-", None])
@@ -99,3 +112,51 @@ def test_fewer_lots_than_an_order_must_have_cannot_be_opened():
     assert view.max_lots(CU, 78000.0, share=0.7) == 0
     account.available = NAN  # not told yet
     assert view.max_lots(CU, 78000.0) == 0
+
+
+def test_fees_that_no_trade_names_end_as_the_account_has_them():
+    """A futures company: the trade comes at once, what it has cost with the account's query."""
+    account = Account(names_fees=False)
+    view = AccountView(account)
+    view.begin(1_000_000.0)
+    bought = view.priced(fill(Direction.BUY, 2, 78000.0, fee=NAN))
+    assert bought.commission == 39.0
+    view.take_fill(bought, 5)
+    view.settle_fees()
+    assert view.books.fees == 39.0
+    account.held = {CU: position(long=2, last_price=78000.0)}
+    account.funds["commission"] = 46.8
+    view.settle_fees()
+    assert view.books.fees == 46.8
+    assert view.balance().equity == 999_953.2
+    account.clock.advance_to(NOON + 6_000_000_000)
+    view.settle_fees()
+    assert view.priced(fill(Direction.BUY, 1, 78000.0, fee=NAN, number=2)).commission == 23.4
+
+
+def test_while_the_link_is_down_no_figure_is_believed():
+    account = Account(names_fees=False)
+    view = AccountView(account)
+    view.begin(1_000_000.0)
+    view.take_fill(view.priced(fill(Direction.BUY, 2, 78000.0, fee=NAN)), 5)
+    account.trading_up = False
+    account.clock.advance_to(NOON + 60_000_000_000)
+    view.settle_fees()
+    assert view.books.fees == 39.0
+
+
+def test_books_that_begin_before_the_last_trades_end_where_the_account_is():
+    """A restart: trades that the account holds already are told one by one."""
+    held = position(long=2, last_price=78100.0, open_price_long=78000.0)
+    account = Account({CU: held}, names_fees=False)
+    account.funds["commission"] = 46.8
+    view = AccountView(account)
+    news = [fill(Direction.BUY, 1, 78000.0, fee=NAN, number=number) for number in (1, 2)]
+    view.begin(1_000_953.2, news)
+    for one in news:
+        view.take_fill(view.priced(one), 5)
+    view.settle_fees()
+    assert view.balance().equity == 1_000_953.2
+    account.clock.advance_to(NOON + 60_000_000_000)
+    view.settle_fees()
+    assert view.balance().equity == 1_000_953.2

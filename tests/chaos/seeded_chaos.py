@@ -1,0 +1,405 @@
+"""Chaos by seed, in real time: a program at work, and everything that can happen to it.
+
+``run_chaos(seed, counter, folder)`` starts a sandbox and ``chaos_program.py`` in a process of its
+own, breaks links, refuses orders, lets other clients trade, kills the program and starts it again,
+fills its disk; then it lets everything come to rest and hands back what ``chaos_check`` says.
+"""
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos_check import OURS, Evidence, RunEnd, check
+
+from tianqin_backtrader.embedded import EmbeddedSandbox
+
+PROGRAMS = Path(__file__).parents[1]
+USER = "chaos"
+CAP, OTHERS = 5, 2
+#: Bytes of the disk for the records, and how often the exchange is looked at, seconds.
+DISK, LOOK = 6_000_000, 0.25
+#: Seconds in which everything must have come to rest, and for which nothing may change then.
+REST, STILL = 150.0, 5.0
+#: A program that starts gives up for so many seconds after links were broken.
+EXCUSED = 150.0
+#: Where the market begins, and contracts that trade then.
+STARTS = (
+    ("2026-11-10 09:31:00", ("SHFE.cu2612", "INE.sc2701"), ("CFFEX.IF2612", "DCE.m2701")),
+    ("2026-11-10 13:31:00", ("SHFE.rb2701", "SHFE.cu2612"), ("CZCE.SR701", "CFFEX.IF2612")),
+    ("2026-11-09 21:05:00", ("INE.sc2701", "SHFE.rb2701"), ("DCE.m2701", "CZCE.SR701")),
+    ("2026-11-10 10:14:20", ("SHFE.cu2612", "INE.sc2701"), ("CFFEX.IF2612",)),
+)
+#: Words of a refusal that passes, and of one that does not.
+BUSY, POOR = "CTP:综合交易平台：系统繁忙", "CTP:资金不足"
+KILLS = (0, 0, 1, 1, 2)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that is done to the program or its surroundings, ``at`` seconds after the start."""
+
+    at: float
+    what: str
+    params: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a seed comes to."""
+
+    seed: int
+    counter: str
+    start: str
+    speed: float
+    symbols: tuple
+    seconds: float
+    flatten: bool
+    on_restart: str
+    events: tuple
+    others: tuple
+
+    @property
+    def text(self):
+        events = ", ".join(f"{event.at:.1f} {event.what} {event.params}" for event in self.events)
+        return (
+            f"{self.counter} {self.seed}: {self.start} x{self.speed} {self.symbols} "
+            f"others {self.others} flatten {self.flatten}: {events}"
+        )
+
+
+@dataclass
+class Outcome:
+    """What became of it."""
+
+    plan: Plan
+    violations: list
+    figures: dict
+
+
+def make_plan(seed, counter, seconds=15.0):
+    """Draw what happens; the same seed is the same plan."""
+    rng = random.Random(f"plan {counter} {seed}")
+    start, firsts, seconds_of = rng.choice(STARTS)
+    symbols = (rng.choice(firsts), rng.choice(seconds_of))
+    events = []
+    for _ in range(rng.choice((0, 1, 2, 3, 3, 4, 5))):
+        events += draw_fault(rng, rng.uniform(2.0, seconds), symbols)
+    for _ in range(rng.choice(KILLS)):
+        events.append(Event(rng.uniform(1.0, seconds), "kill", {"away": rng.uniform(0.0, 3.0)}))
+    if rng.random() < 0.2:
+        full = rng.uniform(2.0, seconds - 3)
+        events += [Event(full, "disk full"), Event(full + rng.uniform(0.5, 6.0), "disk free")]
+    others = ()
+    if rng.random() < 0.4:
+        same, apart = rng.choice(symbols), "DCE.i2701"
+        others = rng.choice(((same,), (apart,), (same, apart)))
+    return Plan(
+        seed, counter, start, rng.choice((1, 2, 4)), symbols, seconds, rng.random() < 0.5,
+        rng.choice(("expire", "resend")), tuple(sorted(events, key=lambda one: one.at)), others,
+    )  # fmt: skip
+
+
+def draw_fault(rng, at, symbols):
+    """One kind of fault with its parameters: events at ``at`` and shortly after."""
+    conn = rng.choice(("md", "td", "all"))
+    drop = Event(at + 0.01, "drop", {"conn": conn, "how": rng.choice(("abrupt", "clean"))})
+    refuse = {"conn": conn, "attempts": rng.randint(1, 2)}
+    reject = {"count": rng.randint(1, 3), "message": rng.choice((BUSY, BUSY, POOR))}
+    freeze = {"conn": conn, "seconds": rng.uniform(0.5, 7.0)}
+    makers = {
+        "drop": lambda: [drop],
+        "cut": lambda: [Event(at, "cut", {"conn": conn})],
+        "freeze": lambda: [Event(at, "freeze", freeze)],
+        "refuse": lambda: [Event(at, "refuse", refuse), drop],
+        "refuse_token": lambda: [
+            Event(at, "refuse_token", {"attempts": 1, "status": rng.choice((401, 503))}), drop,
+        ],
+        "repeat": lambda: [Event(at, "repeat", {"conn": conn})],
+        "delay": lambda: [
+            Event(at, "delay", {"conn": conn, "seconds": rng.uniform(0.1, 1.5)}),
+            Event(at + rng.uniform(1, 5), "delay", {"conn": conn, "seconds": 0.0}),
+        ],
+        "reject_order": lambda: [Event(at, "reject_order", reject)],
+        "fill_away": lambda: [
+            Event(at, "fill_away", {"conn": conn, "seconds": rng.randint(5, 60)})
+        ],
+        "cancel_away": lambda: [Event(at, "cancel_away", {"conn": "td"})],
+        "hole": lambda: [Event(at, "hole", {"count": rng.randint(1, 5)})],
+        "limit": lambda: [
+            Event(at, rng.choice(("limit_up", "limit_down")),
+                  {"symbol": rng.choice(symbols), "seconds": rng.randint(5, 20)})
+        ],
+    }  # fmt: skip
+    return makers[rng.choice(sorted(makers))]()
+
+
+class Disk:
+    """A small disk of its own for the records, where this machine lets us have one."""
+
+    def __init__(self, folder):
+        self.folder, self._ballast = folder, folder / "ballast"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", str(folder)]
+        self.mounted = not subprocess.run(command, capture_output=True, check=False).returncode
+
+    def fill(self):
+        with suppress(OSError), self._ballast.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+
+    def free(self):
+        self._ballast.unlink(missing_ok=True)
+
+    def end(self):
+        if self.mounted:
+            subprocess.run(["umount", "-l", str(self.folder)], capture_output=True, check=False)
+
+
+class Books:
+    """What the exchange has had of the account: its state, looked at again and again."""
+
+    def __init__(self, box):
+        self._box = box
+        self.orders, self.trades, self.positions, self.account = {}, {}, {}, {}
+        self.changed_at, self._seen = time.monotonic(), None
+
+    def look(self):
+        accounts = self._box.state()["accounts"]
+        if not accounts:
+            return
+        [found] = accounts.values()
+        self.orders |= found["orders"]
+        self.trades |= found["trades"]
+        self.positions, self.account = found["positions"], found["account"]
+        held = {s: [p.get(n) for n in sorted(p) if n.startswith("pos_")]
+                for s, p in self.positions.items()}  # fmt: skip
+        seen = json.dumps([held, sorted(found["trades"]), self.alive])
+        if seen != self._seen:
+            self._seen, self.changed_at = seen, time.monotonic()
+
+    @property
+    def alive(self):
+        return sorted(i for i, order in self.orders.items() if order["status"] == "ALIVE")
+
+
+class Chaos:
+    """One run of a plan."""
+
+    def __init__(self, plan, folder, box, disk):
+        self.plan, self.folder, self.box, self.disk = plan, folder, box, disk
+        self.books = Books(box)
+        self.began = time.monotonic()
+        self.ends, self.run, self.program, self.other = [], 0, None, None
+        self.start_at, self.killed = self.began, False
+        self.queue = list(plan.events)
+        self.disk_full, self.troubles = False, []
+
+    # -- processes ----------------------------------------------------------------------------
+
+    def start_program(self):
+        self.run += 1
+        options = {
+            "urls": self.box.urls, "folder": str(self.folder), "user": USER, "run": self.run,
+            "records": str(self.disk.folder / "records"), "seed": self.plan.seed, "cap": CAP,
+            "counter": self.plan.counter, "symbols": self.plan.symbols,
+            "flatten": self.plan.flatten, "on_restart": self.plan.on_restart,
+        }  # fmt: skip
+        with (self.folder / f"stderr_{self.run}").open("wb") as errors:
+            self.program = subprocess.Popen(
+                [sys.executable, PROGRAMS / "chaos_program.py", json.dumps(options)],
+                stdout=subprocess.DEVNULL, stderr=errors,
+            )  # fmt: skip
+        self.start_at, self.killed = None, False
+
+    def start_other(self):
+        options = {
+            "folder": str(self.folder), "user": USER, "seed": self.plan.seed, "limit": OTHERS,
+            "counter": self.plan.counter, "symbols": self.plan.others,
+        }  # fmt: skip
+        self.other = subprocess.Popen(
+            [sys.executable, PROGRAMS / "chaos_other.py", json.dumps(options)],
+            env=os.environ | self.box.urls, stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "stderr_other").open("wb"),
+        )  # fmt: skip
+
+    def watch_program(self):
+        """Note its end, and start it again as a supervisor would."""
+        now = time.monotonic()
+        if self.program is None:
+            if self.start_at is not None and now >= self.start_at:
+                self.start_program()
+            return
+        code = self.program.poll()
+        if code is None:
+            return
+        words = (self.folder / f"stderr_{self.run}").read_text("utf-8", "replace").strip()
+        last = words.splitlines()[-1] if words else ""
+        self.ends.append(RunEnd(self.run, code, now, self.killed, self.excuse(last), last))
+        self.program = None
+        if code or self.killed:
+            self.start_at = now + (self.killed or 1.0)
+
+    def excuse(self, last):
+        """What a program may end with at its start, because of what we do to it."""
+        recent = [what for at, what in self.troubles if time.monotonic() - at < EXCUSED]
+        if "JournalError" in last and (self.disk_full or "disk full" in recent):
+            return "disk full"
+        links = ("LoginRefused", "LinkLost", "LinkTimeout")
+        if any(name in last for name in links) and any(what != "disk full" for what in recent):
+            return "links"
+        return ""
+
+    def kill(self, away):
+        if self.program is not None and self.program.poll() is None:
+            self.killed = away + 0.001
+            self.program.kill()
+            self.program.wait()
+
+    # -- events -------------------------------------------------------------------------------
+
+    def apply(self, event):
+        self.troubles.append((time.monotonic(), event.what))
+        if event.what == "kill":
+            self.kill(event.params["away"])
+        elif event.what == "disk full":
+            if self.disk.mounted:
+                self.disk_full = True
+                self.disk.fill()
+        elif event.what == "disk free":
+            self.disk_full = False
+            self.disk.free()
+        else:
+            self.box.fault(event.what, **event.params)
+
+    def turn(self):
+        now = time.monotonic() - self.began
+        while self.queue and self.queue[0].at <= now:
+            self.apply(self.queue.pop(0))
+        self.watch_program()
+        self.books.look()
+        time.sleep(LOOK)
+
+    def play(self):
+        self.start_program()
+        if self.plan.others:
+            self.start_other()
+        self.wait_until_it_trades()
+        self.began = time.monotonic()
+        while time.monotonic() - self.began < self.plan.seconds:
+            self.turn()
+        self.settle()
+
+    def wait_until_it_trades(self):
+        """Let the program come up: the seconds of events are counted from then on."""
+        deadline = time.monotonic() + REST
+        while time.monotonic() < deadline:
+            if any(line["kind"] == "data" for line in self.diary()):
+                return
+            self.watch_program()
+            time.sleep(LOOK)
+
+    def settle(self):
+        """No more troubles: everything must come to rest, and the program end by itself."""
+        for event in self.queue:
+            if event.what in ("disk free", "delay"):
+                self.apply(event)
+        self.queue.clear()
+        self.box.fault("thaw", conn="all")
+        self.box.fault("delay", conn="all", seconds=0.0)
+        (self.folder / "drain").touch()
+        deadline = time.monotonic() + REST
+        while time.monotonic() < deadline and not self.at_rest():
+            self.turn()
+        (self.folder / "finish").touch()
+        deadline = time.monotonic() + REST
+        while time.monotonic() < deadline and (self.program or self.ends[-1].code):
+            self.turn()
+        if self.program is not None:  # that is a violation: nobody may have to kill it
+            self.program.kill()
+            self.program.wait()
+            self.watch_program()
+
+    def at_rest(self):
+        """Whether nothing is out at the exchange or in the program, for a while now."""
+        if self.books.alive or self.program is None:
+            return False
+        if self.other is not None and self.other.poll() is None:
+            return False
+        quiet = [line["t"] for line in self.diary() if line["kind"] == "quiet"]
+        since = max([self.books.changed_at, *quiet[-1:]])
+        return bool(quiet) and time.monotonic() - since > STILL
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def diary(self):
+        path = self.folder / "diary.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def evidence(self):
+        self.books.look()
+        tables = {}
+        for path in (self.disk.folder / "records" / "chaos").glob("*.csv"):
+            with path.open(encoding="utf-8", newline="") as file:
+                tables[path.stem] = list(csv.DictReader(file))
+        return Evidence(
+            self.diary(), self.ends, self.books.orders, self.books.trades, self.books.positions,
+            self.books.account, tables, CAP, dict.fromkeys(self.plan.others, OTHERS),
+        )  # fmt: skip
+
+    def figures(self, evidence):
+        finals = [line for line in evidence.diary if line["kind"] in ("final", "end")]
+        return {
+            "orders": sum(i.startswith(OURS) for i in evidence.orders),
+            "fills": sum(t["order_id"].startswith(OURS) for t in evidence.trades.values()),
+            "other orders": sum(not i.startswith(OURS) for i in evidence.orders),
+            "runs": self.run,
+            "kills": sum(bool(end.killed) for end in self.ends),
+            "faults": len(self.plan.events),
+            "longest round": max((line["longest"] for line in finals), default=0.0),
+            "seconds": time.monotonic() - self.began,
+        }
+
+    def end(self):
+        for process in (self.program, self.other):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def run_chaos(seed, counter, folder, seconds=15.0):
+    """Run a seed to its end.
+
+    Args:
+        seed: Names what happens.
+        counter: ``"kq"``, ``"ctp"`` or ``"plain"``.
+        folder: An empty one.
+        seconds: Of trouble.
+    """
+    plan = make_plan(seed, counter, seconds)
+    with ExitStack() as ends:
+        disk = Disk(folder / "disk")
+        ends.callback(disk.end)
+        box = ends.enter_context(
+            EmbeddedSandbox(
+                start=plan.start,
+                days=2,
+                speed=plan.speed,
+                seed=seed,
+                balance=1e7,
+                counter=counter,
+            )
+        )
+        chaos = Chaos(plan, folder, box, disk)
+        ends.callback(chaos.end)
+        chaos.play()
+        evidence = chaos.evidence()
+        figures = chaos.figures(evidence)
+    return Outcome(plan, check(evidence), figures)

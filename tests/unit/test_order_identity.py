@@ -1,0 +1,80 @@
+"""An order that comes back under another id is found again by the number of its exchange."""
+
+from dataclasses import replace
+
+import pytest
+
+from tianqin_backtrader.model import NAN, Direction, Fill, Offset, OrderReport
+from tianqin_backtrader.order_identity import OrderIdentity, made_up
+
+NUMBER = "25169789"
+OURS = OrderReport(
+    "TQBT_1", "SHFE.rb2701", Direction.SELL, Offset.CLOSE, 3, 3, 3500.0, "ALIVE", NUMBER, ""
+)
+THEIRS = replace(OURS, order_id="SERVER.           7.-153212.1", volume_left=2)
+
+
+def trade(order_id, number="    1234"):
+    fields = OURS.symbol, OURS.direction, OURS.offset, 3500.0, 1, 5, NAN
+    return Fill(f"{order_id}|{number}", order_id, *fields)
+
+
+@pytest.fixture
+def identity():
+    return OrderIdentity()
+
+
+def test_an_order_is_the_one_it_was_under_the_gateways_id(identity):
+    assert identity.report(OURS) == OURS
+    assert identity.report(THEIRS) == replace(THEIRS, order_id="TQBT_1")
+    assert identity.ours(THEIRS.order_id) == "TQBT_1"
+    assert identity.counters("TQBT_1") == THEIRS.order_id
+
+
+def test_a_trade_told_under_both_ids_is_one_trade(identity):
+    identity.report(OURS)
+    identity.report(THEIRS)
+    assert identity.fill(trade(THEIRS.order_id)) == identity.fill(trade("TQBT_1"))
+    plain = replace(trade(THEIRS.order_id), trade_id="0d7f")
+    assert identity.fill(plain) == replace(plain, order_id="TQBT_1")
+
+
+def test_an_order_of_an_earlier_run_is_known_by_its_record(identity):
+    identity.recognise(OURS)
+    assert identity.report(THEIRS).order_id == "TQBT_1"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"exchange_order_id": "25169790"},
+        {"symbol": "DCE.m2701"},
+        {"direction": Direction.BUY},
+        {"offset": Offset.OPEN},
+        {"volume_orign": 4},
+    ],
+)
+def test_an_order_of_another_terminal_is_not_ours(identity, other):
+    identity.report(OURS)
+    foreign = replace(THEIRS, **other)
+    assert identity.report(foreign) == foreign
+    assert identity.fill(trade(foreign.order_id)) == trade(foreign.order_id)
+
+
+def test_an_order_without_a_number_is_not_taken_for_another_one(identity):
+    identity.report(replace(OURS, exchange_order_id=""))
+    nameless = replace(THEIRS, exchange_order_id="")
+    assert identity.report(nameless) == nameless
+
+
+def test_in_a_new_session_the_gateway_may_have_our_ids_again(identity):
+    identity.report(OURS)
+    identity.report(THEIRS)
+    identity.new_session()
+    assert identity.counters("TQBT_1") == "TQBT_1"
+    assert identity.report(THEIRS).order_id == "TQBT_1"  # or not
+
+
+def test_ids_that_gateways_make_are_told_from_those_of_clients():
+    assert made_up(THEIRS.order_id)
+    assert not made_up("PYSDK_insert_SERVER.1")
