@@ -114,7 +114,7 @@ SHELL = {
         "unsubscribed_data",
     },
     "four_way": {"order_entry", "ticket"},
-    "risk_buttons": {"four_way", "risk_desk", "target_desk", "ticket"},
+    "risk_buttons": {"four_way", "restart", "risk_desk", "target_desk", "ticket"},
     "broker": {
         "account_face",
         "main_contracts",
