@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -158,7 +159,10 @@ class Disk:
         self._ballast.unlink(missing_ok=True)
 
     def end(self):
+        """Give it back; its files stay in the folder beside it."""
         if self.mounted:
+            kept = self.folder.with_name("records")
+            shutil.copytree(self.folder / "records", kept, dirs_exist_ok=True)
             subprocess.run(["umount", "-l", str(self.folder)], capture_output=True, check=False)
 
 
@@ -210,6 +214,7 @@ class Chaos:
             "records": str(self.disk.folder / "records"), "seed": self.plan.seed, "cap": CAP,
             "counter": self.plan.counter, "symbols": self.plan.symbols,
             "flatten": self.plan.flatten, "on_restart": self.plan.on_restart,
+            "traded": sorted({*self.plan.symbols, *self.plan.others}),
         }  # fmt: skip
         with (self.folder / f"stderr_{self.run}").open("wb") as errors:
             self.program = subprocess.Popen(
@@ -313,6 +318,8 @@ class Chaos:
         self.queue.clear()
         self.box.fault("thaw", conn="all")
         self.box.fault("delay", conn="all", seconds=0.0)
+        if self.box.state()["phase"] == "waiting":  # nothing is told of a feed without a bar
+            self.box.advance(to=self.plan.start[:10] + " 10:30:01")
         (self.folder / "drain").touch()
         deadline = time.monotonic() + REST
         while time.monotonic() < deadline and not self.at_rest():

@@ -328,3 +328,20 @@ def test_other_clients_may_hold_lots_beside_ours():
     assert any("6 lots" in one for one in check(more))
     shared = replace(more, others={CU: 2})
     assert not any("were held" in one for one in check(shared))
+
+
+def test_what_was_told_while_nothing_could_be_written_may_be_told_again_after_a_kill():
+    full = {
+        "t": 3.0,
+        "run": 1,
+        "kind": "store",
+        "text": "HALTED: journal.sqlite: cannot be written",
+    }
+    bad = copy.deepcopy(GOOD)
+    bad.diary.append(told("1-2", 7, "Completed", -2, 9.9, legs=[OUT], run=2))
+    bad.diary.insert(0, full)
+    killed = replace(bad, ends=[RunEnd(1, -9, 9.5, killed=True)])
+    assert not any("ends" in one for one in check(killed))
+    assert any("2 ends" in one for one in check(bad))
+    killed.diary.insert(1, {"t": 3.0, "run": 1, "kind": "resume", "ok": True})
+    assert any("2 ends" in one for one in check(killed))
