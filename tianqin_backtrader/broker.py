@@ -198,6 +198,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self.store.observers.order(order)
 
     def _take_other_hand(self, fill: Fill) -> None:
+        if self.store.known_instrument(fill.symbol) is not None:
+            fill = self._account.priced(fill)
         size = fill.direction.sign * fill.volume
         self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -296,6 +297,8 @@ class OrderDesk:
         self.legs[order_id] = (ticket, sent)
         self.live.setdefault(ticket.symbol, {})[order_id] = self.unanswered[order_id] = sent
         self.planner.claims.note(ticket, sent)
+        price = terms.limit_price
+        self.account.bind(sent, price if isinstance(price, int | float) else math.nan)
         try:
             self.scribe.intent(ticket, sent, terms)
             self.store.gateway.insert_order(

@@ -219,6 +219,7 @@ class Roll:
             self._store.put_notification(str(self.report()), roll=self)
         elif self._may_begin(move) and self._lots_are_free(move):
             self._taking = 0
+            self._take_fills()  # of a leg that an earlier program has begun, with its reference
             self._save(replace(self.state.after(move.event), reference=float("nan")))
             self.leg = RollLeg(self._store, plan, self.state.phase, move)
 

@@ -19,7 +19,7 @@ CORE = {
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "roll_state", "roll_exits", "roll_report", "roll_rules", "main_gaps",
     "metrics", "equity_curve", "round_trips", "journal_tables", "journal_values",
-    "journal_plans", "restart_picture", "paid_fees", "fees", "allocation", "exits",
+    "journal_plans", "restart_picture", "paid_fees", "fees", "allocation", "bound_funds", "exits",
     "recording",
     # the calendar behind session_calendar
     "products", "holidays", "trading_hours", "trading_days", "trading_calendar", "hours_book",
