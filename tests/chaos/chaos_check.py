@@ -287,7 +287,8 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
         if one.ask is None or not one.ask.get("protects") or len(one.ends) != 1:
             continue
         end, family = one.ends[0], _family(one, told)
-        if end["status"] == "Completed" or any(other.withdrawn for other in family):
+        began = any(event["status"] == "Accepted" for event in one.told)
+        if not began or end["status"] == "Completed" or any(o.withdrawn for o in family):
             continue
         parents = [other for other in family if _what(other) == "parent"]
         closed = sum(_lots(other) for other in family if other not in parents)

@@ -155,11 +155,12 @@ def protection(status, told_of):
             ask("1-9", "stop exit", 2, False, 2, 1.5, protects=True, placed_to_close=True),
             {"t": 1.5, "run": 1, "kind": "asked", "tag": "1-9", "refs": [9]},
             told("1-9", 9, "Submitted", 0, 1.6, held=(2, 0)),
+            told("1-9", 9, "Accepted", 0, 1.6, held=(2, 0)),
             told("1-9", 9, status, 0, 1.7, legs=[stop], held=(2, 0), reason="busy"),
         ]
         if told_of:
             text = f"{CU}: 2 lots have no protection"
-            e.diary.insert(at + 4, {"t": 1.8, "run": 1, "kind": "store", "text": text})
+            e.diary.insert(at + 5, {"t": 1.8, "run": 1, "kind": "store", "text": text})
 
     return breach
 
