@@ -226,4 +226,4 @@ class AccountFace:
     def _or_last(self, price: float | None, instrument: str) -> float:
         symbol = self._symbol_of(instrument)
         self.store.instrument(symbol)  # UnknownSymbol at once: a quote of nothing is waited for
-        return float(self.store.gateway.quote(symbol).last_price) if price is None else price
+        return float(self.store.last_price(symbol)) if price is None else price

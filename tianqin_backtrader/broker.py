@@ -169,11 +169,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._keeper.stop()
 
     @property
-    def begun(self) -> bool:
-        """Whether a run has begun, and the account was taken over."""
-        return self._begun
-
-    @property
     def journal(self) -> Journal | None:
         """The journal that is written, None where no records are kept."""
         return self._scribe.journal

@@ -23,7 +23,7 @@ from .conditional_order import (
     stop,
     trailing_stop,
 )
-from .errors import LinkError, OrderError
+from .errors import OrderError
 from .link_supervisor import State
 from .model import Direction
 from .order_desk import OrderDesk
@@ -140,10 +140,7 @@ class OrderWatch:
             self._price(ticket.symbol)  # subscribes
 
     def _price(self, symbol: str) -> float:
-        try:
-            return float(self._store.gateway.quote(symbol).last_price)
-        except LinkError:
-            return math.nan
+        return float(self._store.last_price(symbol))
 
     def forget(self, ticket: Ticket) -> None:
         """It is over."""
