@@ -31,6 +31,8 @@ DISK, LOOK = 6_000_000, 0.25
 REST, STILL = 150.0, 5.0
 #: A program that starts gives up for so many seconds after links were broken.
 EXCUSED = 150.0
+#: Of a program that dies so often no more is to be learned.
+RUNS = 9
 #: Where the market begins, and contracts that trade then.
 STARTS = (
     ("2026-11-10 09:31:00", ("SHFE.cu2612", "INE.sc2701"), ("CFFEX.IF2612", "DCE.m2701")),
@@ -358,16 +360,21 @@ class Chaos:
             self.box.advance(to=self.plan.start[:10] + " 10:30:01")
         (self.folder / "drain").touch()
         deadline = time.monotonic() + REST
-        while time.monotonic() < deadline and not self.at_rest():
+        while time.monotonic() < deadline and not self.at_rest() and self.run < RUNS:
             self.turn()
         (self.folder / "finish").touch()
         deadline = time.monotonic() + REST
-        while time.monotonic() < deadline and (self.program or self.ends[-1].code):
+        while time.monotonic() < deadline and self.run < RUNS and self.goes_on:
             self.turn()
         if self.program is not None:  # that is a violation: nobody may have to kill it
             self.program.kill()
             self.program.wait()
             self.watch_program()
+
+    @property
+    def goes_on(self):
+        """Whether the program is there, or will be started again."""
+        return self.program is not None or bool(self.ends[-1].code)
 
     def at_rest(self):
         """Whether nothing is out at the exchange or in the program, for a while now."""
