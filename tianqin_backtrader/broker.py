@@ -170,7 +170,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
     @property
     def begun(self) -> bool:
-        """Whether a run has begun: the account and what an earlier run has left are taken over."""
+        """Whether a run has begun, and the account was taken over."""
         return self._begun
 
     @property
@@ -353,7 +353,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
     def drop_target(self, instrument: str) -> None:
         """Work to a target no more; what is held stays."""
-        self._targets.drop(self._traded(instrument))
+        symbol = self._traded(instrument)
+        self._restart.hand_targets(self._targets.adopt, symbol)
+        self._targets.drop(symbol)
 
     def _place_for_target(
         self, symbol: str, direction: Direction, volume: int, price: float, owner: Any, early: bool

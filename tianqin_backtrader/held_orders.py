@@ -149,8 +149,9 @@ class HeldOrders:
             self._put(Box(group, [parent, *(child for child, _ in children)]))
             for child, _ in children:
                 self._wait_for_parent(child)
+            known = {one.order.ref for one, _ in family} | {getattr(oco, "ref", None)}
             for child, other in children:
-                if other is not None and other.ref not in {one.order.ref for one, _ in family}:
+                if other is not None and other.ref not in known:
                     self._join(child, other)
         if not parent.over:
             self._start(parent)

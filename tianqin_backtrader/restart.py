@@ -8,7 +8,7 @@ stop the start.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import backtrader as bt
@@ -136,6 +136,15 @@ class Restart:
         self.adopted = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
         for ticket in self.adopted:
             ticket.owner_name = owner_name(ticket.order.owner) or ticket.owner_name
+
+    def hand_targets(
+        self, take: Callable[[dict[str, Any], Any, list[Ticket]], object], symbol: str | None = None
+    ) -> None:
+        """Give away targets of an earlier run, or that of a symbol, before strategies are there."""
+        kept = [one for one in self.targets if symbol not in (None, one[0]["symbol"])]
+        given, self.targets[:] = [one for one in self.targets if one not in kept], kept
+        for fields, working in given:
+            take(fields, None, working)
 
     def take_foreign(self, fill: Fill) -> None:
         """A trade of others has changed what is held."""

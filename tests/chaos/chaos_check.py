@@ -23,6 +23,8 @@ MONEY = ("commission", "close_profit", "static_balance", "pre_balance", "deposit
 LOTS = ("pos_long_today", "pos_long_his", "pos_short_today", "pos_short_his")
 #: The library says so when nothing explains what the account holds.
 TAKEN_OVER = "only orders that reduce"
+#: So, when its records cannot be written.
+UNWRITTEN = "cannot be written"
 
 
 @dataclass(frozen=True)
@@ -139,18 +141,35 @@ def check(evidence: Evidence) -> list[str]:
 
 def each_order_has_one_end(evidence: Evidence, told: dict[str, Story]) -> list[str]:
     killed = {end.run: end.at for end in evidence.ends if end.killed}
+    forgotten = _runs_that_forget(evidence)
     found = []
     for one in told.values():
-        ends = [f"{event['status']} in run {event['run']}" for event in one.ends]
+        ends = [
+            f"{event['status']} in run {event['run']}"
+            for event in one.ends
+            if event["t"] < forgotten.get(event["run"], float("inf"))
+        ]
         if len(ends) > 1:
             found.append(f"{one.text} was told {len(ends)} ends: {', '.join(ends)}")
-        elif one.told and not ends:
+        elif one.told and not one.ends:
             found.append(f"{one.text} has had no end; the last word was {one.told[-1]['status']}")
-        elif ends and one.told[-1]["status"] not in ENDS:
-            found.append(f"{one.text} was told {one.told[-1]['status']} after its end, {ends[0]}")
+        elif len(one.ends) == 1 and one.told[-1]["status"] not in ENDS:
+            found.append(f"{one.text} was told {one.told[-1]['status']} after its end")
         if one.ask is not None and not one.told and _was_one(one, evidence, killed):
             found.append(f"{one.text} was asked for, and nothing was ever told of it")
     return found
+
+
+def _runs_that_forget(evidence: Evidence) -> dict[int, float]:
+    """From when on a run's memory is lost: its disk was full until it was killed."""
+    full: dict[int, float] = {}
+    for line in evidence.diary:
+        if line["kind"] == "store" and UNWRITTEN in line["text"]:
+            full.setdefault(line["run"], line["t"] - TOLD_WITHIN)
+        elif line["kind"] == "resume" and line["ok"]:
+            full.pop(line["run"], None)
+    killed = {end.run for end in evidence.ends if end.killed}
+    return {run: since for run, since in full.items() if run in killed}
 
 
 def _was_one(one: Story, evidence: Evidence, killed: Mapping[int, float]) -> bool:
@@ -268,7 +287,8 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
         if one.ask is None or not one.ask.get("protects") or len(one.ends) != 1:
             continue
         end, family = one.ends[0], _family(one, told)
-        if end["status"] == "Completed" or any(other.withdrawn for other in family):
+        began = any(event["status"] == "Accepted" for event in one.told)
+        if not began or end["status"] == "Completed" or any(o.withdrawn for o in family):
             continue
         parents = [other for other in family if _what(other) == "parent"]
         closed = sum(_lots(other) for other in family if other not in parents)

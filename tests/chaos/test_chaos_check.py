@@ -155,11 +155,12 @@ def protection(status, told_of):
             ask("1-9", "stop exit", 2, False, 2, 1.5, protects=True, placed_to_close=True),
             {"t": 1.5, "run": 1, "kind": "asked", "tag": "1-9", "refs": [9]},
             told("1-9", 9, "Submitted", 0, 1.6, held=(2, 0)),
+            told("1-9", 9, "Accepted", 0, 1.6, held=(2, 0)),
             told("1-9", 9, status, 0, 1.7, legs=[stop], held=(2, 0), reason="busy"),
         ]
         if told_of:
             text = f"{CU}: 2 lots have no protection"
-            e.diary.insert(at + 4, {"t": 1.8, "run": 1, "kind": "store", "text": text})
+            e.diary.insert(at + 5, {"t": 1.8, "run": 1, "kind": "store", "text": text})
 
     return breach
 
@@ -328,3 +329,20 @@ def test_other_clients_may_hold_lots_beside_ours():
     assert any("6 lots" in one for one in check(more))
     shared = replace(more, others={CU: 2})
     assert not any("were held" in one for one in check(shared))
+
+
+def test_what_was_told_while_nothing_could_be_written_may_be_told_again_after_a_kill():
+    full = {
+        "t": 3.0,
+        "run": 1,
+        "kind": "store",
+        "text": "HALTED: journal.sqlite: cannot be written",
+    }
+    bad = copy.deepcopy(GOOD)
+    bad.diary.append(told("1-2", 7, "Completed", -2, 9.9, legs=[OUT], run=2))
+    bad.diary.insert(0, full)
+    killed = replace(bad, ends=[RunEnd(1, -9, 9.5, killed=True)])
+    assert not any("ends" in one for one in check(killed))
+    assert any("2 ends" in one for one in check(bad))
+    killed.diary.insert(1, {"t": 3.0, "run": 1, "kind": "resume", "ok": True})
+    assert any("2 ends" in one for one in check(killed))

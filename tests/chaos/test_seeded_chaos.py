@@ -39,5 +39,5 @@ def test_a_seed_is_a_plan():
     assert make_plan(3, "kq") != make_plan(4, "kq")
     plans = [make_plan(seed, "ctp") for seed in range(100)]
     whats = {event.what for plan in plans for event in plan.events}
-    assert {"kill", "disk full", "drop", "freeze", "refuse_token", "reject_order"} <= whats
+    assert {"kill", "disk full", "drop", "refuse_token", "front_lost", "foreign_trade"} <= whats
     assert 20 < sum(bool(plan.others) for plan in plans) < 60
