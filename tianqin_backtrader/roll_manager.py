@@ -13,6 +13,7 @@ from .products import split_symbol
 from .risk_limits import GuardState
 from .roll import Roll
 from .roll_desk import PATIENCE
+from .roll_leg import market_quote
 from .roll_report import RollReport
 from .roll_rules import Decision, Listed, RollRules, RollTrigger, decide
 from .roll_state import RollPhase
@@ -163,6 +164,8 @@ class RollManager:
                 self._warn(decision)
             if not decision.new:
                 continue
+            if self._dry_run and not self._has_books(held, decision.new):
+                return  # what it would cost is said when it is known
             if self._begin(held, decision):
                 return  # the next one behind it
             refused = refused or held in self._told
@@ -170,6 +173,11 @@ class RollManager:
             self._not_before = monotonic() + ASK_AGAIN  # what is in the way may be gone then
         else:
             self._looked = (today, main, state)
+
+    def _has_books(self, *symbols: str) -> bool:
+        """Whether prices of these contracts are known."""
+        quotes = [market_quote(self._store, symbol) for symbol in symbols]
+        return all(quote and quote.bid_price1 + quote.ask_price1 > 0 for quote in quotes)
 
     def _facts(self, symbol: str, today: date) -> Listed:
         series = self._listed[symbol]

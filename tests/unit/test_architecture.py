@@ -149,7 +149,7 @@ SHELL = {
     "roll_leg": {"roll_carrier"},
     "roll": {"roll_carrier", "roll_file", "roll_leg"},
     "roll_desk": {"roll", "roll_file", "roll_leg", "order_entry"},
-    "roll_manager": {"roll", "roll_desk", "main_contracts"},
+    "roll_manager": {"roll", "roll_desk", "roll_leg", "main_contracts"},
     "tickfeed": {"datafeed"},
     "journal_file": set(),
     "journal": {"journal_file", "csv_files"},
