@@ -341,3 +341,73 @@ def test_neither_statement_nor_number_nor_password_reaches_logs_and_listeners(
     for text in texts:
         for secret in (NUMBER, "王小明", "交易结算单", "futures-pass", "open-sesame"):
             assert secret not in text, (secret, text[max(0, text.find(secret) - 300) :][:600])
+
+
+# -- the sandbox's counters -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counter", "fault", "why", "words"),
+    [
+        ("ctp", "refuse_login", Why.PASSWORD, "CTP:不合法的登录"),
+        ("ctp", "password_change", Why.CHANGE, "CTP:首次登录必须修改密码"),
+        ("kq", "refuse_login", Why.OTHER, "用户登录失败!"),
+    ],
+)
+def test_a_start_at_a_counter_that_refuses(counter, fault, why, words):
+    with EmbeddedSandbox(start="2026-11-10 09:31:00", counter=counter) as server:
+        server.fault(fault)
+        begun = monotonic()
+        with pytest.raises(LoginRefused, match=words) as refused:
+            MyStore("tom", "open-sesame", urls=server.urls)
+        assert monotonic() - begun < 10  # a bound for hangs; from the login on it is measured above
+        assert refused.value.refusal.why is why
+        MyStore("tom", "open-sesame", urls=server.urls).close()
+
+
+def test_another_terminal_at_the_counter_lets_trading_rest_after_one_more_try(sandbox, at_once):
+    store = sandbox(start="2026-11-10 09:31:00", counter="ctp", speed=20.0)
+    server = store.sandbox_server
+
+    def script(strategy):
+        yield
+        for sessions in (1, 3):  # with market data alone, then with the account again
+            server.fault("second_login")
+            yield from until(lambda more=sessions: store.reconnector.sessions > more)
+            yield from until(lambda: store.trading_up or "once more" not in store.no_trading)
+        refused = strategy.broker.buy_open(CU, 1)
+        assert "重复的登录" in refused.info["reason"]
+        ticks = len(strategy)
+        yield from until(lambda: len(strategy) > ticks + 5)
+        store.resume_trading()
+        yield from until(lambda: store.trading_up)
+        order = strategy.broker.buy_open(CU, 1)
+        yield from until(lambda: not order.alive())
+        assert order.status == bt.Order.Completed
+
+    play(store, script)
+
+
+@pytest.mark.parametrize("notice", [False, True])
+def test_no_order_is_swallowed_while_the_counter_has_lost_the_front(sandbox, notice):
+    store = sandbox(start="2026-11-10 09:31:00", counter="ctp", speed=20.0)
+    sent = []
+
+    def script(strategy):
+        broker = strategy.broker
+        yield
+        store.sandbox_server.fault("front_lost", seconds=60.0, notice=notice)
+        yield from until(lambda: not store.trading_up)
+        while not store.trading_up:
+            sent.append(broker.buy_open(CU, 1))
+            yield
+        order = broker.buy_open(CU, 1)
+        yield from until(lambda: not order.alive())
+        assert order.status == bt.Order.Completed
+
+    play(store, script)
+    assert sent
+    for order in sent:
+        assert order.status == bt.Order.Rejected
+        assert "front" in order.info["reason"]
+    assert store.reconnector.sessions == 1

@@ -108,6 +108,7 @@ SHELL = {
         "account_view",
         "held_orders",
         "main_contracts",
+        "open_trades",
         "order_desk",
         "order_scribe",
         "ticket",
