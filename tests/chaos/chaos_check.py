@@ -227,7 +227,9 @@ def trades_of_the_strategy_follow_its_position(
         return []
     last = {line["symbol"]: line for line in evidence.diary if line["kind"] == "trade"}
     for symbol, books in final["books"].items():
-        if symbol in last and last[symbol]["closed"] != (books["net"] == 0):
+        if symbol not in last or (symbol in evidence.others and books["net"]):
+            continue  # lots that another hand opens are not told as an opening
+        if last[symbol]["closed"] != (books["net"] == 0):
             word = "closed" if last[symbol]["closed"] else "open"
             found.append(
                 f"notify_trade was last told of a trade that is {word} in {symbol}, of which "
@@ -342,7 +344,9 @@ def cancel_and_close_ends_flat(evidence: Evidence, told: dict[str, Story]) -> li
                 if other is not one
                 for event in other.told
             )
-            if any(end["lots"].values()) and not opened:
+            locked = all(one.ask["lots"])  # both sides were held: their difference is closed
+            left = sum(end["lots"].values()) if locked else any(end["lots"].values())
+            if left and not opened:
                 found.append(
                     f"{one.text} was to leave nothing of {symbol}; long {end['lots']['long']} and "
                     f"short {end['lots']['short']} are held"

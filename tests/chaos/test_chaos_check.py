@@ -323,6 +323,23 @@ def test_an_order_without_a_tag_is_known_by_its_legs_in_the_next_run():
     assert any("1-1" in one and "2 ends" in one for one in check(bad))
 
 
+def test_cancel_and_close_leaves_both_sides_of_a_lock():
+    locked = copy.deepcopy(GOOD)
+    not_flat(locked)
+    line(locked.diary, "1-2", "Completed")["lots"]["short"] = -2
+    assert any("leave nothing" in one for one in check(locked))
+    next(one for one in locked.diary if one.get("what") == "close")["lots"] = [4, 2]
+    assert check(locked) == []
+
+
+def test_lots_that_another_hand_opened_need_no_trade_of_the_strategy():
+    more = copy.deepcopy(GOOD)
+    books(more)
+    assert any("a trade that is closed" in one for one in check(more))
+    shared = replace(more, others={CU: 2})
+    assert not any("notify_trade" in one for one in check(shared))
+
+
 def test_other_clients_may_hold_lots_beside_ours():
     more = copy.deepcopy(GOOD)
     more.trades["o|1"] = {**more.trades["a|1"], "order_id": "OTHER_1", "volume": 4}
