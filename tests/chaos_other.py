@@ -1,8 +1,8 @@
 """Another client of the same account: a plain TqSdk program that trades by seed until it is told.
 
-Run as ``python chaos_other.py '{"folder": ..., "seed": 7, "symbols": [...], "limit": 2, ...}'`` with
-the sandbox's addresses in its environment. It holds no more than ``limit`` lots net of a contract.
-It ends when the file ``drain`` is in the folder, its orders withdrawn.
+Run as ``python chaos_other.py '{"folder": ..., "seed": 7, "symbols": [...], ...}'`` with the
+addresses of the sandbox in its environment. It holds no more than ``limit`` lots net of a
+contract, and ends when the file ``drain`` is in the folder, its orders withdrawn.
 """
 
 import json

@@ -113,7 +113,7 @@ class Chaotic(bt.Strategy):
         self.store = self.broker.store
         self.cap, self.serial = self.options["cap"], 0
         self.next_act = time.monotonic() + self.rng.uniform(0.2, 1.0)
-        self.targets, self.busy = {}, {}
+        self.targets, self.busy = dict(self.store.state.get("targets", {})), {}
         self.close_after, self.resume_at = set(), None
         self.exits_on_loss = self.rng.random() < 0.5
         self.draining = self.flattened = False
@@ -196,6 +196,7 @@ class Chaotic(bt.Strategy):
         if self.broker.risk_state is GuardState.ACTIVE:
             self.resume_at = None
         elif self.resume_at is None:
+            self.targets.clear()
             self.diary.write("risk", state=str(self.broker.risk_state),
                              reason=self.broker.risk.reason)  # fmt: skip
             self.resume_at = time.monotonic() + 2.0
@@ -219,24 +220,28 @@ class Chaotic(bt.Strategy):
         self.tend_at = now + 0.5
         for symbol in list(self.targets):
             self.drop_target(symbol)
+        for symbol in self.options["symbols"]:
+            self.broker.drop_target(symbol)
         if self.broker.risk_state is not GuardState.ACTIVE and not self.flattened:
             self.resume()
             return
         alive = self.broker.get_orders_open()
-        if self.flattened and self.broker.get_account_positions():
-            return  # it has its own orders out; the driver lets time pass
+        if self.flattened and self.broker.get_account_positions() and now < self.flat_until:
+            return  # it has its own orders out
         for order in alive:
             self.withdraw(order)
         if alive:
             self.quiet_since = None
             return
         if self.options["flatten"] and not self.flattened:
-            self.flattened = True
+            self.flattened, self.flat_until = True, now + 15.0
             self.diary.write("flatten")
             self.broker.flatten()
             return
         if self.broker.risk_state is not GuardState.ACTIVE:
             self.resume()
+        if not all(len(data) for data in self.datas):
+            return  # nothing is told of a feed that has no bar yet
         if self.quiet_since is None:
             self.quiet_since = now
             self.diary.write("quiet")
@@ -250,7 +255,7 @@ class Chaotic(bt.Strategy):
                 "long": int(self.broker.getposition(symbol, side="long").size),
                 "short": int(self.broker.getposition(symbol, side="short").size),
             }
-            for symbol in {*self.options["symbols"], *self.broker.get_account_positions()}
+            for symbol in {*self.options["traded"], *self.broker.get_account_positions()}
         }
         balance = self.broker.balance()
         self.diary.write(
@@ -321,6 +326,7 @@ class Chaotic(bt.Strategy):
 
     def drop_target(self, symbol):
         self.targets.pop(symbol, None)
+        self.store.state["targets"] = dict(self.targets)
         self.diary.write("drop target", symbol=symbol)
         self.broker.drop_target(symbol)
 
@@ -521,6 +527,7 @@ class Chaotic(bt.Strategy):
         self.diary.write("target", symbol=symbol, target=target)
         self.broker.order_target_position(symbol, target, owner=self)
         self.targets[symbol] = target
+        self.store.state["targets"] = dict(self.targets)
 
     def do_cancel_one(self, data, symbol):
         alive = self.alive(symbol)
@@ -568,6 +575,7 @@ class Chaotic(bt.Strategy):
         self.diary.write("flatten")
         self.broker.flatten()
         self.targets.clear()
+        self.store.state["targets"] = {}
 
     def do_at_the_close(self, data, symbol):
         net = int(self.getposition(data).size)

@@ -1,9 +1,10 @@
 """A program that rolls copper, and kills itself at a step if it is told to.
 
 Arguments: JSON of the addresses, of the options of ``store.roll``, and the step at which it dies,
-0 for never. With the option ``exits`` the lots have a stop and a target before they are rolled. It prints a line of JSON at its end. Steps are: before and after each write to disk,
-before and after each order is handed to the client, after the wait with which orders have left,
-and after each report of the exchange that comes while it rolls.
+0 for never. With the option ``exits`` the lots have a stop and a target before they are rolled. It
+prints a line of JSON at its end. Steps are: before and after each write to disk, before and after
+each order is handed to the client, after the wait with which orders have left, and after each
+report of the exchange that comes while it rolls.
 """
 
 import json

@@ -17,12 +17,14 @@ class TdRelay:
 
     Attributes:
         change: Given the differences of each pack, gives those that the client gets.
+        change_asked: Given a pack of the client, gives the one that the exchange gets.
         asked: Packs of the client, peeks left out.
+        user: Who has logged in.
     """
 
     def __init__(self, urls):
         self._upstream = urls["TQ_TD_URL"]
-        self.change = list
+        self.change, self.change_asked, self.user = list, dict, ""
         self.asked = []
         self._clients, self._servers = [], []
         self._loop = asyncio.new_event_loop()
@@ -86,7 +88,8 @@ class TdRelay:
             pack = json.loads(message.data)
             if pack.get("aid") != "peek_message":
                 self.asked.append(pack)
-            await server.send_str(message.data)
+            self.user = pack.get("user_name", self.user)
+            await server.send_str(json.dumps(self.change_asked(pack)))
         await server.close()
 
     def _do(self, coroutine):
@@ -98,11 +101,15 @@ class TdRelay:
         for client in list(self._clients):
             self._do(client.send_str(pack))
 
+    def tell(self, **branches):
+        """Have the client get branches of its account, in a pack of their own."""
+        self.send({"trade": {self.user: branches}})
+
     def order(self, order_id, symbol, direction, offset, volume, price):
         """An order of another terminal."""
         exchange_id, instrument_id = symbol.split(".")
         self.ask(
-            {"aid": "insert_order", "user_id": "sandbox", "order_id": order_id,
+            {"aid": "insert_order", "user_id": self.user, "order_id": order_id,
              "exchange_id": exchange_id, "instrument_id": instrument_id, "direction": direction,
              "offset": offset, "volume": volume, "price_type": "LIMIT", "limit_price": price,
              "time_condition": "GFD", "volume_condition": "ANY"}

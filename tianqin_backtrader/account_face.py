@@ -41,8 +41,12 @@ class AccountFace:
         return self._account.books
 
     def getcash(self) -> float:
-        """Available funds, yuan, as the account says (``available``); also ``get_cash``."""
-        return self._account.funds("available")
+        """Available funds, yuan; also ``get_cash``.
+
+        The account's ``available``, less what orders bind that it does not hold yet: those of this
+        ``next()`` and, behind a futures company, those of the last seconds.
+        """
+        return self._account.available()
 
     def getvalue(self, datas: Any = None) -> float:
         """The account's equity (``balance``), yuan; also ``get_value``.
@@ -222,4 +226,4 @@ class AccountFace:
     def _or_last(self, price: float | None, instrument: str) -> float:
         symbol = self._symbol_of(instrument)
         self.store.instrument(symbol)  # UnknownSymbol at once: a quote of nothing is waited for
-        return float(self.store.gateway.quote(symbol).last_price) if price is None else price
+        return float(self.store.last_price(symbol)) if price is None else price

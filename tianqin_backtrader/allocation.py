@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class LotsChange:
     """A change of the lots held that no order of ours has made.
 
-    ``size`` is in signed lots, ``price`` in quote units, ``fee`` in yuan.
+    ``size`` is in signed lots, ``price`` in quote units; ``fee`` in yuan, nan where not known.
     """
 
     symbol: str

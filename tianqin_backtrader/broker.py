@@ -20,7 +20,8 @@ from .adoption import Adoption
 from .allocation import LotsChange
 from .chased_order import ChaseRules
 from .clock import monotonic
-from .errors import ConfigError, OrderError
+from .errors import ConfigError, OrderError, TianqinError
+from .exits import Timing
 from .expiry_desk import ExpiryDesk
 from .held_orders import HeldOrders
 from .journal import Journal
@@ -198,6 +199,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self.store.observers.order(order)
 
     def _take_other_hand(self, fill: Fill) -> None:
+        if self.store.known_instrument(fill.symbol) is not None:
+            fill = self._account.priced(fill)
         size = fill.direction.sign * fill.volume
         self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
 
@@ -351,7 +354,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
     def drop_target(self, instrument: str) -> None:
         """Work to a target no more; what is held stays."""
-        self._targets.drop(self._traded(instrument))
+        symbol = self._traded(instrument)
+        self._restart.hand_targets(self._targets.adopt, symbol)
+        self._targets.drop(symbol)
 
     def _place_for_target(
         self, symbol: str, direction: Direction, volume: int, price: float, owner: Any, early: bool
@@ -360,7 +365,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         data = self._data(symbol)
         ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
         ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
-        self._desk.submit(ticket, early=early)
+        try:
+            self._desk.settle_effect(ticket, Timing.AT_ONCE, None)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+        else:
+            self._desk.submit(ticket, early=early)
         return ticket
 
     # -- rolls --------------------------------------------------------------------------------

@@ -11,12 +11,16 @@ from datetime import date
 from typing import Any
 
 from .account_view import SIDES, AccountView
+from .clock import SECOND, passed_ns
 from .errors import TianqinError
 from .order_desk import OrderDesk
 from .reconciler import expired
 from .ticket import Ending, Stage
 
 logger = logging.getLogger(__name__)
+
+#: For so long a settlement price is waited for that has not come yet, nanoseconds.
+PATIENCE = 3 * SECOND
 
 
 class ExpiryDesk:
@@ -32,6 +36,7 @@ class ExpiryDesk:
         self._store: Any = desk.store
         self._day: date | None = None
         self._expiring: set[str] = set()
+        self._asked: dict[str, int] = {}
 
     def tend(self) -> bool:
         """Settle what has expired; return whether anything was."""
@@ -62,11 +67,11 @@ class ExpiryDesk:
             ends = instrument.expire_datetime
             if not instrument.expired and (ends is None or ends > self._store.now()):
                 self._expiring.discard(symbol)  # not today
-            elif self._store.gateway.position(symbol).get("pos", 0):
-                self._price(symbol, math.nan)  # subscribes
-            else:
-                self._expiring.discard(symbol)
+            elif not self._store.gateway.position(symbol).get("pos", 0):
                 price = self._price(symbol, instrument.pre_settlement)
+                if price != price:
+                    continue
+                self._expiring.discard(symbol)
                 lots = self._account.settle(symbol, price)
                 text = f"{symbol} has expired: {lots} lots were settled at {price}"
                 logger.warning("%s", text)
@@ -75,9 +80,12 @@ class ExpiryDesk:
         return settled
 
     def _price(self, symbol: str, before: float) -> float:
-        """The last day's settlement price; that of the day before where it is not known."""
+        """The last day's settlement price, nan while it may still come; that of the day before
+        where it does not.
+        """
+        since = self._asked.setdefault(symbol, passed_ns())
         try:
             price = float(self._store.gateway.quote(symbol).settlement)
         except TianqinError:
             price = math.nan
-        return price if price == price else before
+        return before if price != price and passed_ns() - since > PATIENCE else price

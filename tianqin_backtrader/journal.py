@@ -27,11 +27,13 @@ from .journal_plans import (
     LAST_POSITIONS,
     LAST_REPORT,
     LOTS_SINCE,
+    NUMBERED,
     PLAN_COLUMNS,
     PLANS,
     Plan,
     RecordedLeg,
     recorded_leg,
+    recorded_report,
 )
 from .journal_values import OPEN_ORDERS, OpenOrder, Origin, State, open_order, to_json, to_origin
 from .model import Direction, Fill, Offset, OrderReport
@@ -279,6 +281,10 @@ class Journal(JournalFile):
             return None
         reports = self.query(LAST_REPORT, order_id)
         return recorded_leg(rows[0], reports, self.query(FILLS, order_id))
+
+    def numbered_since(self, day: date) -> list[OrderReport]:
+        """The latest report of each order that an exchange has given a number since a day."""
+        return [recorded_report(row) for row in self.query(NUMBERED, day.isoformat())]
 
     def orders_since(self, day: date) -> set[str]:
         """Ids of the exchange orders meant to be sent on a trading day or later."""

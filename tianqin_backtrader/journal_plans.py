@@ -26,6 +26,15 @@ SELECT order_id, symbol, direction, offset, volume_orign, volume_left, limit_pri
        exchange_order_id, last_msg
 FROM reports WHERE order_id = ? ORDER BY seq DESC LIMIT 1
 """
+#: The latest report of each order that has a number at its exchange.
+NUMBERED = """
+SELECT order_id, symbol, direction, offset, volume_orign, volume_left, limit_price, status,
+       exchange_order_id, last_msg
+FROM reports WHERE seq IN (
+    SELECT MAX(seq) FROM reports WHERE trading_day >= ? AND exchange_order_id != ''
+    GROUP BY order_id
+)
+"""
 FILLS = """
 SELECT trade_id, order_id, symbol, direction, offset, price, volume, exchange_time, commission
 FROM fills WHERE order_id = ? ORDER BY seq
@@ -100,12 +109,13 @@ def recorded_leg(
     order_id, symbol, direction, offset, volume, limit_price, day, meant_at = intent
     return RecordedLeg(
         order_id, symbol, Direction(direction), Offset(offset), volume, limit_price,
-        date.fromisoformat(day), meant_at, _report(reports[0]) if reports else None,
+        date.fromisoformat(day), meant_at, recorded_report(reports[0]) if reports else None,
         tuple(_fill(row) for row in fills),
     )  # fmt: skip
 
 
-def _report(row: tuple[Any, ...]) -> OrderReport:
+def recorded_report(row: tuple[Any, ...]) -> OrderReport:
+    """A row of ``LAST_REPORT`` or ``NUMBERED`` as a value."""
     order_id, symbol, direction, offset, orign, left, price, *rest = row
     return OrderReport(
         order_id, symbol, Direction(direction), Offset(offset), orign, left,

@@ -1,4 +1,8 @@
-"""Asks whether a websocket server takes connections, without holding anything up."""
+"""Asks whether a websocket server takes connections and speaks, without holding anything up.
+
+One that takes connections and is silent would hold up a new session for a minute, and with it the
+trading of the old one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds a server may take to answer a knock.
 PATIENCE = 5.0
+#: What every TianQin server answers, logged in or not.
+_PEEK = '{"aid": "peek_message"}'
 
 
 class Knock:
@@ -51,10 +57,11 @@ class Knock:
                     open_timeout=PATIENCE,
                     close_timeout=PATIENCE,
                     proxy=None if "://127.0.0.1" in url else True,
-                ):
-                    pass
+                ) as line:
+                    line.send(_PEEK)
+                    line.recv(timeout=PATIENCE)
             there = True
-        except (OSError, WebSocketException) as error:
+        except (OSError, WebSocketException) as error:  # a TimeoutError is an OSError
             logger.debug("the server is away: %s", error)
         except Exception:  # the end of this thread: without an answer nobody would knock again
             logger.exception("the server cannot be knocked at")

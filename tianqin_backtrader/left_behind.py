@@ -97,6 +97,8 @@ class LeftBehind:
     def read(self, journal: Journal, today: date) -> Found:
         """All that is not over, and the orders of today that are."""
         found = Found()
+        for report in journal.numbered_since(today):
+            self._store.gateway.recognise(report)
         plans = {(plan.kind, plan.key): plan for plan in journal.plans(today)}
         groups = [plan for plan in plans.values() if plan.kind == "group" and not plan.over]
         for plan in groups:  # with members that were over before today

@@ -11,7 +11,7 @@ from .clock import MINUTE
 from .lifeline import NEVER
 from .live_bars import Certificate, LiveBars
 from .live_ticks import LiveTicks
-from .model import Bar
+from .model import NAN, Bar
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +117,14 @@ class LiveFeed(BarFeed):
     def last_tick(self) -> int:
         """The stamp of the newest live tick, nanoseconds, 0 before one."""
         return self._last_tick
+
+    @property
+    def last_price(self) -> float:
+        """That of the newest tick, nan before one."""
+        if not self._last_tick:
+            return NAN
+        last_id = self._ticks.last_id
+        return next((float(one.last_price) for one in self._ticks.ticks(last_id, last_id)), NAN)
 
     @property
     def ticks_taken(self) -> int:

@@ -53,8 +53,8 @@ class OpenTrades:
     def take(self, change: LotsChange) -> None:
         """Let trades of the other side be closed by a change, and told; what is left opens.
 
-        Where the feed of a trade has no bar yet, it waits for that: Backtrader stamps the end of a
-        trade with its time.
+        It waits while the contract is not known, and while the feed of a trade has no bar:
+        Backtrader stamps the end of a trade with its time.
         """
         self._waiting.append(change)
         self.tend()
@@ -64,7 +64,8 @@ class OpenTrades:
         waiting, self._waiting = self._waiting, []
         for change in waiting:
             found = list(self._open_trades(change.symbol))
-            if all(has_a_bar(trade.data) for _, trade in found):
+            known = self._store.known_instrument(change.symbol) is not None
+            if known and all(has_a_bar(trade.data) for _, trade in found):
                 self._carry_out(change, found)
             else:
                 self._waiting.append(change)
@@ -80,6 +81,14 @@ class OpenTrades:
         for (strategy, trade), size in zip(found, sizes, strict=True):
             if size and trade.isclosed:
                 _tell(strategy, trade)
+
+    def holds(self, data: Any) -> bool:
+        """Whether a strategy has an open trade under a feed; fills that close it belong there."""
+        return any(
+            trades and trades[-1].isopen
+            for strategy in self.strategies
+            for trades in (strategy._trades[data].values() if data in strategy._trades else ())
+        )
 
     # -- trades -------------------------------------------------------------------------------
 
@@ -138,6 +147,8 @@ def _update(strategy: Any, trade: Any, size: int, price: float, fee: float) -> N
     kind = bt.BuyOrder if size > 0 else bt.SellOrder
     order = kind(data=data, size=size, price=price, simulated=not has_a_bar(data))
     comminfo = strategy.broker.getcommissioninfo(data)
+    if math.isnan(fee):
+        fee = comminfo.getcommission(size, price)
     trade.update(order, size, price, 0.0, fee, 0.0, comminfo)
 
 

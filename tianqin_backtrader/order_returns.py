@@ -297,9 +297,14 @@ class OrderReturns:
         )
 
     def _refused_by_notice(self, leg: OrderLeg, words: str) -> None:
-        """The counter does not pass it on: it says so in a notice, and there is no order."""
+        """The counter does not pass it on: it says so in a notice, and there is no order.
+
+        The notice names no order. Should it have been another's, the leg is heard of all the same.
+        """
         ticket = self._desk.legs[leg.order_id][0]
-        leg.reject(words)
+        leg.time_out()
+        leg.not_found()
+        leg.last_msg = words
         logger.warning("%s %s", leg, words)
         self._desk.live[leg.symbol].pop(leg.order_id, None)
         self._desk.scribe.ended(leg)

@@ -23,7 +23,7 @@ from .conditional_order import (
     stop,
     trailing_stop,
 )
-from .errors import LinkError, OrderError
+from .errors import OrderError
 from .link_supervisor import State
 from .model import Direction
 from .order_desk import OrderDesk
@@ -111,6 +111,8 @@ class OrderWatch:
         if order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
             return stop(ticket.direction, ticket.volume, order.p.price, limit_price=limit)
         reference = order.p.price if order.p.price is not None else self._price(ticket.symbol)
+        if math.isnan(reference) and len(order.data):  # the first question about a quote
+            reference = float(order.data.close[0])
         state = trailing_stop(
             ticket.direction, ticket.volume, reference, trail_amount=order.p.trailamount,
             trail_percent=order.p.trailpercent, limit_price=limit,
@@ -140,10 +142,7 @@ class OrderWatch:
             self._price(ticket.symbol)  # subscribes
 
     def _price(self, symbol: str) -> float:
-        try:
-            return float(self._store.gateway.quote(symbol).last_price)
-        except LinkError:
-            return math.nan
+        return float(self._store.last_price(symbol))
 
     def forget(self, ticket: Ticket) -> None:
         """It is over."""

@@ -110,7 +110,7 @@ class RiskDesk:
             trading_day=store.calendar.trading_day_at(store.now()),
             position=int(self._account.position(symbol).size),
             working=working,
-            last_price=float(store.gateway.quote(symbol).last_price),
+            last_price=store.last_price(symbol),
             day_profit=self._account.day_profit(),
         )
 

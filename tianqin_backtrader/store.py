@@ -6,6 +6,7 @@ at most once a round, for all of them, and hands what came to whom it belongs.
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from collections import deque
@@ -22,7 +23,7 @@ from .clock import MarketClock, WallClock, passed_ns
 from .dailyfeed import Dailyfeed
 from .datafeed import ONE_RUN, Mydatafeed
 from .embedded import EmbeddedSandbox
-from .errors import ConfigError, UnknownSymbol
+from .errors import ConfigError, LinkError, OrderError, UnknownSymbol
 from .gateway import Gateway
 from .instruments import HURRIED, PATIENCE, Instruments
 from .kept_state import KeptState
@@ -296,6 +297,20 @@ class MyStore(StoreServices, StoreSession):
     def known_instrument(self, symbol: str) -> Instrument | None:
         """The same, if it is known; else it is asked for beside the run. Nothing is waited for."""
         return self._instruments.known(symbol)
+
+    def last_price(self, symbol: str) -> float:
+        """A contract's last price, quote units, as far as it is known now; nan if it is not.
+
+        That of the quote, which is subscribed here, or of a feed's newest tick.
+        """
+        try:
+            price = float(self.gateway.quote(symbol).last_price)
+        except (LinkError, OrderError):
+            price = math.nan
+        if price == price:
+            return price
+        prices = (one.last_price for one in self.feeds if self.mains.traded(one.symbol) == symbol)
+        return next((price for price in prices if price == price), math.nan)
 
     def is_unknown(self, symbol: str) -> bool:
         """Whether TianQin has said that there is no such contract."""

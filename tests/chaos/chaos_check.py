@@ -4,7 +4,7 @@ Everything comes in as plain values (the program's diary, the files, the exchang
 is wrong comes out as sentences.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,8 @@ MONEY = ("commission", "close_profit", "static_balance", "pre_balance", "deposit
 LOTS = ("pos_long_today", "pos_long_his", "pos_short_today", "pos_short_his")
 #: The library says so when nothing explains what the account holds.
 TAKEN_OVER = "only orders that reduce"
+#: So, when its records cannot be written.
+UNWRITTEN = "cannot be written"
 
 
 @dataclass(frozen=True)
@@ -139,18 +141,35 @@ def check(evidence: Evidence) -> list[str]:
 
 def each_order_has_one_end(evidence: Evidence, told: dict[str, Story]) -> list[str]:
     killed = {end.run: end.at for end in evidence.ends if end.killed}
+    forgotten = _runs_that_forget(evidence)
     found = []
     for one in told.values():
-        ends = [f"{event['status']} in run {event['run']}" for event in one.ends]
+        ends = [
+            f"{event['status']} in run {event['run']}"
+            for event in one.ends
+            if event["t"] < forgotten.get(event["run"], float("inf"))
+        ]
         if len(ends) > 1:
             found.append(f"{one.text} was told {len(ends)} ends: {', '.join(ends)}")
-        elif one.told and not ends:
+        elif one.told and not one.ends:
             found.append(f"{one.text} has had no end; the last word was {one.told[-1]['status']}")
-        elif ends and one.told[-1]["status"] not in ENDS:
-            found.append(f"{one.text} was told {one.told[-1]['status']} after its end, {ends[0]}")
+        elif len(one.ends) == 1 and one.told[-1]["status"] not in ENDS:
+            found.append(f"{one.text} was told {one.told[-1]['status']} after its end")
         if one.ask is not None and not one.told and _was_one(one, evidence, killed):
             found.append(f"{one.text} was asked for, and nothing was ever told of it")
     return found
+
+
+def _runs_that_forget(evidence: Evidence) -> dict[int, float]:
+    """From when on a run's memory is lost: its disk was full until it was killed."""
+    full: dict[int, float] = {}
+    for line in evidence.diary:
+        if line["kind"] == "store" and UNWRITTEN in line["text"]:
+            full.setdefault(line["run"], line["t"] - TOLD_WITHIN)
+        elif line["kind"] == "resume" and line["ok"]:
+            full.pop(line["run"], None)
+    killed = {end.run for end in evidence.ends if end.killed}
+    return {run: since for run, since in full.items() if run in killed}
 
 
 def _was_one(one: Story, evidence: Evidence, killed: Mapping[int, float]) -> bool:
@@ -188,7 +207,7 @@ def each_fill_is_told_once(evidence: Evidence, told: dict[str, Story]) -> list[s
     for one in told.values():
         ours |= one.legs.keys()
         lots = sum(traded[order_id] for order_id in one.legs)
-        heard = max((abs(event["executed"]) for event in one.told), default=0)
+        heard = _lots(one)
         if one.told and lots != heard:
             found.append(f"{one.text} was told {heard} filled lots, the exchange traded {lots}")
         size = None if one.ask is None else one.ask["size"]
@@ -208,7 +227,9 @@ def trades_of_the_strategy_follow_its_position(
         return []
     last = {line["symbol"]: line for line in evidence.diary if line["kind"] == "trade"}
     for symbol, books in final["books"].items():
-        if symbol in last and last[symbol]["closed"] != (books["net"] == 0):
+        if symbol not in last or (symbol in evidence.others and books["net"]):
+            continue  # lots that another hand opens are not told as an opening
+        if last[symbol]["closed"] != (books["net"] == 0):
             word = "closed" if last[symbol]["closed"] else "open"
             found.append(
                 f"notify_trade was last told of a trade that is {word} in {symbol}, of which "
@@ -259,11 +280,8 @@ def exposure_stays_within_what_was_asked_for(evidence: Evidence, _: dict[str, St
 
 
 def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story]) -> list[str]:
-    words = [
-        line["t"]
-        for line in evidence.diary
-        if line["kind"] == "store" and "protect" in line["text"]
-    ]
+    said = [line for line in evidence.diary if line["kind"] == "store"]
+    words = [line["t"] for line in said if "protect" in line["text"]]
     flattening = [line["t"] for line in evidence.diary if line["kind"] in ("flatten", "drain")]
     halts = [line["t"] for line in evidence.diary if line["kind"] == "risk"]
     found = []
@@ -271,14 +289,12 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
         if one.ask is None or not one.ask.get("protects") or len(one.ends) != 1:
             continue
         end, family = one.ends[0], _family(one, told)
-        if end["status"] == "Completed" or any(other.withdrawn for other in family):
+        began = any(event["status"] == "Accepted" for event in one.told)
+        if not began or end["status"] == "Completed" or any(o.withdrawn for o in family):
             continue
-        closed = sum(max((abs(e["executed"]) for e in other.told), default=0)
-                     for other in family if other.ask and other.ask["what"] != "parent")  # fmt: skip
-        parents = [other for other in family if other.ask and other.ask["what"] == "parent"]
-        meant = one.ask["size"] if not parents else max(
-            (abs(event["executed"]) for event in parents[0].told), default=0
-        )  # fmt: skip
+        parents = [other for other in family if _what(other) == "parent"]
+        closed = sum(_lots(other) for other in family if other not in parents)
+        meant = _lots(parents[0]) if parents else one.ask["size"]
         held = abs(end["lots"]["short" if one.ask["buys"] else "long"])
         bare = min(held, meant - closed)
         excused = any(t <= end["t"] for t in flattening) or any(t - 3 <= end["t"] for t in halts)
@@ -289,6 +305,15 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
                 f"({end['reason']}), and nobody was told"
             )
     return found
+
+
+def _what(one: Story) -> str:
+    return str((one.ask or {}).get("what"))
+
+
+def _lots(one: Story) -> int:
+    """Lots that it was told to be filled with."""
+    return max((abs(event["executed"]) for event in one.told), default=0)
 
 
 def _family(one: Story, told: dict[str, Story]) -> list[Story]:
@@ -319,7 +344,9 @@ def cancel_and_close_ends_flat(evidence: Evidence, told: dict[str, Story]) -> li
                 if other is not one
                 for event in other.told
             )
-            if any(end["lots"].values()) and not opened:
+            locked = all(one.ask["lots"])  # both sides were held: their difference is closed
+            left = sum(end["lots"].values()) if locked else any(end["lots"].values())
+            if left and not opened:
                 found.append(
                     f"{one.text} was to leave nothing of {symbol}; long {end['lots']['long']} and "
                     f"short {end['lots']['short']} are held"
@@ -337,21 +364,32 @@ def _opens(event: Mapping[str, Any]) -> bool:
 
 
 def trade_file_is_the_exchanges(evidence: Evidence, _: dict[str, Story]) -> list[str]:
-    rows: dict[str, list[Mapping[str, str]]] = defaultdict(list)
-    for row in evidence.tables.get("trade", ()):
-        rows[row["trade_id"]].append(row)
-    theirs = {i: t for i, t in evidence.trades.items() if t["order_id"].startswith(OURS)}
-    found = [f"trade.csv has {i} {len(r)} times" for i, r in rows.items() if len(r) > 1]
-    found += [f"trade.csv lacks the trade {i}" for i in theirs if i not in rows]
-    found += [f"trade.csv has a trade {i} that never was" for i in rows if i not in theirs]
-    for trade_id in theirs.keys() & rows.keys():
-        trade, row = theirs[trade_id], rows[trade_id][0]
-        for name in ("price", "volume", "direction", "offset", "order_id"):
-            if str(trade[name]) != row[name] and not _equal(trade[name], row[name]):
-                found.append(
-                    f"trade.csv has {name} {row[name]} of trade {trade_id}, it is {trade[name]}"
-                )
+    """Counters name trades in their own ways: they are compared by what they are."""
+    rows = evidence.tables.get("trade", ())
+    ids = Counter((row["order_id"], row["trade_id"]) for row in rows)
+    found = [
+        f"trade.csv has the trade {trade_id} of {order_id} {count} times"
+        for (order_id, trade_id), count in ids.items()
+        if count > 1
+    ]
+    ours = Counter(_facts(row) for row in rows)
+    theirs = Counter(
+        _facts(trade) for trade in evidence.trades.values() if trade["order_id"].startswith(OURS)
+    )
+    found += [f"trade.csv lacks {_trade(facts)}" for facts in (theirs - ours).elements()]
+    found += [f"trade.csv has {_trade(facts)}, which never was" for facts in (ours - theirs)]
     return found
+
+
+def _facts(row: Mapping[str, Any]) -> tuple[str, str, str, float, int]:
+    return (
+        row["order_id"], row["direction"], row["offset"], float(row["price"]), int(row["volume"])
+    )  # fmt: skip
+
+
+def _trade(facts: tuple[str, str, str, float, int]) -> str:
+    order_id, direction, offset, price, volume = facts
+    return f"a trade of {order_id}: {direction} {offset} {volume} at {price}"
 
 
 def order_file_is_the_exchanges(evidence: Evidence, _: dict[str, Story]) -> list[str]:

@@ -6,13 +6,14 @@ fills its disk; then it lets everything come to rest and hands back what ``chaos
 """
 
 import csv
-import inspect
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,6 @@ from pathlib import Path
 from chaos_check import OURS, Evidence, RunEnd, check
 
 from tianqin_backtrader.embedded import EmbeddedSandbox
-from tianqin_backtrader.sandbox.faults import FAULTS
 
 PROGRAMS = Path(__file__).parents[1]
 USER = "chaos"
@@ -28,9 +28,11 @@ CAP, OTHERS = 5, 2
 #: Bytes of the disk for the records, and how often the exchange is looked at, seconds.
 DISK, LOOK = 6_000_000, 0.25
 #: Seconds in which everything must have come to rest, and for which nothing may change then.
-REST, STILL = 60.0, 5.0
+REST, STILL = 150.0, 5.0
 #: A program that starts gives up for so many seconds after links were broken.
-EXCUSED = 75.0
+EXCUSED = 150.0
+#: Of a program that dies so often no more is to be learned.
+RUNS = 9
 #: Where the market begins, and contracts that trade then.
 STARTS = (
     ("2026-11-10 09:31:00", ("SHFE.cu2612", "INE.sc2701"), ("CFFEX.IF2612", "DCE.m2701")),
@@ -68,6 +70,15 @@ class Plan:
     others: tuple
 
     @property
+    def other_lots(self):
+        """Lots net of a contract that other hands hold at most."""
+        lots = Counter(dict.fromkeys(self.others, OTHERS))
+        for event in self.events:
+            if event.what.startswith("foreign"):
+                lots[event.params["symbol"]] += event.params["volume"]
+        return dict(lots)
+
+    @property
     def text(self):
         events = ", ".join(f"{event.at:.1f} {event.what} {event.params}" for event in self.events)
         return (
@@ -92,7 +103,7 @@ def make_plan(seed, counter, seconds=15.0):
     symbols = (rng.choice(firsts), rng.choice(seconds_of))
     events = []
     for _ in range(rng.choice((0, 1, 2, 3, 3, 4, 5))):
-        events += draw_fault(rng, rng.uniform(2.0, seconds), symbols)
+        events += draw_fault(rng, counter, rng.uniform(2.0, seconds), symbols)
     for _ in range(rng.choice(KILLS)):
         events.append(Event(rng.uniform(1.0, seconds), "kill", {"away": rng.uniform(0.0, 3.0)}))
     if rng.random() < 0.2:
@@ -103,43 +114,53 @@ def make_plan(seed, counter, seconds=15.0):
         same, apart = rng.choice(symbols), "DCE.i2701"
         others = rng.choice(((same,), (apart,), (same, apart)))
     return Plan(
-        seed, counter, start, rng.choice((1, 2, 4, 8)), symbols, seconds, rng.random() < 0.5,
+        seed, counter, start, rng.choice((1, 2, 4)), symbols, seconds, rng.random() < 0.5,
         rng.choice(("expire", "resend")), tuple(sorted(events, key=lambda one: one.at)), others,
     )  # fmt: skip
 
 
-def draw_fault(rng, at, symbols):
+def draw_fault(rng, counter, at, symbols):
     """One kind of fault with its parameters: events at ``at`` and shortly after."""
     conn = rng.choice(("md", "td", "all"))
-    drop = Event(at + 0.01, "drop", {"conn": conn, "how": rng.choice(("abrupt", "clean"))})
-    freeze = {"conn": conn, "seconds": rng.uniform(0.5, 7.0)}
-    makers = {
-        "drop": lambda: [drop],
-        "cut": lambda: [Event(at, "cut", {"conn": conn})],
-        "freeze": lambda: [Event(at, "freeze", freeze)],
-        "refuse": lambda: [Event(at, "refuse", {"conn": conn, "attempts": rng.randint(1, 2)}), drop],
-        "refuse_token": lambda: [
-            Event(at, "refuse_token", {"attempts": 1, "status": rng.choice((401, 503))}), drop,
+    count, symbol = rng.randint(1, 3), rng.choice(symbols)
+    drop = ("drop", {"conn": conn, "how": rng.choice(("abrupt", "clean"))})
+    foreign = {"symbol": symbol, "direction": rng.choice(("BUY", "SELL")), "volume": count}
+    kinds = {
+        "drop": [drop],
+        "cut": [("cut", {"conn": conn})],
+        "freeze": [("freeze", {"conn": conn, "seconds": rng.uniform(0.5, 7.0)})],
+        "refuse": [("refuse", {"conn": conn, "attempts": rng.randint(1, 2)}), drop],
+        "refuse_token": [("refuse_token", {"status": rng.choice((401, 503))}), drop],
+        "repeat": [("repeat", {"conn": conn})],
+        "delay": [("delay", {"conn": conn, "seconds": rng.uniform(0.1, 1.5)})],
+        "reject_order": [
+            ("reject_order", {"count": count, "message": rng.choice((BUSY, BUSY, POOR))})
         ],
-        "repeat": lambda: [Event(at, "repeat", {"conn": conn})],
-        "delay": lambda: [
-            Event(at, "delay", {"conn": conn, "seconds": rng.uniform(0.1, 1.5)}),
-            Event(at + rng.uniform(1, 5), "delay", {"conn": conn, "seconds": 0.0}),
+        "fill_away": [("fill_away", {"conn": conn, "seconds": rng.randint(5, 60)})],
+        "cancel_away": [("cancel_away", {"conn": "td"})],
+        "hole": [("hole", {"count": rng.randint(1, 5)})],
+        "limit": [
+            (rng.choice(("limit_up", "limit_down")),
+             {"symbol": symbol, "seconds": rng.randint(5, 20)})
         ],
-        "reject_order": lambda: [
-            Event(at, "reject_order", {"count": rng.randint(1, 3), "message": rng.choice((BUSY, BUSY, POOR))})
-        ],
-        "fill_away": lambda: [
-            Event(at, "fill_away", {"conn": conn, "seconds": rng.randint(5, 60)})
-        ],
-        "cancel_away": lambda: [Event(at, "cancel_away", {"conn": "td"})],
-        "hole": lambda: [Event(at, "hole", {"count": rng.randint(1, 5)})],
-        "limit": lambda: [
-            Event(at, rng.choice(("limit_up", "limit_down")),
-                  {"symbol": rng.choice(symbols), "seconds": rng.randint(5, 20)})
-        ],
+        "swallow_order": [("swallow_order", {"count": rng.randint(1, 2)})],
+        "swallow_cancel": [("swallow_cancel", {"count": rng.randint(1, 2)})],
+        "refuse_by_notice": [("refuse_by_notice", {"count": rng.randint(1, 2)})],
+        "late_positions": [("late_positions", {"seconds": rng.uniform(0.5, 3.0)}), drop],
+        "refuse_login": [("refuse_login", {}), drop],
+        "second_login": [("second_login", {})],
+        "foreign_order": [("foreign_order", {**foreign, "trade_first": rng.random() < 0.5})],
+        "foreign_trade": [("foreign_trade", foreign)],
     }  # fmt: skip
-    return makers[rng.choice(sorted(makers))]()
+    if counter == "ctp":
+        lost = {"seconds": rng.uniform(2.0, 15.0), "notice": rng.random() < 0.5}
+        kinds |= {"front_lost": [("front_lost", lost)],
+                  "forget_order_ids": [("forget_order_ids", {})]}  # fmt: skip
+    drawn = kinds[rng.choice(sorted(kinds))]
+    events = [Event(at + 0.01 * place, *what) for place, what in enumerate(drawn)]
+    if drawn[0][0] == "delay":
+        events.append(Event(at + rng.uniform(1, 5), "delay", {"conn": conn, "seconds": 0.0}))
+    return events
 
 
 class Disk:
@@ -160,7 +181,10 @@ class Disk:
         self._ballast.unlink(missing_ok=True)
 
     def end(self):
+        """Give it back; its files stay in the folder beside it."""
         if self.mounted:
+            kept = self.folder.with_name("records")
+            shutil.copytree(self.folder / "records", kept, dirs_exist_ok=True)
             subprocess.run(["umount", "-l", str(self.folder)], capture_output=True, check=False)
 
 
@@ -185,6 +209,10 @@ class Books:
         seen = json.dumps([held, sorted(found["trades"]), self.alive])
         if seen != self._seen:
             self._seen, self.changed_at = seen, time.monotonic()
+
+    def lots(self, symbol, side):
+        held = self.positions.get(symbol, {})
+        return [int(held.get(f"pos_{side}_{age}", 0)) for age in ("today", "his")]
 
     @property
     def alive(self):
@@ -212,6 +240,7 @@ class Chaos:
             "records": str(self.disk.folder / "records"), "seed": self.plan.seed, "cap": CAP,
             "counter": self.plan.counter, "symbols": self.plan.symbols,
             "flatten": self.plan.flatten, "on_restart": self.plan.on_restart,
+            "traded": sorted({*self.plan.symbols, *self.plan.others}),
         }  # fmt: skip
         with (self.folder / f"stderr_{self.run}").open("wb") as errors:
             self.program = subprocess.Popen(
@@ -277,8 +306,20 @@ class Chaos:
         elif event.what == "disk free":
             self.disk_full = False
             self.disk.free()
+        elif event.what.startswith("foreign"):
+            self.box.fault(event.what, offset=self.offset_of(event.params), **event.params)
         else:
             self.box.fault(event.what, **event.params)
+
+    def offset_of(self, foreign):
+        """Another hand closes what it can, else it opens."""
+        side = "short" if foreign["direction"] == "BUY" else "long"
+        today, his = self.books.lots(foreign["symbol"], side)
+        apart = foreign["symbol"].startswith(("SHFE.", "INE."))
+        if apart and today >= foreign["volume"]:
+            return "CLOSETODAY"
+        held = his if apart else today + his
+        return "CLOSE" if held >= foreign["volume"] else "OPEN"
 
     def turn(self):
         now = time.monotonic() - self.began
@@ -286,7 +327,7 @@ class Chaos:
             self.apply(self.queue.pop(0))
         self.watch_program()
         self.books.look()
-        time.sleep(LOOK)  # noqa: the driver's own pace
+        time.sleep(LOOK)
 
     def play(self):
         self.start_program()
@@ -315,18 +356,25 @@ class Chaos:
         self.queue.clear()
         self.box.fault("thaw", conn="all")
         self.box.fault("delay", conn="all", seconds=0.0)
+        if self.box.state()["phase"] == "waiting":  # nothing is told of a feed without a bar
+            self.box.advance(to=self.plan.start[:10] + " 10:30:01")
         (self.folder / "drain").touch()
         deadline = time.monotonic() + REST
-        while time.monotonic() < deadline and not self.at_rest():
+        while time.monotonic() < deadline and not self.at_rest() and self.run < RUNS:
             self.turn()
         (self.folder / "finish").touch()
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and (self.program or self.ends[-1].code):
+        deadline = time.monotonic() + REST
+        while time.monotonic() < deadline and self.run < RUNS and self.goes_on:
             self.turn()
-        if self.program is not None:
-            self.killed = True
-            self.kill(0)
+        if self.program is not None:  # that is a violation: nobody may have to kill it
+            self.program.kill()
+            self.program.wait()
             self.watch_program()
+
+    @property
+    def goes_on(self):
+        """Whether the program is there, or will be started again."""
+        return self.program is not None or bool(self.ends[-1].code)
 
     def at_rest(self):
         """Whether nothing is out at the exchange or in the program, for a while now."""
@@ -353,7 +401,7 @@ class Chaos:
                 tables[path.stem] = list(csv.DictReader(file))
         return Evidence(
             self.diary(), self.ends, self.books.orders, self.books.trades, self.books.positions,
-            self.books.account, tables, CAP, dict.fromkeys(self.plan.others, OTHERS),
+            self.books.account, tables, CAP, self.plan.other_lots,
         )  # fmt: skip
 
     def figures(self, evidence):
@@ -376,12 +424,6 @@ class Chaos:
                 process.wait()
 
 
-def options_of(counter):
-    """The sandbox's options for a counter."""
-    known = inspect.signature(EmbeddedSandbox).parameters
-    return {"counter": counter} if "counter" in known else {}
-
-
 def run_chaos(seed, counter, folder, seconds=15.0):
     """Run a seed to its end.
 
@@ -402,8 +444,8 @@ def run_chaos(seed, counter, folder, seconds=15.0):
                 speed=plan.speed,
                 seed=seed,
                 balance=1e7,
-                **options_of(counter),
-            )  # fmt: skip
+                counter=counter,
+            )
         )
         chaos = Chaos(plan, folder, box, disk)
         ends.callback(chaos.end)

@@ -4,7 +4,7 @@ import copy
 from dataclasses import replace
 
 import pytest
-from chaos_check import RULES, Evidence, RunEnd, check
+from chaos_check import RULES, Evidence, RunEnd, check, stories
 
 CU = "SHFE.cu2612"
 
@@ -28,14 +28,14 @@ DIARY = [
     ask("1-1", "market", 2, True, 0, 1.0),
     {"t": 1.1, "run": 1, "kind": "asked", "tag": "1-1", "refs": [1]},
     told("1-1", 1, "Submitted", 0, 1.2),
-    told("1-1", 1, "Accepted", 0, 1.3, legs=[IN[:4] + (0,)]),
+    told("1-1", 1, "Accepted", 0, 1.3, legs=[(*IN[:4], 0)]),
     told("1-1", 1, "Completed", 2, 1.4, legs=[IN], held=(2, 0)),
     {"t": 1.5, "run": 1, "kind": "trade", "symbol": CU, "closed": False, "opened": True, "size": 2},
     ask("1-2", "close", 2, False, 2, 3.0, placed_to_close=True),
     {"t": 3.1, "run": 1, "kind": "asked", "tag": "1-2", "refs": [2]},
     {"t": 3.1, "run": 1, "kind": "ends flat", "ref": 2, "symbol": CU},
     told("1-2", 2, "Submitted", 0, 3.2),
-    told("1-2", 2, "Accepted", 0, 3.3, legs=[OUT[:4] + (0,)], held=(2, 0)),
+    told("1-2", 2, "Accepted", 0, 3.3, legs=[(*OUT[:4], 0)], held=(2, 0)),
     told("1-2", 2, "Completed", -2, 3.4, legs=[OUT]),
     {"t": 3.5, "run": 1, "kind": "trade", "symbol": CU, "closed": True, "opened": False, "size": 0},
     {"t": 9.0, "run": 1, "kind": "final", "open": 0, "positions": {},
@@ -155,11 +155,12 @@ def protection(status, told_of):
             ask("1-9", "stop exit", 2, False, 2, 1.5, protects=True, placed_to_close=True),
             {"t": 1.5, "run": 1, "kind": "asked", "tag": "1-9", "refs": [9]},
             told("1-9", 9, "Submitted", 0, 1.6, held=(2, 0)),
+            told("1-9", 9, "Accepted", 0, 1.6, held=(2, 0)),
             told("1-9", 9, status, 0, 1.7, legs=[stop], held=(2, 0), reason="busy"),
         ]
         if told_of:
             text = f"{CU}: 2 lots have no protection"
-            e.diary.insert(at + 4, {"t": 1.8, "run": 1, "kind": "store", "text": text})
+            e.diary.insert(at + 5, {"t": 1.8, "run": 1, "kind": "store", "text": text})
 
     return breach
 
@@ -177,7 +178,7 @@ def trade_file_lacks(e):
 
 
 def trade_file_invents(e):
-    e.tables["trade"].append({**e.tables["trade"][0], "trade_id": "c|1"})
+    e.tables["trade"].append({**e.tables["trade"][0], "trade_id": "c|1", "offset": "CLOSE"})
 
 
 def trade_file_price(e):
@@ -259,10 +260,10 @@ BREACHES = {
     too_much_exposure: "6 lots of SHFE.cu2612 were held, 5 are the most",
     protection("Rejected", False): "protected 2 lots that are still held, ended Rejected (busy)",
     not_flat: "was to leave nothing of SHFE.cu2612; long 2",
-    trade_file_twice: "trade.csv has a|1 2 times",
-    trade_file_lacks: "trade.csv lacks the trade a|1",
-    trade_file_invents: "trade.csv has a trade c|1 that never was",
-    trade_file_price: "trade.csv has price 78010.0 of trade a|1",
+    trade_file_twice: "trade.csv has the trade a|1 of TQBT_in 2 times",
+    trade_file_lacks: "trade.csv lacks a trade of TQBT_in: BUY OPEN 2 at 78000.0",
+    trade_file_invents: "trade.csv has a trade of TQBT_in: BUY CLOSE 2 at 78000.0, which never was",
+    trade_file_price: "BUY OPEN 2 at 78010.0, which never was",
     order_file_lacks: "order.csv lacks the order TQBT_in",
     order_file_alive: "order.csv says status ALIVE of TQBT_in",
     order_file_alive_of_nothing: "order.csv says INTENT of TQBT_y",
@@ -296,8 +297,6 @@ def test_every_rule_has_a_breach():
     for breach in BREACHES:
         bad = copy.deepcopy(GOOD)
         breach(bad)
-        from chaos_check import stories
-
         broken |= {rule for rule in RULES if rule(bad, stories(bad.diary))}
     assert broken == set(RULES)
 
@@ -324,9 +323,43 @@ def test_an_order_without_a_tag_is_known_by_its_legs_in_the_next_run():
     assert any("1-1" in one and "2 ends" in one for one in check(bad))
 
 
+def test_cancel_and_close_leaves_both_sides_of_a_lock():
+    locked = copy.deepcopy(GOOD)
+    not_flat(locked)
+    line(locked.diary, "1-2", "Completed")["lots"]["short"] = -2
+    assert any("leave nothing" in one for one in check(locked))
+    next(one for one in locked.diary if one.get("what") == "close")["lots"] = [4, 2]
+    assert check(locked) == []
+
+
+def test_lots_that_another_hand_opened_need_no_trade_of_the_strategy():
+    more = copy.deepcopy(GOOD)
+    books(more)
+    assert any("a trade that is closed" in one for one in check(more))
+    shared = replace(more, others={CU: 2})
+    assert not any("notify_trade" in one for one in check(shared))
+
+
 def test_other_clients_may_hold_lots_beside_ours():
     more = copy.deepcopy(GOOD)
     more.trades["o|1"] = {**more.trades["a|1"], "order_id": "OTHER_1", "volume": 4}
     assert any("6 lots" in one for one in check(more))
     shared = replace(more, others={CU: 2})
     assert not any("were held" in one for one in check(shared))
+
+
+def test_what_was_told_while_nothing_could_be_written_may_be_told_again_after_a_kill():
+    full = {
+        "t": 3.0,
+        "run": 1,
+        "kind": "store",
+        "text": "HALTED: journal.sqlite: cannot be written",
+    }
+    bad = copy.deepcopy(GOOD)
+    bad.diary.append(told("1-2", 7, "Completed", -2, 9.9, legs=[OUT], run=2))
+    bad.diary.insert(0, full)
+    killed = replace(bad, ends=[RunEnd(1, -9, 9.5, killed=True)])
+    assert not any("ends" in one for one in check(killed))
+    assert any("2 ends" in one for one in check(bad))
+    killed.diary.insert(1, {"t": 3.0, "run": 1, "kind": "resume", "ok": True})
+    assert any("2 ends" in one for one in check(killed))

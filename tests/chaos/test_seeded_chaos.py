@@ -21,13 +21,14 @@ def assert_right(outcome, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(FIRST, LAST))
 @pytest.mark.parametrize("counter", COUNTERS)
 def test_chaos_by_seed(counter, seed, tmp_path, capsys):
     assert_right(run_chaos(seed, counter, tmp_path), capsys)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("counter", COUNTERS)
 def test_a_little_chaos(counter, tmp_path, capsys):
     assert_right(run_chaos(1, counter, tmp_path, seconds=6.0), capsys)
@@ -38,5 +39,5 @@ def test_a_seed_is_a_plan():
     assert make_plan(3, "kq") != make_plan(4, "kq")
     plans = [make_plan(seed, "ctp") for seed in range(100)]
     whats = {event.what for plan in plans for event in plan.events}
-    assert {"kill", "disk full", "drop", "freeze", "refuse_token", "reject_order"} <= whats
+    assert {"kill", "disk full", "drop", "refuse_token", "front_lost", "foreign_trade"} <= whats
     assert 20 < sum(bool(plan.others) for plan in plans) < 60

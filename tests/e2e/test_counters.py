@@ -283,3 +283,21 @@ def test_a_market_that_waits_for_its_clients_lets_messages_wait_for_their_peek()
             wire.send("peek_message")
             seen += [sorted(diff) for diff in wire.read()["data"] if diff]
         assert seen == [["notify"], ["trade"], ["trade"], ["notify"]]
+
+
+@pytest.mark.parametrize("counter", ["kq", "ctp"])
+def test_the_same_seed_is_the_same_run(connect, counter):
+    def what_a_client_sees():
+        with EmbeddedSandbox(start=MORNING, counter=counter, seed=5) as exchange:
+            api = connect(exchange)
+            quote = api.get_quote(M)
+            until(api, lambda: quote.ask_price1 == quote.ask_price1)
+            order = api.insert_order(M, "BUY", "OPEN", 2, quote.ask_price1 - 1, order_id="o")
+            seen = []
+            while not quote.datetime > "2026-11-10 09:31:30":
+                api.wait_update(time.time() + 10)
+                money = api.get_account()
+                seen.append((quote.datetime, picture(api, M, order), money.margin, codes(api)[2:]))
+            return seen
+
+    assert repr(what_a_client_sees()) == repr(what_a_client_sees())

@@ -1,7 +1,13 @@
 """Targets in money, fees, and trades by another hand: what strategies are told."""
 
+import backtrader as bt
 import pytest
-from e2e_script import CU, MORNING, M, exchange_orders, play
+from e2e_script import CU, MORNING, M, Script, exchange_orders, play
+from tqsdk import TqAccount
+
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sizers import MaxLots
 
 #: Every way from a long, a short and nothing to each of them, larger and smaller.
 WALK = (-5, 5, -2, 2, 0, -2, -5, 0, 5, 2, -5, -2, 0, 2, 5, 0)
@@ -218,3 +224,227 @@ def test_trades_by_another_hand_are_in_the_trades_that_are_told(sandbox, run, na
     assert [trade.pnl for trade in strategy.trades] == pytest.approx(expected)
     fees = sum(trade.commission for trade in strategy.trades)
     assert fees == pytest.approx(store.broker.books.fees, rel=0.5 if counter == "ctp" else 1e-9)
+
+
+def cerebro_of(store, *scripts, feeds=(M,), **options):
+    """A run of several strategies at once."""
+    cerebro = bt.Cerebro(stdstats=False, **options)
+    cerebro.setbroker(store.getbroker())
+    for symbol in feeds:
+        cerebro.adddata(symbol if not isinstance(symbol, str) else store.getdata(symbol))
+    for script in scripts:
+        cerebro.addstrategy(Script, script=script)
+    return cerebro
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_of_two_strategies_the_one_that_holds_the_lots_is_told(sandbox, quick):
+    def first(strategy):
+        yield strategy.buy(size=2)
+        while strategy.position.size != 5:
+            yield None
+        by_hand(strategy, -4)  # all of the first's, and two of the second's
+        yield None
+        yield None
+        assert [trade.size for trade in strategy.trades] == [0]
+        assert open_lots(strategy) == 0
+        while True:
+            yield None
+
+    def second(strategy):
+        yield strategy.buy(size=3)
+        while strategy.position.size != 1:
+            yield None
+        yield None
+        assert strategy.trades == []
+        assert open_lots(strategy) == 1
+        yield strategy.sell(size=1)
+        yield None
+        assert [trade.size for trade in strategy.trades] == [0]
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, ticks_per_pack=5)
+    cerebro_of(store, first, second, quicknotify=quick).run()
+    assert done
+    [account] = store.sandbox_server.state()["accounts"].values()
+    assert not any(one["pos_long_today"] for one in account["positions"].values())
+
+
+@pytest.mark.parametrize("feed", [MAIN_CU, CU])
+def test_another_hand_in_the_contract_behind_a_main_contract(sandbox, run, feed):
+    def script(strategy):
+        contract = store.mains.traded(feed)
+        yield strategy.buy(size=3)
+        by_hand(strategy, -1, contract)
+        by_hand(strategy, -2, contract)
+        yield None
+        yield None
+        yield strategy.sell(size=1)
+        by_hand(strategy, 1, contract)
+        yield from (None,) * 2
+        expected.extend(round_trips(store, contract))
+
+    expected = []
+    store = sandbox(start=MORNING, ticks_per_pack=5)
+    strategy = play(store, run, script, feed)
+    assert [trade.pnl for trade in strategy.trades] == pytest.approx(expected)
+    assert len(expected) == 2
+
+
+def test_lots_without_a_feed_are_in_trades_too(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        yield None
+        by_hand(strategy, 2)
+        yield broker.sell_close(M, 2)
+        yield broker.buy_open(M, 3)
+        by_hand(strategy, -3)
+        yield from (None,) * 2
+        expected.extend(round_trips(store, M))
+
+    expected = []
+    store = sandbox(start=MORNING, ticks_per_pack=5)
+    strategy = play(store, run, script, CU)
+    assert [(trade.data._name, trade.pnl) for trade in strategy.trades] == [
+        (M, pytest.approx(profit)) for profit in expected
+    ]
+    assert len(expected) == 2
+
+
+def test_a_trade_of_a_feed_without_a_bar_is_told_with_its_first_and_keeps_nobody_waiting(sandbox):
+    """A feed of days has none before the day is over."""
+
+    def script(strategy):
+        minutes, days = strategy.datas
+        yield None
+        by_hand(strategy, 2)
+        by_hand(strategy, -2)
+        expected = round_trips(store, M)
+        order = strategy.buy(minutes, 1)
+        yield order
+        assert strategy.path(order)[-1] == "Completed"
+        while not len(days):
+            assert strategy.trades == []
+            yield None
+        yield None
+        [trade] = strategy.trades
+        assert (trade.data, trade.close_datetime()) == (days, days.datetime.datetime(0))
+        assert [trade.pnl] == pytest.approx(expected)
+        done.append(True)
+
+    done = []
+    store = sandbox(start="2026-11-10 14:50:00", days=2, ticks_per_pack=10)
+    cerebro_of(store, script, feeds=(CU, store.get_daily_data(M))).run()
+    assert done
+
+
+@pytest.mark.parametrize("lots", [-3, -1, 1])
+def test_a_restart_after_another_hand_goes_on_with_what_is_held(tmp_path, run, lots):
+    def first(strategy):
+        yield strategy.buy(size=3)
+        by_hand(strategy, lots)
+        held.append(strategy.position.price * strategy.position.size)
+
+    def second(strategy):
+        yield None
+        assert open_lots(strategy) == strategy.position.size == 3 + lots
+        if 3 + lots:
+            order = strategy.close()
+            yield order
+            yield None
+            [trade] = strategy.trades
+            cash = order.executed.price * (3 + lots) - held[0]
+            assert trade.pnl == pytest.approx(cash * store.instrument(M).volume_multiple)
+        order = strategy.buy(size=1)
+        yield order
+        yield strategy.sell(size=1)
+        yield None
+        assert [one.size for one in strategy.trades] == [0] * (1 + bool(3 + lots))
+        done.append(True)
+
+    held, done = [], []
+    with EmbeddedSandbox(start=MORNING, ticks_per_pack=5) as box:
+        for script in (first, second):
+            with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
+                store.getbroker(records=tmp_path)
+                play(store, run, script, M)
+    assert done
+
+
+def test_another_run_on_one_store_counts_another_hand_once(sandbox, run):
+    def first(strategy):
+        yield strategy.buy(size=4)
+        by_hand(strategy, -1)  # and nobody is told any more
+
+    def second(strategy):
+        assert open_lots(strategy) == strategy.position.size == 3
+        yield strategy.sell(size=3)
+        yield None
+        assert [trade.size for trade in strategy.trades] == [0]
+        assert open_lots(strategy) == 0
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, ticks_per_pack=5)
+    play(store, run, first, M)
+    play(store, run, second, M)
+    assert done
+
+
+def test_trades_of_another_terminal_at_a_futures_company(sandbox, run):
+    """It is another login, and knows nothing of this program."""
+
+    def script(strategy):
+        yield strategy.buy(size=4)
+        server = store.sandbox_server
+        account = TqAccount("沙盒期货", "sandbox", "sandbox")
+        with MyStore("sandbox", "sandbox", urls=server.urls, account=account) as other:
+            other.getbroker().start()
+            sold = other.broker.sell_close(M, 3)
+            while sold.alive():
+                other.pump(0.1)
+                store.pump(0.0)
+        while strategy.position.size != 1:
+            yield None
+        yield strategy.sell(size=1)
+        yield from (None,) * 2
+        assert [trade.pnl for trade in strategy.trades] == pytest.approx(round_trips(store, M))
+        assert store.broker.books.fees == pytest.approx(account_of(store)["commission"])
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, counter="ctp", ticks_per_pack=5)
+    play(store, run, script, M)
+    assert done
+
+
+# -- funds ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("counter", ["plain", "kq", "ctp"])
+def test_two_orders_of_one_moment_are_not_paid_with_the_same_money(sandbox, counter):
+    """Behind a futures company the account says nothing of a fill for seconds."""
+
+    def script(strategy):
+        strategy.setsizer(MaxLots(share=0.6))
+        yield None
+        available = strategy.broker.getcash()
+        first, second = strategy.buy(), strategy.buy()
+        a_lot = strategy.broker.order_cost(CU, 1).total
+        assert first.size == int(0.6 * available // a_lot) > 2
+        assert second.size == int(0.6 * (available - first.size * a_lot) // a_lot) > 0
+        bound = strategy.broker.getcash()
+        assert bound == pytest.approx(available - (first.size + second.size) * a_lot)
+        while first.alive() or second.alive():
+            store.pump(0.1)
+            assert strategy.broker.getcash() < available - first.executed.size * a_lot * 0.9
+        assert [first.status, second.status] == [first.Completed] * 2
+        yield from (None,) * 3
+        assert strategy.broker.getcash() == strategy.broker.get_account()["available"]
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, counter=counter, balance=250_000.0, ticks_per_pack=5)
+    cerebro_of(store, script, feeds=(CU,)).run()
+    assert done

@@ -42,7 +42,9 @@ def both_days(strategy, side="long", yesterday=3, today=2):
     yield send(OLD, yesterday)
     while store.calendar.trading_day_at(store.now()) == day or not broker.takes_orders(OLD):
         yield None
-    yield send(OLD, today)
+    order = send(OLD, today)
+    yield order
+    assert order.getstatusname() == "Completed", order.info
     position = broker.get_account_position(OLD)
     assert (position[f"pos_{side}_his"], position[f"pos_{side}_today"]) == (yesterday, today)
 

@@ -1,7 +1,12 @@
 """A knock always has an answer: without one nobody would knock again."""
 
-import pytest
+import socket
+import threading
 
+import pytest
+from websockets.sync.server import serve
+
+from tianqin_backtrader import knock
 from tianqin_backtrader.knock import Knock
 
 
@@ -18,3 +23,28 @@ def test_whatever_goes_wrong_the_server_is_away(monkeypatch, variables, url):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert Knock([url], {}).answer(10.0) is False
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_server_that_takes_connections_and_is_silent_is_away(monkeypatch, speaks):
+    monkeypatch.setattr(knock, "PATIENCE", 1.0)
+    done = threading.Event()
+
+    def answer(line):
+        if speaks:
+            line.recv()
+            line.send("{}")
+        done.wait(10)
+
+    with serve(answer, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.socket.getsockname()[1]
+        assert Knock([f"ws://127.0.0.1:{port}/md"], {}).answer(10.0) is speaks
+        done.set()
+
+
+def test_a_port_where_nobody_answers_is_away(monkeypatch):
+    monkeypatch.setattr(knock, "PATIENCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert Knock([f"ws://127.0.0.1:{port}/md"], {}).answer(10.0) is False

@@ -15,9 +15,8 @@ THEIRS = replace(OURS, order_id="SERVER.           7.-153212.1", volume_left=2)
 
 
 def trade(order_id, number="    1234"):
-    return Fill(
-        f"{order_id}|{number}", order_id, OURS.symbol, OURS.direction, OURS.offset, 3500.0, 1, 5, NAN
-    )  # fmt: skip
+    fields = OURS.symbol, OURS.direction, OURS.offset, 3500.0, 1, 5, NAN
+    return Fill(f"{order_id}|{number}", order_id, *fields)
 
 
 @pytest.fixture

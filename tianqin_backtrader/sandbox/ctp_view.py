@@ -242,6 +242,10 @@ class CtpView:
     # -- news of the exchange -----------------------------------------------------------------
 
     def _hear(self, news: News, now_ns: int) -> None:
+        # Where nothing drives the market on, answers were given ahead of its time.
+        self._next_query_ns = min(self._next_query_ns, now_ns + QUERY_EVERY)
+        if not self._agenda:
+            self._reported_ns = min(self._reported_ns, now_ns)
         held: list[TradeReport] = []
         for one in news.reports:
             if isinstance(one, TradeReport):

@@ -1,0 +1,105 @@
+"""A gateway that was restarted lists our orders under ids of its own: they stay ours."""
+
+import backtrader as bt
+import pytest
+from e2e_script import CU, MORNING
+from td_relay import td_relay, trades_of
+from test_restart import Program, resting
+
+from tianqin_backtrader.embedded import EmbeddedSandbox
+
+
+class Restarted:
+    """A gateway without its file of ids, as the client and the exchange see it."""
+
+    def __init__(self, relay):
+        self.made_up = {}
+        relay.change, relay.change_asked = self.change, self.change_asked
+
+    def name(self, order_id):
+        number = len(self.made_up) + 1
+        return self.made_up.setdefault(order_id, f"SERVER.{number:>12}.-1532.1")
+
+    def change(self, differences):
+        for _, trade in trades_of(differences):
+            orders, trades = trade.get("orders", {}), trade.get("trades", {})
+            for order_id in [one for one in orders if not self.is_new(one)]:
+                orders[self.name(order_id)] = orders.pop(order_id) | {
+                    "order_id": self.name(order_id)
+                }
+            for key in list(trades):
+                order_id, _, rest = key.partition("|")
+                if not self.is_new(order_id):
+                    name = self.name(order_id)
+                    trades[f"{name}|{rest}"] = trades.pop(key) | {"order_id": name}
+        return differences
+
+    def is_new(self, order_id):
+        return order_id in self.new
+
+    new = frozenset()
+
+    def change_asked(self, pack):
+        back = {made: order_id for order_id, made in self.made_up.items()}
+        if pack.get("aid") == "insert_order":
+            self.new |= {pack["order_id"]}
+        if pack.get("aid") == "cancel_order" and pack["order_id"] not in self.new:
+            pack = pack | {"order_id": back[pack["order_id"]]}
+        return pack
+
+
+@pytest.fixture
+def relay():
+    with EmbeddedSandbox(start=MORNING, days=2, ticks_per_pack=5) as box, td_relay(box.urls) as one:
+        one.box = box
+        yield one
+
+
+def filled(program, lots=2):
+    order = program.broker.buy_open(CU, lots, program.quote.ask_price1 + 100)
+    program.until(lambda: not order.alive())
+    return order
+
+
+def test_after_a_restart_of_both_orders_and_trades_are_known_by_their_numbers(relay, tmp_path):
+    with Program(relay, tmp_path) as first:
+        bought = filled(first)
+        order = resting(first)
+        number = order.legs[0].exchange_order_id
+    Restarted(relay)
+    with Program(relay, tmp_path) as second:
+        assert second.broker.foreign_orders == {}
+        assert second.broker.getposition(CU).size == second.lots("long") == 2
+        [found] = second.broker.get_orders_open()
+        assert found.legs[0].exchange_order_id == number
+        assert second.told == []
+        second.broker.cancel(found)
+        second.until(lambda: not found.alive())
+        second.turn()
+        assert second.words() == ["Canceled"]
+        assert bought.legs[0].order_id in {one.legs[0].order_id for one in
+                                           second.broker.get_all_orders()}  # fmt: skip
+    withdrawn = [one for one in relay.asked if one["aid"] == "cancel_order"]
+    assert withdrawn[-1]["order_id"].startswith("SERVER.")
+
+
+def test_within_a_run_an_order_goes_on_under_the_gateways_id(relay, tmp_path):
+    with Program(relay, tmp_path) as first:
+        order = resting(first)
+        filled(first)
+        gateway = Restarted(relay)
+        sessions = first.store.reconnector.sessions
+        relay.box.fault("drop", conn="td")
+        first.until(lambda: first.store.reconnector.sessions > sessions)
+        first.until(lambda: gateway.made_up and first.store.trading_up)
+        for _ in range(60):  # past the moment at which what is not known would be LOST
+            first.turn()
+        assert order.alive() and first.broker.foreign_orders == {}
+        assert first.broker.getposition(CU).size == first.lots("long") == 2
+        later = filled(first, 1)
+        assert later.status == bt.Order.Completed
+        first.broker.cancel(order)
+        first.until(lambda: not order.alive())
+        first.turn()
+        assert order.status == bt.Order.Canceled
+        assert first.words().count("Canceled") == 1
