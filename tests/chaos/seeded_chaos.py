@@ -103,7 +103,9 @@ def make_plan(seed, counter, seconds=15.0):
     symbols = (rng.choice(firsts), rng.choice(seconds_of))
     events = []
     for _ in range(rng.choice((0, 1, 2, 3, 3, 4, 5))):
-        events += draw_fault(rng, counter, rng.uniform(2.0, seconds), symbols)
+        drawn = draw_fault(rng, counter, rng.uniform(2.0, seconds), symbols)
+        if not (_of_logins(drawn) and _of_logins(events)):  # after two, trading rests for good
+            events += drawn
     for _ in range(rng.choice(KILLS)):
         events.append(Event(rng.uniform(1.0, seconds), "kill", {"away": rng.uniform(0.0, 3.0)}))
     if rng.random() < 0.2:
@@ -117,6 +119,10 @@ def make_plan(seed, counter, seconds=15.0):
         seed, counter, start, rng.choice((1, 2, 4)), symbols, seconds, rng.random() < 0.5,
         rng.choice(("expire", "resend")), tuple(sorted(events, key=lambda one: one.at)), others,
     )  # fmt: skip
+
+
+def _of_logins(events):
+    return any(event.what in ("second_login", "refuse_login") for event in events)
 
 
 def draw_fault(rng, counter, at, symbols):
