@@ -235,7 +235,7 @@ class Chaos:
         self.ends, self.run, self.program, self.other = [], 0, None, None
         self.start_at, self.killed = self.began, False
         self.queue = list(plan.events)
-        self.disk_full, self.troubles = False, []
+        self.disk_full, self.troubles, self.calm_at = False, [], 0.0
 
     # -- processes ----------------------------------------------------------------------------
 
@@ -316,6 +316,9 @@ class Chaos:
             self.box.fault(event.what, offset=self.offset_of(event.params), **event.params)
         else:
             self.box.fault(event.what, **event.params)
+        if event.what == "front_lost":
+            ends = time.monotonic() + event.params["seconds"] / self.plan.speed
+            self.calm_at = max(self.calm_at, ends)
 
     def offset_of(self, foreign):
         """Another hand closes what it can, else it opens."""
@@ -389,7 +392,7 @@ class Chaos:
         if self.other is not None and self.other.poll() is None:
             return False
         quiet = [line["t"] for line in self.diary() if line["kind"] == "quiet"]
-        since = max([self.books.changed_at, *quiet[-1:]])
+        since = max([self.books.changed_at, self.calm_at, *quiet[-1:]])
         return bool(quiet) and time.monotonic() - since > STILL
 
     # -- the end ------------------------------------------------------------------------------
