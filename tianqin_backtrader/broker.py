@@ -20,7 +20,8 @@ from .adoption import Adoption
 from .allocation import LotsChange
 from .chased_order import ChaseRules
 from .clock import monotonic
-from .errors import ConfigError, OrderError
+from .errors import ConfigError, OrderError, TianqinError
+from .exits import Timing
 from .expiry_desk import ExpiryDesk
 from .held_orders import HeldOrders
 from .journal import Journal
@@ -364,7 +365,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         data = self._data(symbol)
         ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
         ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
-        self._desk.submit(ticket, early=early)
+        try:
+            self._desk.settle_effect(ticket, Timing.AT_ONCE, None)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+        else:
+            self._desk.submit(ticket, early=early)
         return ticket
 
     # -- rolls --------------------------------------------------------------------------------

@@ -280,6 +280,9 @@ class OrderPlanner:
         except VolumeOutOfRange as error:
             claims = self.claims.of(ticket.symbol, ticket.direction, ticket)
             coming = sum(claim.lots for claim in claims if claim.leaves)
+            if self._is_patient(ticket.symbol, ticket.direction):
+                lots = self._account.side_lots(ticket.symbol, ticket.direction)
+                coming += lots.booked - lots.sure  # told, and not shown yet
             if coming and ticket.left <= held.total + coming:
                 return Plan((), terms, waits=True)
             text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")

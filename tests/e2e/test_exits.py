@@ -144,6 +144,26 @@ def test_a_target_stands_back_for_an_exit_that_hurries(trade, symbol):
 
 
 @pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("net", [0, 1, -2])
+def test_a_target_position_closes_first_whatever_rests(trade, symbol, net):
+    market = HandMarket(symbol).show(0, 60)
+
+    def script(strategy):
+        yield from buy_three(strategy)
+        strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(20))
+        strategy.sell(size=3, exectype=bt.Order.Stop, price=market.price(-20))
+        yield from wait(3)
+        target = strategy.broker.order_target_position(symbol, net)
+        yield from wait(25)
+        assert target.reached
+
+    strategy = trade(market, script)
+    assert strategy.held == (max(net, 0), max(-net, 0))
+    assert opened(strategy) == 3 + max(-net, 0)
+    told_once(strategy)
+
+
+@pytest.mark.parametrize("symbol", [CU, M])
 def test_a_target_that_has_stood_back_is_given_back_its_rest(trade, symbol):
     market = HandMarket(symbol).show(0, 30).show(20, 20)
 
