@@ -15,6 +15,7 @@ from typing import Any
 import backtrader as bt
 
 from .account_face import AccountFace
+from .account_scribe import AccountScribe
 from .account_view import AccountView
 from .adoption import Adoption
 from .chased_order import ChaseRules
@@ -114,13 +115,16 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
         self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
+        self._returns.on_fill.append(lambda ticket, fill: self._keeper.heard())
         self._adoption = Adoption(self.store, self._stand_in, self._ticket, self._tell)
         self._restart = Restart(
             self._desk, self._returns, self._held, self._adoption,
             memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        self._returns.on_foreign += [self._restart.take_foreign, self._targets.take_other]
+        self._returns.on_foreign += [
+            self._restart.take_foreign, self._targets.take_other, self._keeper.traded,
+        ]  # fmt: skip
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -162,6 +166,18 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """The journal that is written, None where no records are kept."""
         return self._scribe.journal
 
+    def look_a_last_time(self) -> None:
+        """The store is about to be closed: see how the account stands now, for the records.
+
+        What is said of orders is taken only if none of this program's is out: nothing is sent any
+        more, and the next program goes on with them.
+        """
+        if self._begun and self.journal is not None:
+            out = any(self._desk.live.values())
+            self._keeper.look_a_last_time(
+                lambda reports: None if out else self.take_reports(reports)
+            )
+
     def close_records(self) -> None:
         """Write what is owed and close the journal; called by ``MyStore.close``.
 
@@ -170,7 +186,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """
         self._keeper.stop()
         self._news.nobody_listened()
-        self._scribe.close()
+        self._scribe.close(self._keeper.finish)
+
+    @property
+    def account_scribe(self) -> AccountScribe | None:
+        """What writes the account into the journal, None where no records are kept."""
+        return self._keeper.scribe
 
     @property
     def has_news(self) -> bool:
