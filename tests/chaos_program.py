@@ -114,7 +114,7 @@ class Chaotic(bt.Strategy):
         self.cap, self.serial = self.options["cap"], 0
         self.next_act = time.monotonic() + self.rng.uniform(0.2, 1.0)
         self.targets, self.busy = dict(self.store.state.get("targets", {})), {}
-        self.close_after, self.resume_at = set(), None
+        self.close_after, self.closing, self.resume_at = set(), set(), None
         self.exits_on_loss = self.rng.random() < 0.5
         self.draining = self.flattened = False
         self.drain_began, self.tend_at, self.quiet_since = None, 0.0, None
@@ -285,18 +285,21 @@ class Chaotic(bt.Strategy):
         worst = sign * int(self.broker.getposition(symbol).size)
         for order in self.alive(symbol):
             if order.isbuy() == buys:
-                worst += max(0, abs(order.executed.remsize) - order.info.get("exits", 0))
+                worst += abs(order.executed.remsize) - self.closes(order)
         if symbol in self.targets:
             worst = max(worst, sign * self.targets[symbol])
         return self.cap - worst
 
+    def closes(self, order):
+        """Lots of an order that are to close: as it was meant, or as its legs say."""
+        left = abs(int(order.executed.remsize))
+        closing = order.legs and all(str(leg.offset) != "OPEN" for leg in order.legs)
+        meant = left if closing or order.ref in self.closing else 0
+        return min(left, order.info.get("exits", meant))
+
     def free(self, symbol, buys):
         """Lots that a limit or market order of now would close: no earlier exit claims them."""
-        claimed = sum(
-            min(abs(order.executed.remsize), order.info.get("exits", 0))
-            for order in self.alive(symbol)
-            if order.isbuy() == buys
-        )
+        claimed = sum(self.closes(order) for order in self.alive(symbol) if order.isbuy() == buys)
         return max(0, self.lots(symbol, buys) - claimed)
 
     def ask(self, place, data, size, what, *, buys, exits, tagged=True, **facts):
@@ -310,6 +313,7 @@ class Chaotic(bt.Strategy):
         )  # fmt: skip
         order = place(tag=tag, exits=exits) if tagged else place()
         refs = [one.ref for one in order] if isinstance(order, list) else [order and order.ref]
+        self.closing |= {ref for ref in refs if exits == size}
         self.diary.write("asked", tag=tag, refs=refs)
         return order
 

@@ -103,7 +103,9 @@ def make_plan(seed, counter, seconds=15.0):
     symbols = (rng.choice(firsts), rng.choice(seconds_of))
     events = []
     for _ in range(rng.choice((0, 1, 2, 3, 3, 4, 5))):
-        events += draw_fault(rng, counter, rng.uniform(2.0, seconds), symbols)
+        drawn = draw_fault(rng, counter, rng.uniform(2.0, seconds), symbols)
+        if not (_of_logins(drawn) and _of_logins(events)):  # after two, trading rests for good
+            events += drawn
     for _ in range(rng.choice(KILLS)):
         events.append(Event(rng.uniform(1.0, seconds), "kill", {"away": rng.uniform(0.0, 3.0)}))
     if rng.random() < 0.2:
@@ -117,6 +119,10 @@ def make_plan(seed, counter, seconds=15.0):
         seed, counter, start, rng.choice((1, 2, 4)), symbols, seconds, rng.random() < 0.5,
         rng.choice(("expire", "resend")), tuple(sorted(events, key=lambda one: one.at)), others,
     )  # fmt: skip
+
+
+def _of_logins(events):
+    return any(event.what in ("second_login", "refuse_login") for event in events)
 
 
 def draw_fault(rng, counter, at, symbols):
@@ -229,7 +235,7 @@ class Chaos:
         self.ends, self.run, self.program, self.other = [], 0, None, None
         self.start_at, self.killed = self.began, False
         self.queue = list(plan.events)
-        self.disk_full, self.troubles = False, []
+        self.disk_full, self.troubles, self.calm_at = False, [], 0.0
 
     # -- processes ----------------------------------------------------------------------------
 
@@ -310,6 +316,9 @@ class Chaos:
             self.box.fault(event.what, offset=self.offset_of(event.params), **event.params)
         else:
             self.box.fault(event.what, **event.params)
+        if event.what == "front_lost":
+            ends = time.monotonic() + event.params["seconds"] / self.plan.speed
+            self.calm_at = max(self.calm_at, ends)
 
     def offset_of(self, foreign):
         """Another hand closes what it can, else it opens."""
@@ -383,7 +392,7 @@ class Chaos:
         if self.other is not None and self.other.poll() is None:
             return False
         quiet = [line["t"] for line in self.diary() if line["kind"] == "quiet"]
-        since = max([self.books.changed_at, *quiet[-1:]])
+        since = max([self.books.changed_at, self.calm_at, *quiet[-1:]])
         return bool(quiet) and time.monotonic() - since > STILL
 
     # -- the end ------------------------------------------------------------------------------
