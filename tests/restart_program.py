@@ -76,15 +76,21 @@ def make_plan(**options):
 
 
 class Worker(bt.Strategy):
-    """Places each order in its minute, and remembers in ``store.state`` what is done."""
+    """Places each order in its minute, and remembers in ``store.state`` what is done.
 
-    params = (("plan", None),)
+    What it is told it writes into a file. An end is told once, and a program that dies as it is
+    told has not heard it: so it looks at all orders of the day, too.
+    """
+
+    params = (("plan", None), ("told", None))
 
     def __init__(self):
         self.store = self.broker.store
         self.state = self.store.state
 
     def next(self):
+        for order in self.broker.get_all_orders():
+            self.look(order)
         done = self.state.get("done", 0)
         if done == len(self.p.plan["orders"]):
             self.env.runstop()
@@ -119,6 +125,14 @@ class Worker(bt.Strategy):
                   child=number)  # fmt: skip
 
     def notify_order(self, order):
+        name = f"{order.info.get('step')} {order.info.get('child')} {order.ticket.key}"
+        lots = abs(int(order.executed.size))
+        self.p.told.write(f"{name} {order.getstatusname()} {lots}\n")
+        self.p.told.flush()
+        self.look(order)
+
+    def look(self, order):
+        """See whether an order's end is that of a step."""
         done = self.state.get("done", 0)
         name = self.p.plan["orders"][done]["name"] if done < len(self.p.plan["orders"]) else ""
         ended = order.info.get("child" if name == "bracket" else "step") == done
@@ -230,6 +244,26 @@ def outcome(box, folder):
     }
 
 
+def told_ends(folder):
+    """The ends that strategies were told, by order, over all runs."""
+    ends = {}
+    for line in (folder / "told").read_text(encoding="utf-8").splitlines():
+        *_, key, status, _ = line.split()
+        if status not in ("Submitted", "Accepted", "Partial"):
+            ends.setdefault(key, []).append(status)
+    return ends
+
+
+def told_lots(folder):
+    """The lots that strategies were told of, by order, each time."""
+    lots = {}
+    for line in (folder / "told").read_text(encoding="utf-8").splitlines():
+        *_, key, status, number = line.split()
+        if status in ("Partial", "Completed"):
+            lots.setdefault(key, []).append(int(number))
+    return lots
+
+
 def run_program(box, folder, plan, *, kill=None, kill_at=None):
     """Run it to its end, or to its death; return (exit code, names of the steps it took)."""
     log = folder / "steps"
@@ -251,7 +285,8 @@ def main(options):
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(broker)
         cerebro.adddata(store.getdata(SYMBOL))
-        cerebro.addstrategy(Worker, plan=options["plan"])
+        told = (Path(options["folder"]) / "told").open("a", encoding="utf-8")
+        cerebro.addstrategy(Worker, plan=options["plan"], told=told)
         keep = broker._keeper.open
 
         # From the first row on: the restart itself can be killed, too.

@@ -8,7 +8,7 @@ from typing import Any
 
 from .clock import from_backtrader, from_ns, to_ns
 from .journal import Journal
-from .journal_values import Origin
+from .journal_values import Origin, to_json
 from .model import Direction, OrderReport
 
 #: Of a position that is flat these stay what they are; everything else is 0.
@@ -36,6 +36,7 @@ class AccountScribe:
         self._settled = self._day if last and last["why"] == "settled" else None
         self._before = dict(last) if last else {}
         self._held = journal.held_positions()  # what an earlier run has seen may be gone by now
+        self._stood: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._seen: dict[str, tuple[object, ...]] = {}
 
     def _now(self) -> tuple[int, date]:
@@ -105,18 +106,22 @@ class AccountScribe:
         """Write down the account and its positions; after the day's settlement no more."""
         broker = self._store.broker
         account, positions = broker.get_account(), broker.get_account_positions()
+        if not _is_told(account):
+            return
         now, day = self._now()
         self._follow_settlement(account, now, day)
         if day == self._settled:
             return
         gone = {symbol: _flat(one) for symbol, one in self._held.items() if symbol not in positions}
         self._journal.account(account, gone | positions, trading_day=day, exchange_time=now)
-        self._held = positions
+        self._held, self._stood = positions, (account, positions)
 
     def take_equity(self, why: str) -> None:
         """Write down what the account is worth now."""
         broker = self._store.broker
         account = broker.get_account()
+        if not _is_told(account):
+            return
         now, day = self._now()
         self._follow_settlement(account, now, day)
         if day == self._settled:
@@ -130,6 +135,14 @@ class AccountScribe:
                 exposure += lots * price * instrument.volume_multiple
         self._journal.equity(why, account, exposure, trading_day=day, exchange_time=now)
         self._remember(account, day, now, exposure)
+
+    def take_last(self) -> None:
+        """The program ends: write down how the account stands, if that is not on record."""
+        broker = self._store.broker
+        stands = broker.get_account(), broker.get_account_positions()
+        if self._stood is None or not all(map(_same, stands, self._stood)):
+            self.take_equity("stop")
+            self.take_account()
 
     def _remember(self, account: dict[str, Any], day: date, now: int, exposure: float) -> None:
         self._day, self._before = day, dict(account)
@@ -186,3 +199,13 @@ def _flat(position: dict[str, Any]) -> dict[str, Any]:
         name: type(value)(0) if isinstance(value, int | float) and name not in _LASTING else value
         for name, value in position.items()
     }
+
+
+def _is_told(account: dict[str, Any]) -> bool:
+    """Whether the account's figures have come: a counter may tell them later than the login."""
+    return all(math.isfinite(account.get(name, math.nan)) for name in ("balance", "pre_balance"))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two accounts, or the positions of two, say the same; nan is nan."""
+    return bool(to_json(one) == to_json(other))

@@ -15,6 +15,7 @@ from typing import Any
 import backtrader as bt
 
 from .account_face import AccountFace
+from .account_scribe import AccountScribe
 from .account_view import AccountView
 from .adoption import Adoption
 from .allocation import LotsChange
@@ -118,6 +119,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
         self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
+        self._returns.on_fill.append(lambda ticket, fill: self._keeper.heard())
         self._adoption = Adoption(
             self.store, self._stand_in, self._ticket, self._tell, self._trades
         )
@@ -130,6 +132,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             self._restart.take_foreign,
             self._targets.take_other,
             self._take_other_hand,
+            self._keeper.traded,
         ]
 
     # -- life ---------------------------------------------------------------------------------
@@ -179,6 +182,18 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """The journal that is written, None where no records are kept."""
         return self._scribe.journal
 
+    def look_a_last_time(self) -> None:
+        """The store is about to be closed: see how the account stands now, for the records.
+
+        What is said of orders is taken only if none of this program's is out: nothing is sent any
+        more, and the next program goes on with them.
+        """
+        if self._begun and self.journal is not None:
+            out = any(self._desk.live.values())
+            self._keeper.look_a_last_time(
+                lambda reports: None if out else self.take_reports(reports)
+            )
+
     def close_records(self) -> None:
         """Write what is owed and close the journal; called by ``MyStore.close``.
 
@@ -187,7 +202,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """
         self._keeper.stop()
         self._news.nobody_listened()
-        self._scribe.close()
+        self._scribe.close(self._keeper.finish)
+
+    @property
+    def account_scribe(self) -> AccountScribe | None:
+        """What writes the account into the journal, None where no records are kept."""
+        return self._keeper.scribe
 
     @property
     def has_news(self) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import date
 from pathlib import Path
@@ -227,7 +228,7 @@ class Journal(JournalFile):
         """
         money = [account.get(name) for name in ("balance", "available", "margin", "float_profit",
                                                 "commission")]  # fmt: skip
-        flows = [account.get(name) or 0.0 for name in ("deposit", "withdraw")]
+        flows = [_or_none(account.get(name)) for name in ("deposit", "withdraw")]
         self._add("equity", exchange_time, trading_day, why, *money, *flows, exposure)
 
     def mark(
@@ -354,6 +355,11 @@ class Journal(JournalFile):
                 return None
             self._reported[order_id] = rows[0]
         return self._reported[order_id]
+
+
+def _or_none(amount: float | None) -> float:
+    """An amount of money; one that is not known is none."""
+    return amount if amount is not None and math.isfinite(amount) else 0.0
 
 
 def open_journal(

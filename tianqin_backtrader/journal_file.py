@@ -11,7 +11,14 @@ from typing import Any, Self
 
 from .clock import Clock, WallClock
 from .errors import JournalError
-from .journal_tables import SCHEMA_VERSION, TABLES, columns, create_script, insert_statement
+from .journal_tables import (
+    SCHEMA_VERSION,
+    TABLES,
+    columns,
+    create_script,
+    insert_statement,
+    upgrade_script,
+)
 
 _INSERT = {table: insert_statement(table) for table in TABLES}
 #: Pages of 4 KiB after which some order must wait for the disk, if ``tidy`` was not called before.
@@ -52,6 +59,8 @@ class JournalFile:
         try:
             self._lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise  # a full disk, a folder that cannot be written
             raise JournalError(
                 self.path,
                 "another program is writing these records; one program at a time for each "
@@ -74,7 +83,8 @@ class JournalFile:
         db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
         if version < SCHEMA_VERSION:
             db.executescript(
-                f"BEGIN; {create_script()} PRAGMA user_version={SCHEMA_VERSION};COMMIT"
+                f"BEGIN; {upgrade_script(version)} {create_script()} "
+                f"PRAGMA user_version={SCHEMA_VERSION};COMMIT"
             )
         self._check_account(account)
         # Counted on over all tables; a clock that was set back does not take times back.

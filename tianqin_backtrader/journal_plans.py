@@ -124,5 +124,8 @@ def recorded_report(row: tuple[Any, ...]) -> OrderReport:
 
 
 def _fill(row: tuple[Any, ...]) -> Fill:
-    trade_id, order_id, symbol, direction, offset, *rest = row
-    return Fill(trade_id, order_id, symbol, Direction(direction), Offset(offset), *rest)
+    trade_id, order_id, symbol, direction, offset, price, volume, time, fee = row
+    return Fill(
+        trade_id, order_id, symbol, Direction(direction), Offset(offset), price, volume, time,
+        NAN if fee is None else fee,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ which leg of that and which bar (its end, nanoseconds) they come from.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _STAMP = (
     "seq INTEGER PRIMARY KEY",
@@ -53,7 +53,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "trade_id TEXT NOT NULL",
         "price REAL NOT NULL",
         "volume INTEGER NOT NULL",
-        "commission REAL NOT NULL",
+        "commission REAL",  # NULL where the counter does not name it and nobody knows
         "volume_multiple INTEGER NOT NULL",
         "decision_price REAL",
         "UNIQUE (trade_id, order_id)",
@@ -122,6 +122,22 @@ def create_script() -> str:
         f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(spec)});" for name, spec in TABLES.items()
     ]
     return "\n".join(made) + _OTHER
+
+
+def upgrade_script(version: int) -> str:
+    """What makes the tables of an earlier version those of today, before ``create_script``.
+
+    Up to version 2 every fill had to have a commission.
+    """
+    if not 0 < version < 3:
+        return ""
+    names = ", ".join(columns("fills"))
+    return f"""
+ALTER TABLE fills RENAME TO fills_before;
+CREATE TABLE fills ({", ".join(TABLES["fills"])});
+INSERT INTO fills ({names}) SELECT {names} FROM fills_before;
+DROP TABLE fills_before;
+"""
 
 
 def insert_statement(table: str) -> str:

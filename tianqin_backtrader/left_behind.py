@@ -142,7 +142,7 @@ class LeftBehind:
                 _execute_silently(ticket.order, fill)
             else:
                 found.untold.append((ticket, fill))
-        if ticket.over and fields["status"] != ticket.told[0]:
+        if ticket.over and not ticket.end_told:
             found.ends[ticket.key] = fields["status"]
         self._desk.adopt(ticket)
         return ticket

@@ -17,8 +17,10 @@ class OrderNews:
     Changes of lots by another hand take their turn among them: Backtrader makes trades of orders as
     they are told.
 
-    An order counts as told when the next one is asked for: then the strategy has dealt with it.
-    What a killed program had not told by then is told by the next one.
+    An order is on record as told before it is handed over: each end, and each fill, is told once
+    in the life of the records. A program that is killed between the two, which nothing but the
+    return of a function separates, has not told it; what had not come so far is told by the next
+    one.
 
     Args:
         desk: Whose orders they are.
@@ -33,7 +35,7 @@ class OrderNews:
         self._desk, self._keeper, self._trades = desk, keeper, trades
         self.ready: deque[Any] = deque()
         self._early: deque[Any] = deque()
-        self._handed: dict[int, Any] = {}
+        self._handed = False
         self._heard = False
 
     def put(self, order: Any) -> None:
@@ -68,27 +70,25 @@ class OrderNews:
         while self.ready and isinstance(self.ready[0], LotsChange):
             self._trades.take(self.ready.popleft())
         if self.ready:
-            self._desk.scribe.flush()
             order = self.ready.popleft()
-            self._handed[order.ref] = order
+            self._write_down(order)
+            self._desk.scribe.flush()
+            self._handed = True
             return order
         if self._handed:
-            for ref, order in self._handed.items():
-                ticket = self._desk.tickets[ref]
-                ticket.told = (order.status, abs(int(order.executed.size)))
-                self._desk.scribe.touch(ticket)
-            self._handed.clear()
-            self._desk.scribe.flush()
+            self._handed = False
             self._keeper.told()
         return None
+
+    def _write_down(self, order: Any) -> None:
+        ticket = self._desk.tickets[order.ref]
+        ticket.hear(order.status, abs(int(order.executed.size)))
+        self._desk.scribe.touch(ticket)
 
     def nobody_listened(self) -> None:
         """The program ends. One that asks orders themselves, and never here, knows their ends."""
         if self._heard:
             return
         for order in (*self.ready, *self._early):
-            if isinstance(order, LotsChange):
-                continue
-            ticket = self._desk.tickets[order.ref]
-            ticket.told = (order.status, abs(int(order.executed.size)))
-            self._desk.scribe.touch(ticket)
+            if not isinstance(order, LotsChange):
+                self._write_down(order)

@@ -17,7 +17,7 @@ from .model import Fill, OrderReport
 from .offset import Leg, plan_instead
 from .order_desk import OrderDesk
 from .order_state import OrderLeg, OrderState
-from .ticket import Effect, Ending, Stage, Ticket
+from .ticket import ENDS, Effect, Ending, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -161,9 +161,11 @@ class OrderReturns:
             info.margin, info.profitandloss(-done.closed, done.price_before, fill.price),
             done.size, done.price,
         )  # fmt: skip
+        if status in ENDS:
+            order.partial()  # its end was told before, and stays: another one is not told
         self._desk.tell(order)
-        if ticket.over and order.executed.remsize:
-            order.status = status  # its end was told before
+        if status in ENDS:
+            order.status = status
 
     def _accept(self, order: Any) -> None:
         """The exchange has it: told once, before anything else about it."""

@@ -2,7 +2,8 @@
 
 What happens is gathered and written in one transaction: at the latest before an order leaves,
 before a withdrawal, and before a strategy is told. When the journal cannot be written nothing is
-lost: what is owed is kept, trading is halted, and ``mend`` tries again.
+lost: what is owed is kept, trading is halted until its owner resumes it, and the writing is tried
+again, by ``mend`` and now and then by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any, Protocol
 
-from .clock import from_backtrader, from_ns
+from .clock import from_backtrader, from_ns, monotonic
 from .errors import JournalError
 from .journal import Journal
 from .journal_values import Origin
@@ -24,6 +25,10 @@ from .ticket import Ticket
 from .ticket_values import dump, ticket_fields
 
 logger = logging.getLogger(__name__)
+
+#: Seconds after which records that could not be written are tried again; twice as many each time
+#: that they fail, at most the last, until trading is resumed.
+AGAIN, AT_MOST = 5.0, 300.0
 
 
 class Planned(Protocol):
@@ -57,6 +62,7 @@ class OrderScribe:
         self._store, self._failed = store, failed
         self.journal: Journal | None = None
         self.broken: JournalError | None = None
+        self._pause, self._again_at = AGAIN, 0.0
         self._rows: list[Callable[[Journal], object]] = []
         self._tickets: dict[str, Ticket] = {}
         self._plans: dict[tuple[str, str], Planned] = {}
@@ -159,10 +165,10 @@ class OrderScribe:
 
     def flush(self) -> bool:
         """Write down what has happened since the last call; False if it is owed."""
-        if self.journal is None or not (self._rows or self._tickets or self._plans):
-            return self.broken is None
         if self.broken is not None:
-            return False
+            return self._try_again()
+        if self.journal is None or not (self._rows or self._tickets or self._plans):
+            return True
         try:
             self._write(self.journal)
         except JournalError as error:
@@ -174,7 +180,27 @@ class OrderScribe:
         """Records cannot be written: nothing is sent any more."""
         if self.broken is None:
             self.broken = error
+            self._again_at = monotonic() + self._pause
+            self._pause = min(2 * self._pause, AT_MOST)
             self._failed(error)
+
+    def _try_again(self) -> bool:
+        """Write what is owed, if it is time to; orders wait for their owner all the same."""
+        if self.journal is None or monotonic() < self._again_at:
+            return False
+        self._again_at = monotonic() + self._pause
+        self.note("the records can be written again")
+        try:
+            self._write(self.journal)
+        except JournalError as error:
+            self._rows.pop()  # the note
+            logger.info("the records still cannot be written: %s", error)
+            return False
+        self.broken = None
+        text = "the records can be written again, and nothing is missing: broker.resume() goes on"
+        logger.warning("%s", text)
+        self._store.put_notification(text)
+        return True
 
     def mend(self) -> None:
         """Write what is owed, and go on.
@@ -184,7 +210,7 @@ class OrderScribe:
         """
         if self.journal is not None:
             self._write(self.journal)
-        self.broken = None
+        self.broken, self._pause = None, AGAIN
 
     def _write(self, journal: Journal) -> None:
         when = self._when()
@@ -221,8 +247,11 @@ class OrderScribe:
         else:
             known[place] = text
 
-    def close(self) -> None:
+    def close(self, last: Callable[[Journal], None] = lambda journal: None) -> None:
         """The program ends: write what is owed.
+
+        Args:
+            last: Called when that is written, before the journal is closed.
 
         Raises:
             JournalError: It cannot be written; the account still knows what orders came to.
@@ -231,6 +260,7 @@ class OrderScribe:
             return
         try:
             self.mend()
+            last(self.journal)
         finally:
             self.journal.close()
             self.journal = None

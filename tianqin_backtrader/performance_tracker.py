@@ -35,9 +35,23 @@ logger = logging.getLogger(__name__)
 _OPEN: dict[Path, _Folder] = {}
 
 
-def tracked(folder: Path) -> bool:
-    """Whether somebody keeps the files of a folder."""
-    return folder.absolute() in _OPEN
+def trackers(folder: Path) -> list[PerformanceTracker]:
+    """Those that keep the files of a folder."""
+    shared = _OPEN.get(folder.absolute())
+    return [] if shared is None else list(shared.users)
+
+
+def bring_up(folder: Path) -> None:
+    """Bring the files of a folder up to its journal.
+
+    Raises:
+        JournalError: One cannot be written.
+    """
+    shared = _OPEN.get(folder.absolute())
+    if shared is not None:
+        shared.records.refresh()
+    else:
+        WrittenRecords(folder).close()
 
 
 class _Folder:
@@ -49,7 +63,12 @@ class _Folder:
         # The broker's own, if it keeps one, or else ours.
         self.given: Journal | None = getattr(store.broker, "journal", None)
         self.journal = self.given or _open(folder, store)
-        self.records = WrittenRecords(folder)
+        try:
+            self.records = WrittenRecords(folder)
+        except BaseException:
+            if self.given is None:
+                self.journal.close()
+            raise
 
     def leave(self, user: PerformanceTracker) -> None:
         """Close everything behind the last one."""
@@ -98,6 +117,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     """
 
     params = (("name", ""), ("folder", "records"), ("store", None), ("bars", True))
+    _ended = True  # until it is started
 
     def start(self) -> None:
         """Open the records and write down where the account stands.
@@ -125,15 +145,21 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         if self.folder not in _OPEN:
             _OPEN[self.folder] = _Folder(self.folder, self._store)
         self._shared = _OPEN[self.folder]
-        self._shared.users.append(self)
         strategy = name if self.strategy is not None else folder
-        self._scribe = AccountScribe(self._store, self._shared.journal, strategy)
+        kept = getattr(self._store.broker, "account_scribe", None)
+        self._scribe = kept or AccountScribe(self._store, self._shared.journal, strategy)
         self._minute = -1
         self._trading = True
         self._delivered: dict[Any, int] = {}
         self._minutes = self._minute_feeds()
+        self._shared.users.append(self)
         self._ended = False
-        self._take_all("start")
+        try:
+            self._take_all("start")
+        except BaseException:
+            self._ended = True
+            self._shared.leave(self)
+            raise
 
     def _leave_what_has_ended(self) -> None:
         """A run that ended with an error has stopped nothing; in a notebook the next one begins."""

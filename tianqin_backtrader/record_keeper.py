@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .clock import to_ns
-from .errors import ConfigError
+from .account_scribe import AccountScribe
+from .clock import SECOND, passed_ns, to_ns
+from .errors import ConfigError, TianqinError
 from .journal import Journal, open_journal
+from .model import Fill, OrderReport
 
+logger = logging.getLogger(__name__)
+
+#: So long after a trade all of the account's figures have come, nanoseconds.
+SETTLED = 3 * SECOND
+#: Packs that are waited for at the end, at most.
+PACKS = 100
 #: Folder of the records of a program that has no ``strategy_name``.
 UNNAMED = "strategy"
 
@@ -45,7 +55,10 @@ class RecordKeeper:
         self._store = store
         self._folder = records_folder(store, records)
         self._tracker: Any = None
-        self._looked = False
+        self._looked = self._moved = self._kept = False
+        self._heard_at = (-SETTLED, -SETTLED)
+        #: Writes the account into the journal, for every tracker of it.
+        self.scribe: AccountScribe | None = None
 
     def open(self) -> Journal | None:
         """The journal; None where no records are kept.
@@ -58,9 +71,11 @@ class RecordKeeper:
         store = self._store
         account = store.gateway.account_id
         market_time = to_ns(store.now()) if store.clock.virtual else None
-        return open_journal(
+        journal = open_journal(
             self._folder, account=account, clock=store.clock, market_time=market_time
         )
+        self.scribe = AccountScribe(store, journal, store.strategy_name or UNNAMED)
+        return journal
 
     def follow(self, journal: Journal | None) -> None:
         """A round of Cerebro: keep the files current."""
@@ -69,21 +84,81 @@ class RecordKeeper:
         if not self._looked:
             self._looked = True
             self._begin(journal)
+        if self._moved:
+            self._moved = False
+            self._take_orders(journal)
         if self._tracker is not None:
             self._tracker.next()
+
+    def traded(self, fill: Fill) -> None:
+        """Another hand has traded on the account: nobody else looks at it for that."""
+        self._moved = True
+        self.heard()
+
+    def heard(self) -> None:
+        """There was a trade."""
+        self._heard_at = self._instants()
+
+    def _instants(self) -> tuple[int, int]:
+        """Of this machine and of the market, which may be the faster one; nanoseconds."""
+        store = self._store
+        return passed_ns(), store.gateway.virtual_now() or int(store.clock.now_ns())
+
+    def look_a_last_time(self, take: Callable[[list[OrderReport | Fill]], None]) -> None:
+        """Before the records are closed: see what has come in the last moments.
+
+        After a trade the account's own figures may come seconds later.
+
+        Args:
+            take: Given what the exchange says of orders.
+        """
+        gateway = self._store.gateway
+        try:
+            for _ in range(PACKS):
+                times = zip(self._instants(), self._heard_at, strict=True)
+                young = max(now - then for now, then in times) < SETTLED
+                news = gateway.pump(0.05 if young else 0.0)
+                if gateway.trading_changed():
+                    take(gateway.new_reports())
+                if not news and not young:
+                    return
+        except TianqinError as error:
+            logger.info("nothing more is heard of the account: %s", error)
 
     def told(self) -> None:
         """Strategies have been told of orders."""
         if self._tracker is not None:
             self._tracker.take_orders()
 
-    def _begin(self, journal: Journal) -> None:
-        from .performance_tracker import PerformanceTracker, tracked  # pandas takes its time
+    def _take_orders(self, journal: Journal) -> None:
+        from .performance_tracker import trackers
 
-        if not tracked(journal.path.parent):
-            self._tracker = PerformanceTracker(store=self._store)
-            self._tracker.datas = self._store.feeds
-            self._tracker.start()
+        for tracker in trackers(journal.path.parent)[:1]:
+            tracker.take_orders()
+
+    def finish(self, journal: Journal) -> None:
+        """All that is owed is in the journal: write how the account stands, and bring the files up.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        if not self._kept or self.scribe is None:
+            return
+        from .performance_tracker import bring_up
+
+        with journal.together():
+            self.scribe.take_last()
+        bring_up(journal.path.parent)
+
+    def _begin(self, journal: Journal) -> None:
+        from .performance_tracker import PerformanceTracker, trackers  # pandas takes its time
+
+        self._kept = True
+        if not trackers(journal.path.parent):
+            tracker = PerformanceTracker(store=self._store)
+            tracker.datas = self._store.feeds
+            tracker.start()
+            self._tracker = tracker
 
     def stop(self) -> None:
         """A run of Cerebro has ended; another may follow."""

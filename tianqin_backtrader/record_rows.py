@@ -136,10 +136,10 @@ class JournalReader:
         return dict(self.rows(_SETTLED, (after_seq,)))
 
     def executions(self) -> list[Execution]:
-        """All fills by time."""
+        """All fills by time; a fee that nobody knows counts as none."""
         found = self.rows(
             "SELECT exchange_time, trading_day, symbol, direction, offset, price, volume, "
-            "commission, volume_multiple, strategy, decision_price FROM fills "
+            "COALESCE(commission, 0.0), volume_multiple, strategy, decision_price FROM fills "
             "ORDER BY exchange_time, seq"
         )
         days: dict[str, date] = {}

@@ -115,11 +115,13 @@ class RiskButtons(FourWay):
 
     def records_failed(self, error: JournalError) -> None:
         """What cannot be written halts trading: every order is withdrawn, none is sent."""
+        if not self.records_broken:
+            self._scribe.fail(error)  # which comes back here
+            return
         text = f"HALTED: {error}; make room, then broker.resume()"
         logger.error("%s", text)
         self.store.put_notification(text)
         self._risk.guard.halt(str(error))
-        self._scribe.broken = self._scribe.broken or error
         self._halting = True
 
     def _tend_loss(self) -> None:

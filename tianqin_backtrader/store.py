@@ -412,6 +412,7 @@ class MyStore(StoreServices, StoreSession):
             ends.callback(self.gateway.close)
             if self.broker is not None:
                 ends.callback(self.broker.close_records)
+                ends.callback(self.broker.look_a_last_time)
             if self.recorder is not None:
                 self.recorder.close()
 

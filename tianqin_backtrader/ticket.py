@@ -18,6 +18,14 @@ from .order_price import Wish
 from .order_state import OrderLeg
 from .order_validity import EXCHANGE_DAY, Validity
 
+#: Backtrader's statuses of orders that are over.
+ENDS = frozenset(
+    {
+        bt.Order.Completed, bt.Order.Canceled, bt.Order.Expired, bt.Order.Margin,
+        bt.Order.Rejected,
+    }
+)  # fmt: skip
+
 
 class Effect(StrEnum):
     """What an order may do to positions."""
@@ -105,6 +113,15 @@ class Ticket:
     doubted: bool = False
     withdrawn_for: str = ""
     held_back: bool = False
+
+    def hear(self, status: int, lots: int) -> None:
+        """Its strategy is told; the first end that it is told of stays its end for good."""
+        self.told = (self.told[0] if self.end_told else status, max(self.told[1], lots))
+
+    @property
+    def end_told(self) -> bool:
+        """Whether its strategy has been told its end, in this run or in an earlier one."""
+        return self.told[0] in ENDS
 
     @property
     def filled(self) -> int:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from restart_program import START, make_plan, outcome, run_program
+from restart_program import START, make_plan, outcome, run_program, told_ends, told_lots
 
 from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.restart import NEVER_LEFT
@@ -35,6 +35,14 @@ def whole(plan, tmp_path_factory):
         return outcome(box, folder), steps
 
 
+def assert_told_once(folder, kind):
+    """Each end, and each lot, at most once in the life of the records."""
+    for key, ends in told_ends(folder).items():
+        assert len(ends) == 1, f"{kind}: {key} was told to be {ends}"
+    for key, lots in told_lots(folder).items():
+        assert lots == sorted(set(lots)), f"{kind}: of {key} {lots} lots were told"
+
+
 def assert_equal(found, whole, kind):
     others = found.pop("others in order.csv")
     expected = {name: value for name, value in whole.items() if name != "others in order.csv"}
@@ -56,6 +64,7 @@ def test_a_program_that_dies_three_times_comes_to_the_same(plan, whole, tmp_path
             assert (code, steps[-1]) == (-9, death)
         assert run_program(box, tmp_path, plan)[0] == 0
         assert_equal(outcome(box, tmp_path), whole[0], deaths)
+        assert_told_once(tmp_path, deaths)
 
 
 @pytest.mark.slow
@@ -77,6 +86,7 @@ def test_every_step_survives_its_killing(plan, whole, tmp_path, part):
             assert run_program(box, folder, plan)[0] == 0
             try:
                 assert_equal(outcome(box, folder), expected, f"step {number}: {steps[-1]}")
+                assert_told_once(folder, f"step {number}: {steps[-1]}")
             except AssertionError as error:
                 failed.append(f"step {number}, {steps[-1]}: {error}")
         number += PARTS

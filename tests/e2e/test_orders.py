@@ -146,7 +146,7 @@ def test_backtraders_buy_against_a_short_closes_it_first(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, counter="kq")  # whose trades name their fees
     strategy = play(store, run, script, CU)
     assert done
     assert [trade.long for trade in strategy.trades] == [False, True]
