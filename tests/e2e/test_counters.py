@@ -132,7 +132,7 @@ def test_a_strategy_trades_at_every_counter(sandbox, run, counter):
 
 # -- a recorded account ---------------------------------------------------------------------------
 
-RECORDED = Path("/work/shared/data/recorded_trading/kq_2025-12-24_snapshot.json")
+RECORDED = Path(__file__).parents[3] / "shared/data/recorded_trading/kq_2025-12-24_snapshot.json"
 
 
 def same(mine, theirs):
