@@ -365,8 +365,9 @@ class Chaos:
         self.queue.clear()
         self.box.fault("thaw", conn="all")
         self.box.fault("delay", conn="all", seconds=0.0)
-        if self.box.state()["phase"] == "waiting":  # nothing is told of a feed without a bar
-            self.box.advance(to=self.plan.start[:10] + " 10:30:01")
+        day, _, time_of_day = self.box.state()["now"].partition(" ")
+        if "10:13" < time_of_day < "10:30":  # nothing is told of a feed without a bar
+            self.box.advance(to=f"{day} 10:30:01")
         (self.folder / "drain").touch()
         deadline = time.monotonic() + REST
         while time.monotonic() < deadline and not self.at_rest() and self.run < RUNS:
