@@ -82,7 +82,7 @@ SHELL = {
     "target_desk": {"account_view", "order_desk", "ticket", "ticket_values"},
     "reconciler": {"account_view", "order_desk", "order_returns"},
     "expiry_desk": {"account_view", "order_desk", "reconciler", "ticket"},
-    "record_keeper": {"journal", "performance_tracker"},
+    "record_keeper": {"account_scribe", "journal", "performance_tracker"},
     "order_news": {"order_desk", "record_keeper", "unsubscribed_data"},
     "adoption": {"restart", "target_desk", "ticket", "unsubscribed_data"},
     "left_behind": {"journal", "order_desk", "ticket", "ticket_values"},
@@ -115,6 +115,7 @@ SHELL = {
     "risk_buttons": {"four_way", "risk_desk", "target_desk", "ticket"},
     "broker": {
         "account_face",
+        "account_scribe",
         "main_contracts",
         "four_way",
         "unsubscribed_data",
