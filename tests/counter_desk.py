@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections import deque
 from contextlib import contextmanager
+from time import monotonic
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
@@ -23,6 +24,7 @@ CHANGE = [
 ]
 LOCKED = [(75, "WARNING", "交易服务器登录失败,CTP:连续登录失败次数超限，登录被禁止"), OVER]
 SLEEPS = [(7, "WARNING", "交易服务器登录失败,CTP:还没有初始化"), OVER]
+ENDED = (0, "WARNING", "您的账号已在其他地方登录，被强制退出")
 NUMBER = "88001234"
 STATEMENT = f"                         交易结算单\n 客户号 Client ID: {NUMBER} 客户名称: 王小明"
 
@@ -77,7 +79,7 @@ class Counter:
     def _take(self, line, pack):
         with self.changed:
             if pack["aid"] == "req_login":
-                self.logins.append(pack)
+                self.logins.append({**pack, "at": monotonic()})
                 self._answer(line, pack["user_name"])
             elif pack["aid"] == "confirm_settlement":
                 self.confirmed += 1

@@ -1,9 +1,10 @@
 """A program that rolls copper, and kills itself at a step if it is told to.
 
 Arguments: JSON of the addresses, of the options of ``store.roll``, and the step at which it dies,
-0 for never. It prints a line of JSON at its end. Steps are: before and after each write to disk,
-before and after each order is handed to the client, after the wait with which orders have left,
-and after each report of the exchange that comes while it rolls.
+0 for never. With the option ``exits`` the lots have a stop and a target before they are rolled. It
+prints a line of JSON at its end. Steps are: before and after each write to disk, before and after
+each order is handed to the client, after the wait with which orders have left, and after each
+report of the exchange that comes while it rolls.
 """
 
 import json
@@ -15,6 +16,7 @@ import backtrader as bt
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.gateway import Gateway
+from tianqin_backtrader.roll_desk import RollDesk
 from tianqin_backtrader.roll_file import RollFile
 
 OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
@@ -66,11 +68,44 @@ class Steps:
         broker.take_reports = take_reports
 
 
+class Protection:
+    """Counts lots that are held without a stop, after each round of a roll."""
+
+    def __init__(self):
+        self.most_bare = 0
+        tend = RollDesk.tend
+
+        def tending(desk):
+            tend(desk)
+            if desk.rolls and desk._broker.begun:
+                self.look(desk._broker)
+
+        RollDesk.tend = tending
+
+    def look(self, broker):
+        bare = 0
+        for symbol in (OLD, NEW):
+            held = broker.get_account_position(symbol).get("pos_long", 0)
+            stopped = sum(left for place, kind, left in exits(broker)
+                          if place == symbol and kind == "Stop")  # fmt: skip
+            bare += max(0, held - stopped)
+        self.most_bare = max(self.most_bare, bare)
+
+
+def exits(broker):
+    """(contract, type, lots) of what waits or works to close."""
+    return [
+        (order.ticket.symbol, order.getordername(), order.ticket.left)
+        for order in broker.get_orders_open()
+        if order.issell() and "rolls" not in order.info
+    ]
+
+
 class Roller(bt.Strategy):
     params = (("options", None),)
 
     def __init__(self):
-        self.heard, self.ending = [], ""
+        self.heard, self.ending, self.bars = [], "", 0
 
     def notify_store(self, msg, *args, **kwargs):
         if "roll" in kwargs:
@@ -79,10 +114,19 @@ class Roller(bt.Strategy):
     def next(self):
         store = self.broker.store
         rolls = store.rolls.rolls
-        if not rolls and self.broker.get_account_position(OLD):
-            store.roll(OLD, NEW, **self.p.options)
+        options = dict(self.p.options)
+        wants_exits = options.pop("exits", False)
+        held = self.broker.get_account_position(OLD).get("pos_long", 0)
+        if not rolls and held and wants_exits and not exits(self.broker):
+            last = self.data.close[0]
+            stop = self.sell(size=held, exectype=bt.Order.Stop, price=last - 5000)
+            self.sell(size=held, exectype=bt.Order.Limit, price=last + 3000, oco=stop)
+        elif not rolls and held:
+            store.roll(OLD, NEW, **options)
         elif not rolls or rolls[0].done:
-            self.end("done")
+            self.bars += 1
+            if self.bars > 2 or not wants_exits:  # the target's last answer is heard
+                self.end("done")
         elif rolls[0].halted and self.heard:
             self.end("halted")
 
@@ -96,6 +140,7 @@ def main(urls, options, last):
     steps.around(RollFile, "save")
     steps.around(Gateway, "insert_order", also=True)
     steps.after_sending(Gateway)
+    protection = Protection()
     with MyStore("sandbox", "sandbox", urls=urls, strategy_name="roller") as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker())
@@ -106,6 +151,7 @@ def main(urls, options, last):
         state = str(store.broker.risk_state)
         reports = [roll.report() for roll in store.rolls.rolls]
         told = {"ending": done.ending, "heard": done.heard, "steps": steps.count, "state": state}
+        told["exits"], told["bare"] = sorted(exits(store.broker)), protection.most_bare
         told["cost"] = [[one.closed, one.opened, one.fees] for one in reports]
         sys.stdout.write(f"{json.dumps(told)}\n")
 

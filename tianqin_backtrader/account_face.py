@@ -41,8 +41,12 @@ class AccountFace:
         return self._account.books
 
     def getcash(self) -> float:
-        """Available funds, yuan, as the account says (``available``); also ``get_cash``."""
-        return self._account.funds("available")
+        """Available funds, yuan; also ``get_cash``.
+
+        The account's ``available``, less what orders bind that it does not hold yet: those of this
+        ``next()`` and, behind a futures company, those of the last seconds.
+        """
+        return self._account.available()
 
     def getvalue(self, datas: Any = None) -> float:
         """The account's equity (``balance``), yuan; also ``get_value``.

@@ -11,7 +11,9 @@ from typing import Any
 
 from backtrader.position import Position
 
+from .allocation import LotsChange
 from .books import Balance, Books
+from .bound_funds import Binding, BoundFunds
 from .clock import from_ns, passed_ns
 from .contract_costs import costs_of
 from .data_tree import price_of
@@ -20,6 +22,7 @@ from .fees import DayFees, FeeLedger
 from .lot_rules import LotLimits
 from .model import Direction, Fill, Instrument, Offset
 from .offset import Closable, held_lots
+from .order_state import OrderLeg
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,8 @@ class AccountView:
         self.books = Books()
         self._comminfo: dict[str, tuple[Instrument, Any]] = {}
         self._marks: dict[str, float] = {}
+        self._moved: list[LotsChange] = []
+        self._bound = BoundFunds()
 
     def begin(self, equity: float, coming: Sequence[Fill] = ()) -> None:
         """Take over what the account holds.
@@ -112,6 +117,16 @@ class AccountView:
         before = self.position(symbol).size
         net, price = self._take_position(symbol, position)
         self.books.adjust(symbol, int(net - before), price, self._multiple(symbol))
+        self._note(symbol, int(net - before), price)
+
+    def _note(self, symbol: str, size: int, price: float) -> None:
+        if size:
+            self._moved.append(LotsChange(symbol, size, price))
+
+    def take_moved(self) -> list[LotsChange]:
+        """Changes of net lots that no trade has told, since the last question."""
+        moved, self._moved = self._moved, []
+        return moved
 
     def _take_position(self, symbol: str, position: dict[str, Any]) -> tuple[int, float]:
         """Make a position of the account ours; return its net lots and its last price."""
@@ -214,6 +229,7 @@ class AccountView:
         lots = self.position(symbol).size
         self.books.adjust(symbol, -self.books.lots[symbol], price, self._multiple(symbol))
         self.net.pop(symbol)
+        self._note(symbol, -int(lots), price)
         for side in SIDES:
             self.sides.pop((symbol, side), None)
         return int(lots)
@@ -262,6 +278,23 @@ class AccountView:
         """A field of the account, yuan."""
         return float(self._store.gateway.account()[name])
 
+    def available(self) -> float:
+        """Available funds, less what orders on their way bind; yuan."""
+        figures = self._bound_figures()
+        return self.funds("available") - self._bound.yuan(figures, self._instants())
+
+    def bind(self, leg: OrderLeg, price: float) -> None:
+        """An order is about to be sent; ``price`` is what it may cost at most, or nan."""
+        if leg.offset is Offset.OPEN:
+            at = price if price == price else self._store.instrument(leg.symbol).pre_settlement
+            a_lot = self.cost(leg.symbol, 1, at).total
+            binding = Binding(leg, a_lot, self._bound_figures(), self._instants())
+            self._bound.bind(binding)
+
+    def _bound_figures(self) -> tuple[float, ...]:
+        figures: tuple[float, ...] = self._store.gateway.funds("margin", "frozen_margin")
+        return figures
+
     def day_profit(self) -> float:
         """What the trading day has brought so far, fees taken off; yuan, nan if unknown."""
         balance, before = self._store.gateway.funds("balance", "static_balance")
@@ -295,7 +328,7 @@ class AccountView:
 
     def max_lots(self, symbol: str, price: float, share: float = 1.0) -> int:
         """Lots that a share of the available funds can open; 0 if too few for one order."""
-        one, funds = self.cost(symbol, 1, price).total, self.funds("available") * share
+        one, funds = self.cost(symbol, 1, price).total, self.available() * share
         if not (one > 0 and math.isfinite(one) and math.isfinite(funds)):
             return 0
         lots = max(0, math.floor(funds / one))

@@ -8,6 +8,7 @@ from typing import Any
 import backtrader as bt
 
 from .model import Direction
+from .open_trades import OpenTrades
 from .restart import Restart
 from .target_desk import TargetDesk
 from .ticket import Ticket
@@ -22,6 +23,7 @@ class Adoption:
         stand_in: Gives what stands for a feed while an order is made.
         make: Makes an order and its ticket.
         tell: Hands a clone of an order to ``notify_order``.
+        trades: Those of the strategies.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class Adoption:
         stand_in: Callable[[str], UnsubscribedData],
         make: Callable[..., Ticket],
         tell: Callable[[Any], None],
+        trades: OpenTrades,
     ) -> None:
         self._store, self._stand_in, self._make, self.tell = store, stand_in, make, tell
+        self._trades = trades
 
     def order_of_plan(self, fields: dict[str, Any]) -> Any:
         """A ``bt.Order`` as it was made once."""
@@ -47,11 +51,9 @@ class Adoption:
         """Strategies are there now: give them the orders and targets of an earlier run."""
         if not (restart.adopted or restart.targets or restart.begun_with):
             return
-        strategies: list[Any] = next(
-            (feed._env.runningstrats for feed in self._store.feeds if feed._env is not None), []
-        )
+        strategies = self._trades.strategies
         if strategies and restart.begun_with:
-            self._give_lots(strategies[0], restart.begun_with)
+            self._trades.give(restart.begun_with)
             restart.begun_with = {}
         while restart.adopted:
             ticket = restart.adopted.pop()
@@ -67,26 +69,6 @@ class Adoption:
         if any(feed is data for feed in feeds):
             return data
         return next((feed for feed in feeds if feed._dataname == data._dataname), data)
-
-    def _give_lots(self, strategy: Any, lots: dict[str, tuple[int, float]]) -> None:
-        """What was held before the run is an open trade of the first strategy.
-
-        Backtrader pairs fills of its own time only: else the first order that closes would be told
-        to ``notify_trade`` as one that opens.
-        """
-        for data in strategy.datas:
-            if not any(data is feed for feed in self._store.feeds):
-                continue  # made of a feed; orders are on the feed
-            symbol = self._store.mains.traded(data._dataname)
-            if symbol not in lots or strategy._trades[data][0]:
-                continue
-            size, price = lots.pop(symbol)
-            kind = bt.BuyOrder if size > 0 else bt.SellOrder
-            order = kind(data=data, size=size, price=price, simulated=True)
-            trade = bt.Trade(data=data, historyon=strategy._tradehistoryon)
-            trade.update(order, size, price, 0.0, 0.0, 0.0, strategy.broker.getcommissioninfo(data))
-            trade.justopened = False
-            strategy._trades[data][0].append(trade)
 
 
 def _owner(name: Any, strategies: list[Any]) -> Any:

@@ -53,6 +53,15 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposed:
+    """Lots that have lost their protection; negative: that were closed beyond what was open."""
+
+    symbol: str
+    lots: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Differs:
     """A delivered bar that is not the official one."""
 

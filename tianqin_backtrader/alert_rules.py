@@ -19,6 +19,7 @@ from .alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Exposed,
     Failed,
     Level,
     LinkSeen,
@@ -170,6 +171,10 @@ class AlertRules:
         key = ("rejected", fact.symbol, _NUMBERS.sub("#", fact.reason))
         return Level.WARNING, "Order rejected", f"{fact.what}: {fact.reason}", key
 
+    def _judge_exposed(self, fact: Exposed) -> _Found:
+        title = "Lots without protection" if fact.lots > 0 else "Too many lots were closed"
+        return Level.FAILURE, title, fact.text, ()
+
     def _judge_difference(self, fact: Differs) -> _Found:
         text = f"{fact.symbol}: the bar of {fact.end} differs in {', '.join(fact.columns)}"
         return Level.WARNING, "Bar differs from the official one", text, ("differs", fact.symbol)
@@ -211,6 +216,7 @@ _JUDGES: Mapping[type, tuple[AlertEvent, Any]] = MappingProxyType(
     {
         LinkSeen: (AlertEvent.LINK, AlertRules._judge_link),
         Rejected: (AlertEvent.REJECTED, AlertRules._judge_rejected),
+        Exposed: (AlertEvent.EXPOSED, AlertRules._judge_exposed),
         Differs: (AlertEvent.DIFFERENCE, AlertRules._judge_difference),
         RiskSeen: (AlertEvent.RISK, AlertRules._judge_risk),
         RiskSaid: (AlertEvent.RISK, AlertRules._judge_risk_words),

@@ -14,6 +14,7 @@ class AlertEvent(StrEnum):
 
     LINK = "link"
     REJECTED = "rejected"
+    EXPOSED = "exposed"
     DIFFERENCE = "difference"
     RISK = "risk"
     DAY = "day"

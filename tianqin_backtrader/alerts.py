@@ -24,6 +24,7 @@ from .alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Exposed,
     Failed,
     LinkSeen,
     LoginSeen,
@@ -146,6 +147,10 @@ class Alerts(Observer):
         what = f"{symbol} {'buy' if order.isbuy() else 'sell'} {size:g}"
         reason = str(order.info.get("reason", "")) or order.getstatusname()
         self._tell(Rejected(symbol, what, reason), self._store.now())
+
+    def exposed(self, symbol: str, lots: int, text: str) -> None:
+        """Lots have lost their protection."""
+        self._tell(Exposed(symbol, lots, text), self._store.now())
 
     def difference(self, found: Difference) -> None:
         """A delivered bar is not the official one."""

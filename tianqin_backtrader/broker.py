@@ -18,14 +18,17 @@ from .account_face import AccountFace
 from .account_scribe import AccountScribe
 from .account_view import AccountView
 from .adoption import Adoption
+from .allocation import LotsChange
 from .chased_order import ChaseRules
 from .clock import monotonic
-from .errors import ConfigError, OrderError
+from .errors import ConfigError, OrderError, TianqinError
+from .exits import Timing
 from .expiry_desk import ExpiryDesk
 from .held_orders import HeldOrders
 from .journal import Journal
 from .lot_rules import Priority, priority_refusal
 from .model import Direction, Fill, OrderReport
+from .open_trades import OpenTrades
 from .order_desk import OrderDesk
 from .order_gate import OrderGate, choice
 from .order_news import OrderNews
@@ -107,7 +110,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._desk = OrderDesk(
             self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
         )
-        self._news = OrderNews(self._desk, self._keeper)
+        self._trades = OpenTrades(self.store, self._stand_in)
+        self._news = OrderNews(self._desk, self._keeper, self._trades)
         self._returns = OrderReturns(self._desk)
         self._expiry = ExpiryDesk(self._account, self._desk)
         self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
@@ -117,15 +121,20 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._returns.on_fill += [
             self._held.take_fill, self._targets.take_fill, self._keeper.heard,
         ]  # fmt: skip
-        self._adoption = Adoption(self.store, self._stand_in, self._ticket, self._tell)
+        self._adoption = Adoption(
+            self.store, self._stand_in, self._ticket, self._tell, self._trades
+        )
         self._restart = Restart(
             self._desk, self._returns, self._held, self._adoption,
             memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
         self._returns.on_foreign += [
-            self._restart.take_foreign, self._targets.take_other, self._keeper.traded,
-        ]  # fmt: skip
+            self._restart.take_foreign,
+            self._targets.take_other,
+            self._take_other_hand,
+            self._keeper.traded,
+        ]
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -141,6 +150,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._must_keep_priority()
         self.startingcash = self.getvalue()
         if self._begun:
+            self._account.take_moved()
+            self._news.begin_again()
             self._restart.begin_again()
             self._targets.begin_again()
             return
@@ -161,6 +172,11 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         super().stop()
         self._scribe.flush()
         self._keeper.stop()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run has begun, and the account was taken over."""
+        return self._begun
 
     @property
     def journal(self) -> Journal | None:
@@ -203,6 +219,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news.put(order)
         self.store.observers.order(order)
 
+    def _take_other_hand(self, fill: Fill) -> None:
+        if self.store.known_instrument(fill.symbol) is not None:
+            fill = self._account.priced(fill)
+        size = fill.direction.sign * fill.volume
+        self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
+
     def get_notification(self) -> Any:
         """The next order to tell, None when there is none."""
         return self._news.take()
@@ -210,6 +232,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come."""
         self._adoption.hand_over(self._restart, self._targets)
+        for change in self._account.take_moved():
+            self._news.put_change(change)
+        self._trades.tend()
         self._news.let_in()
         self._keeper.follow(self.journal)
 
@@ -350,7 +375,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
     def drop_target(self, instrument: str) -> None:
         """Work to a target no more; what is held stays."""
-        self._targets.drop(self._traded(instrument))
+        symbol = self._traded(instrument)
+        self._restart.hand_targets(self._targets.adopt, symbol)
+        self._targets.drop(symbol)
 
     def _place_for_target(
         self, symbol: str, direction: Direction, volume: int, price: float, owner: Any, early: bool
@@ -359,7 +386,12 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         data = self._data(symbol)
         ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
         ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
-        self._desk.submit(ticket, early=early)
+        try:
+            self._desk.settle_effect(ticket, Timing.AT_ONCE, None)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+        else:
+            self._desk.submit(ticket, early=early)
         return ticket
 
     # -- rolls --------------------------------------------------------------------------------
@@ -378,11 +410,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             self._gate.reserved.pop(instrument, None)
         else:
             self._gate.reserved[instrument] = reason
-
-    @property
-    def begun(self) -> bool:
-        """Whether the account and what an earlier run has left have been taken over."""
-        return self._begun
 
     def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
         """What takes the exits of a contract along with its lots."""

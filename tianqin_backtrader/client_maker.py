@@ -17,7 +17,14 @@ from tqsdk.log import _get_log_name
 from .client_loop import ClientLoop, closing_on_error, environment, past_proxies
 from .clock import deadline_in, monotonic, seconds_until
 from .data_tree import to_notice
-from .errors import LinkLost, LinkTimeout, LoginRefused, OrderError, TradingLoginRefused
+from .errors import (
+    CounterAway,
+    LinkLost,
+    LinkTimeout,
+    LoginRefused,
+    OrderError,
+    TradingLoginRefused,
+)
 from .login_words import LoginWatch, Why, is_unclear, not_in_service, out_of_service
 from .redaction import clean, hide, redacted
 
@@ -60,7 +67,7 @@ class Client(TqApi):
 
         Raises:
             TradingLoginRefused: While it logs in.
-            LinkLost: The counter is not in service.
+            CounterAway: The same.
         """
         if self._watch is None:
             return bool(super().wait_update(deadline, *args, **kwargs))
@@ -91,7 +98,7 @@ class Client(TqApi):
         if refusal is None:
             return
         if refusal.why is Why.AWAY:
-            raise LinkLost(f"the counter takes no logins: {refusal.words}. {refusal.advice}")
+            raise CounterAway(refusal)
         raise TradingLoginRefused(refusal)
 
 
@@ -114,10 +121,11 @@ class ClientMaker:
         self._key, self._value = key, value
         if backtest is not None and account is None:
             account = TqSim()  # the only kind of account that has a past
-        if value != key:  # the embedded exchange's is no secret
-            hide(value, str(getattr(account, "_password", "")))
-        if account is not None and not isinstance(account, TqKq | TqSim):
-            hide(str(getattr(account, "_account_id", "")))
+        for one in getattr(account, "_account_list", [account]):
+            if value != key:  # the embedded exchange's is no secret
+                hide(value, str(getattr(one, "_password", "")))
+            if not isinstance(one, TqKq | TqSim):
+                hide(str(getattr(one, "_account_id", "")))
         self._given = account
         # tqsdk's account objects hold the state of one session; each connection gets a new one.
         self._template = copy.deepcopy(account)

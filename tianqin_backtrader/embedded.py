@@ -60,6 +60,8 @@ class EmbeddedSandbox:
             0.1 and 2.3 by the seed.
         commission: At ``ctp`` what stands in a trade: ``"zero"``, ``"dash"`` (no value) or
             ``"absent"``; None is each in its turn.
+        account_file: A JSON file of a recorded account (``accounts``, ``positions``, ``orders``,
+            ``trades``), which every user is shown at the login; it cannot be traded.
 
     Attributes:
         urls: The environment variables that lead TqSdk to the exchange.
@@ -89,9 +91,10 @@ class EmbeddedSandbox:
         users: Mapping[str, str] | None = None,
         script: Iterable[Mapping[str, Any]] = (),
         replay: str | Path | None = None,
-        counter: str = "plain",
+        counter: str = "kq",
         query_seconds: float | None = None,
         commission: str | None = None,
+        account_file: str | Path | None = None,
     ) -> None:
         command = [sys.executable, "-m", "tianqin_backtrader.sandbox", "--json", "--parent-pipe"]
         command += ["--port", str(port), "--days", str(days), "--balance", repr(balance)]
@@ -104,6 +107,7 @@ class EmbeddedSandbox:
             "--replay": replay,
             "--query-seconds": query_seconds,
             "--commission": commission,
+            "--account-file": account_file,
         }
         for option, value in optional.items():
             if value is not None:
@@ -144,8 +148,11 @@ class EmbeddedSandbox:
             name: ``"drop"``, ``"cut"``, ``"refuse"``, ``"freeze"``, ``"thaw"``, ``"delay"``,
                 ``"repeat"``, ``"batch"``, ``"refuse_token"``, ``"licence"``, ``"clock"``,
                 ``"reject_order"``, ``"advance"``, ``"fill_away"``, ``"cancel_away"``, ``"hole"``,
-                ``"shuffle"``, ``"limit_up"``, ``"limit_down"``: what they do is in
-                docs/sandbox.md, "Faults".
+                ``"shuffle"``, ``"limit_up"``, ``"limit_down"``, and those of the counters:
+                ``"refuse_login"``, ``"password_change"``, ``"second_login"``, ``"front_lost"``,
+                ``"swallow_order"``, ``"swallow_cancel"``, ``"refuse_by_notice"``,
+                ``"late_positions"``, ``"forget_order_ids"``, ``"foreign_order"``,
+                ``"foreign_trade"``: what they do is in docs/sandbox.md, "Faults".
             params: Of that fault: ``conn`` (``"md"``, ``"td"`` or ``"all"``), ``seconds``, ...
 
         Returns:

@@ -8,6 +8,7 @@
     │   ├── LoginRefused             the server said no: never retried
     │   │   └── TradingLoginRefused  the broker's counter said no
     │   ├── LinkLost                 the connection is gone
+    │   │   └── CounterAway          the broker's counter takes no logins now
     │   └── LinkTimeout              no answer in time
     ├── StoreClosed                  the store was closed and cannot be used again
     ├── OrderError
@@ -64,6 +65,18 @@ class TradingLoginRefused(LoginRefused):
 
 class LinkLost(LinkError):
     """The connection is gone."""
+
+
+class CounterAway(LinkLost):
+    """The counter of the broker, or of the paper account, is there and takes no logins now.
+
+    Attributes:
+        refusal: As of ``TradingLoginRefused``.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"the counter takes no logins: {refusal.words}. {refusal.advice}")
+        self.refusal = refusal
 
 
 class LinkTimeout(LinkError):

@@ -73,6 +73,19 @@ class ExitStep:
     stand_back: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SharedLots:
+    """Lots that several orders are to close together: exits of one bracket, or of one OCO group.
+
+    Attributes:
+        lots: How many are open for them.
+        orders: Numbers of the others.
+    """
+
+    lots: int
+    orders: frozenset[int]
+
+
 def may_open(
     volume: int,
     held: int,
@@ -138,3 +151,31 @@ def exit_step(
             stand_back.append(claim.order)
             missing -= claim.lots
     return ExitStep(free, waits=True, stand_back=tuple(stand_back))
+
+
+def exit_step_among(
+    need: int,
+    lots: SideLots,
+    claims: Sequence[Claim],
+    shares: Iterable[SharedLots],
+    *,
+    hurries: bool,
+    patient: bool,
+) -> ExitStep:
+    """``exit_step`` of an order that shares its lots with others of its group.
+
+    More lots may be held than are theirs: what two of them have at the exchange could all trade.
+
+    >>> claims, shared = [Claim(7, 3, rests=True)], SharedLots(3, frozenset({7}))
+    >>> exit_step_among(3, SideLots(9, 9), claims, [shared], hurries=True, patient=True)
+    ExitStep(now=0, waits=True, stand_back=(7,))
+    """
+    step = exit_step(need, lots, claims, hurries=hurries, patient=patient)
+    for shared in shares:
+        theirs = [claim for claim in claims if claim.order in shared.orders]
+        wanted, open_lots = min(need, shared.lots), SideLots(shared.lots, shared.lots)
+        among = exit_step(wanted, open_lots, theirs, hurries=hurries, patient=patient)
+        if among.waits:
+            more = tuple(one for one in among.stand_back if one not in step.stand_back)
+            step = ExitStep(min(step.now, among.now), True, (*step.stand_back, *more))
+    return step

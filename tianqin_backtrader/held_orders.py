@@ -15,13 +15,18 @@ import backtrader as bt
 from . import order_group
 from .conditional_order import resize
 from .errors import OrderError, TianqinError
-from .model import Fill
+from .exits import SharedLots
+from .model import Direction, Fill, Offset
 from .order_desk import OrderDesk
-from .order_group import Action, Answer, Do, MemberState, OrderGroup, Role
+from .order_group import Action, Answer, Do, MemberState, OrderGroup, Part, Role
 from .order_watch import OrderWatch
-from .ticket import Effect, Stage, Ticket
+from .ticket import Effect, Ending, Stage, Ticket
 
 logger = logging.getLogger(__name__)
+
+#: Orders of Backtrader that bound a loss.
+_STOPS = (bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail, bt.Order.StopTrailLimit)
+_ENDED_BY_OWNER = (Ending.CANCEL, Ending.EXPIRE)
 
 
 class Box:
@@ -38,6 +43,35 @@ class Box:
         """For the journal."""
         return self.group.to_dict(), self.group.over
 
+    @property
+    def parents(self) -> list[Ticket]:
+        """The parent of a bracket while it may open more."""
+        return [self.tickets[member.order_id] for member in self.group.parents]
+
+    def role(self, ticket: Ticket) -> Role:
+        """What an order is in it."""
+        return self.group[ticket.key].role
+
+    def has_exit(self, ticket: Ticket) -> bool:
+        """Whether an order is one of exits for the same lots."""
+        return any(member.order_id == ticket.key for member in self.group.exits)
+
+    def closes_by(self, ticket: Ticket) -> Direction:
+        """The direction of the orders that close the lots which one of its orders is about."""
+        if self.role(ticket) is not Role.PARENT:
+            return ticket.direction
+        return Direction.SELL if ticket.direction is Direction.BUY else Direction.BUY
+
+    def share(self) -> None:
+        """Let its orders know which lots they close together."""
+        exits = [self.tickets[member.order_id] for member in self.group.exits]
+        numbers = frozenset(ticket.order.ref for ticket in exits)
+        lots = max(0, self.group.unprotected)
+        for ticket in self.tickets.values():
+            ticket.shared.pop(self.key, None)
+        for ticket in exits:
+            ticket.shared[self.key] = SharedLots(lots, numbers - {ticket.order.ref})
+
 
 class HeldOrders:
     """Watches what waits, and keeps groups together.
@@ -50,7 +84,8 @@ class HeldOrders:
         self._desk, self._store = desk, desk.store
         self._watch = OrderWatch(desk, self._take_fired)
         self._boxes: dict[int, list[Box]] = defaultdict(list)
-        self._drafts: dict[int, list[Ticket]] = {}
+        self._drafts: dict[int, list[tuple[Ticket, Any]]] = {}
+        self._taken: set[int] = set()
         desk.on_end.append(self._take_end)
 
     # -- in -----------------------------------------------------------------------------------
@@ -69,7 +104,7 @@ class HeldOrders:
             self._refuse_family(ticket, parent, str(error))
             return
         if parent is not None or not transmit:
-            self._drafts.setdefault(first, []).append(ticket)
+            self._drafts.setdefault(first, []).append((ticket, oco))
             if transmit:
                 self._launch(self._drafts.pop(first))
             return
@@ -78,7 +113,7 @@ class HeldOrders:
         self._start(ticket)
 
     def _start(self, ticket: Ticket) -> None:
-        """Watch it or send it; what is refused at once ends its group, too."""
+        """Watch it or send it."""
         if ticket.condition is None:
             self._desk.submit(ticket)
             return
@@ -87,6 +122,7 @@ class HeldOrders:
 
     def _take_in(self, ticket: Ticket) -> None:
         """An order that waits is told as Submitted and Accepted: it is ours to look after."""
+        self._taken.add(ticket.order.ref)
         self._desk.enter(ticket)
         ticket.order.accept(ticket.order.broker)
         self._desk.tell(ticket.order)
@@ -94,32 +130,39 @@ class HeldOrders:
     def _refuse_family(self, ticket: Ticket, parent: Any, reason: str) -> None:
         """A bracket with an order that cannot be is refused whole: nothing goes unprotected."""
         first = parent.ref if parent is not None else ticket.order.ref
-        for other in self._drafts.pop(first, []):
+        for other, _ in self._drafts.pop(first, []):
             self._desk.refuse(other, f"another order of its bracket is refused: {reason}")
         self._desk.refuse(ticket, reason)
 
     # -- brackets and OCO ---------------------------------------------------------------------
 
-    def _launch(self, family: list[Ticket]) -> None:
-        parent, *children = family
-        if not children:
-            self._start(parent)
+    def _launch(self, family: list[tuple[Ticket, Any]]) -> None:
+        (parent, oco), *children = family
+        if oco is not None and not self._join(parent, oco):
+            for child, _ in children:
+                self._desk.refuse(child, "its parent order is refused")
             return
-        self._desk.scribe.touch(parent)  # records have it before its children
-        self._bind(parent, children)
-        for child in children:
-            self._wait_for_parent(child)
-        self._start(parent)
+        if children:
+            self._desk.scribe.touch(parent)  # records have it before its children
+            parts = [_part(child) for child, _ in children]
+            group = order_group.bracket(_part(parent), parts)
+            self._put(Box(group, [parent, *(child for child, _ in children)]))
+            for child, _ in children:
+                self._wait_for_parent(child)
+            known = {one.order.ref for one, _ in family} | {getattr(oco, "ref", None)}
+            for child, other in children:
+                if other is not None and other.ref not in known:
+                    self._join(child, other)
+        if not parent.over:
+            self._start(parent)
 
-    def _bind(self, parent: Ticket, children: list[Ticket]) -> Box:
-        pairs = [(child.key, child.volume) for child in children]
-        box = Box(order_group.bracket((parent.key, parent.volume), pairs), [parent, *children])
-        if any(other.key == box.key for other in self._boxes[parent.order.ref]):
-            box.key = f"{parent.key}_{children[0].key}"
-        for ticket in (parent, *children):
-            self._boxes[ticket.order.ref].append(box)
+    def _put(self, box: Box) -> None:
+        """Keep a new group, or a group with a new order."""
+        for ticket in box.tickets.values():
+            if box not in self._boxes[ticket.order.ref]:
+                self._boxes[ticket.order.ref].append(box)
+        box.share()
         self._desk.scribe.touch_plan(box)
-        return box
 
     def _wait_for_parent(self, child: Ticket) -> None:
         child.stage = Stage.DORMANT
@@ -130,82 +173,116 @@ class HeldOrders:
         self._desk.scribe.touch(child)
 
     def _child_of_sent(self, child: Ticket, parent: Any) -> None:
-        """A child of a parent that was transmitted before."""
+        """A child of a parent that was transmitted before joins the others it has.
+
+        Raises:
+            OrderError: There is nothing that it could protect.
+        """
         first = self._desk.tickets.get(parent.ref)
         if first is None or (first.over and not first.filled):
             raise OrderError("its parent order is over without a fill, or was never sent")
-        box = self._bind(first, [child])
+        box = next((one for one in self._boxes[parent.ref] if one.role(first) is Role.PARENT), None)
+        if box is None:
+            box = Box(_so_far(order_group.bracket(_part(first), []), first), [first])
+        answer = order_group.add_child(box.group, _part(child))
+        if first.over and answer[0].unprotected <= 0:
+            raise OrderError("what its parent order has opened was closed")
+        box.group, box.tickets[child.key] = answer[0], child
+        self._put(box)
         self._wait_for_parent(child)
-        if first.filled:
-            self._answer(box, order_group.on_fill(box.group, first.key, first.filled))
-        if first.over:
-            self._answer(box, order_group.on_end(box.group, first.key))
+        self._answer(box, answer)
 
     def _join(self, ticket: Ticket, other: Any) -> bool:
         """Put an order into the OCO group of another; False if that has had its end."""
         first = self._desk.tickets.get(other.ref)
-        if first is None or first.over or first.filled:
+        same_lots = first is not None and _close_the_same(first, ticket)
+        if first is None or first.over or (first.filled and not same_lots):
             self._desk.refuse(ticket, "the order that it depends on (oco) has traded or is over")
             return False
-        for box in self._boxes[other.ref]:
-            if box.group[first.key].role is order_group.Role.PEER:
-                box.group = order_group.join(box.group, ticket.key, ticket.volume)
-                box.tickets[ticket.key] = ticket
-                break
-        else:
-            pairs = [(one.key, one.volume) for one in (first, ticket)]
-            box = Box(order_group.oco(pairs), [first, ticket], f"{first.key}_{ticket.key}")
-            self._boxes[other.ref].append(box)
-        self._boxes[ticket.order.ref].append(box)
-        self._desk.scribe.touch_plan(box)
+        box = next((one for one in self._boxes[other.ref] if one.role(first) is Role.PEER), None)
+        if box is None:
+            group = order_group.oco([_part(first, closes=same_lots)])
+            box = Box(_so_far(group, first), [first], f"{first.key}_{ticket.key}")
+        same_lots = all(_close_the_same(one, ticket) for one in box.tickets.values())
+        box.group = order_group.join(box.group, _part(ticket, closes=same_lots))
+        box.tickets[ticket.key] = ticket
+        self._put(box)
+        self._answer(box, order_group.level(box.group))
         return True
+
+    # -- what happens -------------------------------------------------------------------------
 
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
         """A fill of an order that may be in groups."""
+        closed = 0 if fill.offset is Offset.OPEN else fill.volume
         for box in self._boxes.get(ticket.order.ref, ()):
-            self._answer(box, order_group.on_fill(box.group, ticket.key, fill.volume))
+            answer = order_group.on_fill(box.group, ticket.key, fill.volume, closed=closed)
+            self._answer(box, answer)
 
     def _take_end(self, ticket: Ticket) -> None:
         self._watch.forget(ticket)
         self._drafts.pop(ticket.order.ref, None)
-        for box in self._boxes.get(ticket.order.ref, ()):
+        boxes = self._boxes.get(ticket.order.ref, [])
+        for box in boxes:
             self._answer(box, _end(box, ticket))
+        if not any(box.has_exit(ticket) for box in boxes):
+            self._look_at_stop(ticket)
+        self._taken.discard(ticket.order.ref)
 
     def _take_fired(self, ticket: Ticket) -> None:
-        """Its price or time has come: others that hold its lots end first."""
+        """Its price or time has come: what it depends on ends first."""
         for box in self._boxes.get(ticket.order.ref, ()):
-            ticket.after += [
-                other
-                for other in box.tickets.values()
-                if other is not ticket and other.stage is Stage.WORKING
-                and other.direction is ticket.direction
-            ]  # fmt: skip
             self._answer(box, order_group.on_fire(box.group, ticket.key))
+            if box.has_exit(ticket):
+                ticket.after += box.parents
+            elif box.role(ticket) is Role.PEER:
+                others = (other for other in box.tickets.values() if other is not ticket)
+                ticket.after += [other for other in others if other.stage is Stage.WORKING]
         if not ticket.over:
             self._desk.release(ticket)
 
     def _answer(self, box: Box, answer: Answer) -> None:
         box.group, actions = answer
+        box.share()
         self._desk.scribe.touch_plan(box)
         for action in actions:
-            self._carry_out(box.tickets[action.order_id], action)
+            self._carry_out(box, action)
 
-    def _carry_out(self, ticket: Ticket, action: Action) -> None:
+    def _carry_out(self, box: Box, action: Action) -> None:
+        ticket = box.tickets[action.order_id]
         if action.do is Do.EXPOSED:
-            text = f"{ticket.symbol}: {action.volume} lots of a bracket have no protection"
-            logger.error("%s", text)
-            self._store.put_notification(text, order=ticket.order)
+            self._tell_exposed(ticket, action.volume, box.closes_by(ticket))
+        elif ticket.over:
+            return
         elif action.do is Do.CANCEL:
-            if not ticket.over:
-                self._desk.cancel(ticket)
+            self._desk.cancel(ticket)
         elif action.do is Do.RESIZE:
             self._resize(ticket, action.volume)
-        elif not ticket.over:
+        elif action.do is Do.SUSPEND:
+            self._suspend(ticket, box.parents)
+        else:
             self._resize(ticket, action.volume)
-            if ticket.condition is None:
-                self._desk.release(ticket)
-            else:
-                self._watch.watch(ticket)
+            self._activate(ticket, box.parents)
+
+    def _activate(self, ticket: Ticket, parents: list[Ticket]) -> None:
+        """Its parent has opened lots: watch it, or send it."""
+        if not ticket.order.triggered:  # else it waits until the parent can open no more
+            ticket.after = [one for one in ticket.after if one not in parents]
+        if ticket.condition is not None:
+            self._watch.watch(ticket)
+        elif ticket.stage is not Stage.WORKING:  # else it is being withdrawn, and sent again
+            self._desk.release(ticket)
+
+    def _suspend(self, ticket: Ticket, parents: list[Ticket]) -> None:
+        """There is nothing to close: it waits for the end of its parent, and is told nothing."""
+        if ticket.stage is Stage.WATCHED:
+            self._watch.forget(ticket)
+            ticket.stage = Stage.DORMANT
+        elif ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE and parents:
+            self._desk.stand_back(ticket, parents[0])
+        else:
+            ticket.after += [one for one in parents if one not in ticket.after]
+        self._desk.scribe.touch(ticket)
 
     # -- exits that go to another contract ----------------------------------------------------
 
@@ -215,16 +292,12 @@ class HeldOrders:
         return boxes[0].key if boxes else ticket.key
 
     def take_stand_ins(self, tickets: list[Ticket]) -> None:
-        """Take orders for exits of another contract, those of one group: one cancels the others."""
+        """Take orders that stand in for exits of another contract, those of one group."""
         if len(tickets) > 1:
-            pairs = [(ticket.key, ticket.volume) for ticket in tickets]
-            box = Box(order_group.oco(pairs), tickets, f"{tickets[0].key}_{tickets[1].key}")
-            for ticket in tickets:
-                self._boxes[ticket.order.ref].append(box)
+            group = order_group.oco([_part(ticket, closes=True) for ticket in tickets])
+            self._put(Box(group, tickets, f"{tickets[0].key}_{tickets[1].key}"))
         for ticket in tickets:
             self._take_in(ticket)
-            if len(tickets) > 1:
-                self._desk.scribe.touch_plan(box)
         for ticket in tickets:
             if ticket.over:
                 continue
@@ -239,19 +312,72 @@ class HeldOrders:
         for box in boxes.values():
             mine = {one.key: left for one, left in lots.items() if one.key in box.tickets}
             box.group = order_group.stand_for(box.group, mine)
+            box.share()
             self._desk.scribe.touch_plan(box)
         for ticket, left in lots.items():
             self._resize(ticket, ticket.filled + left)
 
     def _resize(self, ticket: Ticket, volume: int) -> None:
+        """Let it stand for as many lots as all its groups allow."""
+        for box in self._boxes[ticket.order.ref]:
+            if box.has_exit(ticket):
+                volume = min(volume, box.group[ticket.key].volume)
         if ticket.condition is not None and volume > ticket.filled:
             ticket.condition = resize(ticket.condition, volume - ticket.filled)
         self._desk.change_volume(ticket, volume)
+
+    # -- lots without protection --------------------------------------------------------------
+
+    def _look_at_stop(self, ticket: Ticket) -> None:
+        """A stop in no group of exits is over: do its lots rely on it?"""
+        if ticket.order.ref not in self._taken or not _is_stop(ticket) or not ticket.exits:
+            return
+        expired = ticket.order.status == bt.Order.Expired
+        if _unasked(ticket) and (not expired or ticket.order.triggered):
+            self._tell_exposed(ticket, ticket.left - ticket.opening, ticket.direction)
+
+    def _tell_exposed(self, ticket: Ticket, lots: int, direction: Direction) -> None:
+        """Tell that lots which are still held have lost the last order that bounded their loss.
+
+        Args:
+            ticket: The order that is over, or has opened them.
+            lots: How many; negative if the orders of a group have closed too many.
+            direction: Of the orders that could close them.
+        """
+        symbol, order = ticket.symbol, ticket.order
+        name = f"order {order.ref} ({order.getordername()}) is {order.getstatusname()}"
+        if lots < 0:
+            text = f"{symbol}: {-lots} lots more were closed than a group of orders was to close"
+        else:
+            held = self._desk.account.booked(symbol, direction)
+            lots = min(lots, held - self._covered(symbol, direction))
+            if lots <= 0:
+                return
+            text = f"{symbol}: {lots} lots have no protection: {name}"
+        reason = order.info.get("reason")
+        text += f": {reason}" if reason else ""
+        logger.error("%s", text)
+        self._store.observers.exposed(symbol, lots, text)
+        self._store.put_notification(text, order=order, lots=lots)
+
+    def _covered(self, symbol: str, direction: Direction) -> int:
+        """Lots of a side for which a stop stands; those of one group stand for the same."""
+        lots: dict[str, int] = {}
+        for ticket in self._desk.tickets.values():
+            stands = _is_stop(ticket) and ticket.exits and ticket.ending not in _ENDED_BY_OWNER
+            if ticket.symbol != symbol or ticket.direction is not direction or not stands:
+                continue
+            if ticket.stage not in (Stage.OVER, Stage.DRAFT, Stage.DORMANT):
+                boxes = self._boxes.get(ticket.order.ref)
+                key = boxes[0].key if boxes else ticket.key
+                lots[key] = max(lots.get(key, 0), ticket.left - ticket.opening)
+        return sum(lots.values())
 
     # -- after a restart ----------------------------------------------------------------------
 
     def adopt(self, ticket: Ticket) -> None:
         """An order of an earlier run that waits for its price or time."""
+        self._taken.add(ticket.order.ref)
         if ticket.stage is Stage.WATCHED:
             self._watch.watch(ticket)
 
@@ -260,41 +386,73 @@ class HeldOrders:
         box = Box(OrderGroup.from_dict(fields), tickets, key)
         for ticket in tickets:
             self._boxes[ticket.order.ref].append(box)
+        box.share()
 
     def role(self, ticket: Ticket) -> Role | None:
         """What an order is in the first group that it belongs to."""
         boxes = self._boxes.get(ticket.order.ref)
-        return boxes[0].group[ticket.key].role if boxes else None
+        return boxes[0].role(ticket) if boxes else None
 
     def complete_groups(self) -> None:
         """Carry out what a group has decided and a killed program had not done yet."""
         for box in {box.key: box for boxes in self._boxes.values() for box in boxes}.values():
             for member in box.group.members:
-                ticket = box.tickets[member.order_id]
-                if ticket.over:
-                    if member.state is not MemberState.OVER:
-                        self._answer(box, _end(box, ticket))
-                elif member.state in (MemberState.ENDING, MemberState.OVER):
-                    self._carry_out(ticket, Action(Do.CANCEL, ticket.key))
-                elif member.state is MemberState.ACTIVE and ticket.stage is Stage.DORMANT:
-                    self._carry_out(ticket, Action(Do.ACTIVATE, ticket.key, member.volume))
-                elif member.state is MemberState.ACTIVE and member.volume != ticket.volume:
-                    self._carry_out(ticket, Action(Do.RESIZE, ticket.key, member.volume))
+                self._complete(box, box.tickets[member.order_id])
+            self._answer(box, order_group.level(box.group))
+
+    def _complete(self, box: Box, ticket: Ticket) -> None:
+        member = box.group[ticket.key]
+        if ticket.over:
+            if member.state is not MemberState.OVER:
+                self._answer(box, _end(box, ticket))
+        elif member.state in (MemberState.ENDING, MemberState.OVER):
+            self._carry_out(box, Action(Do.CANCEL, ticket.key))
+        elif member.state is MemberState.SUSPENDED:
+            self._carry_out(box, Action(Do.SUSPEND, ticket.key))
+        elif member.state is MemberState.ACTIVE and ticket.stage is Stage.DORMANT:
+            self._carry_out(box, Action(Do.ACTIVATE, ticket.key, member.volume))
+        elif member.state is MemberState.ACTIVE and member.volume != ticket.volume:
+            self._carry_out(box, Action(Do.RESIZE, ticket.key, member.volume))
 
     def tend(self) -> None:
         """Every round: hold the prices of the moment against what waits for them."""
         self._watch.tend()
 
 
+def _is_stop(ticket: Ticket) -> bool:
+    return ticket.order.exectype in _STOPS
+
+
+def _part(ticket: Ticket, *, closes: bool = False) -> Part:
+    """An order as it enters a group; ``closes`` says whether the others close its lots, too."""
+    closing = ticket.volume - (ticket.may_open or 0) if closes else 0
+    return Part(ticket.key, ticket.volume, closing, protects=_is_stop(ticket))
+
+
+def _close_the_same(one: Ticket, other: Ticket) -> bool:
+    """Whether two orders are exits for lots of one side."""
+    same = (one.symbol, one.direction) == (other.symbol, other.direction)
+    return same and one.exits and other.exits
+
+
+def _so_far(group: OrderGroup, ticket: Ticket) -> OrderGroup:
+    """A group of one order, with what that has come to."""
+    if ticket.filled:
+        closed = sum(leg.filled for leg in ticket.legs if leg.offset is not Offset.OPEN)
+        group, _ = order_group.on_fill(group, ticket.key, ticket.filled, closed=closed)
+    if ticket.over:
+        group, _ = order_group.on_end(group, ticket.key)
+    return group
+
+
+def _unasked(ticket: Ticket) -> bool:
+    """Whether an order has ended otherwise than by its owner's wish or its last lot."""
+    status = ticket.order.status
+    if status == bt.Order.Canceled:
+        return not ticket.ending
+    return status in (bt.Order.Rejected, bt.Order.Margin, bt.Order.Expired)
+
+
 def _end(box: Box, ticket: Ticket) -> Answer:
     """What the end of an order means for its group, by who has ended it."""
-    status = ticket.order.status
-    unasked = status in (bt.Order.Rejected, bt.Order.Margin) or (
-        status == bt.Order.Canceled and not ticket.ending
-    )
-    before = box.group[ticket.key]
-    group, actions = order_group.on_end(box.group, ticket.key, unasked=unasked)
-    protected = before.role is Role.CHILD and before.state is MemberState.ACTIVE
-    if status == bt.Order.Expired and protected and group.unprotected > 0:
-        actions = (*actions, Action(Do.EXPOSED, ticket.key, group.unprotected))
-    return group, actions
+    return order_group.on_end(box.group, ticket.key, unasked=_unasked(ticket))

@@ -120,10 +120,10 @@ class LiveFeed(BarFeed):
 
     @property
     def last_price(self) -> float:
-        """That of the newest tick, nan before one."""
-        if not self._last_tick:
+        """That of the newest tick, nan before one: in a new session, too."""
+        last_id = self._ticks.last_id if self._last_tick else -1
+        if last_id < 0:
             return NAN
-        last_id = self._ticks.last_id
         return next((float(one.last_price) for one in self._ticks.ticks(last_id, last_id)), NAN)
 
     @property

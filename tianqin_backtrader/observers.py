@@ -28,6 +28,9 @@ class Observer:
     def order(self, order: Any) -> None:
         """Strategies are about to be told of an order; look at it now, it goes on changing."""
 
+    def exposed(self, symbol: str, lots: int, text: str) -> None:
+        """Lots that are held have lost their protection; see ``alert_facts.Exposed``."""
+
     def difference(self, found: Difference) -> None:
         """A delivered bar is not the official one."""
 
@@ -70,6 +73,9 @@ class Observers:
     def order(self, order: Any) -> None:
         if self._all:
             self._tell(lambda one: one.order(order))
+
+    def exposed(self, symbol: str, lots: int, text: str) -> None:
+        self._tell(lambda one: one.exposed(symbol, lots, text))
 
     def difference(self, found: Difference) -> None:
         self._tell(lambda one: one.difference(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -17,6 +18,7 @@ from .clock import SECOND, WallClock, monotonic, to_backtrader
 from .errors import (
     LinkLost,
     LotsGone,
+    NotKnownYet,
     OrderError,
     PriceOutOfRange,
     RiskRefused,
@@ -128,7 +130,7 @@ class OrderDesk:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
                 self.gate.admit(ticket.order.data._dataname, early=early)
                 self._must_be_free(ticket)
-            plan = None if self.gate.holds(ticket.symbol) else self.planner.plan(ticket)
+            plan = None if self.gate.holds(ticket.symbol) else self._plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
             self.refuse(ticket, str(error))
@@ -166,7 +168,7 @@ class OrderDesk:
             self.queue(ticket)
             return
         try:
-            plan = self.planner.plan(ticket)
+            plan = self._plan(ticket)
         except LotsGone as error:
             self.end_without_lots(ticket, str(error))
         except TianqinError as error:
@@ -177,7 +179,22 @@ class OrderDesk:
             else:
                 self.finish(ticket, bt.Order.Rejected, str(error))
         else:
-            self._carry_out(ticket, plan)
+            if plan is None:
+                self.queue(ticket)
+            else:
+                self._carry_out(ticket, plan)
+
+    def _plan(self, ticket: Ticket) -> Plan | None:
+        """What is sent for an order now; None while its price is not known yet.
+
+        Raises:
+            TianqinError: It cannot be sent.
+        """
+        try:
+            return self.planner.plan(ticket)
+        except NotKnownYet as error:
+            logger.info("order %d waits: %s", ticket.order.ref, error)
+            return None
 
     def _must_wait(self, ticket: Ticket) -> bool:
         """Whether its turn has not come: others go first, or it was refused a moment ago."""
@@ -296,6 +313,8 @@ class OrderDesk:
         self.legs[order_id] = (ticket, sent)
         self.live.setdefault(ticket.symbol, {})[order_id] = self.unanswered[order_id] = sent
         self.planner.claims.note(ticket, sent)
+        price = terms.limit_price
+        self.account.bind(sent, price if isinstance(price, int | float) else math.nan)
         try:
             self.scribe.intent(ticket, sent, terms)
             self.store.gateway.insert_order(

@@ -16,6 +16,7 @@ from .exits import Timing
 from .held_orders import HeldOrders
 from .main_contracts import MAIN
 from .model import Direction
+from .open_trades import OpenTrades
 from .order_desk import OrderDesk
 from .order_price import Wish
 from .order_scribe import OrderScribe
@@ -36,6 +37,7 @@ class OrderEntry:
     _desk: OrderDesk
     _held: HeldOrders
     _scribe: OrderScribe
+    _trades: OpenTrades
     _unsubscribed: dict[str, UnsubscribedData]
 
     def _backtrader_order(
@@ -90,7 +92,7 @@ class OrderEntry:
 
     def _data(self, instrument: str) -> Any:
         """The feed of a contract, or that of the main contract it is or was behind."""
-        live = [feed for feed in self.store.feeds if len(feed)]
+        live = [feed for feed in self.store.feeds if len(feed) or self._trades.holds(feed)]
         for feed in live:
             if instrument in (feed._dataname, feed._name):
                 return feed

@@ -1,18 +1,21 @@
-"""What strategies are to be told of orders, and what they have been told."""
+"""What strategies are to be told of orders and trades, and what they have been told."""
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import Any
 
+from .allocation import LotsChange
+from .open_trades import OpenTrades, has_a_bar
 from .order_desk import OrderDesk
 from .record_keeper import RecordKeeper
-from .unsubscribed_data import UnsubscribedData
 
 
 class OrderNews:
     """Clones of orders on their way to ``notify_order``, oldest first.
+
+    Changes of lots by another hand take their turn among them: Backtrader makes trades of orders as
+    they are told.
 
     An order is on record as told before it is handed over: each end, and each fill, is told once
     in the life of the records. A program that is killed between the two, which nothing but the
@@ -22,13 +25,14 @@ class OrderNews:
     Args:
         desk: Whose orders they are.
         keeper: Keeps the files current.
+        trades: Those of the strategies.
 
     Attributes:
         ready: What can be told now.
     """
 
-    def __init__(self, desk: OrderDesk, keeper: RecordKeeper) -> None:
-        self._desk, self._keeper = desk, keeper
+    def __init__(self, desk: OrderDesk, keeper: RecordKeeper, trades: OpenTrades) -> None:
+        self._desk, self._keeper, self._trades = desk, keeper, trades
         self.ready: deque[Any] = deque()
         self._early: deque[Any] = deque()
         self._handed = False
@@ -39,17 +43,32 @@ class OrderNews:
         self._early.append(order.clone())
         self.let_in()
 
+    def put_change(self, change: LotsChange) -> None:
+        """Let the trades of strategies know of lots that no order of ours has moved."""
+        self._early.append(change)
+        self.let_in()
+
+    def begin_again(self) -> None:
+        """Another run: it begins with what is held now."""
+        self._trades.begin()
+        for queue in (self.ready, self._early):
+            orders = [one for one in queue if not isinstance(one, LotsChange)]
+            queue.clear()
+            queue.extend(orders)
+
     def let_in(self) -> None:
         """Backtrader looks at the bar of a fill: nothing is told before its feed has one."""
         while self._early:
-            data = self._early[0].data
-            if not isinstance(data, UnsubscribedData) and not _has_a_bar(data):
+            first = self._early[0]
+            if not isinstance(first, LotsChange) and not has_a_bar(first.data):
                 return
             self.ready.append(self._early.popleft())
 
     def take(self) -> Any:
         """The next one, None when there is none."""
         self._heard = True
+        while self.ready and isinstance(self.ready[0], LotsChange):
+            self._trades.take(self.ready.popleft())
         if self.ready:
             order = self.ready.popleft()
             self._write_down(order)
@@ -71,9 +90,5 @@ class OrderNews:
         if self._heard:
             return
         for order in (*self.ready, *self._early):
-            self._write_down(order)
-
-
-def _has_a_bar(data: Any) -> bool:
-    """One that is still being loaded has no time yet, and may be taken back."""
-    return len(data) > 1 or (len(data) == 1 and not math.isnan(data.datetime[0]))
+            if not isinstance(order, LotsChange):
+                self._write_down(order)

@@ -11,7 +11,7 @@ from .account_view import AccountView
 from .clock import monotonic
 from .closing_claims import ClosingClaims
 from .errors import LotsGone, OrderError, VolumeOutOfRange
-from .exits import Claim, SideLots, Timing, exit_step, may_open
+from .exits import Claim, SideLots, Timing, exit_step_among, may_open
 from .lot_rules import Closing, LotLimits, Priority, priority_refusal
 from .model import Direction, Instrument, Offset
 from .offset import (
@@ -234,9 +234,9 @@ class OrderPlanner:
         """An order of which a part, or all, has to close."""
         held = self.closable(ticket, rules)
         need = min(ticket.left, max(ticket.left - ticket.opening, held.total))
-        step = exit_step(
+        step = exit_step_among(
             need, self._account.side_lots(ticket.symbol, ticket.direction),
-            self.claims.of(ticket.symbol, ticket.direction, ticket),
+            self.claims.of(ticket.symbol, ticket.direction, ticket), ticket.shared.values(),
             hurries=ticket.hurries or self._is_reached(ticket),
             patient=self._is_patient(ticket.symbol, ticket.direction),
         )  # fmt: skip
@@ -280,6 +280,9 @@ class OrderPlanner:
         except VolumeOutOfRange as error:
             claims = self.claims.of(ticket.symbol, ticket.direction, ticket)
             coming = sum(claim.lots for claim in claims if claim.leaves)
+            if self._is_patient(ticket.symbol, ticket.direction):
+                lots = self._account.side_lots(ticket.symbol, ticket.direction)
+                coming += lots.booked - lots.sure  # told, and not shown yet
             if coming and ticket.left <= held.total + coming:
                 return Plan((), terms, waits=True)
             text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")

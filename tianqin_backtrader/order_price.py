@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .errors import OrderError, PriceOutOfRange
+from .errors import NotKnownYet, OrderError, PriceOutOfRange
 from .model import Direction, Instrument
 
 #: Exchanges without market orders in tqsdk: a limit at the price limit, FAK, does the same.
@@ -126,6 +126,7 @@ def exchange_terms(
 
     Raises:
         OrderError: The exchange has no such order, or the price is no number.
+        NotKnownYet: The limits that it is sent at are not known.
         PriceOutOfRange: The price is beyond a limit.
     """
     price, advanced = asked.limit_price, asked.advanced
@@ -146,7 +147,7 @@ def exchange_terms(
         return asked
     limit = limits[0 if direction is Direction.BUY else 1]
     if not math.isfinite(limit):
-        raise OrderError(
+        raise NotKnownYet(
             f"no price limits of {instrument.symbol} are known yet: give a limit price"
         )
     return Wish(limit, None if advanced == STAYS else advanced or "FAK")

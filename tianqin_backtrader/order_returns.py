@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: After so long an order without an answer says that the trading link is dead, nanoseconds.
 UNANSWERED = 5 * SECOND
+#: An order without an answer belongs to the refusal that came as a notice, after so long.
+NOTICED = SECOND
 #: An order that a new session does not know after so long never arrived, nanoseconds.
 UNKNOWN = 3 * SECOND
 #: Words of brokers for too little money.
@@ -279,12 +281,36 @@ class OrderReturns:
             self._look_for_missing()
         now = WallClock().now_ns()
         for order_id, leg in list(self._desk.unanswered.items()):
-            if leg.state is not OrderState.SUBMITTED or order_id in self._missing:
+            answered = leg.state is not OrderState.SUBMITTED or leg.last_msg
+            if answered or order_id in self._missing:
                 del self._desk.unanswered[order_id]
+            elif leg.overdue(now, NOTICED) and (words := self._refusal_of(leg, reconnector)):
+                del self._desk.unanswered[order_id]
+                self._refused_by_notice(leg, words)
             elif leg.overdue(now, UNANSWERED):
                 leg.time_out()
                 reconnector.trading_silent()
                 return
+
+    def _refusal_of(self, leg: OrderLeg, reconnector: Any) -> str:
+        """What a notice has said of an order that has no answer; "" if there was none."""
+        return str(
+            reconnector.refusals.take(leg.symbol, leg.direction, leg.volume, leg.sent_ns or 0)
+        )
+
+    def _refused_by_notice(self, leg: OrderLeg, words: str) -> None:
+        """The counter does not pass it on: it says so in a notice, and there is no order.
+
+        The notice names no order. Should it have been another's, the leg is heard of all the same.
+        """
+        ticket = self._desk.legs[leg.order_id][0]
+        leg.time_out()
+        leg.not_found()
+        leg.last_msg = words
+        logger.warning("%s %s", leg, words)
+        self._desk.live[leg.symbol].pop(leg.order_id, None)
+        self._desk.scribe.ended(leg)
+        self.settle(ticket)
 
     def _instants(self) -> tuple[int, int]:
         """What has passed here and the market's time, which may be the faster one."""

@@ -111,6 +111,8 @@ class OrderWatch:
         if order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
             return stop(ticket.direction, ticket.volume, order.p.price, limit_price=limit)
         reference = order.p.price if order.p.price is not None else self._price(ticket.symbol)
+        if math.isnan(reference) and len(order.data):  # the first question about a quote
+            reference = float(order.data.close[0])
         state = trailing_stop(
             ticket.direction, ticket.volume, reference, trail_amount=order.p.trailamount,
             trail_percent=order.p.trailpercent, limit_price=limit,

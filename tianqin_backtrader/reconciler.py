@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: What differs for so long in a new session is not on its way, nanoseconds.
 SETTLED = 10 * SECOND
+#: What a first picture lacked and is shown for so long was not traded, but held before.
+LATE = SECOND
 
 Difference = tuple[str, str, int, int]
 
@@ -44,15 +46,16 @@ class Reconciler:
         self._desk, self._returns, self._tell = desk, returns, on_difference
         self._store, self._account = desk.store, desk.account
         self._session = 0
-        self._due = False
-        self._since = (0, 0)
+        self._due = self._first = False
+        self._since = self._started = (0, 0)
         self._differences: list[Difference] = []
 
     def follow_session(self, session: int) -> None:
         """Every round, before its reports: see whether there is a new session."""
         if session != self._session:
-            self._due, self._session = bool(self._session), session
+            self._due, self._first, self._session = True, not self._session, session
             self._begin([])
+            self._started = self._since
         else:
             self.tend()
 
@@ -61,11 +64,13 @@ class Reconciler:
         if not self._due or not self._store.trading_up or not self._contracts_known():
             return
         differences = self._look()
-        if not differences:
+        if self._first:
+            self._take_late(differences)
+        elif not differences:
             self._due = False
         elif differences != self._differences:
             self._begin(differences)
-        elif self._waited() > SETTLED:
+        elif self._waited(self._since) > SETTLED:
             self._due = False
             self._take_over(differences)
 
@@ -77,13 +82,33 @@ class Reconciler:
         known = [store.known_instrument(symbol) or store.is_unknown(symbol) for symbol in symbols]
         return all(known)  # not before each was asked for
 
+    def _take_late(self, differences: list[Difference]) -> None:
+        """A counter may show what is held a while after all the rest of a program's first picture.
+
+        What our fills have not touched yet was held before them.
+        """
+        if self._waited(self._started) > SETTLED:
+            self._due = self._first = False
+        if differences != self._differences:
+            self._begin(differences)
+        elif differences and self._waited(self._since) > LATE:
+            for symbol in dict.fromkeys(symbol for symbol, *_ in differences):
+                if not self._desk.live.get(symbol) and not self._account.net.get(symbol):
+                    self._take_held(symbol)
+
+    def _take_held(self, symbol: str) -> None:
+        self._account.take_over(symbol)
+        text = f"{symbol}: the account has shown what it holds after the start: it is taken over"
+        logger.warning("%s", text)
+        self._store.put_notification(text, symbol=symbol)
+
     def _begin(self, differences: list[Difference]) -> None:
         self._differences = differences
         self._since = (passed_ns(), self._store.clock.now_ns())
 
-    def _waited(self) -> int:
+    def _waited(self, since: tuple[int, int]) -> int:
         """By this machine's time or the market's, which may be the faster one."""
-        wall, market = self._since
+        wall, market = since
         return max(passed_ns() - wall, int(self._store.clock.now_ns()) - market)
 
     def _look(self) -> list[Difference]:

@@ -10,11 +10,14 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from .clock import SECOND
 from .login_words import front_lost, front_there, is_good, refusal_in
 from .model import Direction, Notice
 
 #: Notices that are kept; beyond, the oldest are forgotten.
 KEPT = 50
+#: An order's refusal and its notice come within so long, nanoseconds.
+APART = 5 * SECOND
 _SYMBOL = re.compile(r"合约代码[:：]\s*([\w.]+)")
 _SIDE = re.compile(r"(?:下单方向|买卖方向)[:：]\s*(买|卖)")
 _LOTS = re.compile(r"委托手数[:：]\s*(\d+)")
@@ -36,18 +39,29 @@ class RefusalNotices:
 
     def __init__(self) -> None:
         self._heard: deque[_Heard] = deque(maxlen=KEPT)
+        self._answers: deque[tuple[str, int]] = deque(maxlen=KEPT)
 
     def hear(self, notice: Notice, now: int) -> None:
         """Take a notice that came at ``now`` (nanoseconds since 1970 UTC, this machine's)."""
-        if may_refuse_an_order(notice):
-            self._heard.append(_Heard(notice, now))
+        if not may_refuse_an_order(notice):
+            return
+        for words, at in self._answers:
+            if now - at < APART and words in notice.content:
+                self._answers.remove((words, at))
+                return
+        self._heard.append(_Heard(notice, now))
 
-    def answered(self, last_msg: str) -> None:
-        """An order object says the same: its notice belongs to it and to no other order."""
+    def answered(self, last_msg: str, now: int) -> None:
+        """An order object says the same at ``now``: its notice, which may come before it or after
+        it, belongs to it and to no other order.
+        """
+        if not last_msg:
+            return
         for one in self._heard:
-            if last_msg and last_msg in one.notice.content:
+            if last_msg in one.notice.content:
                 self._heard.remove(one)
                 return
+        self._answers.append((last_msg, now))
 
     def take(self, symbol: str, direction: Direction, volume: int, sent: int) -> str:
         """The words that refuse an order without an answer; "" if none have come.

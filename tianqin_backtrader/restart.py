@@ -8,7 +8,7 @@ stop the start.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import backtrader as bt
@@ -25,7 +25,7 @@ from .order_group import Role
 from .order_returns import OrderReturns
 from .order_state import OrderLeg
 from .order_validity import day_is_over
-from .reconciler import day_end, expired, unseen_fills
+from .reconciler import SETTLED, day_end, expired, unseen_fills
 from .restart_picture import Picture, compare
 from .risk_memory import RiskMemory
 from .ticket import Ending, Stage, Ticket
@@ -105,11 +105,18 @@ class Restart:
                 found = self._past.read(journal, today)
                 self._memory.recall(journal)
         self._wait_for_answers(found)
-        reports = self._store.gateway.all_reports()
         mine = set() if journal is None else journal.orders_since(today)
-        lost = self._unanswered(found)
-        ended = [leg for leg in lost if self._day_over(leg)]
-        picture = self._compare(journal, reports, mine, ended)
+        began = self._instants()
+        while True:
+            reports = self._store.gateway.all_reports()
+            lost = self._unanswered(found)
+            ended = [leg for leg in lost if self._day_over(leg)]
+            picture = self._compare(journal, reports, mine, ended)
+            # A counter may show positions a while after all the rest.
+            if not picture.differences or self._waited(began) >= SETTLED:
+                break
+            self._store.pump(0.1)
+        self._must_be_explained(journal, picture)
         unseen = unseen_fills(self._store, ended, picture.filled, self._account.open_prices())
         ours = [one for one in reports if one.order_id in self._desk.legs]
         others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
@@ -129,6 +136,15 @@ class Restart:
         self.adopted = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
         for ticket in self.adopted:
             ticket.owner_name = owner_name(ticket.order.owner) or ticket.owner_name
+
+    def hand_targets(
+        self, take: Callable[[dict[str, Any], Any, list[Ticket]], object], symbol: str | None = None
+    ) -> None:
+        """Give away targets of an earlier run, or that of a symbol, before strategies are there."""
+        kept = [one for one in self.targets if symbol not in (None, one[0]["symbol"])]
+        given, self.targets[:] = [one for one in self.targets if one not in kept], kept
+        for fields, working in given:
+            take(fields, None, working)
 
     def take_foreign(self, fill: Fill) -> None:
         """A trade of others has changed what is held."""
@@ -157,13 +173,19 @@ class Restart:
         store = self._store
         return day_is_over(leg.symbol, leg.trading_day, store.now(), store.calendar)
 
+    def _instants(self) -> tuple[int, int]:
+        return passed_ns(), int(self._store.clock.now_ns())
+
+    def _waited(self, since: tuple[int, int]) -> int:
+        """Nanoseconds by this machine's time or the market's, which may be the faster one."""
+        return max(now - then for now, then in zip(self._instants(), since, strict=True))
+
     def _wait_for_answers(self, found: Found) -> None:
         """What was sent as the program died may still be on its way."""
-        clock = self._store.clock
-        began, market_began = passed_ns(), clock.now_ns()
+        clock, began = self._store.clock, self._instants()
         while True:
             young = [leg for leg in self._unanswered(found) if not self._day_over(leg)]
-            waited = max(passed_ns() - began, clock.now_ns() - market_began)
+            waited = self._waited(began)
             if young and not clock.virtual:
                 waited = max(waited, clock.now_ns() - max(leg.meant_at for leg in young))
             if not young or waited >= UNKNOWN:
@@ -198,14 +220,16 @@ class Restart:
             symbol for symbol in {symbol for symbol, _ in recorded} if expired(self._store, symbol)
         ]
         held, costs = self._account.held_lots(), self._account.open_prices()
-        picture = compare(recorded, held, news, ended, costs, gone)
-        if picture.differences:
-            error = StartRefused(journal.path, picture.differences)
-            if not self._accept:
-                raise error
-            logger.warning("accepted: %s", error)
-            self._scribe.note(f"accepted: {error}", "WARNING")
-        return picture
+        return compare(recorded, held, news, ended, costs, gone)
+
+    def _must_be_explained(self, journal: Journal | None, picture: Picture) -> None:
+        if journal is None or not picture.differences:
+            return
+        error = StartRefused(journal.path, picture.differences)
+        if not self._accept:
+            raise error
+        logger.warning("accepted: %s", error)
+        self._scribe.note(f"accepted: {error}", "WARNING")
 
     # -- going on -----------------------------------------------------------------------------
 
@@ -268,7 +292,7 @@ class Restart:
             Ending.NONE, Ending.RESIZE,
         ):  # fmt: skip
             self._returns.settle(ticket)
-        elif self._resend or self._protects(ticket):
+        elif self._resend or self._protects(ticket) or self._was_taken(ticket):
             ticket.unsent.clear()
             ticket.ending = Ending.NONE
             self._desk.release(ticket)
@@ -279,7 +303,17 @@ class Restart:
         """A child of a bracket, or another exit that has fired, is sent in any case: without it
         lots would have no protection.
         """
-        return ticket.protects or self._held.role(ticket) is Role.CHILD
+        role = self._held.role(ticket)
+        exit_of_a_group = role is Role.PEER and ticket.may_open == 0  # its end ends the others
+        return ticket.protects or role is Role.CHILD or exit_of_a_group
+
+    def _was_taken(self, ticket: Ticket) -> bool:
+        """Whether its strategy was told that it works: it was sent again, or stands in for another.
+
+        An entry that has fired is none: its price has passed.
+        """
+        worked = any(leg.exchange_order_id for leg in ticket.legs)
+        return ticket.has_been_taken and (worked or ticket.may_open == 0)
 
     def _send_rest(self, ticket: Ticket) -> None:
         """Closes that were to leave together with those that did."""

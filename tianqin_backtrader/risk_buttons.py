@@ -11,6 +11,7 @@ from .errors import JournalError
 from .four_way import FourWay
 from .model import Direction
 from .order_state import OrderLeg
+from .restart import Restart
 from .risk import RiskGuard
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
@@ -26,6 +27,7 @@ class RiskButtons(FourWay):
     _risk: RiskDesk
     _targets: TargetDesk
     _flattener: Flattener
+    _restart: Restart
     _halting = False
 
     @property
@@ -48,7 +50,7 @@ class RiskButtons(FourWay):
         """
         self._risk.guard.halt(reason)
         self._flattener.end()
-        self._targets.drop_all()
+        self._drop_targets()
         self.cancel_all()
         self._scribe.flush()
 
@@ -78,7 +80,7 @@ class RiskButtons(FourWay):
             reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
         """
         self._risk.guard.reduce(reason)
-        self._targets.drop_all()
+        self._drop_targets()
         self._withdraw(lambda ticket: ticket.guarded)  # of a flatten before: it has its place
         self._flattener.begin()
         self._scribe.flush()
@@ -86,6 +88,11 @@ class RiskButtons(FourWay):
     def cancel_all(self) -> None:
         """Withdraw every order of this broker that is not over, those that wait with us, too."""
         self._withdraw(lambda ticket: True)
+
+    def _drop_targets(self) -> None:
+        """Work to no target any more, nor to one that an earlier run has begun."""
+        self._restart.hand_targets(self._targets.adopt)
+        self._targets.drop_all()
 
     def _withdraw(self, which: Callable[[Ticket], bool]) -> None:
         for ticket in list(self._desk.tickets.values()):
@@ -124,7 +131,7 @@ class RiskButtons(FourWay):
         text = f"{self.risk_state}: {self.risk.reason}; what adds to positions is withdrawn"
         logger.error("%s", text)
         self.store.put_notification(text)
-        self._targets.drop_all()
+        self._drop_targets()
         halted = self.risk_state is GuardState.HALTED
         self._withdraw(lambda ticket: ticket.guarded and (halted or self._adds(ticket)))
         self.risk.answered_loss()
@@ -138,6 +145,6 @@ class RiskButtons(FourWay):
         """Withdraw what the state does not allow; of a flatten what it has out stays."""
         if self._halting:
             self._halting = False
-            self._targets.drop_all()
+            self._drop_targets()
             halted = self.risk_state is GuardState.HALTED
             self._withdraw(lambda ticket: halted or ticket.guarded)

@@ -219,6 +219,7 @@ class Roll:
             self._store.put_notification(str(self.report()), roll=self)
         elif self._may_begin(move) and self._lots_are_free(move):
             self._taking = 0
+            self._take_fills()  # of a leg that an earlier program has begun, with its reference
             self._save(replace(self.state.after(move.event), reference=float("nan")))
             self.leg = RollLeg(self._store, plan, self.state.phase, move)
 
@@ -418,7 +419,7 @@ class Roll:
 
     def _fee(self, trade: Any) -> float:
         """Of a trade; where the counter names none, by the contract's rates."""
-        fee = trade.commission
+        fee = getattr(trade, "commission", math.nan)  # some counters leave it out
         if isinstance(fee, int | float) and fee > 0:
             return float(fee)
         symbol = f"{trade.exchange_id}.{trade.instrument_id}"

@@ -13,6 +13,7 @@ from .products import split_symbol
 from .risk_limits import GuardState
 from .roll import Roll
 from .roll_desk import PATIENCE
+from .roll_leg import market_quote
 from .roll_report import RollReport
 from .roll_rules import Decision, Listed, RollRules, RollTrigger, decide
 from .roll_state import RollPhase
@@ -31,7 +32,8 @@ class RollManager:
     On every trading day, when the market has opened, it looks at the contracts of the product that
     the account holds: those that are earlier than the one to hold are rolled (``MyStore.roll``),
     one after the other, both sides. ``notify_store`` is told of every roll (keyword ``roll``) and,
-    days ahead, of contracts that may not be held much longer (keyword ``warning``). Lots in later
+    days ahead, of contracts that may not be held much longer (keyword ``warning``). What cannot be
+    rolled, as an order is in the way, is told once and tried again every minute. Lots in later
     contracts stay; so it is not for accounts that hold calendar spreads of the product.
 
     What an earlier program has left unfinished goes on without a manager, too.
@@ -93,6 +95,7 @@ class RollManager:
         self._day: date | None = None
         self._looked: tuple[date, str, GuardState] | None = None
         self._rests: date | None = None
+        self._told: dict[str, str] = {}
         self._not_before = 0.0
         store.getbroker()
         store.keepers.append(self.tend)
@@ -150,7 +153,7 @@ class RollManager:
         self._day = today
 
     def _look(self, today: date, main: str, state: GuardState) -> None:
-        store = self._store
+        store, refused = self._store, False
         listed = [self._facts(symbol, today) for symbol in self._listed]
         for held in self._held():
             if held not in self._listed:
@@ -159,9 +162,22 @@ class RollManager:
             self.decisions[held] = decision
             if decision.warn:
                 self._warn(decision)
-            if decision.new and self._begin(held, decision):
+            if not decision.new:
+                continue
+            if self._dry_run and not self._has_books(held, decision.new):
+                return  # what it would cost is said when it is known
+            if self._begin(held, decision):
                 return  # the next one behind it
-        self._looked = (today, main, state)
+            refused = refused or held in self._told
+        if refused and state is GuardState.ACTIVE and not self._dry_run:
+            self._not_before = monotonic() + ASK_AGAIN  # what is in the way may be gone then
+        else:
+            self._looked = (today, main, state)
+
+    def _has_books(self, *symbols: str) -> bool:
+        """Whether prices of these contracts are known."""
+        quotes = [market_quote(self._store, symbol) for symbol in symbols]
+        return all(quote and quote.bid_price1 + quote.ask_price1 > 0 for quote in quotes)
 
     def _facts(self, symbol: str, today: date) -> Listed:
         series = self._listed[symbol]
@@ -185,6 +201,7 @@ class RollManager:
         """Roll the sides of a contract, one after the other; whether one has begun."""
         desk, position = self._store.rolls, self._store.broker.get_account_position(held)
         sides = [side for side in ("long", "short") if position.get(f"pos_{side}")]
+        told_before = self._told.pop(held, "")
         for side in sides:
             try:
                 plan = desk.plan(held, decision.new, side=side, **self._how)
@@ -193,7 +210,9 @@ class RollManager:
                     logger.info("%s is rolled into %s: %s", held, decision.new, decision.reason)
                     return True
             except OrderError as error:
-                self._tell(f"{held} cannot be rolled into {decision.new}: {error}")
+                self._told[held] = f"{held} cannot be rolled into {decision.new}: {error}"
+                if self._told[held] != told_before:
+                    self._tell(self._told[held])
                 continue
             estimate = desk.estimate(plan)
             self.estimates.append(estimate)

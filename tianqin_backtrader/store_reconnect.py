@@ -13,7 +13,14 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from .clock import WallClock, beijing_now, monotonic, pause, seconds_until
-from .errors import ConfigError, LinkError, LinkLost, LoginRefused, TradingLoginRefused
+from .errors import (
+    ConfigError,
+    CounterAway,
+    LinkError,
+    LinkLost,
+    LoginRefused,
+    TradingLoginRefused,
+)
 from .link_supervisor import Action, Event, State, Supervisor
 from .login_words import Refusal, Why, front_lost, front_there, is_good, refusal_in
 from .market_hours import MarketHours
@@ -186,7 +193,8 @@ class Reconnector:
     @property
     def trading_rests(self) -> str:
         """The same where the login was refused, which only its owner can mend; or ""."""
-        return self._login.words if self._login.refusal is not None else ""
+        refusal = self._login.refusal
+        return self._login.words if refusal is not None and refusal.why is not Why.AWAY else ""
 
     @property
     def _trading_link_lost(self) -> bool:
@@ -251,11 +259,13 @@ class Reconnector:
 
     def _look_around(self) -> None:
         """See what has happened, and do what follows from it."""
+        sessions = self.sessions
         for notice in self._link.new_notices():
             self._notices.append(notice)
             self.refusals.hear(notice, WallClock().now_ns())
-            self._take_notice(notice)
-            self._take_login_notice(notice)
+            if self.sessions == sessions:  # else they are of a session that is no more
+                self._take_notice(notice)
+                self._take_login_notice(notice)
         now, renewable = monotonic(), self._link.renewable
         if not self._away:
             self._opened = self._link.opened
@@ -386,6 +396,10 @@ class Reconnector:
                 self._link.renew(away)
             except TradingLoginRefused as error:
                 self._refused(error.refusal, tries)
+            except CounterAway as error:
+                self.last_error = error.refusal.words
+                self._login.counter_away(error.refusal, monotonic())
+                logger.warning("%s", self._login.words)
             else:
                 self._logged_in()
                 return

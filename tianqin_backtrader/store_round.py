@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sized
 from typing import Any
 
-from .clock import deadline_in, monotonic
+from .clock import WallClock, deadline_in, monotonic
 from .errors import LinkError
 from .instruments import Instruments
 from .lifeline import NEVER, Lifeline
@@ -86,7 +86,7 @@ class Round:
             reports = store.gateway.new_reports()
             for report in reports:
                 if isinstance(report, OrderReport) and report.rejected:
-                    store.reconnector.refusals.answered(report.last_msg)
+                    store.reconnector.refusals.answered(report.last_msg, WallClock().now_ns())
             if store.broker is not None:
                 store.broker.take_reports(reports)
         if store.broker is not None:  # after the reports: what orders have become of them is known

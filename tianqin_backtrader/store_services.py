@@ -53,23 +53,31 @@ class StoreServices:
 
         A slice is closed in the old contract, then as many lots are opened in the new one, until
         all are moved. Each step is on disk, in ``records/<strategy_name>/``, before it is taken;
-        a program that is started again goes on with it. Other orders on both contracts are
-        withdrawn, and refused until it is over. What goes wrong ends in HALTED: the log has an
-        ERROR, ``notify_store`` is told, and the broker takes no orders until ``roll.resume()``,
-        or ``roll.drop()`` and ``broker.resume()``.
+        a program that is started again goes on with it.
+
+        Stops, targets and groups of them go along: each stays alive for the lots that are still in
+        the old contract, and a new order stands for those that have arrived, its prices shifted by
+        the difference of both middles (bid and ask) when the roll began, in whole ticks. Orders
+        that may open are withdrawn, and refused on both contracts until it is over.
+
+        What goes wrong ends in HALTED: the log has an ERROR, ``notify_store`` is told, and the roll
+        sends nothing until ``roll.resume()`` or ``roll.drop()``. Until then both contracts take
+        exits only. Stops and targets stay, and other contracts trade on.
 
         Args:
             old, new: Symbols.
             lots: How many; None for all that the account holds.
             side: ``"long"`` or ``"short"``; needed where both are held.
-            slice_lots: Lots that are in neither contract at a time, at most.
+            slice_lots: Lots that are in neither contract at a time, at most; more where the new
+                contract opens no fewer.
             max_slippage: Quote units an order may be worse than the middle at the beginning of
                 its leg; default 20 price ticks.
             patience: Seconds of trading time that a leg may take.
 
         Raises:
-            OrderError: It cannot be: no such lots, two products, one of them is being rolled, the
-                broker only reduces or is halted.
+            OrderError: It cannot be: no such lots, two products, one of them is being rolled, fewer
+                lots than the new contract opens, an order that cannot go along, the broker only
+                reduces or is halted.
             UnknownSymbol: No such contract.
             JournalError: It cannot be written down; nothing was sent.
         """

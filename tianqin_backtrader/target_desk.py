@@ -135,16 +135,21 @@ class TargetDesk:
     def drop(self, symbol: str) -> None:
         """Work to it no more; its order is withdrawn."""
         target = self._targets.pop(symbol, None)
+        fields, owner, working = self._returning.pop(symbol, ({}, None, []))
+        if fields and target is None:
+            target = PositionTarget(symbol, TargetState(symbol, fields["target"]))
+            target.owner = owner
         if target is not None:
             target.dropped = True
             self._desk.scribe.touch_plan(target)
-        for found, _, ticket in list(self._sent.values()):
-            if found is target and not ticket.over:
+        out = [ticket for found, _, ticket in self._sent.values() if found is target]
+        for ticket in (*out, *working):
+            if not ticket.over:
                 self._desk.cancel(ticket)
 
     def drop_all(self) -> None:
-        """Work to none of them any more."""
-        for symbol in list(self._targets):
+        """Work to none of them any more, those of an earlier run among them."""
+        for symbol in (*self._targets, *self._returning):
             self.drop(symbol)
 
     def _held(self, symbol: str) -> int:

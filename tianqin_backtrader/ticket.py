@@ -11,6 +11,7 @@ from typing import Any
 import backtrader as bt
 
 from .conditional_order import ConditionalOrder
+from .exits import SharedLots
 from .model import Direction, Offset
 from .offset import Leg
 from .order_price import Wish
@@ -38,7 +39,7 @@ class Stage(StrEnum):
     """Where an order is."""
 
     DRAFT = "DRAFT"  # not transmitted
-    DORMANT = "DORMANT"  # waits for the end of its parent
+    DORMANT = "DORMANT"  # waits until its parent has opened something
     WATCHED = "WATCHED"  # waits for a price or a time
     QUEUED = "QUEUED"  # waits for the market to open, or for orders that hold its lots
     WORKING = "WORKING"  # at the exchange
@@ -64,6 +65,7 @@ class Ticket:
         owner_name: Class and number of a strategy of an earlier run, whose order it is.
         for_target: Whether a position target has sent it.
         may_open: Of its lots, how many may open; None for whatever it finds nothing to close for.
+        shared: Lots that it shares with other exits of its groups, by the group's name in records.
         attempts: How often its exit was refused, or never arrived, and was sent again.
         not_before: When it is sent again, nanoseconds since 1970 UTC.
         cancel_asked: When its withdrawal was asked for last, as ``monotonic`` counts.
@@ -104,6 +106,7 @@ class Ticket:
     owner_name: tuple[str, int] | None = None
     for_target: bool = False
     may_open: int | None = None
+    shared: dict[str, SharedLots] = field(default_factory=dict)
     attempts: int = 0
     not_before: int = 0
     cancel_asked: float = 0.0

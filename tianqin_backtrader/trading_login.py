@@ -14,6 +14,8 @@ from .login_words import Refusal, Why
 
 #: Seconds until a refused login is tried once more.
 ONCE_MORE = 30.0
+#: Seconds until one is tried again, as often as needed, at a counter that takes none now.
+AWAY_AGAIN = 60.0
 #: Seconds that a front which is there again may take for its own login.
 FRONT_LOGIN = 30.0
 #: Seconds that a login must have been good before a refusal counts as a first one.
@@ -40,6 +42,7 @@ class Seen(StrEnum):
     FRONT_THERE = "FRONT_THERE"
     REFUSED = "REFUSED"
     REFUSED_FOR_GOOD = "REFUSED_FOR_GOOD"  # nothing is tried by itself
+    COUNTER_AWAY = "COUNTER_AWAY"  # it takes no logins now, from anybody
     DUE = "DUE"  # its time has come
     AHEAD = "AHEAD"  # of an open
     ASKED = "ASKED"  # by the owner
@@ -54,6 +57,10 @@ TRANSITIONS: dict[tuple[Login, Seen], Login] = {
     (_IN, Seen.FRONT_LOST): _LOST,
     (_IN, Seen.REFUSED): _AGAIN,
     (_IN, Seen.REFUSED_FOR_GOOD): _RESTS,
+    (_IN, Seen.COUNTER_AWAY): _AGAIN,
+    (_LOST, Seen.COUNTER_AWAY): _AGAIN,
+    (_BACK, Seen.COUNTER_AWAY): _AGAIN,
+    (_TRYING, Seen.COUNTER_AWAY): _AGAIN,
     (_LOST, Seen.FRONT_THERE): _BACK,
     (_LOST, Seen.LOGGED_IN): _IN,
     (_LOST, Seen.STATEMENT): _TRYING,
@@ -111,9 +118,14 @@ class TradingLogin:
         if state is Login.IN:
             self.refusal, self._in_since = None, now
         elif state is Login.AGAIN:
-            self._due = now + ONCE_MORE
+            self._due = now + (AWAY_AGAIN if seen is Seen.COUNTER_AWAY else ONCE_MORE)
         elif state is Login.FRONT_BACK:
             self._due = now + FRONT_LOGIN
+
+    def counter_away(self, refusal: Refusal, now: float) -> None:
+        """The counter is not in service, in the words of ``refusal``."""
+        self.refusal = refusal
+        self.observe(Seen.COUNTER_AWAY, now)
 
     def refused(self, refusal: Refusal, now: float, tries: int = 1) -> None:
         """It was refused, or ended.
@@ -150,6 +162,8 @@ class TradingLogin:
             return ""
         if self.refusal is None:
             return "the counter has lost its line to the exchange's front"
+        if self.refusal.why is Why.AWAY:
+            return f"the counter takes no logins: {self.refusal.words}"
         text = f"trading rests: {self.refusal.words}"
         if self.state is Login.AGAIN:
             return f"{text} (tried once more in {ONCE_MORE:.0f} s)"

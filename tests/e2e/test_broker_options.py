@@ -10,6 +10,8 @@ from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import ConfigError
 from tianqin_backtrader.risk_limits import GuardState, RiskLimits
 
+COUNTER = "ctp"
+
 LAST_MINUTES = "2026-11-10 14:50:00"
 
 
@@ -518,6 +520,7 @@ def test_what_expires_while_it_is_held_is_settled_and_told(sandbox, run):
         assert broker.get_account_position(old) == {}
         assert broker.getposition(old).size == broker.getposition(old, side="long").size == 0
         assert any("has expired: 2 lots" in str(word) for word in strategy.heard)
+        assert [(trade.size, trade.data._name) for trade in strategy.trades] == [(0, old)]
         assert broker.balance().equity == pytest.approx(broker.getvalue(), abs=0.005)
         done.append(True)
 

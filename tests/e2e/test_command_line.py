@@ -287,7 +287,8 @@ def hold(server):
         broker = store.getbroker()
         broker.start()
         orders = [broker.buy_open("SHFE.cu2612", 2), broker.sell_open("SHFE.rb2701", 3)]
-        waiting = broker.buy_open("SHFE.au2702", 1, store.gateway.price_limits("SHFE.au2702")[1])
+        low = store.tianqin.get_quote("SHFE.au2702").lower_limit
+        waiting = broker.buy_open("SHFE.au2702", 1, low)
         while any(order.alive() for order in orders) or not waiting.legs[0].exchange_order_id:
             store.pump(0.2)
 

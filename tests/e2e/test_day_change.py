@@ -12,6 +12,8 @@ from e2e_script import CU, exchange_orders, play
 
 from tianqin_backtrader import MyStore
 
+COUNTER = "ctp"
+
 EVENING = "2026-11-10 14:50:00"
 #: The exchange has settled at 15:30; the calendar's next day begins at 18:00.
 AFTERNOON, NEXT_NIGHT = "2026-11-10 17:00:00", "2026-11-10 21:05:00"
@@ -173,6 +175,7 @@ def test_lots_that_nothing_explains_are_told_and_only_what_reduces_is_sent(sandb
         assert "only orders that reduce" in broker.buy_open(CU, 1).info.reason
         yield broker.sell_close(CU, 3)
         assert strategy.position.size == lots(store) == 0
+        assert [(trade.size, trade.isclosed) for trade in strategy.trades] == [(0, True)]
 
     store = sandbox(start=EVENING, days=2)
     play_whole(store, run, script)

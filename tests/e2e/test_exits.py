@@ -101,43 +101,65 @@ WAYS = [at_the_market, by_close, by_target, by_limit, by_limit_close, by_four_wa
 
 
 @pytest.mark.parametrize("symbol", EXCHANGES)
-@pytest.mark.parametrize("way", WAYS)
-def test_cancel_and_exit_in_one_next_end_flat(trade, symbol, way):
-    market = HandMarket(symbol).show(0, 60)
+def test_cancel_and_exit_in_one_next_end_flat(trade, symbol):
+    market = HandMarket(symbol).show(0, 60 * len(WAYS))
 
     def script(strategy):
-        yield from buy_three(strategy)
-        target = strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(20))
-        yield from wait(3)
-        strategy.cancel(target)
-        exit_order = way(strategy)
-        yield from wait(20)
-        assert strategy.path(target)[-1] == "Canceled"
-        assert strategy.path(exit_order)[-1] == "Completed"
+        for way in WAYS:
+            yield from buy_three(strategy)
+            target = strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(20))
+            yield from wait(3)
+            strategy.cancel(target)
+            exit_order = way(strategy)
+            yield from wait(20)
+            assert strategy.path(target)[-1] == "Canceled", way
+            assert strategy.path(exit_order)[-1] == "Completed", way
+            assert strategy.position.size == 0, way
 
     strategy = trade(market, script)
-    assert strategy.held == (0, 0) and strategy.position.size == 0
-    assert opened(strategy) == 3
+    assert strategy.held == (0, 0)
+    assert opened(strategy) == 3 * len(WAYS)
     told_once(strategy)
 
 
 @pytest.mark.parametrize("symbol", [CU, M])
-@pytest.mark.parametrize("way", [at_the_market, by_close, by_target, by_stop])
-def test_a_target_stands_back_for_an_exit_that_hurries(trade, symbol, way):
+def test_a_target_stands_back_for_an_exit_that_hurries(trade, symbol):
+    market = HandMarket(symbol).show(0, 240)
+    ways = [at_the_market, by_close, by_target, by_stop]
+
+    def script(strategy):
+        for way in ways:
+            yield from buy_three(strategy)
+            target = strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(20))
+            yield from wait(3)
+            exit_order = way(strategy)
+            yield from wait(20)
+            assert strategy.path(exit_order)[-1] == "Completed", way
+            assert strategy.path(target)[-1] == "Canceled", way
+            assert "gone" in target.info.reason, way
+
+    strategy = trade(market, script)
+    assert strategy.held == (0, 0) and opened(strategy) == 3 * len(ways)
+    told_once(strategy)
+
+
+@pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("net", [0, 1, -2])
+def test_a_target_position_closes_first_whatever_rests(trade, symbol, net):
     market = HandMarket(symbol).show(0, 60)
 
     def script(strategy):
         yield from buy_three(strategy)
-        target = strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(20))
+        strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(20))
+        strategy.sell(size=3, exectype=bt.Order.Stop, price=market.price(-20))
         yield from wait(3)
-        exit_order = way(strategy)
-        yield from wait(20)
-        assert strategy.path(exit_order)[-1] == "Completed"
-        assert strategy.path(target)[-1] == "Canceled"
-        assert "gone" in target.info.reason
+        target = strategy.broker.order_target_position(symbol, net)
+        yield from wait(25)
+        assert target.reached
 
     strategy = trade(market, script)
-    assert strategy.held == (0, 0) and opened(strategy) == 3
+    assert strategy.held == (max(net, 0), max(-net, 0))
+    assert opened(strategy) == 3 + max(-net, 0)
     told_once(strategy)
 
 

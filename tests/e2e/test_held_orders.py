@@ -8,6 +8,8 @@ from e2e_script import CU, MORNING, exchange_orders, play
 
 from tianqin_backtrader.risk_limits import RiskLimits
 
+COUNTER = "ctp"
+
 
 def ends(strategy, order):
     """How often each status was told."""
@@ -228,7 +230,7 @@ def test_protection_that_expires_is_told(sandbox, run):
         assert strategy.path(parent)[-1] == "Completed"
         assert {ends(strategy, stop), ends(strategy, target)} <= {"Expired", "Canceled"}
         told = [str(word) for word in strategy.heard if "no protection" in str(word)]
-        assert told == [f"{CU}: 2 lots of a bracket have no protection"]
+        assert told == [f"{CU}: 2 lots have no protection: order {stop.ref} (Stop) is Expired"]
         done.append(True)
 
     done = []

@@ -5,6 +5,8 @@ from e2e_script import CU, MORNING, M, play
 from tianqin_backtrader.clock import monotonic
 from tianqin_backtrader.model import Fill, OrderReport
 
+COUNTER = "ctp"
+
 
 def report(leg, *, left, status="FINISHED", order_id="1"):
     return OrderReport(

@@ -3,6 +3,8 @@
 import pytest
 from e2e_script import CU, IF, MORNING, SI, SR, M, exchange_orders, play
 
+COUNTER = "ctp"
+
 SC = "INE.sc2701"
 ACTIONS = {"buy_open": 1, "sell_open": -1, "sell_close": -1, "buy_close": 1}
 #: order type -> (price wanted, advanced)

@@ -12,6 +12,8 @@ from e2e_script import CU, MORNING, exchange_orders, play
 
 from tianqin_backtrader.clock import monotonic
 
+COUNTER = "ctp"
+
 M = "DCE.m2701"
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 

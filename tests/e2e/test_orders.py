@@ -9,6 +9,8 @@ from e2e_script import CU, IF, MORNING, SI, SR, M, Script, exchange_orders, play
 
 from tianqin_backtrader.errors import OrderError
 
+COUNTER = "ctp"
+
 
 @pytest.mark.parametrize("symbol", [CU, M, IF, SR, SI, "INE.sc2701"])
 @pytest.mark.parametrize("price", ["limit", "market"])
@@ -144,7 +146,7 @@ def test_backtraders_buy_against_a_short_closes_it_first(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, counter="kq")  # whose trades name their fees
     strategy = play(store, run, script, CU)
     assert done
     assert [trade.long for trade in strategy.trades] == [False, True]

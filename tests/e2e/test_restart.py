@@ -498,6 +498,30 @@ def test_a_target_is_worked_to_by_the_next_program(box, program):
         assert third.lots("long") == 3 and not third.broker.get_orders_open()
 
 
+@pytest.mark.parametrize("button", ["flatten", "halt", "drop_target"])
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_a_target_of_before_that_a_button_drops_does_not_come_back(box, program, button, rounds):
+    with program() as first:
+        far = ChaseRules(reach=-800.0, requote_after_ns=24 * HOUR)
+        first.broker.order_target_position(CU, 3, far)
+        first.until(lambda: exchange_orders(box))
+        first.turn()
+    with program() as second:
+        for _ in range(rounds):
+            second.turn()
+        press = getattr(second.broker, button)
+        press(CU) if button == "drop_target" else press()
+        second.until(lambda: not second.broker.get_orders_open())
+        second.broker.resume()
+        for _ in range(30):
+            second.turn()
+        assert not second.broker.get_orders_open()
+    with program() as third:
+        for _ in range(30):
+            third.turn()
+        assert third.lots("long") == 0 and not third.broker.get_orders_open()
+
+
 def test_two_programs_on_one_account_need_two_names(box, program):
     with program():
         with pytest.raises(JournalError, match="another program is writing these records"):

@@ -3,6 +3,7 @@
 import datetime
 import logging
 
+import backtrader as bt
 import pytest
 from e2e_script import Script, exchange_orders
 
@@ -194,3 +195,34 @@ def test_wrong_parameters_are_said_at_once(sandbox):
         with pytest.raises(error, match=words):
             RollManager(store, main, **options)
     assert store.keepers == []
+
+
+def test_what_is_in_the_way_is_told_once_and_the_roll_begins_when_it_is_gone(
+    sandbox, run, monkeypatch
+):
+    """A stop that closes two lots and opens three: it cannot be divided."""
+    monkeypatch.setattr("tianqin_backtrader.roll_manager.ASK_AGAIN", 0.2)
+
+    def script(strategy):
+        broker, data = strategy.broker, strategy.data
+        yield broker.buy_open(OLD, 2)
+        reverses = strategy.sell(size=5, exectype=bt.Order.Stop, price=data.close[0] - 3000)
+        while data.datetime.datetime(0) < datetime.datetime(2026, 11, 3, 21, 12):
+            yield None
+        assert reverses.alive() and not manager.rolls
+        told = [str(one) for one in strategy.heard if "cannot be rolled" in str(one)]
+        assert len(told) == 1 and "closes 2 lots and then opens 3" in told[0]
+        strategy.cancel(reverses)
+        strategy.sell(size=2, exectype=bt.Order.Stop, price=data.close[0] - 3000)
+        while not (manager.rolls and manager.rolls[0].done):
+            assert data.datetime.datetime(0) < datetime.datetime(2026, 11, 3, 23, 0)
+            yield None
+        [stop] = [one for one in broker.get_orders_open() if one.exectype == bt.Order.Stop]
+        assert (stop.ticket.symbol, stop.ticket.left) == (NEW, 2)
+        done.append(True)
+
+    done = []
+    store = sandbox(start=EVE, days=2, ticks_per_pack=5)
+    manager = RollManager(store, MAIN)
+    run(store, Telling, store.getdata(OLD), script=script)
+    assert done

@@ -25,6 +25,7 @@ OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
 EVE = "2026-11-03 14:50:00"
 #: As many steps has the program's life when nobody kills it.
 STEPS = 64
+STEPS_WITH_EXITS = 106
 PROGRAM = Path(__file__).parent.parent / "rolling_program.py"
 
 
@@ -41,7 +42,9 @@ def both_days(strategy, side="long", yesterday=3, today=2):
     yield send(OLD, yesterday)
     while store.calendar.trading_day_at(store.now()) == day or not broker.takes_orders(OLD):
         yield None
-    yield send(OLD, today)
+    order = send(OLD, today)
+    yield order
+    assert order.getstatusname() == "Completed", order.info
     position = broker.get_account_position(OLD)
     assert (position[f"pos_{side}_his"], position[f"pos_{side}_today"]) == (yesterday, today)
 
@@ -56,7 +59,7 @@ def until_it_ends(roll):
     yield None  # its end is told in the next round
 
 
-def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1):
+def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1, targets=()):
     """From the exchange's own log: at no trade more held than allowed, nor less.
 
     Returns:
@@ -82,7 +85,10 @@ def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1):
             for one in (side, other)
         }
         assert sides == {side: held[symbol], other: 0}
-    assert all(order["status"] == "FINISHED" for order in account["orders"].values())
+    alive = [order for order in account["orders"].values() if order["status"] == "ALIVE"]
+    assert [(order["instrument_id"], order["volume_left"]) for order in alive] == [
+        (NEW.partition(".")[2], lots) for lots in targets
+    ]
     return held[OLD], held[NEW]
 
 
@@ -409,7 +415,10 @@ def rolled_after(run, kills, lots=(3, 2), harms=(), **options):
                 break
         else:
             told = program(server, options, 0)
-        held = check_exchange(server, sum(lots), lots[0], slice_lots=options["slice_lots"])
+        targets = [sum(lots)] if options.get("exits") and told["ending"] == "done" else ()
+        held = check_exchange(
+            server, sum(lots), lots[0], slice_lots=options["slice_lots"], targets=targets
+        )
         if told["ending"] == "done":
             assert held == (0, sum(lots))
         else:
@@ -424,6 +433,26 @@ def test_a_killed_program_goes_on_where_it_was(run):
     [[closed, opened, fees]] = told["cost"]
     assert (closed, opened) == (5, 5)
     assert fees > 0
+
+
+def check_exits(told):
+    """All that was protected is, by one stop and one target, and no lot was without meanwhile."""
+    assert told["ending"] == "done"
+    assert told["exits"] == [[NEW, "Limit", 5], [NEW, "Stop", 5]]
+    assert told["bare"] == 0
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("kills", [[0], [14], [21, 16, 19]])
+def test_stops_and_targets_of_a_killed_program_are_rolled_by_the_next_one(run, kills):
+    check_exits(rolled_after(run, kills, slice_lots=2, exits=True))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("last", range(1, STEPS_WITH_EXITS + 1))
+def test_killed_at_every_step_with_stops_and_targets(run, last):
+    check_exits(rolled_after(run, [last], slice_lots=2, exits=True))
 
 
 @pytest.mark.slow

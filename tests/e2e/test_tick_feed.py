@@ -69,6 +69,25 @@ def test_ticks_beside_minutes_of_the_same_contract(sandbox, run):
     assert stamps == sorted(stamps)
 
 
+def test_the_last_price_may_be_asked_in_every_round_of_a_new_session(sandbox, run):
+    store = sandbox(start="2026-11-10 09:20:00", ticks_per_pack=5)
+    feed = store.get_tick_data("SHFE.cu2612")
+    prices = []
+    until = from_ns(store.clock.now_ns()).replace(minute=24)
+
+    class Dropped(Keep):
+        def next(self):
+            super().next()
+            if len(self) == 20:
+                store.keepers.append(lambda: prices.append(feed.last_price))
+                store.sandbox_server.fault("drop", conn="all")
+
+    run(store, Dropped, feed, until=until)
+    assert store.reconnector.sessions == 2
+    assert any(price != price for price in prices)  # the new session's ticks have not come yet
+    assert prices[0] == prices[0] and prices[-1] == prices[-1]
+
+
 def test_what_ticks_have_not(sandbox):
     store = sandbox()
     with pytest.raises(ConfigError, match="no history of ticks"):

@@ -1,7 +1,8 @@
-"""A bracket in a market that fills, refuses and crosses at random never closes what is not there.
+"""Brackets and exits in a market that fills, refuses and crosses at random.
 
-Actions reach the exchange at once or late. When they are late a sibling may still be filled, and
-then the group says so.
+They never close what is not there, and lots that lose their protection are told. What a group
+asks for is done at once or late; fills come between. As in the planner, an exit is sent for what
+is open less what its siblings have at the exchange.
 """
 
 from hypothesis import given, settings
@@ -10,102 +11,210 @@ from hypothesis import strategies as st
 from tianqin_backtrader.order_group import (
     Do,
     MemberState,
+    OrderGroup,
+    Part,
     Role,
     bracket,
-    on_cancel,
+    oco,
     on_end,
     on_fill,
+    on_fire,
 )
+
+#: Where an exit is: not armed, watched for its price, about to be sent.
+DORMANT, WATCHED, QUEUED, SUSPENDED = "DORMANT", "WATCHED", "QUEUED", "SUSPENDED"
 
 
 class Market:
-    """Lots that each order still has at the exchange; actions wait until they are carried out."""
+    """What is at the exchange of each order, and the actions that have not been carried out."""
 
-    def __init__(self, parent, children):
-        self.group = bracket(parent, children)
-        self.left = dict([parent])
-        self.actions = []
-        self.exposed = []
-        self.left_alone = False  # an order ended by itself, or was withdrawn by its owner
+    def __init__(self, group, entry=None):
+        self.group = group
+        self.live = {} if entry is None else {entry.order_id: entry.lots}
+        self.entry = None if entry is None else entry.order_id
+        self.stops = {m.order_id for m in group.exits if m.protects}
+        self.fired, self.exposed, self.actions = set(), [], []
+        self.by_owner = False
+        self.place = {m.order_id: DORMANT for m in group.exits}
+        if entry is None:
+            for order_id in self.place:
+                self.arm(order_id)
 
     def take(self, answer):
         self.group, actions = answer
+        # A journal can be written and read at every step.
+        assert OrderGroup.from_dict(self.group.to_dict()) == self.group
         for action in actions:
             if action.do is Do.EXPOSED:
                 self.exposed.append(action.volume)
             else:
                 self.actions.append(action)
 
-    def carry_out(self):
-        while self.actions:
-            action = self.actions.pop(0)
-            if action.do is Do.ACTIVATE:
-                self.left[action.order_id] = action.volume
-            elif action.do is Do.RESIZE:
-                self.resize(action.order_id, action.volume)
-            else:
-                self.left.pop(action.order_id, None)
-                self.take(on_end(self.group, action.order_id))
+    def arm(self, order_id):
+        waits = order_id in self.stops and order_id not in self.fired
+        self.place[order_id] = WATCHED if waits else QUEUED
 
-    def resize(self, order_id, volume):
-        if order_id not in self.left:
-            return
-        self.left[order_id] = volume - self.group[order_id].filled
-        if self.left[order_id] <= 0:
-            del self.left[order_id]
+    def carry_out(self, action):
+        order_id = action.order_id
+        if order_id != self.entry and order_id not in self.place:
+            return  # it is over
+        if action.do is Do.CANCEL:
+            self.live.pop(order_id, None)
+            self.place.pop(order_id, None)
             self.take(on_end(self.group, order_id))
+        elif action.do is Do.RESIZE:
+            if self.live.pop(order_id, None):
+                self.place[order_id] = QUEUED
+        elif action.do is Do.SUSPEND:
+            self.live.pop(order_id, None)
+            watched = self.place[order_id] == WATCHED
+            self.place[order_id] = DORMANT if watched else SUSPENDED
+        elif order_id not in self.live:
+            self.arm(order_id)
+
+    def send(self, order_id):
+        """Send an exit, as far as its siblings leave it lots; they stand back for a stop."""
+        if order_id in self.stops:
+            if self.group.parents:
+                return
+            for other in self.place:
+                if other != order_id and other not in self.stops and self.live.pop(other, None):
+                    self.place[other] = QUEUED
+        taken = sum(lots for other, lots in self.live.items() if other in self.place)
+        member = self.group[order_id]
+        lots = min(member.volume - member.filled, self.group.unprotected - taken)
+        if lots > 0:
+            self.live[order_id] = lots
+            self.place[order_id] = ""
+
+    def fire(self, order_id):
+        self.fired.add(order_id)
+        self.place[order_id] = QUEUED
+        self.take(on_fire(self.group, order_id))
 
     def fill(self, order_id, lots):
-        self.left[order_id] -= lots
-        if not self.left[order_id]:
-            del self.left[order_id]
+        self.live[order_id] -= lots
         self.take(on_fill(self.group, order_id, lots))
+        if not self.live[order_id]:
+            del self.live[order_id]
+            if self.group[order_id].state is MemberState.OVER:
+                self.place.pop(order_id, None)
+            elif order_id in self.place:  # its lots have become more
+                self.place[order_id] = QUEUED
 
     def end(self, order_id, unasked):
-        self.left_alone = True
-        del self.left[order_id]
+        self.by_owner |= not unasked
+        self.live.pop(order_id, None)
+        self.place.pop(order_id, None)
         self.take(on_end(self.group, order_id, unasked=unasked))
 
-    def withdraw(self, order_id):
-        self.left_alone = True
-        self.take(on_cancel(self.group, order_id))
+    def events(self):
+        """What can happen now, as functions of ``data``."""
+        for order_id, lots in self.live.items():
+            yield lambda data, i=order_id, n=lots: self.fill(i, data.draw(st.integers(1, n)))
+            yield lambda data, i=order_id: self.end(i, data.draw(st.booleans()))
+        for order_id, place in self.place.items():
+            if place == WATCHED:
+                yield lambda data, i=order_id: self.fire(i)
+            elif place == QUEUED and order_id not in self.live:
+                yield lambda data, i=order_id: self.send(i)
+            if place in (WATCHED, QUEUED, SUSPENDED):
+                yield lambda data, i=order_id: self.end(i, data.draw(st.booleans()))
 
-    def check(self, late):
-        group = self.group
-        children = [m for m in group.members if m.role is Role.CHILD]
-        for child in children:
-            if child.state is MemberState.ACTIVE:
-                assert 0 < child.volume - child.filled <= group.unprotected
-        if not late:
-            assert group.unprotected >= 0
-            assert all(volume > 0 for volume in self.exposed)
-        assert (group.unprotected < 0) <= any(volume < 0 for volume in self.exposed)
+    def check(self):
+        group, lots = self.group, self.group.unprotected
+        assert lots >= 0, "more was closed than was opened"
+        assert all(volume > 0 for volume in self.exposed)
+        at_the_exchange = sum(n for order_id, n in self.live.items() if order_id != self.entry)
+        assert at_the_exchange <= lots
+        for member in group.exits:
+            if member.state is MemberState.ACTIVE:
+                assert 0 < member.volume - member.filled <= lots
+        if group.parents and not self.by_owner:
+            ends = {member.state for member in group.guards}
+            assert MemberState.ENDING not in ends, "the parent may still open lots"
+        entry_goes_on = any(one.state is MemberState.ACTIVE for one in group.parents)
+        if entry_goes_on:
+            assert not self.fired and not any(member.filled for member in group.exits)
+            assert any(member.state is not MemberState.OVER for member in group.guards)
+
+    def run(self, data, late, steps=60):
+        """Let things happen; True if everything came to its end."""
+        for _ in range(steps):
+            self.check()
+            while self.actions and not (late and data.draw(st.booleans())):
+                self.carry_out(self.actions.pop(0))
+                self.check()
+            possible = list(self.events())
+            if not possible and not self.actions:
+                return True
+            if possible:
+                data.draw(st.sampled_from(possible))(data)
+        return False
 
 
-@given(data=st.data(), late=st.booleans())
-@settings(max_examples=400, deadline=None)
-def test_a_bracket_closes_what_it_opened_and_no_more(data, late):
-    volume = data.draw(st.integers(1, 5))
-    sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
-    market = Market(("in", volume), [(f"child {i}", lots) for i, lots in enumerate(sizes)])
-    for _ in range(40):
-        if not late or data.draw(st.booleans()):
-            market.carry_out()
-        market.check(late)
-        if not market.left and not market.actions:
-            break
-        if not market.left:
-            continue
-        order_id = data.draw(st.sampled_from(sorted(market.left)))
-        what = data.draw(st.sampled_from(["fill", "fill", "fill", "end", "withdraw"]))
-        if what == "fill":
-            market.fill(order_id, data.draw(st.integers(1, market.left[order_id])))
-        elif what == "end":
-            market.end(order_id, data.draw(st.booleans()))
-        else:
-            market.withdraw(data.draw(st.sampled_from([m.order_id for m in market.group.members])))
-    else:
+sizes = st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=3)
+
+
+@given(data=st.data(), late=st.booleans(), volume=st.integers(1, 5), sizes=sizes)
+@settings(max_examples=600, deadline=None)
+def test_a_bracket_closes_what_it_opened_and_no_more(data, late, volume, sizes):
+    parts = [Part(f"child {n}", *(lots, 0, stop)) for n, (lots, stop) in enumerate(sizes)]
+    entry = Part("in", volume)
+    market = Market(bracket(entry, parts), entry)
+    if not market.run(data, late):
         return
-    assert market.group.over
-    if not late and not market.left_alone and max(sizes) >= volume:
-        assert market.group.unprotected == 0
+    group = market.group
+    assert all(member.state is MemberState.OVER for member in group.members)
+    covered = min(member.wanted for member in group.guards) >= volume
+    if group.unprotected and covered and not market.by_owner:
+        told = market.exposed[-1] if market.exposed else 0
+        assert told >= group.unprotected, "lots were left in silence"
+
+
+@given(data=st.data(), late=st.booleans(), held=st.integers(1, 5), sizes=sizes)
+@settings(max_examples=400, deadline=None)
+def test_exits_close_what_is_held_and_no_more(data, late, held, sizes):
+    parts = [
+        Part(f"exit {n}", min(lots, held), min(lots, held), stop)
+        for n, (lots, stop) in enumerate(sizes)
+    ]
+    market = Market(oco(parts))
+    if not market.run(data, late):
+        return
+    group = market.group
+    assert group.over and group.members[0].role is Role.PEER
+    stops = [member for member in group.exits if member.protects]
+    covered = stops and min(member.wanted for member in stops) >= group.begun
+    if group.unprotected and covered and not market.by_owner:
+        told = market.exposed[-1] if market.exposed else 0
+        assert told >= group.unprotected, "lots were left in silence"
+
+
+@given(data=st.data(), volume=st.integers(1, 5), first=st.integers(1, 5))
+@settings(max_examples=200, deadline=None)
+def test_without_refusals_a_bracket_ends_flat(data, volume, first):
+    """The parent is filled in parts, or ended with a rest; its exits do what they are for."""
+    entry = Part("in", volume)
+    parts = [Part("stop", volume, protects=True), Part("target", volume)]
+    market = Market(bracket(entry, parts), entry)
+    market.fill("in", min(first, volume))
+    while not market.group.over:
+        while market.actions:
+            market.carry_out(market.actions.pop(0))
+        market.check()
+        if "in" in market.live and data.draw(st.booleans()):
+            if data.draw(st.booleans()):
+                market.fill("in", data.draw(st.integers(1, market.live["in"])))
+            else:
+                market.end("in", unasked=True)
+            continue
+        if market.place.get("stop") == WATCHED and data.draw(st.booleans()):
+            market.fire("stop")
+        for order_id in [i for i, where in market.place.items() if where == QUEUED]:
+            market.send(order_id)
+        out = [order_id for order_id in market.live if order_id != "in"]
+        if out:
+            order_id = data.draw(st.sampled_from(out))
+            market.fill(order_id, data.draw(st.integers(1, market.live[order_id])))
+    assert market.group.unprotected == 0 and market.exposed == []

@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tianqin_backtrader.sandbox.counter import CTP, KQ, PLAIN
+
 KINDS = ("orders", "trades", "positions", "accounts")
 #: What follows the last price; told with something else, or once a minute.
 MOVING = {
@@ -17,9 +19,11 @@ SYMBOLS = ("SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612")
 
 
 class Books(RuleBasedStateMachine):
+    counter = PLAIN
+
     def __init__(self):
         super().__init__()
-        self.desk = Desk(balance=3_000_000.0)
+        self.desk = Desk(balance=3_000_000.0, counter=self.counter)
         self.held = {}
         self.seen = set()
         self.marks = dict(PRICES)
@@ -179,8 +183,20 @@ class Books(RuleBasedStateMachine):
             assert account["frozen_commission"] == 0
 
 
-TestBooks = Books.TestCase
-TestBooks.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)  # fmt: skip
+class PaperBooks(Books):
+    counter = KQ
+
+
+class BrokersBooks(Books):
+    counter = CTP
+
+
+TestBooks, TestPaperBooks, TestBrokersBooks = (
+    machine.TestCase for machine in (Books, PaperBooks, BrokersBooks)
+)
+for case in (TestBooks, TestPaperBooks, TestBrokersBooks):
+    case.settings = settings(
+        max_examples=60, stateful_step_count=40, deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )  # fmt: skip
+del case

@@ -29,6 +29,7 @@ class Account:
             names_fees=names_fees,
         )
         self.funds = {"commission": 0.0, "pre_balance": 1_000_000.0}
+        self.funds |= {"margin": 0.0, "frozen_margin": 0.0}
         self.clock, self.calendar = ManualClock(NOON), CALENDAR
         self.trading_up = True
         self.held, self.available = positions or {}, 1_000_000.0

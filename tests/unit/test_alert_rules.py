@@ -9,6 +9,7 @@ from tianqin_backtrader.alert_facts import (
     Checked,
     DayOver,
     Differs,
+    Exposed,
     Failed,
     LinkSeen,
     LoginSeen,
@@ -138,9 +139,22 @@ def test_checks_say_go_or_no_go():
     assert alert.level == "failure"
 
 
+def test_every_loss_of_protection_is_told_as_a_failure():
+    exposed = Exposed("SHFE.cu2612", 3, "SHFE.cu2612: 3 lots have no protection")
+    too_many = Exposed("SHFE.cu2612", -1, "SHFE.cu2612: 1 lots more were closed")
+    rules = AlertRules(AlertSettings())
+    for fact in (exposed, exposed, too_many):
+        [alert] = rules.observe(fact, NOON)
+        assert (alert.event, alert.level, alert.text) == ("exposed", "failure", fact.text)
+    assert titles([(0, exposed), (1, too_many)]) == [
+        "Lots without protection", "Too many lots were closed",
+    ]  # fmt: skip
+
+
 EVERY = [
     (0, LinkSeen(False, True, 0.0, given_up=True)),
     (0, Rejected("a", "b", "c")),
+    (0, Exposed("a", 1, "b")),
     (0, Differs("a", NOON, ("close",))),
     (0, RiskSeen("ACTIVE")),
     (0, RiskSeen("HALTED")),
@@ -157,7 +171,7 @@ NUMBER = {"risk": 2}
 @pytest.mark.parametrize("event", AlertEvent)
 def test_events_can_be_chosen(event):
     assert len(titles(EVERY, events=(event,))) == NUMBER.get(event, 1)
-    assert len(titles(EVERY)) == 10
+    assert len(titles(EVERY)) == 11
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tianqin_backtrader.clock import SECOND
 from tianqin_backtrader.model import Direction, Notice
 from tianqin_backtrader.refusal_notices import KEPT, RefusalNotices, may_refuse_an_order
 
@@ -48,9 +49,19 @@ def test_two_orders_get_two_notices_in_the_order_of_time(notices):
 
 def test_words_of_an_order_that_has_an_answer_are_no_other_orders(notices):
     notices.hear(Notice(30, "WARNING", "下单失败,CTP:平仓量超过持仓量"), 1)
-    notices.answered("CTP:平仓量超过持仓量")
-    notices.answered("")
+    notices.answered("CTP:平仓量超过持仓量", 2)
+    notices.answered("", 2)
     assert notices.take("SHFE.cu2612", SELL, 1, 0) == ""
+
+
+@pytest.mark.parametrize(("later", "given"), [(1, False), (4, False), (6, True)])
+def test_a_notice_that_comes_a_moment_after_its_answer_is_no_other_orders(notices, later, given):
+    words = "下单失败,CTP:平仓量超过持仓量"
+    notices.answered("CTP:平仓量超过持仓量", 0)
+    notices.hear(Notice(30, "WARNING", words), later * SECOND)
+    assert bool(notices.take("SHFE.cu2612", SELL, 1, 0)) is given
+    notices.hear(Notice(30, "WARNING", words), later * SECOND + 1)  # one answer, one notice
+    assert notices.take("SHFE.cu2612", SELL, 1, 0) == words
 
 
 @pytest.mark.parametrize(

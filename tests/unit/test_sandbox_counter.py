@@ -12,7 +12,7 @@ from tianqin_backtrader.sandbox.counter import COUNTERS, CTP, KQ, PLAIN
 from tianqin_backtrader.sandbox.ctp_view import CtpOptions, CtpView
 from tianqin_backtrader.sandbox.views import ALONE, UNASKED, KqView, PlainView
 
-RECORDED = Path("/work/shared/data/recorded_trading")
+RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded_trading"
 CU, M, IF, SR, SI = "SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612", "CZCE.SR701", "GFEX.si2701"
 ELSEWHERE = (M, IF, SR, SI)
 
@@ -482,3 +482,16 @@ def test_a_brokers_finished_orders_are_as_recorded():
     assert {row["last_msg"] for row in rows} <= mine | {"全部成交"}
     for row in rows:
         assert row["exchange_order_id"] in ("", f"{row['exchange_order_id'].strip():>12}")
+
+
+def test_answers_that_were_given_ahead_of_time_do_not_delay_later_ones():
+    client = Client(CTP, query_seconds=0.2)
+    begin = client.desk.now
+    for _ in range(20):
+        client.order(M, "BUY", "OPEN", 1, -9, wait=0)
+        client.read(client.view.take(client.desk.now))
+        while (due := client.view.due_ns()) is not None:  # nothing drives the market
+            client.read(client.view.take(due))
+    assert client.desk.now == begin
+    client.order(M, "BUY", "OPEN", 2, 1, wait=3)
+    assert client.position(M, "pos_long_today", "volume_long") == (2, 2)

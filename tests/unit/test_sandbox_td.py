@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tianqin_backtrader.sandbox.ledger import Notice
 from tianqin_backtrader.sandbox.td import TdSession
 from tianqin_backtrader.sandbox.views import JOINED, UNASKED, Parcel
 
@@ -18,6 +19,9 @@ class Desk:
         self.asked.append(("login", user_id))
         picture = {"trade": {user_id: {"trade_more_data": False}}}
         return [Parcel(UNASKED, ({"notify": {}},)), Parcel(JOINED, (picture,))]
+
+    def login_refusal(self, user_id: str) -> list[Notice]:
+        return [Notice(3, "no"), Notice(345, "never", False)] if user_id == "wrong" else []
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
         self.asked.append(("insert", user_id, pack["order_id"]))
@@ -93,3 +97,20 @@ def test_what_comes_unasked_waits_for_no_peek_where_time_passes_by_itself(desk: 
     session.receive({"aid": "req_login", "user_name": "me"})
     assert session.unasked == [[{"notify": {}}]]
     assert len(session.outbox) == 1
+
+
+def test_a_refused_login_is_its_messages_and_then_silence(desk: Desk) -> None:
+    session = TdSession(desk, 7, silent=True)
+    session.receive({"aid": "req_login", "user_name": "wrong"})
+    session.receive({"aid": "insert_order", "user_id": "wrong", "order_id": "o1"})
+    told = [note for _ in range(2) for note in notices(session)]
+    assert [(note["code"], note["level"]) for note in told] == [(3, "WARNING"), (345, "INFO")]
+    assert not session.outbox and desk.asked == [] and session.user_id == ""
+
+
+def test_a_login_that_another_one_ends_leaves_the_connection_open_and_deaf(desk: Desk) -> None:
+    session = TdSession(desk, 7, silent=True)
+    session.receive({"aid": "req_login", "user_name": "me"})
+    session.log_out([Notice(12, "elsewhere")])
+    session.receive({"aid": "insert_order", "user_id": "me", "order_id": "o1"})
+    assert desk.asked == [("login", "me")] and session.user_id == ""

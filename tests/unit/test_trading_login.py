@@ -112,6 +112,21 @@ def test_a_front_that_does_not_tell_of_its_login_is_asked_by_a_session_anew(logi
     assert not login.up and login.words
 
 
+def test_a_counter_that_takes_no_logins_is_tried_until_it_does(login):
+    asleep = Refusal(Why.AWAY, "CTP:还没有初始化", 7)
+    now = 0.0
+    for _ in range(20):
+        login.counter_away(asleep, now)
+        assert login.state is Login.AGAIN and login.rests
+        assert login.words == "the counter takes no logins: CTP:还没有初始化"
+        now = login.due
+        login.observe(Seen.DUE, now)
+        assert login.state is Login.TRYING
+    login.observe(Seen.LOGGED_IN, now)
+    login.refused(refusal(), now)  # it was no refusal: this is a first one
+    assert login.state is Login.AGAIN
+
+
 def test_a_front_that_is_not_there_is_waited_for(login):
     login.observe(Seen.FRONT_LOST, 1.0)
     login.observe(Seen.DUE, 1e9)

@@ -22,7 +22,7 @@ STEP = 0.5
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Lots that are in neither contract at a time, at most.",
+    help="Lots that are in neither contract at a time, at most; more where fewer cannot be opened.",
 )
 @click.option("--max-slippage", type=float, help="Quote units [default: 20 price ticks].")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -36,7 +36,8 @@ def command(
     """Close lots of OLD and open as many of NEW, slice by slice, until all are moved.
 
     Ctrl-C interrupts it between two orders; the same command goes on with it. What goes wrong is
-    told, and nothing more is sent: exit code 1.
+    told, and nothing more is sent: exit code 1. Stops and targets of another program that runs
+    are not seen here: let that program roll (store.roll), or they stay behind.
     """
     shell: Shell = ctx.obj
     settings = shell.settings()

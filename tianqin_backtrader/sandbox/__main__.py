@@ -101,9 +101,10 @@ def make_parser(prog: str = "python -m tianqin_backtrader.sandbox") -> argparse.
     add("--user", type=parse_user, action="append", metavar="NAME:PASSWORD", help="repeatable")
     add("--script", type=Path, help="JSON list of faults with the moments they come at")
     add("--replay", help="CSV or Parquet file, or folder, of recorded ticks")
-    add("--counter", choices=tuple(COUNTERS), default="plain", help="how accounts are shown")
+    add("--counter", choices=tuple(COUNTERS), default="kq", help="how accounts are shown")
     add("--query-seconds", type=not_negative, help="ctp: age of every queried figure")
     add("--commission", choices=COMMISSIONS, help="ctp: what a trade says of it")
+    add("--account-file", help="JSON of a recorded account that every user is shown")
     add("--json", action="store_true", help="print one JSON line instead of export lines")
     add("--parent-pipe", action="store_true", help="end when stdin closes; ignore Ctrl-C")
     add("--verbose", action="store_true", help="log to stderr")
@@ -127,6 +128,7 @@ def make_options(args: argparse.Namespace) -> SandboxOptions:
         counter=args.counter,
         query_seconds=args.query_seconds,
         commission=args.commission,
+        account_file=args.account_file,
     )
 
 

@@ -206,7 +206,3 @@ SEND_FAILED = {
 #: Front lost, connected again, logged in again.
 FRONT_LOST, FRONT_BACK = (322, "已经断开与交易前置的连接"), (320, "已经重新连接到交易前置")
 LOGGED_IN_AGAIN = (323, "交易服务器重登录成功")
-#: What CTP says to a login, by what is wrong; then the gateway's own word.
-LOGIN_REFUSED = (3, "CTP:不合法的登录")
-CHANGE_PASSWORD = (140, "CTP:首次登录必须修改密码，请修改密码后重新登录")
-LOGIN_FAILED = {"wrong": (345, "用户登录失败!"), "password": (346, "用户登录失败!")}

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from ..clock import SECOND
 from . import counter_rows as rows
-from .ledger import Diff, News, OrderReport, TradeReport
+from .counter import FRONT_BACK, FRONT_LOST, LOGGED_IN_AGAIN
+from .ledger import Diff, News, Notice, OrderReport, TradeReport
 from .views import ALONE, Notices, Parcel, session_parcel
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ LOGIN_TAKES = (1.0, 3.0)
 #: How long a report of CTP takes to come, milliseconds.
 REPORT_TAKES = (2, 30)
 COMMISSIONS = ("zero", "dash", "absent")
+_OTHER_SESSION = 0x5A5A5A5A
 _SETTLEMENT = (325, "SETTLEMENT")
 
 
@@ -83,6 +85,9 @@ class CtpView:
         self._agenda: list[tuple[int, int, Callable[[int], list[Parcel]]]] = []
         self._serial = 0
         self._reported_ns = 0
+        self._front_back_ns: int | None = None
+        self.tells_lost = False
+        self._said: list[Parcel] = []
         self._begin_day()
 
     def _begin_day(self) -> None:
@@ -105,6 +110,8 @@ class CtpView:
 
     def due_ns(self) -> int | None:
         """When something will be told, or asked of CTP."""
+        if self._front_back_ns is not None:
+            return self._front_back_ns
         moments = [self._agenda[0][0]] if self._agenda else []
         if self._ready and (self._position.open or self._money.open):
             moments.append(self._next_query_ns)
@@ -119,13 +126,49 @@ class CtpView:
         news = self._exchange.take_news(self._user_id)
         if news is not None:
             self._hear(news, now_ns)
-        told = []
+        told, self._said = self._said, []
         while (due := self.due_ns()) is not None and due <= now_ns:
-            if self._agenda and self._agenda[0][0] <= due:
+            if self._front_back_ns is not None:
+                self._come_back(now_ns)
+            elif self._agenda and self._agenda[0][0] <= due:
                 told += heappop(self._agenda)[2](due)
             else:
                 self._ask(due)
         return told
+
+    # -- the front ----------------------------------------------------------------------------
+
+    def say(self, notice: Notice) -> None:
+        """A message of the gateway itself, at once."""
+        self._said += self._notices.parcels([notice])
+
+    @property
+    def front_lost(self) -> bool:
+        """Whether the gateway has lost CTP's front."""
+        return self._front_back_ns is not None
+
+    def lose_front(self, until_ns: int, *, tells: bool) -> None:
+        """CTP's front is lost: nothing comes of it until a moment.
+
+        Args:
+            until_ns: When it is there again.
+            tells: Orders meanwhile are answered by a message; else by nothing.
+        """
+        self._front_back_ns, self.tells_lost = until_ns, tells
+        self.say(Notice(*FRONT_LOST, warning=False))
+
+    def _come_back(self, now_ns: int) -> None:
+        """The front is there again, and tells what it has kept."""
+        self._front_back_ns = None
+        kept = sorted(self._agenda)
+        self._agenda = []
+        for code, words in (FRONT_BACK, LOGGED_IN_AGAIN):
+            told = self._notices.parcel(code, words)
+            self._later(now_ns, lambda _, told=told: [told])  # type: ignore[misc]
+        for at_ns, _, action in kept:
+            self._later(max(at_ns, now_ns), action)
+        self._next_query_ns = max(self._next_query_ns, now_ns)
+        self._wish(now_ns)
 
     # -- queries ------------------------------------------------------------------------------
 
@@ -199,6 +242,10 @@ class CtpView:
     # -- news of the exchange -----------------------------------------------------------------
 
     def _hear(self, news: News, now_ns: int) -> None:
+        # Where nothing drives the market on, answers were given ahead of its time.
+        self._next_query_ns = min(self._next_query_ns, now_ns + QUERY_EVERY)
+        if not self._agenda:
+            self._reported_ns = min(self._reported_ns, now_ns)
         held: list[TradeReport] = []
         for one in news.reports:
             if isinstance(one, TradeReport):
@@ -208,6 +255,8 @@ class CtpView:
             for trade in held:
                 self._report(now_ns, trade)
             held.clear()
+        for trade in held:  # of no order
+            self._report(now_ns, trade)
         for notice in news.notices:
             told = self._notices.parcels([notice])
             self._later(self._arrival(now_ns), lambda _, told=told: told)  # type: ignore[misc]
@@ -259,7 +308,7 @@ class CtpView:
 
     def _remarks(self, row: Diff, before: Diff | None, *, refused: bool) -> list[Parcel]:
         """What the gateway says besides: of an order that the exchange took, or gave back."""
-        if refused or before is None:
+        if refused or before is None or row["order_id"].startswith("SERVER."):
             return []
         words = rows.in_words(row)
         if row["exchange_order_id"] and not before["exchange_order_id"]:
@@ -294,8 +343,43 @@ class CtpView:
         return self._shown_ids.get(order_id, order_id)
 
     def exact_id(self, order_id: str) -> str:
-        """An order's id in the books, of the one that clients see."""
+        """An order's id in the books, of the one that clients see; "" of one that is forgotten."""
+        if order_id in self._shown_ids:
+            return ""
         return self._exact_ids.get(order_id, order_id)
+
+    def forget_ids(self) -> int:
+        """The gateway forgets which orders are its clients': they are as any other terminal's.
+
+        Returns:
+            How many there are.
+        """
+        forgotten = [one for one in self._orders if not one.startswith("SERVER.")]
+        for order_id in forgotten:
+            shown_id = self.server_id(len(self._shown_ids) + 1)
+            self._shown_ids[order_id], self._exact_ids[shown_id] = shown_id, order_id
+            row = self._orders.pop(order_id)
+            self._orders[shown_id] = row | {"order_id": shown_id}
+            for trade_id, trade in list(self._trades.items()):
+                if trade["order_id"] == order_id:
+                    del self._trades[trade_id]
+                    new_id = f"{shown_id}|{trade['exchange_trade_id']}"
+                    self._trades[new_id] = trade | {"order_id": shown_id, "trade_id": new_id}
+        return len(forgotten)
+
+    def server_id(self, number: int, *, own: bool = True) -> str:
+        """The id that the gateway gives to an order whose client it does not know.
+
+        Args:
+            number: The order's reference in its session.
+            own: Of the gateway's own session, or another terminal's.
+        """
+        session_id = self._session_id if own else self._session_id ^ _OTHER_SESSION
+        return f"SERVER.{number:>12}.{session_id:08x}.1"
+
+    def positions(self) -> Parcel:
+        """All positions as they are shown."""
+        return self._pack(positions=dict(self._positions))
 
     # -- logins and days ----------------------------------------------------------------------
 

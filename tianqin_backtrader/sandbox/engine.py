@@ -17,6 +17,7 @@ from ..clock import SECOND, monotonic
 from .connection import Connection
 from .floor import Floor
 from .instrument_query import InstrumentQuery
+from .ledger import Notice
 from .md import MdContext, MdSession
 from .outbox import Diff
 from .series import SeriesBook
@@ -105,15 +106,19 @@ class Engine:
         """A pack has come."""
         self._follow_wall_clock()
         if link.receive(pack):
-            self._collect()
+            self.collect()
             self.kick(grace=link.kind == "md" and pack.get("aid") != "peek_message")
 
     # The desk that trading connections talk to
 
     def login(self, session: TdSession, user_id: str) -> list[Parcel]:
         """Open the account if need be and return what the login is answered with."""
-        self._collect()
+        self.collect()
         return self.floor.login(user_id, self.options.balance)
+
+    def login_refusal(self, user_id: str) -> list[Notice]:
+        """What a login is answered with if it is refused; nothing else comes then."""
+        return self.floor.front.login_refusal(user_id)
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
         """A new order."""
@@ -164,7 +169,7 @@ class Engine:
         released = False
         while (due := self.floor.due_ns()) is not None and until_ns is not None and due <= until_ns:
             self.timeline.advance_clock(due)
-            self._collect(due)
+            self.collect(due)
             released = True
             if once:
                 break
@@ -174,7 +179,7 @@ class Engine:
         """Where nothing drives the market on, time does not pass, and nobody is made to wait."""
         if self.timeline.finished or not self._drivers():
             while (due := self.floor.due_ns()) is not None:
-                self._collect(due)
+                self.collect(due)
             self._send_due()
 
     def _drivers(self) -> list[Connection]:
@@ -232,7 +237,7 @@ class Engine:
                     link.session.outbox.add(clock)
         if step.settles:
             self._settle()
-        self._collect()
+        self.collect()
         self.on_step()
 
     def advance(self, *, until_ns: int | None = None, steps: int | None = None) -> int:
@@ -285,7 +290,7 @@ class Engine:
 
     # Parts of a step
 
-    def _collect(self, now_ns: int | None = None) -> None:
+    def collect(self, now_ns: int | None = None) -> None:
         """Take what accounts are told to the connections of their users."""
         for user_id, parcels in self.floor.take_news(now_ns):
             for link in self.connections:
@@ -297,7 +302,7 @@ class Engine:
             if isinstance(link.session, MdSession):
                 link.session.settle()
         if not self.floor.settle():
-            self._collect()
+            self.collect()
             for link in self.connections:
                 self._tell_end(link)
             logger.info("the market's days are over")

@@ -20,6 +20,7 @@ from .account import Account, Holding, to_price, to_ticks
 from .book import Book, Working
 from .commission import trade_fee
 from .counter import PLAIN, Counter, Refusal
+from .faults import FaultError
 from .freezing import freeze, unfreeze
 from .instruments import Instrument
 from .ledger import Diff, Ledger, News, Notice, OrderReport, TradeReport, plain_diffs
@@ -251,17 +252,20 @@ class Exchange:
         return ""
 
     def _refusal(self, order: Order, now_ns: int) -> str:
-        book = self._book(order.instrument.symbol)
+        return refusal(order, self._situation(order, now_ns))
+
+    def _situation(self, order: Order, now_ns: int, *, forced: bool = False) -> Situation:
+        """What an order meets; a forced trade, neither price limits nor trading hours."""
+        book = None if forced else self._book(order.instrument.symbol)
         now = from_ns(now_ns)
-        situation = Situation(
+        return Situation(
             account=self._accounts[order.user_id],
             upper=book.upper if book else 1 << 60,
             lower=book.lower if book else 0,
-            open_now=self._takes_now(order.instrument.symbol, now_ns),
+            open_now=forced or self._takes_now(order.instrument.symbol, now_ns),
             expired=now > order.instrument.expire,
             counter=self.counter,
         )
-        return refusal(order, situation)
 
     def _accept(self, order: Order) -> None:
         self._serial += 1
@@ -294,8 +298,47 @@ class Exchange:
 
     # -- matching -----------------------------------------------------------------------------
 
+    def foreign_trade(self, user_id: str, pack: Mapping[str, Any], now_ns: int) -> None:
+        """Book a trade that no order is told of: a forced closing, an exchange for physicals.
+
+        Args:
+            user_id: Whose.
+            pack: As of an order; ``limit_price`` is the trade's price.
+            now_ns: When.
+
+        Raises:
+            FaultError: No such future, or not so many lots free to close.
+        """
+        self._now_ns = max(self._now_ns, now_ns)
+        symbol = f"{pack.get('exchange_id')}.{pack.get('instrument_id')}"
+        instrument = self._instruments.get(symbol)
+        if instrument is None or instrument.ins_class != "FUTURE":
+            raise FaultError(f"{symbol} is no future of this market")
+        order = read_order(user_id, "", instrument, pack, now_ns)
+        words = refusal(order, self._situation(order, now_ns, forced=True))
+        if words in (said.NOT_ENOUGH_HELD, said.NOT_ENOUGH_HIS, said.NOT_ENOUGH_TODAY):
+            raise FaultError(f"{symbol} has not so many lots that no order has claimed: {words}")
+        assert order.limit is not None
+        self._serial += 1
+        order.exchange_order_id = f"{self._serial:012d}"
+        account = self._accounts[user_id]
+        freeze(account, order, 0, self.counter, self._pre_settlement(order))
+        self._execute(order, order.limit, order.volume)
+        news = self._ledgers[user_id].news
+        news.account = True
+        news.positions.add(symbol)
+
     def _trade(self, order: Order, ticks: int, volume: int) -> None:
-        """Book an execution; it closes the lots that the order had frozen, earlier days' first."""
+        """Book an execution of an order, and tell of both."""
+        self._execute(order, ticks, volume)
+        if order.volume_left:
+            order.last_msg = "部分成交"
+            self._touch(order)
+        else:
+            self._finish(order, "全部成交")
+
+    def _execute(self, order: Order, ticks: int, volume: int) -> None:
+        """Book an execution; it closes the lots that the order had frozen."""
         account, ins = self._accounts[order.user_id], order.instrument
         his = unfreeze(account, order, volume)
         order.volume_left -= volume
@@ -307,7 +350,8 @@ class Exchange:
         book = self._book(ins.symbol)
         holding.last = (book.last if book else 0) or ticks
         order.trades += 1
-        trade_id = f"{order.order_id}|{order.trades}"
+        number = order.trades if order.order_id else int(order.exchange_order_id)
+        trade_id = f"{order.order_id}|{number}"
         row = {
             "user_id": order.user_id,
             "order_id": order.order_id,
@@ -325,11 +369,6 @@ class Exchange:
         told = TradeReport(row, self._next_seqno(order.user_id))
         self._trades[order.user_id][trade_id] = told
         self._ledgers[order.user_id].news.reports.append(told)
-        if order.volume_left:
-            order.last_msg = "部分成交"
-            self._touch(order)
-        else:
-            self._finish(order, "全部成交")
 
     def _book_lots(
         self, account: Account, order: Order, ticks: int, lots: int, *, today: bool

@@ -8,10 +8,14 @@ from typing import Any
 
 from ..clock import SECOND, monotonic
 from .connection import Connection
+from .ctp_view import CtpView
 from .engine import Engine
 from .faults import Fault, FaultBook, FaultError, kinds, market_time
+from .front import CHANGE_PASSWORD, ELSEWHERE
+from .ledger import Notice
 from .md import MdSession
 from .row_faults import RowFaults
+from .td import TdSession
 
 logger = logging.getLogger(__name__)
 
@@ -182,6 +186,109 @@ class FaultRunner:
         for user_id in users:
             for order_id in floor.working_orders(user_id):
                 if params["order_id"] in (None, order_id):
-                    floor.cancel(user_id, order_id)
+                    floor.exchange.cancel(user_id, order_id, engine.timeline.now_ns)
                     cancelled += 1
         return {"orders": cancelled}
+
+    # At the counter
+
+    def _td_sessions(self, user: str | None) -> list[tuple[Connection, TdSession]]:
+        """The connections that are logged in, of a user or all."""
+        found = []
+        for link in self._engine.of_kind("td"):
+            session = link.session
+            if (
+                isinstance(session, TdSession)
+                and session.user_id
+                and user in (None, session.user_id)
+            ):
+                found.append((link, session))
+        return found
+
+    def _ctp_views(self, name: str, user: str | None) -> list[CtpView]:
+        floor = self._engine.floor
+        if floor.counter.name != "ctp":
+            raise FaultError(f"{name} happens at counter ctp, not at {floor.counter.name}")
+        views = [floor.users[floor.user(user)]] if user is not None else floor.users.values()
+        return [view for view in views if isinstance(view, CtpView)]
+
+    def _refuse_login(self, params: dict[str, Any]) -> dict[str, Any]:
+        said = Notice(int(params["code"]), str(params["message"]))
+        self._engine.floor.front.refuse_login(params["user"], said, int(params["count"]))
+        return {}
+
+    def _password_change(self, params: dict[str, Any]) -> dict[str, Any]:
+        front = self._engine.floor.front
+        front.refuse_login(params["user"], CHANGE_PASSWORD, int(params["count"]))
+        return {}
+
+    def _second_login(self, params: dict[str, Any]) -> dict[str, Any]:
+        sessions = self._td_sessions(params["user"])
+        for _, session in sessions:
+            session.log_out(ELSEWHERE)
+        return {"connections": len(sessions)}
+
+    def _front_lost(self, params: dict[str, Any]) -> dict[str, Any]:
+        until = self._engine.timeline.now_ns + int(params["seconds"] * SECOND)
+        views = self._ctp_views("front_lost", None)
+        for view in views:
+            view.lose_front(until, tells=bool(params["notice"]))
+        self._engine.collect()
+        return {"accounts": len(views)}
+
+    def _swallow_order(self, params: dict[str, Any]) -> dict[str, Any]:
+        front = self._engine.floor.front
+        front.swallow("insert_order", params["user"], int(params["count"]))
+        return {}
+
+    def _swallow_cancel(self, params: dict[str, Any]) -> dict[str, Any]:
+        front = self._engine.floor.front
+        front.swallow("cancel_order", params["user"], int(params["count"]))
+        return {}
+
+    def _refuse_by_notice(self, params: dict[str, Any]) -> dict[str, Any]:
+        said = Notice(int(params["code"]), str(params["message"]))
+        front = self._engine.floor.front
+        front.answer("insert_order", params["user"], said, int(params["count"]))
+        return {}
+
+    def _late_positions(self, params: dict[str, Any]) -> dict[str, Any]:
+        front = self._engine.floor.front
+        front.late(params["user"], float(params["seconds"]), int(params["count"]))
+        return {}
+
+    def _forget_order_ids(self, params: dict[str, Any]) -> dict[str, Any]:
+        views = self._ctp_views("forget_order_ids", params["user"])
+        for link, _ in self._td_sessions(params["user"]):
+            link.drop(clean=False)
+        return {"orders": sum(view.forget_ids() for view in views)}
+
+    def _foreign_order(self, params: dict[str, Any]) -> dict[str, Any]:
+        floor = self._engine.floor
+        first = bool(params["trade_first"])
+        done = floor.foreign_order(params["user"], _other_hand(params), trade_first=first)
+        self._engine.collect()
+        return done
+
+    def _foreign_trade(self, params: dict[str, Any]) -> dict[str, Any]:
+        done = self._engine.floor.foreign_trade(params["user"], _other_hand(params))
+        self._engine.collect()
+        return done
+
+
+def _other_hand(params: dict[str, Any]) -> dict[str, Any]:
+    """The pack of an order or a trade that no client of ours has sent."""
+    exchange_id, dot, code = str(params["symbol"]).partition(".")
+    if not dot:
+        raise FaultError("an order of another hand needs a symbol such as SHFE.cu2612")
+    return {
+        "exchange_id": exchange_id,
+        "instrument_id": code,
+        "direction": params["direction"],
+        "offset": params["offset"],
+        "volume": params["volume"],
+        "price_type": "LIMIT",
+        "limit_price": params["price"],
+        "time_condition": "GFD",
+        "volume_condition": "ANY",
+    }

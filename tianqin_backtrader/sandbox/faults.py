@@ -15,6 +15,9 @@ from typing import Any
 from ..clock import to_ns
 
 _CONN = {"conn": "all"}
+_OTHER_HAND: dict[str, Any] = {
+    "user": None, "symbol": None, "direction": "BUY", "offset": "OPEN", "volume": 1, "price": None,
+}  # fmt: skip
 
 #: Every fault with its parameters and their defaults; ``None`` is "must be given or unused".
 FAULTS: dict[str, dict[str, Any]] = {
@@ -45,6 +48,20 @@ FAULTS: dict[str, dict[str, Any]] = {
     "hole": {"symbol": None, "count": 1},
     "shuffle": {"symbol": None, "count": 1},
     "cancel_away": {"conn": "td", "user": None, "order_id": None},
+    # What happens at the counter. The code and the words are those of the counter behind the
+    # gateway; of which user, None is of anybody.
+    "refuse_login": {"user": None, "code": 3, "message": "CTP:不合法的登录", "count": 1},
+    "password_change": {"user": None, "count": 1},
+    "second_login": {"user": None},
+    "front_lost": {"seconds": 10.0, "notice": False},
+    "swallow_order": {"user": None, "count": 1},
+    "swallow_cancel": {"user": None, "count": 1},
+    "refuse_by_notice": {"user": None, "code": 333, "message": "当前时间不支持下单!", "count": 1},
+    "late_positions": {"user": None, "seconds": 2.0, "count": 1},
+    "forget_order_ids": {"user": None},
+    # What another hand does; without a price an order takes what there is, a trade is at the last.
+    "foreign_order": {**_OTHER_HAND, "trade_first": False},
+    "foreign_trade": dict(_OTHER_HAND),
 }
 _CONNS = ("md", "td", "all")
 
@@ -102,10 +119,22 @@ def make_fault(name: str, params: Mapping[str, Any]) -> Fault:
         value = full.get(number)
         if value is not None and (not isinstance(value, int | float) or value < 0):
             raise FaultError(f"{number} must be a number from 0 on, not {value!r}")
+    if name in ("foreign_order", "foreign_trade"):
+        _check_other_hand(full)
+        return Fault(name, full)
     for number in ("days", "offset"):
         if not isinstance(full.get(number, 0), int | float):
             raise FaultError(f"{number} must be a number, not {full[number]!r}")
     return Fault(name, full)
+
+
+def _check_other_hand(full: Mapping[str, Any]) -> None:
+    if full["direction"] not in ("BUY", "SELL"):
+        raise FaultError(f"direction must be BUY or SELL, not {full['direction']!r}")
+    if full["offset"] not in ("OPEN", "CLOSE", "CLOSETODAY"):
+        raise FaultError(f"offset must be OPEN, CLOSE or CLOSETODAY, not {full['offset']!r}")
+    if not isinstance(full["volume"], int) or full["volume"] < 1:
+        raise FaultError(f"volume must be a whole number from 1 on, not {full['volume']!r}")
 
 
 def market_time(text: str) -> int:

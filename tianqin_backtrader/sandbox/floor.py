@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from ..clock import SECOND, from_ns
-from .counter import NOT_SERVED, Counter
+from .counter import NOT_SERVED, SEND_FAILED, Counter
 from .ctp_view import CtpOptions, CtpView
 from .faults import FaultError
+from .front import Front
 from .instrument_fields import DayFacts
-from .ledger import Notice
+from .ledger import Diff, Notice
 from .limit_lock import LimitLock
 from .timeline import Step, Timeline
-from .views import KqView, Parcel, PlainView, View
+from .views import KqView, Parcel, PlainView, RecordedView, TradesFirst, View
 
 if TYPE_CHECKING:
     from ..session_calendar import SessionCalendar
@@ -27,6 +29,7 @@ class Floor:
     Attributes:
         users: All who have logged in, in order, and what their clients see.
         steps, ticks: How many there have been.
+        front: What goes wrong before a request comes to the exchange.
     """
 
     def __init__(
@@ -36,11 +39,16 @@ class Floor:
         exchange: Exchange,
         timeline: Timeline,
         ctp: CtpOptions | None = None,
+        recorded: Mapping[str, Diff] | None = None,
     ) -> None:
         self.market, self.calendar = market, calendar
         self.exchange, self.timeline = exchange, timeline
         self.users: dict[str, View] = {}
-        self._ctp = ctp or CtpOptions()
+        self.front = Front(exchange.counter)
+        self._ctp, self._recorded = ctp or CtpOptions(), recorded
+        self._late: list[tuple[int, str]] = []
+        self._trades_first = TradesFirst()
+        self._foreign = 0
         self.steps = self.ticks = 0
         self._traded: dict[str, tuple[object, int]] = {}
         exchange.start_day(timeline.trading_day)
@@ -59,35 +67,47 @@ class Floor:
     def login(self, user_id: str, balance: float) -> list[Parcel]:
         """Open the account if need be and return what the login is answered with."""
         self.open_account(user_id, balance)
-        return self.users[user_id].login(self.timeline.now_ns)
+        parcels = self.users[user_id].login(self.timeline.now_ns)
+        if not any(_has_positions(user_id, parcel) for parcel in parcels):
+            return parcels
+        seconds = self.front.positions_late(user_id)
+        if seconds is None:
+            return parcels
+        heappush(self._late, (self.timeline.now_ns + int(seconds * SECOND), user_id))
+        return [_without_positions(user_id, parcel) for parcel in parcels]
 
     def _view(self, user_id: str) -> View:
+        if self._recorded is not None:
+            return RecordedView(self.exchange, user_id, self._recorded)
         if self.counter.name == "ctp":
             return CtpView(self.exchange, user_id, self._ctp)
-        return (
-            KqView(self.exchange, user_id)
-            if self.counter.name == "kq"
-            else PlainView(self.exchange, user_id)
-        )
+        kind = KqView if self.counter.name == "kq" else PlainView
+        return kind(self.exchange, user_id)
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
-        """A new order."""
-        if self._serves(user_id, "insert_order"):
+        """A new order of a client."""
+        if self._passes(user_id, "insert_order"):
             self._ensure_traded(f"{pack.get('exchange_id')}.{pack.get('instrument_id')}")
             self.exchange.insert(user_id, pack, self.timeline.now_ns)
 
     def cancel(self, user_id: str, order_id: str) -> None:
         """Withdraw an order, which has the id that clients see."""
-        if self._serves(user_id, "cancel_order"):
+        if self._passes(user_id, "cancel_order"):
             exact_id = self.users[user_id].exact_id(order_id)
             self.exchange.cancel(user_id, exact_id, self.timeline.now_ns)
 
-    def _serves(self, user_id: str, request: str) -> bool:
-        """Whether the counter's front is up at this hour; else the user is told."""
-        up = self.counter.up(from_ns(self.timeline.now_ns).time())
-        if not up:
-            self.exchange.say(user_id, Notice(*NOT_SERVED[request]))
-        return up
+    def _passes(self, user_id: str, request: str) -> bool:
+        """Whether a request comes to the exchange; else the user is told, or is not."""
+        view = self.users[user_id]
+        said = self.front.stops(request, user_id)
+        if said is None and not self.counter.up(from_ns(self.timeline.now_ns).time()):
+            said = [Notice(*NOT_SERVED[request])]
+        if said is None and isinstance(view, CtpView) and view.front_lost:
+            tells = request == "cancel_order" or view.tells_lost
+            said = [Notice(*SEND_FAILED[request])] if tells else []
+        for notice in said or ():
+            view.say(notice)
+        return said is None
 
     def step(self) -> Step:
         """Make the next step, without the settlement that may follow it."""
@@ -125,14 +145,90 @@ class Floor:
         news = []
         for user_id, view in self.users.items():
             parcels = view.take(now_ns)
+            if self._trades_first.waiting:
+                parcels = self._trades_first.sort(user_id, parcels)
             if parcels:
                 news.append((user_id, parcels))
+        while self._late and self._late[0][0] <= now_ns:
+            _, user_id = heappop(self._late)
+            news.append((user_id, [self.users[user_id].positions()]))
         return news
 
     def due_ns(self) -> int | None:
         """When a user will be told something by the passing of time alone."""
         moments = [view.due_ns() for view in self.users.values()]
+        if self._late:
+            moments.append(self._late[0][0])
         return min((moment for moment in moments if moment is not None), default=None)
+
+    # What other hands do with an account
+
+    def user(self, user_id: str | None) -> str:
+        """A user, or the first who has logged in.
+
+        Raises:
+            FaultError: There is none.
+        """
+        found = user_id or next(iter(self.users), None)
+        if found not in self.users:
+            raise FaultError(f"no user {user_id or ''} has logged in")
+        return found
+
+    def foreign_order(
+        self, user_id: str | None, pack: dict[str, Any], *, trade_first: bool
+    ) -> dict[str, Any]:
+        """An order that another terminal places on a user's account.
+
+        Args:
+            user_id: Whose; None is the first user's.
+            pack: As of a client's order, but for ``order_id``; without ``limit_price`` it takes
+                what there is, up to the day's price limit.
+            trade_first: Its trade is told a moment before itself.
+
+        Raises:
+            FaultError: No such user or future.
+        """
+        user_id = self.user(user_id)
+        view = self.users[user_id]
+        self._foreign += 1
+        order_id = f"other_{self._foreign}"
+        if isinstance(view, CtpView):
+            order_id = view.server_id(self._foreign, own=False)
+        pack = self._priced(pack) | {"order_id": order_id}
+        if trade_first:
+            self._trades_first.waiting[order_id] = []
+        self.exchange.insert(user_id, pack, self.timeline.now_ns)
+        return {"user": user_id, "order_id": order_id}
+
+    def foreign_trade(self, user_id: str | None, pack: dict[str, Any]) -> dict[str, Any]:
+        """A trade on a user's account that has no order: a forced closing, for example.
+
+        Args:
+            user_id, pack: As of ``foreign_order``; without ``limit_price`` at the last price.
+
+        Raises:
+            FaultError: No such user or future, or not so many lots free.
+        """
+        user_id = self.user(user_id)
+        self.exchange.foreign_trade(user_id, self._priced(pack, last=True), self.timeline.now_ns)
+        return {"user": user_id}
+
+    def _priced(self, pack: dict[str, Any], *, last: bool = False) -> dict[str, Any]:
+        """An order's pack with a price: the last one, or the day's limit on its side."""
+        symbol = f"{pack['exchange_id']}.{pack['instrument_id']}"
+        instrument = self.market.instruments.get(symbol)
+        if instrument is None or instrument.ins_class != "FUTURE":
+            raise FaultError(f"{symbol} is no future of this market")
+        self._ensure_traded(symbol)
+        if pack.get("limit_price") is not None:
+            return pack
+        cursor = self.timeline.cursor(symbol)
+        day = cursor.day
+        price = day.upper_limit if pack["direction"] == "BUY" else day.lower_limit
+        if last:
+            shown = float(day.last_price[cursor.k]) if cursor.k >= 0 else float("nan")
+            price = shown if shown == shown else day.pre_settlement
+        return pack | {"limit_price": float(price)}
 
     def working_orders(self, user_id: str) -> list[str]:
         """The orders of a user that are alive."""
@@ -210,6 +306,24 @@ def is_held(position: dict[str, Any]) -> bool:
     """Whether any lots are left of a position on the wire."""
     sides: Iterable[str] = ("pos_long_his", "pos_long_today", "pos_short_his", "pos_short_today")
     return any(position.get(side) for side in sides)
+
+
+def _has_positions(user_id: str, parcel: Parcel) -> bool:
+    return any(diff.get("trade", {}).get(user_id, {}).get("positions") for diff in parcel.diffs)
+
+
+def _without_positions(user_id: str, parcel: Parcel) -> Parcel:
+    """A picture whose positions come later."""
+    if not _has_positions(user_id, parcel):
+        return parcel
+    diffs = []
+    for diff in parcel.diffs:
+        branch = diff.get("trade", {}).get(user_id)
+        if branch is None or "positions" not in branch:
+            diffs.append(diff)
+        else:
+            diffs.append({"trade": {user_id: branch | {"positions": {}}}})
+    return Parcel(parcel.how, tuple(diffs))
 
 
 def _value(price: float) -> float | None:

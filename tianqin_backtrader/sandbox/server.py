@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -59,6 +60,7 @@ class SandboxOptions:
         query_seconds: At ``ctp`` the age of every queried figure; None is by the seed.
         commission: At ``ctp`` what a trade says of it: ``"zero"``, ``"dash"``, ``"absent"``;
             None is each in its turn.
+        account_file: A JSON file of a recorded account, which every user is shown at the login.
     """
 
     port: int = 0
@@ -71,9 +73,10 @@ class SandboxOptions:
     users: Mapping[str, str] = field(default_factory=dict)
     script: Iterable[Mapping[str, Any]] = ()
     replay: str | None = None
-    counter: str = "plain"
+    counter: str = "kq"
     query_seconds: float | None = None
     commission: str | None = None
+    account_file: str | None = None
 
     @property
     def begins(self) -> date | datetime:
@@ -107,9 +110,12 @@ def make_engine(options: SandboxOptions) -> Engine:
         market = Market(CALENDAR, instruments, options.seed, last)
     timeline = Timeline(market, CALENDAR, begins, options.days)
     exchange = Exchange(market.instruments, CALENDAR, COUNTERS[options.counter])
+    recorded = None
+    if options.account_file is not None:
+        recorded = json.loads(Path(options.account_file).read_text(encoding="utf-8"))
     ctp = CtpOptions(options.seed, options.query_seconds, options.commission)
     how = EngineOptions(options.speed, options.ticks_per_pack, options.virtual, options.balance)
-    return Engine(Floor(market, CALENDAR, exchange, timeline, ctp), how)
+    return Engine(Floor(market, CALENDAR, exchange, timeline, ctp, recorded), how)
 
 
 class SandboxServer:
@@ -217,7 +223,7 @@ class SandboxServer:
         session = MdSession(self.engine.context) if kind == "md" else None
         link = Connection(
             kind,
-            session or TdSession(self.engine, self._numbers, asked=self.options.speed is None),
+            session or self._td_session(),
             request.headers.get("Authorization") or f"connection {self._numbers}",
             transport,
             self._numbers,
@@ -232,6 +238,14 @@ class SandboxServer:
             self.engine.remove(link)
             logger.info("%s connection %d is gone", kind, link.number)
         return ws
+
+    def _td_session(self) -> TdSession:
+        return TdSession(
+            self.engine,
+            self._numbers,
+            asked=self.options.speed is None,
+            silent=self.options.counter != "plain",
+        )
 
     async def _read(self, ws: web.WebSocketResponse, link: Connection) -> None:
         async for message in ws:

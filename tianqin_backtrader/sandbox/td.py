@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from .ledger import Notice
 from .outbox import Diff, Outbox
 from .views import JOINED, UNASKED, Parcel
 
@@ -22,6 +23,10 @@ class Desk(Protocol):
 
     def login(self, session: TdSession, user_id: str) -> list[Parcel]:
         """Open the account if need be and return what the login is answered with."""
+        ...
+
+    def login_refusal(self, user_id: str) -> list[Notice]:
+        """What a login is answered with if it is refused; nothing else comes then."""
         ...
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
@@ -44,10 +49,12 @@ class TdSession:
         unread: Whether a pack has been sent and the client has not peeked since.
     """
 
-    def __init__(self, desk: Desk, session_id: int, *, asked: bool = True) -> None:
+    def __init__(
+        self, desk: Desk, session_id: int, *, asked: bool = True, silent: bool = False
+    ) -> None:
         self._desk = desk
         self._session_id = session_id
-        self._asked = asked
+        self._asked, self._silent = asked, silent
         self._notices = 0
         self.unasked: list[list[Diff]] = []
         self.user_id = ""
@@ -86,8 +93,24 @@ class TdSession:
         if not user_id:
             self.notify("登录失败,用户名为空", code=_LOGIN_CODE, level="WARNING")
             return
+        refused = self._desk.login_refusal(user_id)
+        if refused:
+            self.say(refused)
+            return
         self.user_id = user_id
         self.deliver(self._desk.login(self, user_id))
+
+    def say(self, notices: Iterable[Notice]) -> None:
+        """Messages of the server, each in a pack of its own."""
+        for one in notices:
+            level = "WARNING" if one.warning else "INFO"
+            diff = self.notice(one.content, code=one.code, level=level)
+            self.deliver([Parcel(UNASKED, (diff,))])
+
+    def log_out(self, notices: Iterable[Notice]) -> None:
+        """End the login, not the connection."""
+        self.say(notices)
+        self.user_id = ""
 
     def deliver(self, parcels: list[Parcel]) -> None:
         """What the account's clients are told.
@@ -104,7 +127,9 @@ class TdSession:
                 self.outbox.add_pack(list(parcel.diffs))
 
     def _order(self, pack: dict[str, Any]) -> None:
-        if not self.user_id:
+        if not self.user_id and self._silent:
+            logger.debug("%s before the login is ignored", pack["aid"])
+        elif not self.user_id:
             # What the real server does with orders that come before the login is not known.
             what = "下单失败" if pack["aid"] == "insert_order" else "撤单失败"
             self.notify(f"{what},尚未登录", code=_NOT_LOGGED_IN_CODE, level="WARNING")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,6 +43,14 @@ class View(Protocol):
         """An order's id in the books, of the one that clients see."""
         ...
 
+    def say(self, notice: Notice) -> None:
+        """Tell the clients something with the next news."""
+        ...
+
+    def positions(self) -> Parcel:
+        """All positions as they are shown."""
+        ...
+
 
 class PlainView:
     """The books as they are, at once."""
@@ -70,6 +78,16 @@ class PlainView:
     def exact_id(self, order_id: str) -> str:
         """The same."""
         return order_id
+
+    def say(self, notice: Notice) -> None:
+        """As of ``View``."""
+        self._exchange.say(self._user_id, notice)
+
+    def positions(self) -> Parcel:
+        """All positions of the books."""
+        holdings = self._exchange.account(self._user_id).holdings
+        rows = {symbol: one.wire() for symbol, one in holdings.items()}
+        return Parcel(JOINED, ({"trade": {self._user_id: {"positions": rows}}},))
 
 
 class Notices:
@@ -121,6 +139,19 @@ class KqView:
     def exact_id(self, order_id: str) -> str:
         """The same."""
         return order_id
+
+    def say(self, notice: Notice) -> None:
+        """As of ``View``."""
+        self._exchange.say(self._user_id, notice)
+
+    def positions(self) -> Parcel:
+        """All positions of the books."""
+        diff = rows.branches(self._user_id, positions=self._positions())
+        return Parcel(ALONE, ({"trade": {self._user_id: diff}},))
+
+    def _positions(self) -> dict[str, Diff]:
+        holdings = self._exchange.account(self._user_id).holdings
+        return {symbol: rows.kq_position(self._user_id, one) for symbol, one in holdings.items()}
 
     def take(self, now_ns: int) -> list[Parcel]:
         """Messages, each alone, and one difference: orders, trades, positions and the account."""
@@ -176,14 +207,13 @@ class KqView:
     def login(self, now_ns: int) -> list[Parcel]:
         """A message, the trading day alone, and the whole account."""
         exchange, user_id = self._exchange, self._user_id
-        holdings = exchange.account(user_id).holdings.items()
         session = exchange.session(user_id)
         orders = [rows.kq_order(one) for one in exchange.reports(user_id)]
         trades = [rows.kq_trade(one) for one in exchange.trades(user_id)]
         picture = rows.branches(
             user_id,
             accounts={"CNY": rows.account_row(exchange.account(user_id))},
-            positions={symbol: rows.kq_position(user_id, one) for symbol, one in holdings},
+            positions=self._positions(),
             orders={row["order_id"]: row for row in orders},
             trades={row["trade_id"]: row for row in trades},
         )
@@ -193,3 +223,71 @@ class KqView:
             session_parcel(user_id, session),
             Parcel(ALONE, ({"trade": {user_id: picture}},)),
         ]
+
+
+class RecordedView(PlainView):
+    """An account that was recorded, in place of the books at the login; it cannot be traded.
+
+    Args:
+        recorded: Its ``accounts``, ``positions``, ``orders`` and ``trades``.
+    """
+
+    def __init__(self, exchange: Exchange, user_id: str, recorded: Mapping[str, Diff]) -> None:
+        super().__init__(exchange, user_id)
+        self._recorded = {
+            kind: {
+                key: row | ({"user_id": user_id} if "user_id" in row else {})
+                for key, row in recorded.get(kind, {}).items()
+            }
+            for kind in ("accounts", "positions", "orders", "trades")
+        }
+
+    def login(self, now_ns: int) -> list[Parcel]:
+        """The recorded account."""
+        picture = rows.branches(self._user_id, **self._recorded)
+        session = self._exchange.session(self._user_id)
+        return [
+            session_parcel(self._user_id, session),
+            Parcel(ALONE, ({"trade": {self._user_id: picture | {"session": session}}},)),
+        ]
+
+
+class TradesFirst:
+    """Lets an order's trade be told a moment before the order.
+
+    Attributes:
+        waiting: Ids of the orders, each with what has been held back.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, list[Parcel]] = {}
+
+    def sort(self, user_id: str, parcels: list[Parcel]) -> list[Parcel]:
+        """What is told now, in its order."""
+        for order_id in list(self.waiting):
+            told: list[Parcel] = []
+            for parcel in parcels:
+                told += self._sort(user_id, order_id, parcel)
+            parcels = told
+        return parcels
+
+    def _sort(self, user_id: str, order_id: str, parcel: Parcel) -> list[Parcel]:
+        if order_id not in self.waiting:
+            return [parcel]
+        rest, orders, traded = [], [], False
+        for diff in parcel.diffs:
+            branch = diff.get("trade", {}).get(user_id, {})
+            traded = traded or any(
+                row["order_id"] == order_id for row in branch.get("trades", {}).values()
+            )
+            if order_id not in branch.get("orders", {}):
+                rest.append(diff)
+                continue
+            others = {key: row for key, row in branch["orders"].items() if key != order_id}
+            rest.append({"trade": {user_id: branch | {"orders": others}}})
+            one = {"user_id": user_id, "orders": {order_id: branch["orders"][order_id]}}
+            orders.append(Parcel(ALONE, ({"trade": {user_id: one}},)))
+        if traded:
+            return [Parcel(ALONE, tuple(rest)), *self.waiting.pop(order_id), *orders]
+        self.waiting[order_id] += orders
+        return [Parcel(parcel.how, tuple(rest))]

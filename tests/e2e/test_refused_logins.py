@@ -5,13 +5,14 @@ from time import monotonic
 
 import backtrader as bt
 import pytest
-from counter_desk import CHANGE, LOCKED, NUMBER, SLEEPS, STATEMENT, WRONG, counter, store_at
+from counter_desk import CHANGE, ENDED, LOCKED, NUMBER, SLEEPS, STATEMENT, WRONG, counter, store_at
 from e2e_script import CU, Script
 from tqsdk import TqAccount
 from webhook import Webhook
 
-from tianqin_backtrader import log_to, trading_login
+from tianqin_backtrader import MyStore, log_to, trading_login
 from tianqin_backtrader.clock import WallClock
+from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import LinkLost, LoginRefused, OrderError
 from tianqin_backtrader.login_words import Why
 from tianqin_backtrader.model import Direction
@@ -52,21 +53,26 @@ REFUSALS = {
 }
 
 
+@pytest.fixture(scope="module")
+def market():
+    with EmbeddedSandbox(start="2026-11-10 09:31:00") as server:
+        yield server
+
+
 @pytest.mark.parametrize("name", REFUSALS)
 @pytest.mark.parametrize("account", [None, broker_account], ids=["paper", "broker"])
-def test_a_refused_login_is_told_at_once_in_the_counters_words(desk, name, account):
+def test_a_refused_login_is_told_at_once_in_the_counters_words(market, desk, name, account):
     notices, why, words = REFUSALS[name]
     desk.answers.append(notices)
-    begun = monotonic()
-    with (
-        pytest.raises(LoginRefused, match=words) as refused,
-        store_at(desk, account=account and account()),
-    ):
-        pytest.fail("it was let in")
-    assert monotonic() - begun < 3 + 2  # the sandbox's own start is in it
+    with pytest.raises(LoginRefused, match=words) as refused:
+        MyStore(
+            "tom", "open-sesame", account=account and account(),
+            urls={**market.urls, "TQ_TD_URL": desk.url},
+        )  # fmt: skip
+    [login] = desk.logins
+    assert monotonic() - login["at"] < 3
     assert refused.value.refusal.why is why
     assert refused.value.refusal.advice in str(refused.value)
-    assert len(desk.logins) == 1
 
 
 def test_a_counter_that_is_not_in_service_says_nothing_of_the_password(desk):
@@ -157,20 +163,67 @@ def test_what_another_attempt_cannot_mend_is_not_tried_again(desk, at_once, noti
     assert len(desk.logins) <= 3
 
 
+def test_market_data_goes_on_while_the_counter_takes_no_logins(desk, monkeypatch):
+    monkeypatch.setattr(trading_login, "AWAY_AGAIN", 2.0)
+
+    def script(strategy):
+        store = strategy.broker.store
+        yield
+        desk.answers.extend([SLEEPS] * 50)
+        desk.drop()
+        yield from until(lambda: "takes no logins: 交易服务器登录失败" in store.no_trading)
+        ticks, asked = len(strategy), len(desk.logins)
+        yield from until(lambda: len(desk.logins) > asked + 2)  # as often as needed
+        assert len(strategy) > ticks
+        desk.answers.clear()
+        yield from until(lambda: store.trading_up)
+        yield from accepted(strategy)
+
+    with store_at(desk, speed=20.0) as store:
+        play(store, script)
+
+
+def test_ahead_of_a_session_a_login_that_was_locked_is_tried_once(desk):
+    logins = []
+
+    def script(strategy):
+        store = strategy.broker.store
+
+        def hear(msg, *args, **kwargs):
+            if "is closed" in str(msg):
+                store.server.advance(to="2026-11-10 13:28:30")
+
+        strategy.notify_store = hear
+        yield
+        desk.answers.extend([LOCKED] * 20)
+        desk.drop()
+        yield from until(lambda: "trading rests" in store.no_trading)
+        logins.append(len(desk.logins))
+        desk.answers.clear()  # the company unlocks it
+        store.server.advance(to="2026-11-10 12:30:00")
+        yield from until(lambda: store.now().hour >= 13)
+        assert store.trading_up
+
+    with store_at(desk, start="2026-11-10 11:00:00", speed=20.0, rebuild_ahead=60.0) as store:
+        play(store, script)
+    assert logins[0] <= 3
+    assert len(desk.logins) == logins[0] + 1
+
+
 def test_another_login_that_ends_this_one_is_not_ended_again_and_again(desk, at_once):
     def script(strategy):
         store = strategy.broker.store
         yield
-        for _ in range(2):
-            desk.say(0, "WARNING", "您的账号已在其他地方登录，被强制退出")
-            yield from until(lambda: not store.trading_up)
-            yield from until(lambda: store.trading_up or "once more" not in store.no_trading)
+        desk.say(*ENDED)
+        yield from until(lambda: len(desk.logins) == 2 and store.trading_up)
+        desk.say(*ENDED)
+        yield from until(lambda: store.no_trading == f"trading rests: {ENDED[2]}")
         begun = monotonic()
         yield from until(lambda: monotonic() - begun > 3)
 
     with store_at(desk, speed=20.0) as store:
         play(store, script)
-        assert "其他地方登录" in store.no_trading
+        assert store.no_trading
         assert store.market_data_up
     assert len(desk.logins) == 2
 
@@ -288,3 +341,73 @@ def test_neither_statement_nor_number_nor_password_reaches_logs_and_listeners(
     for text in texts:
         for secret in (NUMBER, "王小明", "交易结算单", "futures-pass", "open-sesame"):
             assert secret not in text, (secret, text[max(0, text.find(secret) - 300) :][:600])
+
+
+# -- the sandbox's counters -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counter", "fault", "why", "words"),
+    [
+        ("ctp", "refuse_login", Why.PASSWORD, "CTP:不合法的登录"),
+        ("ctp", "password_change", Why.CHANGE, "CTP:首次登录必须修改密码"),
+        ("kq", "refuse_login", Why.OTHER, "用户登录失败!"),
+    ],
+)
+def test_a_start_at_a_counter_that_refuses(counter, fault, why, words):
+    with EmbeddedSandbox(start="2026-11-10 09:31:00", counter=counter) as server:
+        server.fault(fault)
+        begun = monotonic()
+        with pytest.raises(LoginRefused, match=words) as refused:
+            MyStore("tom", "open-sesame", urls=server.urls)
+        assert monotonic() - begun < 10  # a bound for hangs; from the login on it is measured above
+        assert refused.value.refusal.why is why
+        MyStore("tom", "open-sesame", urls=server.urls).close()
+
+
+def test_another_terminal_at_the_counter_lets_trading_rest_after_one_more_try(sandbox, at_once):
+    store = sandbox(start="2026-11-10 09:31:00", counter="ctp", speed=20.0)
+    server = store.sandbox_server
+
+    def script(strategy):
+        yield
+        for sessions in (1, 3):  # with market data alone, then with the account again
+            server.fault("second_login")
+            yield from until(lambda more=sessions: store.reconnector.sessions > more)
+            yield from until(lambda: store.trading_up or "once more" not in store.no_trading)
+        refused = strategy.broker.buy_open(CU, 1)
+        assert "重复的登录" in refused.info["reason"]
+        ticks = len(strategy)
+        yield from until(lambda: len(strategy) > ticks + 5)
+        store.resume_trading()
+        yield from until(lambda: store.trading_up)
+        order = strategy.broker.buy_open(CU, 1)
+        yield from until(lambda: not order.alive())
+        assert order.status == bt.Order.Completed
+
+    play(store, script)
+
+
+@pytest.mark.parametrize("notice", [False, True])
+def test_no_order_is_swallowed_while_the_counter_has_lost_the_front(sandbox, notice):
+    store = sandbox(start="2026-11-10 09:31:00", counter="ctp", speed=20.0)
+    sent = []
+
+    def script(strategy):
+        broker = strategy.broker
+        yield
+        store.sandbox_server.fault("front_lost", seconds=60.0, notice=notice)
+        yield from until(lambda: not store.trading_up)
+        while not store.trading_up:
+            sent.append(broker.buy_open(CU, 1))
+            yield
+        order = broker.buy_open(CU, 1)
+        yield from until(lambda: not order.alive())
+        assert order.status == bt.Order.Completed
+
+    play(store, script)
+    assert sent
+    for order in sent:
+        assert order.status == bt.Order.Rejected
+        assert "front" in order.info["reason"]
+    assert store.reconnector.sessions == 1

@@ -1,0 +1,465 @@
+"""Chaos by seed, in real time: a program at work, and everything that can happen to it.
+
+``run_chaos(seed, counter, folder)`` starts a sandbox and ``chaos_program.py`` in a process of its
+own, breaks links, refuses orders, lets other clients trade, kills the program and starts it again,
+fills its disk; then it lets everything come to rest and hands back what ``chaos_check`` says.
+"""
+
+import csv
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos_check import OURS, Evidence, RunEnd, check
+
+from tianqin_backtrader.embedded import EmbeddedSandbox
+
+PROGRAMS = Path(__file__).parents[1]
+USER = "chaos"
+CAP, OTHERS = 5, 2
+#: Bytes of the disk for the records, and how often the exchange is looked at, seconds.
+DISK, LOOK = 6_000_000, 0.25
+#: Seconds in which everything must have come to rest, and for which nothing may change then.
+REST, STILL = 150.0, 5.0
+#: A program that starts gives up for so many seconds after links were broken.
+EXCUSED = 150.0
+#: Of a program that dies so often no more is to be learned.
+RUNS = 9
+#: Where the market begins, and contracts that trade then.
+STARTS = (
+    ("2026-11-10 09:31:00", ("SHFE.cu2612", "INE.sc2701"), ("CFFEX.IF2612", "DCE.m2701")),
+    ("2026-11-10 13:31:00", ("SHFE.rb2701", "SHFE.cu2612"), ("CZCE.SR701", "CFFEX.IF2612")),
+    ("2026-11-09 21:05:00", ("INE.sc2701", "SHFE.rb2701"), ("DCE.m2701", "CZCE.SR701")),
+    ("2026-11-10 10:14:20", ("SHFE.cu2612", "INE.sc2701"), ("CFFEX.IF2612",)),
+)
+#: Words of a refusal that passes, and of one that does not.
+BUSY, POOR = "CTP:综合交易平台：系统繁忙", "CTP:资金不足"
+KILLS = (0, 0, 1, 1, 2)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that is done to the program or its surroundings, ``at`` seconds after the start."""
+
+    at: float
+    what: str
+    params: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a seed comes to."""
+
+    seed: int
+    counter: str
+    start: str
+    speed: float
+    symbols: tuple
+    seconds: float
+    flatten: bool
+    on_restart: str
+    events: tuple
+    others: tuple
+
+    @property
+    def other_lots(self):
+        """Lots net of a contract that other hands hold at most."""
+        lots = Counter(dict.fromkeys(self.others, OTHERS))
+        for event in self.events:
+            if event.what.startswith("foreign"):
+                lots[event.params["symbol"]] += event.params["volume"]
+        return dict(lots)
+
+    @property
+    def text(self):
+        events = ", ".join(f"{event.at:.1f} {event.what} {event.params}" for event in self.events)
+        return (
+            f"{self.counter} {self.seed}: {self.start} x{self.speed} {self.symbols} "
+            f"others {self.others} flatten {self.flatten}: {events}"
+        )
+
+
+@dataclass
+class Outcome:
+    """What became of it."""
+
+    plan: Plan
+    violations: list
+    figures: dict
+
+
+def make_plan(seed, counter, seconds=15.0):
+    """Draw what happens; the same seed is the same plan."""
+    rng = random.Random(f"plan {counter} {seed}")
+    start, firsts, seconds_of = rng.choice(STARTS)
+    symbols = (rng.choice(firsts), rng.choice(seconds_of))
+    events = []
+    for _ in range(rng.choice((0, 1, 2, 3, 3, 4, 5))):
+        drawn = draw_fault(rng, counter, rng.uniform(2.0, seconds), symbols)
+        if not (_of_logins(drawn) and _of_logins(events)):  # after two, trading rests for good
+            events += drawn
+    for _ in range(rng.choice(KILLS)):
+        events.append(Event(rng.uniform(1.0, seconds), "kill", {"away": rng.uniform(0.0, 3.0)}))
+    if rng.random() < 0.2:
+        full = rng.uniform(2.0, seconds - 3)
+        events += [Event(full, "disk full"), Event(full + rng.uniform(0.5, 6.0), "disk free")]
+    others = ()
+    if rng.random() < 0.4:
+        same, apart = rng.choice(symbols), "DCE.i2701"
+        others = rng.choice(((same,), (apart,), (same, apart)))
+    return Plan(
+        seed, counter, start, rng.choice((1, 2, 4)), symbols, seconds, rng.random() < 0.5,
+        rng.choice(("expire", "resend")), tuple(sorted(events, key=lambda one: one.at)), others,
+    )  # fmt: skip
+
+
+def _of_logins(events):
+    return any(event.what in ("second_login", "refuse_login") for event in events)
+
+
+def draw_fault(rng, counter, at, symbols):
+    """One kind of fault with its parameters: events at ``at`` and shortly after."""
+    conn = rng.choice(("md", "td", "all"))
+    count, symbol = rng.randint(1, 3), rng.choice(symbols)
+    drop = ("drop", {"conn": conn, "how": rng.choice(("abrupt", "clean"))})
+    foreign = {"symbol": symbol, "direction": rng.choice(("BUY", "SELL")), "volume": count}
+    kinds = {
+        "drop": [drop],
+        "cut": [("cut", {"conn": conn})],
+        "freeze": [("freeze", {"conn": conn, "seconds": rng.uniform(0.5, 7.0)})],
+        "refuse": [("refuse", {"conn": conn, "attempts": rng.randint(1, 2)}), drop],
+        "refuse_token": [("refuse_token", {"status": rng.choice((401, 503))}), drop],
+        "repeat": [("repeat", {"conn": conn})],
+        "delay": [("delay", {"conn": conn, "seconds": rng.uniform(0.1, 1.5)})],
+        "reject_order": [
+            ("reject_order", {"count": count, "message": rng.choice((BUSY, BUSY, POOR))})
+        ],
+        "fill_away": [("fill_away", {"conn": conn, "seconds": rng.randint(5, 60)})],
+        "cancel_away": [("cancel_away", {"conn": "td"})],
+        "hole": [("hole", {"count": rng.randint(1, 5)})],
+        "limit": [
+            (rng.choice(("limit_up", "limit_down")),
+             {"symbol": symbol, "seconds": rng.randint(5, 20)})
+        ],
+        "swallow_order": [("swallow_order", {"count": rng.randint(1, 2)})],
+        "swallow_cancel": [("swallow_cancel", {"count": rng.randint(1, 2)})],
+        "refuse_by_notice": [("refuse_by_notice", {"count": rng.randint(1, 2)})],
+        "late_positions": [("late_positions", {"seconds": rng.uniform(0.5, 3.0)}), drop],
+        "refuse_login": [("refuse_login", {}), drop],
+        "second_login": [("second_login", {})],
+        "foreign_order": [("foreign_order", {**foreign, "trade_first": rng.random() < 0.5})],
+        "foreign_trade": [("foreign_trade", foreign)],
+    }  # fmt: skip
+    if counter == "ctp":
+        lost = {"seconds": rng.uniform(2.0, 15.0), "notice": rng.random() < 0.5}
+        kinds |= {"front_lost": [("front_lost", lost)],
+                  "forget_order_ids": [("forget_order_ids", {})]}  # fmt: skip
+    drawn = kinds[rng.choice(sorted(kinds))]
+    events = [Event(at + 0.01 * place, *what) for place, what in enumerate(drawn)]
+    if drawn[0][0] == "delay":
+        events.append(Event(at + rng.uniform(1, 5), "delay", {"conn": conn, "seconds": 0.0}))
+    return events
+
+
+class Disk:
+    """A small disk of its own for the records, where this machine lets us have one."""
+
+    def __init__(self, folder):
+        self.folder, self._ballast = folder, folder / "ballast"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", str(folder)]
+        self.mounted = not subprocess.run(command, capture_output=True, check=False).returncode
+
+    def fill(self):
+        with suppress(OSError), self._ballast.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+
+    def free(self):
+        self._ballast.unlink(missing_ok=True)
+
+    def end(self):
+        """Give it back; its files stay in the folder beside it."""
+        if self.mounted:
+            kept = self.folder.with_name("records")
+            shutil.copytree(self.folder / "records", kept, dirs_exist_ok=True)
+            subprocess.run(["umount", "-l", str(self.folder)], capture_output=True, check=False)
+
+
+class Books:
+    """What the exchange has had of the account: its state, looked at again and again."""
+
+    def __init__(self, box):
+        self._box = box
+        self.orders, self.trades, self.positions, self.account = {}, {}, {}, {}
+        self.changed_at, self._seen = time.monotonic(), None
+
+    def look(self):
+        accounts = self._box.state()["accounts"]
+        if not accounts:
+            return
+        [found] = accounts.values()
+        self.orders |= found["orders"]
+        self.trades |= found["trades"]
+        self.positions, self.account = found["positions"], found["account"]
+        held = {s: [p.get(n) for n in sorted(p) if n.startswith("pos_")]
+                for s, p in self.positions.items()}  # fmt: skip
+        seen = json.dumps([held, sorted(found["trades"]), self.alive])
+        if seen != self._seen:
+            self._seen, self.changed_at = seen, time.monotonic()
+
+    def lots(self, symbol, side):
+        held = self.positions.get(symbol, {})
+        return [int(held.get(f"pos_{side}_{age}", 0)) for age in ("today", "his")]
+
+    @property
+    def alive(self):
+        return sorted(i for i, order in self.orders.items() if order["status"] == "ALIVE")
+
+
+class Chaos:
+    """One run of a plan."""
+
+    def __init__(self, plan, folder, box, disk):
+        self.plan, self.folder, self.box, self.disk = plan, folder, box, disk
+        self.books = Books(box)
+        self.began = time.monotonic()
+        self.ends, self.run, self.program, self.other = [], 0, None, None
+        self.start_at, self.killed = self.began, False
+        self.queue = list(plan.events)
+        self.disk_full, self.troubles, self.calm_at = False, [], 0.0
+
+    # -- processes ----------------------------------------------------------------------------
+
+    def start_program(self):
+        self.run += 1
+        options = {
+            "urls": self.box.urls, "folder": str(self.folder), "user": USER, "run": self.run,
+            "records": str(self.disk.folder / "records"), "seed": self.plan.seed, "cap": CAP,
+            "counter": self.plan.counter, "symbols": self.plan.symbols,
+            "flatten": self.plan.flatten, "on_restart": self.plan.on_restart,
+            "traded": sorted({*self.plan.symbols, *self.plan.others}),
+        }  # fmt: skip
+        with (self.folder / f"stderr_{self.run}").open("wb") as errors:
+            self.program = subprocess.Popen(
+                [sys.executable, PROGRAMS / "chaos_program.py", json.dumps(options)],
+                stdout=subprocess.DEVNULL, stderr=errors,
+            )  # fmt: skip
+        self.start_at, self.killed = None, False
+
+    def start_other(self):
+        options = {
+            "folder": str(self.folder), "user": USER, "seed": self.plan.seed, "limit": OTHERS,
+            "counter": self.plan.counter, "symbols": self.plan.others,
+        }  # fmt: skip
+        self.other = subprocess.Popen(
+            [sys.executable, PROGRAMS / "chaos_other.py", json.dumps(options)],
+            env=os.environ | self.box.urls, stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "stderr_other").open("wb"),
+        )  # fmt: skip
+
+    def watch_program(self):
+        """Note its end, and start it again as a supervisor would."""
+        now = time.monotonic()
+        if self.program is None:
+            if self.start_at is not None and now >= self.start_at:
+                self.start_program()
+            return
+        code = self.program.poll()
+        if code is None:
+            return
+        words = (self.folder / f"stderr_{self.run}").read_text("utf-8", "replace").strip()
+        last = words.splitlines()[-1] if words else ""
+        self.ends.append(RunEnd(self.run, code, now, self.killed, self.excuse(last), last))
+        self.program = None
+        if code or self.killed:
+            self.start_at = now + (self.killed or 1.0)
+
+    def excuse(self, last):
+        """What a program may end with at its start, because of what we do to it."""
+        recent = [what for at, what in self.troubles if time.monotonic() - at < EXCUSED]
+        if "JournalError" in last and (self.disk_full or "disk full" in recent):
+            return "disk full"
+        links = ("LoginRefused", "LinkLost", "LinkTimeout")
+        if any(name in last for name in links) and any(what != "disk full" for what in recent):
+            return "links"
+        return ""
+
+    def kill(self, away):
+        if self.program is not None and self.program.poll() is None:
+            self.killed = away + 0.001
+            self.program.kill()
+            self.program.wait()
+
+    # -- events -------------------------------------------------------------------------------
+
+    def apply(self, event):
+        self.troubles.append((time.monotonic(), event.what))
+        if event.what == "kill":
+            self.kill(event.params["away"])
+        elif event.what == "disk full":
+            if self.disk.mounted:
+                self.disk_full = True
+                self.disk.fill()
+        elif event.what == "disk free":
+            self.disk_full = False
+            self.disk.free()
+        elif event.what.startswith("foreign"):
+            self.box.fault(event.what, offset=self.offset_of(event.params), **event.params)
+        else:
+            self.box.fault(event.what, **event.params)
+        if event.what == "front_lost":
+            ends = time.monotonic() + event.params["seconds"] / self.plan.speed
+            self.calm_at = max(self.calm_at, ends)
+
+    def offset_of(self, foreign):
+        """Another hand closes what it can, else it opens."""
+        side = "short" if foreign["direction"] == "BUY" else "long"
+        today, his = self.books.lots(foreign["symbol"], side)
+        apart = foreign["symbol"].startswith(("SHFE.", "INE."))
+        if apart and today >= foreign["volume"]:
+            return "CLOSETODAY"
+        held = his if apart else today + his
+        return "CLOSE" if held >= foreign["volume"] else "OPEN"
+
+    def turn(self):
+        now = time.monotonic() - self.began
+        while self.queue and self.queue[0].at <= now:
+            self.apply(self.queue.pop(0))
+        self.watch_program()
+        self.books.look()
+        time.sleep(LOOK)
+
+    def play(self):
+        self.start_program()
+        if self.plan.others:
+            self.start_other()
+        self.wait_until_it_trades()
+        self.began = time.monotonic()
+        while time.monotonic() - self.began < self.plan.seconds:
+            self.turn()
+        self.settle()
+
+    def wait_until_it_trades(self):
+        """Let the program come up: the seconds of events are counted from then on."""
+        deadline = time.monotonic() + REST
+        while time.monotonic() < deadline:
+            if any(line["kind"] == "data" for line in self.diary()):
+                return
+            self.watch_program()
+            time.sleep(LOOK)
+
+    def settle(self):
+        """No more troubles: everything must come to rest, and the program end by itself."""
+        for event in self.queue:
+            if event.what in ("disk free", "delay"):
+                self.apply(event)
+        self.queue.clear()
+        self.box.fault("thaw", conn="all")
+        self.box.fault("delay", conn="all", seconds=0.0)
+        day, _, time_of_day = self.box.state()["now"].partition(" ")
+        if "10:13" < time_of_day < "10:30":  # nothing is told of a feed without a bar
+            self.box.advance(to=f"{day} 10:30:01")
+        (self.folder / "drain").touch()
+        deadline = time.monotonic() + REST
+        while time.monotonic() < deadline and not self.at_rest() and self.run < RUNS:
+            self.turn()
+        (self.folder / "finish").touch()
+        deadline = time.monotonic() + REST
+        while time.monotonic() < deadline and self.run < RUNS and self.goes_on:
+            self.turn()
+        if self.program is not None:  # that is a violation: nobody may have to kill it
+            self.program.kill()
+            self.program.wait()
+            self.watch_program()
+
+    @property
+    def goes_on(self):
+        """Whether the program is there, or will be started again."""
+        return self.program is not None or bool(self.ends[-1].code)
+
+    def at_rest(self):
+        """Whether nothing is out at the exchange or in the program, for a while now."""
+        if self.books.alive or self.program is None:
+            return False
+        if self.other is not None and self.other.poll() is None:
+            return False
+        quiet = [line["t"] for line in self.diary() if line["kind"] == "quiet"]
+        since = max([self.books.changed_at, self.calm_at, *quiet[-1:]])
+        return bool(quiet) and time.monotonic() - since > STILL
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def diary(self):
+        path = self.folder / "diary.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def evidence(self):
+        self.books.look()
+        tables = {}
+        for path in (self.disk.folder / "records" / "chaos").glob("*.csv"):
+            with path.open(encoding="utf-8", newline="") as file:
+                tables[path.stem] = list(csv.DictReader(file))
+        return Evidence(
+            self.diary(), self.ends, self.books.orders, self.books.trades, self.books.positions,
+            self.books.account, tables, CAP, self.plan.other_lots,
+        )  # fmt: skip
+
+    def figures(self, evidence):
+        finals = [line for line in evidence.diary if line["kind"] in ("final", "end")]
+        return {
+            "orders": sum(i.startswith(OURS) for i in evidence.orders),
+            "fills": sum(t["order_id"].startswith(OURS) for t in evidence.trades.values()),
+            "other orders": sum(not i.startswith(OURS) for i in evidence.orders),
+            "runs": self.run,
+            "kills": sum(bool(end.killed) for end in self.ends),
+            "faults": len(self.plan.events),
+            "longest round": max((line["longest"] for line in finals), default=0.0),
+            "seconds": time.monotonic() - self.began,
+        }
+
+    def end(self):
+        for process in (self.program, self.other):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def run_chaos(seed, counter, folder, seconds=15.0):
+    """Run a seed to its end.
+
+    Args:
+        seed: Names what happens.
+        counter: ``"kq"``, ``"ctp"`` or ``"plain"``.
+        folder: An empty one.
+        seconds: Of trouble.
+    """
+    plan = make_plan(seed, counter, seconds)
+    with ExitStack() as ends:
+        disk = Disk(folder / "disk")
+        ends.callback(disk.end)
+        box = ends.enter_context(
+            EmbeddedSandbox(
+                start=plan.start,
+                days=2,
+                speed=plan.speed,
+                seed=seed,
+                balance=1e7,
+                counter=counter,
+            )
+        )
+        chaos = Chaos(plan, folder, box, disk)
+        ends.callback(chaos.end)
+        chaos.play()
+        evidence = chaos.evidence()
+        figures = chaos.figures(evidence)
+    return Outcome(plan, check(evidence), figures)

@@ -1,0 +1,144 @@
+"""What a counter says late, in a message only, or not at all."""
+
+import backtrader as bt
+import pytest
+from e2e_script import CU, MORNING, exchange_orders, play
+
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.clock import monotonic
+from tianqin_backtrader.embedded import EmbeddedSandbox
+
+COUNTER = "ctp"
+
+
+def ticks(count):
+    for _ in range(count):
+        yield None
+
+
+@pytest.mark.parametrize("symbol", [CU, "DCE.m2701"])
+@pytest.mark.parametrize("query_seconds", [0.15, 2.0])
+def test_an_exit_follows_its_entry_at_once_however_old_the_queries_are(
+    sandbox, run, symbol, query_seconds
+):
+    """The counter shows no volume yet, and later lots that are closed already."""
+
+    def script(strategy):
+        for _ in range(3):
+            entry = strategy.buy(size=4)
+            yield entry
+            target = strategy.sell(
+                size=4, exectype=bt.Order.Limit, price=strategy.data.close[0] * 1.02
+            )
+            yield None
+            strategy.cancel(target)
+            yield strategy.close()
+            assert strategy.position.size == 0
+            yield strategy.sell(size=2)
+            yield strategy.close()
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, query_seconds=query_seconds, speed=None)
+    play(store, run, script, symbol)
+    assert done
+    orders = exchange_orders(store).values()
+    assert sum(one["volume_orign"] for one in orders if one["offset"] == "OPEN") == 18
+    [account] = store.sandbox_server.state()["accounts"].values()
+    assert account["positions"].get(symbol, {}).get("pos_short_today", 0) == 0
+
+
+def test_a_refusal_that_is_a_message_only_is_the_orders_reason(sandbox, run):
+    def script(strategy):
+        server, link = strategy.broker.store.sandbox_server, strategy.broker.store.reconnector
+        sessions = link.sessions
+        server.fault("refuse_by_notice", count=1)
+        order = strategy.buy(size=1)
+        patience = monotonic() + 20
+        while order.alive() and monotonic() < patience:
+            strategy.broker.store.pump(0.05)
+        yield None
+        assert strategy.path(order) == ["Submitted", "Rejected"]
+        assert "当前时间不支持下单" in order.info.reason
+        assert link.sessions == sessions
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_a_stop_that_is_refused_by_a_message_only_is_sent_again(sandbox, run):
+    def script(strategy):
+        store = strategy.broker.store
+        yield strategy.buy(size=2)
+        store.sandbox_server.fault("refuse_by_notice", count=1)
+        stop = strategy.sell(size=2, exectype=bt.Order.Stop, price=strategy.data.close[0] + 50)
+        patience = monotonic() + 30
+        while stop.alive() and monotonic() < patience:
+            store.pump(0.05)
+        yield None
+        assert strategy.path(stop)[-1] == "Completed"
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+def test_a_cancel_without_an_answer_is_a_sign_of_a_dead_link(sandbox, run):
+    """The line is open and dead: tqsdk would find out after 40 s."""
+
+    def script(strategy):
+        store = strategy.broker.store
+        order = strategy.buy(size=1, exectype=bt.Order.Limit, price=strategy.data.close[0] * 0.98)
+        yield from ticks(2)
+        sessions, began = store.reconnector.sessions, monotonic()
+        store.sandbox_server.fault("freeze", conn="td")
+        strategy.cancel(order)
+        while order.alive() and monotonic() < began + 30:
+            store.pump(0.05)
+        yield None
+        assert strategy.path(order)[-1] == "Canceled"
+        assert store.reconnector.sessions == sessions + 1
+        assert monotonic() < began + 20
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING), run, script, CU)
+    assert done
+
+
+@pytest.mark.parametrize("records", [True, False])
+@pytest.mark.parametrize("counter", ["kq", "ctp"])
+def test_positions_that_come_late_at_a_start_are_known_in_the_end(tmp_path, counter, records):
+    with EmbeddedSandbox(start=MORNING, counter=counter) as box:
+
+        def program():
+            return MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one")
+
+        def until(store, true):
+            patience = monotonic() + 30
+            while not true() and monotonic() < patience:
+                store.pump(0.05)
+            assert true()
+
+        with program() as store:
+            broker = store.getbroker(records=tmp_path if records else False)
+            quote = store.tianqin.get_quote(CU)
+            until(store, lambda: quote.last_price == quote.last_price)
+            broker.start()
+            order = broker.buy_open(CU, 3)
+            until(store, lambda: not order.alive())
+            while broker.get_notification():
+                pass
+        box.fault("late_positions", seconds=2.0)
+        with program() as store:
+            quote = store.tianqin.get_quote(CU)
+            broker = store.getbroker(records=tmp_path if records else False)
+            broker.start()
+            until(store, lambda: broker.getposition(CU).size == 3)
+            assert broker.risk_state == "ACTIVE"
+            order = broker.sell_close(CU, 3)
+            until(store, lambda: not order.alive())
+            assert order.status == bt.Order.Completed

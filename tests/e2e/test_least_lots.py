@@ -1,0 +1,120 @@
+"""A contract that opens three lots at least: what closes is always possible, the rest is said."""
+
+import pytest
+from e2e_script import Script
+
+from tianqin_backtrader.chased_order import ChaseRules
+from tianqin_backtrader.errors import OrderError
+
+LC, NEXT, CU = "GFEX.lc2701", "GFEX.lc2703", "SHFE.cu2612"
+MORNING = "2026-11-10 09:31:00"
+COUNTER = "ctp"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def lots(broker, symbol=LC):
+    position = broker.get_account_position(symbol)
+    return position.get("pos_long", 0), position.get("pos_short", 0)
+
+
+def play(sandbox, run, script, *symbols):
+    done = []
+
+    def to_the_end(strategy):
+        yield from script(strategy)
+        done.append(True)
+
+    store = sandbox(start=MORNING, ticks_per_pack=5, balance=1e7)
+    strategy = run(store, Script, *[store.getdata(one) for one in symbols], script=to_the_end)
+    assert done
+    return strategy
+
+
+def bars(there, most=60):
+    for _ in range(most):
+        if there():
+            return
+        yield None
+    raise AssertionError("it has taken too long")
+
+
+def test_a_target_that_cannot_be_opened_is_said_and_nothing_is_sent(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        target = broker.order_target_position(LC, 2)
+        yield from bars(lambda: target.stalled)
+        assert target.orders == [] and lots(broker) == (0, 0)
+        assert "2 lots are missing, and an order opens 3 at least" in target.reason
+        for _ in range(3):
+            yield None
+        told = [str(one) for one in strategy.heard if "target of 2 lots" in str(one)]
+        assert len(told) == 1
+        assert broker.order_target_position(LC, 4) is target
+        yield from bars(lambda: target.reached)
+        assert lots(broker) == (4, 0) and target.reason == ""
+
+    play(sandbox, run, script, LC)
+
+
+def test_a_target_of_the_other_side_is_closed_to_nothing(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(LC, 3)
+        target = broker.order_target_position(LC, -2)
+        yield from bars(lambda: target.stalled)
+        assert lots(broker) == (0, 0) and target.net == 0
+        assert all(leg.offset != "OPEN" for order in target.orders for leg in order.legs)
+        broker.order_target_position(LC, 0)
+        yield None
+        assert target.reached and not target.stalled and target.reason == ""
+
+    play(sandbox, run, script, LC)
+
+
+def test_one_lot_is_closed_though_it_could_not_be_opened(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        yield broker.buy_open(LC, 4)
+        target = broker.order_target_position(LC, 3)
+        yield from bars(lambda: target.reached)
+        target = broker.order_target_position(LC, 0, ChaseRules(max_order_volume=1))
+        yield from bars(lambda: target.reached)
+        assert lots(broker) == (0, 0)
+
+    play(sandbox, run, script, LC)
+
+
+def test_a_roll_of_too_few_lots_is_refused_before_anything_is_sent(sandbox, run):
+    def script(strategy):
+        broker, store = strategy.broker, strategy.broker.store
+        yield broker.buy_open(LC, 4)
+        with pytest.raises(OrderError, match=r"2 lots cannot be moved .* opens 3 there at least"):
+            store.roll(LC, NEXT, 2)
+        assert lots(broker) == (4, 0)
+        assert not store.rolls.rolls
+
+    play(sandbox, run, script, LC)
+
+
+def test_the_slices_of_a_roll_can_be_opened(sandbox, run):
+    def script(strategy):
+        broker, store = strategy.broker, strategy.broker.store
+        yield broker.buy_open(LC, 7)
+        roll = store.roll(LC, NEXT, max_slippage=3000.0, patience=7200.0)
+        assert roll.state.plan.slices() == (3, 4)
+        yield from bars(lambda: roll.done or roll.halted, 300)
+        assert roll.done, roll.report()
+        assert (lots(broker), lots(broker, NEXT)) == ((0, 0), (7, 0))
+        opened = [
+            leg.volume
+            for order in broker.get_all_orders()
+            for leg in order.legs
+            if leg.offset == "OPEN" and leg.symbol == NEXT
+        ]
+        assert opened == [3, 4]
+
+    play(sandbox, run, script, LC, CU)
