@@ -118,8 +118,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._held = HeldOrders(self._desk)
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
-        self._returns.on_fill += [self._held.take_fill, self._targets.take_fill]
-        self._returns.on_fill.append(lambda ticket, fill: self._keeper.heard())
+        self._returns.on_fill += [
+            self._held.take_fill, self._targets.take_fill, self._keeper.heard,
+        ]  # fmt: skip
         self._adoption = Adoption(
             self.store, self._stand_in, self._ticket, self._tell, self._trades
         )

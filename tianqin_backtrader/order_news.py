@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import backtrader as bt
+
 from .allocation import LotsChange
 from .open_trades import OpenTrades, has_a_bar
 from .order_desk import OrderDesk
 from .record_keeper import RecordKeeper
+
+#: What a later run may tell once more: nothing has come of the order yet.
+_STEPS = frozenset({bt.Order.Submitted, bt.Order.Accepted})
 
 
 class OrderNews:
@@ -71,12 +76,16 @@ class OrderNews:
             self._trades.take(self.ready.popleft())
         if self.ready:
             order = self.ready.popleft()
+            if order.status in _STEPS:
+                self._desk.scribe.flush()
             self._write_down(order)
-            self._desk.scribe.flush()
+            if order.status not in _STEPS:
+                self._desk.scribe.flush()
             self._handed = True
             return order
         if self._handed:
             self._handed = False
+            self._desk.scribe.flush()
             self._keeper.told()
         return None
 

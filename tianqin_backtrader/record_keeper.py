@@ -95,7 +95,7 @@ class RecordKeeper:
         self._moved = True
         self.heard()
 
-    def heard(self) -> None:
+    def heard(self, *_: object) -> None:
         """There was a trade."""
         self._heard_at = self._instants()
 

@@ -11,7 +11,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date, datetime, timedelta
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from .errors import ConfigError, LinkError, OrderError, UnknownSymbol
 from .gateway import Gateway
 from .instruments import HURRIED, PATIENCE, Instruments
 from .kept_state import KeptState
-from .main_contracts import MainContracts
+from .main_contracts import MAIN, MainContracts
 from .market_hours import MarketHours
 from .model import Instrument
 from .observers import Observers
@@ -258,6 +258,15 @@ class MyStore(StoreServices, StoreSession):
     def _learn(self, instrument: Instrument) -> None:
         self.mains.learn(instrument)
         self._learn_hours(instrument)
+        self._look_ahead(instrument)
+
+    def _look_ahead(self, instrument: Instrument) -> None:
+        """Ask beside the run for what an order on a contract will need; orders do not wait."""
+        if instrument.symbol.startswith(MAIN):
+            self._instruments.known(instrument.underlying_symbol)
+        elif instrument.upper_limit != instrument.upper_limit and not self.gateway.matches_itself:
+            with suppress(LinkError, OrderError):
+                self.gateway.quote(instrument.symbol)  # subscribed: the limits are in it, too
 
     @property
     def in_history(self) -> bool:

@@ -12,9 +12,11 @@ from pathlib import Path
 import backtrader as bt
 import pandas as pd
 import pytest
+from td_relay import td_relay
 
-from tianqin_backtrader import MyStore, PerformanceTracker
+from tianqin_backtrader import MyStore, PerformanceTracker, order_scribe
 from tianqin_backtrader.__main__ import main
+from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import ConfigError, JournalError
 from tianqin_backtrader.headless import plot_to_files
 from tianqin_backtrader.journal import Journal
@@ -391,6 +393,102 @@ def test_a_full_disk_halts_trading_and_loses_no_record(tmp_path):
     assert refused.last_msg.str.contains("HALTED|full", na=False).any()
     # Nothing was sent between.
     assert (orders[orders.status == "INTENT"].order_id.str.startswith("TQBT_")).any()
+
+
+class Freed(DualMovingAverage):
+    """The disk is full for a while, and nobody resumes."""
+
+    def next(self):
+        super().next()
+        self.bars = getattr(self, "bars", 0) + (not self.data.history_phase)
+        journal, broker = self.broker.journal, self.broker
+        if self.bars == 100:
+            price = self.data.close[0] - 1000
+            self.resting = self.buy(exectype=bt.Order.Limit, price=price)
+        elif self.bars == 102:
+            [(pages,)] = journal.query("PRAGMA page_count")
+            journal.query(f"PRAGMA max_page_count={pages + 1}")
+        elif self.bars == 200:
+            self.seen = broker.records_broken, self.resting.alive()
+            journal.query("PRAGMA max_page_count=1000000")
+        elif self.bars == 201:
+            self.then = broker.risk_state, broker.records_broken
+
+
+@pytest.mark.parametrize("again", [0.0, 1000.0], ids=["by itself", "at the end"])
+def test_after_a_full_disk_the_files_say_what_the_exchange_says(tmp_path, monkeypatch, again):
+    monkeypatch.setattr(order_scribe, "AGAIN", again)
+    monkeypatch.setattr(order_scribe, "AT_MOST", again)
+    _, [strategy], account = run(tmp_path, Freed)
+    assert strategy.seen == (True, False)
+    assert strategy.then == (GuardState.HALTED, again > 0)
+    orders = read(tmp_path / "dual", "order").drop_duplicates("order_id", keep="last")
+    theirs, ours = account["orders"], orders.set_index("order_id")
+    assert {key: (one["status"], one["volume_left"]) for key, one in theirs.items()} == {
+        key: (ours.loc[key].status, ours.loc[key].volume_left) for key in theirs
+    }
+    assert set(account["trades"]) <= set(read(tmp_path / "dual", "trade").trade_id)
+
+
+@pytest.mark.parametrize("analyzer", [True, False])
+def test_a_file_that_cannot_be_made_ends_the_start_in_its_own_words(tmp_path, analyzer):
+    blocked = tmp_path / "dual" / "trade.csv"
+    blocked.mkdir(parents=True)
+    (blocked / "in the way").touch()
+    with pytest.raises(JournalError, match=r"trade\.csv: cannot be"):
+        run_once(tmp_path, analyzer)
+    (blocked / "in the way").unlink()
+    blocked.rmdir()
+    run_once(tmp_path, analyzer)  # nothing of the first one is in its way
+    assert len(read(tmp_path / "dual", "equity")) > 10
+
+
+def run_once(folder, analyzer):
+    with MyStore.sandbox(start="2026-11-10 14:40:00", strategy_name="dual") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=folder))
+        cerebro.adddata(store.getdata(SYMBOL))
+        cerebro.addstrategy(bt.Strategy)
+        if analyzer:
+            cerebro.addanalyzer(PerformanceTracker)
+        cerebro.run()
+
+
+@pytest.mark.parametrize("analyzer", [True, False])
+def test_trades_of_others_are_in_the_last_rows(tmp_path, analyzer):
+    """Another terminal trades until the program ends, and this one does nothing."""
+
+    class Looks(bt.Strategy):
+        def next(self):
+            if len(self) in (2, 5):
+                relay.order(f"other{len(self)}", SYMBOL, "BUY", "OPEN", 2,
+                            self.data.ask_price[0] + 100)  # fmt: skip
+            if len(self) == 4:
+                self.early = read(tmp_path / "dual", "position")
+            if len(self) == 6:
+                self.env.runstop()
+
+    start = "2026-11-10 09:31:00"
+    with (
+        EmbeddedSandbox(start=start, ticks_per_pack=5) as box,
+        td_relay(box.urls) as relay,
+    ):
+        with MyStore("sandbox", "sandbox", urls=relay.urls, strategy_name="dual") as store:
+            cerebro = bt.Cerebro(stdstats=False)
+            cerebro.setbroker(store.getbroker(records=tmp_path))
+            cerebro.adddata(store.getdata(SYMBOL))
+            cerebro.addstrategy(Looks)
+            if analyzer:
+                cerebro.addanalyzer(PerformanceTracker)
+            [strategy] = cerebro.run()
+        [account] = box.state()["accounts"].values()
+    assert list(strategy.early.pos_long) == [2]
+    assert read(tmp_path / "dual", "position").pos_long.iloc[-1] == 4
+    last = read(tmp_path / "dual", "account").iloc[-1]
+    for name in ("commission", "margin", "static_balance", "close_profit"):
+        assert last[name] == account["account"][name]
+    equity = read(tmp_path / "dual", "equity").iloc[-1]
+    assert (equity.why, equity.balance) == ("stop", last.balance)
 
 
 SCRIPT = """

@@ -217,3 +217,13 @@ def test_the_first_order_of_a_new_session_does_not_wait_for_market_data(box, rel
             first.until(lambda: not order.alive(), 100)
         assert order.status == bt.Order.Completed
         assert max(lengths) < 1.0
+
+
+def test_the_contract_behind_a_main_contract_is_known_before_it_is_traded(box, relay, program):
+    with program() as first:
+        store = first.store
+        store.getdata("KQ.m@SHFE.cu")
+        behind = store.instrument("KQ.m@SHFE.cu").underlying_symbol
+        for _ in range(20):
+            first.turn()
+        assert store.known_instrument(behind) is not None  # it was asked for before

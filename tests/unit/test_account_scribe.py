@@ -1,5 +1,6 @@
 """When a day is settled, and which one it was."""
 
+import math
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -22,6 +23,37 @@ class Account:
 
     def now(self):
         return self.moment
+
+
+def test_figures_that_have_not_come_are_no_settlement(tmp_path):
+    """A counter that tells the account some seconds after the login."""
+    store = Account()
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        scribe = AccountScribe(store, journal, "one")
+        scribe.take_equity("start")
+        known = dict(store.fields)
+        store.fields = {name: math.nan for name in known}
+        scribe.take_equity("bar")
+        scribe.take_account()
+        scribe.take_last()
+        store.fields = known | {"balance": 101.0}
+        scribe.take_equity("bar")
+        rows = journal.query("SELECT why, balance FROM equity ORDER BY seq")
+    assert rows == [("start", 100.0), ("bar", 101.0)]
+
+
+def test_at_the_end_the_account_is_written_if_it_stands_otherwise(tmp_path):
+    store = Account()
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        scribe = AccountScribe(store, journal, "one")
+        scribe.take_account()
+        scribe.take_last()
+        assert journal.query("SELECT COUNT(*) FROM accounts") == [(1,)]
+        store.fields["balance"] = 99.0
+        scribe.take_last()
+        scribe.take_last()
+        assert journal.query("SELECT COUNT(*) FROM accounts") == [(2,)]
+        assert journal.last("equity")["balance"] == 99.0
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "after the next day began"])

@@ -83,7 +83,7 @@ SHELL = {
     "target_desk": {"account_view", "order_desk", "ticket", "ticket_values"},
     "reconciler": {"account_view", "order_desk", "order_returns"},
     "expiry_desk": {"account_view", "order_desk", "reconciler", "ticket"},
-    "record_keeper": {"journal", "performance_tracker"},
+    "record_keeper": {"account_scribe", "journal", "performance_tracker"},
     "open_trades": {"main_contracts", "unsubscribed_data"},
     "order_news": {"open_trades", "order_desk", "record_keeper"},
     "adoption": {"open_trades", "restart", "target_desk", "ticket", "unsubscribed_data"},
@@ -117,6 +117,7 @@ SHELL = {
     "risk_buttons": {"four_way", "restart", "risk_desk", "target_desk", "ticket"},
     "broker": {
         "account_face",
+        "account_scribe",
         "main_contracts",
         "four_way",
         "unsubscribed_data",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tianqin_backtrader import instruments
-from tianqin_backtrader.errors import LinkLost, UnknownSymbol
+from tianqin_backtrader.errors import LinkLost, LinkTimeout, UnknownSymbol
 from tianqin_backtrader.instruments import Instruments
 from tianqin_backtrader.model import Instrument
 
@@ -21,6 +21,7 @@ class Source:
     def __init__(self):
         self.connected, self.contracts = True, {CU.symbol: CU}
         self.waited, self.asked, self.answering = [], [], False
+        self.pumped = 0
 
     def instrument(self, symbol):
         if not self.connected:
@@ -32,7 +33,12 @@ class Source:
 
     def ask_instruments(self, symbols):
         self.asked.append(symbols)
-        return lambda: {one: self.contracts[one] for one in symbols} if self.answering else None
+        found = {one: self.contracts[one] for one in symbols if one in self.contracts}
+        return lambda: found if self.answering else None
+
+    def pump(self, timeout):
+        self.pumped += 1
+        return False
 
 
 @pytest.fixture
@@ -119,3 +125,67 @@ def test_what_has_not_changed_keeps_its_identity(book, source, learned):
 def test_with_nothing_known_nothing_is_asked(book, source):
     book.ask()
     assert source.asked == []
+
+
+@pytest.fixture
+def hurried(source, day, learned):
+    """While a run goes on and market data is up."""
+    return Instruments(source, lambda: day[0], learned.append, lambda: 0.05)
+
+
+def test_what_is_not_known_is_asked_for_beside_the_run_and_not_waited_for(book, source, learned):
+    assert book.known(CU.symbol) is None
+    assert book.known(CU.symbol) is None
+    assert (source.waited, source.asked) == ([], [[CU.symbol]])
+    source.answering = True
+    book.follow()
+    assert book.known(CU.symbol) is CU
+    assert learned == [CU]
+
+
+def test_without_a_session_what_is_not_known_is_asked_for_when_there_is_one(book, source):
+    source.connected, source.answering = False, True
+    assert book.known(CU.symbol) is None
+    assert source.asked == []
+    source.connected = True
+    assert book.known(CU.symbol) is None
+    assert book.known(CU.symbol) is CU
+
+
+def test_contracts_that_do_not_exist_are_asked_for_once_a_day(book, source, day):
+    source.answering = True
+    for _ in range(5):
+        assert book.known("SHFE.xx2612") is None
+    assert book.absent("SHFE.xx2612") and not book.absent(CU.symbol)
+    assert source.asked == [["SHFE.xx2612"]]
+    with pytest.raises(UnknownSymbol):
+        book.get("SHFE.yy2612")
+    assert book.absent("SHFE.yy2612")
+    day[0] = TUESDAY
+    book.known("SHFE.xx2612")
+    assert source.asked[-1] == ["SHFE.xx2612"]
+
+
+def test_in_a_run_an_explicit_question_takes_a_moment_at_most(hurried, source):
+    with pytest.raises(LinkTimeout, match="was not known"):
+        hurried.get(CU.symbol)
+    assert source.waited == [] and source.pumped
+    source.answering = True
+    assert hurried.get(CU.symbol) is CU  # it was asked on
+    with pytest.raises(UnknownSymbol):
+        hurried.get("SHFE.xx2612")
+    for name in ("cu2612", 5):
+        with pytest.raises(UnknownSymbol, match="no symbol"):
+            hurried.get(name)
+
+
+def test_who_has_time_may_say_so(hurried, source):
+    assert hurried.get(CU.symbol, instruments.PATIENCE) is CU
+    assert source.waited == [CU.symbol]
+
+
+def test_without_a_session_nothing_is_waited_for(hurried, source):
+    source.connected = False
+    with pytest.raises(LinkTimeout):
+        hurried.get(CU.symbol)
+    assert source.pumped == 0

@@ -1,5 +1,6 @@
 """The journal: what is on record, and what happens when it cannot be."""
 
+import math
 import os
 import sqlite3
 import subprocess
@@ -13,8 +14,10 @@ import pytest
 from tianqin_backtrader.clock import ManualClock
 from tianqin_backtrader.errors import JournalError
 from tianqin_backtrader.journal import Journal
+from tianqin_backtrader.journal_tables import TABLES
 from tianqin_backtrader.journal_values import Origin
 from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
+from tianqin_backtrader.record_rows import JournalReader
 
 DAY = date(2026, 11, 10)
 SYMBOL = "SHFE.cu2612"
@@ -41,8 +44,8 @@ def say(journal, order_id="a", status="ALIVE", left=3, exchange_id="1", words=""
     return journal.report(report, trading_day=DAY, exchange_time=60)
 
 
-def fill(journal, trade_id="t", order_id="a", volume=3):
-    one = Fill(trade_id, order_id, SYMBOL, Direction.BUY, Offset.OPEN, 76000.0, volume, 70, 19.0)
+def fill(journal, trade_id="t", order_id="a", volume=3, fee=19.0):
+    one = Fill(trade_id, order_id, SYMBOL, Direction.BUY, Offset.OPEN, 76000.0, volume, 70, fee)
     return journal.fill(one, trading_day=DAY, volume_multiple=5)
 
 
@@ -249,3 +252,70 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match="cannot be opened"):
         Journal(tmp_path / "file" / "journal.sqlite")
+
+
+def test_a_fee_that_is_not_named_is_no_number_anywhere(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        intend(journal)
+        assert fill(journal, fee=math.nan)
+        assert journal.query("SELECT commission FROM fills") == [(None,)]
+        [found] = journal.leg("a").fills
+        assert math.isnan(found.commission) and (found.price, found.time) == (76000.0, 70)
+        held = {SYMBOL: {"pos_long": 3, "margin_long": math.nan}}
+        account = {"balance": 1.0, "margin": math.nan}
+        journal.account(account, held, trading_day=DAY, exchange_time=70)
+        texts = [text for table in ("accounts", "positions")
+                 for (text,) in journal.query(f"SELECT fields FROM {table}")]  # fmt: skip
+    assert all("null" in text and "NaN" not in text for text in texts)
+    reader = JournalReader(path)
+    [row] = reader.log("trade")
+    assert row[reader.log_columns("trade").index("commission")] is None
+    assert [one.commission for one in reader.executions()] == [0.0]
+    reader.close()
+
+
+def test_flows_that_are_not_known_are_none(journal):
+    account = {"balance": 5.0, "deposit": math.nan}
+    journal.equity("bar", account, 0.0, trading_day=DAY, exchange_time=70)
+    row = journal.last("equity")
+    assert (row["balance"], row["deposit"], row["withdraw"]) == (5.0, 0.0, 0.0)
+
+
+def test_records_of_before_take_fees_that_are_not_named(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        intend(journal, strategy="dual")
+        fill(journal)
+    with closing(sqlite3.connect(path)) as db:  # as version 2 had it
+        spec = ", ".join(TABLES["fills"]).replace("commission REAL", "commission REAL NOT NULL")
+        db.executescript(
+            f"ALTER TABLE fills RENAME TO new; CREATE TABLE fills ({spec});"
+            "INSERT INTO fills SELECT * FROM new; DROP TABLE new; PRAGMA user_version=2;"
+        )
+    with Journal(path) as journal:
+        before = journal.last("fills")
+        assert (before["commission"], before["strategy"]) == (19.0, "dual")
+        assert not fill(journal)  # it is on record
+        assert fill(journal, trade_id="u", fee=math.nan)
+        assert [one.trade_id for one in journal.leg("a").fills] == ["t", "u"]
+        indexes = {name for (name,) in journal.query(
+            "SELECT name FROM sqlite_master WHERE type = 'index'")}  # fmt: skip
+        assert "fills_order" in indexes
+
+
+def test_numbers_of_today_are_known_with_their_last_report(journal):
+    for order_id, number in (("a", "17"), ("b", ""), ("c", "18")):
+        intend(journal, order_id)
+        say(journal, order_id, exchange_id=number)
+    say(journal, "a", status="FINISHED", exchange_id="17")
+    found = {one.order_id: (one.exchange_order_id, one.status) for one in
+             journal.numbered_since(DAY)}  # fmt: skip
+    assert found == {"a": ("17", "FINISHED"), "c": ("18", "ALIVE")}
+    assert journal.numbered_since(date(2026, 11, 11)) == []
+
+
+def test_what_is_no_other_program_is_not_told_as_one(tmp_path):
+    (tmp_path / "journal.sqlite-lock").mkdir()
+    with pytest.raises(JournalError, match="cannot be opened: unable to open"):
+        Journal(tmp_path / "journal.sqlite")
