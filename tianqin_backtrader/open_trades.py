@@ -82,14 +82,6 @@ class OpenTrades:
             if size and trade.isclosed:
                 _tell(strategy, trade)
 
-    def holds(self, data: Any) -> bool:
-        """Whether a strategy has an open trade under a feed; fills that close it belong there."""
-        return any(
-            trades and trades[-1].isopen
-            for strategy in self.strategies
-            for trades in (strategy._trades[data].values() if data in strategy._trades else ())
-        )
-
     # -- trades -------------------------------------------------------------------------------
 
     def _open_trades(self, symbol: str) -> Iterator[tuple[Any, Any]]:

@@ -16,7 +16,6 @@ from .exits import Timing
 from .held_orders import HeldOrders
 from .main_contracts import MAIN
 from .model import Direction
-from .open_trades import OpenTrades
 from .order_desk import OrderDesk
 from .order_price import Wish
 from .order_scribe import OrderScribe
@@ -37,7 +36,6 @@ class OrderEntry:
     _desk: OrderDesk
     _held: HeldOrders
     _scribe: OrderScribe
-    _trades: OpenTrades
     _unsubscribed: dict[str, UnsubscribedData]
 
     def _backtrader_order(
@@ -92,7 +90,7 @@ class OrderEntry:
 
     def _data(self, instrument: str) -> Any:
         """The feed of a contract, or that of the main contract it is or was behind."""
-        live = [feed for feed in self.store.feeds if len(feed) or self._trades.holds(feed)]
+        live = [feed for feed in self.store.feeds if len(feed) or _comes_soon(feed)]
         for feed in live:
             if instrument in (feed._dataname, feed._name):
                 return feed
@@ -137,6 +135,14 @@ class OrderEntry:
         if instrument not in self._unsubscribed:
             self._unsubscribed[instrument] = UnsubscribedData(instrument, self.store)
         return self._unsubscribed[instrument]
+
+
+def _comes_soon(feed: Any) -> bool:
+    """Whether a feed of the run has its first bar within a minute of trading.
+
+    Fills are told under it then: Backtrader keeps trades by feed.
+    """
+    return feed._env is not None and feed._timeframe < bt.TimeFrame.Days
 
 
 def _timing(order: Any, oco: Any) -> Timing:

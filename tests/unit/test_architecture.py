@@ -108,7 +108,6 @@ SHELL = {
         "account_view",
         "held_orders",
         "main_contracts",
-        "open_trades",
         "order_desk",
         "order_scribe",
         "ticket",
