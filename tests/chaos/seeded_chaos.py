@@ -260,11 +260,11 @@ class Chaos:
             "folder": str(self.folder), "user": USER, "seed": self.plan.seed, "limit": OTHERS,
             "counter": self.plan.counter, "symbols": self.plan.others,
         }  # fmt: skip
-        self.other = subprocess.Popen(
-            [sys.executable, PROGRAMS / "chaos_other.py", json.dumps(options)],
-            env=os.environ | self.box.urls, stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "stderr_other").open("wb"),
-        )  # fmt: skip
+        with (self.folder / "stderr_other").open("wb") as errors:
+            self.other = subprocess.Popen(
+                [sys.executable, PROGRAMS / "chaos_other.py", json.dumps(options)],
+                env=os.environ | self.box.urls, stdout=subprocess.DEVNULL, stderr=errors,
+            )  # fmt: skip
 
     def watch_program(self):
         """Note its end, and start it again as a supervisor would."""
@@ -415,7 +415,8 @@ class Chaos:
         )  # fmt: skip
 
     def figures(self, evidence):
-        finals = [line for line in evidence.diary if line["kind"] in ("final", "end")]
+        rounds = [line["took"] for line in evidence.diary if line["kind"] == "round"]
+        rounds += [line["longest"] for line in evidence.diary if line["kind"] in ("final", "end")]
         return {
             "orders": sum(i.startswith(OURS) for i in evidence.orders),
             "fills": sum(t["order_id"].startswith(OURS) for t in evidence.trades.values()),
@@ -423,7 +424,7 @@ class Chaos:
             "runs": self.run,
             "kills": sum(bool(end.killed) for end in self.ends),
             "faults": len(self.plan.events),
-            "longest round": max((line["longest"] for line in finals), default=0.0),
+            "longest round": max(rounds, default=0.0),
             "seconds": time.monotonic() - self.began,
         }
 
