@@ -79,11 +79,12 @@ class WatchedStore(MyStore):
                 frames = traceback.extract_stack(sys._current_frames().get(main))
                 self._place = [f"{Path(one.filename).name}:{one.lineno} {one.name}"
                                for one in frames]  # fmt: skip
+                written = False
                 while self._began is began:
                     time.sleep(0.05)
-                    if time.monotonic() - began[0] > STUCK:  # it may never end
+                    if not written and time.monotonic() - began[0] > STUCK:  # it may never end
+                        written = True
                         self.diary.write("stuck", since=began[0], place=self._place)
-                        break
 
     def get_notifications(self):
         now, queued, computed = time.monotonic(), waited_for_a_core(), time.thread_time()

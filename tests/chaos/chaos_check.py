@@ -491,7 +491,7 @@ def no_round_is_long(evidence: Evidence, _: dict[str, Story]) -> list[str]:
 
 
 def no_round_never_ends(evidence: Evidence, _: dict[str, Story]) -> list[str]:
-    ended = {line["since"] for line in evidence.diary if line["kind"] == "round"}
+    ended = {line.get("since") for line in evidence.diary if line["kind"] == "round"}
     stuck = {line["since"]: line for line in evidence.diary if line["kind"] == "stuck"}
     return [
         f"a round of run {line['run']} never ended, {' > '.join(line['place'][-12:])}"
