@@ -25,6 +25,8 @@ from tianqin_backtrader.risk_limits import GuardState
 #: Rounds of so many seconds are written down, one by one.
 LONG_ROUND = 0.7
 STOPS = (bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail, bt.Order.StopTrailLimit)
+#: Where a round of so many seconds stands is written down at once.
+STUCK = 5.0
 #: What the strategy does, and how often in comparison.
 WEIGHTS = {
     "enter_market": 6, "enter_limit": 8, "four_way": 6, "bracket": 8, "oco_exits": 6,
@@ -77,8 +79,12 @@ class WatchedStore(MyStore):
                 frames = traceback.extract_stack(sys._current_frames().get(main))
                 self._place = [f"{Path(one.filename).name}:{one.lineno} {one.name}"
                                for one in frames]  # fmt: skip
+                written = False
                 while self._began is began:
                     time.sleep(0.05)
+                    if not written and time.monotonic() - began[0] > STUCK:  # it may never end
+                        written = True
+                        self.diary.write("stuck", since=began[0], place=self._place)
 
     def get_notifications(self):
         now, queued, computed = time.monotonic(), waited_for_a_core(), time.thread_time()

@@ -490,6 +490,16 @@ def no_round_is_long(evidence: Evidence, _: dict[str, Story]) -> list[str]:
     ]
 
 
+def no_round_never_ends(evidence: Evidence, _: dict[str, Story]) -> list[str]:
+    ended = {line.get("since") for line in evidence.diary if line["kind"] == "round"}
+    stuck = {line["since"]: line for line in evidence.diary if line["kind"] == "stuck"}
+    return [
+        f"a round of run {line['run']} never ended, {' > '.join(line['place'][-12:])}"
+        for since, line in stuck.items()
+        if since not in ended
+    ]
+
+
 def nothing_is_taken_over(evidence: Evidence, _: dict[str, Story]) -> list[str]:
     return [
         f"run {line['run']} took the account for unexplained: {line['text']}"
@@ -514,6 +524,7 @@ RULES = (
     books_are_the_exchanges,
     every_run_ends_in_order,
     no_round_is_long,
+    no_round_never_ends,
     nothing_is_taken_over,
 )
 

@@ -237,6 +237,10 @@ def long_round(e):
     e.diary.append({"t": 9.0, "run": 1, "kind": "round", "took": 1.2, "place": ["store.py:1 poll"]})
 
 
+def stuck(e):
+    e.diary.append({"t": 9.0, "run": 1, "kind": "stuck", "since": 4.0, "place": ["x.py:1 wait"]})
+
+
 def taken_over(e):
     e.diary.append({"t": 9.0, "run": 1, "kind": "store",
                     "text": "2 lots more; only orders that reduce are sent"})  # fmt: skip
@@ -277,6 +281,7 @@ BREACHES = {
     no_rest: "the program never came to rest",
     crash: "run 2 ended with 1: ValueError",
     long_round: "lasted 1.20 s",
+    stuck: "never ended, x.py:1 wait",
     taken_over: "took the account for unexplained",
 }
 
