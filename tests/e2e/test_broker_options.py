@@ -508,8 +508,9 @@ def test_what_expires_while_it_is_held_is_settled_and_told(sandbox, run):
 
     def script(strategy):
         broker = strategy.broker
-        yield broker.buy_open(old, 2)
-        price, data = broker.store.gateway.quote(old).last_price, broker._data(old)
+        bought = broker.buy_open(old, 2)
+        yield bought
+        price, data = bought.executed.price, broker._data(old)
         stop = broker.sell(None, data, 1, price * 0.97, exectype=bt.Order.Stop)
         limit = broker.sell(None, data, 1, round(price * 1.03, -1), exectype=bt.Order.Limit)
         yield from next_day(strategy)
