@@ -80,7 +80,7 @@ def test_what_is_cheapest_is_learned_from_what_was_paid(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=LAST_MINUTES, days=2)
+    store = sandbox(start=LAST_MINUTES, days=2, counter="plain")  # where a fee of today\'s is told
     store.getbroker(priority="cheapest")
     play(store, run, script, AU)
     assert done

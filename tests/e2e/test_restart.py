@@ -411,7 +411,7 @@ def test_a_stop_whose_lots_were_closed_by_hand_meanwhile_ends_and_never_opens(bo
         second.turn()
         assert second.words()[-1] == "Canceled"
         assert "gone" in stop.info.reason
-    box.advance(to="2026-11-10 15:00:00")
+    box.advance(to="2026-11-10 14:40:00")
     with program() as third:
         assert (third.lots("long"), third.lots("short")) == (0, 0)
     offsets = [one["offset"] for one in exchange_orders(box).values()]

@@ -32,7 +32,8 @@ Connect = Callable[..., Any]
 
 @pytest.fixture
 def sandbox() -> Iterator[EmbeddedSandbox]:
-    with EmbeddedSandbox(start="2026-11-10") as exchange:
+    # The exchange's own books and words, at once.
+    with EmbeddedSandbox(start="2026-11-10", counter="plain") as exchange:
         yield exchange
 
 
