@@ -200,7 +200,9 @@ HANDS = {
 }
 
 
-@pytest.mark.parametrize("counter", ["plain", "kq", "ctp"])
+@pytest.mark.parametrize(
+    "counter", ["ctp", *(pytest.param(one, marks=pytest.mark.slow) for one in ("plain", "kq"))]
+)
 @pytest.mark.parametrize("name", HANDS)
 def test_trades_by_another_hand_are_in_the_trades_that_are_told(sandbox, run, name, counter):
     def script(strategy):

@@ -14,6 +14,9 @@ from tianqin_backtrader.alert_settings import AlertSettings
 from tianqin_backtrader.alerts import Alerts
 
 COUNTER = "ctp"
+
+#: Long and short; the mirror image is for the slow runs.
+SIDES = [pytest.param(False, id="long"), pytest.param(True, id="short", marks=pytest.mark.slow)]
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 
 
@@ -115,7 +118,7 @@ def test_children_grow_with_each_fill_of_their_parent(trade, side):
 
 
 @pytest.mark.parametrize("symbol", [CU, M])
-@pytest.mark.parametrize("short", [False, True], ids=["long", "short"])
+@pytest.mark.parametrize("short", SIDES)
 def test_a_target_closes_the_lots_of_a_parent_that_is_not_over(trade, symbol, short):
     side = TradedSide(symbol, short=short).at(4, 6)
     side.at(0, 1, near=3).at(4, 4).at(12, 10).at(-8, 6)
@@ -326,7 +329,7 @@ def exits_of(strategy, side, lots):
 
 
 @pytest.mark.parametrize("symbol", [CU, M])
-@pytest.mark.parametrize("short", [False, True], ids=["long", "short"])
+@pytest.mark.parametrize("short", SIDES)
 def test_a_partial_fill_of_one_exit_makes_the_other_smaller(trade, symbol, short):
     side = TradedSide(symbol, short=short).at(4, 10).at(11, 1, far=3).at(4, 4).at(-12, 12)
 
