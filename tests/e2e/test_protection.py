@@ -20,7 +20,7 @@ SIDES = [pytest.param(False, id="long"), pytest.param(True, id="short", marks=py
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 
 
-@pytest.fixture(params=[False, True], ids=["long", "short"])
+@pytest.fixture(params=SIDES)
 def side(request):
     """A market that begins a little above an entry at step 0."""
     return TradedSide(CU, short=request.param).at(4, 6)
