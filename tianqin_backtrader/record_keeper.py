@@ -114,13 +114,13 @@ class RecordKeeper:
         """
         gateway = self._store.gateway
         try:
-            for _ in range(PACKS):
+            for number in range(PACKS):
                 times = zip(self._instants(), self._heard_at, strict=True)
                 young = max(now - then for now, then in times) < SETTLED
                 news = gateway.pump(0.05 if young else 0.0)
                 if gateway.trading_changed():
                     take(gateway.new_reports())
-                if not news and not young:
+                if not young and (not news or number):
                     return
         except TianqinError as error:
             logger.info("nothing more is heard of the account: %s", error)
