@@ -34,7 +34,7 @@ ROOMS = {
     "bars": "bar_builder live_bars live_ticks data_tree line_trim lifeline",
     "orders": (
         "offset order_state order_price order_validity lot_rules conditional_order order_group "
-        "chased_order order_target risk risk_limits books"
+        "chased_order order_target risk risk_limits books instruments"
     ),
     "figures": "metrics equity_curve round_trips journal_tables journal_values",
     "link_rules": "link_supervisor market_hours health",
@@ -42,7 +42,7 @@ ROOMS = {
         "session_calendar products holidays trading_hours trading_days trading_calendar "
         "hours_book auctions user_sessions"
     ),
-    "values": "errors clock model instruments plain_logging",
+    "values": "errors clock model plain_logging",
 }
 #: Room -> (x, y, width, height, title, text, fill).
 BOXES = {

@@ -12,7 +12,7 @@ from e2e_script import CU, exchange_orders, play
 
 from tianqin_backtrader import MyStore
 
-COUNTER = "ctp"
+COUNTER = "plain"  # what it does to the account is the books of the exchange
 
 EVENING = "2026-11-10 14:50:00"
 #: The exchange has settled at 15:30; the calendar's next day begins at 18:00.
