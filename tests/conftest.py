@@ -1,9 +1,19 @@
-"""End-to-end: the real tqsdk over real sockets, against the embedded exchange."""
+"""What tests share. End-to-end: the real tqsdk over real sockets, against the embedded exchange."""
+
+import signal
 
 import backtrader as bt
 import pytest
 
 from tianqin_backtrader import MyStore
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were():
+    """A test that leaves a handler behind would end another one."""
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.fixture

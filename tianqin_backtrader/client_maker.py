@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
-from collections.abc import Mapping
+import lzma
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
 import requests
+import tqsdk.api
 from shinny_structlog import JSONFormatter
 from tqsdk import TqApi, TqAuth, TqKq, TqSim
 from tqsdk.exceptions import TqTimeoutError
@@ -44,6 +50,27 @@ class _Redacting(JSONFormatter):
         return redacted(clean(super().format(record)), [self._password])
 
 
+@lru_cache(maxsize=1)
+def _decoded(path: str) -> Any:
+    """The contracts of before 2020 that come with tqsdk; its clients read them and never write."""
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        return json.load(file)
+
+
+@contextmanager
+def _decoding_once() -> Iterator[None]:
+    """tqsdk decodes its 9 MB of them for every client, which takes half a second of a round."""
+
+    def opened(path: str, *args: Any, **kwargs: Any) -> Any:
+        return nullcontext(SimpleNamespace(read=lambda: path))
+
+    tqsdk.api.lzma, tqsdk.api.json = SimpleNamespace(open=opened), SimpleNamespace(loads=_decoded)
+    try:
+        yield
+    finally:
+        tqsdk.api.lzma, tqsdk.api.json = lzma, json
+
+
 class Client(TqApi):
     """A ``TqApi`` that does not wait for a minute when the counter refuses the login at once.
 
@@ -61,6 +88,13 @@ class Client(TqApi):
         self._watched: set[str] = set()
         super().__init__(*args, **kwargs)
         self._watch = None
+
+    def _setup_connection(self) -> None:
+        if self._backtest is not None:  # then tqsdk adds nights to the contracts
+            super()._setup_connection()
+            return
+        with _decoding_once():
+            super()._setup_connection()
 
     def wait_update(self, deadline: float | None = None, *args: Any, **kwargs: Any) -> bool:
         """As of ``TqApi``.

@@ -24,7 +24,7 @@ UNNAMED = "strategy"
 
 
 def records_folder(store: Any, records: Any) -> Path | None:
-    """The folder of a broker's records, None for no records.
+    """The folder of a broker's records, wherever the program goes later; None for no records.
 
     Args:
         store: Paper and live accounts have records, and every store with a ``strategy_name``.
@@ -40,7 +40,7 @@ def records_folder(store: Any, records: Any) -> Path | None:
     real = not store.clock.virtual and store.gateway.renewable
     if records is None and not store.strategy_name and not real:
         return None
-    return Path(records or "records", store.strategy_name or UNNAMED)
+    return Path(records or "records", store.strategy_name or UNNAMED).absolute()
 
 
 class RecordKeeper:

@@ -338,6 +338,7 @@ class ExitCarrier:
                 f"{ticket.order.ref} was refused ({ticket.order.info.get('reason', '')})"
             )
             logger.error("%s", text)
+            self._desk.store.observers.exposed(ticket.symbol, lots, text)
             self._desk.store.put_notification(text, order=ticket.order)
 
     def _resize_old(

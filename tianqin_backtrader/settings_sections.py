@@ -19,7 +19,7 @@
 
     [alerts]
     urls = ["${DINGTALK_URL}"]
-    events = ["link", "rejected", "risk"]
+    events = ["link", "rejected", "exposed", "risk"]
     alive_at = ["12:00"]
 
 Each key has an environment variable that comes before the file: ``TQBT_RISK_MAX_POSITION=3``.

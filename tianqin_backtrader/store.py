@@ -435,18 +435,18 @@ class MyStore(StoreServices, StoreSession):
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        came = self._signals.came if self._signals is not None else ""
-        try:
+        came = ""
+        with ExitStack() as ends:
+            if self._signals is not None:
+                came = self._signals.came
+                ends.callback(self._signals.restore)
+            ends.callback(self.close)
             if self._closed:
                 return
             if isinstance(error, Exception):
                 self.observers.failed(error)
             elif came or isinstance(error, KeyboardInterrupt):
                 self.observers.stopped(came or "Ctrl-C")
-        finally:
-            self.close()
-            if self._signals is not None:
-                self._signals.restore()
 
 
 def _stop_runs() -> bool:

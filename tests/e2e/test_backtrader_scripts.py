@@ -192,12 +192,13 @@ def test_feeds_of_others_clones_and_feeds_without_a_bar_beside_ours(sandbox):
                 ends.append((order.getstatusname(), order.info.get("reason", "")))
 
         def prenext(self):
-            if len(self.data) == 1:
-                self.buy(data=five, size=2)
-                self.buy(data=own, size=1)
+            if len(self.data) == 1 and not bought:
+                bought.extend([self.buy(data=five, size=2), self.buy(data=own, size=1)])
             if len(self.data) == 2:
                 self.margin = 2 * store.instrument(CU).margin
                 self.held = {name: pos.size for name, pos in self.getpositionsbyname().items()}
+
+        next = prenext
 
     store = sandbox(start="2026-11-10 14:50:00")
     cerebro = cerebro_of(store, Mixed)
@@ -213,7 +214,7 @@ def test_feeds_of_others_clones_and_feeds_without_a_bar_beside_ours(sandbox):
     )
     cerebro.adddata(own)
     cerebro.addanalyzer(bt.analyzers.PositionsValue, _name="values")
-    ends = []
+    ends, bought = [], []
     [strategy] = cerebro.run()
     assert strategy.held == {"minutes": 2, "five": 2, "own": 0}
     assert [status for status, _ in ends] == ["Rejected", "Completed"]

@@ -9,10 +9,11 @@ from datetime import datetime
 import backtrader as bt
 import pytest
 from e2e_script import CU, exchange_orders, play
+from tqsdk import TqAccount
 
 from tianqin_backtrader import MyStore
 
-COUNTER = "plain"  # what it does to the account is the books of the exchange
+COUNTER = "ctp"
 
 EVENING = "2026-11-10 14:50:00"
 #: The exchange has settled at 15:30; the calendar's next day begins at 18:00.
@@ -24,6 +25,12 @@ def away(strategy, until=NEXT_NIGHT):
     store = strategy.broker.store
     store.sandbox_server.fault("fill_away", conn="all", to=until)
     yield None  # the first bar that was missed
+
+
+def another_program(server):
+    """On the same account."""
+    account = TqAccount("沙盒期货", "sandbox", "sandbox")
+    return MyStore("sandbox", "sandbox", urls=server.urls, account=account)
 
 
 def lots(store, side="long"):
@@ -134,7 +141,7 @@ def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
 
     def script(strategy):
         broker = strategy.broker
-        with MyStore("sandbox", "sandbox", urls=store.sandbox_server.urls) as other:
+        with another_program(store.sandbox_server) as other:
             other.getbroker().start()
             price = strategy.data.bid_price[0] - 30
             bought = other.broker.buy_open(CU, 2, price)
@@ -160,7 +167,7 @@ def test_lots_that_nothing_explains_are_told_and_only_what_reduces_is_sent(sandb
         server = store.sandbox_server
         yield broker.buy_open(CU, 1)
         server.fault("drop", conn="all")
-        with MyStore("sandbox", "sandbox", urls=server.urls) as other:
+        with another_program(server) as other:
             other.getbroker().start()
             bought = other.broker.buy_open(CU, 2)
             while bought.alive():

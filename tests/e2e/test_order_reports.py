@@ -5,7 +5,7 @@ from e2e_script import CU, MORNING, M, play
 from tianqin_backtrader.clock import monotonic
 from tianqin_backtrader.model import Fill, OrderReport
 
-COUNTER = "plain"  # what it does to the account is the books of the exchange
+COUNTER = "ctp"
 
 
 def report(leg, *, left, status="FINISHED", order_id="1"):

@@ -494,7 +494,7 @@ def test_trades_of_others_are_in_the_last_rows(tmp_path, analyzer):
 
 SCRIPT = """
 import sys
-sys.path.insert(0, {here!r})
+sys.path[:0] = {folders!r}
 from test_records import DualMovingAverage, run
 
 class Telling(DualMovingAverage):
@@ -512,7 +512,8 @@ run({folder!r}, Telling, start="2026-11-10")
 
 def test_a_killed_program_has_recorded_everything(tmp_path):
     folder = tmp_path / "dual"
-    code = SCRIPT.format(here=str(Path(__file__).parent), folder=str(tmp_path))
+    folders = [str(one) for one in Path(__file__).parents[:2]]
+    code = SCRIPT.format(folders=folders, folder=str(tmp_path))
     told = set()
     with subprocess.Popen(
         [sys.executable, "-c", code], env=os.environ, text=True,

@@ -67,7 +67,7 @@ def test_the_example_of_the_documentation_is_read(load, tmp_path):
     assert settings.records.folder == str(tmp_path / "records")
     assert settings.sessions.file == str(tmp_path / "my_sessions.toml")
     assert settings.risk == RiskLimits(max_position=5, max_daily_loss=20000.0)
-    assert settings.alerts.events == ("link", "rejected", "risk")
+    assert settings.alerts.events == ("link", "rejected", "exposed", "risk")
     assert settings.alerts.alive_at == ("12:00",)
 
 
