@@ -11,9 +11,10 @@ from tianqin_backtrader import MyStore
 @pytest.fixture(autouse=True)
 def signals_as_they_were():
     """A test that leaves a handler behind would end another one."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
     yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import backtrader as bt
 import pytest
-from e2e_script import CU, MORNING, exchange_orders, play
+from e2e_script import CU, MORNING, Script, exchange_orders, play
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.clock import monotonic
@@ -105,7 +105,8 @@ def test_a_cancel_without_an_answer_is_a_sign_of_a_dead_link(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    store = sandbox(start=MORNING, speed=5.0)  # the market is still open when the link is doubted
+    run(store, Script, store.get_tick_data(CU), script=script)
     assert done
 
 
