@@ -71,6 +71,10 @@ class WatchedStore(MyStore):
         main = threading.main_thread().ident
         threading.Thread(target=self._look, args=(main,), daemon=True).start()
 
+    def watch_no_more(self):
+        """The last round is over."""
+        self._began = None
+
     def _look(self, main):
         while True:
             time.sleep(0.2)
@@ -629,6 +633,7 @@ def main(options):
         store.keepers.append(each_round)
         diary.write("running")
         cerebro.run()
+        store.watch_no_more()
         diary.write("over")
     diary.write("end", longest=store.longest)
 

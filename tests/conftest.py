@@ -17,6 +17,12 @@ def signals_as_they_were():
     assert [signal.getsignal(number) for number in numbers] == before
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Records of one test are none of another's."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def sandbox(request):
     """Make stores on sandboxes, of the counter that the module names; all are closed at the end."""

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import backtrader as bt
 import pandas as pd
+from sandbox_account import store_at
 
-from tianqin_backtrader import MyStore
 from tianqin_backtrader.clock import to_ns
 from tianqin_backtrader.embedded import EmbeddedSandbox
 
@@ -268,8 +268,8 @@ def run_program(box, folder, plan, *, kill=None, kill_at=None):
     """Run it to its end, or to its death; return (exit code, names of the steps it took)."""
     log = folder / "steps"
     log.unlink(missing_ok=True)
-    options = {"urls": box.urls, "folder": str(folder), "plan": plan, "log": str(log),
-               "kill": kill, "kill_at": kill_at}  # fmt: skip
+    options = {"urls": box.urls, "counter": box.counter, "folder": str(folder), "plan": plan,
+               "log": str(log), "kill": kill, "kill_at": kill_at}  # fmt: skip
     done = subprocess.run(
         [sys.executable, __file__, json.dumps(options)], capture_output=True, text=True, timeout=100
     )
@@ -279,7 +279,7 @@ def run_program(box, folder, plan, *, kill=None, kill_at=None):
 
 
 def main(options):
-    with MyStore("sandbox", "sandbox", urls=options["urls"], strategy_name="worker") as store:
+    with store_at(options["urls"], options["counter"], strategy_name="worker") as store:
         steps = Steps(options)
         broker = store.getbroker(records=options["folder"], on_restart="resend")
         cerebro = bt.Cerebro(stdstats=False)

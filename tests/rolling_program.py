@@ -1,10 +1,10 @@
 """A program that rolls copper, and kills itself at a step if it is told to.
 
-Arguments: JSON of the addresses, of the options of ``store.roll``, and the step at which it dies,
-0 for never. With the option ``exits`` the lots have a stop and a target before they are rolled. It
-prints a line of JSON at its end. Steps are: before and after each write to disk, before and after
-each order is handed to the client, after the wait with which orders have left, and after each
-report of the exchange that comes while it rolls.
+Arguments: JSON of the addresses, the counter, JSON of the options of ``store.roll``, and the step
+at which it dies, 0 for never. With the option ``exits`` the lots have a stop and a target before
+they are rolled. It prints a line of JSON at its end. Steps are: before and after each write to
+disk, before and after each order is handed to the client, after the wait with which orders have
+left, and after each report of the exchange that comes while it rolls.
 """
 
 import json
@@ -13,8 +13,8 @@ import signal
 import sys
 
 import backtrader as bt
+from sandbox_account import store_at
 
-from tianqin_backtrader import MyStore
 from tianqin_backtrader.gateway import Gateway
 from tianqin_backtrader.roll_desk import RollDesk
 from tianqin_backtrader.roll_file import RollFile
@@ -135,13 +135,13 @@ class Roller(bt.Strategy):
         self.env.runstop()
 
 
-def main(urls, options, last):
+def main(urls, counter, options, last):
     steps = Steps(last)
     steps.around(RollFile, "save")
     steps.around(Gateway, "insert_order", also=True)
     steps.after_sending(Gateway)
     protection = Protection()
-    with MyStore("sandbox", "sandbox", urls=urls, strategy_name="roller") as store:
+    with store_at(urls, counter, strategy_name="roller") as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker())
         steps.after_reports(store.broker)
@@ -157,4 +157,4 @@ def main(urls, options, last):
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))
+    main(json.loads(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4]))

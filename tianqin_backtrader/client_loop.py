@@ -27,8 +27,8 @@ class ClientLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
-        #: Connections that it has opened so far.
-        self.opened = 0
+        #: Connections that it has opened so far, and whether it has broken them.
+        self.opened, self.aborted = 0, False
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         """As of any loop; the connection is remembered."""
@@ -39,6 +39,7 @@ class ClientLoop(asyncio.SelectorEventLoop):
 
     def abort_connections(self) -> None:
         """Break all connections now."""
+        self.aborted = True
         for transport in list(self._connections):
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()

@@ -33,6 +33,8 @@ restore_logging()
 logger = logging.getLogger(__name__)
 
 TESTED_TQSDK = "3.10"
+#: Seconds in which the other side may say good-bye at the end of a session.
+GOOD_BYE = 0.5
 
 
 class Gateway(ContractQuestions, TradingSide):
@@ -129,13 +131,15 @@ class Gateway(ContractQuestions, TradingSide):
         self._keep_account()
         self.logged_in = False
         api, self._api = self._api, None
-        if not abruptly:
-            api.close()
-            return
-        self._loop.abort_connections()
+        if abruptly:
+            self._loop.abort_connections()
+        else:  # the other side of a line that is frozen would be waited for for ten seconds
+            self._loop.call_later(GOOD_BYE, self._loop.abort_connections)
         try:
             api.close()
         except Exception as error:  # of tasks whose connection was broken
+            if not self._loop.aborted:
+                raise
             logger.info("the old session ended with: %s", error)
         finally:
             self._loop.end()

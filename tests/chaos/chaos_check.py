@@ -284,6 +284,7 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
     words = [line["t"] for line in said if "protect" in line["text"]]
     flattening = [line["t"] for line in evidence.diary if line["kind"] in ("flatten", "drain")]
     halts = [line["t"] for line in evidence.diary if line["kind"] == "risk"]
+    halts += [line["t"] for line in said if line["text"].startswith("HALTED")]
     found = []
     for one in told.values():
         if one.ask is None or not one.ask.get("protects") or len(one.ends) != 1:

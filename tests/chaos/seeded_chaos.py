@@ -21,6 +21,7 @@ from pathlib import Path
 from chaos_check import OURS, Evidence, RunEnd, check
 
 from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.errors import SandboxError
 
 PROGRAMS = Path(__file__).parents[1]
 USER = "chaos"
@@ -313,7 +314,10 @@ class Chaos:
             self.disk_full = False
             self.disk.free()
         elif event.what.startswith("foreign"):
-            self.box.fault(event.what, offset=self.offset_of(event.params), **event.params)
+            try:
+                self.box.fault(event.what, offset=self.offset_of(event.params), **event.params)
+            except SandboxError:  # an order has claimed the lots meanwhile
+                self.box.fault(event.what, offset="OPEN", **event.params)
         else:
             self.box.fault(event.what, **event.params)
         if event.what == "front_lost":

@@ -12,6 +12,12 @@ from tianqin_backtrader.restart import NEVER_LEFT
 PARTS = 4
 MARKET = {"seed": 11}
 SANDBOX = {"start": START, "ticks_per_pack": 5, "balance": 1e8, **MARKET}
+#: The paper account, and a futures company whose queries are so many seconds old.
+COUNTERS = {
+    "kq": {},
+    "ctp 0.15": {"counter": "ctp", "query_seconds": 0.15},
+    "ctp 2": {"counter": "ctp", "query_seconds": 2.0},
+}
 #: Every kind of step that the order path has.
 KINDS = {
     *(f"before the row of {name}" for name in ("intent", "plan", "report", "fill")),
@@ -25,11 +31,16 @@ def plan():
     return make_plan(**MARKET)
 
 
+@pytest.fixture(scope="module", params=COUNTERS)
+def market(request):
+    return SANDBOX | COUNTERS[request.param]
+
+
 @pytest.fixture(scope="module")
-def whole(plan, tmp_path_factory):
+def whole(plan, market, tmp_path_factory):
     """A run that nobody killed: what it came to, and the names of its steps."""
     folder = tmp_path_factory.mktemp("whole")
-    with EmbeddedSandbox(**SANDBOX) as box:
+    with EmbeddedSandbox(**market) as box:
         code, steps = run_program(box, folder, plan)
         assert code == 0
         return outcome(box, folder), steps
@@ -57,8 +68,8 @@ def assert_equal(found, whole, kind):
         ["before insert_order", "after what was handed over has left", "before the row of fill"],
     ],
 )
-def test_a_program_that_dies_three_times_comes_to_the_same(plan, whole, tmp_path, deaths):
-    with EmbeddedSandbox(**SANDBOX) as box:
+def test_a_program_that_dies_three_times_comes_to_the_same(plan, market, whole, tmp_path, deaths):
+    with EmbeddedSandbox(**market) as box:
         for death in deaths:
             code, steps = run_program(box, tmp_path, plan, kill_at=death)
             assert (code, steps[-1]) == (-9, death)
@@ -70,14 +81,14 @@ def test_a_program_that_dies_three_times_comes_to_the_same(plan, whole, tmp_path
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_step_survives_its_killing(plan, whole, tmp_path, part):
+def test_every_step_survives_its_killing(plan, market, whole, tmp_path, part):
     expected, names = whole
     assert set(names) == KINDS
     visited, number, failed = {}, part, []
     while True:
         folder = tmp_path / str(number)
         folder.mkdir()
-        with EmbeddedSandbox(**SANDBOX) as box:
+        with EmbeddedSandbox(**market) as box:
             code, steps = run_program(box, folder, plan, kill=number)
             if code == 0:
                 break

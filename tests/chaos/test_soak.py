@@ -16,6 +16,7 @@ SYMBOLS = ("SHFE.cu2612", "DCE.m2701")
 FIRST_DAY = date(2026, 10, 9)
 DAYS, SEED = int(os.environ.get("SOAK_DAYS", "30")), int(os.environ.get("SOAK_SEED", "1"))
 FAULTS_A_DAY = 3
+COUNTER = "ctp"
 COLUMNS = ("open", "high", "low", "close", "volume", "close_oi")
 
 
@@ -113,10 +114,12 @@ def check_orders(store, strategy):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_thirty_days_unattended(sandbox, run, capsys, caplog):
+@pytest.mark.parametrize("query_seconds", [0.15, 2.0])
+def test_thirty_days_unattended(sandbox, run, capsys, caplog, query_seconds):
     days = trading_days(DAYS)
     script = fault_script(days, SEED)
-    store = sandbox(start=days[0], days=len(days), ticks_per_pack=30, seed=SEED, script=script)
+    options = {"ticks_per_pack": 30, "seed": SEED, "query_seconds": query_seconds}
+    store = sandbox(start=days[0], days=len(days), script=script, **options)
     strategy = run(store, Hourly, *[store.getdata(symbol) for symbol in SYMBOLS])
     for symbol in SYMBOLS:
         official = [

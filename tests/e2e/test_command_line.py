@@ -68,7 +68,6 @@ def here(server, tmp_path, monkeypatch):
     monkeypatch.setenv("TQ_PASS", PASSWORD)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
     yield server
     for fault in ("thaw", "licence", "clock"):
         server.fault(fault)
@@ -209,8 +208,7 @@ def test_run_as_json_with_parameters_and_history(tmp_path, strategy):
     assert "stopped SHFE.x" in done.stderr
 
 
-def test_limits_of_the_configuration_are_in_force(tmp_path, strategy, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_limits_of_the_configuration_are_in_force(tmp_path, strategy):
     (tmp_path / "tianqin_backtrader.toml").write_text("[risk]\nmax_order_size = 1\n")
     base = ("run", strategy, "--symbol", "SHFE.cu2612", "--start", "2026-11-10 14:56:00")
     result = call(*base, "--json", "--param", "size=2", "--param", "hold=true", "--no-records")

@@ -234,3 +234,12 @@ def test_a_login_server_in_trouble_is_no_wrong_password(sandbox, run):
     strategy = run(store, Bars, store.getdata("SHFE.cu2612"), bars=6, act=act)
     assert strategy.count == 6
     assert store.sandbox_server.state()["faults"]["refused_tokens"] == 0
+
+
+def test_a_store_on_a_frozen_line_is_closed_without_waiting_for_the_other_side(sandbox):
+    store = sandbox(start="2026-11-10 09:31:00", speed=1.0)
+    assert store.tianqin.get_quote("SHFE.cu2612").last_price > 0
+    store.sandbox_server.fault("freeze", conn="all")
+    began = monotonic()
+    store.close()
+    assert monotonic() < began + 8  # tqsdk would wait for ten seconds

@@ -9,9 +9,7 @@ from datetime import datetime
 import backtrader as bt
 import pytest
 from e2e_script import CU, exchange_orders, play
-from tqsdk import TqAccount
-
-from tianqin_backtrader import MyStore
+from sandbox_account import store_at
 
 COUNTER = "ctp"
 
@@ -25,12 +23,6 @@ def away(strategy, until=NEXT_NIGHT):
     store = strategy.broker.store
     store.sandbox_server.fault("fill_away", conn="all", to=until)
     yield None  # the first bar that was missed
-
-
-def another_program(server):
-    """On the same account."""
-    account = TqAccount("沙盒期货", "sandbox", "sandbox")
-    return MyStore("sandbox", "sandbox", urls=server.urls, account=account)
 
 
 def lots(store, side="long"):
@@ -141,7 +133,7 @@ def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
 
     def script(strategy):
         broker = strategy.broker
-        with another_program(store.sandbox_server) as other:
+        with store_at(store.sandbox_server.urls, COUNTER) as other:
             other.getbroker().start()
             price = strategy.data.bid_price[0] - 30
             bought = other.broker.buy_open(CU, 2, price)
@@ -167,7 +159,7 @@ def test_lots_that_nothing_explains_are_told_and_only_what_reduces_is_sent(sandb
         server = store.sandbox_server
         yield broker.buy_open(CU, 1)
         server.fault("drop", conn="all")
-        with another_program(server) as other:
+        with store_at(server.urls, COUNTER) as other:
             other.getbroker().start()
             bought = other.broker.buy_open(CU, 2)
             while bought.alive():

@@ -3,8 +3,8 @@
 import backtrader as bt
 import pytest
 from e2e_script import CU, MORNING, Script, exchange_orders, play
+from sandbox_account import store_at
 
-from tianqin_backtrader import MyStore
 from tianqin_backtrader.clock import monotonic
 from tianqin_backtrader.embedded import EmbeddedSandbox
 
@@ -116,7 +116,7 @@ def test_positions_that_come_late_at_a_start_are_known_in_the_end(tmp_path, coun
     with EmbeddedSandbox(start=MORNING, counter=counter) as box:
 
         def program():
-            return MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one")
+            return store_at(box.urls, counter, strategy_name="one")
 
         def until(store, true):
             patience = monotonic() + 30

@@ -11,11 +11,6 @@ MORNING = "2026-11-10 09:31:00"
 COUNTER = "ctp"
 
 
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def lots(broker, symbol=LC):
     position = broker.get_account_position(symbol)
     return position.get("pos_long", 0), position.get("pos_short", 0)

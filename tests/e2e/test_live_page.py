@@ -5,6 +5,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+from contextlib import chdir
 from pathlib import Path
 
 import backtrader as bt
@@ -100,9 +101,10 @@ def play(store, *feeds, bars=0):
 
 
 @pytest.fixture(scope="module")
-def traded():
+def traded(tmp_path_factory):
     """A store that has traded for a while, and its page."""
-    with MyStore.sandbox(start="2026-11-10 09:31:00", strategy_name="dual_ma") as store:
+    folder, options = tmp_path_factory.mktemp("traded"), {"strategy_name": "dual_ma"}
+    with chdir(folder), MyStore.sandbox(start="2026-11-10 09:31:00", **options) as store:
         live = store.serve()
         play(store, store.getdata(CU, lookback=300), store.getdata(IF), bars=25)
         live.publish(live.latest.taken)

@@ -14,11 +14,6 @@ DAY, EVE = datetime.date(2026, 11, 4), "2026-11-03 14:50:00"
 PRICES = ("open", "high", "low", "close")
 
 
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def closes(server, symbol, day):
     """(end, close) of a contract's official minutes of a trading day."""
     rows = server.bars(symbol, 60, trading_day=day)

@@ -3,7 +3,7 @@
 import backtrader as bt
 import pytest
 from e2e_script import CU, MORNING, M, Script, exchange_orders, play
-from tqsdk import TqAccount
+from sandbox_account import store_at
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.embedded import EmbeddedSandbox
@@ -12,11 +12,6 @@ from tianqin_backtrader.sizers import MaxLots
 #: Every way from a long, a short and nothing to each of them, larger and smaller.
 WALK = (-5, 5, -2, 2, 0, -2, -5, 0, 5, 2, -5, -2, 0, 2, 5, 0)
 MAIN_CU = "KQ.m@SHFE.cu"
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("symbol", [CU, MAIN_CU])
@@ -400,8 +395,7 @@ def test_trades_of_another_terminal_at_a_futures_company(sandbox, run):
     def script(strategy):
         yield strategy.buy(size=4)
         server = store.sandbox_server
-        account = TqAccount("沙盒期货", "sandbox", "sandbox")
-        with MyStore("sandbox", "sandbox", urls=server.urls, account=account) as other:
+        with store_at(server.urls, "ctp") as other:
             other.getbroker().start()
             sold = other.broker.sell_close(M, 3)
             while sold.alive():

@@ -233,8 +233,7 @@ def test_two_strategies_share_the_records(tmp_path):
     assert not trades.trade_id.duplicated().any()
 
 
-def test_records_are_kept_without_being_asked_for(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_records_are_kept_without_being_asked_for(tmp_path):
     with MyStore.sandbox(seed=5, ticks_per_pack=5, strategy_name="dual") as store:
         cerebro = bt.Cerebro(stdstats=False)
         broker = store.getbroker()
@@ -252,8 +251,7 @@ def test_records_are_kept_without_being_asked_for(tmp_path, monkeypatch):
     assert len(read(folder, "account")) == 1
 
 
-def test_a_sandbox_without_a_name_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_sandbox_without_a_name_leaves_nothing_behind(tmp_path):
     with MyStore.sandbox(seed=5, ticks_per_pack=5) as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker())

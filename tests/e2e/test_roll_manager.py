@@ -15,11 +15,6 @@ MAIN, OLD, NEW = "KQ.m@SHFE.cu", "SHFE.cu2612", "SHFE.cu2701"
 EVE = "2026-11-03 14:50:00"
 
 
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 class Telling(Script):
     """Keeps the keywords of what is told, too."""
 

@@ -14,11 +14,6 @@ MORNING = "2026-11-04 09:31:00"
 COUNTER = "ctp"
 
 
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def living(broker, *kinds, of=(OLD, NEW)):
     """Orders that wait or work, of these kinds."""
     return [

@@ -15,6 +15,7 @@ from random import Random
 
 import pytest
 from e2e_script import Script
+from sandbox_account import store_at
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.embedded import EmbeddedSandbox
@@ -26,12 +27,13 @@ EVE = "2026-11-03 14:50:00"
 #: As many steps has the program's life when nobody kills it.
 STEPS = 64
 STEPS_WITH_EXITS = 106
+#: The paper account, and a futures company whose queries are so many seconds old.
+MARKETS = {
+    "kq": {},
+    "ctp 0.15": {"counter": "ctp", "query_seconds": 0.15},
+    "ctp 2": {"counter": "ctp", "query_seconds": 2.0},
+}
 PROGRAM = Path(__file__).parent.parent / "rolling_program.py"
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 def both_days(strategy, side="long", yesterday=3, today=2):
@@ -387,24 +389,25 @@ def prepared(run, yesterday=3, today=2, **options):
     def script(strategy):
         yield from both_days(strategy, "long", yesterday, today)
 
-    with MyStore("sandbox", "sandbox", urls=server.urls) as store:
+    with store_at(server.urls, server.counter) as store:
         run(store, Script, store.getdata(OLD), script=script)
     return server
 
 
 def program(server, options, last):
     """Run it; what it told, None if it was killed."""
-    command = [sys.executable, str(PROGRAM), json.dumps(server.urls), json.dumps(options)]
-    done = subprocess.run([*command, str(last)], capture_output=True, text=True, timeout=100)
+    command = [sys.executable, str(PROGRAM), json.dumps(server.urls), server.counter]
+    command += [json.dumps(options), str(last)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     if done.returncode < 0:
         return None
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rolled_after(run, kills, lots=(3, 2), harms=(), **options):
+def rolled_after(run, kills, lots=(3, 2), harms=(), market=None, **options):
     """Run it until it ends, killed at these steps of its lives, each with a fault before it."""
-    with prepared(run, *lots) as server:
+    with prepared(run, *lots, **(market or {})) as server:
         harms = deque(harms)
         for last in kills:
             if harms:
@@ -451,15 +454,17 @@ def test_stops_and_targets_of_a_killed_program_are_rolled_by_the_next_one(run, k
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("last", range(1, STEPS_WITH_EXITS + 1))
-def test_killed_at_every_step_with_stops_and_targets(run, last):
-    check_exits(rolled_after(run, [last], slice_lots=2, exits=True))
+@pytest.mark.parametrize("market", MARKETS)
+def test_killed_at_every_step_with_stops_and_targets(run, market, last):
+    check_exits(rolled_after(run, [last], market=MARKETS[market], slice_lots=2, exits=True))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("last", range(1, STEPS + 1))
-def test_killed_at_every_step(run, last):
-    told = rolled_after(run, [last], slice_lots=2)
+@pytest.mark.parametrize("market", MARKETS)
+def test_killed_at_every_step(run, market, last):
+    told = rolled_after(run, [last], market=MARKETS[market], slice_lots=2)
     assert told["ending"] == "done"
 
 

@@ -33,8 +33,7 @@ class OverNewYear(bt.Strategy):
 
 @pytest.mark.filterwarnings("ignore:the exchanges' holidays of 2027")
 @pytest.mark.parametrize("name", ["", "new_year"])
-def test_what_waits_stays_and_the_owner_is_told_once(sandbox, run, tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
+def test_what_waits_stays_and_the_owner_is_told_once(sandbox, run, name):
     store = sandbox(start="2026-12-31 14:30:00", days=2, strategy_name=name)
     done = run(store, OverNewYear, store.getdata(SYMBOL))
     assert done.bars[-1].year == 2027
