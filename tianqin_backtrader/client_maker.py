@@ -156,8 +156,9 @@ class ClientMaker:
         if backtest is not None and account is None:
             account = TqSim()  # the only kind of account that has a past
         for one in getattr(account, "_account_list", [account]):
-            if value != key:  # the embedded exchange's is no secret
-                hide(value, str(getattr(one, "_password", "")))
+            if value == key:  # the embedded exchange's are no secrets
+                continue
+            hide(value, str(getattr(one, "_password", "")))
             if not isinstance(one, TqKq | TqSim):
                 hide(str(getattr(one, "_account_id", "")))
         self._given = account

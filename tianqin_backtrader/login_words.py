@@ -64,8 +64,8 @@ _WORDS: tuple[tuple[Why, str], ...] = (
     (Why.LOCKED, "次数超限 次数过多 锁定 冻结 登录被禁止 禁止登录 频繁 销户"),
     (Why.CHANGE, "修改密码 修改口令 弱密码 弱口令 密码过期 口令过期 已过期 首次登录 密码强度"),
     (Why.ENDED, "强制退出 强制下线 被踢 别处登录 其他地方登录 其它地方登录 异地登录 重复的登录"),
-    (Why.AWAY, "未初始化 没有初始化 前置不活跃 同步状态 登录超时 维护 稍后 系统繁忙"),
     (Why.PASSWORD, "不合法的登录 不匹配 密码错误 口令错误 密码不正确 用户名或密码 用户不存在"),
+    (Why.AWAY, "未初始化 没有初始化 前置不活跃 同步状态 登录超时 维护 稍后 系统繁忙"),
 )
 #: CTP's error numbers, and the gateway's codes, where words are missing.
 _CODES = {
@@ -89,6 +89,11 @@ ADVICE = {
 }
 #: The gateway's codes: a login that is good, one that is refused and over.
 _LOGGED_IN, _OVER = frozenset({323, 324, 401}), frozenset({*range(339, 348), 402, 403})
+_GOOD = ("登录成功", "交易服务器重登录成功")
+#: The code of what a broker tells all of its customers, in words of its own about anything.
+BROADCAST = 332
+#: How the gateway begins what it says of a login whatever the level.
+_SPEAKS_OF_LOGINS = ("交易服务器", "用户登录", "账户和密码")
 _GENERAL = ("用户登录失败", "用户登录超时", "账户和密码不匹配")
 #: Of what a notice must speak to be about a login, and what it is about otherwise.
 _OF_A_LOGIN = ("登录", "登陆", "认证失败", "密码", "口令", "下线", "被踢")
@@ -127,24 +132,32 @@ def why_of(words: str, code: int = 0) -> Why:
     >>> why_of("交易服务器登录失败,CTP:不合法的登录", 3), why_of("CTP:首次登录必须修改密码", 140)
     (<Why.PASSWORD: 'PASSWORD'>, <Why.CHANGE: 'CHANGE'>)
     """
+    number = _CODES.get(code)
     for why, marks in _WORDS:
         if any(mark in words for mark in marks.split()):
-            return why
-    return _CODES.get(code, Why.OTHER)
+            return number if why is Why.AWAY and number is not None else why
+    return number or Why.OTHER
+
+
+def _of_a_login_or_front(notice: Notice) -> bool:
+    """Whether a notice can be about either: it is the counter's, and about no other thing."""
+    others = notice.conn_id or notice.code == BROADCAST
+    return not others and not notice.content.startswith(_OF_ANOTHER_THING)
 
 
 def is_good(notice: Notice) -> bool:
     """Whether a notice says that the trading login is good."""
-    good = notice.code in _LOGGED_IN or "登录成功" in notice.content
-    return not notice.conn_id and good
+    good = notice.code in _LOGGED_IN or notice.content in _GOOD
+    return _of_a_login_or_front(notice) and good
 
 
 def refusal_in(notice: Notice) -> Refusal | None:
     """What a notice says of a login that is refused or ended; None if it says nothing of one."""
     words = notice.content
-    if notice.conn_id or is_good(notice) or words.startswith(_OF_ANOTHER_THING):
+    if not _of_a_login_or_front(notice) or is_good(notice):
         return None
-    about = any(mark in words for mark in _OF_A_LOGIN) or notice.code in _OVER
+    serious = notice.level != "INFO" or words.startswith(_SPEAKS_OF_LOGINS)
+    about = (serious and any(mark in words for mark in _OF_A_LOGIN)) or notice.code in _OVER
     if not about or any(mark in words for mark in _NOT_YET):
         return None
     return Refusal(why_of(words, notice.code), words, notice.code)
@@ -152,14 +165,14 @@ def refusal_in(notice: Notice) -> Refusal | None:
 
 def front_lost(notice: Notice) -> bool:
     """Whether a notice says that the counter has lost its line to the exchange's front."""
-    if notice.conn_id or notice.content.startswith(_OF_ANOTHER_THING):
+    if not _of_a_login_or_front(notice):
         return False
     return notice.code == _FRONT_LOST or ("断开" in notice.content and "前置" in notice.content)
 
 
 def front_there(notice: Notice) -> bool:
     """Whether a notice says that the counter has that line again; it must still log in there."""
-    if notice.conn_id or front_lost(notice) or notice.content.startswith(_OF_ANOTHER_THING):
+    if not _of_a_login_or_front(notice) or front_lost(notice):
         return False
     connected = "连接" in notice.content and "前置" in notice.content
     return notice.code in _FRONT_THERE or connected

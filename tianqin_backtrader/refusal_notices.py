@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from .clock import SECOND
-from .login_words import front_lost, front_there, is_good, refusal_in
+from .login_words import BROADCAST, front_lost, front_there, is_good, refusal_in
 from .model import Direction, Notice
 
 #: Notices that are kept; beyond, the oldest are forgotten.
@@ -23,7 +23,7 @@ _SIDE = re.compile(r"(?:下单方向|买卖方向)[:：]\s*(买|卖)")
 _LOTS = re.compile(r"委托手数[:：]\s*(\d+)")
 _SIDES = {Direction.BUY: "买", Direction.SELL: "卖"}
 #: What notices begin with that are about something else.
-_OTHERS = ("撤单", "转账", "银期", "修改", "查询", "当前时间不支持撤单", "下单成功")
+_OTHERS = ("撤单", "要撤销", "确认结算", "转账", "银期", "修改", "查询", "CTP:查询", "下单成功")
 _NO_ORDER = ("不支持撤单", "不支持转账", "不支持确认", "不支持查询", "不支持修改")
 _ORDER = ("下单", "报单")
 
@@ -92,7 +92,7 @@ def may_refuse_an_order(notice: Notice) -> bool:
     words = notice.content
     if notice.conn_id or notice.type not in ("", "MESSAGE") or words.startswith(_OTHERS):
         return False
-    if any(mark in words for mark in _NO_ORDER):
+    if notice.code == BROADCAST or any(mark in words for mark in _NO_ORDER):
         return False
     if front_lost(notice) or front_there(notice) or is_good(notice) or refusal_in(notice):
         return False

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import CodeType
-from typing import Any
+from typing import Any, ClassVar
 
 #: What ends a program -> how it is called, and the handler that is nobody's own.
 SIGNALS: dict[int, tuple[str, Any]] = {
@@ -22,7 +22,7 @@ SIGNALS: dict[int, tuple[str, Any]] = {
 
 
 class StopSignals:
-    """The handlers of one store.
+    """The handlers of one store; of several stores the first one's are in force for all.
 
     Args:
         stop_run: Asks the run that goes on to end; False if none does.
@@ -30,6 +30,9 @@ class StopSignals:
     Attributes:
         came: What has come, ``"Ctrl-C"`` or ``"SIGTERM"``; "" before that.
     """
+
+    #: Whose handlers are in force.
+    _holder: ClassVar[StopSignals | None] = None
 
     def __init__(self, stop_run: Callable[[], bool]) -> None:
         self._stop_run = stop_run
@@ -40,7 +43,12 @@ class StopSignals:
     @property
     def came(self) -> str:
         """As above."""
-        return SIGNALS[self._number][0] if self._number else ""
+        number = self._in_force._number
+        return SIGNALS[number][0] if number else ""
+
+    @property
+    def _in_force(self) -> StopSignals:
+        return StopSignals._holder or self
 
     def install(self) -> None:
         """Take the signals that the program has no handler of its own for; main thread only."""
@@ -50,6 +58,7 @@ class StopSignals:
             if signal.getsignal(number) is default:
                 signal.signal(number, self.handle)
                 self._installed.append(number)
+                StopSignals._holder = self
 
     def restore(self) -> None:
         """Put back what was there; handlers that were set meanwhile stay."""
@@ -57,6 +66,8 @@ class StopSignals:
             if signal.getsignal(number) == self.handle:
                 signal.signal(number, SIGNALS[number][1])
         self._installed.clear()
+        if StopSignals._holder is self:
+            StopSignals._holder = None
 
     def handle(self, number: int, frame: object = None) -> None:
         """Of ``signal.signal``.
@@ -76,7 +87,7 @@ class StopSignals:
             As of ``run_ended``.
         """
         self.run_ended()
-        self._number, self._left = 0, False
+        self._in_force._number, self._in_force._left = 0, False
 
     def run_ended(self) -> None:
         """Leave, if a signal has ended the run.
@@ -85,8 +96,9 @@ class StopSignals:
             KeyboardInterrupt: Ctrl-C did.
             SystemExit: SIGTERM did.
         """
-        if self._number and not self._left:
-            self._leave(0)
+        holder = self._in_force
+        if holder._number and not holder._left:
+            holder._leave(0)
 
     def _leave(self, code: int) -> None:
         self._left = True

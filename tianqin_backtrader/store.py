@@ -161,7 +161,8 @@ class MyStore(StoreServices, StoreSession):
                 (passwords by name), ``ticks_per_pack`` (market steps in one pack, default 1),
                 ``script`` of faults, ``replay`` of recorded ticks (a file or folder),
                 ``counter`` (``"plain"``, ``"kq"``, or ``"ctp"``, which is a futures company's:
-                the account is then a ``TqAccount``), ``query_seconds``, ``commission``.
+                the account is then a ``TqAccount``), ``query_seconds``, ``commission``,
+                ``account_file`` (a recorded account).
 
         Returns:
             A store; the exchange is its ``sandbox_server``, and ends with ``close``.
@@ -450,8 +451,10 @@ class MyStore(StoreServices, StoreSession):
 
 
 def _stop_runs() -> bool:
-    """Have the runs that go on end in order; False if none does."""
+    """Have the runs that go on end in order; False if none of a ``MyStore`` does."""
     runs = list(callers(bt.Cerebro.runstrategies.__code__))
+    if not any(isinstance(store, MyStore) for cerebro in runs for store in cerebro.stores):
+        return False
     for cerebro in runs:
         cerebro.runstop()
-    return bool(runs)
+    return True

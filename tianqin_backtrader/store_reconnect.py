@@ -18,6 +18,7 @@ from .errors import (
     CounterAway,
     LinkError,
     LinkLost,
+    LinkTimeout,
     LoginRefused,
     TradingLoginRefused,
 )
@@ -400,6 +401,15 @@ class Reconnector:
                 self.last_error = error.refusal.words
                 self._login.counter_away(error.refusal, monotonic())
                 logger.warning("%s", self._login.words)
+            except LinkTimeout:
+                # A counter that has refused a login is silent about the next one, now and then.
+                refusal = self._login.refusal
+                if refusal is None:
+                    raise
+                if refusal.why is Why.AWAY:
+                    self._login.counter_away(refusal, monotonic())
+                else:
+                    self._refused(refusal, tries=2)
             else:
                 self._logged_in()
                 return

@@ -84,8 +84,8 @@ TRANSITIONS: dict[tuple[Login, Seen], Login] = {
 }
 #: Refusals that another attempt cannot mend.
 _HOPELESS = frozenset({Why.CHANGE, Why.LOCKED})
-#: Refusals that the next session cannot mend either.
-_STAYS = frozenset({Why.PASSWORD, Why.CHANGE})
+#: Refusals that the next session cannot mend either: brokers lock an account after a few attempts.
+_STAYS = frozenset({Why.PASSWORD, Why.CHANGE, Why.LOCKED, Why.OTHER})
 
 
 class TradingLogin:

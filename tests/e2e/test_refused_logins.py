@@ -183,7 +183,7 @@ def test_market_data_goes_on_while_the_counter_takes_no_logins(desk, monkeypatch
         play(store, script)
 
 
-def test_ahead_of_a_session_a_login_that_was_locked_is_tried_once(desk):
+def test_ahead_of_a_session_a_login_that_another_has_ended_is_tried_once(desk, at_once):
     logins = []
 
     def script(strategy):
@@ -195,11 +195,11 @@ def test_ahead_of_a_session_a_login_that_was_locked_is_tried_once(desk):
 
         strategy.notify_store = hear
         yield
-        desk.answers.extend([LOCKED] * 20)
-        desk.drop()
-        yield from until(lambda: "trading rests" in store.no_trading)
+        desk.say(*ENDED)
+        yield from until(lambda: len(desk.logins) == 2 and store.trading_up)
+        desk.say(*ENDED)
+        yield from until(lambda: store.no_trading == f"trading rests: {ENDED[2]}")
         logins.append(len(desk.logins))
-        desk.answers.clear()  # the company unlocks it
         store.server.advance(to="2026-11-10 12:30:00")
         yield from until(lambda: store.now().hour >= 13)
         assert store.trading_up

@@ -10,6 +10,7 @@ from webhook import Webhook
 PROGRAM = """
 import os, sys, time
 import backtrader as bt
+import pandas as pd
 from tianqin_backtrader import MyStore
 
 CU = "SHFE.cu2612"
@@ -34,6 +35,18 @@ class Holds(bt.Strategy):
     def stop(self):
         print("strategy.stop", flush=True)
 
+class Slow(bt.Strategy):
+    def next(self):
+        time.sleep(0.05)
+
+def back_test():
+    days = pd.date_range("2026-01-01", periods=1000)
+    columns = ("open", "high", "low", "close", "volume")
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(bt.feeds.PandasData(dataname=pd.DataFrame(1.0, days, columns)))
+    cerebro.addstrategy(Slow)
+    cerebro.run()
+
 def main():
     options = {"stop_on_signals": False} if how == "off" else {}
     with MyStore.sandbox(
@@ -45,6 +58,9 @@ def main():
             print("READY", flush=True)
             while True:
                 store.pump(0.2)
+        while how == "back-test":
+            print("READY", flush=True)
+            back_test()
         while True:
             cerebro = bt.Cerebro(stdstats=False)
             cerebro.setbroker(store.getbroker(records=False))
@@ -131,8 +147,9 @@ def test_a_second_one_ends_a_strategy_that_does_not_return(start, hook, number, 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)]
 )
-def test_a_loop_of_ones_own_is_left_at_once(start, hook, number, code):
-    process = start("own loop")
+@pytest.mark.parametrize("how", ["own loop", "back-test"])
+def test_what_is_no_run_of_the_store_is_left_at_once(start, hook, how, number, code):
+    process = start(how)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == code

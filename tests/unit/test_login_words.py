@@ -73,6 +73,10 @@ def test_words_without_a_status(words, in_trouble, unclear):
         (347, "用户登录超时!", Why.AWAY),
         (63, "交易服务器认证失败,CTP:客户端认证失败", Why.OTHER),
         (0, "您的账号已在其他地方登录，被强制退出", Why.ENDED),
+        (3, "交易服务器登录失败,CTP:不合法的登录,请稍后再试", Why.PASSWORD),
+        (3, "交易服务器登录失败,请稍后再试", Why.PASSWORD),
+        (75, "交易服务器登录失败,请稍后再试", Why.LOCKED),
+        (0, "交易服务器登录失败,密码错误,请稍后重试", Why.PASSWORD),
         (5, "交易服务器登录失败,CTP:重复的登录", Why.ENDED),
     ],
 )
@@ -102,6 +106,10 @@ def test_no_advice_is_to_try_again(why):
         Notice(333, "WARNING", "当前时间不支持下单!"),
         Notice(321, "INFO", "已经连接到交易前置"),
         Notice(322, "INFO", "已经断开与交易前置的连接"),
+        Notice(332, "INFO", "尊敬的客户:近期盗号频发,请定期修改密码"),
+        Notice(332, "WARNING", "登录失败三次的账户将被锁定"),
+        Notice(332, "INFO", "登录成功后请核对结算单"),
+        Notice(0, "INFO", "请妥善保管密码"),
         Notice(2019112911, "WARNING", "与 ws://x 的网络连接断开，登录失败", conn_id="td_0"),
     ],
 )
@@ -116,6 +124,15 @@ def test_a_front_is_lost_and_there_again():
     assert front_lost(Notice(0, "INFO", "与交易前置断开"))
     ours = Notice(2019112911, "WARNING", "与 ws://前置 的网络连接断开", conn_id="td_0")
     assert not front_lost(ours) and not front_there(ours) and not is_good(ours)
+
+
+def test_what_a_broker_tells_all_its_customers_changes_no_login():
+    login = Notice(332, "INFO", "登录成功后请核对结算单")
+    front = Notice(332, "INFO", "今晚交易前置切换,连接可能短暂断开")
+    back = Notice(332, "INFO", "交易前置已恢复连接")
+    assert not is_good(login)
+    assert not front_lost(front) and not front_there(back)
+    assert watched(IN, Notice(332, "INFO", "请定期修改密码"), until=9.0) is None
 
 
 def watched(*notices, until=0.0):

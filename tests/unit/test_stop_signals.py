@@ -135,6 +135,15 @@ def test_a_run_that_ends_in_order_does_not_disturb_the_loop(signals):
     assert run.asked == 1
 
 
+def test_of_two_stores_a_run_of_either_ends_with_the_signal(signals):
+    first, second = signals(Run()), signals(Run())
+    send(signal.SIGTERM)
+    assert (first.came, second.came) == ("SIGTERM", "SIGTERM")
+    with pytest.raises(SystemExit):
+        second.run_ended()
+    first.run_ended()  # it is left once
+
+
 def test_callers_are_found_on_the_stack():
     class Cerebro:
         def run(self, inner=None):

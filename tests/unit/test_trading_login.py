@@ -57,12 +57,12 @@ def test_an_attempt_that_tqsdk_has_made_by_itself_counts(login):
     [
         (Why.PASSWORD, Login.RESTS),
         (Why.CHANGE, Login.RESTS),
-        (Why.LOCKED, Login.TRYING),
+        (Why.LOCKED, Login.RESTS),
         (Why.ENDED, Login.TRYING),
-        (Why.OTHER, Login.TRYING),
+        (Why.OTHER, Login.RESTS),
     ],
 )
-def test_ahead_of_a_session_it_is_tried_if_the_password_is_not_in_question(login, why, state):
+def test_ahead_of_a_session_it_is_tried_if_another_login_had_ended_it(login, why, state):
     login.refused(refusal(why), 10.0, tries=2)
     login.observe(Seen.AHEAD, 5000.0)
     assert login.state is state
