@@ -1,0 +1,72 @@
+"""How often a login is sent to a counter, by what it answers."""
+
+import pytest
+
+from tianqin_backtrader import trading_login
+from tianqin_backtrader.clock import deadline_in
+from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
+from tianqin_backtrader.login_words import Refusal, Why
+from tianqin_backtrader.model import Notice
+from tianqin_backtrader.store_reconnect import Reconnector
+
+ENDED = Notice(0, "WARNING", "您的账号已在其他地方登录，被强制退出")
+LOCKED = TradingLoginRefused(Refusal(Why.LOCKED, "登录被禁止", 75))
+AWAY = CounterAway(Refusal(Why.AWAY, "CTP:还没有初始化", 7))
+SILENT = LinkTimeout("TianQin did not answer within 60 s")
+
+
+class Counter:
+    """A link whose next logins are answered with these errors."""
+
+    connected = renewable = True
+    opened = 0
+
+    def __init__(self, *answers):
+        self.answers, self.notices, self.renewed = list(answers), [], []
+
+    def connect(self):
+        pass
+
+    def renew(self, away, *, trading=True):
+        self.renewed.append(trading)
+        if trading and self.answers:
+            raise self.answers.pop(0)
+
+    def pump(self, timeout):
+        return True
+
+    def new_notices(self):
+        notices, self.notices = self.notices, []
+        return notices
+
+    def ask(self):
+        return lambda: True
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(trading_login, "ONCE_MORE", 0.0)
+    monkeypatch.setattr(trading_login, "AWAY_AGAIN", 0.0)
+
+
+def tried(counter, rounds=20):
+    """Sessions that are made after another login has ended this one; True is one with a login."""
+    link = Reconnector(counter, jitter=lambda: 0.0)
+    link.connect()
+    counter.notices.append(ENDED)
+    for _ in range(rounds):
+        link.wait(deadline_in(0.0))
+    return link, counter.renewed
+
+
+@pytest.mark.parametrize("answer", [LOCKED, SILENT], ids=["refused", "silent"])
+def test_a_login_that_was_ended_is_tried_once_more_whatever_the_answer_is(answer):
+    link, renewed = tried(Counter(answer))
+    assert renewed == [False, True, False]
+    assert not link.trading_up and "trading rests" in link.counter_words
+
+
+def test_a_counter_that_takes_no_logins_is_tried_until_it_does_also_when_it_says_nothing():
+    link, renewed = tried(Counter(AWAY, SILENT))
+    assert renewed[-1] is True and renewed.count(True) == 3
+    assert link.trading_up
