@@ -14,6 +14,7 @@ from tianqin_backtrader.sandbox.views import ALONE, UNASKED, KqView, PlainView
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded_trading"
 CU, M, IF, SR, SI = "SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612", "CZCE.SR701", "GFEX.si2701"
+DAYS = ("_today", "_his")
 ELSEWHERE = (M, IF, SR, SI)
 
 
@@ -388,6 +389,14 @@ def test_every_counter_says_something_to_every_reason():
         assert "{" not in counter.refusal("CTP:测试").words
 
 
+def test_a_paper_position_without_lots_has_no_margin_and_no_profit():
+    client = Client(KQ)
+    client.order(CU, "BUY", "OPEN", 1, 1)
+    client.order(CU, "SELL", "CLOSETODAY", 1, -1)
+    position = client.data["positions"][CU]
+    assert (position["margin"], position["float_profit"]) == ("-", "-")
+
+
 # -- the recordings -------------------------------------------------------------------------------
 
 
@@ -410,6 +419,8 @@ def test_positions_of_a_paper_account_have_the_recorded_fields():
         assert {name: mine[name] for name in counts} == {name: theirs[name] for name in counts}
         for name in ("open_price_short", "position_price_short", "margin_short"):
             assert mine[name] == theirs[name] == "-"
+        for name in (one for one in theirs if "volume" not in one and one.endswith(DAYS)):
+            assert kind(mine[name]) == kind(theirs[name]), name
     account = recorded("kq_2026-09-08_frozen_held.json")["accounts"]["CNY"]
     assert account.keys() - client.data["accounts"]["CNY"].keys() == set()
 

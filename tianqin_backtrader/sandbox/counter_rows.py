@@ -9,7 +9,7 @@ import hashlib
 
 from ..clock import SECOND
 from .account import Account, Holding, Side, to_price
-from .counter import KQ, Counter
+from .counter import CLOSES_TODAY_APART, KQ, Counter
 from .ledger import Diff, OrderReport, TradeReport
 
 NO_VALUE = "-"
@@ -242,26 +242,28 @@ def pos_fields(holding: Holding, name: str) -> dict[str, int]:
 
 
 def _without_lots(row: Diff, name: str, side: Side) -> Diff:
-    """``"-"`` where a side, or a day of it, has no lots. Of the whole side costs stay 0."""
+    """``"-"`` where a side, or the day that an exchange does not always tell, has no lots.
+
+    SHFE and INE tell yesterday's apart, so that is 0 there; elsewhere all lots are today's.
+    """
     nothing: Diff = {}
     if not side.total:
         for kind in ("open_price", "position_price", "float_profit", "margin", "open_cost"):
             nothing[f"{kind}_{name}"] = NO_VALUE
-    for day in ("today", "his"):
-        if not row[f"volume_{name}_{day}"]:
-            for kind in ("margin", "open_cost", "position_cost"):
-                nothing[f"{kind}_{name}_{day}"] = NO_VALUE
+    day = "today" if row["exchange_id"] in CLOSES_TODAY_APART else "his"
+    if not row[f"volume_{name}_{day}"]:
+        for kind in ("margin", "open_cost", "position_cost"):
+            nothing[f"{kind}_{name}_{day}"] = NO_VALUE
     return nothing
 
 
-def _totals(row: Diff) -> dict[str, float]:
-    """Of both sides, those with a value."""
-    return {
-        kind: round(
-            sum(row[f"{kind}_{name}"] for name in SIDES if row[f"{kind}_{name}"] != NO_VALUE), 2
-        )
-        for kind in ("float_profit", "position_profit", "margin")
-    }
+def _totals(row: Diff) -> dict[str, float | str]:
+    """Of both sides, those with a value; ``"-"`` if none has one."""
+    totals: dict[str, float | str] = {}
+    for kind in ("float_profit", "position_profit", "margin"):
+        values = [row[f"{kind}_{name}"] for name in SIDES if row[f"{kind}_{name}"] != NO_VALUE]
+        totals[kind] = round(sum(values), 2) if values else NO_VALUE
+    return totals
 
 
 def ctp_empty(user_id: str, holding: Holding) -> Diff:
