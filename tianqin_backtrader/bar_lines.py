@@ -11,6 +11,9 @@ from .errors import ConfigError
 from .model import Bar
 from .trading_day_bars import DayClone, DayReplayer, DayResampler
 
+#: What is said to a timezone.
+BEIJING_TIME = "bars are stamped in Beijing time: leave tz away"
+
 
 class BarFeed(bt.feed.DataBase):
     """A feed whose bars carry the book: what live and recorded feeds have in common."""
@@ -22,6 +25,9 @@ class BarFeed(bt.feed.DataBase):
         ("bid_volume", "bid_volume1"),
         ("ask_volume", "ask_volume1"),
     )
+
+    #: The Cerebro that has taken it in; Backtrader's name.
+    _env: Any = None
 
     def clone(self, **kwargs: Any) -> Any:
         """The same bars for another place in the run."""
@@ -36,6 +42,16 @@ class BarFeed(bt.feed.DataBase):
         """As of every Backtrader feed; days and longer are made of trading days."""
         self.addfilter(DayReplayer, **kwargs)
 
+    def start(self) -> None:
+        """Cerebro begins a run.
+
+        Raises:
+            ConfigError: ``Cerebro(tz=...)`` was said: strategies' own clock would be moved.
+        """
+        super().start()
+        if self._env is not None and self._env.p.tz is not None:
+            raise ConfigError(BEIJING_TIME)
+
     def _must_be_beijing_time(self) -> None:
         """Refuse ``tz``: Backtrader would take the stamps for UTC and move them.
 
@@ -43,7 +59,7 @@ class BarFeed(bt.feed.DataBase):
             ConfigError: It was given.
         """
         if self.p.tz is not None:
-            raise ConfigError("bars are stamped in Beijing time: leave tz away")
+            raise ConfigError(BEIJING_TIME)
 
     def _write(self, bar: Bar) -> None:
         lines = self.lines

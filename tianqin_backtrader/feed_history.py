@@ -100,11 +100,17 @@ class FeedHistory:
         return bars[found:]
 
     def _opens_a_day(self, bars: list[Bar], place: int) -> bool:
-        """Whether a trading day begins with a bar."""
+        """Whether a trading day begins within a bar: hours of CFFEX begin before the market does.
+
+        So does the contract's very first bar: on its first day it has no night.
+        """
         if place >= len(bars) or (place and bars[place].start == bars[place - 1].end):
             return False
-        start, calendar = from_ns(bars[place].start), self._store.calendar
+        bar, calendar = bars[place], self._store.calendar
+        start = from_ns(bar.start)
+        if bar.id == 0:
+            return True
         if start.time() < time(9):
             return False
-        day = calendar.trading_day_at(start)
-        return bool(calendar.sessions(self._symbol, day)[0][0] == start)
+        opening = calendar.sessions(self._symbol, calendar.trading_day_at(start))[0][0]
+        return bar.start <= to_ns(opening) < bar.end

@@ -33,9 +33,6 @@ class LiveFeed(BarFeed):
     MAIN_CHANGED = CLOSED + 1
     _NOTIFNAMES: ClassVar = [*BarFeed._NOTIFNAMES, "CORRECTED", "CLOSED", "MAIN_CHANGED"]
 
-    #: The Cerebro that has taken it in; Backtrader's name.
-    _env: Any = None
-
     def __init__(self) -> None:
         self.store = self.p.store
         self.symbol: str = self.p.dataname

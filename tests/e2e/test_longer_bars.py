@@ -1,5 +1,7 @@
 """Bars of several minutes and of days, live and from history, equal to the exchange's own."""
 
+from datetime import timedelta
+
 import backtrader as bt
 import pytest
 
@@ -118,6 +120,33 @@ def test_what_tianqin_does_not_cut_is_refused(sandbox):
         store.getdata("SHFE.cu2612", tz="Asia/Shanghai")
     with pytest.raises(ConfigError, match="single days"):
         store.get_daily_data("SHFE.cu2612", compression=2)
+
+
+@pytest.mark.parametrize("feed", ["minutes", "days", "ticks"])
+def test_another_timezone_for_the_whole_run_is_refused(sandbox, feed):
+    store = sandbox(start="2026-11-10 09:31:00")
+    make = {"minutes": store.getdata, "days": store.get_daily_data, "ticks": store.get_tick_data}
+    cerebro = bt.Cerebro(tz="Asia/Shanghai")
+    cerebro.adddata(make[feed]("SHFE.cu2612"))
+    cerebro.addstrategy(bt.Strategy)
+    with pytest.raises(ConfigError, match="Beijing time: leave tz away"):
+        cerebro.run()
+
+
+@pytest.mark.parametrize("symbol", ["CFFEX.IF2612", "CFFEX.T2612", "SHFE.cu2612", "DCE.m2701"])
+def test_hours_have_their_history_also_where_they_begin_before_the_market(sandbox, run, symbol):
+    class Past(bt.Strategy):
+        def next(self):
+            if self.data.history_phase:
+                self.first, self.bars = self.data.datetime.datetime(1 - len(self)), len(self)
+            else:
+                self.env.runstop()
+
+    store = sandbox(start="2026-11-10 10:50:00", days=1)
+    past = run(store, Past, store.getdata(symbol, lookback=40, compression=60))
+    day = store.calendar.trading_day_at(past.first)
+    assert past.bars >= 40
+    assert past.first - store.calendar.sessions(symbol, day)[0][0] <= timedelta(hours=1)
 
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside the minutes", "alone"])
