@@ -164,6 +164,8 @@ class OrderDesk:
 
     def release(self, ticket: Ticket) -> None:
         """Send an order that has waited, or let it wait on while the market takes none."""
+        if ticket.over:
+            return
         if self._must_wait(ticket) or not self.gate.open(ticket.symbol):
             self.queue(ticket)
             return
@@ -225,6 +227,8 @@ class OrderDesk:
 
     def end_without_lots(self, ticket: Ticket, reason: str = "") -> None:
         """What it was to close is gone: nothing is opened in its place."""
+        if ticket.over:
+            return
         reason = reason or f"the lots of {ticket.symbol} that it was to close are gone"
         text = f"order {ticket.order.ref} ends: {reason}"
         logger.warning("%s", text)
@@ -473,7 +477,9 @@ class OrderDesk:
     def _release_queued(self, now: datetime) -> None:
         today = self.store.calendar.trading_day_at(now)
         is_open: dict[str, bool] = {}
-        for ticket in list(self._queued.values()):
+        for ref, ticket in list(self._queued.items()):
+            if ref not in self._queued:
+                continue  # the end of one before it has withdrawn it, or sent it
             symbol = ticket.symbol
             if symbol not in is_open:
                 is_open[symbol] = self.gate.open(symbol)
