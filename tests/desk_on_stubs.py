@@ -1,7 +1,7 @@
 """The desk, the planner and the way back as they are, on an account and a gateway set by hand."""
 
 from collections import Counter as Count
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from types import SimpleNamespace
 
 import backtrader as bt

@@ -21,15 +21,18 @@ class ClosingClaims:
 
     def __init__(self) -> None:
         self.foreign: dict[str, OrderLeg] = {}
-        self._own: dict[str, list[tuple[Ticket, OrderLeg]]] = defaultdict(list)
+        self._own: dict[str, dict[str, tuple[Ticket, OrderLeg]]] = defaultdict(dict)
 
     def note(self, ticket: Ticket, leg: OrderLeg) -> None:
-        """A leg is about to be sent, or an earlier run has sent it."""
+        """A leg is about to be sent, was sent by an earlier run, or lives after it was given up."""
         if leg.offset is not Offset.OPEN:
-            self._own[leg.symbol].append((ticket, leg))
+            self._own[leg.symbol][leg.order_id] = ticket, leg
 
     def of(self, symbol: str, direction: Direction, but: Ticket | None = None) -> list[Claim]:
-        """What is claimed of the lots that an order of a direction can close, oldest first."""
+        """What other orders are to close of the lots that one of this direction can close.
+
+        The oldest comes first; what ``but`` itself is to close does not count.
+        """
         claims: dict[int, Claim] = {}
         for ticket, leg in self._living(symbol):
             if leg.direction is not direction or ticket is but:
@@ -40,12 +43,12 @@ class ClosingClaims:
                 number,
                 before.lots + leg.open_lots,
                 rests=ticket is not None and ticket.rests,
-                leaves=ticket is not None and bool(ticket.ending),
+                leaves=ticket is not None and leg in ticket.leaving,
             )
         return list(claims.values())
 
     def legs(self, symbol: str, direction: Direction) -> list[Leg]:
-        """The same, leg by leg with its offset."""
+        """Legs that are to close lots which an order of this direction can close; all of them."""
         return [
             Leg(leg.offset, leg.open_lots)
             for _, leg in self._living(symbol)
@@ -54,9 +57,9 @@ class ClosingClaims:
 
     def _living(self, symbol: str) -> Iterator[tuple[Ticket | None, OrderLeg]]:
         """Legs that close and are not over; own ones that are, are forgotten here."""
-        own = [(ticket, leg) for ticket, leg in self._own[symbol] if not leg.over]
+        own = {key: found for key, found in self._own[symbol].items() if not found[1].over}
         self._own[symbol] = own
-        yield from own
+        yield from own.values()
         for leg in self.foreign.values():
             if leg.symbol == symbol and leg.offset is not Offset.OPEN and not leg.over:
                 yield None, leg

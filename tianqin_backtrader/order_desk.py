@@ -30,7 +30,7 @@ from .offset import Leg
 from .order_gate import OrderGate
 from .order_planner import Guard, OrderPlanner, Plan
 from .order_scribe import OrderScribe
-from .order_state import OrderLeg
+from .order_state import OrderLeg, OrderState
 from .order_validity import day_is_over
 from .ticket import Effect, Ending, Stage, Ticket
 
@@ -199,10 +199,14 @@ class OrderDesk:
             return None
 
     def _must_wait(self, ticket: Ticket) -> bool:
-        """Whether its turn has not come: others go first, or it was refused a moment ago."""
-        if ticket.held_back or any(not other.over for other in ticket.after):
+        """Whether its turn has not come: others go first, it was refused a moment ago, or lives."""
+        if ticket.live_legs or self._is_behind(ticket):
             return True
         return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
+
+    def _is_behind(self, ticket: Ticket) -> bool:
+        """Whether others go first."""
+        return ticket.held_back or any(not other.over for other in ticket.after)
 
     def _carry_out(self, ticket: Ticket, plan: Plan) -> None:
         """Send what can be sent; let others stand back, or wait, for what cannot."""
@@ -396,8 +400,41 @@ class OrderDesk:
         self.scribe.flush()
         if not self.store.trading_up:
             return  # asked for again when the link is back
-        for leg in ticket.live_legs:
-            self.cancel_leg(leg)
+        for leg in ticket.leaving:
+            if leg.state is not OrderState.FINISHING:  # else it has left, and its fills are awaited
+                self.cancel_leg(leg)
+
+    def take_back(self, ticket: Ticket, leg: OrderLeg) -> None:
+        """A leg that was given up lives after all: its lots are claimed, and are traded once.
+
+        Where nothing was sent in its place, nothing is; else it is withdrawn.
+        """
+        self.live[leg.symbol][leg.order_id] = leg
+        self.planner.claims.note(ticket, leg)
+        text = f"order {ticket.order.ref}: {leg} lives after it was given up"
+        logger.warning("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        if ticket.stage is not Stage.QUEUED:
+            self.withdraw_rest(ticket)
+            return
+        self._queued.pop(ticket.order.ref, None)
+        ticket.stage, ticket.next_day = Stage.WORKING, False
+        self.scribe.touch(ticket)
+        works = leg in ticket.out and leg.state is not OrderState.FINISHING
+        if not works or ticket.excess or self._is_behind(ticket):
+            self.cancel(ticket, Ending.RESIZE)  # and sent again when that is over
+
+    def withdraw_rest(self, ticket: Ticket) -> None:
+        """Withdraw what works of an order that is over, or beside what was sent in its place."""
+        works = [leg for leg in ticket.leaving if leg.state is not OrderState.FINISHING]
+        if works and ticket.order.ref not in self._withdrawn:
+            logger.error("%s works, and is to be over: withdrawn", works[0])
+            self._withdraw(ticket)
+
+    def make_room(self, ticket: Ticket) -> None:
+        """A leg that was given up has traded: what was sent in its place may be too much."""
+        if ticket.stage is Stage.WORKING and ticket.excess:
+            self.cancel(ticket, Ending.RESIZE)
 
     def _doubt_link(self, ticket: Ticket) -> None:
         """A cancel without any answer is a sign of a dead trading link, as an order is; once."""
@@ -455,7 +492,7 @@ class OrderDesk:
                 self._tell_missed_close(ticket)
                 self.cancel(ticket, Ending.EXPIRE)
         for ticket in list(self._withdrawn.values()):
-            if not ticket.ending or ticket.over:
+            if not ticket.leaving:
                 self._withdrawn.pop(ticket.order.ref, None)
             elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN:
                 self._doubt_link(ticket)

@@ -79,6 +79,7 @@ class OrderReturns:
         self._tell_without_order()
 
     def _apply(self, ticket: Ticket, leg: OrderLeg, report: OrderReport | Fill) -> None:
+        given_up = leg.over
         if isinstance(report, Fill):
             if not leg.take_fill(report):
                 return
@@ -93,10 +94,12 @@ class OrderReturns:
                 logger.info("%s %s", leg, leg.last_msg)
         if leg.over:
             self._desk.live[leg.symbol].pop(leg.order_id, None)
+        elif given_up:
+            self._desk.take_back(ticket, leg)
         elif ticket.over:
-            logger.error("%s works, but its order was told to be over: withdrawn", leg)
-            self._desk.live[leg.symbol][leg.order_id] = leg
-            self._desk.cancel_leg(leg)
+            self._desk.withdraw_rest(ticket)
+        if isinstance(report, Fill) and leg not in ticket.out:
+            self._desk.make_room(ticket)
         self.settle(ticket)
 
     def _take_foreign(self, report: OrderReport | Fill) -> None:
@@ -179,13 +182,15 @@ class OrderReturns:
         """Bring Backtrader's status in line with the legs, each step told once."""
         if any(leg.exchange_order_id for leg in ticket.legs):
             self._accept(ticket.order)
-        if ticket.stage is not Stage.WORKING or ticket.live_legs:
+        if ticket.stage not in (Stage.WORKING, Stage.QUEUED) or ticket.live_legs:
             return
         if ticket.left <= 0:
             if ticket.order.status == bt.Order.Completed:
                 self._desk.close(ticket)
             else:
                 self._desk.finish(ticket, bt.Order.Completed)
+        elif ticket.stage is Stage.QUEUED:
+            return  # the desk sends the rest
         elif ticket.ending is Ending.RESIZE:
             ticket.ending = Ending.NONE
             self._desk.release(ticket)

@@ -177,8 +177,20 @@ class Ticket:
 
     @property
     def live_legs(self) -> list[OrderLeg]:
-        """Legs of which something is expected."""
-        return [leg for leg in self.out if not leg.over]
+        """Legs of which something is expected; of an earlier sending, too, if one was given up."""
+        return [leg for leg in self.legs if not leg.over]
+
+    @property
+    def leaving(self) -> list[OrderLeg]:
+        """Living legs that are to be withdrawn: all at its end, else those of earlier sendings."""
+        out = () if self.over or self.ending else self.out
+        return [leg for leg in self.live_legs if leg not in out]
+
+    @property
+    def excess(self) -> int:
+        """Lots that its legs may trade beyond those wanted."""
+        coming = sum(leg.open_lots for leg in self.live_legs)
+        return max(0, coming + sum(leg.volume for leg in self.unsent) - self.left)
 
     def resize(self, volume: int) -> None:
         """Let it stand for other lots; Backtrader's order follows."""
