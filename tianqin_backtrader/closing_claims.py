@@ -24,18 +24,31 @@ class ClosingClaims:
         self._own: dict[str, dict[str, tuple[Ticket, OrderLeg]]] = defaultdict(dict)
 
     def note(self, ticket: Ticket, leg: OrderLeg) -> None:
-        """A leg is about to be sent, was sent by an earlier run, or lives after it was given up."""
-        if leg.offset is not Offset.OPEN:
+        """A leg is about to be sent, was sent by an earlier run, or lives after it was given up.
+
+        An exit may open the other side instead of closing: no other exit is for these lots then.
+        """
+        if leg.offset is not Offset.OPEN or ticket.may_open == 0:
             self._own[leg.symbol][leg.order_id] = ticket, leg
 
-    def of(self, symbol: str, direction: Direction, but: Ticket | None = None) -> list[Claim]:
+    def of(
+        self,
+        symbol: str,
+        direction: Direction,
+        but: Ticket | None = None,
+        *,
+        spares_today: bool = False,
+    ) -> list[Claim]:
         """What other orders are to close of the lots that one of this direction can close.
 
-        The oldest comes first; what ``but`` itself is to close does not count.
+        The oldest comes first; what ``but`` itself is to close does not count, nor, for an order
+        that ``spares_today``, what is sure to close today's lots.
         """
         claims: dict[int, Claim] = {}
         for ticket, leg in self._living(symbol):
             if leg.direction is not direction or ticket is but:
+                continue
+            if spares_today and leg.offset is Offset.CLOSETODAY:
                 continue
             number = 0 if ticket is None else ticket.order.ref
             before = claims.get(number, Claim(number, 0))
@@ -52,7 +65,7 @@ class ClosingClaims:
         return [
             Leg(leg.offset, leg.open_lots)
             for _, leg in self._living(symbol)
-            if leg.direction is direction and leg.open_lots
+            if leg.direction is direction and leg.offset is not Offset.OPEN and leg.open_lots
         ]
 
     def _living(self, symbol: str) -> Iterator[tuple[Ticket | None, OrderLeg]]:

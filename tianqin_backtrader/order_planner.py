@@ -87,7 +87,7 @@ class OrderPlanner:
         self.fees = account.fees.paid
         self.claims = ClosingClaims()
         self._moved: set[str] = set()
-        self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float]] = {}
+        self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float, float]] = {}
 
     # -- lots ---------------------------------------------------------------------------------
 
@@ -136,9 +136,8 @@ class OrderPlanner:
             return  # it opens the other side, as its owner wants
         held = self._account.booked(ticket.symbol, ticket.direction)
         if rules.priority is Priority.YESTERDAY_ONLY:
-            spared = self._account.held(ticket.symbol, ticket.direction)
-            held = min(held, sum(bucket.volume for bucket in rules.buckets(spared)))
-        claims = self.claims.of(ticket.symbol, ticket.direction, ticket)
+            held = min(held, rules.reach(self._account.held(ticket.symbol, ticket.direction)))
+        claims = self._claims(ticket, rules)
         claims += [
             Claim(one.order.ref, one.left - one.opening, one.rests, bool(one.ending))
             for one in waiting
@@ -233,20 +232,20 @@ class OrderPlanner:
     def _plan_exit(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
         """An order of which a part, or all, has to close."""
         held = self.closable(ticket, rules)
-        need = min(ticket.left, max(ticket.left - ticket.opening, held.total))
+        need = min(ticket.left, max(ticket.left - ticket.opening, rules.reach(held)))
         step = exit_step_among(
-            need, self._account.side_lots(ticket.symbol, ticket.direction),
-            self.claims.of(ticket.symbol, ticket.direction, ticket), ticket.shared.values(),
+            need, self._side_lots(ticket, rules), self._claims(ticket, rules),
+            ticket.shared.values(),
             hurries=ticket.hurries or self._is_reached(ticket),
             patient=self._is_patient(ticket.symbol, ticket.direction),
         )  # fmt: skip
         closes = plan_close(step.now, held, rules, allow_partial=True) if step.now else ()
-        if step.now and not closes:
-            plan_close(step.now, held, rules)  # raises, and says why
         if step.waits:
             return Plan(closes, terms, waits=True, stand_back=step.stand_back)
         opening = ticket.left - need
         if not closes and not opening:
+            if held.total:  # of today, and spared
+                plan_close(need, held, rules)  # raises, and says why
             raise LotsGone(f"the lots of {ticket.symbol} that it was to close are gone")
         opens = opening_legs(opening, rules.limits, closes=bool(closes))
         legs = (*closes, *opens)
@@ -254,13 +253,24 @@ class OrderPlanner:
         words = f"{gone} of the lots that it was to close cannot be closed any more" if gone else ""
         return Plan(legs, terms, left_out=words or _least(ticket, legs, rules))
 
+    def _side_lots(self, ticket: Ticket, rules: OffsetRules) -> SideLots:
+        """What is held of the side that an exit closes, less today's lots where they are spared."""
+        lots = self._account.side_lots(ticket.symbol, ticket.direction)
+        spared = lots.account - rules.reach(self._account.held(ticket.symbol, ticket.direction))
+        return SideLots(lots.account - spared, max(0, lots.booked - spared))
+
+    def _claims(self, ticket: Ticket, rules: OffsetRules) -> list[Claim]:
+        """What others are to close of these lots."""
+        spares_today = rules.priority is Priority.YESTERDAY_ONLY
+        return self.claims.of(ticket.symbol, ticket.direction, ticket, spares_today=spares_today)
+
     def _is_patient(self, symbol: str, direction: Direction) -> bool:
         """Whether the account may still show lots that our fills have told, or the other way."""
         now, lots = monotonic(), self._account.side_lots(symbol, direction)
-        before, since = self._unsettled.get((symbol, direction), (None, now))
-        if lots != before:
-            since = now
-        self._unsettled[symbol, direction] = lots, since
+        before, since, asked = self._unsettled.get((symbol, direction), (None, now, now))
+        if lots != before or lots.settled or now - asked > PATIENCE:
+            since = now  # nothing is waited for, or nobody has looked meanwhile
+        self._unsettled[symbol, direction] = lots, since, now
         return now - since < PATIENCE
 
     def _is_reached(self, ticket: Ticket) -> bool:
@@ -278,12 +288,11 @@ class OrderPlanner:
         try:
             legs = plan_close(ticket.left, held, rules, allow_partial=ticket.allow_partial)
         except VolumeOutOfRange as error:
-            claims = self.claims.of(ticket.symbol, ticket.direction, ticket)
-            coming = sum(claim.lots for claim in claims if claim.leaves)
+            coming = sum(one.lots for one in self._claims(ticket, rules) if one.leaves)
             if self._is_patient(ticket.symbol, ticket.direction):
                 lots = self._account.side_lots(ticket.symbol, ticket.direction)
                 coming += lots.booked - lots.sure  # told, and not shown yet
-            if coming and ticket.left <= held.total + coming:
+            if coming and ticket.left <= rules.reach(held) + coming:
                 return Plan((), terms, waits=True)
             text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")
             raise VolumeOutOfRange(text) from error
