@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import date
 
 from .exits import Claim
 from .model import Direction, Offset
@@ -15,12 +16,17 @@ from .ticket import Ticket
 class ClosingClaims:
     """The closing orders of the account, by contract.
 
+    Args:
+        day_is_over: Says whether a trading day of a contract has had its last close.
+
     Attributes:
         foreign: Orders of the account that this program has not sent, by id.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, day_is_over: Callable[[str, date], bool]) -> None:
+        self._day_is_over = day_is_over
         self.foreign: dict[str, OrderLeg] = {}
+        self._days: dict[str, date] = {}
         self._own: dict[str, dict[str, tuple[Ticket, OrderLeg]]] = defaultdict(dict)
 
     def note(self, ticket: Ticket, leg: OrderLeg) -> None:
@@ -30,6 +36,10 @@ class ClosingClaims:
         """
         if leg.offset is not Offset.OPEN or ticket.may_open == 0:
             self._own[leg.symbol][leg.order_id] = ticket, leg
+
+    def meet(self, leg: OrderLeg, day: date) -> None:
+        """Another hand has an order; it claims nothing beyond the trading day it is good for."""
+        self.foreign[leg.order_id], self._days[leg.order_id] = leg, day
 
     def of(
         self,
@@ -73,6 +83,7 @@ class ClosingClaims:
         own = {key: found for key, found in self._own[symbol].items() if not found[1].over}
         self._own[symbol] = own
         yield from own.values()
-        for leg in self.foreign.values():
-            if leg.symbol == symbol and leg.offset is not Offset.OPEN and not leg.over:
+        for order_id, leg in self.foreign.items():
+            closes = leg.symbol == symbol and leg.offset is not Offset.OPEN and not leg.over
+            if closes and not self._day_is_over(symbol, self._days[order_id]):
                 yield None, leg

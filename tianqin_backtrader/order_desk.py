@@ -6,7 +6,7 @@ import logging
 import math
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -16,6 +16,7 @@ import backtrader as bt
 from .account_view import AccountView
 from .clock import SECOND, WallClock, monotonic, to_backtrader
 from .errors import (
+    CalendarError,
     LinkLost,
     LotsGone,
     NotKnownYet,
@@ -212,6 +213,9 @@ class OrderDesk:
         """Send what can be sent; let others stand back, or wait, for what cannot."""
         for number in plan.stand_back:
             self.stand_back(self.tickets[number], ticket)
+        if plan.foreign > ticket.behind_others and ticket.hurries and not ticket.for_target:
+            self._tell_behind_others(ticket, plan.foreign)
+        ticket.behind_others = plan.foreign
         if plan.legs:
             self._queued.pop(ticket.order.ref, None)
             self._send_plan(ticket, plan)
@@ -219,6 +223,18 @@ class OrderDesk:
             if ticket.stage is not Stage.QUEUED:
                 logger.info("order %d waits for the lots that it is to close", ticket.order.ref)
             self.queue(ticket)
+
+    def _tell_behind_others(self, ticket: Ticket, lots: int) -> None:
+        """An exit that is to trade now waits for another hand, and that may be for ever."""
+        order = ticket.order
+        text = (
+            f"{ticket.symbol}: {lots} lots that order {order.ref} ({order.getordername()}) is to "
+            f"close now are held by an order that this program has not sent: it waits for its end"
+        )
+        logger.error("%s", text)
+        if order.triggered:
+            self.store.observers.exposed(ticket.symbol, lots, text)
+        self.store.put_notification(text, order=order, lots=lots)
 
     def stand_back(self, ticket: Ticket, other: Ticket) -> None:
         """Withdraw an order that closes, until another one that needs its lots is over.
@@ -278,6 +294,17 @@ class OrderDesk:
         """Whether the trading day on which an order was sent last has had its close."""
         day, store = ticket.sent_day, self.store
         return day is not None and day_is_over(ticket.symbol, day, store.now(), store.calendar)
+
+    def day_for(self, symbol: str) -> date:
+        """The trading day that an order sent now is good for."""
+        store, calendar = self.store, self.store.calendar
+        day: date = calendar.trading_day_at(store.now())
+        if not day_is_over(symbol, day, store.now(), calendar):
+            return day
+        try:
+            return calendar.next_trading_day(day)  # type: ignore[no-any-return]
+        except CalendarError:  # beyond the days that are known
+            return day
 
     # -- out ----------------------------------------------------------------------------------
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 
 from .account_view import AccountView
 from .clock import monotonic
 from .closing_claims import ClosingClaims
 from .errors import LotsGone, OrderError, VolumeOutOfRange
-from .exits import Claim, SideLots, Timing, exit_step_among, may_open
+from .exits import Claim, SideLots, Timing, exit_step_among, held_by_others, may_open
 from .lot_rules import Closing, LotLimits, Priority, priority_refusal
 from .model import Direction, Instrument, Offset
 from .offset import (
@@ -24,6 +25,7 @@ from .offset import (
     plan_order,
 )
 from .order_price import Wish, exchange_terms, needs_limits, passive_price
+from .order_validity import day_is_over
 from .ticket import Effect, Ticket
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Plan:
         terms: Their price.
         waits: Whether lots that it is to close are still waited for.
         stand_back: Orders that are to let it pass.
+        foreign: Lots of those that are waited for which orders of another hand are to close.
         left_out: Words about what cannot be sent at all; "" if there is nothing.
     """
 
@@ -59,6 +62,7 @@ class Plan:
     terms: Wish
     waits: bool = False
     stand_back: tuple[int, ...] = ()
+    foreign: int = 0
     left_out: str = ""
 
     @property
@@ -85,9 +89,12 @@ class OrderPlanner:
         self._store, self._account = store, account
         self._priority, self._guard = priority, guard
         self.fees = account.fees.paid
-        self.claims = ClosingClaims()
+        self.claims = ClosingClaims(self._day_is_over)
         self._moved: set[str] = set()
         self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float, float]] = {}
+
+    def _day_is_over(self, symbol: str, day: date) -> bool:
+        return day_is_over(symbol, day, self._store.now(), self._store.calendar)
 
     # -- lots ---------------------------------------------------------------------------------
 
@@ -233,15 +240,16 @@ class OrderPlanner:
         """An order of which a part, or all, has to close."""
         held = self.closable(ticket, rules)
         need = min(ticket.left, max(ticket.left - ticket.opening, rules.reach(held)))
+        lots, claims = self._side_lots(ticket, rules), self._claims(ticket, rules)
         step = exit_step_among(
-            need, self._side_lots(ticket, rules), self._claims(ticket, rules),
-            ticket.shared.values(),
+            need, lots, claims, ticket.shared.values(),
             hurries=ticket.hurries or self._is_reached(ticket),
             patient=self._is_patient(ticket.symbol, ticket.direction),
         )  # fmt: skip
         closes = plan_close(step.now, held, rules, allow_partial=True) if step.now else ()
         if step.waits:
-            return Plan(closes, terms, waits=True, stand_back=step.stand_back)
+            foreign = held_by_others(need, lots, claims)
+            return Plan(closes, terms, waits=True, stand_back=step.stand_back, foreign=foreign)
         opening = ticket.left - need
         if not closes and not opening:
             if held.total:  # of today, and spared

@@ -123,7 +123,8 @@ class OrderReturns:
         elif leg is not None:
             leg.take_report(report)
         else:
-            leg = self.foreign[report.order_id] = OrderLeg.met(report)
+            leg = OrderLeg.met(report)
+            self._desk.planner.claims.meet(leg, self._desk.day_for(leg.symbol))
             for fill in self._early.pop(report.order_id, {}).values():
                 leg.take_fill(fill)
             if self._desk.gate.reconciled:

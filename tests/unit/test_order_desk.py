@@ -1,8 +1,10 @@
 """What leaves of orders that wait, on an account set by hand."""
 
 import backtrader as bt
-from desk_on_stubs import StubbedDesk
+import pytest
+from desk_on_stubs import SYMBOL, StubbedDesk
 
+from tianqin_backtrader.clock import HOUR, SECOND
 from tianqin_backtrader.ticket import Stage
 
 
@@ -32,3 +34,66 @@ def test_an_order_that_is_over_is_not_released():
     at.desk.release(ticket)
     assert (ticket.stage, at.gateway.sent) == (Stage.OVER, [])
     assert at.ends_of(ticket) == ["Canceled"]
+
+
+# -- lots that another hand is to close -------------------------------------------------------
+
+
+def told_lots(at):
+    return [facts["lots"] for _, facts in at.notes if "lots" in facts]
+
+
+@pytest.mark.parametrize(("held", "free"), [(3, 0), (4, 1)])
+def test_a_stop_whose_lots_another_terminal_is_to_close_is_told_once(held, free):
+    at = StubbedDesk(today=held)
+    at.foreign(3)
+    stop = at.submit(at.fired_stop(3))
+    for _ in range(5):
+        at.pass_by(10)
+    assert sum(lots for _, lots in at.gateway.sent) == free
+    assert told_lots(at) == [3 - free]
+    assert at.exposed.lots == [(SYMBOL, 3 - free)]
+    at.foreign(3, status="FINISHED")
+    for leg in list(stop.legs):
+        at.fill(leg, leg.volume)
+    at.pass_by(10)
+    assert sum(lots for _, lots in at.gateway.sent) == 3
+    assert told_lots(at) == [3 - free]
+
+
+def test_a_close_at_the_market_that_waits_for_another_terminal_is_told_too():
+    at = StubbedDesk(today=3)
+    at.foreign(3)
+    at.submit(at.exit(3, None))
+    at.pass_by(10)
+    assert told_lots(at) == [3]
+    assert at.exposed.lots == []
+
+
+def test_what_waits_for_an_order_of_ours_is_no_news():
+    at = StubbedDesk(today=6)
+    at.foreign(3)
+    at.submit(at.exit(3))
+    at.submit(at.fired_stop(3))
+    at.submit(at.exit(3))
+    at.pass_by(10)
+    assert told_lots(at) == []
+
+
+def test_another_terminals_order_of_yesterday_claims_nothing():
+    at = StubbedDesk(today=3)
+    at.foreign(3)
+    stop = at.submit(at.fired_stop(3))
+    at.pass_by(4 * HOUR / SECOND)
+    assert stop.stage is Stage.QUEUED
+    at.pass_by(20 * HOUR / SECOND)
+    assert at.gateway.sent == [("CLOSETODAY", 3)]
+
+
+def test_another_terminals_order_of_the_evening_is_of_the_next_day():
+    at = StubbedDesk(today=3)
+    at.pass_by(6 * HOUR / SECOND)  # the day has had its close
+    at.foreign(3)
+    at.pass_by(18 * HOUR / SECOND)
+    assert at.submit(at.fired_stop(3)).stage is Stage.QUEUED
+    assert at.gateway.sent == []
