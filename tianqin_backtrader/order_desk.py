@@ -302,9 +302,10 @@ class OrderDesk:
         if not day_is_over(symbol, day, store.now(), calendar):
             return day
         try:
-            return calendar.next_trading_day(day)  # type: ignore[no-any-return]
-        except CalendarError:  # beyond the days that are known
-            return day
+            day = calendar.next_trading_day(day)
+        except CalendarError:
+            logger.debug("the trading day after %s is not known", day)
+        return day
 
     # -- out ----------------------------------------------------------------------------------
 
@@ -458,6 +459,11 @@ class OrderDesk:
             logger.error("%s works, and is to be over: withdrawn", works[0])
             self._withdraw(ticket)
 
+    def resume(self, ticket: Ticket) -> None:
+        """It was withdrawn for a while, and that is over: send what it stands for now."""
+        ticket.ending, ticket.doubted = Ending.NONE, False
+        self.release(ticket)
+
     def make_room(self, ticket: Ticket) -> None:
         """A leg that was given up has traded: what was sent in its place may be too much."""
         if ticket.stage is Stage.WORKING and ticket.excess:
@@ -521,6 +527,7 @@ class OrderDesk:
         for ticket in list(self._withdrawn.values()):
             if not ticket.leaving:
                 self._withdrawn.pop(ticket.order.ref, None)
+                ticket.doubted = False
             elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN:
                 self._doubt_link(ticket)
                 self._withdraw(ticket)

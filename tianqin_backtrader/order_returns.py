@@ -88,7 +88,10 @@ class OrderReturns:
             for told in self.on_fill:
                 told(ticket, report)
         else:
+            numbered = leg.exchange_order_id
             changed = leg.take_report(report)
+            if leg.exchange_order_id and not numbered:
+                ticket.attempts = 0  # what refuses it the next time is another trouble
             self._desk.scribe.report(report)
             if changed:
                 logger.info("%s %s", leg, leg.last_msg)
@@ -193,8 +196,7 @@ class OrderReturns:
         elif ticket.stage is Stage.QUEUED:
             return  # the desk sends the rest
         elif ticket.ending is Ending.RESIZE:
-            ticket.ending = Ending.NONE
-            self._desk.release(ticket)
+            self._desk.resume(ticket)
         elif ticket.ending or not self._goes_on(ticket):
             self._end(ticket)
 

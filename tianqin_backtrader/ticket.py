@@ -66,7 +66,8 @@ class Ticket:
         for_target: Whether a position target has sent it.
         may_open: Of its lots, how many may open; None for whatever it finds nothing to close for.
         shared: Lots that it shares with other exits of its groups, by the group's name in records.
-        attempts: How often its exit was refused, or never arrived, and was sent again.
+        attempts: How often its exit was refused, or never arrived, and was sent again, since the
+            exchange took it last.
         not_before: When it is sent again, nanoseconds since 1970 UTC.
         cancel_asked: When its withdrawal was asked for last, as ``monotonic`` counts.
         doubted: Whether the link was taken for dead because that had no answer.

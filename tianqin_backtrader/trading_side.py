@@ -11,11 +11,12 @@ from tqsdk.exceptions import TqTimeoutError
 from tqsdk.utils import _query_for_quote
 
 from .api_holder import ApiHolder
-from .clock import WallClock
+from .clock import WallClock, from_ns
 from .data_tree import plain, to_fill, to_report
 from .errors import LinkLost, OrderError, UnknownSymbol
 from .model import Direction, Fill, Offset, OrderReport
 from .order_identity import OrderIdentity, made_up
+from .session_calendar import CALENDAR
 
 
 class TradingSide(ApiHolder):
@@ -139,6 +140,7 @@ class TradingSide(ApiHolder):
         return news + orders
 
     def _changed_orders(self) -> Iterator[OrderReport]:
+        self._follow_day()
         for order_id, order in self.api.get_order().items():
             state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
             if self._orders.get(order_id) == state:
@@ -154,7 +156,11 @@ class TradingSide(ApiHolder):
         Args:
             report: The last one, with the number that the exchange gave; of today.
         """
+        self._follow_day()
         self._identity.recognise(report)
+
+    def _follow_day(self) -> None:
+        self._identity.begin_day(CALENDAR.trading_day_at(from_ns(self._now())))
 
     def _now(self) -> int:
         return self.virtual_now() or WallClock().now_ns()
@@ -197,5 +203,6 @@ class TradingSide(ApiHolder):
 
     def known_orders(self) -> set[str]:
         """The ids of the orders in the client's picture; in a new session, in the exchange's."""
+        self._follow_day()
         told = (to_report(order_id, order) for order_id, order in self.api.get_order().items())
         return {self._identity.report(report).order_id for report in told if report is not None}

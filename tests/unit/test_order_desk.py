@@ -4,7 +4,9 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, StubbedDesk
 
+from tianqin_backtrader import order_desk
 from tianqin_backtrader.clock import HOUR, SECOND
+from tianqin_backtrader.order_desk import ATTEMPTS
 from tianqin_backtrader.ticket import Stage
 
 
@@ -97,3 +99,42 @@ def test_another_terminals_order_of_the_evening_is_of_the_next_day():
     at.pass_by(18 * HOUR / SECOND)
     assert at.submit(at.fired_stop(3)).stage is Stage.QUEUED
     assert at.gateway.sent == []
+
+
+# -- what is counted, and for how long --------------------------------------------------------
+
+
+def test_an_exit_that_was_taken_may_be_refused_thirty_times_again():
+    at = StubbedDesk(today=3)
+    stop = at.submit(at.fired_stop(3))
+    for _ in range(ATTEMPTS):
+        at.refuse(stop.legs[-1])
+        at.pass_by()
+    assert stop.attempts == ATTEMPTS
+    at.alive(stop.legs[-1])
+    assert stop.attempts == 0
+    at.desk.change_volume(stop, 2)
+    at.end(stop.legs[-1])
+    at.refuse(stop.legs[-1])
+    at.pass_by()
+    assert (stop.attempts, at.ends_of(stop)) == (1, [])
+    for _ in range(ATTEMPTS):
+        at.refuse(stop.legs[-1])
+        at.pass_by()
+    assert at.ends_of(stop) == ["Rejected"]
+
+
+def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch):
+    monkeypatch.setattr(order_desk, "CANCEL_AGAIN", -1.0)
+    at = StubbedDesk(today=3)
+    target = at.submit(at.exit(3))
+    at.alive(target.legs[0])
+    for volume, signs in ((2, 1), (1, 2)):
+        at.desk.change_volume(target, volume)
+        at.desk.heard_at = target.cancel_asked - 1
+        for _ in range(3):
+            at.desk.tend()
+        assert at.silent == signs
+        at.end(target.legs[-1])
+        at.alive(target.legs[-1])
+    assert at.gateway.sent[-1] == ("CLOSETODAY", 1)
