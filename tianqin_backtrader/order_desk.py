@@ -1,4 +1,4 @@
-"""The way out: what an order needs before it leaves, its legs, its withdrawal, its waiting."""
+"""``OrderDesk`` is the way out: it takes orders, lets them wait, sends and withdraws their legs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way back: what the exchange says of orders, and what strategies are told of it."""
+"""``OrderReturns`` is the way back: it applies what the exchange says, and strategies are told."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ class TradingSide(ApiHolder):
         self._orders: dict[str, tuple[Any, ...]] = {}
         self._trades: set[str] = set()
         self._identity = OrderIdentity()
+        self._tells_time = False
         self._trading: Any = None
         self._trading_news = False
         #: Whether every trade names its fee, so that 0.0 is a fee, too.
@@ -160,7 +161,10 @@ class TradingSide(ApiHolder):
         self._identity.recognise(report)
 
     def _follow_day(self) -> None:
-        self._identity.begin_day(CALENDAR.trading_day_at(from_ns(self._now())))
+        told = self.virtual_now()
+        self._tells_time = self._tells_time or told is not None
+        if told is not None or not self._tells_time:  # else a new session has not said it yet
+            self._identity.begin_day(CALENDAR.trading_day_at(from_ns(self._now())))
 
     def _now(self) -> int:
         return self.virtual_now() or WallClock().now_ns()
