@@ -200,7 +200,10 @@ class OrderDesk:
             return None
 
     def _must_wait(self, ticket: Ticket) -> bool:
-        """Whether its turn has not come: others go first, it was refused a moment ago, or lives."""
+        """Whether its turn has not come.
+
+        Its own legs end first, others go before it, or it was refused a moment ago.
+        """
         if ticket.live_legs or self._is_behind(ticket):
             return True
         return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
@@ -439,24 +442,25 @@ class OrderDesk:
         """
         self.live[leg.symbol][leg.order_id] = leg
         self.planner.claims.note(ticket, leg)
-        text = f"order {ticket.order.ref}: {leg} lives after it was given up"
+        text = f"order {ticket.order.ref}: {leg} is not over after all"
         logger.warning("%s", text)
         self.store.put_notification(text, order=ticket.order)
+        works = leg.state is not OrderState.FINISHING
         if ticket.stage is not Stage.QUEUED:
-            self.withdraw_rest(ticket)
+            if works and leg in ticket.leaving:
+                self._withdraw(ticket)
             return
         self._queued.pop(ticket.order.ref, None)
         ticket.stage, ticket.next_day = Stage.WORKING, False
         self.scribe.touch(ticket)
-        works = leg in ticket.out and leg.state is not OrderState.FINISHING
-        if not works or ticket.excess or self._is_behind(ticket):
+        if not works or leg not in ticket.out or ticket.excess or self._is_behind(ticket):
             self.cancel(ticket, Ending.RESIZE)  # and sent again when that is over
 
     def withdraw_rest(self, ticket: Ticket) -> None:
-        """Withdraw what works of an order that is over, or beside what was sent in its place."""
-        works = [leg for leg in ticket.leaving if leg.state is not OrderState.FINISHING]
+        """Withdraw what works of an order that was told to be over, as an earlier run left it."""
+        works = [leg for leg in ticket.live_legs if leg.state is not OrderState.FINISHING]
         if works and ticket.order.ref not in self._withdrawn:
-            logger.error("%s works, and is to be over: withdrawn", works[0])
+            logger.error("%s works, but its order was told to be over: withdrawn", works[0])
             self._withdraw(ticket)
 
     def resume(self, ticket: Ticket) -> None:
