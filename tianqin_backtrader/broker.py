@@ -258,8 +258,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
                 ``order.info``, over a restart, too.
 
         Returns:
-            One ``bt.Order``; its exchange orders are in ``order.legs``. What is wrong with it is
-            not raised: it is Rejected, with ``order.info.reason``.
+            One ``bt.Order``; its exchange orders are in ``order.legs``. Errors are not raised; the
+            order is Rejected, with ``order.info.reason``.
 
         Source: Backtrader's ``Strategy.buy``.
         """

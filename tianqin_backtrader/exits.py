@@ -153,6 +153,16 @@ def exit_step(
     return ExitStep(free, waits=True, stand_back=tuple(stand_back))
 
 
+def held_by_others(need: int, lots: SideLots, claims: Iterable[Claim]) -> int:
+    """Of lots that an order is to close, how many only another hand can set free.
+
+    >>> held_by_others(3, SideLots(4, 4), [Claim(0, 3), Claim(7, 1, rests=True)])
+    2
+    """
+    foreign = sum(one.lots for one in claims if not one.order)
+    return min(foreign, max(0, need - max(0, lots.sure - foreign)))
+
+
 def exit_step_among(
     need: int,
     lots: SideLots,

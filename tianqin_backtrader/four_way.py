@@ -30,8 +30,8 @@ class FourWay(OrderEntry):
                 ``valid`` as for ``buy``, default the exchange's own day; ``allow_partial``.
 
         Returns:
-            One ``bt.Order``; its exchange orders are in ``order.legs``. What is wrong with it, an
-            unknown symbol and a closed market among it, is not raised: it is Rejected, with
+            One ``bt.Order``; its exchange orders are in ``order.legs``. Errors, an unknown symbol
+            and a closed market among them, are not raised; the order is Rejected, with
             ``order.info.reason``.
 
         Raises:

@@ -214,7 +214,7 @@ class HeldOrders:
 
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
         """A fill of an order that may be in groups."""
-        closed = 0 if fill.offset is Offset.OPEN else fill.volume
+        closed = fill.volume if _closes(ticket, fill.offset) else 0
         for box in self._boxes.get(ticket.order.ref, ()):
             answer = order_group.on_fill(box.group, ticket.key, fill.volume, closed=closed)
             self._answer(box, answer)
@@ -435,10 +435,15 @@ def _close_the_same(one: Ticket, other: Ticket) -> bool:
     return same and one.exits and other.exits
 
 
+def _closes(ticket: Ticket, offset: Offset) -> bool:
+    """Whether lots of an order close; an exit may open the other side instead, to spare today's."""
+    return ticket.may_open == 0 or offset is not Offset.OPEN
+
+
 def _so_far(group: OrderGroup, ticket: Ticket) -> OrderGroup:
     """A group of one order, with what that has come to."""
     if ticket.filled:
-        closed = sum(leg.filled for leg in ticket.legs if leg.offset is not Offset.OPEN)
+        closed = sum(leg.filled for leg in ticket.legs if _closes(ticket, leg.offset))
         group, _ = order_group.on_fill(group, ticket.key, ticket.filled, closed=closed)
     if ticket.over:
         group, _ = order_group.on_end(group, ticket.key)

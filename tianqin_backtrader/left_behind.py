@@ -132,7 +132,7 @@ class LeftBehind:
                 ticket.wave -= place < fields["wave"]
                 continue
             found.recorded[order_id] = recorded
-            ticket.legs.append(_leg(recorded))
+            ticket.legs.append(leg_of(recorded))
             fills += recorded.fills
         ticket.order.addcomminfo(self._account.comminfo(ticket.symbol))
         lots = 0
@@ -148,15 +148,19 @@ class LeftBehind:
         return ticket
 
 
-def _leg(recorded: RecordedLeg) -> OrderLeg:
+def leg_of(recorded: RecordedLeg) -> OrderLeg:
     """A leg as the records have it; of one that was only meant to be sent nothing is known."""
     leg = OrderLeg(
         recorded.order_id, recorded.symbol, recorded.direction, recorded.offset, recorded.volume,
         recorded.limit_price,
     )  # fmt: skip
     leg.be_unknown()
-    if recorded.report is not None:
-        leg.take_report(recorded.report)
+    report = recorded.report
+    if report is not None and report.rejected:  # or was only given up: it may live after all
+        leg.last_msg = report.last_msg
+        leg.not_found()
+    elif report is not None:
+        leg.take_report(report)
     for fill in recorded.fills:
         leg.take_fill(fill)
     return leg

@@ -112,6 +112,12 @@ class OffsetRules:
         today = Leg(Offset.CLOSETODAY, closable.today)
         return (today, history) if self.first is Priority.TODAY_FIRST else (history, today)
 
+    def reach(self, closable: Closable) -> int:
+        """Lots that a close can take; with LOCK it opens the other side for those of today."""
+        if self.first is Priority.LOCK:
+            return closable.total
+        return sum(bucket.volume for bucket in self.buckets(closable))
+
 
 def closing_of(exchange_id: str, counter: Counter = Counter.CTP) -> Closing:
     """Which lots a plain CLOSE takes at an exchange; elsewhere than at SHFE and INE the counter's

@@ -1,4 +1,4 @@
-"""The way out: what an order needs before it leaves, its legs, its withdrawal, its waiting."""
+"""``OrderDesk`` is the way out: it takes orders, lets them wait, sends and withdraws their legs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import math
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -16,6 +16,7 @@ import backtrader as bt
 from .account_view import AccountView
 from .clock import SECOND, WallClock, monotonic, to_backtrader
 from .errors import (
+    CalendarError,
     LinkLost,
     LotsGone,
     NotKnownYet,
@@ -30,7 +31,7 @@ from .offset import Leg
 from .order_gate import OrderGate
 from .order_planner import Guard, OrderPlanner, Plan
 from .order_scribe import OrderScribe
-from .order_state import OrderLeg
+from .order_state import OrderLeg, OrderState
 from .order_validity import day_is_over
 from .ticket import Effect, Ending, Stage, Ticket
 
@@ -164,6 +165,8 @@ class OrderDesk:
 
     def release(self, ticket: Ticket) -> None:
         """Send an order that has waited, or let it wait on while the market takes none."""
+        if ticket.over:
+            return
         if self._must_wait(ticket) or not self.gate.open(ticket.symbol):
             self.queue(ticket)
             return
@@ -197,15 +200,25 @@ class OrderDesk:
             return None
 
     def _must_wait(self, ticket: Ticket) -> bool:
-        """Whether its turn has not come: others go first, or it was refused a moment ago."""
-        if ticket.held_back or any(not other.over for other in ticket.after):
+        """Whether its turn has not come.
+
+        Its own legs end first, others go before it, or it was refused a moment ago.
+        """
+        if ticket.live_legs or self._is_behind(ticket):
             return True
         return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
+
+    def _is_behind(self, ticket: Ticket) -> bool:
+        """Whether others go first."""
+        return ticket.held_back or any(not other.over for other in ticket.after)
 
     def _carry_out(self, ticket: Ticket, plan: Plan) -> None:
         """Send what can be sent; let others stand back, or wait, for what cannot."""
         for number in plan.stand_back:
             self.stand_back(self.tickets[number], ticket)
+        if plan.foreign > ticket.behind_others and ticket.hurries and not ticket.for_target:
+            self._tell_behind_others(ticket, plan.foreign)
+        ticket.behind_others = plan.foreign
         if plan.legs:
             self._queued.pop(ticket.order.ref, None)
             self._send_plan(ticket, plan)
@@ -213,6 +226,18 @@ class OrderDesk:
             if ticket.stage is not Stage.QUEUED:
                 logger.info("order %d waits for the lots that it is to close", ticket.order.ref)
             self.queue(ticket)
+
+    def _tell_behind_others(self, ticket: Ticket, lots: int) -> None:
+        """An exit that is to trade now waits for another hand, and that may be for ever."""
+        order = ticket.order
+        text = (
+            f"{ticket.symbol}: {lots} lots that order {order.ref} ({order.getordername()}) is to "
+            f"close now are held by an order that this program has not sent: it waits for its end"
+        )
+        logger.error("%s", text)
+        if order.triggered:
+            self.store.observers.exposed(ticket.symbol, lots, text)
+        self.store.put_notification(text, order=order, lots=lots)
 
     def stand_back(self, ticket: Ticket, other: Ticket) -> None:
         """Withdraw an order that closes, until another one that needs its lots is over.
@@ -225,6 +250,8 @@ class OrderDesk:
 
     def end_without_lots(self, ticket: Ticket, reason: str = "") -> None:
         """What it was to close is gone: nothing is opened in its place."""
+        if ticket.over:
+            return
         reason = reason or f"the lots of {ticket.symbol} that it was to close are gone"
         text = f"order {ticket.order.ref} ends: {reason}"
         logger.warning("%s", text)
@@ -270,6 +297,18 @@ class OrderDesk:
         """Whether the trading day on which an order was sent last has had its close."""
         day, store = ticket.sent_day, self.store
         return day is not None and day_is_over(ticket.symbol, day, store.now(), store.calendar)
+
+    def day_for(self, symbol: str) -> date:
+        """The trading day that an order sent now is good for."""
+        store, calendar = self.store, self.store.calendar
+        day: date = calendar.trading_day_at(store.now())
+        if not day_is_over(symbol, day, store.now(), calendar):
+            return day
+        try:
+            day = calendar.next_trading_day(day)
+        except CalendarError:
+            logger.debug("the trading day after %s is not known", day)
+        return day
 
     # -- out ----------------------------------------------------------------------------------
 
@@ -392,8 +431,47 @@ class OrderDesk:
         self.scribe.flush()
         if not self.store.trading_up:
             return  # asked for again when the link is back
-        for leg in ticket.live_legs:
-            self.cancel_leg(leg)
+        for leg in ticket.leaving:
+            if leg.state is not OrderState.FINISHING:  # else it has left, and its fills are awaited
+                self.cancel_leg(leg)
+
+    def take_back(self, ticket: Ticket, leg: OrderLeg) -> None:
+        """A leg that was given up lives after all: its lots are claimed, and are traded once.
+
+        Where nothing was sent in its place, nothing is; else it is withdrawn.
+        """
+        self.live[leg.symbol][leg.order_id] = leg
+        self.planner.claims.note(ticket, leg)
+        text = f"order {ticket.order.ref}: {leg} is not over after all"
+        logger.warning("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        works = leg.state is not OrderState.FINISHING
+        if ticket.stage is not Stage.QUEUED:
+            if works and leg in ticket.leaving:
+                self._withdraw(ticket)
+            return
+        self._queued.pop(ticket.order.ref, None)
+        ticket.stage, ticket.next_day = Stage.WORKING, False
+        self.scribe.touch(ticket)
+        if not works or leg not in ticket.out or ticket.excess or self._is_behind(ticket):
+            self.cancel(ticket, Ending.RESIZE)  # and sent again when that is over
+
+    def withdraw_rest(self, ticket: Ticket) -> None:
+        """Withdraw what works of an order that was told to be over, as an earlier run left it."""
+        works = [leg for leg in ticket.live_legs if leg.state is not OrderState.FINISHING]
+        if works and ticket.order.ref not in self._withdrawn:
+            logger.error("%s works, but its order was told to be over: withdrawn", works[0])
+            self._withdraw(ticket)
+
+    def resume(self, ticket: Ticket) -> None:
+        """It was withdrawn for a while, and that is over: send what it stands for now."""
+        ticket.ending, ticket.doubted = Ending.NONE, False
+        self.release(ticket)
+
+    def make_room(self, ticket: Ticket) -> None:
+        """A leg that was given up has traded: what was sent in its place may be too much."""
+        if ticket.stage is Stage.WORKING and ticket.excess:
+            self.cancel(ticket, Ending.RESIZE)
 
     def _doubt_link(self, ticket: Ticket) -> None:
         """A cancel without any answer is a sign of a dead trading link, as an order is; once."""
@@ -451,8 +529,9 @@ class OrderDesk:
                 self._tell_missed_close(ticket)
                 self.cancel(ticket, Ending.EXPIRE)
         for ticket in list(self._withdrawn.values()):
-            if not ticket.ending or ticket.over:
+            if not ticket.leaving:
                 self._withdrawn.pop(ticket.order.ref, None)
+                ticket.doubted = False
             elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN:
                 self._doubt_link(ticket)
                 self._withdraw(ticket)
@@ -473,7 +552,9 @@ class OrderDesk:
     def _release_queued(self, now: datetime) -> None:
         today = self.store.calendar.trading_day_at(now)
         is_open: dict[str, bool] = {}
-        for ticket in list(self._queued.values()):
+        for ref, ticket in list(self._queued.items()):
+            if ref not in self._queued:
+                continue  # the end of one before it has withdrawn it, or sent it
             symbol = ticket.symbol
             if symbol not in is_open:
                 is_open[symbol] = self.gate.open(symbol)

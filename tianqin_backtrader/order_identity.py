@@ -8,6 +8,7 @@ for those of other terminals. What stays the same is the number that the exchang
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 from .model import Direction, Fill, Offset, OrderReport
 
@@ -24,13 +25,21 @@ def made_up(order_id: str) -> bool:
 class OrderIdentity:
     """Knows exchange numbers of orders by our ids, and finds them again under another id.
 
-    Numbers are given anew every trading day, so contract, side, offset and volume must agree, too.
+    Numbers are given anew every trading day: those of another day are forgotten, and contract,
+    side, offset and volume must agree, too.
     """
 
     def __init__(self) -> None:
+        self._day: date | None = None
         self._known: dict[_Content, str] = {}
         self._made_up: dict[str, str] = {}
         self._ours: dict[str, str] = {}
+
+    def begin_day(self, day: date) -> None:
+        """What is told from here on is of this trading day."""
+        if day != self._day:
+            self._day = day
+            self._known.clear()
 
     def recognise(self, report: OrderReport) -> None:
         """An order has a number at its exchange under an id that its sender has chosen."""

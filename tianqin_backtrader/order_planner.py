@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 
 from .account_view import AccountView
 from .clock import monotonic
 from .closing_claims import ClosingClaims
 from .errors import LotsGone, OrderError, VolumeOutOfRange
-from .exits import Claim, SideLots, Timing, exit_step_among, may_open
+from .exits import Claim, SideLots, Timing, exit_step_among, held_by_others, may_open
 from .lot_rules import Closing, LotLimits, Priority, priority_refusal
 from .model import Direction, Instrument, Offset
 from .offset import (
@@ -24,6 +25,7 @@ from .offset import (
     plan_order,
 )
 from .order_price import Wish, exchange_terms, needs_limits, passive_price
+from .order_validity import day_is_over
 from .ticket import Effect, Ticket
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Plan:
         terms: Their price.
         waits: Whether lots that it is to close are still waited for.
         stand_back: Orders that are to let it pass.
+        foreign: Lots of those that are waited for which orders of another hand are to close.
         left_out: Words about what cannot be sent at all; "" if there is nothing.
     """
 
@@ -59,6 +62,7 @@ class Plan:
     terms: Wish
     waits: bool = False
     stand_back: tuple[int, ...] = ()
+    foreign: int = 0
     left_out: str = ""
 
     @property
@@ -85,9 +89,12 @@ class OrderPlanner:
         self._store, self._account = store, account
         self._priority, self._guard = priority, guard
         self.fees = account.fees.paid
-        self.claims = ClosingClaims()
+        self.claims = ClosingClaims(self._day_is_over)
         self._moved: set[str] = set()
-        self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float]] = {}
+        self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float, float]] = {}
+
+    def _day_is_over(self, symbol: str, day: date) -> bool:
+        return day_is_over(symbol, day, self._store.now(), self._store.calendar)
 
     # -- lots ---------------------------------------------------------------------------------
 
@@ -136,9 +143,8 @@ class OrderPlanner:
             return  # it opens the other side, as its owner wants
         held = self._account.booked(ticket.symbol, ticket.direction)
         if rules.priority is Priority.YESTERDAY_ONLY:
-            spared = self._account.held(ticket.symbol, ticket.direction)
-            held = min(held, sum(bucket.volume for bucket in rules.buckets(spared)))
-        claims = self.claims.of(ticket.symbol, ticket.direction, ticket)
+            held = min(held, rules.reach(self._account.held(ticket.symbol, ticket.direction)))
+        claims = self._claims(ticket, rules)
         claims += [
             Claim(one.order.ref, one.left - one.opening, one.rests, bool(one.ending))
             for one in waiting
@@ -233,20 +239,21 @@ class OrderPlanner:
     def _plan_exit(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
         """An order of which a part, or all, has to close."""
         held = self.closable(ticket, rules)
-        need = min(ticket.left, max(ticket.left - ticket.opening, held.total))
+        need = min(ticket.left, max(ticket.left - ticket.opening, rules.reach(held)))
+        lots, claims = self._side_lots(ticket, rules), self._claims(ticket, rules)
         step = exit_step_among(
-            need, self._account.side_lots(ticket.symbol, ticket.direction),
-            self.claims.of(ticket.symbol, ticket.direction, ticket), ticket.shared.values(),
+            need, lots, claims, ticket.shared.values(),
             hurries=ticket.hurries or self._is_reached(ticket),
             patient=self._is_patient(ticket.symbol, ticket.direction),
         )  # fmt: skip
         closes = plan_close(step.now, held, rules, allow_partial=True) if step.now else ()
-        if step.now and not closes:
-            plan_close(step.now, held, rules)  # raises, and says why
         if step.waits:
-            return Plan(closes, terms, waits=True, stand_back=step.stand_back)
+            foreign = held_by_others(need, lots, claims)
+            return Plan(closes, terms, waits=True, stand_back=step.stand_back, foreign=foreign)
         opening = ticket.left - need
         if not closes and not opening:
+            if held.total:  # of today, and spared
+                plan_close(need, held, rules)  # raises, and says why
             raise LotsGone(f"the lots of {ticket.symbol} that it was to close are gone")
         opens = opening_legs(opening, rules.limits, closes=bool(closes))
         legs = (*closes, *opens)
@@ -254,13 +261,24 @@ class OrderPlanner:
         words = f"{gone} of the lots that it was to close cannot be closed any more" if gone else ""
         return Plan(legs, terms, left_out=words or _least(ticket, legs, rules))
 
+    def _side_lots(self, ticket: Ticket, rules: OffsetRules) -> SideLots:
+        """What is held of the side that an exit closes, less today's lots where they are spared."""
+        lots = self._account.side_lots(ticket.symbol, ticket.direction)
+        spared = lots.account - rules.reach(self._account.held(ticket.symbol, ticket.direction))
+        return SideLots(lots.account - spared, max(0, lots.booked - spared))
+
+    def _claims(self, ticket: Ticket, rules: OffsetRules) -> list[Claim]:
+        """What others are to close of these lots."""
+        spares_today = rules.priority is Priority.YESTERDAY_ONLY
+        return self.claims.of(ticket.symbol, ticket.direction, ticket, spares_today=spares_today)
+
     def _is_patient(self, symbol: str, direction: Direction) -> bool:
         """Whether the account may still show lots that our fills have told, or the other way."""
         now, lots = monotonic(), self._account.side_lots(symbol, direction)
-        before, since = self._unsettled.get((symbol, direction), (None, now))
-        if lots != before:
-            since = now
-        self._unsettled[symbol, direction] = lots, since
+        before, since, asked = self._unsettled.get((symbol, direction), (None, now, now))
+        if lots != before or lots.settled or now - asked > PATIENCE:
+            since = now  # nothing is waited for, or nobody has looked meanwhile
+        self._unsettled[symbol, direction] = lots, since, now
         return now - since < PATIENCE
 
     def _is_reached(self, ticket: Ticket) -> bool:
@@ -278,12 +296,11 @@ class OrderPlanner:
         try:
             legs = plan_close(ticket.left, held, rules, allow_partial=ticket.allow_partial)
         except VolumeOutOfRange as error:
-            claims = self.claims.of(ticket.symbol, ticket.direction, ticket)
-            coming = sum(claim.lots for claim in claims if claim.leaves)
+            coming = sum(one.lots for one in self._claims(ticket, rules) if one.leaves)
             if self._is_patient(ticket.symbol, ticket.direction):
                 lots = self._account.side_lots(ticket.symbol, ticket.direction)
                 coming += lots.booked - lots.sure  # told, and not shown yet
-            if coming and ticket.left <= held.total + coming:
+            if coming and ticket.left <= rules.reach(held) + coming:
                 return Plan((), terms, waits=True)
             text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")
             raise VolumeOutOfRange(text) from error

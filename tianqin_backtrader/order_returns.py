@@ -1,4 +1,4 @@
-"""The way back: what the exchange says of orders, and what strategies are told of it."""
+"""``OrderReturns`` is the way back: it applies what the exchange says, and strategies are told."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ class OrderReturns:
         self._tell_without_order()
 
     def _apply(self, ticket: Ticket, leg: OrderLeg, report: OrderReport | Fill) -> None:
+        given_up = leg.over
         if isinstance(report, Fill):
             if not leg.take_fill(report):
                 return
@@ -87,16 +88,21 @@ class OrderReturns:
             for told in self.on_fill:
                 told(ticket, report)
         else:
+            numbered = leg.exchange_order_id
             changed = leg.take_report(report)
+            if leg.exchange_order_id and not numbered:
+                ticket.attempts = 0  # what refuses it the next time is another trouble
             self._desk.scribe.report(report)
             if changed:
                 logger.info("%s %s", leg, leg.last_msg)
         if leg.over:
             self._desk.live[leg.symbol].pop(leg.order_id, None)
+        elif given_up:
+            self._desk.take_back(ticket, leg)
         elif ticket.over:
-            logger.error("%s works, but its order was told to be over: withdrawn", leg)
-            self._desk.live[leg.symbol][leg.order_id] = leg
-            self._desk.cancel_leg(leg)
+            self._desk.withdraw_rest(ticket)
+        if isinstance(report, Fill) and leg not in ticket.out:
+            self._desk.make_room(ticket)
         self.settle(ticket)
 
     def _take_foreign(self, report: OrderReport | Fill) -> None:
@@ -120,7 +126,8 @@ class OrderReturns:
         elif leg is not None:
             leg.take_report(report)
         else:
-            leg = self.foreign[report.order_id] = OrderLeg.met(report)
+            leg = OrderLeg.met(report)
+            self._desk.planner.claims.meet(leg, self._desk.day_for(leg.symbol))
             for fill in self._early.pop(report.order_id, {}).values():
                 leg.take_fill(fill)
             if self._desk.gate.reconciled:
@@ -179,16 +186,17 @@ class OrderReturns:
         """Bring Backtrader's status in line with the legs, each step told once."""
         if any(leg.exchange_order_id for leg in ticket.legs):
             self._accept(ticket.order)
-        if ticket.stage is not Stage.WORKING or ticket.live_legs:
+        if ticket.stage not in (Stage.WORKING, Stage.QUEUED) or ticket.live_legs:
             return
         if ticket.left <= 0:
             if ticket.order.status == bt.Order.Completed:
                 self._desk.close(ticket)
             else:
                 self._desk.finish(ticket, bt.Order.Completed)
+        elif ticket.stage is Stage.QUEUED:
+            return  # the desk sends the rest
         elif ticket.ending is Ending.RESIZE:
-            ticket.ending = Ending.NONE
-            self._desk.release(ticket)
+            self._desk.resume(ticket)
         elif ticket.ending or not self._goes_on(ticket):
             self._end(ticket)
 

@@ -26,8 +26,8 @@ from .ticket_values import dump, ticket_fields
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which records that could not be written are tried again; twice as many each time
-#: that they fail, at most the last, until trading is resumed.
+#: Records that could not be written are tried again after so many seconds, and after twice as many
+#: each time that they fail; at most after the last, until trading is resumed.
 AGAIN, AT_MOST = 5.0, 300.0
 
 
@@ -180,15 +180,14 @@ class OrderScribe:
         """Records cannot be written: nothing is sent any more."""
         if self.broken is None:
             self.broken = error
-            self._again_at = monotonic() + self._pause
-            self._pause = min(2 * self._pause, AT_MOST)
+            self._wait_longer()
             self._failed(error)
 
     def _try_again(self) -> bool:
         """Write what is owed, if it is time to; orders wait for their owner all the same."""
         if self.journal is None or monotonic() < self._again_at:
             return False
-        self._again_at = monotonic() + self._pause
+        self._wait_longer()
         self.note("the records can be written again")
         try:
             self._write(self.journal)
@@ -201,6 +200,10 @@ class OrderScribe:
         logger.warning("%s", text)
         self._store.put_notification(text)
         return True
+
+    def _wait_longer(self) -> None:
+        self._again_at = monotonic() + self._pause
+        self._pause = min(2 * self._pause, AT_MOST)
 
     def mend(self) -> None:
         """Write what is owed, and go on.

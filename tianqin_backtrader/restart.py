@@ -281,11 +281,14 @@ class Restart:
             self._make.tell(order)
 
     def _never_left(self, ticket: Ticket, leg: OrderLeg) -> None:
-        leg.reject(NEVER_LEFT)
-        ticket.spares.add(leg.order_id)
+        """The exchange does not know it, and has been given the time to."""
+        while leg.not_found():
+            pass  # it had been heard of
+        if not leg.exchange_order_id:
+            leg.last_msg = NEVER_LEFT
         self._desk.live[leg.symbol].pop(leg.order_id, None)
         self._scribe.ended(leg)
-        logger.warning("%s %s", leg, NEVER_LEFT)
+        logger.warning("%s %s", leg, leg.last_msg)
         if ticket.over or ticket.live_legs:
             return
         if any(one.exchange_order_id or one.fills for one in ticket.out) or ticket.ending not in (

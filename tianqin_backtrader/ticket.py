@@ -66,10 +66,12 @@ class Ticket:
         for_target: Whether a position target has sent it.
         may_open: Of its lots, how many may open; None for whatever it finds nothing to close for.
         shared: Lots that it shares with other exits of its groups, by the group's name in records.
-        attempts: How often its exit was refused, or never arrived, and was sent again.
+        attempts: How often its exit was refused, or never arrived, and was sent again, since the
+            exchange took it last.
         not_before: When it is sent again, nanoseconds since 1970 UTC.
         cancel_asked: When its withdrawal was asked for last, as ``monotonic`` counts.
         doubted: Whether the link was taken for dead because that had no answer.
+        behind_others: Lots that it waits for and that orders of another hand are to close.
         volume: Lots it stands for, filled ones included.
         unsent: Legs that wait until what closes has been filled.
         wave: Where the legs of the latest sending begin in ``legs``.
@@ -111,6 +113,7 @@ class Ticket:
     not_before: int = 0
     cancel_asked: float = 0.0
     doubted: bool = False
+    behind_others: int = 0
     withdrawn_for: str = ""
     held_back: bool = False
 
@@ -177,8 +180,20 @@ class Ticket:
 
     @property
     def live_legs(self) -> list[OrderLeg]:
-        """Legs of which something is expected."""
-        return [leg for leg in self.out if not leg.over]
+        """Legs of which something is expected; of an earlier sending, too, if one was given up."""
+        return [leg for leg in self.legs if not leg.over]
+
+    @property
+    def leaving(self) -> list[OrderLeg]:
+        """Living legs that are to be withdrawn: all at its end, else those of earlier sendings."""
+        out = () if self.over or self.ending else self.out
+        return [leg for leg in self.live_legs if leg not in out]
+
+    @property
+    def excess(self) -> int:
+        """Lots that its legs may trade beyond those wanted."""
+        coming = sum(leg.open_lots for leg in self.live_legs)
+        return max(0, coming + sum(leg.volume for leg in self.unsent) - self.left)
 
     def resize(self, volume: int) -> None:
         """Let it stand for other lots; Backtrader's order follows."""

@@ -11,11 +11,12 @@ from tqsdk.exceptions import TqTimeoutError
 from tqsdk.utils import _query_for_quote
 
 from .api_holder import ApiHolder
-from .clock import WallClock
+from .clock import WallClock, from_ns
 from .data_tree import plain, to_fill, to_report
 from .errors import LinkLost, OrderError, UnknownSymbol
 from .model import Direction, Fill, Offset, OrderReport
 from .order_identity import OrderIdentity, made_up
+from .session_calendar import CALENDAR
 
 
 class TradingSide(ApiHolder):
@@ -28,6 +29,7 @@ class TradingSide(ApiHolder):
         self._orders: dict[str, tuple[Any, ...]] = {}
         self._trades: set[str] = set()
         self._identity = OrderIdentity()
+        self._tells_time = False
         self._trading: Any = None
         self._trading_news = False
         #: Whether every trade names its fee, so that 0.0 is a fee, too.
@@ -139,6 +141,7 @@ class TradingSide(ApiHolder):
         return news + orders
 
     def _changed_orders(self) -> Iterator[OrderReport]:
+        self._follow_day()
         for order_id, order in self.api.get_order().items():
             state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
             if self._orders.get(order_id) == state:
@@ -154,7 +157,14 @@ class TradingSide(ApiHolder):
         Args:
             report: The last one, with the number that the exchange gave; of today.
         """
+        self._follow_day()
         self._identity.recognise(report)
+
+    def _follow_day(self) -> None:
+        told = self.virtual_now()
+        self._tells_time = self._tells_time or told is not None
+        if told is not None or not self._tells_time:  # else a new session has not said it yet
+            self._identity.begin_day(CALENDAR.trading_day_at(from_ns(self._now())))
 
     def _now(self) -> int:
         return self.virtual_now() or WallClock().now_ns()
@@ -197,5 +207,6 @@ class TradingSide(ApiHolder):
 
     def known_orders(self) -> set[str]:
         """The ids of the orders in the client's picture; in a new session, in the exchange's."""
+        self._follow_day()
         told = (to_report(order_id, order) for order_id, order in self.api.get_order().items())
         return {self._identity.report(report).order_id for report in told if report is not None}

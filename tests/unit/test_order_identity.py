@@ -1,6 +1,7 @@
 """An order that comes back under another id is found again by the number of its exchange."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -73,6 +74,15 @@ def test_in_a_new_session_the_gateway_may_have_our_ids_again(identity):
     identity.new_session()
     assert identity.counters("TQBT_1") == "TQBT_1"
     assert identity.report(THEIRS).order_id == "TQBT_1"  # or not
+
+
+def test_a_number_of_yesterday_is_given_to_another_order_today(identity):
+    identity.begin_day(date(2026, 11, 10))
+    identity.report(OURS)
+    identity.begin_day(date(2026, 11, 10))
+    assert identity.report(THEIRS).order_id == "TQBT_1"
+    identity.begin_day(date(2026, 11, 11))
+    assert identity.report(THEIRS) == THEIRS
 
 
 def test_ids_that_gateways_make_are_told_from_those_of_clients():

@@ -1,0 +1,242 @@
+"""The desk, the planner and the way back as they are, on an account and a gateway set by hand."""
+
+from collections import Counter as Count
+from datetime import datetime, time, timedelta
+from types import SimpleNamespace
+
+import backtrader as bt
+
+from tianqin_backtrader.account_view import AccountView
+from tianqin_backtrader.clock import SECOND, from_ns, to_ns
+from tianqin_backtrader.held_orders import HeldOrders
+from tianqin_backtrader.lot_rules import Counter, Priority
+from tianqin_backtrader.model import Direction, Fill, Instrument, Offset, OrderReport
+from tianqin_backtrader.observers import Observer, Observers
+from tianqin_backtrader.order_desk import OrderDesk
+from tianqin_backtrader.order_planner import OrderPlanner
+from tianqin_backtrader.order_price import STAYS, Wish
+from tianqin_backtrader.order_returns import OrderReturns
+from tianqin_backtrader.ticket import Effect, Ticket
+from tianqin_backtrader.unsubscribed_data import UnsubscribedData
+
+SYMBOL, AFTERNOON = "SHFE.rb2605", time(15)
+BEGIN = to_ns(datetime(2026, 1, 5, 10))
+RB = Instrument(
+    SYMBOL, "FUTURE", "SHFE", "rb", 1.0, 0, 10, False, None, upper_limit=3300.0,
+    lower_limit=2700.0, pre_settlement=3000.0, margin=3000.0, commission=1.0,
+)  # fmt: skip
+
+
+class Anything:
+    """Takes every call, and says yes."""
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: True
+
+
+class Days:
+    """A calendar whose days are all trading days, with one session each."""
+
+    def trading_day_at(self, now):
+        return now.date()
+
+    def next_trading_day(self, day):
+        return day + timedelta(days=1)
+
+    def sessions(self, symbol, day):
+        return ((datetime.combine(day, time(9)), datetime.combine(day, AFTERNOON)),)
+
+
+class Gate:
+    """A market that is open until it is shut."""
+
+    def __init__(self):
+        self.is_open, self.reconciled = True, True
+
+    def open(self, symbol):
+        return self.is_open
+
+    def holds(self, symbol):
+        return not self.is_open
+
+    def admit(self, symbol, *, early=False):
+        pass
+
+    def must_be_free(self, symbol):
+        pass
+
+
+class Gateway:
+    """What is sent is written down; the position is what a test says."""
+
+    counter, matches_itself, names_fees = Counter.CTP, False, True
+
+    def __init__(self):
+        self.sent, self.withdrawn, self.known = [], [], set()
+        self.lots = dict.fromkeys(
+            ("pos_long_today", "pos_long_his", "pos_short_today", "pos_short_his"), 0
+        )
+
+    def insert_order(self, order_id, symbol, direction, offset, volume, price, advanced):
+        self.sent.append((str(offset), volume))
+
+    def cancel_order(self, order_id):
+        self.withdrawn.append(order_id)
+
+    def position(self, symbol):
+        long = self.lots["pos_long_today"] + self.lots["pos_long_his"]
+        short = self.lots["pos_short_today"] + self.lots["pos_short_his"]
+        return self.lots | {"pos_long": long, "pos_short": short, "last_price": 3000.0}
+
+    def positions(self):
+        return {SYMBOL: self.position(SYMBOL)}
+
+    def funds(self, *names):
+        return tuple(0.0 for _ in names)
+
+    def quote(self, symbol):
+        return SimpleNamespace(ask_price1=3001.0, bid_price1=3000.0)
+
+    def known_orders(self):
+        return self.known
+
+    def report_again(self, order_id):
+        pass
+
+
+class Told(Observer):
+    """What observers are told of lots without protection."""
+
+    def __init__(self):
+        self.lots = []
+
+    def exposed(self, symbol, lots, text):
+        self.lots.append((symbol, lots))
+
+
+class StubbedDesk:
+    """Long lots of one contract at SHFE, and orders about them."""
+
+    def __init__(self, today=0, earlier=0, *, priority=Priority.TODAY_FIRST):
+        self.now, self.told, self.notes, self.silent = BEGIN, [], [], 0
+        self.exposed, self.gateway, self.gate = Told(), Gateway(), Gate()
+        self.gateway.lots |= {"pos_long_today": today, "pos_long_his": earlier}
+        observers = Observers()
+        observers.add(self.exposed)
+        self.store = SimpleNamespace(
+            gateway=self.gateway, clock=SimpleNamespace(now_ns=lambda: self.now, virtual=True),
+            now=lambda: from_ns(self.now), calendar=Days(), trading_up=True, observers=observers,
+            instrument=lambda symbol: RB, known_instrument=lambda symbol: RB,
+            put_notification=lambda text, **facts: self.notes.append((text, facts)),
+            reconnector=SimpleNamespace(trading_silent=self._fall_silent),
+        )  # fmt: skip
+        self.account = AccountView(self.store)
+        self.account.begin(1e6)
+        self.planner = OrderPlanner(self.store, self.account, priority, Anything())
+        scribe = Anything()
+        scribe.journal = None
+        self.desk = OrderDesk(
+            self.store, self.account, self.gate, self.planner, Anything(), scribe, self._tell
+        )
+        self.returns = OrderReturns(self.desk)
+        self.held = HeldOrders(self.desk)
+        self.returns.on_fill.append(self.held.take_fill)
+
+    def _tell(self, order):
+        self.told.append((order.ref, order.getstatusname(), int(order.executed.size)))
+
+    def _fall_silent(self):
+        self.silent += 1
+
+    def ticket(self, lots, price=None, *, kind=bt.SellOrder, exectype=bt.Order.Market, **options):
+        """An order; at a price that stays where there is one."""
+        order = kind(
+            owner=None, data=UnsubscribedData(SYMBOL, self.store), size=lots, price=price,
+            exectype=exectype, simulated=True,
+        )  # fmt: skip
+        order.p.simulated, order.broker = False, None
+        direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
+        ticket = Ticket(order, SYMBOL, direction, lots, Wish(price), **options)
+        order.ticket, order.legs = ticket, ticket.legs
+        return ticket
+
+    def exit(self, lots, price=3050.0, **options):
+        """A limit order that closes."""
+        fields = {"effect": Effect.CLOSE, "allow_partial": True, "may_open": 0}
+        return self.ticket(lots, price, exectype=bt.Order.Limit, **(fields | options))
+
+    def fired_stop(self, lots):
+        """A stop whose price has come."""
+        ticket = self.exit(lots)
+        ticket.order.exectype, ticket.order.triggered = bt.Order.Stop, True
+        ticket.wish = Wish(None, STAYS)
+        return ticket
+
+    def submit(self, ticket):
+        """Send it, as far as that can be."""
+        self.desk.submit(ticket)
+        return ticket
+
+    def ends_of(self, ticket):
+        """Every end that was told of an order."""
+        words = ("Completed", "Canceled", "Rejected", "Expired", "Margin")
+        return [name for ref, name, _ in self.told if ref == ticket.order.ref and name in words]
+
+    # -- what the exchange says ---------------------------------------------------------------
+
+    def alive(self, leg, left=None, *, number=None):
+        """It works at the exchange."""
+        lots = leg.volume - leg.filled if left is None else left
+        self.returns.take([self.report(leg, lots, "ALIVE", number)])
+
+    def end(self, leg, *, message="", number=None):
+        """It is finished."""
+        left = leg.volume - leg.filled
+        self.returns.take([self.report(leg, left, "FINISHED", number, message)])
+
+    def refuse(self, leg, message="busy"):
+        """It was never taken."""
+        self.end(leg, message=message, number="")
+
+    def lose(self, leg):
+        """A notice says that it is not passed on."""
+        self.returns._refused_by_notice(leg, "busy")
+
+    def fill(self, leg, lots, number=None):
+        """It has traded, and the account shows it."""
+        number = number or f"{leg.order_id}_{len(leg.fills)}"
+        side = "long" if leg.direction is Direction.SELL else "short"
+        name = f"pos_{side}_today" if leg.offset is Offset.CLOSETODAY else f"pos_{side}_his"
+        if leg.offset is not Offset.OPEN:
+            self.gateway.lots[name] -= lots
+        self.returns.take(
+            [Fill(number, leg.order_id, leg.symbol, leg.direction, leg.offset, 3000.0, lots,
+                  self.now, 1.0)]
+        )  # fmt: skip
+
+    def report(self, leg, left, status, number=None, message=""):
+        """How an order stands."""
+        number = f"x{leg.order_id[-4:]}" if number is None else number
+        return OrderReport(
+            leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume, left, 3000.0, status,
+            number, message,
+        )  # fmt: skip
+
+    def foreign(self, lots, offset=Offset.CLOSETODAY, status="ALIVE", order_id="SERVER.1.1.1"):
+        """An order of another terminal that closes lots."""
+        self.returns.take(
+            [OrderReport(order_id, SYMBOL, Direction.SELL, offset, lots, lots, 3100.0, status,
+                         f"f{order_id}", "")]
+        )  # fmt: skip
+
+    def pass_by(self, seconds=2):
+        """Time, and a round at its end."""
+        self.now += round(seconds * SECOND)
+        self.desk.tend()
+
+    def sent_lots(self):
+        """Lots by offset of all that was sent."""
+        lots = Count()
+        for offset, volume in self.gateway.sent:
+            lots[offset] += volume
+        return dict(lots)

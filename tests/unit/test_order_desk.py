@@ -1,0 +1,140 @@
+"""What leaves of orders that wait, on an account set by hand."""
+
+import backtrader as bt
+import pytest
+from desk_on_stubs import SYMBOL, StubbedDesk
+
+from tianqin_backtrader import order_desk
+from tianqin_backtrader.clock import HOUR, SECOND
+from tianqin_backtrader.order_desk import ATTEMPTS
+from tianqin_backtrader.ticket import Stage
+
+
+def entry(at, price):
+    return at.ticket(3, price, kind=bt.BuyOrder, exectype=bt.Order.Limit)
+
+
+def test_an_order_that_the_end_of_another_has_withdrawn_in_this_round_is_not_sent():
+    at = StubbedDesk()
+    first, second = entry(at, 9999.0), entry(at, 2990.0)  # beyond the day's limits
+    at.gate.is_open = False
+    at.held.place(first, None, None, True)
+    at.held.place(second, None, first.order, True)
+    at.gate.is_open = True
+    at.pass_by()
+    assert (at.ends_of(first), at.ends_of(second)) == (["Rejected"], ["Canceled"])
+    assert at.gateway.sent == []
+
+
+def test_an_order_that_is_over_is_not_released():
+    at = StubbedDesk(today=3)
+    ticket = at.exit(3)
+    at.gate.is_open = False
+    at.submit(ticket)
+    at.desk.cancel(ticket)
+    at.gate.is_open = True
+    at.desk.release(ticket)
+    assert (ticket.stage, at.gateway.sent) == (Stage.OVER, [])
+    assert at.ends_of(ticket) == ["Canceled"]
+
+
+# -- lots that another hand is to close -------------------------------------------------------
+
+
+def told_lots(at):
+    return [facts["lots"] for _, facts in at.notes if "lots" in facts]
+
+
+@pytest.mark.parametrize(("held", "free"), [(3, 0), (4, 1)])
+def test_a_stop_whose_lots_another_terminal_is_to_close_is_told_once(held, free):
+    at = StubbedDesk(today=held)
+    at.foreign(3)
+    stop = at.submit(at.fired_stop(3))
+    for _ in range(5):
+        at.pass_by(10)
+    assert sum(lots for _, lots in at.gateway.sent) == free
+    assert told_lots(at) == [3 - free]
+    assert at.exposed.lots == [(SYMBOL, 3 - free)]
+    at.foreign(3, status="FINISHED")
+    for leg in list(stop.legs):
+        at.fill(leg, leg.volume)
+    at.pass_by(10)
+    assert sum(lots for _, lots in at.gateway.sent) == 3
+    assert told_lots(at) == [3 - free]
+
+
+def test_a_close_at_the_market_that_waits_for_another_terminal_is_told_too():
+    at = StubbedDesk(today=3)
+    at.foreign(3)
+    at.submit(at.exit(3, None))
+    at.pass_by(10)
+    assert told_lots(at) == [3]
+    assert at.exposed.lots == []
+
+
+def test_what_waits_for_an_order_of_ours_is_no_news():
+    at = StubbedDesk(today=6)
+    at.foreign(3)
+    at.submit(at.exit(3))
+    at.submit(at.fired_stop(3))
+    at.submit(at.exit(3))
+    at.pass_by(10)
+    assert told_lots(at) == []
+
+
+def test_another_terminals_order_of_yesterday_claims_nothing():
+    at = StubbedDesk(today=3)
+    at.foreign(3)
+    stop = at.submit(at.fired_stop(3))
+    at.pass_by(4 * HOUR / SECOND)
+    assert stop.stage is Stage.QUEUED
+    at.pass_by(20 * HOUR / SECOND)
+    assert at.gateway.sent == [("CLOSETODAY", 3)]
+
+
+def test_another_terminals_order_of_the_evening_is_of_the_next_day():
+    at = StubbedDesk(today=3)
+    at.pass_by(6 * HOUR / SECOND)  # the day has had its close
+    at.foreign(3)
+    at.pass_by(18 * HOUR / SECOND)
+    assert at.submit(at.fired_stop(3)).stage is Stage.QUEUED
+    assert at.gateway.sent == []
+
+
+# -- what is counted, and for how long --------------------------------------------------------
+
+
+def test_an_exit_that_was_taken_may_be_refused_thirty_times_again():
+    at = StubbedDesk(today=3)
+    stop = at.submit(at.fired_stop(3))
+    for _ in range(ATTEMPTS):
+        at.refuse(stop.legs[-1])
+        at.pass_by()
+    assert stop.attempts == ATTEMPTS
+    at.alive(stop.legs[-1])
+    assert stop.attempts == 0
+    at.desk.change_volume(stop, 2)
+    at.end(stop.legs[-1])
+    at.refuse(stop.legs[-1])
+    at.pass_by()
+    assert (stop.attempts, at.ends_of(stop)) == (1, [])
+    for _ in range(ATTEMPTS):
+        at.refuse(stop.legs[-1])
+        at.pass_by()
+    assert at.ends_of(stop) == ["Rejected"]
+
+
+def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch):
+    monkeypatch.setattr(order_desk, "CANCEL_AGAIN", -1.0)
+    at = StubbedDesk(today=3)
+    target = at.submit(at.exit(3))
+    at.alive(target.legs[0])
+    for volume, signs in ((2, 1), (1, 2)):
+        at.desk.change_volume(target, volume)
+        at.desk.heard_at = target.cancel_asked - 1
+        for _ in range(3):
+            at.desk.tend()
+        assert at.silent == signs
+        at.end(target.legs[-1])
+        at.alive(target.legs[-1])
+    assert at.gateway.sent[-1] == ("CLOSETODAY", 1)

@@ -1,0 +1,69 @@
+"""What becomes of legs that an earlier run has sent and the account does not show."""
+
+from datetime import date
+
+import pytest
+from desk_on_stubs import BEGIN, SYMBOL, Anything, StubbedDesk
+
+from tianqin_backtrader.journal_plans import RecordedLeg
+from tianqin_backtrader.left_behind import leg_of
+from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
+from tianqin_backtrader.order_state import OrderState
+from tianqin_backtrader.restart import NEVER_LEFT, Restart
+from tianqin_backtrader.ticket import Stage
+
+
+@pytest.fixture
+def at():
+    return StubbedDesk(today=6)
+
+
+def restart(at):
+    return Restart(
+        at.desk, at.returns, at.held, Anything(), memory=Anything(), resend=False, accept=False
+    )
+
+
+@pytest.mark.parametrize("filled", [0, 1])
+def test_a_leg_that_had_been_heard_of_is_lost_and_not_said_to_have_never_left(at, filled):
+    ticket = at.submit(at.exit(3))
+    [leg] = ticket.legs
+    at.alive(leg)
+    if filled:
+        at.fill(leg, filled)
+    restart(at)._never_left(ticket, leg)
+    assert leg.state is OrderState.LOST
+    assert at.ends_of(ticket) == ["Canceled" if filled else "Rejected"]
+    assert ticket.order.info.reason == "the exchange does not know it"
+
+
+def test_a_stop_that_never_left_is_sent_and_what_turns_up_after_all_is_withdrawn(at):
+    ticket = at.submit(at.fired_stop(3))
+    [leg] = ticket.legs
+    restart(at)._never_left(ticket, leg)
+    assert (leg.state, leg.last_msg) == (OrderState.LOST, NEVER_LEFT)
+    assert at.gateway.sent == [("CLOSETODAY", 3), ("CLOSETODAY", 3)]
+    assert ticket.stage is Stage.WORKING
+    at.alive(leg)
+    assert at.gateway.withdrawn == [leg.order_id]
+
+
+def test_an_order_that_never_left_is_told_so(at):
+    ticket = at.submit(at.exit(3))
+    restart(at)._never_left(ticket, ticket.legs[0])
+    assert at.ends_of(ticket) == ["Expired"]
+    assert ticket.order.info.reason == NEVER_LEFT
+
+
+FILL = Fill("t1", "o1", SYMBOL, Direction.SELL, Offset.CLOSETODAY, 3000.0, 1, BEGIN, 1.0)
+
+
+@pytest.mark.parametrize(("fills", "state"), [((), OrderState.LOST), ((FILL,), OrderState.PARTIAL)])
+def test_a_leg_that_was_given_up_on_record_may_live_after_all(fills, state):
+    content = "o1", SYMBOL, Direction.SELL, Offset.CLOSETODAY
+    report = OrderReport(*content, 3, 3, 3000.0, "FINISHED", "", "busy")
+    recorded = RecordedLeg(*content, 3, 3000.0, date(2026, 1, 5), BEGIN, report, fills)
+    leg = leg_of(recorded)
+    assert (leg.state, leg.last_msg) == (state, "busy")
+    leg.take_report(OrderReport(*content, 3, 2, 3000.0, "ALIVE", "77", ""))
+    assert not leg.over
