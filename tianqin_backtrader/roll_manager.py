@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 RECENT_DAYS = 5
 #: Seconds after which a question without an answer is asked again.
 ASK_AGAIN = 60.0
+#: Seconds after which a dry run looks again for a book that it needs to say what a roll costs.
+LOOK_AGAIN = 0.5
 
 
 class RollManager:
@@ -33,8 +35,8 @@ class RollManager:
     the account holds: those that are earlier than the one to hold are rolled (``MyStore.roll``),
     one after the other, both sides. ``notify_store`` is told of every roll (keyword ``roll``) and,
     days ahead, of contracts that may not be held much longer (keyword ``warning``). What cannot be
-    rolled, as an order is in the way, is told once a day and tried again every minute. Lots in later
-    contracts stay; so it is not for accounts that hold calendar spreads of the product.
+    rolled, as an order is in the way, is told once a day and tried again every minute. Lots in
+    later contracts stay; so it is not for accounts that hold calendar spreads of the product.
 
     What an earlier program has left unfinished goes on without a manager, too.
 
@@ -165,7 +167,7 @@ class RollManager:
             if not decision.new:
                 continue
             if self._dry_run and not self._has_books(held, decision.new):
-                self._not_before = monotonic() + ASK_AGAIN
+                self._not_before = monotonic() + LOOK_AGAIN
                 return  # what it would cost is said when it is known
             rolls, fails = len(self.rolls), self._begin(today, held, decision)
             if len(self.rolls) > rolls:

@@ -112,7 +112,7 @@ def test_a_roll_that_cannot_be_written_down_is_told_and_tried_again(store):
     assert manager._not_before > 0
 
 
-def test_a_dry_run_looks_at_an_empty_book_once_a_minute_and_warns_once(store, monkeypatch):
+def test_a_dry_run_looks_at_an_empty_book_now_and_then_and_warns_once(store, monkeypatch):
     looks = []
     monkeypatch.setattr(roll_manager, "decide", lambda *of: looks.append(of) or decide(*of))
     store.books = False
