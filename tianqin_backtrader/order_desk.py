@@ -224,7 +224,14 @@ class OrderDesk:
         self.cancel(ticket, Ending.RESIZE)
 
     def end_without_lots(self, ticket: Ticket, reason: str = "") -> None:
-        """What it was to close is gone: nothing is opened in its place."""
+        """What it was to close is gone: nothing is opened in its place.
+
+        An exit that a roll takes along waits: its lots may be on their way to the other contract.
+        """
+        if ticket.symbol in self.gate.reserved and _is_taken_along(ticket):
+            if ticket.stage is not Stage.WATCHED and ticket.order.ref not in self._queued:
+                self.queue(ticket)
+            return
         reason = reason or f"the lots of {ticket.symbol} that it was to close are gone"
         text = f"order {ticket.order.ref} ends: {reason}"
         logger.warning("%s", text)
@@ -482,6 +489,11 @@ class OrderDesk:
             if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
                 continue
             self.release(ticket)
+
+
+def _is_taken_along(ticket: Ticket) -> bool:
+    """Whether a roll of its contract takes an exit along: a stop, fired or not, or a target."""
+    return ticket.condition is not None or bool(ticket.order.triggered) or ticket.rests
 
 
 def _only_too_fast(error: TianqinError) -> bool:
