@@ -200,6 +200,9 @@ class OrderDesk:
         """Whether its turn has not come: others go first, or it was refused a moment ago."""
         if ticket.held_back or any(not other.over for other in ticket.after):
             return True
+        held = self.account.booked(ticket.symbol, ticket.direction)
+        if not held and self._may_be_rolled(ticket):
+            return True
         return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
 
     def _carry_out(self, ticket: Ticket, plan: Plan) -> None:
@@ -228,7 +231,7 @@ class OrderDesk:
 
         An exit that a roll takes along waits: its lots may be on their way to the other contract.
         """
-        if ticket.symbol in self.gate.reserved and _is_taken_along(ticket):
+        if self._may_be_rolled(ticket):
             if ticket.stage is not Stage.WATCHED and ticket.order.ref not in self._queued:
                 self.queue(ticket)
             return
@@ -238,6 +241,11 @@ class OrderDesk:
         self.store.put_notification(text, order=ticket.order)
         ticket.ending = Ending.CANCEL  # nobody has refused it
         self.finish(ticket, bt.Order.Canceled, reason)
+
+    def _may_be_rolled(self, ticket: Ticket) -> bool:
+        """Whether a roll of its contract takes an exit along: a stop, fired or not, or a target."""
+        waits = ticket.condition is not None or bool(ticket.order.triggered) or ticket.rests
+        return ticket.symbol in self.gate.reserved and ticket.exits and waits
 
     def _wait_for_limits(self, ticket: Ticket, error: PriceOutOfRange) -> None:
         """An order that is good for longer than a day whose prices cannot reach it."""
@@ -489,11 +497,6 @@ class OrderDesk:
             if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
                 continue
             self.release(ticket)
-
-
-def _is_taken_along(ticket: Ticket) -> bool:
-    """Whether a roll of its contract takes an exit along: a stop, fired or not, or a target."""
-    return ticket.condition is not None or bool(ticket.order.triggered) or ticket.rests
 
 
 def _only_too_fast(error: TianqinError) -> bool:

@@ -143,7 +143,7 @@ class Roll:
                 raise OrderError(
                     f"order {order_id} of the roll of {self.contracts[0]} is still out, and what "
                     "it trades would have no stops and targets: withdraw it "
-                    "(store.tianqin.cancel_order) or wait for its end, then drop the roll"
+                    "(broker.cancel_order) or wait for its end, then drop the roll"
                 )
 
     def _tell_between(self, lots: int) -> None:

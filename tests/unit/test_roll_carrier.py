@@ -8,7 +8,7 @@ import backtrader as bt
 import pytest
 
 from tianqin_backtrader.conditional_order import stop as stop_at
-from tianqin_backtrader.errors import LotsGone, NotKnownYet, OrderError
+from tianqin_backtrader.errors import LotsGone, NotKnownYet, OrderError, VolumeOutOfRange
 from tianqin_backtrader.held_orders import HeldOrders
 from tianqin_backtrader.model import Direction, Fill, Offset
 from tianqin_backtrader.order_desk import OrderDesk
@@ -145,6 +145,18 @@ def test_exits_of_a_contract_that_is_rolled_are_not_ended_for_want_of_lots():
     world.rolled(0, 5)
     assert [world.stand_in(one).left for one in (stop, target)] == [5, 5]
     assert stop.over and "stands in its place" in stop.order.info["reason"]
+
+
+def test_a_four_way_close_of_a_contract_that_is_rolled_is_not_refused_for_want_of_lots():
+    world = World()
+    target = world.target()
+    target.may_open = None
+    world.gate.reserved[OLD] = "it is being rolled"
+    world.planner.plan.side_effect = VolumeOutOfRange("5 lots are to be closed, 0 can be")
+    world.desk.release(target)
+    assert target.stage is Stage.QUEUED and world.told == []
+    world.rolled(0, 5)
+    assert world.stand_in(target).left == 5
 
 
 def test_elsewhere_they_end():
