@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import backtrader as bt
@@ -287,15 +288,37 @@ class HeldOrders:
     # -- exits that go to another contract ----------------------------------------------------
 
     def group_of(self, ticket: Ticket) -> str:
-        """The bracket or OCO group that an order belongs to; its own key if it is in none."""
-        boxes = self._boxes.get(ticket.order.ref)
-        return boxes[0].key if boxes else ticket.key
+        """One name for all exits that share a bracket or OCO group with an exit, or with another
+        one of them; its own key if it is in none.
+        """
+        names: set[str] = set()
+        left = [ticket]
+        while left:
+            one = left.pop()
+            for box in self._boxes.get(one.order.ref, ()):
+                if box.key not in names and box.has_exit(one):
+                    names.add(box.key)
+                    left += [box.tickets[member.order_id] for member in box.group.exits]
+        return min(names, default=ticket.key)
 
-    def take_stand_ins(self, tickets: list[Ticket]) -> None:
-        """Take orders that stand in for exits of another contract, those of one group."""
-        if len(tickets) > 1:
-            group = order_group.oco([_part(ticket, closes=True) for ticket in tickets])
-            self._put(Box(group, tickets, f"{tickets[0].key}_{tickets[1].key}"))
+    def partners(self, ticket: Ticket) -> list[Ticket]:
+        """Living orders that share a group with an order; parent and child are no partners."""
+        return [
+            other
+            for box in self._boxes.get(ticket.order.ref, ())
+            for other in box.tickets.values()
+            if other is not ticket and not other.over
+            and Role.PARENT not in (box.role(ticket), box.role(other))
+        ]  # fmt: skip
+
+    def take_stand_ins(self, tickets: list[Ticket], living: Iterable[Ticket] = ()) -> None:
+        """Take orders that stand in for exits of another contract, those of one group.
+
+        Args:
+            tickets: The orders.
+            living: Those that stand in for other exits of the group already.
+        """
+        self._bind_stand_ins(tickets, list(living))
         for ticket in tickets:
             self._take_in(ticket)
         for ticket in tickets:
@@ -305,6 +328,30 @@ class HeldOrders:
                 self._desk.release(ticket)
             else:
                 self._watch.watch(ticket)
+
+    def _bind_stand_ins(self, tickets: list[Ticket], living: list[Ticket]) -> None:
+        first, *rest = (*living, *tickets)
+        if not rest:
+            return
+        boxes = self._boxes.get(first.order.ref, ()) if living else ()
+        box = next((box for box in boxes if box.has_exit(first)), None)
+        if box is None:
+            group = _so_far(order_group.oco([_part(first, closes=True)]), first)
+            box = Box(group, [first], f"{first.key}_{rest[0].key}")
+        for ticket in rest:
+            if ticket.key not in box.tickets:
+                box.group = order_group.join(box.group, _part(ticket, closes=True))
+                box.tickets[ticket.key] = ticket
+        self._put(box)
+        self._answer(box, order_group.level(box.group))
+
+    def tell_refused_stand_in(self, ticket: Ticket, lots: int) -> None:
+        """Tell of lots that a refused order was to stand for, where no stop stands for them.
+
+        The end of a stop has told it already.
+        """
+        if not _is_stop(ticket):
+            self._tell_exposed(ticket, lots, ticket.direction)
 
     def stand_for(self, lots: dict[Ticket, int]) -> None:
         """Let exits of one group stand for so many lots each, filled ones not counted."""
@@ -366,6 +413,8 @@ class HeldOrders:
         for ticket in self._desk.tickets.values():
             stands = _is_stop(ticket) and ticket.exits and ticket.ending not in _ENDED_BY_OWNER
             if ticket.symbol != symbol or ticket.direction is not direction or not stands:
+                continue
+            if ticket.held_back:  # its lots are in another contract, or on their way there
                 continue
             if ticket.stage not in (Stage.OVER, Stage.DRAFT, Stage.DORMANT):
                 boxes = self._boxes.get(ticket.order.ref)

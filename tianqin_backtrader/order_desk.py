@@ -206,6 +206,9 @@ class OrderDesk:
         """
         if ticket.live_legs or self._is_behind(ticket):
             return True
+        held = self.account.booked(ticket.symbol, ticket.direction)
+        if not held and self._may_be_rolled(ticket):
+            return True
         return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
 
     def _is_behind(self, ticket: Ticket) -> bool:
@@ -249,8 +252,15 @@ class OrderDesk:
         self.cancel(ticket, Ending.RESIZE)
 
     def end_without_lots(self, ticket: Ticket, reason: str = "") -> None:
-        """What it was to close is gone: nothing is opened in its place."""
+        """What it was to close is gone: nothing is opened in its place.
+
+        An exit that a roll takes along waits: its lots may be on their way to the other contract.
+        """
         if ticket.over:
+            return
+        if self._may_be_rolled(ticket):
+            if ticket.stage is not Stage.WATCHED and ticket.order.ref not in self._queued:
+                self.queue(ticket)
             return
         reason = reason or f"the lots of {ticket.symbol} that it was to close are gone"
         text = f"order {ticket.order.ref} ends: {reason}"
@@ -258,6 +268,11 @@ class OrderDesk:
         self.store.put_notification(text, order=ticket.order)
         ticket.ending = Ending.CANCEL  # nobody has refused it
         self.finish(ticket, bt.Order.Canceled, reason)
+
+    def _may_be_rolled(self, ticket: Ticket) -> bool:
+        """Whether a roll of its contract takes an exit along: a stop, fired or not, or a target."""
+        waits = ticket.condition is not None or bool(ticket.order.triggered) or ticket.rests
+        return ticket.symbol in self.gate.reserved and ticket.exits and waits
 
     def _wait_for_limits(self, ticket: Ticket, error: PriceOutOfRange) -> None:
         """An order that is good for longer than a day whose prices cannot reach it."""

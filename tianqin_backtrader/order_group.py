@@ -462,7 +462,9 @@ def stand_for(group: OrderGroup, lots: Mapping[str, int]) -> OrderGroup:
         group = _with(group, replace(member, wanted=whole, volume=whole, closing=closing))
     if not group.exits:
         return group
-    return replace(group, begun=group.begun + max(lots.values()) - group.unprotected)
+    # Not of those in ``lots`` alone: a target leaves the lots of a slice before its stop does.
+    stands = [one.volume - one.filled for one in group.exits if one.state in _STANDS]
+    return replace(group, begun=group.begun + max(stands, default=0) - group.unprotected)
 
 
 def _moved(member: Member, event: MemberEvent) -> Member:

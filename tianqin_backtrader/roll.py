@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .clock import SECOND, monotonic
+from .errors import JournalError, OrderError
 from .model import Direction
 from .risk_limits import GuardState
 from .roll_carrier import ExitCarrier
@@ -35,6 +36,8 @@ SETTLE = 3 * SECOND
 AGREE_WITHIN, AGREE_WITHIN_MARKET = 10.0, 60 * SECOND
 #: Seconds after which a cancel without effect is repeated.
 CANCEL_AGAIN = 5.0
+#: Seconds after which a state that could not be written is written again.
+WRITE_AGAIN = 5.0
 #: No slice is begun so shortly before a break: it would be half done over it.
 BEFORE_A_BREAK = timedelta(seconds=120)
 
@@ -57,7 +60,9 @@ class Roll:
         self._taking = 0  # lots that the next slice closes, before its leg begins
         self._interrupted = False  # whether an exit has fired since the last slice
         self._eaten = ""  # the time of the new contract's book that the last slice has met
-        self._exits: ExitCarrier = self._broker.exit_carrier(state.plan, self._save)
+        self._unwritten: JournalError | None = None  # why the file is behind the state
+        self._write_again_at = 0.0
+        self._exits: ExitCarrier = self._broker.exit_carrier(state.plan, self._remember)
         self._look_again()
 
     # -- what it is asked ---------------------------------------------------------------------
@@ -94,6 +99,7 @@ class Roll:
 
         Raises:
             IllegalTransition: It is not HALTED.
+            JournalError: Its file cannot be written; nothing has changed.
         """
         self._save(self.state.after(RollEvent.RESUME))
         self._look_again()
@@ -102,12 +108,50 @@ class Roll:
     def drop(self) -> None:
         """Leave things as they are: each lot keeps the stops and targets that it has now.
 
+        Exits whose lots are in neither contract are withdrawn; ``notify_store`` and an alert
+        (event ``exposed``) tell how many lots these are.
+
         Raises:
             IllegalTransition: A leg is out, or it is over.
+            OrderError: An order of the roll is still out: what it trades would have no exits.
+            JournalError: Its file cannot be written; it is not dropped.
         """
+        now = self._store.clock.now_ns()
+        self.state.after(RollEvent.DROP, now)
+        self._must_have_nothing_out()
         self._tend_exits(gives_back=True)
-        self._save(self.state.after(RollEvent.DROP, self._store.clock.now_ns()))
+        self._save(self.state.after(RollEvent.DROP, now))
+        between = self._exits.leave(self.state)
+        if between:
+            self._tell_between(between)
         self._unreserve()
+
+    def _must_have_nothing_out(self) -> None:
+        """Refuse while an order of the roll lives.
+
+        Raises:
+            OrderError: One does.
+        """
+        shown = self._store.tianqin.get_order()
+        for order_id in self.state.order_ids:
+            known, there = self._broker.get_order(order_id), shown.get(order_id)
+            if known is not None:
+                alive = known.alive()
+            else:
+                alive = there is not None and there.status == "ALIVE"
+            if alive:
+                raise OrderError(
+                    f"order {order_id} of the roll of {self.contracts[0]} is still out, and what "
+                    "it trades would have no stops and targets: withdraw it "
+                    "(broker.cancel_order) or wait for its end, then drop the roll"
+                )
+
+    def _tell_between(self, lots: int) -> None:
+        old, new = self.contracts
+        text = f"{lots} lots of {old} were closed and not opened in {new}: the roll is dropped"
+        logger.error("%s", text)
+        self._store.observers.exposed(old, lots, text)
+        self._store.put_notification(text, roll=self, lots=lots)
 
     # -- every round --------------------------------------------------------------------------
 
@@ -115,9 +159,12 @@ class Roll:
         """Take the contracts over: orders that may open are withdrawn, new ones are refused.
 
         Exits go on; ``roll_carrier`` takes them along.
+
+        Raises:
+            JournalError: A new one cannot be written down; nothing has been done.
         """
         if restarted:
-            self._save(self.state.after(RollEvent.RESTART))
+            self._remember(self.state.after(RollEvent.RESTART))
         else:
             before = tuple(self._exits.fills(self.state))
             self._save(self._exits.meet(replace(self.state, closed_before=before)))
@@ -132,6 +179,7 @@ class Roll:
 
     def tend(self) -> None:
         """See how it stands, and do the next thing."""
+        self._write_again()
         if self.state.ended:
             return
         if self.halted:
@@ -143,11 +191,12 @@ class Roll:
             return
         try:
             self._tend_exits()
+            self._must_be_written()
             if self.leg is None:
                 self._check()
             else:
                 self._work(self.leg)
-        except (PositionMismatch, TooFewToOpen) as error:
+        except (PositionMismatch, TooFewToOpen, JournalError) as error:
             self._halt(str(error))
 
     # -- exits --------------------------------------------------------------------------------
@@ -173,7 +222,7 @@ class Roll:
     def _keep(self, state: RollState) -> None:
         """On disk, if its exits have changed."""
         if _of_exits(state) != _of_exits(self.state):
-            self._save(state)
+            self._remember(state)
 
     def _gap(self) -> float | None:
         """What prices of exits are shifted by, None while a book is empty."""
@@ -206,14 +255,14 @@ class Roll:
         self._held = self._account_holds()
         if self._interrupted:
             self._interrupted = False
-            self._save(self._exits.give_up(self.state))
+            self._remember(self._exits.give_up(self.state))
             self._held = self._account_holds()
         move = next_move(plan, *self._held, self.state.exited(plan.old))
         if move.event is RollEvent.ALL_MOVED:
             self._taking = 0
             self._take_fills()
             self._tend_exits(gives_back=True)
-            self._save(self.state.after(move.event, self._store.clock.now_ns()))
+            self._remember(self.state.after(move.event, self._store.clock.now_ns()))
             self._unreserve()
             logger.info("%s", self.report())
             self._store.put_notification(str(self.report()), roll=self)
@@ -369,7 +418,8 @@ class Roll:
         ids = (*self.state.order_ids, *leg.order_ids)
         state = replace(self.state, order_ids=tuple(dict.fromkeys(ids)), reference=leg.reference)
         if sent or state.order_ids != self.state.order_ids:
-            self._save(state)  # before the next wait, with which orders leave
+            self._remember(state)  # before the next wait, with which orders leave
+            self._must_be_written()
         if leg.done:
             self._leg_done(leg)
         elif leg.refused:
@@ -393,7 +443,7 @@ class Roll:
             self._eaten = book_time(self._store, leg.symbol)
         self.leg = None
         self._take_fills()
-        self._save(self.state.after(RollEvent.LEG_DONE))
+        self._remember(self.state.after(RollEvent.LEG_DONE))
         self._look_again()
 
     def _tell_break(self, leg: RollLeg) -> None:
@@ -435,8 +485,8 @@ class Roll:
             self.leg.stop()
         self.leg = self._held = None
         self._taking, self._interrupted = 0, False
-        self._alarm()  # whether it can be written down or not
-        self._save(self.state)
+        self._alarm()
+        self._remember(self.state)
 
     def _alarm(self) -> None:
         """Tell it. Stops and targets stay, here and on all other contracts."""
@@ -448,11 +498,49 @@ class Roll:
         self._store.put_notification(text, roll=self)
         self._reserve()
 
+    # -- the file -----------------------------------------------------------------------------
+
     def _save(self, state: RollState) -> None:
+        """A step that is to be taken: it must be on disk first.
+
+        Raises:
+            JournalError: It is not; the state stays.
+        """
         self._file.save(state)
+        self._unwritten = None
+        self._take(state)
+
+    def _remember(self, state: RollState) -> None:
+        """What has happened already, or what protects lots: it counts, written down or not."""
+        try:
+            self._save(state)
+        except JournalError as error:
+            if self._unwritten is None:
+                logger.error("%s", error)
+            self._unwritten, self._write_again_at = error, monotonic() + WRITE_AGAIN
+            self._take(state)
+
+    def _take(self, state: RollState) -> None:
         if state.phase is not self.state.phase:
             logger.info("%s -> %s: %s", *self.contracts, state.phase)
         self.state = state
+
+    def _must_be_written(self) -> None:
+        """Nothing is sent for a roll that the next program would not know.
+
+        Raises:
+            JournalError: The file is behind the state.
+        """
+        if self._unwritten is not None:
+            raise self._unwritten
+
+    def _write_again(self) -> None:
+        if self._unwritten is not None and monotonic() >= self._write_again_at:
+            self._remember(self.state)
+            if self._unwritten is None:
+                logger.warning("the file of %s can be written again", self.state.plan.old)
+
+    # -- its contracts ------------------------------------------------------------------------
 
     def _reserve(self) -> None:
         """Refuse orders that may open on both contracts."""

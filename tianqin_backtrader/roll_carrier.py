@@ -37,7 +37,7 @@ class ExitCarrier:
         held: Watches what waits, and keeps groups together.
         make: Makes an order like another one (that one, contract, lots, price, limit price).
         plan: The roll.
-        save: Keeps a state on disk.
+        save: Keeps a state, on disk if it can be written there.
     """
 
     def __init__(
@@ -81,13 +81,17 @@ class ExitCarrier:
         ]  # fmt: skip
 
     def going_out(self, state: RollState) -> list[Ticket]:
-        """Exits that are at the market now: stops that have fired, market orders, a flatten."""
+        """Exits that are at the market now: stops that have fired, market orders, a flatten.
+
+        One whose contract has no lots any more has nothing to send.
+        """
         return [
             one
             for symbol in (self._plan.old, self._plan.new)
             for one in self.exits(symbol, state)
             if one.stage in (Stage.QUEUED, Stage.WORKING) and not _rests(one)
-        ]
+            and (one.live_legs or self._booked(symbol))
+        ]  # fmt: skip
 
     def withdraw_entries(self, state: RollState) -> None:
         """Withdraw what is no exit, in both contracts."""
@@ -135,7 +139,8 @@ class ExitCarrier:
         return abs(int(self._desk.account.position(symbol, str(self._plan.side)).size))
 
     def refuse_what_cannot_be_carried(self) -> None:
-        """Refuse to begin with an exit whose time is over, or one that is to open, too.
+        """Refuse to begin with an exit whose time is over, one that is to open, too, and one that
+        would end with an order that is not taken along.
 
         Raises:
             OrderError: There is one.
@@ -155,12 +160,37 @@ class ExitCarrier:
                     f"{ticket.opening}, which cannot be rolled: cancel it before the roll, and "
                     "place an order that closes"
                 )
+            other = self._ends_with(ticket)
+            if other is not None:
+                raise OrderError(
+                    f"{name} closes, and ends with order {other.order.ref} on {other.symbol} "
+                    "(oco), which the roll does not take along: cancel one of them before the roll"
+                )
+
+    def _ends_with(self, ticket: Ticket) -> Ticket | None:
+        """A partner of an exit that the roll would separate from it, or withdraw."""
+        if not self.is_exit(ticket):
+            return None
+        for other in self._held.partners(ticket):
+            entry = other.symbol in self._contracts and not self.is_exit(other)
+            if entry or self._is_taken_along(ticket) is not self._is_taken_along(other):
+                return other
+        return None
+
+    def _is_taken_along(self, ticket: Ticket) -> bool:
+        here = ticket.symbol == self._plan.old and ticket.direction is self._direction
+        return here and self.is_exit(ticket)
 
     # -- every round --------------------------------------------------------------------------
 
     def meet(self, state: RollState) -> RollState:
-        """Take in exits that the roll does not know yet."""
+        """Take in exits that the roll does not know yet, and groups that have grown."""
         known = {one.key for one in state.exits}
+        by_key = {one.key: one for one in self._tickets(self._plan.old)}
+        exits = tuple(
+            replace(one, group=self._held.group_of(by_key[one.key])) if one.key in by_key else one
+            for one in state.exits
+        )
         news = [
             CarriedExit(
                 one.key, self._held.group_of(one), one.left, _rests(one), one.filled
@@ -168,7 +198,7 @@ class ExitCarrier:
             for one in self.exits(self._plan.old, state)
             if one.key not in known and (one.stage is Stage.WATCHED or _rests(one))
         ]  # fmt: skip
-        return replace(state, exits=(*state.exits, *news)) if news else state
+        return replace(state, exits=(*exits, *news))
 
     def tend(self, state: RollState, *, taking: int, gives_back: bool) -> RollState:
         """Let every exit stand for the lots that it has now.
@@ -231,7 +261,34 @@ class ExitCarrier:
         )
         return replace(state, exits=exits, given_up=state.given_up + row.between)
 
+    def leave(self, state: RollState) -> int:
+        """The roll is dropped: exits that have no lots left in the old contract end.
+
+        Returns:
+            Lots that are in neither contract.
+        """
+        row = self.row(state)
+        found, by_key = shares(state.exits, row), {one.key: one for one in self._living()}
+        for group in _by_group(state.exits):
+            mine = [(one, by_key[one.key]) for one in group if one.key in by_key]
+            for _, ticket in mine:
+                ticket.held_back = False
+            if not any(found[one.key].old for one, _ in mine):
+                self._end([(ticket, self._why_dropped(one, by_key)) for one, ticket in mine])
+        self._desk.scribe.flush()
+        return row.between
+
     # -- inside -------------------------------------------------------------------------------
+
+    def _living(self) -> list[Ticket]:
+        """Orders that are neither over nor on their way to the market as stops that have fired."""
+        here = self._tickets(*self._contracts)
+        return [one for one in here if not one.over and not _fired(one)]
+
+    def _why_dropped(self, one: CarriedExit, by_key: dict[str, Ticket]) -> str:
+        if one.stand_in in by_key:
+            return self._why(one, by_key)
+        return "dropped: its lots are in neither contract"
 
     def _count(self, state: RollState, by_key: dict[str, Ticket]) -> RollState:
         """What the exits have closed."""
@@ -250,7 +307,10 @@ class ExitCarrier:
         found: dict[str, Share],
         by_key: dict[str, Ticket],
     ) -> RollState:
-        """Make the orders in the new contract; their names are on disk before they are made."""
+        """Make the orders in the new contract; their names are on disk before they are made.
+
+        They are made where the disk is full, too: lots without a stop would be worse.
+        """
         wanted = [
             one
             for group in _by_group(state.exits)
@@ -267,13 +327,16 @@ class ExitCarrier:
             ),
         )
         self._save(state)
-        for group in _by_group(one for one in state.exits if one.key in keys):
-            made = []
-            for one in group:
-                ticket = self._like(by_key[one.key], found[one.key].new, gap, one.stand_in)
-                by_key[ticket.key] = ticket
-                made.append(ticket)
-            self._held.take_stand_ins(made)
+        for group in _by_group(state.exits):
+            stand_ins = [by_key[one.stand_in] for one in group if one.stand_in in by_key]
+            made = [
+                self._like(by_key[one.key], found[one.key].new, gap, one.stand_in)
+                for one in group
+                if one.key in keys
+            ]
+            by_key |= {ticket.key: ticket for ticket in made}
+            if made:
+                self._held.take_stand_ins(made, [one for one in stand_ins if not one.over])
         return state
 
     def _needs_one(
@@ -333,13 +396,7 @@ class ExitCarrier:
         refused = ticket.order.status in (bt.Order.Rejected, bt.Order.Margin)
         if refused and lots and ticket.key not in self._told:
             self._told.add(ticket.key)
-            text = (
-                f"{ticket.symbol}: {lots} lots that were rolled have no protection: order "
-                f"{ticket.order.ref} was refused ({ticket.order.info.get('reason', '')})"
-            )
-            logger.error("%s", text)
-            self._desk.store.observers.exposed(ticket.symbol, lots, text)
-            self._desk.store.put_notification(text, order=ticket.order)
+            self._held.tell_refused_stand_in(ticket, lots)
 
     def _resize_old(
         self,
@@ -369,6 +426,10 @@ class ExitCarrier:
                 lots[ticket] = left
         if lots:
             self._held.stand_for(lots)
+        self._end(gone)
+
+    def _end(self, gone: list[tuple[Ticket, str]]) -> None:
+        """Withdraw exits of a group, each for its reason."""
         for ticket, why in gone:
             ticket.withdrawn_for = why  # of all, before the first one withdraws the others
         for ticket, why in gone:

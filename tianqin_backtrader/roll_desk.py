@@ -148,6 +148,7 @@ class RollDesk:
 
         Raises:
             OrderError: One of the contracts is being rolled, or the broker opens nothing now.
+            JournalError: It cannot be written down; nothing was begun.
         """
         self.load()
         risk = self._broker.risk

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from .clock import from_ns, monotonic
-from .errors import ConfigError, LinkError, OrderError
+from .errors import ConfigError, JournalError, LinkError, OrderError
 from .main_contracts import MAIN
 from .products import split_symbol
 from .risk_limits import GuardState
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 RECENT_DAYS = 5
 #: Seconds after which a question without an answer is asked again.
 ASK_AGAIN = 60.0
+#: Seconds after which a dry run looks again for a book that it needs to say what a roll costs.
+LOOK_AGAIN = 0.5
 
 
 class RollManager:
@@ -33,8 +35,8 @@ class RollManager:
     the account holds: those that are earlier than the one to hold are rolled (``MyStore.roll``),
     one after the other, both sides. ``notify_store`` is told of every roll (keyword ``roll``) and,
     days ahead, of contracts that may not be held much longer (keyword ``warning``). What cannot be
-    rolled, as an order is in the way, is told once and tried again every minute. Lots in later
-    contracts stay; so it is not for accounts that hold calendar spreads of the product.
+    rolled, as an order is in the way, is told once a day and tried again every minute. Lots in
+    later contracts stay; so it is not for accounts that hold calendar spreads of the product.
 
     What an earlier program has left unfinished goes on without a manager, too.
 
@@ -95,7 +97,7 @@ class RollManager:
         self._day: date | None = None
         self._looked: tuple[date, str, GuardState] | None = None
         self._rests: date | None = None
-        self._told: dict[str, str] = {}
+        self._told: set[tuple[date, str, str, str]] = set()  # day, contract, side, words
         self._not_before = 0.0
         store.getbroker()
         store.keepers.append(self.tend)
@@ -103,8 +105,8 @@ class RollManager:
     def tend(self) -> None:
         """Every round: look once a trading day, and again after each roll.
 
-        And when the day's main contract is heard of after the open, or the broker takes orders
-        that open again.
+        The manager looks again, too, when the day's main contract is heard of after the open, and
+        when the broker takes orders that open again.
         """
         store = self._store
         today = store.calendar.trading_day_at(store.now())
@@ -160,15 +162,17 @@ class RollManager:
                 continue  # it has expired; the broker settles it
             decision = decide(held, listed, main, today, self.rules, store.calendar)
             self.decisions[held] = decision
-            if decision.warn:
+            if decision.warn and self._is_news(today, held, "", decision.reason):
                 self._warn(decision)
             if not decision.new:
                 continue
             if self._dry_run and not self._has_books(held, decision.new):
+                self._not_before = monotonic() + LOOK_AGAIN
                 return  # what it would cost is said when it is known
-            if self._begin(held, decision):
+            rolls, fails = len(self.rolls), self._begin(today, held, decision)
+            if len(self.rolls) > rolls:
                 return  # the next one behind it
-            refused = refused or held in self._told
+            refused = refused or fails
         if refused and state is GuardState.ACTIVE and not self._dry_run:
             self._not_before = monotonic() + ASK_AGAIN  # what is in the way may be gone then
         else:
@@ -197,29 +201,38 @@ class RollManager:
         logger.log(level, "%s", decision.reason)
         self._store.put_notification(decision.reason, warning=decision)
 
-    def _begin(self, held: str, decision: Decision) -> bool:
-        """Roll the sides of a contract, one after the other; whether one has begun."""
+    def _is_news(self, today: date, held: str, side: str, words: str) -> bool:
+        """Whether these words about a side of a contract have not been told today."""
+        what = (today, held, side, words)
+        news = what not in self._told
+        self._told = {one for one in self._told if one[0] == today} | {what}
+        return news
+
+    def _begin(self, today: date, held: str, decision: Decision) -> bool:
+        """Roll the sides of a contract, one after the other; whether one cannot be rolled."""
         desk, position = self._store.rolls, self._store.broker.get_account_position(held)
         sides = [side for side in ("long", "short") if position.get(f"pos_{side}")]
-        told_before = self._told.pop(held, "")
+        refused = False
         for side in sides:
             try:
                 plan = desk.plan(held, decision.new, side=side, **self._how)
                 if not self._dry_run:
                     self.rolls.append(desk.start(plan))
                     logger.info("%s is rolled into %s: %s", held, decision.new, decision.reason)
-                    return True
-            except OrderError as error:
-                self._told[held] = f"{held} cannot be rolled into {decision.new}: {error}"
-                if self._told[held] != told_before:
-                    self._tell(self._told[held])
+                    return refused
+            except (OrderError, JournalError) as error:
+                refused, text = True, f"{held} cannot be rolled into {decision.new}: {error}"
+                if self._is_news(today, held, side, str(error)):
+                    self._tell(text)
+                continue
+            if not self._is_news(today, held, side, f"dry run into {decision.new}"):
                 continue
             estimate = desk.estimate(plan)
             self.estimates.append(estimate)
             text = f"dry run, nothing is sent: {decision.reason}; {estimate}"
             logger.info("%s", text)
             self._store.put_notification(text, estimate=estimate)
-        return False
+        return refused
 
     def _tell(self, text: str) -> None:
         logger.error("%s", text)

@@ -24,6 +24,7 @@ class RollReport:
             holds half the spread between bid and ask; fills without a known middle count 0.
         fees: Commissions.
         exited: Lots that stops and targets have closed meanwhile.
+        given_up: Lots that the roll has closed and not opened again, as an exit has fired.
         orders: Exchange orders sent.
         begun, ended: Naive Beijing time; ``ended`` None while it runs.
     """
@@ -44,6 +45,7 @@ class RollReport:
     begun: datetime
     ended: datetime | None
     exited: int = 0
+    given_up: int = 0
 
     @property
     def spread(self) -> float:
@@ -57,6 +59,8 @@ class RollReport:
 
     def __str__(self) -> str:
         exits = f"{self.exited} closed by exits, " if self.exited else ""
+        if self.given_up:
+            exits += f"{self.given_up} not opened again as an exit has fired, "
         until = f" to {self.ended}" if self.ended else ""
         words = f" ({self.reason})" if self.reason else ""
         return (
@@ -84,7 +88,7 @@ def make_report(state: RollState, volume_multiple: int) -> RollReport:
         _average(closed), _average(opened), round(slippage, 2),
         round(sum(fill.commission for fill in fills), 2), len(state.order_ids),
         from_ns(state.begun_ns), from_ns(state.ended_ns) if state.ended_ns else None,
-        state.exited(plan.old) + state.exited(plan.new) + state.given_up,
+        state.exited(plan.old) + state.exited(plan.new), state.given_up,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 A roll closes a slice in the old contract, then opens as many lots in the new one, until all are
 moved. Between two legs it looks at the account: what is held there decides what comes next, so a
 program that was killed anywhere goes on from what the exchange has. Nothing here does anything;
-``roll_desk`` carries it out.
+``roll`` carries it out.
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ class TooFewToOpen(OrderError):
 
 @dataclass(frozen=True, slots=True)
 class RollPlan:
-    """What is to be moved; it never changes.
+    """What is to be moved.
+
+    Where entries have opened lots as they were withdrawn, another plan is followed; after the
+    roll's first order its plan stays.
 
     Attributes:
         old, new: Contracts.

@@ -237,7 +237,7 @@ def test_close_in_the_middle_of_a_roll_ends_flat(sandbox, run):
                 yield strategy.close(data=data)
         assert held(broker) == (0, 0)
         report = roll.report()
-        assert report.exited + report.opened - held(broker)[1] >= 4
+        assert report.exited + report.given_up + report.opened - held(broker)[1] >= 4
         yield None
         assert not stops(broker)
         for symbol in (OLD, NEW):

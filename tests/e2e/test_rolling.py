@@ -27,6 +27,7 @@ EVE = "2026-11-03 14:50:00"
 #: As many steps has the program's life when nobody kills it.
 STEPS = 64
 STEPS_WITH_EXITS = 106
+STEPS_AT_ONCE = 42  # with stops and targets, all lots in one slice
 #: The paper account, and a futures company whose queries are so many seconds old.
 MARKETS = {
     "kq": {},
@@ -171,7 +172,7 @@ def test_flatten_is_not_held_up_by_a_roll(sandbox, run):
             yield None
         yield from bars_until(lambda: roll.state.ended)
         report = roll.report()
-        assert report.opened + report.exited == 5 and report.opened < 5
+        assert report.opened + report.exited + report.given_up == 5 and report.opened < 5
         done.append(roll)
 
     done = []
@@ -449,6 +450,20 @@ def check_exits(told):
 @pytest.mark.parametrize("kills", [[0], [14], [21, 16, 19]])
 def test_stops_and_targets_of_a_killed_program_are_rolled_by_the_next_one(run, kills):
     check_exits(rolled_after(run, kills, slice_lots=2, exits=True))
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("last", [21, 25])
+def test_a_program_that_is_killed_with_all_lots_between_the_contracts_loses_no_exit(run, last):
+    check_exits(rolled_after(run, [last], slice_lots=5, exits=True))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("last", range(1, STEPS_AT_ONCE + 1))
+@pytest.mark.parametrize("market", MARKETS)
+def test_killed_at_every_step_with_all_lots_in_one_slice(run, market, last):
+    check_exits(rolled_after(run, [last], market=MARKETS[market], slice_lots=5, exits=True))
 
 
 @pytest.mark.slow

@@ -360,6 +360,17 @@ def test_exits_of_a_roll_stand_for_what_it_leaves_them():
     assert play(group, (on_fill, STOP, 3))[1] == cancels(TARGET)
 
 
+@pytest.mark.parametrize("group", [play(usual(), (on_fill, IN, 5))[0], exits(5, 5)])
+def test_the_lots_of_a_slice_that_a_target_has_left_are_its_stops(group):
+    """A target gives way to a slice before that is closed, its stop after: five lots are open."""
+    group = stand_for(group, {TARGET: 4})
+    assert group.unprotected == 5
+    assert play(group, (on_fill, TARGET, 4))[1] == (Action(Do.RESIZE, STOP, 1),)
+    assert play(group, (on_fill, STOP, 5))[1] == cancels(TARGET)
+    group = stand_for(group, {STOP: 4})
+    assert group.unprotected == 4
+
+
 # -- the table, the journal -------------------------------------------------------------------
 
 

@@ -112,6 +112,13 @@ def test_the_report_counts_slippage_from_the_middle_and_fees():
     assert "5 lots long SHFE.cu2612 -> SHFE.cu2701: CHECKING" in str(report)
 
 
+def test_the_report_tells_lots_that_exits_have_closed_from_those_that_are_not_opened_again():
+    exit_fills = {"t": ExitFill(PLAN.old, 2), "u": ExitFill(PLAN.new, 1)}
+    report = make_report(RollState(PLAN, START, exit_fills=exit_fills, given_up=1), 5)
+    assert (report.exited, report.given_up) == (3, 1)
+    assert "3 closed by exits, 1 not opened again as an exit has fired, spread" in str(report)
+
+
 def test_a_roll_comes_back_from_its_file(tmp_path):
     state = RollState(PLAN, START, RollPhase.OPENING, "", 78000.0, ("a",), fills())
     file = RollFile.of(tmp_path / "new", state)
@@ -213,4 +220,4 @@ def test_the_exits_of_a_roll_come_back_from_its_file(tmp_path):
     assert (again.exits, again.gap, again.exit_fills) == (state.exits, -120.0, state.exit_fills)
     assert (again.closed_before, again.given_up) == (("x",), 2)
     assert (again.exited("SHFE.cu2612"), again.exited("SHFE.cu2701")) == (1, 0)
-    assert make_report(again, 5).exited == 3
+    assert (make_report(again, 5).exited, make_report(again, 5).given_up) == (1, 2)
