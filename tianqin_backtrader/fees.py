@@ -59,6 +59,8 @@ class FeeLedger:
         self._least = math.inf
         self._before = 0.0
         self._open = self._changed = self._mixed = False
+        #: Whether the next figure is to hold fees of earlier trades, too: they came to nothing yet.
+        self._owed = False
         self._since: Instants = (0, 0)
 
     # -- trades -------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ class FeeLedger:
         self._booked[day] += fill.commission
         if not self._open:
             self._lots.clear()
-            self._least, self._mixed = math.inf, False
+            self._least, self._mixed = math.inf, self._owed
             self._before = self._told.commission if self._told is not None else math.nan
         self._lots[fill.symbol, str(fill.offset)] += fill.volume
         self._least = min(self._least, fill.commission)
@@ -122,6 +124,7 @@ class FeeLedger:
         if self._open and not quiet and not (changed and difference > -self._least / 2):
             return 0.0  # some of the trades are not in it yet
         if quiet:
+            self._owed = bool(self._lots) and not self._changed
             self._open = False
             self._learn(told.commission)
         self._settled += difference
@@ -136,6 +139,7 @@ class FeeLedger:
             del self._booked[day]
         self._base = self._settled = self._before = 0.0
         self._open &= bool(self._booked)
+        self._owed &= bool(self._booked)
         self._mixed = True  # trades of both days
         self._estimates.clear()
 
