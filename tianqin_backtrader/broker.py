@@ -148,8 +148,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """
         super().start()
         self._must_keep_priority()
-        self.startingcash = self.getvalue()
         if self._begun:
+            self.startingcash = self.getvalue()
             self._account.take_moved()
             self._news.begin_again()
             self._restart.begin_again()
@@ -159,7 +159,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         try:
             if journal is not None:
                 self.store.state.attach(journal, self._scribe)
-            self._restart.run(self.startingcash)
+            self._restart.run(self.getvalue)
+            self.startingcash = self.getvalue()
             # An earlier run may have died before it had withdrawn everything.
             self._halting = self._flattener.busy or self.risk_state is GuardState.HALTED
         except BaseException:

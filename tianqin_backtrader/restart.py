@@ -87,8 +87,11 @@ class Restart:
         #: Net lots and prices before what is now to be told, by symbol; given to strategies once.
         self.begun_with: dict[str, tuple[int, float]] = {}
 
-    def run(self, equity: float) -> None:
+    def run(self, equity: Callable[[], float]) -> None:
         """Take over what the account holds and what the records know.
+
+        Args:
+            equity: Says what the account is worth; asked when its positions are taken.
 
         Raises:
             StartRefused: They differ, and nothing explains it; nothing was sent.
@@ -121,7 +124,7 @@ class Restart:
         ours = [one for one in reports if one.order_id in self._desk.legs]
         others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
         news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
-        self._account.begin(equity, [fill for _, fill in found.untold] + news + unseen)
+        self._account.begin(equity(), [fill for _, fill in found.untold] + news + unseen)
         self.begun_with = self._account.net_lots()
         self._returns.take(others)
         self.lots.foreign |= {one.trade_id for one in others if isinstance(one, Fill)}
