@@ -114,7 +114,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news = OrderNews(self._desk, self._keeper, self._trades)
         self._returns = OrderReturns(self._desk)
         self._expiry = ExpiryDesk(self._account, self._desk)
-        self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
         self._held = HeldOrders(self._desk)
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
@@ -129,6 +128,9 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
+        self._reconciler = Reconciler(
+            self._desk, self._returns, self._restart.lots, self._take_differences
+        )
         self._returns.on_foreign += [
             self._restart.take_foreign,
             self._targets.take_other,
@@ -499,7 +501,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         logger.error("%s", text)
         self.store.put_notification(text)
         self._scribe.note(text, "ERROR")
-        self._scribe.touch_plan(self._restart.lots)
         self._risk.guard.reduce(text)
 
 

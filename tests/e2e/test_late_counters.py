@@ -141,7 +141,7 @@ def test_positions_that_come_late_at_a_start_are_known_in_the_end(tmp_path, coun
         hold_three(program, tmp_path if records else False)
         box.fault("late_positions", seconds=2.0)
         with program() as store:
-            quote = store.tianqin.get_quote(CU)
+            store.tianqin.get_quote(CU)
             broker = store.getbroker(records=tmp_path if records else False)
             broker.start()
             until(store, lambda: broker.getposition(CU).size == 3)
@@ -149,6 +149,24 @@ def test_positions_that_come_late_at_a_start_are_known_in_the_end(tmp_path, coun
             order = broker.sell_close(CU, 3)
             until(store, lambda: not order.alive())
             assert order.status == bt.Order.Completed
+
+
+@pytest.mark.parametrize("counter", ["kq", "ctp"])
+def test_lots_that_come_late_at_a_first_start_are_on_record_for_the_next(tmp_path, counter):
+    with EmbeddedSandbox(start=MORNING, days=2, counter=counter) as box:
+
+        def program():
+            return store_at(box.urls, counter, strategy_name="one")
+
+        hold_three(program, False)
+        box.advance(to="2026-11-11 09:31:00")  # the trades of the day before are not told
+        box.fault("late_positions", seconds=2.0)
+        for _ in range(2):
+            with program() as store:
+                broker = store.getbroker(records=tmp_path)
+                broker.start()
+                until(store, lambda broker=broker: broker.getposition(CU).size == 3)
+                assert broker.risk_state == "ACTIVE"
 
 
 def test_the_books_begin_with_what_the_account_is_worth_when_its_positions_come(tmp_path):

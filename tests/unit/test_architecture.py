@@ -81,7 +81,7 @@ SHELL = {
     "order_watch": {"order_desk", "ticket"},
     "held_orders": {"order_desk", "order_watch", "ticket"},
     "target_desk": {"account_view", "order_desk", "ticket", "ticket_values"},
-    "reconciler": {"account_view", "order_desk", "order_returns"},
+    "reconciler": {"account_view", "order_desk", "order_returns", "order_scribe"},
     "expiry_desk": {"account_view", "order_desk", "reconciler", "ticket"},
     "record_keeper": {"account_scribe", "journal", "performance_tracker"},
     "open_trades": {"main_contracts", "unsubscribed_data"},

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.clock import SECOND
+from tianqin_backtrader.clock import SECOND, Instants
 from tianqin_backtrader.fees import SETTLED, UNCHANGED, DayFees, FeeLedger
 from tianqin_backtrader.model import NAN, Direction, Fill, Instrument, Offset
 
@@ -41,7 +41,7 @@ class Counter:
         fill = Fill(f"t{self.number}", "o", symbol, Direction.BUY, offset, 100.0, lots, 0, fee)
         if fee != fee:
             fill = self.ledger.estimated(fill, CONTRACTS[symbol])
-        self.ledger.take(fill, day, (self.now, self.now))
+        self.ledger.take(fill, day, Instants(self.now, self.now))
         self.booked = round(self.booked + fill.commission, 2)
         return fill.commission
 
@@ -51,7 +51,7 @@ class Counter:
 
     def wait(self, nanoseconds):
         self.now += nanoseconds
-        fee = self.ledger.settle(self.figure, self.over, (self.now, self.now))
+        fee = self.ledger.settle(self.figure, self.over, Instants(self.now, self.now))
         self.booked = round(self.booked + fee, 2)
         return fee
 
