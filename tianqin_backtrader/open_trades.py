@@ -16,7 +16,7 @@ import backtrader as bt
 
 from .allocation import LotsChange, allocate
 from .main_contracts import MAIN
-from .unsubscribed_data import UnsubscribedData
+from .unsubscribed_data import UnsubscribedData, has_bar
 
 
 class OpenTrades:
@@ -36,6 +36,11 @@ class OpenTrades:
         """Those of the run, as far as there are any."""
         envs = (feed._env for feed in self._store.feeds if feed._env is not None)
         return next((list(env.runningstrats) for env in envs), [])
+
+    @property
+    def at_work(self) -> bool:
+        """Whether strategies are called: a feed has a bar."""
+        return any(has_bar(feed) for feed in self._store.feeds)
 
     def begin(self) -> None:
         """A run begins with what is held then."""
@@ -65,7 +70,7 @@ class OpenTrades:
         for change in waiting:
             found = list(self._open_trades(change.symbol))
             known = self._store.known_instrument(change.symbol) is not None
-            if known and all(has_a_bar(trade.data) for _, trade in found):
+            if known and all(has_bar(trade.data) for _, trade in found):
                 self._carry_out(change, found)
             else:
                 self._waiting.append(change)
@@ -121,13 +126,6 @@ class OpenTrades:
         return of_product and (symbol == mains.traded(name) or symbol in mains.behind(name))
 
 
-def has_a_bar(data: Any) -> bool:
-    """One that is still being loaded has no time yet, and may be taken back."""
-    if isinstance(data, UnsubscribedData):
-        return True
-    return len(data) > 1 or (len(data) == 1 and not math.isnan(data.datetime[0]))
-
-
 def _trade_of(strategy: Any, data: Any) -> Any:
     trade = bt.Trade(data=data, historyon=strategy._tradehistoryon)
     strategy._trades[data][0].append(trade)
@@ -137,7 +135,7 @@ def _trade_of(strategy: Any, data: Any) -> Any:
 def _update(strategy: Any, trade: Any, size: int, price: float, fee: float) -> None:
     data = trade.data
     kind = bt.BuyOrder if size > 0 else bt.SellOrder
-    order = kind(data=data, size=size, price=price, simulated=not has_a_bar(data))
+    order = kind(data=data, size=size, price=price, simulated=not has_bar(data))
     comminfo = strategy.broker.getcommissioninfo(data)
     if math.isnan(fee):
         fee = comminfo.getcommission(size, price)

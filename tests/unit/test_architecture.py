@@ -69,7 +69,7 @@ SHELL = {
     "ticket": set(),
     "contract_costs": set(),
     "account_view": {"contract_costs"},
-    "order_gate": set(),
+    "order_gate": {"unsubscribed_data"},
     "ticket_values": {"ticket"},
     "kept_state": {"journal"},
     "order_scribe": {"journal", "ticket", "ticket_values"},
@@ -85,7 +85,7 @@ SHELL = {
     "expiry_desk": {"account_view", "order_desk", "reconciler", "ticket"},
     "record_keeper": {"account_scribe", "journal", "performance_tracker"},
     "open_trades": {"main_contracts", "unsubscribed_data"},
-    "order_news": {"open_trades", "order_desk", "record_keeper"},
+    "order_news": {"open_trades", "order_desk", "record_keeper", "unsubscribed_data"},
     "adoption": {"open_trades", "restart", "target_desk", "ticket", "unsubscribed_data"},
     "left_behind": {"journal", "order_desk", "ticket", "ticket_values"},
     "restart": {
