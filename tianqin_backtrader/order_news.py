@@ -98,6 +98,7 @@ class OrderNews:
             if order.status not in _STEPS:
                 self._desk.scribe.flush()
             self._handed = True
+            self._trades.make_way(order, self._symbol(order))
             return order
         if self._handed:
             self._handed = False

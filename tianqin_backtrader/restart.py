@@ -268,6 +268,8 @@ class Restart:
             text = f"{len(self.adopted)} orders of an earlier run go on"
             logger.info("%s", text)
             self._scribe.note(text)
+        # What was not told of those that are over is told to their own strategies, too.
+        self.adopted = list(found.tickets.values())
 
     def _tell_again(self, ticket: Ticket) -> None:
         """What was done and not told before the program died."""
