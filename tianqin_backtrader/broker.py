@@ -134,7 +134,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._returns.on_foreign += [
             self._restart.take_foreign,
             self._targets.take_other,
-            self._take_other_hand,
+            self._take_foreign_trade,
             self._keeper.traded,
         ]
 
@@ -222,7 +222,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news.put(order)
         self.store.observers.order(order)
 
-    def _take_other_hand(self, fill: Fill) -> None:
+    def _take_foreign_trade(self, fill: Fill) -> None:
         if self.store.known_instrument(fill.symbol) is not None:
             fill = self._account.priced(fill)
         size = fill.direction.sign * fill.volume
