@@ -14,7 +14,7 @@ from backtrader.position import Position
 from .allocation import LotsChange
 from .books import Balance, Books
 from .bound_funds import Binding, BoundFunds
-from .clock import from_ns, passed_ns
+from .clock import Instants, from_ns, instants
 from .contract_costs import costs_of
 from .data_tree import price_of
 from .exits import SideLots
@@ -170,8 +170,8 @@ class AccountView:
     def _day_fees(self) -> DayFees:
         return DayFees(*self._store.gateway.funds("commission", "pre_balance"))
 
-    def _instants(self) -> tuple[int, int]:
-        return passed_ns(), self._store.clock.now_ns()
+    def _instants(self) -> Instants:
+        return instants(self._store.clock)
 
     def _today(self) -> date:
         day: date = self._store.calendar.trading_day_at(self._store.now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import backtrader as bt
@@ -11,7 +11,7 @@ from .model import Direction
 from .open_trades import OpenTrades
 from .restart import Restart
 from .target_desk import TargetDesk
-from .ticket import Ticket
+from .ticket import Stage, Ticket
 from .unsubscribed_data import UnsubscribedData
 
 
@@ -52,13 +52,13 @@ class Adoption:
         if not (restart.adopted or restart.targets or restart.begun_with):
             return
         strategies = self._trades.strategies
-        if strategies and restart.begun_with:
-            self._trades.give(restart.begun_with)
-            restart.begun_with = {}
-        while restart.adopted:
-            ticket = restart.adopted.pop()
+        adopted, restart.adopted = restart.adopted, []
+        for ticket in adopted:
             ticket.order.p.owner = _owner(ticket.owner_name, strategies)
             ticket.order.p.data = self._in_this_run(ticket.order.p.data)
+        if strategies and restart.begun_with:
+            self._trades.give(restart.begun_with, _exits(adopted, restart.begun_with))
+            restart.begun_with = {}
         while restart.targets:
             fields, working = restart.targets.pop()
             targets.adopt(fields, _owner(fields["owner"], strategies), working)
@@ -69,6 +69,20 @@ class Adoption:
         if any(feed is data for feed in feeds):
             return data
         return next((feed for feed in feeds if feed._dataname == data._dataname), data)
+
+
+def _exits(
+    tickets: list[Ticket], lots: Mapping[str, tuple[int, float]]
+) -> dict[str, list[tuple[Any, int]]]:
+    """The orders that close what is held, each with its lots; by symbol."""
+    found: dict[str, list[tuple[Any, int]]] = {}
+    for ticket in tickets:
+        size, _ = lots.get(ticket.symbol, (0, 0.0))
+        closes = ticket.exits and ticket.direction.sign * size < 0
+        if closes and not ticket.over and ticket.stage is not Stage.DORMANT:
+            closing = ticket.volume - (ticket.may_open or 0)
+            found.setdefault(ticket.symbol, []).append((ticket.order, closing))
+    return found
 
 
 def _owner(name: Any, strategies: list[Any]) -> Any:

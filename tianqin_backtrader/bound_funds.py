@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .clock import SECOND
+from .clock import SECOND, Instants
 from .order_state import UNCONFIRMED, OrderLeg
 
 #: After so long without a change the account's figure holds the order all the same; nanoseconds.
@@ -23,25 +23,24 @@ class Binding:
         leg: An order that opens.
         a_lot: Margin and fee, yuan.
         figures: The account's margin and frozen margin as it was sent.
-        since: This machine's time and the market's; nanoseconds.
+        since: When that was.
     """
 
     leg: OrderLeg
     a_lot: float
     figures: tuple[float, ...]
-    since: tuple[int, int]
+    since: Instants
 
     @property
     def yuan(self) -> float:
         """For the lots that are, or may be, opened."""
         return self.a_lot * (self.leg.filled if self.leg.over else self.leg.volume)
 
-    def is_told(self, figures: tuple[float, ...], at: tuple[int, int]) -> bool:
+    def is_told(self, figures: tuple[float, ...], at: Instants) -> bool:
         """Whether the account's figure of available funds can hold it."""
         if self.leg.state in UNCONFIRMED:
             return False
-        waited = max(now - then for now, then in zip(at, self.since, strict=True))
-        return figures != self.figures or waited > SETTLED
+        return figures != self.figures or at.since(self.since) > SETTLED
 
 
 class BoundFunds:
@@ -54,12 +53,12 @@ class BoundFunds:
         """An order is being sent."""
         self._bound.append(binding)
 
-    def yuan(self, figures: tuple[float, ...], at: tuple[int, int]) -> float:
+    def yuan(self, figures: tuple[float, ...], at: Instants) -> float:
         """What is to be taken off the account's available funds.
 
         Args:
             figures: The account's margin and frozen margin now.
-            at: Now, as of ``Binding.since``.
+            at: Now.
         """
         self._bound = [one for one in self._bound if one.yuan and not one.is_told(figures, at)]
         return sum(one.yuan for one in self._bound)

@@ -114,7 +114,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news = OrderNews(self._desk, self._keeper, self._trades)
         self._returns = OrderReturns(self._desk)
         self._expiry = ExpiryDesk(self._account, self._desk)
-        self._reconciler = Reconciler(self._desk, self._returns, self._take_differences)
         self._held = HeldOrders(self._desk)
         self._targets = TargetDesk(self._desk, self._place_for_target)
         self._flattener = Flattener(self.store, self._account, self._close_unguarded)
@@ -129,10 +128,13 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
+        self._reconciler = Reconciler(
+            self._desk, self._returns, self._restart.lots, self._take_differences
+        )
         self._returns.on_foreign += [
             self._restart.take_foreign,
             self._targets.take_other,
-            self._take_other_hand,
+            self._take_foreign_trade,
             self._keeper.traded,
         ]
 
@@ -148,8 +150,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """
         super().start()
         self._must_keep_priority()
-        self.startingcash = self.getvalue()
         if self._begun:
+            self.startingcash = self.getvalue()
             self._account.take_moved()
             self._news.begin_again()
             self._restart.begin_again()
@@ -159,7 +161,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         try:
             if journal is not None:
                 self.store.state.attach(journal, self._scribe)
-            self._restart.run(self.startingcash)
+            self._restart.run(self.getvalue)
+            self.startingcash = self.getvalue()
             # An earlier run may have died before it had withdrawn everything.
             self._halting = self._flattener.busy or self.risk_state is GuardState.HALTED
         except BaseException:
@@ -219,7 +222,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news.put(order)
         self.store.observers.order(order)
 
-    def _take_other_hand(self, fill: Fill) -> None:
+    def _take_foreign_trade(self, fill: Fill) -> None:
         if self.store.known_instrument(fill.symbol) is not None:
             fill = self._account.priced(fill)
         size = fill.direction.sign * fill.volume
@@ -498,7 +501,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         logger.error("%s", text)
         self.store.put_notification(text)
         self._scribe.note(text, "ERROR")
-        self._scribe.touch_plan(self._restart.lots)
         self._risk.guard.reduce(text)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -183,6 +183,29 @@ def passed_ns() -> int:
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     return time.monotonic_ns()
+
+
+class Instants(NamedTuple):
+    """A moment by this machine's time that is never set and by the market's, nanoseconds.
+
+    The market's may be the faster one, in a rehearsal.
+    """
+
+    machine: int
+    market: int
+
+    def since(self, then: Instants) -> int:
+        """Nanoseconds that have passed since then, by the clock that has gone further."""
+        return max(self.machine - then.machine, self.market - then.market)
+
+
+def instants(market: Clock) -> Instants:
+    """Now.
+
+    Args:
+        market: The exchange's time.
+    """
+    return Instants(passed_ns(), market.now_ns())
 
 
 def deadline_in(seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""Which living orders are to close which lots: our own legs, and orders of other hands."""
+"""Which living orders are to close which lots: our own legs, and orders of others."""
 
 from __future__ import annotations
 

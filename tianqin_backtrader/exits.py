@@ -46,7 +46,7 @@ class Claim:
     """Lots that another living order is to close.
 
     Attributes:
-        order: Its number; 0 for an order of another hand.
+        order: Its number; 0 for an order of others.
         lots: What it may still close.
         rests: Whether it is a limit order, which can stand back for one that is in a hurry.
         leaves: Whether its withdrawal has been asked for.

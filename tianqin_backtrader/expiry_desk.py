@@ -54,7 +54,7 @@ class ExpiryDesk:
     def _end_waiting(self) -> None:
         for ticket in list(self._desk.tickets.values()):
             waits = not ticket.over and ticket.stage is not Stage.WORKING
-            if waits and expired(self._store, ticket.symbol):
+            if waits and expired(self._store, ticket.symbol, waits=False):
                 ticket.order.addinfo(reason=f"{ticket.symbol} has expired")
                 self._desk.cancel(ticket, Ending.EXPIRE)
 

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from datetime import date
 
-from .clock import SECOND
+from .clock import SECOND, Instants
 from .model import Fill, Instrument
 from .paid_fees import PaidFees
 
@@ -20,9 +20,6 @@ from .paid_fees import PaidFees
 SETTLED = 5 * SECOND
 #: When it has not changed for so long since the last trade, nothing was charged; nanoseconds.
 UNCHANGED = 30 * SECOND
-
-#: This machine's time and the market's, which may be the faster one; nanoseconds.
-Instants = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,9 @@ class FeeLedger:
         self._least = math.inf
         self._before = 0.0
         self._open = self._changed = self._mixed = False
-        self._since: Instants = (0, 0)
+        #: Whether the next figure is to hold fees of earlier trades, too: they came to nothing yet.
+        self._owed = False
+        self._since = Instants(0, 0)
 
     # -- trades -------------------------------------------------------------------------------
 
@@ -78,7 +77,7 @@ class FeeLedger:
         self._booked[day] += fill.commission
         if not self._open:
             self._lots.clear()
-            self._least, self._mixed = math.inf, False
+            self._least, self._mixed = math.inf, self._owed
             self._before = self._told.commission if self._told is not None else math.nan
         self._lots[fill.symbol, str(fill.offset)] += fill.volume
         self._least = min(self._least, fill.commission)
@@ -117,11 +116,11 @@ class FeeLedger:
         if not changed and not self._open:
             return 0.0
         difference = round(told.commission - self._base - self._total, 2)
-        waited = max(now - then for now, then in zip(at, self._since, strict=True))
-        quiet = waited > (SETTLED if self._changed else UNCHANGED)
+        quiet = at.since(self._since) > (SETTLED if self._changed else UNCHANGED)
         if self._open and not quiet and not (changed and difference > -self._least / 2):
             return 0.0  # some of the trades are not in it yet
         if quiet:
+            self._owed = bool(self._lots) and not self._changed
             self._open = False
             self._learn(told.commission)
         self._settled += difference
@@ -136,6 +135,7 @@ class FeeLedger:
             del self._booked[day]
         self._base = self._settled = self._before = 0.0
         self._open &= bool(self._booked)
+        self._owed &= bool(self._booked)
         self._mixed = True  # trades of both days
         self._estimates.clear()
 

@@ -1,4 +1,4 @@
-"""Trades by another hand on the account: their lots count at once, their money when it is known.
+"""Foreign trades on the account: their lots count at once, their money when it is known.
 
 Of a contract that nobody here has asked for, the multiple is not known. It is asked for beside the
 run; until the answer comes, which is never while market data is away, the trades wait for the

@@ -21,7 +21,7 @@ from .order_price import Wish
 from .order_scribe import OrderScribe
 from .order_validity import validity
 from .ticket import Effect, Ticket
-from .unsubscribed_data import UnsubscribedData
+from .unsubscribed_data import UnsubscribedData, has_time
 
 #: Frames from where an order arrives to ``Strategy.close``, a strategy's own ``sell`` between them.
 _CLOSE_IS_WITHIN = 8
@@ -76,8 +76,7 @@ class OrderEntry:
         known = {name: value for name, value in kwargs.items() if hasattr(bt.Order.params, name)}
         info = {name: value for name, value in kwargs.items() if name not in known}
         # Before its first bar, and while it is loaded, a feed has no time: the present stands in.
-        timeless = not len(data) or math.isnan(data.datetime[0])
-        seen = self._stand_in(data._dataname) if timeless else data
+        seen = data if has_time(data) else self._stand_in(data._dataname)
         order = kind(owner=owner, data=seen, size=size, price=price, **known)
         order.addinfo(**info)
         order.p.data = data

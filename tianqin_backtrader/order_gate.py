@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from typing import Any
 
 from .errors import ConfigError, OrderError
+from .unsubscribed_data import has_bar
 
 
 class WhenClosed(StrEnum):
@@ -26,12 +26,6 @@ def choice(value: Any, name: str) -> WhenClosed:
         return WhenClosed(value)
     except ValueError as error:
         raise ConfigError(f'{name} is "reject" or "hold", not {value!r}') from error
-
-
-def _has_bar(feed: Any) -> bool:
-    """Whether a bar has been delivered; the one that is being loaded counts, and has no time."""
-    bars = len(feed)
-    return bars > 1 or (bars == 1 and not math.isnan(feed.datetime[0]))
 
 
 class OrderGate:
@@ -66,7 +60,7 @@ class OrderGate:
         if store.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
         feeds = [feed for feed in store.feeds if feed._dataname == symbol]
-        if feeds and not early and not any(_has_bar(feed) for feed in feeds):
+        if feeds and not early and not any(has_bar(feed) for feed in feeds):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
         if not self.reconciled:
             raise OrderError("no orders before the account's positions have been taken over")

@@ -8,9 +8,10 @@ from typing import Any
 import backtrader as bt
 
 from .allocation import LotsChange
-from .open_trades import OpenTrades, has_a_bar
+from .open_trades import OpenTrades
 from .order_desk import OrderDesk
 from .record_keeper import RecordKeeper
+from .unsubscribed_data import has_bar
 
 #: What a later run may tell once more: nothing has come of the order yet.
 _STEPS = frozenset({bt.Order.Submitted, bt.Order.Accepted})
@@ -19,13 +20,11 @@ _STEPS = frozenset({bt.Order.Submitted, bt.Order.Accepted})
 class OrderNews:
     """Clones of orders on their way to ``notify_order``, oldest first.
 
-    Changes of lots by another hand take their turn among them: Backtrader makes trades of orders as
-    they are told.
+    Changes of lots by foreign trades take their turn among them: Backtrader makes trades of orders
+    as they are told.
 
-    An order is on record as told before it is handed over: each end, and each fill, is told once
-    in the life of the records. A program that is killed between the two, which nothing but the
-    return of a function separates, has not told it; what had not come so far is told by the next
-    one.
+    An order is written down as told, then handed over. A program killed between the two has not
+    told it, and no later run will.
 
     Args:
         desk: Whose orders they are.
@@ -62,12 +61,29 @@ class OrderNews:
             queue.extend(orders)
 
     def let_in(self) -> None:
-        """Backtrader looks at the bar of a fill: nothing is told before its feed has one."""
-        while self._early:
-            first = self._early[0]
-            if not isinstance(first, LotsChange) and not has_a_bar(first.data):
-                return
-            self.ready.append(self._early.popleft())
+        """Make ready what can be told; what has to wait keeps back only what follows from it."""
+        early, self._early = self._early, deque()
+        for one in early:
+            waits = self._must_wait(one) or any(self._follows(one, other) for other in self._early)
+            (self._early if waits else self.ready).append(one)
+
+    def _must_wait(self, one: Any) -> bool:
+        """Whether Backtrader could not take it yet: it looks at the bar of a fill.
+
+        Where no feed has a bar yet no strategy is at work, and what it is told could fail there.
+        """
+        if isinstance(one, LotsChange) or has_bar(one.data):
+            return False
+        return bool(one.executed.size) or not self._trades.at_work
+
+    def _follows(self, one: Any, before: Any) -> bool:
+        """Whether one is to be told after another: both are of a feed, or move the same lots."""
+        if isinstance(one, LotsChange) or isinstance(before, LotsChange):
+            return self._symbol(one) == self._symbol(before)
+        return one.data is before.data
+
+    def _symbol(self, one: Any) -> str:
+        return one.symbol if isinstance(one, LotsChange) else self._desk.tickets[one.ref].symbol
 
     def take(self) -> Any:
         """The next one, None when there is none."""
@@ -82,6 +98,7 @@ class OrderNews:
             if order.status not in _STEPS:
                 self._desk.scribe.flush()
             self._handed = True
+            self._trades.make_way(order, self._symbol(order))
             return order
         if self._handed:
             self._handed = False

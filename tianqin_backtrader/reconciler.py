@@ -12,11 +12,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .clock import SECOND, passed_ns
+from .clock import SECOND, Instants, instants
 from .errors import UnknownSymbol
 from .model import NAN, Fill, Offset, OrderReport
 from .order_desk import OrderDesk
 from .order_returns import OrderReturns
+from .order_scribe import Planned
 from .order_state import OrderLeg
 from .restart_picture import Place, Sent, compare, place_of
 
@@ -36,18 +37,23 @@ class Reconciler:
     Args:
         desk: Where orders were sent.
         returns: Takes what they got.
+        lots: What the records start from; written again when lots are taken over.
         on_difference: Called with the words about lots that nothing explains, once they are taken
             over.
     """
 
     def __init__(
-        self, desk: OrderDesk, returns: OrderReturns, on_difference: Callable[[str], None]
+        self,
+        desk: OrderDesk,
+        returns: OrderReturns,
+        lots: Planned,
+        on_difference: Callable[[str], None],
     ) -> None:
-        self._desk, self._returns, self._tell = desk, returns, on_difference
+        self._desk, self._returns, self._lots, self._tell = desk, returns, lots, on_difference
         self._store, self._account = desk.store, desk.account
         self._session = 0
         self._due = self._first = False
-        self._since = self._started = (0, 0)
+        self._since = self._started = Instants(0, 0)
         self._differences: list[Difference] = []
 
     def follow_session(self, session: int) -> None:
@@ -64,13 +70,15 @@ class Reconciler:
         if not self._due or not self._store.trading_up or not self._contracts_known():
             return
         differences = self._look()
-        if self._first:
-            self._take_late(differences)
-        elif not differences:
-            self._due = False
-        elif differences != self._differences:
+        if differences != self._differences:
             self._begin(differences)
-        elif self._waited(self._since) > SETTLED:
+        stable = self._now().since(self._since)
+        if not differences:
+            # A program's first picture may lack what is held: a counter may show it later.
+            self._due = self._first and self._now().since(self._started) <= SETTLED
+        elif self._first and stable > LATE and (late := self._held_before(differences)):
+            self._take_held(late)
+        elif stable > SETTLED:
             self._due = False
             self._take_over(differences)
 
@@ -82,34 +90,34 @@ class Reconciler:
         known = [store.known_instrument(symbol) or store.is_unknown(symbol) for symbol in symbols]
         return all(known)  # not before each was asked for
 
-    def _take_late(self, differences: list[Difference]) -> None:
-        """A counter may show what is held a while after all the rest of a program's first picture.
+    def _held_before(self, differences: list[Difference]) -> list[str]:
+        """Contracts that our fills have not touched: what is shown of them was held before."""
+        return [
+            symbol
+            for symbol in _symbols(differences)
+            if not self._desk.live.get(symbol) and not self._account.net.get(symbol)
+        ]
 
-        What our fills have not touched yet was held before them.
-        """
-        if self._waited(self._started) > SETTLED:
-            self._due = self._first = False
-        if differences != self._differences:
-            self._begin(differences)
-        elif differences and self._waited(self._since) > LATE:
-            for symbol in dict.fromkeys(symbol for symbol, *_ in differences):
-                if not self._desk.live.get(symbol) and not self._account.net.get(symbol):
-                    self._take_held(symbol)
+    def _take_held(self, symbols: list[str]) -> None:
+        self._hold(symbols)
+        for symbol in symbols:
+            text = (
+                f"{symbol}: the account has shown what it holds after the start: it is taken over"
+            )
+            logger.warning("%s", text)
+            self._store.put_notification(text, symbol=symbol)
 
-    def _take_held(self, symbol: str) -> None:
-        self._account.take_over(symbol)
-        text = f"{symbol}: the account has shown what it holds after the start: it is taken over"
-        logger.warning("%s", text)
-        self._store.put_notification(text, symbol=symbol)
+    def _hold(self, symbols: list[str]) -> None:
+        """Hold what the account holds, on record, too: it is what the next start looks for."""
+        for symbol in symbols:
+            self._account.take_over(symbol)
+        self._desk.scribe.touch_plan(self._lots)
 
     def _begin(self, differences: list[Difference]) -> None:
-        self._differences = differences
-        self._since = (passed_ns(), self._store.clock.now_ns())
+        self._differences, self._since = differences, self._now()
 
-    def _waited(self, since: tuple[int, int]) -> int:
-        """By this machine's time or the market's, which may be the faster one."""
-        wall, market = since
-        return max(passed_ns() - wall, int(self._store.clock.now_ns()) - market)
+    def _now(self) -> Instants:
+        return instants(self._store.clock)
 
     def _look(self) -> list[Difference]:
         ended = self._ended()
@@ -119,7 +127,11 @@ class Reconciler:
             for place, position in account.sides.items()
             if position.size
         }
-        gone = [symbol for symbol in {symbol for symbol, _ in ours} if expired(self._store, symbol)]
+        gone = [
+            symbol
+            for symbol in {symbol for symbol, _ in ours}
+            if expired(self._store, symbol, waits=False)
+        ]
         costs = account.open_prices()
         picture = compare(ours, account.held_lots(), [], ended, costs, gone)
         for fill in unseen_fills(self._store, ended, picture.filled, costs):
@@ -149,16 +161,25 @@ class Reconciler:
             f"{symbol} {side}: {ours} by our fills, {theirs} on the account"
             for symbol, side, ours, theirs in differences
         )
-        for symbol in dict.fromkeys(symbol for symbol, *_ in differences):
-            self._account.take_over(symbol)
-        self._tell(f"nothing explains what the account holds after the link was away: {found}")
+        self._hold(_symbols(differences))
+        when = "the start" if self._first else "the link was away"
+        self._tell(f"nothing explains what the account holds after {when}: {found}")
 
 
-def expired(store: Any, symbol: str) -> bool:
-    """Whether a contract has ended: the account has settled what was held of it."""
+def _symbols(differences: list[Difference]) -> list[str]:
+    return list(dict.fromkeys(symbol for symbol, *_ in differences))
+
+
+def expired(store: Any, symbol: str, *, waits: bool) -> bool:
+    """Whether a contract has ended: the account has settled what was held of it.
+
+    Args:
+        store: Knows contracts and the time.
+        symbol: The contract.
+        waits: Whether its specification is waited for; else it has not ended as far as is known.
+    """
     try:
-        begun = store.broker.begun  # then nothing is waited for
-        instrument = store.known_instrument(symbol) if begun else store.instrument(symbol)
+        instrument = store.instrument(symbol) if waits else store.known_instrument(symbol)
     except UnknownSymbol:
         return True
     if instrument is None:

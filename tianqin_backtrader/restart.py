@@ -13,7 +13,7 @@ from typing import Any
 
 import backtrader as bt
 
-from .clock import SECOND, passed_ns
+from .clock import SECOND, instants
 from .errors import StartRefused
 from .held_orders import HeldOrders
 from .journal import Journal
@@ -87,8 +87,11 @@ class Restart:
         #: Net lots and prices before what is now to be told, by symbol; given to strategies once.
         self.begun_with: dict[str, tuple[int, float]] = {}
 
-    def run(self, equity: float) -> None:
+    def run(self, equity: Callable[[], float]) -> None:
         """Take over what the account holds and what the records know.
+
+        Args:
+            equity: Says what the account is worth; asked when its positions are taken.
 
         Raises:
             StartRefused: They differ, and nothing explains it; nothing was sent.
@@ -106,14 +109,15 @@ class Restart:
                 self._memory.recall(journal)
         self._wait_for_answers(found)
         mine = set() if journal is None else journal.orders_since(today)
-        began = self._instants()
+        began = instants(self._store.clock)
         while True:
             reports = self._store.gateway.all_reports()
             lost = self._unanswered(found)
             ended = [leg for leg in lost if self._day_over(leg)]
             picture = self._compare(journal, reports, mine, ended)
             # A counter may show positions a while after all the rest.
-            if not picture.differences or self._waited(began) >= SETTLED:
+            waited = instants(self._store.clock).since(began)
+            if not picture.differences or waited >= SETTLED:
                 break
             self._store.pump(0.1)
         self._must_be_explained(journal, picture)
@@ -121,7 +125,7 @@ class Restart:
         ours = [one for one in reports if one.order_id in self._desk.legs]
         others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
         news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
-        self._account.begin(equity, [fill for _, fill in found.untold] + news + unseen)
+        self._account.begin(equity(), [fill for _, fill in found.untold] + news + unseen)
         self.begun_with = self._account.net_lots()
         self._returns.take(others)
         self.lots.foreign |= {one.trade_id for one in others if isinstance(one, Fill)}
@@ -173,19 +177,13 @@ class Restart:
         store = self._store
         return day_is_over(leg.symbol, leg.trading_day, store.now(), store.calendar)
 
-    def _instants(self) -> tuple[int, int]:
-        return passed_ns(), int(self._store.clock.now_ns())
-
-    def _waited(self, since: tuple[int, int]) -> int:
-        """Nanoseconds by this machine's time or the market's, which may be the faster one."""
-        return max(now - then for now, then in zip(self._instants(), since, strict=True))
-
     def _wait_for_answers(self, found: Found) -> None:
         """What was sent as the program died may still be on its way."""
-        clock, began = self._store.clock, self._instants()
+        clock = self._store.clock
+        began = instants(clock)
         while True:
             young = [leg for leg in self._unanswered(found) if not self._day_over(leg)]
-            waited = self._waited(began)
+            waited = instants(clock).since(began)
             if young and not clock.virtual:
                 waited = max(waited, clock.now_ns() - max(leg.meant_at for leg in young))
             if not young or waited >= UNKNOWN:
@@ -217,7 +215,9 @@ class Restart:
             and (one.order_id in self._desk.legs or one.order_id not in mine)
         ]  # fmt: skip
         gone = [
-            symbol for symbol in {symbol for symbol, _ in recorded} if expired(self._store, symbol)
+            symbol
+            for symbol in {symbol for symbol, _ in recorded}
+            if expired(self._store, symbol, waits=True)
         ]
         held, costs = self._account.held_lots(), self._account.open_prices()
         return compare(recorded, held, news, ended, costs, gone)
@@ -268,6 +268,8 @@ class Restart:
             text = f"{len(self.adopted)} orders of an earlier run go on"
             logger.info("%s", text)
             self._scribe.note(text)
+        # What was not told of those that are over is told to their own strategies, too.
+        self.adopted = list(found.tickets.values())
 
     def _tell_again(self, ticket: Ticket) -> None:
         """What was done and not told before the program died."""

@@ -1,4 +1,7 @@
-"""A stand-in for the feed of a contract that has none, so that orders on it can be Backtrader's."""
+"""A stand-in for the feed of a contract that has none, so that orders on it can be Backtrader's.
+
+And what of a feed such orders ask for: its time, and whether a bar of it has been delivered.
+"""
 
 from __future__ import annotations
 
@@ -53,3 +56,15 @@ class UnsubscribedData:
     def date2num(self, moment: datetime) -> float:
         """As feeds have it."""
         return float(bt.date2num(moment))
+
+
+def has_time(data: Any) -> bool:
+    """Whether a feed can stamp something now; one whose next bar is being loaded cannot."""
+    if isinstance(data, UnsubscribedData):
+        return True
+    return len(data) > 0 and not math.isnan(data.datetime[0])
+
+
+def has_bar(data: Any) -> bool:
+    """Whether a feed has delivered a bar; the first, while it is loaded, may be taken back."""
+    return len(data) > 1 or has_time(data)

@@ -150,3 +150,25 @@ def test_backtraders_observers_and_analyzers_see_what_the_exchange_did(sandbox, 
     lots = sum(abs(one[0]) for many in transactions.values() for one in many)
     assert lots == sum(trade["volume"] for trade in account["trades"].values())
     assert len(strategy.analyzers.pyfolio.get_pf_items()) == 4
+
+
+def test_a_contract_that_rests_at_night_keeps_no_other_one_waiting(sandbox, run):
+    """Its feed has no bar before the morning."""
+
+    def script(strategy):
+        night, day = strategy.datas
+        refused = strategy.buy(day, 1)
+        yield refused
+        assert strategy.path(refused) == ["Rejected"]
+        entry = strategy.buy(night, 1)
+        yield entry
+        assert strategy.path(entry) == ["Submitted", "Accepted", "Completed"]
+        yield strategy.close(night)
+        assert [trade.data for trade in strategy.trades] == [night]
+        assert not len(day)
+        done.append(True)
+
+    done = []
+    store = sandbox(start="2026-11-10 21:00:00", days=2, ticks_per_pack=5)
+    play(store, run, script, CU, IF)
+    assert done

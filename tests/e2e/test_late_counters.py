@@ -16,6 +16,26 @@ def ticks(count):
         yield None
 
 
+def until(store, true):
+    patience = monotonic() + 30
+    while not true() and monotonic() < patience:
+        store.pump(0.05)
+    assert true()
+
+
+def hold_three(program, records):
+    """A program that buys three lots, and ends."""
+    with program() as store:
+        broker = store.getbroker(records=records)
+        quote = store.tianqin.get_quote(CU)
+        until(store, lambda: quote.last_price == quote.last_price)
+        broker.start()
+        order = broker.buy_open(CU, 3)
+        until(store, lambda: not order.alive())
+        while broker.get_notification():
+            pass
+
+
 @pytest.mark.parametrize("symbol", [CU, "DCE.m2701"])
 @pytest.mark.parametrize("query_seconds", [0.15, 2.0])
 def test_an_exit_follows_its_entry_at_once_however_old_the_queries_are(
@@ -118,24 +138,10 @@ def test_positions_that_come_late_at_a_start_are_known_in_the_end(tmp_path, coun
         def program():
             return store_at(box.urls, counter, strategy_name="one")
 
-        def until(store, true):
-            patience = monotonic() + 30
-            while not true() and monotonic() < patience:
-                store.pump(0.05)
-            assert true()
-
-        with program() as store:
-            broker = store.getbroker(records=tmp_path if records else False)
-            quote = store.tianqin.get_quote(CU)
-            until(store, lambda: quote.last_price == quote.last_price)
-            broker.start()
-            order = broker.buy_open(CU, 3)
-            until(store, lambda: not order.alive())
-            while broker.get_notification():
-                pass
+        hold_three(program, tmp_path if records else False)
         box.fault("late_positions", seconds=2.0)
         with program() as store:
-            quote = store.tianqin.get_quote(CU)
+            store.tianqin.get_quote(CU)
             broker = store.getbroker(records=tmp_path if records else False)
             broker.start()
             until(store, lambda: broker.getposition(CU).size == 3)
@@ -143,3 +149,38 @@ def test_positions_that_come_late_at_a_start_are_known_in_the_end(tmp_path, coun
             order = broker.sell_close(CU, 3)
             until(store, lambda: not order.alive())
             assert order.status == bt.Order.Completed
+
+
+@pytest.mark.parametrize("counter", ["kq", "ctp"])
+def test_lots_that_come_late_at_a_first_start_are_on_record_for_the_next(tmp_path, counter):
+    with EmbeddedSandbox(start=MORNING, days=2, counter=counter) as box:
+
+        def program():
+            return store_at(box.urls, counter, strategy_name="one")
+
+        hold_three(program, False)
+        box.advance(to="2026-11-11 09:31:00")  # the trades of the day before are not told
+        box.fault("late_positions", seconds=2.0)
+        for _ in range(2):
+            with program() as store:
+                broker = store.getbroker(records=tmp_path)
+                broker.start()
+                until(store, lambda broker=broker: broker.getposition(CU).size == 3)
+                assert broker.risk_state == "ACTIVE"
+
+
+def test_the_books_begin_with_what_the_account_is_worth_when_its_positions_come(tmp_path):
+    """The market goes on while they are waited for."""
+    with EmbeddedSandbox(start=MORNING, counter="kq") as box:
+
+        def program():
+            return store_at(box.urls, "kq", strategy_name="one")
+
+        hold_three(program, tmp_path)
+        box.fault("late_positions", seconds=2.0)
+        with program() as store:
+            broker = store.getbroker(records=tmp_path)
+            broker.getvalue = lambda: 1e6 + 500.0 * len(broker.get_account_positions())
+            broker.start()
+            assert broker.getposition(CU).size == 3
+            assert broker.balance().start == broker.startingcash == 1e6 + 500.0

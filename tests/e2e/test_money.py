@@ -268,6 +268,72 @@ def test_of_two_strategies_the_one_that_holds_the_lots_is_told(sandbox, quick):
     assert not any(one["pos_long_today"] for one in account["positions"].values())
 
 
+@pytest.mark.parametrize("with_stop", [True, False])
+def test_over_a_restart_the_strategy_whose_lots_they_are_is_told(tmp_path, with_stop):
+    """Of its stop, which stands for them; without one it closes them itself."""
+
+    def idle(strategy):
+        while True:
+            yield None
+
+    def begins(strategy):
+        yield strategy.buy(size=2)
+        if with_stop:
+            price = strategy.data.close[0] - 30
+            strategy.sell(size=2, exectype=bt.Order.Stop, price=price)
+        yield None
+
+    def goes_on(strategy):
+        if with_stop:
+            [order] = strategy.broker.get_orders_open()
+        else:
+            yield None
+            order = strategy.close()
+        yield order
+        yield None
+        assert strategy.path(order)[-1] == "Completed"
+        assert [trade.size for trade in strategy.trades] == [0]
+        assert open_lots(strategy) == 0
+        yield strategy.buy(size=1)
+        yield strategy.sell(size=1)
+        yield None
+        assert [trade.size for trade in strategy.trades] == [0, 0]
+
+    with EmbeddedSandbox(start=MORNING, days=4, ticks_per_pack=5) as box:
+        for script in (begins, goes_on):
+            with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
+                store.getbroker(records=tmp_path)
+                first, second = cerebro_of(store, idle, script).run()
+    assert (first.trades, open_lots(first)) == ([], 0)
+    assert len(second.trades) == 2
+
+
+def test_an_end_that_was_not_told_is_told_to_the_strategy_whose_order_it_was(tmp_path):
+    def idle(strategy):
+        while True:
+            yield None
+
+    def unheard(strategy):
+        yield None
+        order = strategy.buy(size=2)
+        while order.alive():
+            strategy.broker.store.pump(0.05)
+
+    def hears(strategy):
+        yield None
+        yield None
+
+    with EmbeddedSandbox(start=MORNING, ticks_per_pack=5) as box:
+        for script in (unheard, hears):
+            with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
+                store.getbroker(records=tmp_path)
+                first, second = cerebro_of(store, idle, script).run()
+    [told] = second.told.values()
+    assert told[-1] == "Completed"
+    assert first.told == {}
+    assert (open_lots(first), open_lots(second)) == (0, 2)
+
+
 @pytest.mark.parametrize("feed", [MAIN_CU, CU])
 def test_another_hand_in_the_contract_behind_a_main_contract(sandbox, run, feed):
     def script(strategy):

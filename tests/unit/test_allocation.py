@@ -1,4 +1,4 @@
-"""Whose open trades lots are taken from that another hand has closed."""
+"""Whose open trades lots are taken from that a foreign trade has closed."""
 
 import pytest
 from hypothesis import given

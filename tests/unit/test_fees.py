@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.clock import SECOND
+from tianqin_backtrader.clock import SECOND, Instants
 from tianqin_backtrader.fees import SETTLED, UNCHANGED, DayFees, FeeLedger
 from tianqin_backtrader.model import NAN, Direction, Fill, Instrument, Offset
 
@@ -41,7 +41,7 @@ class Counter:
         fill = Fill(f"t{self.number}", "o", symbol, Direction.BUY, offset, 100.0, lots, 0, fee)
         if fee != fee:
             fill = self.ledger.estimated(fill, CONTRACTS[symbol])
-        self.ledger.take(fill, day, (self.now, self.now))
+        self.ledger.take(fill, day, Instants(self.now, self.now))
         self.booked = round(self.booked + fill.commission, 2)
         return fill.commission
 
@@ -51,7 +51,7 @@ class Counter:
 
     def wait(self, nanoseconds):
         self.now += nanoseconds
-        fee = self.ledger.settle(self.figure, self.over, (self.now, self.now))
+        fee = self.ledger.settle(self.figure, self.over, Instants(self.now, self.now))
         self.booked = round(self.booked + fee, 2)
         return fee
 
@@ -119,6 +119,45 @@ def test_nothing_charged_is_booked_after_a_while_and_never_learned():
     assert counter.paid() == 20.0
     assert counter.says(42.0) == 42.0  # it only came very late
     assert counter.paid() == 21.0
+
+
+def test_a_fee_that_comes_with_that_of_a_later_trade_is_not_taken_for_its_own():
+    """A counter's queries follow orders: after a forced close there is none."""
+    counter = Counter()
+    counter.trade(lots=2, offset=Offset.CLOSE)
+    assert counter.wait(UNCHANGED + 1) == -40.0
+    counter.trade()
+    counter.says(30.0)  # 20 for what was closed, 10 for the lot that was opened
+    counter.wait(SETTLED + 1)
+    assert counter.booked == 30.0
+    assert (counter.paid(), counter.paid(offset=Offset.CLOSE)) == (20.0, 20.0)
+    counter.trade()
+    counter.says(40.0)
+    counter.wait(SETTLED + 1)
+    assert counter.paid() == 10.0
+
+
+def test_what_is_owed_stays_owed_until_the_figure_changes():
+    counter = Counter()
+    for offset in (Offset.CLOSE, Offset.OPEN):
+        counter.trade(offset=offset)
+        counter.wait(UNCHANGED + 1)
+    counter.trade()
+    counter.says(33.0)
+    counter.wait(SETTLED + 1)
+    assert (counter.booked, counter.paid()) == (33.0, 20.0)
+
+
+def test_nothing_is_owed_on_a_new_day():
+    counter = Counter()
+    counter.trade(lots=2, offset=Offset.CLOSE)
+    counter.wait(UNCHANGED + 1)
+    counter.pre_balance, counter.over = 999_000.0, DAY
+    counter.wait(SECOND)
+    counter.trade(day=NEXT)
+    counter.says(10.0)
+    counter.wait(SETTLED + 1)
+    assert counter.paid() == 10.0
 
 
 def test_of_trades_of_several_kinds_no_price_is_learned():
