@@ -225,12 +225,14 @@ def outcome(box, folder):
     )
     csv_trades = pd.read_csv(folder / "worker" / "trade.csv")
     left = csv_orders[csv_orders.order_id.isin(books["orders"])]
+    # A futures company's trades name no fee: what is written of one is an estimate.
+    fields = [name for name in TRADE if name != "commission" or box.counter != "ctp"]
     return {
         "orders": sorted(tuple(str(one[name]) for name in ORDER) for one in orders),
         "trades": sorted(tuple(str(one[name]) for name in TRADE) for one in trades),
         "order.csv": sorted(left[list(ORDER)].astype(str).itertuples(index=False, name=None)),
         "trade.csv": sorted(
-            csv_trades[[*TRADE, "trade_date_time"]].astype(str).itertuples(index=False, name=None)
+            csv_trades[[*fields, "trade_date_time"]].astype(str).itertuples(index=False, name=None)
         ),
         "others in order.csv": {
             (one.status, one.last_msg)
