@@ -1,11 +1,17 @@
 """What tests share. End-to-end: the real tqsdk over real sockets, against the embedded exchange."""
 
+import os
 import signal
 
 import backtrader as bt
 import pytest
 
 from tianqin_backtrader import MyStore
+
+
+def pytest_xdist_auto_num_workers():
+    """``-n auto``: half as many again as there are cores, as end-to-end tests wait now and then."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.fixture(autouse=True)

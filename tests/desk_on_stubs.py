@@ -52,6 +52,7 @@ class Gate:
 
     def __init__(self):
         self.is_open, self.reconciled = True, True
+        self.reserved = frozenset()
 
     def open(self, symbol):
         return self.is_open

@@ -154,7 +154,7 @@ def exit_step(
 
 
 def held_by_others(need: int, lots: SideLots, claims: Iterable[Claim]) -> int:
-    """Of lots that an order is to close, how many only another hand can set free.
+    """Of lots that an order is to close, how many only another terminal can set free.
 
     >>> held_by_others(3, SideLots(4, 4), [Claim(0, 3), Claim(7, 1, rests=True)])
     2

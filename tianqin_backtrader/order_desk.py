@@ -231,7 +231,7 @@ class OrderDesk:
             self.queue(ticket)
 
     def _tell_behind_others(self, ticket: Ticket, lots: int) -> None:
-        """An exit that is to trade now waits for another hand, and that may be for ever."""
+        """An exit that is to trade now waits for another terminal, and that may be for ever."""
         order = ticket.order
         text = (
             f"{ticket.symbol}: {lots} lots that order {order.ref} ({order.getordername()}) is to "

@@ -54,7 +54,7 @@ class Plan:
         terms: Their price.
         waits: Whether lots that it is to close are still waited for.
         stand_back: Orders that are to let it pass.
-        foreign: Lots of those that are waited for which orders of another hand are to close.
+        foreign: Lots of those that are waited for which orders of another terminal are to close.
         left_out: Words about what cannot be sent at all; "" if there is nothing.
     """
 

@@ -91,7 +91,7 @@ class RecordKeeper:
             self._tracker.next()
 
     def traded(self, fill: Fill) -> None:
-        """Another hand has traded on the account: nobody else looks at it for that."""
+        """Another terminal has traded on the account: nobody else looks at it for that."""
         self._moved = True
         self.heard()
 

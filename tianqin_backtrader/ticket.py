@@ -71,7 +71,7 @@ class Ticket:
         not_before: When it is sent again, nanoseconds since 1970 UTC.
         cancel_asked: When its withdrawal was asked for last, as ``monotonic`` counts.
         doubted: Whether the link was taken for dead because that had no answer.
-        behind_others: Lots that it waits for and that orders of another hand are to close.
+        behind_others: Lots that it waits for and that orders of another terminal are to close.
         volume: Lots it stands for, filled ones included.
         unsent: Legs that wait until what closes has been filled.
         wave: Where the legs of the latest sending begin in ``legs``.

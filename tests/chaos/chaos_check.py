@@ -228,7 +228,7 @@ def trades_of_the_strategy_follow_its_position(
     last = {line["symbol"]: line for line in evidence.diary if line["kind"] == "trade"}
     for symbol, books in final["books"].items():
         if symbol not in last or (symbol in evidence.others and books["net"]):
-            continue  # lots that another hand opens are not told as an opening
+            continue  # lots that another terminal opens are not told as an opening
         if last[symbol]["closed"] != (books["net"] == 0):
             word = "closed" if last[symbol]["closed"] else "open"
             found.append(

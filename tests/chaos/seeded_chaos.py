@@ -72,7 +72,7 @@ class Plan:
 
     @property
     def other_lots(self):
-        """Lots net of a contract that other hands hold at most."""
+        """Lots net of a contract that other terminals hold at most."""
         lots = Counter(dict.fromkeys(self.others, OTHERS))
         for event in self.events:
             if event.what.startswith("foreign"):
@@ -325,7 +325,7 @@ class Chaos:
             self.calm_at = max(self.calm_at, ends)
 
     def offset_of(self, foreign):
-        """Another hand closes what it can, else it opens."""
+        """Another terminal closes what it can, else it opens."""
         side = "short" if foreign["direction"] == "BUY" else "long"
         today, his = self.books.lots(foreign["symbol"], side)
         apart = foreign["symbol"].startswith(("SHFE.", "INE."))

@@ -31,7 +31,7 @@ def test_chaos_by_seed(counter, seed, tmp_path, capsys):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("counter", "seed"), [("kq", 191), ("ctp", 121)])
 def test_a_little_chaos(counter, seed, tmp_path, capsys):
-    """A kill and trades by another hand among them, and no session made anew."""
+    """A kill and trades by another terminal among them, and no session made anew."""
     outcome = run_chaos(seed, counter, tmp_path, seconds=6.0)
     assert_right(outcome, capsys)
     assert outcome.figures["kills"] == 1

@@ -295,7 +295,7 @@ def test_the_owners_word_decides(trade, close_only):
 @pytest.mark.parametrize("symbol", [CU, M])
 @pytest.mark.parametrize("kind", [bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail])
 def test_a_stop_ends_with_the_lots_that_it_was_placed_on(trade, symbol, kind):
-    """Another hand closes them; the market goes on to the stop's price."""
+    """Another terminal closes them; the market goes on to the stop's price."""
     market = HandMarket(symbol).show(0, 30).show(-20, 30)
 
     def script(strategy):

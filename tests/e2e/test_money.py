@@ -1,4 +1,4 @@
-"""Targets in money, fees, and trades by another hand: what strategies are told."""
+"""Targets in money, fees, and trades by another terminal: what strategies are told."""
 
 import backtrader as bt
 import pytest
@@ -139,7 +139,7 @@ def test_fees_over_a_settlement_and_a_night(sandbox, run):
     assert done
 
 
-# -- trades by another hand -------------------------------------------------------------------
+# -- trades by another terminal -------------------------------------------------------------------
 
 
 def by_hand(strategy, size, symbol=M):

@@ -259,7 +259,7 @@ def test_the_alarm_of_a_roll_leaves_stops_and_closes_everywhere(sandbox, run):
         while not roll.report().opened:
             store.pump(0.1)
         lower = store.instrument(OLD).lower_limit
-        store.tianqin.insert_order(OLD, "SELL", "CLOSETODAY", 1, lower)  # by another hand
+        store.tianqin.insert_order(OLD, "SELL", "CLOSETODAY", 1, lower)  # by another terminal
         while not roll.halted:
             store.pump(0.1)
         yield None

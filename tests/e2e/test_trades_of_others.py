@@ -1,4 +1,4 @@
-"""What another hand does on the account: told whole, booked once, and nobody waits for it."""
+"""What another terminal does on the account: told whole, booked once, and nobody waits for it."""
 
 from collections import Counter
 from contextlib import contextmanager

@@ -31,7 +31,7 @@ FOREIGN = Claim(0, 3)
         (3, 3, [LEAVING], NOW, 0), (3, 3, [LEAVING], RESTS, 0), (3, 3, [LEAVING], LATER, 0),
         # An order at the market has them: Backtrader nets the second one to the other side.
         (3, 3, [FIRED], NOW, None), (3, 5, [FIRED], NOW, 1), (3, 3, [FIRED], LATER, 0),
-        # Another hand's order has them.
+        # Another terminal's order has them.
         (3, 3, [FOREIGN], NOW, None), (3, 3, [FOREIGN], LATER, 0),
     ],
 )  # fmt: skip
@@ -63,7 +63,7 @@ def test_the_owners_word_goes_first(timing, held, claims):
         # One that is leaving is waited for, and nobody else has to leave.
         (3, SideLots(3, 3), [LEAVING], True, ExitStep(0, True)),
         (3, SideLots(6, 6), [Claim(6, 3, rests=True), LEAVING], True, ExitStep(0, True)),
-        # What is at the market is on its way, and what another hand has is not ours to withdraw.
+        # What is at the market is on its way, and what another terminal has is not ours to withdraw.
         (3, SideLots(3, 3), [FIRED], True, ExitStep(0, True)),
         (3, SideLots(3, 3), [FOREIGN], True, ExitStep(0, True)),
         # The newest stand back, as many as are needed.

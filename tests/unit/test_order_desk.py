@@ -38,7 +38,7 @@ def test_an_order_that_is_over_is_not_released():
     assert at.ends_of(ticket) == ["Canceled"]
 
 
-# -- lots that another hand is to close -------------------------------------------------------
+# -- lots that another terminal is to close -------------------------------------------------------
 
 
 def told_lots(at):

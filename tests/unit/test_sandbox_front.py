@@ -1,4 +1,4 @@
-"""What goes wrong at the counter, and what other hands do, without sockets."""
+"""What goes wrong at the counter, and what other terminals do, without sockets."""
 
 from datetime import datetime
 

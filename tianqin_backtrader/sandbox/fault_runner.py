@@ -280,7 +280,7 @@ def _other_hand(params: dict[str, Any]) -> dict[str, Any]:
     """The pack of an order or a trade that no client of ours has sent."""
     exchange_id, dot, code = str(params["symbol"]).partition(".")
     if not dot:
-        raise FaultError("an order of another hand needs a symbol such as SHFE.cu2612")
+        raise FaultError("an order of another terminal needs a symbol such as SHFE.cu2612")
     return {
         "exchange_id": exchange_id,
         "instrument_id": code,

@@ -161,7 +161,7 @@ class Floor:
             moments.append(self._late[0][0])
         return min((moment for moment in moments if moment is not None), default=None)
 
-    # What other hands do with an account
+    # What other terminals do with an account
 
     def user(self, user_id: str | None) -> str:
         """A user, or the first who has logged in.
