@@ -38,7 +38,7 @@ class ClosingClaims:
             self._own[leg.symbol][leg.order_id] = ticket, leg
 
     def meet(self, leg: OrderLeg, day: date) -> None:
-        """Another terminal has an order; it claims nothing beyond the trading day it is good for."""
+        """Another terminal has an order; it claims nothing beyond its trading day."""
         self.foreign[leg.order_id], self._days[leg.order_id] = leg, day
 
     def of(

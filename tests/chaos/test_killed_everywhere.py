@@ -31,7 +31,11 @@ def plan():
     return make_plan(**MARKET)
 
 
-@pytest.fixture(scope="module", params=COUNTERS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("kq", marks=pytest.mark.slow), "ctp 0.15",
+            pytest.param("ctp 2", marks=pytest.mark.slow)],
+)  # fmt: skip
 def market(request):
     return SANDBOX | COUNTERS[request.param]
 

@@ -29,7 +29,9 @@ def test_chaos_by_seed(counter, seed, tmp_path, capsys):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("counter", "seed"), [("kq", 191), ("ctp", 121)])
+@pytest.mark.parametrize(
+    ("counter", "seed"), [pytest.param("kq", 191, marks=pytest.mark.slow), ("ctp", 121)]
+)
 def test_a_little_chaos(counter, seed, tmp_path, capsys):
     """A kill and trades by another terminal among them, and no session made anew."""
     outcome = run_chaos(seed, counter, tmp_path, seconds=6.0)

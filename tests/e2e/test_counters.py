@@ -178,7 +178,7 @@ def test_the_recorded_account_is_read_without_a_difference(sandbox, counter):
         assert one.time == row["trade_date_time"]
 
 
-# -- other terminals, and gateways that forget --------------------------------------------------------
+# -- other terminals, and gateways that forget -----------------------------------------------------
 
 
 @pytest.mark.parametrize("counter", ["plain", "kq", "ctp"])

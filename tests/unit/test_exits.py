@@ -63,7 +63,7 @@ def test_the_owners_word_goes_first(timing, held, claims):
         # One that is leaving is waited for, and nobody else has to leave.
         (3, SideLots(3, 3), [LEAVING], True, ExitStep(0, True)),
         (3, SideLots(6, 6), [Claim(6, 3, rests=True), LEAVING], True, ExitStep(0, True)),
-        # What is at the market is on its way, and what another terminal has is not ours to withdraw.
+        # What is at the market is on its way, and another terminal's is not ours to withdraw.
         (3, SideLots(3, 3), [FIRED], True, ExitStep(0, True)),
         (3, SideLots(3, 3), [FOREIGN], True, ExitStep(0, True)),
         # The newest stand back, as many as are needed.

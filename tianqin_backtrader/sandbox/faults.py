@@ -59,7 +59,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "refuse_by_notice": {"user": None, "code": 333, "message": "当前时间不支持下单!", "count": 1},
     "late_positions": {"user": None, "seconds": 2.0, "count": 1},
     "forget_order_ids": {"user": None},
-    # What another terminal does; without a price an order takes what there is, a trade is at the last.
+    # What another terminal does; without a price an order takes what there is, and a trade is at
+    # the last one.
     "foreign_order": {**_OTHER_HAND, "trade_first": False},
     "foreign_trade": dict(_OTHER_HAND),
 }
