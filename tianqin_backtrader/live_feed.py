@@ -33,6 +33,9 @@ class LiveFeed(BarFeed):
     MAIN_CHANGED = CLOSED + 1
     _NOTIFNAMES: ClassVar = [*BarFeed._NOTIFNAMES, "CORRECTED", "CLOSED", "MAIN_CHANGED"]
 
+    #: As of Backtrader, which sets it when a feed starts: the line may be lost before that.
+    _laststatus: int = BarFeed.CONNECTED
+
     def __init__(self) -> None:
         self.store = self.p.store
         self.symbol: str = self.p.dataname

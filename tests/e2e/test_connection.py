@@ -243,3 +243,13 @@ def test_a_store_on_a_frozen_line_is_closed_without_waiting_for_the_other_side(s
     began = monotonic()
     store.close()
     assert monotonic() < began + 8  # tqsdk would wait for ten seconds
+
+
+def test_a_line_that_is_lost_before_the_feeds_start_is_made_anew(sandbox, run):
+    store = sandbox(start="2026-11-10 14:55:00")
+    feed = store.getdata("SHFE.cu2612")
+    sessions = store.reconnector.sessions
+    store.sandbox_server.fault("drop", conn="all")
+    while store.reconnector.sessions == sessions:
+        store.pump(0.1)
+    assert len(run(store, bt.Strategy, feed)) > 3
