@@ -10,7 +10,7 @@ from typing import Any
 
 import backtrader as bt
 
-from .clock import SECOND, WallClock, passed_ns, to_backtrader
+from .clock import SECOND, Instants, WallClock, instants, to_backtrader
 from .errors import IllegalTransition
 from .foreign_fills import ForeignFills
 from .model import Fill, OrderReport
@@ -56,7 +56,7 @@ class OrderReturns:
         self._untold: list[Fill] = []
         self._asked_again: set[str] = set()
         self._session = 0
-        self._missing: dict[str, tuple[int, int]] = {}
+        self._missing: dict[str, Instants] = {}
 
     # -- reports ------------------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ class OrderReturns:
         if session != self._session:
             if self._session:
                 for live in self._desk.live.values():
-                    self._missing |= dict.fromkeys(live, self._instants())
+                    self._missing |= dict.fromkeys(live, instants(self._store.clock))
             self._session = session
         if not self._store.trading_up:
             return
@@ -320,22 +320,17 @@ class OrderReturns:
         self._desk.scribe.ended(leg)
         self.settle(ticket)
 
-    def _instants(self) -> tuple[int, int]:
-        """What has passed here and the market's time, which may be the faster one."""
-        return passed_ns(), self._store.clock.now_ns()
-
     def _look_for_missing(self) -> None:
-        known, instants = self._store.gateway.known_orders(), self._instants()
+        known, now = self._store.gateway.known_orders(), instants(self._store.clock)
         for order_id, since in list(self._missing.items()):
-            waited = max(now - then for now, then in zip(instants, since, strict=True))
             ticket, leg = self._desk.legs[order_id]
             if leg.over or order_id in known:
                 del self._missing[order_id]
             elif self._desk.day_over(ticket):
                 continue  # it may have been filled: the ``Reconciler`` knows
-            elif waited > UNKNOWN:
+            elif now.since(since) > UNKNOWN:
                 if leg.not_found():
-                    self._missing[order_id] = instants  # ask once more
+                    self._missing[order_id] = now  # ask once more
                     continue
                 del self._missing[order_id]
                 if not leg.exchange_order_id:

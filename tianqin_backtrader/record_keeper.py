@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .account_scribe import AccountScribe
-from .clock import SECOND, passed_ns, to_ns
+from .clock import SECOND, Instants, passed_ns, to_ns
 from .errors import ConfigError, TianqinError
 from .journal import Journal, open_journal
 from .model import Fill, OrderReport
@@ -56,7 +56,7 @@ class RecordKeeper:
         self._folder = records_folder(store, records)
         self._tracker: Any = None
         self._looked = self._moved = self._kept = False
-        self._heard_at = (-SETTLED, -SETTLED)
+        self._heard_at = Instants(-SETTLED, -SETTLED)
         #: Writes the account into the journal, for every tracker of it.
         self.scribe: AccountScribe | None = None
 
@@ -99,10 +99,10 @@ class RecordKeeper:
         """There was a trade."""
         self._heard_at = self._instants()
 
-    def _instants(self) -> tuple[int, int]:
-        """Of this machine and of the market, which may be the faster one; nanoseconds."""
+    def _instants(self) -> Instants:
+        """Now; a server that tells the time tells it before the store's clock is set."""
         store = self._store
-        return passed_ns(), store.gateway.virtual_now() or int(store.clock.now_ns())
+        return Instants(passed_ns(), store.gateway.virtual_now() or int(store.clock.now_ns()))
 
     def look_a_last_time(self, take: Callable[[list[OrderReport | Fill]], None]) -> None:
         """Before the records are closed: see what has come in the last moments.
@@ -115,8 +115,7 @@ class RecordKeeper:
         gateway = self._store.gateway
         try:
             for number in range(PACKS):
-                times = zip(self._instants(), self._heard_at, strict=True)
-                young = max(now - then for now, then in times) < SETTLED
+                young = self._instants().since(self._heard_at) < SETTLED
                 news = gateway.pump(0.05 if young else 0.0)
                 if gateway.trading_changed():
                     take(gateway.new_reports())
