@@ -5,8 +5,13 @@ import signal
 
 import backtrader as bt
 import pytest
+from hypothesis import settings
 
 from tianqin_backtrader import MyStore
+
+# One commit, one result; ``--hypothesis-profile default`` searches anew.
+settings.register_profile("main", derandomize=True)
+settings.load_profile("main")
 
 
 def pytest_xdist_auto_num_workers():

@@ -284,6 +284,19 @@ def test_an_answer_is_as_old_as_its_question():
     assert account["frozen_margin"] == 0.0 and client.position(M, "volume_long") == (2,)
 
 
+def test_no_answer_comes_after_that_of_a_later_question():
+    for seed in range(20):
+        client, shown = Client(CTP, seed=seed), []
+        for _ in range(6):
+            client.order(M, "BUY", "OPEN", 1, 1, wait=0.1)
+            client.desk.show(M)
+            for _ in range(8):
+                client.pass_time(0.1)
+                shown += client.position(M, "volume_long")
+        client.pass_time(20)
+        assert [*shown, 6] == sorted([*shown, *client.position(M, "volume_long")])
+
+
 @pytest.mark.parametrize("way", ["zero", "dash", "absent"])
 def test_a_brokers_trade_names_no_commission(way):
     client = Client(CTP, commission=way)

@@ -101,7 +101,7 @@ class CtpView:
         self._accepted: set[str] = set()
         self._seqno = 0
         self._position, self._money = Query(), Query()
-        self._next_query_ns = 0
+        self._next_query_ns = self._answered_ns = 0
         self._ready = False  # whether the first picture is known
         self._learning = False  # whether it has been asked for
         self._statement_told = False
@@ -182,7 +182,8 @@ class CtpView:
     def _ask(self, at_ns: int) -> None:
         """Ask CTP what has been wanted longest: positions first, then the account."""
         self._next_query_ns = at_ns + QUERY_EVERY
-        answer_ns = at_ns + self._query_ns()
+        self._answered_ns = max(self._answered_ns, at_ns + self._query_ns())
+        answer_ns = self._answered_ns  # CTP answers in the order of the questions
         account = self._exchange.account(self._user_id)
         if self._position.open:
             wanted = self._position.wanted
@@ -246,6 +247,7 @@ class CtpView:
         self._next_query_ns = min(self._next_query_ns, now_ns + QUERY_EVERY)
         if not self._agenda:
             self._reported_ns = min(self._reported_ns, now_ns)
+            self._answered_ns = min(self._answered_ns, now_ns)
         held: list[TradeReport] = []
         for one in news.reports:
             if isinstance(one, TradeReport):
