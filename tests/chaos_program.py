@@ -303,8 +303,9 @@ class Chaotic(bt.Strategy):
     def closes(self, order):
         """Lots of an order that are to close: as it was meant, or as its legs say."""
         left = abs(int(order.executed.remsize))
-        closing = order.legs and all(str(leg.offset) != "OPEN" for leg in order.legs)
-        meant = left if closing or order.ref in self.closing else 0
+        sent = [leg for leg in order.legs if not leg.over]
+        closing = sum(leg.volume - leg.filled for leg in sent if str(leg.offset) != "OPEN")
+        meant = left if order.ref in self.closing else closing
         return min(left, order.info.get("exits", meant))
 
     def free(self, symbol, buys):
@@ -321,9 +322,10 @@ class Chaotic(bt.Strategy):
             "ask", tag=tag, symbol=symbol, size=size, buys=buys, exits=exits, what=what,
             lots=[self.lots(symbol, False), self.lots(symbol, True)], **facts,
         )  # fmt: skip
-        order = place(tag=tag, exits=exits) if tagged else place()
+        info = {"tag": tag} if exits is None else {"tag": tag, "exits": exits}
+        order = place(**info) if tagged else place()
         refs = [one.ref for one in order] if isinstance(order, list) else [order and order.ref]
-        self.closing |= {ref for ref in refs if exits == size}
+        self.closing |= {ref for ref in refs if size is not None and exits == size}
         self.diary.write("asked", tag=tag, refs=refs)
         return order
 
@@ -531,7 +533,7 @@ class Chaotic(bt.Strategy):
         share = lots * margin * 1.02 / self.broker.getvalue()
         self.ask(
             lambda **info: self.order_target_percent(data, target=share, **info), data, None,
-            "target percent", buys=None, exits=0, target=lots,
+            "target percent", buys=None, exits=None, target=lots,
         )  # fmt: skip
 
     def do_target_position(self, data, symbol):

@@ -16,6 +16,8 @@ OURS = "TQBT_"
 LONGEST_ROUND = 1.0
 #: Seconds in which a loss of protection must be told.
 TOLD_WITHIN = 3.0
+#: What comes in one round is told within so many seconds.
+SAME_ROUND = 0.05
 #: Of a program that is killed so many seconds after an ask nobody knows whether it was one.
 ASKED_AND_KILLED = 1.0
 #: What prices do not move.
@@ -183,17 +185,19 @@ def _was_one(one: Story, evidence: Evidence, killed: Mapping[int, float]) -> boo
     return not answers or any(ref is not None for ref in answers[0]["refs"])
 
 
-def each_step_is_told_once(_: Evidence, told: dict[str, Story]) -> list[str]:
+def each_step_is_told_once(evidence: Evidence, told: dict[str, Story]) -> list[str]:
+    forgotten = _runs_that_forget(evidence)
     found = []
     for one in told.values():
-        words = [event["status"] for event in one.told]
+        kept = [e for e in one.told if e["t"] < forgotten.get(e["run"], float("inf"))]
+        words = [event["status"] for event in kept]
         for word in ("Submitted", "Accepted"):
             if words.count(word) > 1:
                 found.append(f"{one.text} was told {word} {words.count(word)} times")
         lots = [abs(event["executed"]) for event in one.told]
         if lots != sorted(lots):
             found.append(f"{one.text} was told filled lots that shrink: {lots}")
-        fills = [abs(e["executed"]) for e in one.told if e["status"] in ("Partial", "Completed")]
+        fills = [abs(e["executed"]) for e in kept if e["status"] in ("Partial", "Completed")]
         if len(set(fills)) < len(fills):
             found.append(f"{one.text} was told the same filled lots twice: {fills}")
     return found
@@ -339,15 +343,16 @@ def cancel_and_close_ends_flat(evidence: Evidence, told: dict[str, Story]) -> li
                 continue
             assert one.ask is not None
             since = one.ask["t"]
-            opened = any(
-                _opens(event) and event["symbol"] == symbol and since < event["t"] <= end["t"]
+            filled = any(
+                _filled(event) and event["symbol"] == symbol
+                and since < event["t"] <= end["t"] + SAME_ROUND
                 for other in told.values()
                 if other is not one
                 for event in other.told
-            )
+            )  # fmt: skip
             locked = all(one.ask["lots"])  # both sides were held: their difference is closed
             left = sum(end["lots"].values()) if locked else any(end["lots"].values())
-            if left and not opened:
+            if left and not filled:
                 found.append(
                     f"{one.text} was to leave nothing of {symbol}; long {end['lots']['long']} and "
                     f"short {end['lots']['short']} are held"
@@ -355,10 +360,9 @@ def cancel_and_close_ends_flat(evidence: Evidence, told: dict[str, Story]) -> li
     return found
 
 
-def _opens(event: Mapping[str, Any]) -> bool:
-    return event["status"] in ("Partial", "Completed") and any(
-        leg[2] == "OPEN" and leg[4] for leg in event["legs"]
-    )
+def _filled(event: Mapping[str, Any]) -> bool:
+    """Whether an order that was on its way has moved the position that ``close()`` saw."""
+    return event["status"] in ("Partial", "Completed")
 
 
 # -- what is on record ------------------------------------------------------------------------

@@ -44,6 +44,9 @@ STARTS = (
 #: Words of a refusal that passes, and of one that does not.
 BUSY, POOR = "CTP:综合交易平台：系统繁忙", "CTP:资金不足"
 KILLS = (0, 0, 1, 1, 2)
+#: After so many seconds without an answer a line is dead for the library, and for so many more,
+#: of the market, a new session may learn of an order that was handed to the dead one.
+DEAD, LATE = 5.0, 2.5
 
 
 @dataclass(frozen=True)
@@ -318,6 +321,10 @@ class Chaos:
                 self.box.fault(event.what, offset=self.offset_of(event.params), **event.params)
             except SandboxError:  # an order has claimed the lots meanwhile
                 self.box.fault(event.what, offset="OPEN", **event.params)
+        elif event.what == "freeze":  # a network is no slower where the market is faster
+            longest = DEAD + LATE / self.plan.speed
+            seconds = min(event.params["seconds"], longest)
+            self.box.fault("freeze", **event.params | {"seconds": seconds})
         else:
             self.box.fault(event.what, **event.params)
         if event.what == "front_lost":

@@ -337,6 +337,15 @@ def test_cancel_and_close_leaves_both_sides_of_a_lock():
     assert check(locked) == []
 
 
+def test_cancel_and_close_knows_nothing_of_a_fill_on_its_way():
+    late = copy.deepcopy(GOOD)
+    not_flat(late)
+    late.diary.append(told("1-3", 3, "Partial", 2, 3.42))
+    assert not any("leave nothing" in one for one in check(late))
+    late.diary[-1] = told("1-3", 3, "Accepted", 0, 3.42)
+    assert any("leave nothing" in one for one in check(late))
+
+
 def test_lots_that_another_hand_opened_need_no_trade_of_the_strategy():
     more = copy.deepcopy(GOOD)
     books(more)
@@ -364,7 +373,8 @@ def test_what_was_told_while_nothing_could_be_written_may_be_told_again_after_a_
     bad.diary.append(told("1-2", 7, "Completed", -2, 9.9, legs=[OUT], run=2))
     bad.diary.insert(0, full)
     killed = replace(bad, ends=[RunEnd(1, -9, 9.5, killed=True)])
-    assert not any("ends" in one for one in check(killed))
-    assert any("2 ends" in one for one in check(bad))
+    assert check(killed) == []
+    for words in ("2 ends", "the same filled lots twice"):
+        assert any(words in one for one in check(bad))
     killed.diary.insert(1, {"t": 3.0, "run": 1, "kind": "resume", "ok": True})
     assert any("2 ends" in one for one in check(killed))
