@@ -260,9 +260,11 @@ class Reconnector:
 
     def _look_around(self) -> None:
         """See what has happened, and do what follows from it."""
-        sessions = self.sessions
-        for notice in self._link.new_notices():
-            self._notices.append(notice)
+        sessions, notices = self.sessions, self._link.new_notices()
+        self._notices += notices
+        # What a connection says of itself comes first: a login that was refused as the client
+        # connected by itself is of a session that is no more, and the next one is tried once more.
+        for notice in sorted(notices, key=lambda one: not one.conn_id):
             self.refusals.hear(notice, WallClock().now_ns())
             if self.sessions == sessions:  # else they are of a session that is no more
                 self._take_notice(notice)
