@@ -194,7 +194,7 @@ def each_step_is_told_once(evidence: Evidence, told: dict[str, Story]) -> list[s
         for word in ("Submitted", "Accepted"):
             if words.count(word) > 1:
                 found.append(f"{one.text} was told {word} {words.count(word)} times")
-        lots = [abs(event["executed"]) for event in one.told]
+        lots = [abs(event["executed"]) for event in kept]
         if lots != sorted(lots):
             found.append(f"{one.text} was told filled lots that shrink: {lots}")
         fills = [abs(e["executed"]) for e in kept if e["status"] in ("Partial", "Completed")]
