@@ -236,6 +236,8 @@ class Chaotic(bt.Strategy):
         if self.broker.risk_state is not GuardState.ACTIVE and not self.flattened:
             self.resume()
             return
+        if self.store.no_trading:
+            return  # what other terminals do is not seen
         alive = self.broker.get_orders_open()
         if self.flattened and self.broker.get_account_positions() and now < self.flat_until:
             return  # it has its own orders out

@@ -231,8 +231,13 @@ def trades_of_the_strategy_follow_its_position(
         return []
     last = {line["symbol"]: line for line in evidence.diary if line["kind"] == "trade"}
     for symbol, books in final["books"].items():
-        if symbol not in last or (symbol in evidence.others and books["net"]):
-            continue  # lots that another terminal opens are not told as an opening
+        if symbol not in last:
+            continue
+        # Lots that another terminal opens are not told as an opening, and what it closes while
+        # no program is there is no trade of the next one.
+        apart = books["net"] or last[symbol]["run"] != final["run"]
+        if symbol in evidence.others and apart:
+            continue
         if last[symbol]["closed"] != (books["net"] == 0):
             word = "closed" if last[symbol]["closed"] else "open"
             found.append(

@@ -354,6 +354,16 @@ def test_lots_that_another_hand_opened_need_no_trade_of_the_strategy():
     assert not any("notify_trade" in one for one in check(shared))
 
 
+def test_a_trade_that_another_hand_closed_while_no_program_was_there_is_told_to_nobody():
+    gone = copy.deepcopy(GOOD)
+    gone.diary[:] = [one for one in gone.diary if one["kind"] != "trade" or not one["closed"]]
+    gone.diary[-1]["run"] = 2
+    assert any("a trade that is open" in one for one in check(gone))
+    assert not any("notify_trade" in one for one in check(replace(gone, others={CU: 2})))
+    gone.diary[-1]["run"] = 1
+    assert any("a trade that is open" in one for one in check(replace(gone, others={CU: 2})))
+
+
 def test_other_clients_may_hold_lots_beside_ours():
     more = copy.deepcopy(GOOD)
     more.trades["o|1"] = {**more.trades["a|1"], "order_id": "OTHER_1", "volume": 4}
