@@ -25,14 +25,12 @@ from .errors import (
 from .link_supervisor import Action, Event, State, Supervisor
 from .login_words import Refusal, Why, front_lost, front_there, is_good, refusal_in
 from .market_hours import MarketHours
-from .model import Notice
+from .model import CONNECTED, LOST, RESTORED, Notice
 from .refusal_notices import RefusalNotices
 from .trading_login import Login, Seen, TradingLogin
 
 logger = logging.getLogger(__name__)
 
-#: tqsdk's notices about a connection.
-CONNECTED, RESTORED, LOST = 2019112901, 2019112902, 2019112911
 #: The type of a notice that is a settlement statement.
 STATEMENT = "SETTLEMENT"
 #: A step of the wait while the server is being knocked at.

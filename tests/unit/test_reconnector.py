@@ -6,8 +6,8 @@ from tianqin_backtrader import trading_login
 from tianqin_backtrader.clock import deadline_in
 from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
 from tianqin_backtrader.login_words import Refusal, Why
-from tianqin_backtrader.model import Notice
-from tianqin_backtrader.store_reconnect import CONNECTED, Reconnector
+from tianqin_backtrader.model import CONNECTED, Notice
+from tianqin_backtrader.store_reconnect import Reconnector
 
 ENDED = Notice(0, "WARNING", "您的账号已在其他地方登录，被强制退出")
 LOCKED = TradingLoginRefused(Refusal(Why.LOCKED, "登录被禁止", 75))
@@ -41,6 +41,12 @@ class Counter:
 
     def ask(self):
         return lambda: True
+
+    def knock(self):
+        return self
+
+    def answer(self, timeout=0.0):
+        return True
 
 
 @pytest.fixture(autouse=True)
