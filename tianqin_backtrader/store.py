@@ -347,10 +347,20 @@ class MyStore(StoreServices, StoreSession):
         """One wait for the server, and everything it brought to where it belongs."""
         self._round.pump(timeout)
 
-    @property
-    def alive_at(self) -> int:
-        """Until when nothing can be missing of what the market sent, nanoseconds."""
-        return self._round.lifeline.alive_at
+    def catch_up(self, deadline: float) -> None:
+        """Wait until all that market data has sent until now is here.
+
+        Args:
+            deadline: By ``clock.monotonic``.
+
+        Raises:
+            LinkTimeout: It does not answer.
+        """
+        self._round.catch_up(deadline)
+
+    def alive_at(self, symbol: str) -> int:
+        """Until when nothing can be missing of what the market sent of a contract, nanoseconds."""
+        return self._round.lifeline.alive_at(symbol)
 
     def horizon(self) -> int:
         """Bars that end by this instant are complete for every contract and may be delivered."""

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+from sieves import all_that_can_be
 
 from tianqin_backtrader.bar_builder import BarBuilder, SlotTable
 from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
@@ -62,7 +63,9 @@ def market():
     ticks, klines = Server(), Server()
     builder = BarBuilder(SlotTable(CALENDAR, "SHFE.cu2612", MINUTE))
     builder.begin_after(START, 100.0, 50)
-    live = LiveBars("SHFE.cu2612", builder, ticks, klines, FIRST_BAR, 0)
+    live = LiveBars(
+        "SHFE.cu2612", builder, ticks, klines, FIRST_BAR, 0, all_that_can_be("SHFE.cu2612")
+    )
     live.begin([Tick(-1, START - SECOND, 100.0, 10, 0.0, 50)], START)
     return ticks, klines, live
 
