@@ -264,7 +264,7 @@ class Mydatafeed(LiveFeed):
         ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
         if ticks and not builder.knows_volume_from(ticks[0].time):
             live.doubt_until(builder.slot.end)
-        final += live.begin(ticks, self._past.passed())
+        final += live.begin(final[-1] if final else None, ticks, self._past.passed())
         wanted = self._past.newest(final, night_start=self.p.night_start)
         if self._main is not None:
             wanted = self._main.begin(wanted)

@@ -75,6 +75,7 @@ class Certificate:
         corrected: Different from the official bar; see ``differences``.
         missing: There was no official bar to compare with.
         ignored: Ticks that could not be, and were left out; see ``tick_sieve``.
+        seam: Bars at the end of history that were compared, too, and are equal.
         pending: The official bar is not final yet.
         differences: The newest of those that were corrected.
     """
@@ -86,6 +87,7 @@ class Certificate:
     missing: int = 0
     pending: int = 0
     ignored: int = 0
+    seam: int = 0
     differences: tuple[Difference, ...] = ()
 
 
@@ -124,23 +126,28 @@ class LiveBars:
         self._unchecked: deque[Bar] = deque()
         self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
         self._delivered = self._equal = self._repaired = self._corrected = self._missing = 0
+        self._seam_left = self._seam_equal = 0
         self.ticks_taken = self.ticks_missing = 0
 
     # -- in -----------------------------------------------------------------------------------
 
-    def begin(self, ticks: Sequence[Tick], now: int) -> list[Bar]:
+    def begin(self, last: Bar | None, ticks: Sequence[Tick], now: int) -> list[Bar]:
         """Push the ticks of the recent past, and return the bars that ended by ``now``.
 
         Those of a contract in which nothing happened: the server makes them with the next tick.
+        They, and the ``last`` of the official bars before them, are compared like live ones.
         """
         for tick in ticks:
             self._take(tick)
         self.flush(now)
-        if self._ready and self._ready[0].id in self._suspect and self._suspect_before:
-            return []  # its official one is not final yet
-        past = list(self._ready)
-        self._ready.clear()
-        self._suspect.clear()
+        past: list[Bar] = []
+        if not (self._ready and self._ready[0].id in self._suspect and self._suspect_before):
+            past += self._ready
+            self._ready.clear()
+            self._suspect.clear()
+        # else the first one's official bar is not final yet
+        self._unchecked.extend([last, *past] if last is not None else past)
+        self._seam_left = len(self._unchecked)
         return past
 
     def doubt_until(self, end: int) -> None:
@@ -298,15 +305,19 @@ class LiveBars:
             if not given_up and not self._is_final(bar, now):
                 break
             self._unchecked.popleft()
+            at_seam = self._seam_left > 0
+            self._seam_left -= at_seam
             rows = self._klines.bars(bar.id, bar.id) if bar.id >= 0 else []
             if not rows:
-                self._missing += 1
+                self._missing += not at_seam
                 continue
             found = Difference(self.symbol, bar, rows[0])
             if found.columns:
                 self._corrected += 1
                 self._differences.append(found)
                 new.append(found)
+            elif at_seam:
+                self._seam_equal += 1
             else:
                 self._equal += 1
         return new
@@ -319,8 +330,9 @@ class LiveBars:
             repaired=self._repaired,
             corrected=self._corrected,
             missing=self._missing,
-            pending=len(self._unchecked),
+            pending=len(self._unchecked) - self._seam_left,
             ignored=self._sieve.ignored,
+            seam=self._seam_equal,
             differences=tuple(self._differences),
         )
 

@@ -55,7 +55,7 @@ def live_bars(ticks):
     builder.begin_after(BEGIN, 100.0, 500)
     rows = Rows(ticks)
     live = LiveBars(SYMBOL, builder, rows, rows, 0, 0, all_that_can_be(SYMBOL))
-    live.begin([Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500)], BEGIN)
+    live.begin(None, [Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500)], BEGIN)
     return live, rows
 
 
@@ -99,7 +99,7 @@ def test_a_start_at_any_tick_gives_the_rest(ticks, cut):
     builder.begin_after(before[1], before[5], before[8])
     later = LiveBars(SYMBOL, builder, Rows([]), Rows([]), len(known), 0, all_that_can_be(SYMBOL))
     newest = ticks[-1].time if ticks else BEGIN
-    past = later.begin([Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500), *ticks], newest)
+    past = later.begin(None, [Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500), *ticks], newest)
     assert [bar[:9] for bar in past] + finish(later) == expected[len(known) :]
 
 
