@@ -10,7 +10,7 @@ from typing import Any
 import backtrader as bt
 
 from .bar_builder import BarBuilder, SlotTable
-from .clock import MINUTE, ahead_of_utc, to_backtrader, to_ns
+from .clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
 from .errors import ConfigError
 from .feed_clone import FeedClone
 from .feed_history import FeedHistory
@@ -22,6 +22,7 @@ from .live_feed import LiveFeed
 from .main_bars import MainBars
 from .main_contracts import MAIN
 from .model import Bar
+from .tick_sieve import TickSieve
 
 logger = logging.getLogger(__name__)
 
@@ -258,12 +259,12 @@ class Mydatafeed(LiveFeed):
         last_id = self._ticks.last_id
         next_bar = final[-1].id + 1 if final else -1
         live = LiveBars(
-            self.symbol, builder, self._ticks, self._klines, next_bar, next_tick_id=last_id + 1
+            self.symbol, builder, self._ticks, self._klines, next_bar, last_id + 1, self._sieve()
         )
         ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
         if ticks and not builder.knows_volume_from(ticks[0].time):
             live.doubt_until(builder.slot.end)
-        final += live.begin(ticks, self.store.clock.now_ns())
+        final += live.begin(final[-1] if final else None, ticks, self._past.passed())
         wanted = self._past.newest(final, night_start=self.p.night_start)
         if self._main is not None:
             wanted = self._main.begin(wanted)
@@ -272,10 +273,18 @@ class Mydatafeed(LiveFeed):
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
 
+    def _sieve(self) -> TickSieve:
+        day_of = self.store.calendar.trading_day_at
+        return TickSieve(
+            self.symbol,
+            self.store.clock.believes,
+            lambda a, b: bool(day_of(from_ns(a)) == day_of(from_ns(b))),
+        )
+
     def _stand(self, builder: BarBuilder) -> list[Bar]:
         """Place the builder behind what is final of the official bars; those."""
         final, running = self._past.final_and_running()
-        now = to_ns(self.store.now())
+        now = self._past.passed()
         if final:
             builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
         else:

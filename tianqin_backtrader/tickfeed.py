@@ -46,4 +46,6 @@ class Tickfeed(Mydatafeed):
         if self._main is not None:
             self._main.begin([])
         before = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
-        self._live = LiveTicks(self._ticks, last_id + 1, before[0] if before else None)
+        self._live = LiveTicks(
+            self._ticks, last_id + 1, before[0] if before else None, self._sieve()
+        )
