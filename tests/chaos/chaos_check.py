@@ -20,6 +20,9 @@ TOLD_WITHIN = 3.0
 SAME_ROUND = 0.05
 #: Of a program that is killed so many seconds after an ask nobody knows whether it was one.
 ASKED_AND_KILLED = 1.0
+#: What is told of an order that nothing has come of yet is written down in the same round: a
+#: program that is killed so many seconds later may have told it, and not have written it.
+TOLD_AND_KILLED = 0.5
 #: What prices do not move.
 MONEY = ("commission", "close_profit", "static_balance", "pre_balance", "deposit", "withdraw")
 LOTS = ("pos_long_today", "pos_long_his", "pos_short_today", "pos_short_his")
@@ -186,11 +189,16 @@ def _was_one(one: Story, evidence: Evidence, killed: Mapping[int, float]) -> boo
 
 
 def each_step_is_told_once(evidence: Evidence, told: dict[str, Story]) -> list[str]:
+    killed = {end.run: end.at for end in evidence.ends if end.killed}
     forgotten = _runs_that_forget(evidence)
     found = []
     for one in told.values():
         kept = [e for e in one.told if e["t"] < forgotten.get(e["run"], float("inf"))]
-        words = [event["status"] for event in kept]
+        words = [
+            event["status"]
+            for event in kept
+            if killed.get(event["run"], float("inf")) - event["t"] > TOLD_AND_KILLED
+        ]
         for word in ("Submitted", "Accepted"):
             if words.count(word) > 1:
                 found.append(f"{one.text} was told {word} {words.count(word)} times")

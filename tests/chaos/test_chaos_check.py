@@ -320,6 +320,16 @@ def test_a_kill_right_after_an_ask_leaves_nothing_to_tell():
     assert check(killed) == []
 
 
+def test_a_step_may_be_told_again_after_a_kill_in_its_round():
+    bad = copy.deepcopy(GOOD)
+    accepted_twice(bad)
+    first = line(bad.diary, "1-1", "Accepted")
+    killed = replace(bad, ends=[RunEnd(1, -9, first["t"] + 0.2, killed=True)])
+    assert not any("Accepted 2 times" in one for one in check(killed))
+    later = replace(bad, ends=[RunEnd(1, -9, first["t"] + 5.0, killed=True)])
+    assert any("Accepted 2 times" in one for one in check(later))
+
+
 def test_an_order_without_a_tag_is_known_by_its_legs_in_the_next_run():
     bad = copy.deepcopy(GOOD)
     bad.diary[:] = [{**one, "tag": None} if one["kind"] == "order" else one for one in bad.diary]
