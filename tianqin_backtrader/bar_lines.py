@@ -9,7 +9,7 @@ import backtrader as bt
 from .clock import to_backtrader
 from .errors import ConfigError
 from .model import Bar
-from .trading_day_bars import DayClone, DayReplayer, DayResampler
+from .trading_day_bars import DayClone, DayReplayer, DayResampler, NotCounted
 
 #: What is said to a timezone.
 BEIJING_TIME = "bars are stamped in Beijing time: leave tz away"
@@ -28,6 +28,16 @@ class BarFeed(bt.feed.DataBase):
 
     #: The Cerebro that has taken it in; Backtrader's name.
     _env: Any = None
+    resampling = NotCounted()
+
+    @property
+    def heard_until(self) -> int:
+        """Until when every tick has been delivered, nanoseconds; feeds of bars say nothing."""
+        return 0
+
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        """As of every Backtrader feed; resamplers need one more place."""
+        super().qbuffer(savemem=savemem, replaying=replaying or bool(self._filters))
 
     def clone(self, **kwargs: Any) -> Any:
         """The same bars for another place in the run."""
@@ -35,11 +45,11 @@ class BarFeed(bt.feed.DataBase):
         return make(dataname=self, **kwargs)
 
     def resample(self, **kwargs: Any) -> None:
-        """As of every Backtrader feed; days and longer are made of trading days."""
+        """As of every Backtrader feed, by sessions."""
         self.addfilter(DayResampler, **kwargs)
 
     def replay(self, **kwargs: Any) -> None:
-        """As of every Backtrader feed; days and longer are made of trading days."""
+        """As of every Backtrader feed, by sessions."""
         self.addfilter(DayReplayer, **kwargs)
 
     def start(self) -> None:

@@ -102,6 +102,7 @@ class Mydatafeed(LiveFeed):
         self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
         if self.p.adjust not in (None, "back") or (self.p.adjust and self._main is None):
             raise ConfigError(f'adjust is None, or "back" for a main contract: {self.p.adjust!r}')
+        self._clones: list[FeedClone] = []
         width = LOOKBACK if self.p.lookback is True else self.p.lookback
         self._width = int(width)
         # One more than wanted: the newest row is the running bar.
@@ -154,6 +155,7 @@ class Mydatafeed(LiveFeed):
         """The same bars for another place in the run."""
         make: Any = FeedClone
         clone: FeedClone = make(dataname=self, **kwargs)
+        self._clones.append(clone)
         return clone
 
     def _timeoffset(self) -> timedelta:
@@ -165,7 +167,8 @@ class Mydatafeed(LiveFeed):
 
     def haslivedata(self) -> bool:
         """Whether a bar can be had without waiting."""
-        return bool(self._history) or self.has_bar(self.store.horizon())
+        made = bool(self._history or self._barstack)
+        return made or self.has_bar(self.store.horizon())
 
     def start(self) -> None:
         """Load history and stand at the running minute."""
