@@ -9,6 +9,7 @@ import backtrader as bt
 from .clock import to_backtrader
 from .errors import ConfigError
 from .model import Bar
+from .session_timers import follow_sessions
 from .trading_day_bars import DayClone, DayReplayer, DayResampler, NotCounted
 
 #: What is said to a timezone.
@@ -28,6 +29,7 @@ class BarFeed(bt.feed.DataBase):
 
     #: The Cerebro that has taken it in; Backtrader's name.
     _env: Any = None
+    _timers_know = False
     resampling = NotCounted()
 
     @property
@@ -59,8 +61,27 @@ class BarFeed(bt.feed.DataBase):
             ConfigError: ``Cerebro(tz=...)`` was said: strategies' own clock would be moved.
         """
         super().start()
+        self._timers_know = False
         if self._env is not None and self._env.p.tz is not None:
             raise ConfigError(BEIJING_TIME)
+
+    # Cerebro starts timers after feeds. In each round it calls one of these two, before timers.
+
+    def do_qcheck(self, onoff: bool, qlapse: float) -> None:
+        """As of every Backtrader feed."""
+        self._let_timers_know()
+        super().do_qcheck(onoff, qlapse)
+
+    def advance_peek(self) -> float:
+        """As of every Backtrader feed."""
+        self._let_timers_know()
+        return float(super().advance_peek())
+
+    def _let_timers_know(self) -> None:
+        """See that timers of this run go by the sessions of our feeds."""
+        if not self._timers_know:
+            self._timers_know = True
+            follow_sessions(self._env, (BarFeed, DayClone))
 
     def _must_be_beijing_time(self) -> None:
         """Refuse ``tz``: Backtrader would take the stamps for UTC and move them.
