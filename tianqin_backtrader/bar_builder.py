@@ -228,6 +228,15 @@ class BarBuilder:
         """The slot that is being built."""
         return self._slots[self._index]
 
+    @property
+    def day(self) -> date:
+        """The trading day of the slot that is being built."""
+        return self._day
+
+    def day_of(self, bar: Bar) -> date:
+        """The trading day of a bar; a day's starts before the evening at which days change."""
+        return self._table.trading_day(bar.end - 1)
+
     def knows_volume_from(self, first: int) -> bool:
         """Whether ticks from an instant on say how much was traded in the running bar.
 

@@ -72,9 +72,9 @@ class Mydatafeed(LiveFeed):
             value; the strategy looks back no further either. None keeps all.
         adjust: None, or ``"back"`` for a main contract (``KQ.m@...``): prices of earlier
             contracts are moved by the gaps between closes, so that there are no jumps and the
-            newest prices are the real ones (前复权, with differences). At a change while it runs
-            the bars there have been are moved in their lines; what indicators have remembered,
-            and the bars of clones and resamplers, are not.
+            newest prices are the real ones (前复权, with differences). At a change while it runs,
+            in the evening for days, too, the bars there have been are moved in their lines; what
+            indicators have remembered, and the bars of clones and resamplers, are not.
         qcheck: Seconds a round of Cerebro waits for news.
 
     Raises:
@@ -222,6 +222,8 @@ class Mydatafeed(LiveFeed):
             if self._main is not None:
                 self._main.look(bar)
             return self._deliver(bar)
+        if self._main is not None:
+            self._main.look_ahead()
         begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
         closed = begun and not self.store.is_open(self.symbol)
         self._tell(self.CLOSED if closed else self.LIVE)
