@@ -73,9 +73,9 @@ class Mydatafeed(LiveFeed):
             value; the strategy looks back no further either. None keeps all.
         adjust: None, or ``"back"`` for a main contract (``KQ.m@...``): prices of earlier
             contracts are moved by the gaps between closes, so that there are no jumps and the
-            newest prices are the real ones (前复权, with differences). At a change while it runs
-            the bars there have been are moved in their lines; what indicators have remembered,
-            and the bars of clones and resamplers, are not.
+            newest prices are the real ones (前复权, with differences). At a change while it runs,
+            in the evening for days, too, the bars there have been are moved in their lines; what
+            indicators have remembered, and the bars of clones and resamplers, are not.
         qcheck: Seconds a round of Cerebro waits for news.
 
     Raises:
@@ -103,6 +103,7 @@ class Mydatafeed(LiveFeed):
         self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
         if self.p.adjust not in (None, "back") or (self.p.adjust and self._main is None):
             raise ConfigError(f'adjust is None, or "back" for a main contract: {self.p.adjust!r}')
+        self._clones: list[FeedClone] = []
         width = LOOKBACK if self.p.lookback is True else self.p.lookback
         self._width = int(width)
         # One more than wanted: the newest row is the running bar.
@@ -155,6 +156,7 @@ class Mydatafeed(LiveFeed):
         """The same bars for another place in the run."""
         make: Any = FeedClone
         clone: FeedClone = make(dataname=self, **kwargs)
+        self._clones.append(clone)
         return clone
 
     def _timeoffset(self) -> timedelta:
@@ -166,7 +168,8 @@ class Mydatafeed(LiveFeed):
 
     def haslivedata(self) -> bool:
         """Whether a bar can be had without waiting."""
-        return bool(self._history) or self.has_bar(self.store.horizon())
+        made = bool(self._history or self._barstack)
+        return made or self.has_bar(self.store.horizon())
 
     def start(self) -> None:
         """Load history and stand at the running minute."""
@@ -220,6 +223,8 @@ class Mydatafeed(LiveFeed):
             if self._main is not None:
                 self._main.look(bar)
             return self._deliver(bar)
+        if self._main is not None:
+            self._main.look_ahead()
         begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
         closed = begun and not self.store.is_open(self.symbol)
         self._tell(self.CLOSED if closed else self.LIVE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from .bar_builder import BarBuilder
@@ -253,6 +254,13 @@ class LiveBars:
     def waiting(self) -> bool:
         """Whether something is still to be delivered."""
         return bool(self._ready)
+
+    @property
+    def running_day(self) -> date:
+        """The trading day of the next bar to deliver."""
+        if self._ready:
+            return self.builder.day_of(self._ready[0])
+        return self.builder.day
 
     def has_bar(self, horizon: int, now: int) -> bool:
         """Whether a bar that ends by ``horizon`` can be delivered."""

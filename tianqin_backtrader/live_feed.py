@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from datetime import date
 from typing import Any, ClassVar
 
 from .bar_lines import BarFeed
@@ -85,6 +86,11 @@ class LiveFeed(BarFeed):
         if self._history or self._live is None:
             return False
         return self._live.has_bar(horizon, self.store.alive_at(self.symbol))
+
+    @property
+    def running_day(self) -> date:
+        """The trading day of the bar that comes next; of ticks nobody knows before one has come."""
+        return self._live.running_day if isinstance(self._live, LiveBars) else date.min
 
     def take_ticks(self) -> int:
         """Build bars from the ticks that have come since the last call.

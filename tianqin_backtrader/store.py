@@ -258,7 +258,8 @@ class MyStore(StoreServices, StoreSession):
     def _look_ahead(self, instrument: Instrument) -> None:
         """Ask beside the run for what an order on a contract will need; orders do not wait."""
         if instrument.symbol.startswith(MAIN):
-            self._instruments.known(instrument.underlying_symbol)
+            if instrument.underlying_symbol:
+                self._instruments.known(instrument.underlying_symbol)
         elif instrument.upper_limit != instrument.upper_limit and not self.gateway.matches_itself:
             with suppress(LinkError, OrderError):
                 self.gateway.quote(instrument.symbol)  # subscribed: the limits are in it, too
