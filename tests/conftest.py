@@ -19,6 +19,34 @@ def pytest_xdist_auto_num_workers():
     return (os.cpu_count() or 1) * 3 // 2
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--world", choices=("told", "silent"), default="told",
+        help="whether sandboxes tell the market's time",
+    )  # fmt: skip
+
+
+def pytest_generate_tests(metafunc):
+    """Tests with this mark run in both worlds, whatever the option says."""
+    if "world" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both_worlds")
+        option = metafunc.config.getoption("--world")
+        metafunc.parametrize("world", ["told", "silent"] if both else [option], indirect=True)
+
+
+def pytest_itemcollected(item):
+    """Those that need to be told the time say why."""
+    why = item.get_closest_marker("told_time")
+    if why is not None and "silent" in getattr(item, "callspec", item).__dict__.get("_idlist", ()):
+        item.add_marker(pytest.mark.skip(reason=why.args[0]))
+
+
+@pytest.fixture
+def world(request):
+    """``told``: sandboxes tell the market's time; ``silent``: they do not, as the real TianQin."""
+    return request.param
+
+
 @pytest.fixture(autouse=True)
 def signals_as_they_were():
     """A test that leaves a handler behind would end another one."""
@@ -35,13 +63,14 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def sandbox(request):
+def sandbox(request, world):
     """Make stores on sandboxes, of the counter that the module names; all are closed at the end."""
     stores = []
     counter = getattr(request.module, "COUNTER", "kq")
 
     def make(**options):
-        store = MyStore.sandbox(**{"counter": counter} | options)
+        options = {"counter": counter, "tells_time": world == "told"} | options
+        store = MyStore.sandbox(**options)
         stores.append(store)
         return store
 
