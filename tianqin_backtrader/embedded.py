@@ -115,9 +115,7 @@ class EmbeddedSandbox:
         if tells_time and (clock_ahead or clock_drift):
             raise SandboxError("clock_ahead and clock_drift need tells_time=False")
         if not tells_time and isinstance(machine(), SharedClock):
-            raise SandboxError(
-                "this process lives on another sandbox's clock; close that first"
-            )
+            raise SandboxError("this process lives on another sandbox's clock; close that first")
         command = [sys.executable, "-m", "tianqin_backtrader.sandbox", "--json", "--parent-pipe"]
         command += ["--port", str(port), "--days", str(days), "--balance", repr(balance)]
         command += ["--ticks-per-pack", str(ticks_per_pack)]

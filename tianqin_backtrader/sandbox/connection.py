@@ -53,6 +53,7 @@ class Connection:
         number: int,
         close: Callable[[], object],
         *,
+        port: int = 0,
         later: Callable[[float, Callable[[], object]], object] | None = None,
         before_write: Callable[[int], object] = lambda port: None,
     ) -> None:
@@ -64,8 +65,7 @@ class Connection:
         self._close = close
         self._later = later or (lambda s, act: asyncio.get_running_loop().call_later(s, act))
         self._before_write = before_write
-        peer = transport.get_extra_info("peername")
-        self.port: int = peer[1] if peer else 0
+        self.port = port
         self.frozen = False
         self.latency: Latency | None = None
         self.delay_seconds = 0.0

@@ -141,7 +141,7 @@ class Engine:
     @property
     def seconds(self) -> float:
         """Of the clock that faults and time-outs go by."""
-        if self.options.virtual:
+        if self.options.virtual or not (self.lines or self.options.speed):
             return monotonic()
         self._follow_wall_clock()
         return self.timeline.now_ns / SECOND

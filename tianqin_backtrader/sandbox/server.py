@@ -228,13 +228,14 @@ class SandboxServer:
 
     async def _websocket(self, request: web.Request, kind: str) -> web.StreamResponse:
         status = self.faults.book.refused_status(kind, self.engine.seconds)
-        if request.transport is not None:  # it is answered, one way or the other
-            self.engine.lines.sends_to(request.transport.get_extra_info("peername")[1])
+        transport = request.transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        port = peer[1] if peer else 0
+        self.engine.lines.sends_to(port)  # it is answered, one way or the other
         if status is not None:
             return web.json_response({"error": "refused"}, status=status)
         ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=0)
         await ws.prepare(request)
-        transport = request.transport
         if transport is None:
             return ws
         self._numbers += 1
@@ -246,6 +247,7 @@ class SandboxServer:
             transport,
             self._numbers,
             lambda: self._spawn(ws.close()),
+            port=port,
             later=self.engine.later,
             before_write=self.engine.lines.sends_to,
         )
