@@ -1,13 +1,14 @@
-"""A sandbox that tells no time: what program and market have in common, and what faults do there."""
+"""A sandbox that tells no time: the clock it shares with the program, and faults there."""
 
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader import MyStore, clock
+from tianqin_backtrader import clock
 from tianqin_backtrader.clock import SECOND
 from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import SandboxError
@@ -92,7 +93,7 @@ def test_a_process_lives_on_one_clock(sandbox):
 
 _JOINS = """
 import sys
-from tianqin_backtrader import MyStore, clock
+from tianqin_backtrader import clock
 from tianqin_backtrader.shared_clock import SharedClock
 clock.live_on(SharedClock(int(sys.argv[1])))
 with MyStore("sandbox", "sandbox") as store:
@@ -139,12 +140,12 @@ def test_the_network_stands_still_and_nothing_is_lost(sandbox, run, seconds):
     fault = ("freeze", {"conn": "all", "seconds": seconds, "later": True})
     store, strategy = arrivals(sandbox, run, at={"09:30:05": [fault]})
     assert len(strategy.came) == store.feeds[0].ticks_taken
-    assert seconds - 1.0 <= max(b - a for a, b in zip(strategy.came, strategy.came[1:])) / SECOND
+    assert seconds - 1.0 <= max(b - a for a, b in pairwise(strategy.came)) / SECOND
 
 
 def test_a_program_that_is_stopped_finds_later_that_time_has_passed(sandbox, run):
     store, strategy = arrivals(sandbox, run, at={"09:30:05": [("stop_program", {"seconds": 20.0})]})
-    gaps = [(b - a) / SECOND for a, b in zip(strategy.came, strategy.came[1:])]
+    gaps = [(b - a) / SECOND for a, b in pairwise(strategy.came)]
     assert 20.0 <= max(gaps) < 21.0
     assert store.reconnector.sessions == 1 and strategy.late[-1] == 0.0
 
