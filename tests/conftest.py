@@ -13,10 +13,46 @@ from tianqin_backtrader import MyStore
 settings.register_profile("main", derandomize=True)
 settings.load_profile("main")
 
+#: A clock that both share leaves tqsdk its 60 seconds divided by this for an answer.
+FASTEST = 30
+
 
 def pytest_xdist_auto_num_workers():
     """``-n auto``: half as many again as there are cores, as end-to-end tests wait now and then."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--world", choices=("told", "silent"), default="told",
+        help="whether sandboxes tell the market's time",
+    )  # fmt: skip
+
+
+def pytest_generate_tests(metafunc):
+    """Tests with this mark run in both worlds, whatever the option says."""
+    if "world" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both_worlds")
+        option = metafunc.config.getoption("--world")
+        metafunc.parametrize("world", ["told", "silent"] if both else [option], indirect=True)
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that need to be told the time say why."""
+    for item in items:
+        why = item.get_closest_marker("told_time")
+        if why is not None and _world_of(item) == "silent":
+            item.add_marker(pytest.mark.skip(reason=why.args[0]))
+
+
+def _world_of(item):
+    return item.callspec.params.get("world") if hasattr(item, "callspec") else None
+
+
+@pytest.fixture
+def world(request):
+    """``told``: sandboxes tell the market's time; ``silent``: they do not, as the real TianQin."""
+    return request.param
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +71,16 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def sandbox(request):
+def sandbox(request, world):
     """Make stores on sandboxes, of the counter that the module names; all are closed at the end."""
     stores = []
     counter = getattr(request.module, "COUNTER", "kq")
 
     def make(**options):
-        store = MyStore.sandbox(**{"counter": counter} | options)
+        options = {"counter": counter, "tells_time": world == "told"} | options
+        if not options["tells_time"] and (options.get("speed") or 0) > FASTEST:
+            options["speed"] = None
+        store = MyStore.sandbox(**options)
         stores.append(store)
         return store
 

@@ -1,4 +1,4 @@
-"""The sandbox as a server would be that does not tell the market's time."""
+"""A server that does not tell the market's time, and that shares no clock with anybody."""
 
 import json
 import subprocess
@@ -6,20 +6,13 @@ import sys
 from contextlib import contextmanager
 from urllib.request import ProxyHandler, Request, build_opener
 
-_PROGRAM = """
-import sys
-from tianqin_backtrader.sandbox.server import SandboxOptions
-SandboxOptions.virtual = property(lambda self: False)
-from tianqin_backtrader.sandbox.__main__ import main
-sys.exit(main(["--json", "--parent-pipe", *sys.argv[1:]]))
-"""
-
 
 @contextmanager
 def silent_server(*options):
     """Its addresses, for ``MyStore(urls=...)``."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *options],
+        [sys.executable, "-m", "tianqin_backtrader.sandbox", "--json", "--parent-pipe", "--silent",
+         *options],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
+from .clock import machine, monotonic
 from .stop_signals import SIGNALS, puts_off
 
 #: Turns of the loop that cancelled tasks get to end.
@@ -18,23 +19,28 @@ _LAST_TURNS = 1000
 
 
 class ClientLoop(asyncio.SelectorEventLoop):
-    """An event loop that can break its connections.
+    """An event loop that can break its connections, and waits by the machine's clock.
 
     A connection that is frozen or half dead would hold up the end of its client for ten seconds,
     waiting for the other side to say good-bye.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(machine().selector())
         self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
         #: Connections that it has opened so far, and whether it has broken them.
         self.opened, self.aborted = 0, False
+
+    def time(self) -> float:
+        """The machine's."""
+        return monotonic()
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         """As of any loop; the connection is remembered."""
         transport, protocol = await super().create_connection(*args, **kwargs)
         self._connections.add(transport)
         self.opened += 1
+        machine().connected(transport.get_extra_info("sockname")[1])
         return transport, protocol
 
     def abort_connections(self) -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import lzma
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
@@ -109,12 +110,13 @@ class Client(TqApi):
         """
         if self._watch is None:
             return bool(super().wait_update(deadline, *args, **kwargs))
+        left = math.inf if deadline is None else seconds_until(deadline)
+        end = monotonic() + left
         while True:
-            step = deadline_in(_STEP)
-            end = step if deadline is None else min(step, deadline)
-            news = bool(super().wait_update(end, *args, **kwargs))
+            news = bool(super().wait_update(deadline_in(min(_STEP, left)), *args, **kwargs))
             self._look_at_login(self._watch)
-            if news or (deadline is not None and seconds_until(deadline) <= 0):
+            left = end - monotonic()
+            if news or left <= 0:
                 return news
 
     def insert_order(self, *args: Any, **kwargs: Any) -> Any:

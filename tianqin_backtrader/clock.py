@@ -1,11 +1,15 @@
 """Time: the only place that asks the machine's clock, and the three ways a moment is written.
 
+The machine's clock, and waiting by it, can be put in by a test: ``live_on``.
+
 A moment is an ``int`` of nanoseconds since 1970-01-01 UTC on the wire and in the core, a naive
 ``datetime`` of Beijing time where a user looks, and a ``float`` of days in Backtrader's lines.
 """
 
 from __future__ import annotations
 
+import selectors
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -73,12 +77,62 @@ class Clock(Protocol):
         ...
 
 
+class Machine:
+    """The clock of the machine that the program runs on, and waiting by it; this is the real one.
+
+    A program that the embedded exchange keeps silent about the time has another: ``SharedClock``.
+    """
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970 UTC; somebody may set it."""
+        return time.time_ns()
+
+    def passed_ns(self) -> int:
+        """Nanoseconds of a clock that is never set, and goes on while the machine sleeps."""
+        if hasattr(time, "CLOCK_BOOTTIME"):
+            return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return time.monotonic_ns()
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that is never set; for time-outs."""
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass where there is nothing that could be waited for."""
+        time.sleep(seconds)
+
+    def wait_for(self, event: threading.Event, seconds: float) -> None:
+        """Wait for what another thread says, so long at most."""
+        event.wait(seconds)
+
+    def selector(self) -> selectors.BaseSelector:
+        """What an event loop waits with; its seconds are those of ``monotonic``."""
+        return selectors.DefaultSelector()
+
+    def connected(self, port: int) -> None:
+        """An event loop has made a connection, from this port of the machine."""
+
+
+_machine = Machine()
+
+
+def machine() -> Machine:
+    """The machine whose clock is in force."""
+    return _machine
+
+
+def live_on(another: Machine | None) -> None:
+    """All of the library goes by another machine's clock from now on; None: by the real one."""
+    global _machine
+    _machine = another or Machine()
+
+
 class WallClock:
     """The machine's clock."""
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970 UTC."""
-        return time.time_ns()
+        return _machine.now_ns()
 
 
 class ManualClock:
@@ -187,7 +241,7 @@ class MarketClock:
 
 def beijing_now() -> datetime:
     """Naive Beijing time of the machine's clock, whatever its timezone."""
-    return from_ns(time.time_ns())
+    return from_ns(_machine.now_ns())
 
 
 def ahead_of_utc(moment: datetime) -> timedelta:
@@ -195,19 +249,17 @@ def ahead_of_utc(moment: datetime) -> timedelta:
 
     What Backtrader's resamplers add to the machine's UTC to know what time it is.
     """
-    return moment - (_EPOCH + timedelta(microseconds=time.time_ns() // 1000))
+    return moment - (_EPOCH + timedelta(microseconds=_machine.now_ns() // 1000))
 
 
 def monotonic() -> float:
     """Seconds of a clock that is never set; for time-outs."""
-    return time.monotonic()
+    return _machine.monotonic()
 
 
 def passed_ns() -> int:
     """Nanoseconds of a clock that is never set, and goes on while the machine sleeps."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return time.monotonic_ns()
+    return _machine.passed_ns()
 
 
 class Instants(NamedTuple):
@@ -234,15 +286,24 @@ def instants(market: Clock) -> Instants:
 
 
 def deadline_in(seconds: float) -> float:
-    """The moment ``seconds`` from now as ``TqApi.wait_update`` wants it (``time.time()`` based)."""
+    """The moment ``seconds`` from now as ``TqApi.wait_update`` wants it (``time.time()`` based).
+
+    tqsdk takes the same clock off again and lets its event loop wait for what is left, so these
+    are seconds of the loop's clock.
+    """
     return time.time() + seconds
 
 
 def seconds_until(deadline: float) -> float:
-    """Seconds left until a moment on the scale of ``deadline_in``."""
+    """Seconds left until a moment on the scale of ``deadline_in``; to be asked at once."""
     return deadline - time.time()
 
 
 def pause(seconds: float) -> None:
     """Let time pass where there is nothing that could be waited for."""
-    time.sleep(seconds)
+    _machine.pause(seconds)
+
+
+def wait_for(event: threading.Event, seconds: float) -> None:
+    """Wait for what another thread says, so long at most."""
+    _machine.wait_for(event, seconds)

@@ -29,7 +29,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
+from .clock import live_on, machine
 from .errors import SandboxError
+from .shared_clock import SharedClock
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 2.0
@@ -62,12 +64,21 @@ class EmbeddedSandbox:
             ``"absent"``; None is each in its turn.
         account_file: A JSON file of a recorded account (``accounts``, ``positions``, ``orders``,
             ``trades``), which every user is shown at the login; it cannot be traded.
+        tells_time: False is like the real TianQin: no pack tells the market's time. The whole
+            library then lives on the sandbox's clock in this process, until ``close``: so many
+            times as fast as ``speed`` says; without a speed it goes on while the program waits
+            (docs/sandbox.md, "Silent about the time").
+        clock_ahead: Then: seconds by which the machine's clock is ahead of the market's at the
+            start; below 0 it is behind.
+        clock_drift: Then: seconds that the machine's clock gains in each second.
 
     Attributes:
         urls: The environment variables that lead TqSdk to the exchange.
         port: Where it listens, on 127.0.0.1.
         pid: Its process.
         counter: As given.
+        clock_port: Where the clock is that it shares; 0 where it tells the time.
+        clock: The machine's clock of this process then, else None.
 
     Raises:
         SandboxError: It did not start; the message says why.
@@ -77,6 +88,8 @@ class EmbeddedSandbox:
     port: int
     pid: int
     counter: str
+    clock_port: int
+    clock: SharedClock | None
 
     def __init__(
         self,
@@ -95,7 +108,14 @@ class EmbeddedSandbox:
         query_seconds: float | None = None,
         commission: str | None = None,
         account_file: str | Path | None = None,
+        tells_time: bool = True,
+        clock_ahead: float = 0.0,
+        clock_drift: float = 0.0,
     ) -> None:
+        if tells_time and (clock_ahead or clock_drift):
+            raise SandboxError("clock_ahead and clock_drift need tells_time=False")
+        if not tells_time and isinstance(machine(), SharedClock):
+            raise SandboxError("this process lives on another sandbox's clock; close that first")
         command = [sys.executable, "-m", "tianqin_backtrader.sandbox", "--json", "--parent-pipe"]
         command += ["--port", str(port), "--days", str(days), "--balance", repr(balance)]
         command += ["--ticks-per-pack", str(ticks_per_pack)]
@@ -112,6 +132,8 @@ class EmbeddedSandbox:
         for option, value in optional.items():
             if value is not None:
                 command.append(f"{option}={value}")
+        if not tells_time:
+            command.append("--silent")
         for name, password in (users or {}).items():
             command.append(f"--user={name}:{password}")
         with tempfile.TemporaryDirectory(prefix="tianqin_sandbox_") as folder:
@@ -127,7 +149,13 @@ class EmbeddedSandbox:
         self.pid = process.pid
         self._process = process
         self._errors = errors
-        self._finalizer = weakref.finalize(self, _end, process, errors, os.getpid())
+        self.clock_port, self.clock = int(ready["clock_port"]), None
+        if not tells_time:
+            self.clock = SharedClock(self.clock_port, ahead=clock_ahead, drift=clock_drift)
+            live_on(self.clock)
+        self._finalizer = weakref.finalize(
+            self, _end, process, errors, os.getpid(), clock=self.clock
+        )
 
     def state(self) -> dict[str, Any]:
         """Clock, connections, faults, and the books of all accounts, as they are now.
@@ -278,7 +306,9 @@ class EmbeddedSandbox:
         try:
             with _OPENER.open(request, timeout=_REQUEST_SECONDS) as answer:
                 value: dict[str, Any] = json.load(answer)
-                return value
+            if self.clock is not None:
+                self.clock.listen()  # it may have jumped
+            return value
         except HTTPError as error:
             with error:
                 reason = error.read().decode(errors="replace")
@@ -328,10 +358,18 @@ def _first_line(stream: IO[bytes], first: Queue[bytes]) -> None:
     first.put(stream.readline())
 
 
-def _end(process: subprocess.Popen[bytes], errors: IO[bytes], owner: int) -> None:
+def _end(
+    process: subprocess.Popen[bytes],
+    errors: IO[bytes],
+    owner: int,
+    clock: SharedClock | None = None,
+) -> None:
     """Close the pipe the process lives by and tell it; kill it if it stays."""
     if os.getpid() != owner:
         return  # a fork of the program that started it
+    if clock is not None:
+        live_on(None)
+        clock.close()
     process.terminate()
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):

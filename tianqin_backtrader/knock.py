@@ -15,6 +15,8 @@ import certifi
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from .clock import wait_for
+
 logger = logging.getLogger(__name__)
 
 #: Seconds a server may take to answer a knock.
@@ -42,7 +44,7 @@ class Knock:
 
     def answer(self, timeout: float = 0.0) -> bool | None:
         """True: all are there; False: one is not; None: not known after ``timeout`` seconds."""
-        self._done.wait(timeout)
+        wait_for(self._done, timeout)
         return self._answer
 
     def _ask(self) -> None:

@@ -77,6 +77,7 @@ def test_retry_finds_a_dead_line_and_makes_it_anew(sandbox, run):
     assert strategy.count == 5
 
 
+@pytest.mark.told_time("a server that refuses has done so before any time passes")
 def test_health_says_what_is_wrong_while_the_server_is_away(sandbox, run):
     store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=5)
     run(store, Bars, store.getdata("SHFE.cu2612"))

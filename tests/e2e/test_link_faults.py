@@ -85,6 +85,7 @@ def test_bars_stay_equal_over_long_faults(sandbox, run, name):
     check(sandbox, run, SLOW[name])
 
 
+@pytest.mark.told_time("of two lines that break together the trading one may be seen first")
 def test_the_feed_says_when_it_is_disconnected_and_live_again(sandbox, run):
     store, strategy = check(sandbox, run, FAULTS["all dropped"])
     assert strategy.statuses == ["LIVE", "DISCONNECTED", "LIVE"]

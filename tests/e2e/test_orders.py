@@ -352,6 +352,7 @@ def test_the_same_strategy_on_every_kind_of_account(sandbox, run, account):
     assert all(path[-1] == "Completed" for path in strategy.told.values())
 
 
+@pytest.mark.told_time("a process lives on one sandbox's clock")
 def test_two_stores_are_two_accounts(sandbox, run):
     one, two = sandbox(), sandbox(balance=5_000_000.0)
     assert one is not two

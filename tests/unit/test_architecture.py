@@ -13,7 +13,8 @@ from tianqin_backtrader.cli.main import COMMANDS
 PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: Decisions: data in, data out. They import neither tqsdk nor backtrader, nor any shell.
 CORE = {
-    "errors", "clock", "model", "session_calendar", "bar_builder", "offset", "order_state",
+    "errors", "clock", "shared_clock", "model", "session_calendar", "bar_builder", "offset",
+    "order_state",
     "link_supervisor", "instruments", "market_hours", "line_trim", "health", "lifeline",
     "tick_sieve",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
@@ -229,7 +230,7 @@ SHELL = {
 #: What deals with tqsdk for the gateway.
 OF_THE_GATEWAY = {"charts", "client_maker", "contract_questions", "trading_side"}
 #: The part of the core that the exchange may share with its clients.
-SHARED = {"errors", "clock", "session_calendar"}
+SHARED = {"errors", "clock", "shared_clock", "session_calendar"}
 
 
 def imports(path):

@@ -105,6 +105,7 @@ def make_parser(prog: str = "python -m tianqin_backtrader.sandbox") -> argparse.
     add("--query-seconds", type=not_negative, help="ctp: age of every queried figure")
     add("--commission", choices=COMMISSIONS, help="ctp: what a trade says of it")
     add("--account-file", help="JSON of a recorded account that every user is shown")
+    add("--silent", action="store_true", help="tell no time, as TianQin")
     add("--json", action="store_true", help="print one JSON line instead of export lines")
     add("--parent-pipe", action="store_true", help="end when stdin closes; ignore Ctrl-C")
     add("--verbose", action="store_true", help="log to stderr")
@@ -129,13 +130,15 @@ def make_options(args: argparse.Namespace) -> SandboxOptions:
         query_seconds=args.query_seconds,
         commission=args.commission,
         account_file=args.account_file,
+        tells_time=not args.silent,
     )
 
 
 def announce(server: SandboxServer, *, as_json: bool) -> None:
     """Say where the server is."""
     if as_json:
-        print(json.dumps({"port": server.port, "urls": server.urls()}), flush=True)
+        ready = {"port": server.port, "clock_port": server.clock_port, "urls": server.urls()}
+        print(json.dumps(ready), flush=True)
         return
     for name, value in server.urls().items():
         print(f"export {name}={value}", flush=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from .latency import Latency
 from .md import MdSession
 from .td import TdSession
 
@@ -38,6 +40,8 @@ class Connection:
         kind: ``"md"`` or ``"td"``.
         client: What the connections of one client have in common (its token).
         frozen: Neither reads, answers nor pongs.
+        latency: How long everything is on its way, if not at once.
+        port: Of the client.
     """
 
     def __init__(
@@ -48,6 +52,10 @@ class Connection:
         transport: asyncio.Transport,
         number: int,
         close: Callable[[], object],
+        *,
+        port: int = 0,
+        later: Callable[[float, Callable[[], object]], object] | None = None,
+        before_write: Callable[[int], object] = lambda port: None,
     ) -> None:
         self.kind = kind
         self.session = session
@@ -55,11 +63,17 @@ class Connection:
         self.number = number
         self.transport = transport
         self._close = close
+        self._later = later or (lambda s, act: asyncio.get_running_loop().call_later(s, act))
+        self._before_write = before_write
+        self.port = port
         self.frozen = False
+        self.latency: Latency | None = None
         self.delay_seconds = 0.0
         self.repeat_next = False
         self.cut_next = False
         self.packs_in = self.packs_out = 0
+        #: Answers that are due when a freeze ends.
+        self.pings: list[Callable[[], object]] = []
         self._backlog: list[dict[str, Any]] = []
         self._sending = False
         self._greeted = False
@@ -89,6 +103,9 @@ class Connection:
         backlog, self._backlog = self._backlog, []
         for pack in backlog:
             self.receive(pack)
+        pings, self.pings = self.pings, []
+        for answer in pings:
+            answer()
 
     @property
     def can_send(self) -> bool:
@@ -104,9 +121,8 @@ class Connection:
         packs, session.unasked = session.unasked, []
         for data in packs:
             frame = self._frame({"aid": "rtn_data", "data": data})
-            if self.delay_seconds:
-                loop = asyncio.get_running_loop()
-                loop.call_later(self.delay_seconds, self._write_frame, frame)
+            if wait := self._wait_before_sending():
+                self._later(wait, partial(self._write_frame, frame))
             else:
                 self._write_frame(frame)
 
@@ -120,12 +136,21 @@ class Connection:
         if isinstance(self.session, TdSession):
             self.session.unread = True
         pack = {"aid": "rtn_data", "data": [*data, {}]}
-        if self.delay_seconds:
+        if wait := self._wait_before_sending():
             self._sending = True
-            frame = self._frame(pack)
-            asyncio.get_running_loop().call_later(self.delay_seconds, self._write_late, frame)
+            self._later(wait, partial(self._write_late, self._frame(pack)))
         else:
             self._write(pack)
+
+    def _wait_before_sending(self) -> float:
+        if self.latency is not None:
+            return self.latency.out()
+        return self.delay_seconds
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether what is sent takes its time."""
+        return bool(self._sending or self.delay_seconds or self.latency is not None)
 
     def _write_late(self, frame: bytes) -> None:
         self._sending = False
@@ -141,6 +166,7 @@ class Connection:
         if self.transport.is_closing():
             return
         self.packs_out += 1
+        self._before_write(self.port)
         if self.cut_next:
             self.transport.write(frame[: len(frame) // 2])
             self.transport.abort()
@@ -149,6 +175,7 @@ class Connection:
 
     def drop(self, *, clean: bool) -> None:
         """End the connection: with close code 1000, or as a broken line."""
+        self._before_write(self.port)
         if clean:
             self._close()
         else:

@@ -3,6 +3,9 @@
 As fast as possible (``speed=None``) a step is made when every market data connection that
 follows something has been sent everything and waits for more, and every account report has
 been read. So the same client program always meets the same market.
+
+Where no time is told, programs live on the sandbox's clock (``clock_lines``): time goes on while
+all of them wait, to the next step, or to the moment until which one of them waits.
 """
 
 from __future__ import annotations
@@ -11,9 +14,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
-from ..clock import SECOND, monotonic
+from ..clock import MINUTE, SECOND, monotonic, passed_ns
+from ..shared_clock import NO_END
+from .clock_lines import ClockLines
 from .connection import Connection
 from .floor import Floor
 from .instrument_query import InstrumentQuery
@@ -39,6 +46,10 @@ _SILENT_STEPS = 200
 _LONGEST_SLEEP = 0.02
 # Between two announcements of the time.
 _TELL_SECONDS = 0.1
+# Where nobody follows the market, what is on its way may be a handshake, which takes more turns.
+_QUIET_SECONDS, _QUIET_PASSES = 0.001, 10
+# A long break is slept through by programs that live on the sandbox's clock, but for so much of it.
+_AFTER_CLOSE, _BEFORE_OPEN = MINUTE, 4 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,8 @@ class EngineOptions:
     Attributes:
         speed: Times real time; ``None`` is as fast as the clients ask.
         ticks_per_pack: Steps gathered into one pack.
-        virtual: Whether clients are told the market's time.
+        virtual: Whether clients are told the market's time. Where they are not, seconds are those
+            of the clock that they share.
         balance: What a new account begins with.
     """
 
@@ -68,8 +80,12 @@ class Engine:
         self.batch_next = 0
         self.on_step: Callable[[], None] = lambda: None
         self._pump_handle: asyncio.Handle | None = None
-        self._wall_start = self._told = monotonic()
-        self._market_start = self.timeline.now_ns
+        self._told = monotonic()
+        self._wall_start, self._market_start = passed_ns(), self.timeline.now_ns
+        self.lines = ClockLines(self._shared_time, self._on_wait)
+        self._last_step = self.timeline.now_ns
+        self._later: list[tuple[int, int, Callable[[], object]]] = []
+        self._laters = count()
         query = InstrumentQuery(
             floor.market.instruments,
             day_facts=floor.day_facts,
@@ -105,9 +121,41 @@ class Engine:
     def receive(self, link: Connection, pack: dict[str, Any]) -> None:
         """A pack has come."""
         self._follow_wall_clock()
-        if link.receive(pack):
+        if link.latency is not None and not link.frozen:
+            self.later(link.latency.into(), lambda: self._hand_over(link, pack))
+        else:
+            self._hand_over(link, pack)
+
+    def _hand_over(self, link: Connection, pack: dict[str, Any]) -> None:
+        if link in self.connections and link.receive(pack):
             self.collect()
             self.kick(grace=link.kind == "md" and pack.get("aid") != "peek_message")
+
+    # Time
+
+    def _shared_time(self) -> tuple[int, int, float]:
+        if self.options.speed is None:
+            return self.timeline.now_ns, 0, 0.0
+        return self._market_start, self._wall_start, self.options.speed
+
+    @property
+    def seconds(self) -> float:
+        """Of the clock that faults and time-outs go by."""
+        if self.options.virtual or not (self.lines or self.options.speed):
+            return monotonic()
+        self._follow_wall_clock()
+        return self.timeline.now_ns / SECOND
+
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
+        """Do something so many seconds of that clock later."""
+        if self.lines and self.options.speed is None:
+            moment = self.timeline.now_ns + int(seconds * SECOND)
+            heappush(self._later, (moment, next(self._laters), act))
+            self.kick()
+        else:
+            if not self.options.virtual and self.options.speed:
+                seconds /= self.options.speed
+            asyncio.get_running_loop().call_later(seconds, act)
 
     # The desk that trading connections talk to
 
@@ -133,7 +181,7 @@ class Engine:
     def kick(self, *, grace: bool = False) -> None:
         """Something may let the market go on: look after a few turns of the event loop."""
         loop = asyncio.get_running_loop()
-        if grace:
+        if grace and not self.lines:  # those say when they have said all
             self._send_due()
             if self._pump_handle is not None:
                 self._pump_handle.cancel()
@@ -151,6 +199,10 @@ class Engine:
             self._send_due()
             if self.options.speed is not None:
                 return
+            if self.lines:
+                if not self._pass_time():
+                    return
+                continue
             if not self._may_step():
                 self._release_at_rest()
                 return
@@ -161,6 +213,62 @@ class Engine:
                     self.step()
             self.batch_next = 0
         self.kick()
+
+    # Programs that live on the clock
+
+    def _on_wait(self) -> None:
+        """One of them waits: what it has sent before is read first."""
+        loop = asyncio.get_running_loop()
+        if self._pump_handle is not None:
+            self._pump_handle.cancel()
+        if self._drivers():
+            self._pump_handle = loop.call_soon(self._pump, _PASSES)
+        else:
+            self._pump_handle = loop.call_later(_QUIET_SECONDS, self._pump, _QUIET_PASSES)
+
+    def _pass_time(self) -> bool:
+        """Go on to the next thing that happens; False while a program works."""
+        wake = self.lines.next_wake
+        if wake is None or not all(map(self._has_taken, self.connections)):
+            return False
+        later = self._later[0][0] if self._later else NO_END
+        told, step = (
+            NO_END if moment is None else moment
+            for moment in (self.floor.due_ns(), self.timeline.next_time())
+        )
+        moment = min(later, told, step, wake)
+        if moment == NO_END:
+            return False
+        if moment == later:
+            self.timeline.advance_clock(later)
+            _, _, act = heappop(self._later)
+            act()
+        elif moment == told:
+            self.timeline.advance_clock(told)
+            self.collect(told)
+        elif moment == step:
+            self.step()
+        else:
+            self.timeline.advance_clock(self._slept_through(wake))
+            self.lines.wake()
+        return True
+
+    def _has_taken(self, link: Connection) -> bool:
+        """Whether a client has taken what is on its way to it."""
+        if link.frozen or link.is_slow or not self.lines.hears(link.port):
+            return True
+        session = link.session
+        if isinstance(session, TdSession):
+            return not (session.unread or session.outbox)
+        return session.peek_open and not session.outbox
+
+    def _slept_through(self, moment: int) -> int:
+        """A later moment for it in the middle of a long break."""
+        following = self.timeline.next_time()
+        if following is None or moment < self._last_step + _AFTER_CLOSE:
+            return moment
+        awake = following - _BEFORE_OPEN
+        return awake if awake > moment and not self.timeline.in_session(moment) else moment
 
     # What accounts are told by the passing of time alone
 
@@ -219,7 +327,7 @@ class Engine:
             busy = {
                 link.client
                 for link in self._drivers()
-                if link.session.outbox or not link.session.peek_open
+                if not link.is_slow and (link.session.outbox or not link.session.peek_open)
             }
         for link in self.connections:
             if link.kind == "td" and link.can_send and link.client not in busy:
@@ -229,6 +337,7 @@ class Engine:
         """Make one market step."""
         self._release(self.timeline.next_time())
         step = self.floor.step()
+        self._last_step = step.time_ns
         clock: Diff = {"_tqsdk_backtest": {"current_dt": step.time_ns}}
         for link in self.connections:
             if isinstance(link.session, MdSession):
@@ -251,7 +360,9 @@ class Engine:
             made += 1
         if until_ns is not None:
             self.timeline.advance_clock(until_ns)
-        self._market_start, self._wall_start = self.timeline.now_ns, monotonic()
+        self._market_start, self._wall_start = self.timeline.now_ns, passed_ns()
+        self.lines.tell()
+        self.lines.wake()
         self.kick()
         return made
 
@@ -281,8 +392,8 @@ class Engine:
     def _follow_wall_clock(self) -> None:
         if self.options.speed is None:
             return
-        passed = (monotonic() - self._wall_start) * self.options.speed
-        now = self._market_start + int(passed * SECOND)
+        passed = (passed_ns() - self._wall_start) * self.options.speed
+        now = self._market_start + int(passed)
         while (moment := self.timeline.next_time()) is not None and moment <= now:
             self.step()
         self._release(now)

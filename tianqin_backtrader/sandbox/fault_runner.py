@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import random
+from functools import partial
 from typing import Any
 
-from ..clock import SECOND, monotonic
+from ..clock import SECOND
 from .connection import Connection
 from .ctp_view import CtpView
 from .engine import Engine
 from .faults import Fault, FaultBook, FaultError, kinds, market_time
 from .front import CHANGE_PASSWORD, ELSEWHERE
+from .latency import Latency
 from .ledger import Notice
 from .md import MdSession
 from .row_faults import RowFaults
@@ -33,7 +35,7 @@ class FaultRunner:
             engine = self._engine
             for fault in self.book.take_due(engine.floor.steps, engine.timeline.now_ns):
                 # Not inside the step that made it due: it may make steps itself.
-                asyncio.get_running_loop().call_soon(self.apply, fault)
+                engine.later(0.0, partial(self.apply, fault))
 
     def apply(self, fault: Fault) -> dict[str, Any]:
         """Do it now; returns what was hit, for the answer to who asked."""
@@ -60,7 +62,7 @@ class FaultRunner:
         return {"connections": len(links)}
 
     def _refuse(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.book.refuse(kinds(params["conn"]), params, monotonic())
+        self.book.refuse(kinds(params["conn"]), params, self._engine.seconds)
         return {}
 
     def _freeze(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -70,9 +72,8 @@ class FaultRunner:
         if params["later"]:
             self.book.frozen.update(kinds(params["conn"]))
         if params["seconds"] is not None:
-            loop = asyncio.get_running_loop()
             again = {"conn": params["conn"]} if params["later"] else None
-            loop.call_later(params["seconds"], self._end_freeze, links, again)
+            self._engine.later(params["seconds"], partial(self._end_freeze, links, again))
         return {"connections": len(links)}
 
     def _end_freeze(self, links: list[Connection], kind: dict[str, Any] | None) -> None:
@@ -98,6 +99,25 @@ class FaultRunner:
         for link in links:
             link.delay_seconds = float(params["seconds"])
         return {"connections": len(links)}
+
+    def _latency(self, params: dict[str, Any]) -> dict[str, Any]:
+        links, book = self._links(params), self.book
+        seconds, jitter, over = (params[name] for name in ("seconds", "jitter", "over"))
+        for link in links:
+            link.latency = None
+            if seconds or jitter:
+                book.latencies += 1
+                rng = random.Random(book.latencies)
+                link.latency = Latency(seconds, jitter, over, lambda: self._engine.seconds, rng)
+        return {"connections": len(links)}
+
+    def _stop_program(self, params: dict[str, Any]) -> dict[str, Any]:
+        engine = self._engine
+        if not engine.lines or engine.options.speed is not None:
+            raise FaultError("stop_program needs tells_time=False and no speed; else SIGSTOP does")
+        until = engine.timeline.now_ns + int(params["seconds"] * SECOND)
+        engine.lines.stopped_until = max(engine.lines.stopped_until, until)
+        return self._freeze({"conn": "all", "seconds": params["seconds"], "later": False})
 
     def _repeat(self, params: dict[str, Any]) -> dict[str, Any]:
         links = self._links(params)

@@ -28,6 +28,10 @@ FAULTS: dict[str, dict[str, Any]] = {
     "freeze": {**_CONN, "seconds": None, "later": False},
     "thaw": dict(_CONN),
     "delay": {**_CONN, "seconds": 0.0},
+    # Both ways, and nothing overtakes; ``over``: it grows for so many seconds and shrinks again.
+    "latency": {**_CONN, "seconds": 0.0, "jitter": 0.0, "over": None},
+    # The programs that live on the sandbox's clock do nothing (SIGSTOP); time goes on.
+    "stop_program": {"seconds": 5.0},
     "repeat": {"conn": "md"},
     "batch": {"steps": 10},
     "refuse_token": {"attempts": 1, "status": 401},
@@ -116,7 +120,7 @@ def make_fault(name: str, params: Mapping[str, Any]) -> Fault:
         raise FaultError(f"how must be abrupt or clean, not {full['how']!r}")
     if not isinstance(full.get("symbol", ""), str | None):
         raise FaultError(f"symbol must be a symbol, not {full['symbol']!r}")
-    for number in ("seconds", "attempts", "steps", "count", "status"):
+    for number in ("seconds", "jitter", "over", "attempts", "steps", "count", "status"):
         value = full.get(number)
         if value is not None and (not isinstance(value, int | float) or value < 0):
             raise FaultError(f"{number} must be a number from 0 on, not {value!r}")
@@ -200,6 +204,7 @@ class FaultBook:
         frozen: Connection kinds whose new connections are frozen.
         licence_days, features: What is said of every user; None is the default.
         clock_offset: Seconds by which the server's clock is ahead.
+        latencies: How many lines have had one.
         counts: How often each fault has come.
     """
 
@@ -211,6 +216,7 @@ class FaultBook:
     licence_days: float | None = None
     features: tuple[str, ...] | None = None
     clock_offset: float = 0.0
+    latencies: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
     def take_due(self, steps: int, now_ns: int) -> list[Fault]:

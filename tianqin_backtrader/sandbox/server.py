@@ -15,9 +15,10 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from ..clock import SECOND, WallClock, beijing_now, monotonic
+from ..clock import SECOND, WallClock, beijing_now
 from ..session_calendar import CALENDAR
 from .auth_api import AuthApi, Users
+from .clock_lines import ClockLine
 from .connection import Connection
 from .counter import COUNTERS
 from .ctp_view import CtpOptions
@@ -61,6 +62,7 @@ class SandboxOptions:
         commission: At ``ctp`` what a trade says of it: ``"zero"``, ``"dash"``, ``"absent"``;
             None is each in its turn.
         account_file: A JSON file of a recorded account, which every user is shown at the login.
+        tells_time: Whether clients are told the market's time.
     """
 
     port: int = 0
@@ -77,6 +79,7 @@ class SandboxOptions:
     query_seconds: float | None = None
     commission: str | None = None
     account_file: str | None = None
+    tells_time: bool = True
 
     @property
     def begins(self) -> date | datetime:
@@ -87,7 +90,9 @@ class SandboxOptions:
 
     @property
     def virtual(self) -> bool:
-        """Whether the market's time is not the machine's."""
+        """Whether the market's time is not the machine's, and clients are told it."""
+        if not self.tells_time:
+            return False
         return self.speed != 1 or self.start is not None or self.replay is not None
 
 
@@ -126,6 +131,8 @@ class SandboxServer:
         self.engine = make_engine(options)
         self.faults = FaultRunner(self.engine, FaultBook(parse_script(options.script)))
         self.port = options.port
+        #: Where programs share the clock; 0 where they are told the time.
+        self.clock_port = 0
         self.failed = False
         self._stopping = asyncio.Event()
         self._numbers = 0
@@ -133,6 +140,7 @@ class SandboxServer:
         self._auth = AuthApi(Users(options.users), self.faults.book)
         self._http = HttpApi(self.engine, self.faults, self.stop)
         self._runner: web.AppRunner | None = None
+        self._clock: asyncio.Server | None = None
 
     def urls(self) -> dict[str, str]:
         """The environment variables that lead tqsdk here."""
@@ -162,6 +170,10 @@ class SandboxServer:
         site = web.TCPSite(self._runner, HOST, self.options.port, shutdown_timeout=0.2)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        if not self.options.tells_time:
+            loop = asyncio.get_running_loop()
+            self._clock = await loop.create_server(lambda: ClockLine(self.engine.lines), HOST, 0)
+            self.clock_port = self._clock.sockets[0].getsockname()[1]
         if self.options.speed is not None:
             self._spawn(self.engine.run_by_wall_clock())
 
@@ -181,6 +193,8 @@ class SandboxServer:
             task.cancel()
         for link in list(self.engine.connections):
             link.drop(clean=False)
+        if self._clock is not None:
+            self._clock.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -199,10 +213,12 @@ class SandboxServer:
     async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
         """Answers are dated by the server's own clock."""
         offset = self.faults.book.clock_offset
-        if offset:
-            response.headers["Date"] = formatdate(
-                WallClock().now_ns() / SECOND + offset, usegmt=True
-            )
+        if self.options.tells_time:
+            now_ns = WallClock().now_ns()
+        else:
+            now_ns = self.engine.timeline.now_ns
+        if offset or not self.options.tells_time:
+            response.headers["Date"] = formatdate(now_ns / SECOND + offset, usegmt=True)
 
     async def _md(self, request: web.Request) -> web.StreamResponse:
         return await self._websocket(request, "md")
@@ -211,12 +227,15 @@ class SandboxServer:
         return await self._websocket(request, "td")
 
     async def _websocket(self, request: web.Request, kind: str) -> web.StreamResponse:
-        status = self.faults.book.refused_status(kind, monotonic())
+        status = self.faults.book.refused_status(kind, self.engine.seconds)
+        transport = request.transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        port = peer[1] if peer else 0
+        self.engine.lines.sends_to(port)  # it is answered, one way or the other
         if status is not None:
             return web.json_response({"error": "refused"}, status=status)
         ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=0)
         await ws.prepare(request)
-        transport = request.transport
         if transport is None:
             return ws
         self._numbers += 1
@@ -228,6 +247,9 @@ class SandboxServer:
             transport,
             self._numbers,
             lambda: self._spawn(ws.close()),
+            port=port,
+            later=self.engine.later,
+            before_write=self.engine.lines.sends_to,
         )
         link.frozen = kind in self.faults.book.frozen
         self.engine.add(link)
@@ -251,5 +273,20 @@ class SandboxServer:
         async for message in ws:
             if message.type is WSMsgType.TEXT:
                 self.engine.receive(link, json.loads(message.data))
-            elif message.type is WSMsgType.PING and not link.frozen:
-                await ws.pong(message.data)
+            elif message.type is WSMsgType.PING:
+                self._pong(ws, link, message.data)
+
+    def _pong(self, ws: web.WebSocketResponse, link: Connection, data: bytes) -> None:
+        """Answer a ping, when it comes through."""
+
+        def answer() -> None:
+            if not (ws.closed or link.transport.is_closing()):
+                self.engine.lines.sends_to(link.port)
+                self._spawn(ws.pong(data))
+
+        if link.frozen:
+            link.pings.append(answer)
+        elif link.latency is not None:
+            self.engine.later(link.latency.into() + link.latency.out(), answer)
+        else:
+            answer()

@@ -230,6 +230,15 @@ class Timeline:
                 if to_ns(moment) > self.now_ns:
                     heappush(self._events, (to_ns(moment), kind))
 
+    def in_session(self, moment_ns: int) -> bool:
+        """Whether any product that is followed trades then."""
+        moment, calendar = from_ns(moment_ns), self._calendar
+        return any(
+            begin <= moment < end
+            for key in self._products
+            for begin, end in calendar.sessions(key, self.trading_day)
+        )
+
     def moment(self) -> datetime:
         """The present as naive Beijing time."""
         return from_ns(self.now_ns)
