@@ -93,7 +93,7 @@ def test_a_process_lives_on_one_clock(sandbox):
 
 _JOINS = """
 import sys
-from tianqin_backtrader import clock
+from tianqin_backtrader import MyStore, clock
 from tianqin_backtrader.shared_clock import SharedClock
 clock.live_on(SharedClock(int(sys.argv[1])))
 with MyStore("sandbox", "sandbox") as store:

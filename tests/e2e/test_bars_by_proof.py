@@ -1,0 +1,146 @@
+"""Where nobody tells the time every bar is right: at every start, on a wrong clock, a late line."""
+
+from datetime import datetime
+
+import backtrader as bt
+import pytest
+
+from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
+
+#: With a night to 1:00, to 23:00, without one at an exchange of its own, and till 15:15.
+SYMBOLS = ("SHFE.cu2612", "SHFE.rb2701", "DCE.m2701", "CFFEX.IF2612", "CFFEX.T2612")
+FIELDS = ("open", "high", "low", "close", "volume", "close_oi")
+STARTS = {
+    "before an end": "2026-11-10 10:02:59.900000",
+    "at an end": "2026-11-10 10:03:00",
+    "after an end": "2026-11-10 10:03:00.300000",
+    "in a break": "2026-11-10 10:20:00",
+    "after a close": "2026-11-10 11:30:20",
+    "before the close": "2026-11-10 14:59:58",
+    "Friday evening": "2026-11-13 20:59:00",
+    "Saturday": "2026-11-14 11:00:00",
+}
+AHEAD = (-90.0, -10.0, 0.0, 10.0, 90.0)
+#: Of the table those that every run tries.
+TRIED = [
+    ("before an end", 90.0), ("at an end", -90.0), ("after an end", 10.0), ("in a break", 90.0),
+    ("after a close", 0.0), ("before the close", 90.0), ("Friday evening", -90.0),
+]  # fmt: skip
+
+
+class Keep(bt.Strategy):
+    """Keeps the bars of each feed until each has so many live ones."""
+
+    params = dict(live=3, at={})
+
+    def __init__(self):
+        self.bars = {data._name: [] for data in self.datas}
+        self.lengths = dict.fromkeys(self.bars, 0)
+        self.faults = dict(self.p.at)
+
+    def prenext(self):
+        self.next()
+
+    def next(self):
+        for data in self.datas:
+            if len(data) > self.lengths[data._name]:
+                self.lengths[data._name] = len(data)
+                self.bars[data._name].append(
+                    (
+                        data.datetime.datetime(0).replace(microsecond=0), data.open[0],
+                        data.high[0], data.low[0], data.close[0], data.volume[0],
+                        data.openinterest[0], data.history_phase,
+                    )
+                )  # fmt: skip
+        text = f"{self.datetime.datetime(0):%H:%M}"
+        for at in [at for at in self.faults if at <= text]:
+            self.faults.pop(at)(self.broker.store)
+        if all(sum(not bar[-1] for bar in one) >= self.p.live for one in self.bars.values()):
+            self.env.runstop()
+
+
+def assert_official(store, bars, symbol):
+    """All that was delivered is what the exchange has, one bar after the other."""
+    days = sorted({store.calendar.trading_day_at(from_ns(to_ns(bar[0]) - MINUTE)) for bar in bars})
+    official = [
+        (from_ns(row["datetime"] + MINUTE), *(row[name] for name in FIELDS))
+        for day in days
+        for row in store.sandbox_server.bars(symbol, 60, trading_day=day)
+    ]
+    begin = [row[0] for row in official].index(bars[0][0])
+    assert [bar[:-1] for bar in bars] == official[begin : begin + len(bars)], symbol
+
+
+def assert_all_official(store, strategy):
+    for data in strategy.datas:
+        assert_official(store, strategy.bars[data._name], data.symbol)
+        found = data.certificate()
+        assert found.corrected == found.missing == found.ignored == 0, (data.symbol, found)
+
+
+@pytest.mark.parametrize(
+    ("start", "ahead"),
+    [
+        pytest.param(
+            start, ahead, marks=[] if (start, ahead) in TRIED else pytest.mark.slow,
+            id=f"{start}, {ahead:+.0f} s",
+        )
+        for start in STARTS
+        for ahead in AHEAD
+    ],
+)  # fmt: skip
+def test_bars_are_official_at_every_start_on_every_clock(sandbox, run, start, ahead):
+    store = sandbox(start=STARTS[start], days=2, tells_time=False, clock_ahead=ahead)
+    feeds = [store.getdata(symbol, lookback=30, night_start=False) for symbol in SYMBOLS]
+    strategy = run(store, Keep, *feeds)
+    assert not store.clock.virtual
+    assert_all_official(store, strategy)
+    begin = datetime.fromisoformat(STARTS[start])
+    for bars in strategy.bars.values():
+        history = [bar[0] for bar in bars if bar[-1]]
+        assert history and history[-1] <= begin  # no running minute is history
+
+
+def stand_still(seconds):
+    return lambda store: store.sandbox_server.fault("stop_program", seconds=seconds)
+
+
+def late_line(seconds, jitter=0.0, over=None):
+    return lambda store: store.sandbox_server.fault(
+        "latency", conn="md", seconds=seconds, jitter=jitter, over=over
+    )
+
+
+def frozen(seconds):
+    return lambda store: store.sandbox_server.fault("freeze", conn="all", seconds=seconds)
+
+
+def computing(seconds):
+    """A ``next()`` that computes over the end of a minute."""
+    from tianqin_backtrader import clock
+
+    return lambda _: clock.pause(seconds)
+
+
+TROUBLES = {
+    "stands still 5 s": stand_still(5.0), "stands still 90 s": stand_still(90.0),
+    "late by 0.5 s": late_line(0.5), "late by 3 s": late_line(3.0),
+    "late by 0.02 to 3 s": late_line(0.02, 2.98), "falls behind by 30 s": late_line(30.0, over=60),
+    "the network stands 1 s": frozen(1.0), "the network stands 4 s": frozen(4.0),
+    "the network stands 30 s": frozen(30.0),
+    "computes 58 s": computing(58.0), "computes 61 s": computing(61.0),
+    "computes 300 s": computing(300.0),
+}  # fmt: skip
+EACH_RUN = {"stands still 90 s", "late by 3 s", "falls behind by 30 s", "computes 61 s"}
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [pytest.param(one, marks=[] if one in EACH_RUN else pytest.mark.slow) for one in TROUBLES],
+)
+def test_bars_are_official_whatever_keeps_ticks_or_program_late(sandbox, run, trouble):
+    store = sandbox(start="2026-11-10 10:04:20", tells_time=False, clock_ahead=10.0)
+    feeds = [store.getdata(symbol, lookback=30, night_start=False) for symbol in SYMBOLS]
+    strategy = run(store, Keep, *feeds, live=14, at={"10:06": TROUBLES[trouble]})
+    assert not strategy.faults
+    assert_all_official(store, strategy)
