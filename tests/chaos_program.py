@@ -21,6 +21,7 @@ from tqsdk import TqAccount
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.errors import JournalError
 from tianqin_backtrader.risk_limits import GuardState
+from tianqin_backtrader.unsubscribed_data import has_bar
 
 #: Rounds of so many seconds are written down, one by one.
 LONG_ROUND = 0.7
@@ -235,6 +236,8 @@ class Chaotic(bt.Strategy):
         if self.broker.risk_state is not GuardState.ACTIVE and not self.flattened:
             self.resume()
             return
+        if self.store.no_trading:
+            return  # what other terminals do is not seen
         alive = self.broker.get_orders_open()
         if self.flattened and self.broker.get_account_positions() and now < self.flat_until:
             return  # it has its own orders out
@@ -250,8 +253,8 @@ class Chaotic(bt.Strategy):
             return
         if self.broker.risk_state is not GuardState.ACTIVE:
             self.resume()
-        if not all(len(data) for data in self.datas):
-            return  # nothing is told of a feed that has no bar yet
+        if not all(has_bar(data) for data in self.datas):
+            return  # no fill is told of a feed that has no bar yet
         if self.quiet_since is None:
             self.quiet_since = now
             self.diary.write("quiet")

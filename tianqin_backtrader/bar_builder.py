@@ -112,6 +112,42 @@ class SlotTable:
         return day, index
 
 
+class MidnightSlotTable(SlotTable):
+    """Slots as Backtrader cuts bars: at multiples of the period from each midnight on.
+
+    Slots that reach over a break are one; those of up to six hours never reach over two days.
+    """
+
+    def _find(self, day: date) -> tuple[Slot, ...]:
+        slots: list[Slot] = []
+        for opened, closed in self.calendar.sessions(self.symbol, day):
+            at, close = to_ns(opened), to_ns(closed)
+            while at < close:
+                midnight = (at + BEIJING_OFFSET) // DAY * DAY - BEIJING_OFFSET
+                start = midnight + (at - midnight) // self.period_ns * self.period_ns
+                end = min(start + self.period_ns, midnight + DAY)
+                if slots and slots[-1].start == start:
+                    slots[-1] = slots[-1]._replace(certain=min(end, close))
+                else:
+                    slots.append(Slot(start, end, min(end, close), at == to_ns(opened)))
+                at = end
+        return tuple(slots)
+
+    def locate(self, ns: int) -> tuple[date, int]:
+        """Also of an instant in a break that a slot reaches into: bars are stamped so."""
+        day = self.trading_day(ns)
+        slots = self.of_day(day)
+        index = bisect_left(slots, ns, key=_start) - 1
+        if index >= 0 and ns <= slots[index].end:
+            return day, index
+        return super().locate(ns)
+
+    def goes_on(self, day: date, index: int) -> bool:
+        """Whether the next slot begins where trading in this one ends."""
+        slots = self.of_day(day)
+        return index + 1 < len(slots) and slots[index + 1].start == slots[index].certain
+
+
 class DaySlotTable(SlotTable):
     """One slot a trading day: from before the auction of its night to its last close."""
 
@@ -191,6 +227,15 @@ class BarBuilder:
     def slot(self) -> Slot:
         """The slot that is being built."""
         return self._slots[self._index]
+
+    @property
+    def day(self) -> date:
+        """The trading day of the slot that is being built."""
+        return self._day
+
+    def day_of(self, bar: Bar) -> date:
+        """The trading day of a bar; a day's starts before the evening at which days change."""
+        return self._table.trading_day(bar.end - 1)
 
     def knows_volume_from(self, first: int) -> bool:
         """Whether ticks from an instant on say how much was traded in the running bar.

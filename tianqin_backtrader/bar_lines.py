@@ -9,7 +9,8 @@ import backtrader as bt
 from .clock import to_backtrader
 from .errors import ConfigError
 from .model import Bar
-from .trading_day_bars import DayClone, DayReplayer, DayResampler
+from .session_timers import follow_sessions
+from .trading_day_bars import DayClone, DayReplayer, DayResampler, NotCounted
 
 #: What is said to a timezone.
 BEIJING_TIME = "bars are stamped in Beijing time: leave tz away"
@@ -28,6 +29,17 @@ class BarFeed(bt.feed.DataBase):
 
     #: The Cerebro that has taken it in; Backtrader's name.
     _env: Any = None
+    _timers_know = False
+    resampling = NotCounted()
+
+    @property
+    def heard_until(self) -> int:
+        """Until when every tick has been delivered, nanoseconds; feeds of bars say nothing."""
+        return 0
+
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        """As of every Backtrader feed; resamplers need one more place."""
+        super().qbuffer(savemem=savemem, replaying=replaying or bool(self._filters))
 
     def clone(self, **kwargs: Any) -> Any:
         """The same bars for another place in the run."""
@@ -35,11 +47,11 @@ class BarFeed(bt.feed.DataBase):
         return make(dataname=self, **kwargs)
 
     def resample(self, **kwargs: Any) -> None:
-        """As of every Backtrader feed; days and longer are made of trading days."""
+        """As of every Backtrader feed, by sessions."""
         self.addfilter(DayResampler, **kwargs)
 
     def replay(self, **kwargs: Any) -> None:
-        """As of every Backtrader feed; days and longer are made of trading days."""
+        """As of every Backtrader feed, by sessions."""
         self.addfilter(DayReplayer, **kwargs)
 
     def start(self) -> None:
@@ -49,8 +61,27 @@ class BarFeed(bt.feed.DataBase):
             ConfigError: ``Cerebro(tz=...)`` was said: strategies' own clock would be moved.
         """
         super().start()
+        self._timers_know = False
         if self._env is not None and self._env.p.tz is not None:
             raise ConfigError(BEIJING_TIME)
+
+    # Cerebro starts timers after feeds. In each round it calls one of these two, before timers.
+
+    def do_qcheck(self, onoff: bool, qlapse: float) -> None:
+        """As of every Backtrader feed."""
+        self._let_timers_know()
+        super().do_qcheck(onoff, qlapse)
+
+    def advance_peek(self) -> float:
+        """As of every Backtrader feed."""
+        self._let_timers_know()
+        return float(super().advance_peek())
+
+    def _let_timers_know(self) -> None:
+        """See that timers of this run go by the sessions of our feeds."""
+        if not self._timers_know:
+            self._timers_know = True
+            follow_sessions(self._env, (BarFeed, DayClone))
 
     def _must_be_beijing_time(self) -> None:
         """Refuse ``tz``: Backtrader would take the stamps for UTC and move them.

@@ -206,7 +206,8 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             JournalError: It cannot be written.
         """
         self._keeper.stop()
-        self._news.nobody_listened()
+        if getattr(self, "cerebro", None) is None:  # else a strategy has not been told yet
+            self._news.nobody_listened()
         self._scribe.close(self._keeper.finish)
 
     @property

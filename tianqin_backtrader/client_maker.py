@@ -32,6 +32,7 @@ from .errors import (
     TradingLoginRefused,
 )
 from .login_words import LoginWatch, Why, is_unclear, not_in_service, out_of_service
+from .model import LOST
 from .redaction import clean, hide, redacted
 
 #: Seconds of one wait while a trading login may be refused.
@@ -79,11 +80,13 @@ class Client(TqApi):
 
     Args:
         trading: False where its account is none that anybody trades on.
+        patient: Whether a connection that is refused is waited for; tqsdk tries it again after
+            ten seconds and more, and its caller may have better to do.
         args, kwargs: As of ``TqApi``.
     """
 
-    def __init__(self, *args: Any, trading: bool, **kwargs: Any) -> None:
-        self._takes_orders = trading
+    def __init__(self, *args: Any, trading: bool, patient: bool, **kwargs: Any) -> None:
+        self._takes_orders, self._patient = trading, patient
         self._watch: LoginWatch | None = LoginWatch()
         self._watched: set[str] = set()
         super().__init__(*args, **kwargs)
@@ -102,6 +105,7 @@ class Client(TqApi):
         Raises:
             TradingLoginRefused: While it logs in.
             CounterAway: The same.
+            LinkLost: The same, where it is not patient.
         """
         if self._watch is None:
             return bool(super().wait_update(deadline, *args, **kwargs))
@@ -127,7 +131,10 @@ class Client(TqApi):
         for key, notice in list(self._data.get("notify", {}).items()):
             if key not in self._watched:
                 self._watched.add(key)
-                watch.hear(to_notice(notice), monotonic())
+                heard = to_notice(notice)
+                if heard.code == LOST and not self._patient:
+                    raise LinkLost("the server has just refused a connection")
+                watch.hear(heard, monotonic())
         refusal = watch.verdict(monotonic())
         if refusal is None:
             return
@@ -240,6 +247,7 @@ class ClientMaker:
             return Client(
                 self._account() if trading else TqSim(),
                 trading=trading,
+                patient=not self._been_in,
                 auth=TqAuth(self._key, self._value),
                 backtest=self._backtest,
                 debug=self._debug,

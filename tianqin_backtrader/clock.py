@@ -19,6 +19,9 @@ BEIJING_OFFSET = 8 * HOUR
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
+#: How far a stamp may be ahead of the clock; where two that are so long apart have gone on with it,
+#: but for the last, it is the clock that is wrong, nanoseconds.
+_FAR, _APART, _SAME = 5 * MINUTE, 5 * SECOND, 2 * SECOND
 #: What no clock gains between two looks: it was set, nanoseconds.
 _SET = SECOND // 5
 _ORDINAL_1970 = 719163  # date(1970, 1, 1).toordinal()
@@ -126,12 +129,34 @@ class MarketClock:
         self._minute = -1
         self._ahead = self._was_set = 0
         self._started = False  # once ``_ahead`` is known and the market has been heard
+        self._odd: tuple[int, int] | None = None  # an unbelievable stamp, and when it came
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970 UTC."""
         if self.virtual:
             return self._latest
         return self._unset() + max(self._offset, self._offset_before)
+
+    def believes(self, ns: int) -> bool:
+        """Whether a tick that is stamped ``ns`` may have come by now.
+
+        Before the market has been heard it may be the machine's clock that is hours wrong: stamps
+        are believed that go on as it does. Those of a time to come stand still.
+        """
+        if ns - self.now_ns() <= _FAR:
+            return True
+        if self.trusted:
+            return False
+        arrival = self._unset()
+        if self._odd is None:
+            self._odd = ns, arrival
+        passed = arrival - self._odd[1]
+        if passed < _APART:
+            return False
+        if abs(ns - self._odd[0] - passed) <= _SAME:
+            return True
+        self._odd = ns, arrival
+        return False
 
     def stamp(self, ns: int) -> None:
         """A tick stamped ``ns`` has just come, or the server has told its time."""

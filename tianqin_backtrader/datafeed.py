@@ -10,7 +10,7 @@ from typing import Any
 import backtrader as bt
 
 from .bar_builder import BarBuilder, SlotTable
-from .clock import MINUTE, ahead_of_utc, to_backtrader, to_ns
+from .clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
 from .errors import ConfigError
 from .feed_clone import FeedClone
 from .feed_history import FeedHistory
@@ -22,6 +22,7 @@ from .live_feed import LiveFeed
 from .main_bars import MainBars
 from .main_contracts import MAIN
 from .model import Bar
+from .tick_sieve import TickSieve
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +73,9 @@ class Mydatafeed(LiveFeed):
             value; the strategy looks back no further either. None keeps all.
         adjust: None, or ``"back"`` for a main contract (``KQ.m@...``): prices of earlier
             contracts are moved by the gaps between closes, so that there are no jumps and the
-            newest prices are the real ones (前复权, with differences). At a change while it runs
-            the bars there have been are moved in their lines; what indicators have remembered,
-            and the bars of clones and resamplers, are not.
+            newest prices are the real ones (前复权, with differences). At a change while it runs,
+            in the evening for days, too, the bars there have been are moved in their lines; what
+            indicators have remembered, and the bars of clones and resamplers, are not.
         qcheck: Seconds a round of Cerebro waits for news.
 
     Raises:
@@ -102,6 +103,7 @@ class Mydatafeed(LiveFeed):
         self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
         if self.p.adjust not in (None, "back") or (self.p.adjust and self._main is None):
             raise ConfigError(f'adjust is None, or "back" for a main contract: {self.p.adjust!r}')
+        self._clones: list[FeedClone] = []
         width = LOOKBACK if self.p.lookback is True else self.p.lookback
         self._width = int(width)
         # One more than wanted: the newest row is the running bar.
@@ -154,6 +156,7 @@ class Mydatafeed(LiveFeed):
         """The same bars for another place in the run."""
         make: Any = FeedClone
         clone: FeedClone = make(dataname=self, **kwargs)
+        self._clones.append(clone)
         return clone
 
     def _timeoffset(self) -> timedelta:
@@ -165,7 +168,8 @@ class Mydatafeed(LiveFeed):
 
     def haslivedata(self) -> bool:
         """Whether a bar can be had without waiting."""
-        return bool(self._history) or self.has_bar(self.store.horizon())
+        made = bool(self._history or self._barstack)
+        return made or self.has_bar(self.store.horizon())
 
     def start(self) -> None:
         """Load history and stand at the running minute."""
@@ -219,6 +223,8 @@ class Mydatafeed(LiveFeed):
             if self._main is not None:
                 self._main.look(bar)
             return self._deliver(bar)
+        if self._main is not None:
+            self._main.look_ahead()
         begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
         closed = begun and not self.store.is_open(self.symbol)
         self._tell(self.CLOSED if closed else self.LIVE)
@@ -258,12 +264,12 @@ class Mydatafeed(LiveFeed):
         last_id = self._ticks.last_id
         next_bar = final[-1].id + 1 if final else -1
         live = LiveBars(
-            self.symbol, builder, self._ticks, self._klines, next_bar, next_tick_id=last_id + 1
+            self.symbol, builder, self._ticks, self._klines, next_bar, last_id + 1, self._sieve()
         )
         ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
         if ticks and not builder.knows_volume_from(ticks[0].time):
             live.doubt_until(builder.slot.end)
-        final += live.begin(ticks, self.store.clock.now_ns())
+        final += live.begin(final[-1] if final else None, ticks, self._past.passed())
         wanted = self._past.newest(final, night_start=self.p.night_start)
         if self._main is not None:
             wanted = self._main.begin(wanted)
@@ -272,10 +278,18 @@ class Mydatafeed(LiveFeed):
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
 
+    def _sieve(self) -> TickSieve:
+        day_of = self.store.calendar.trading_day_at
+        return TickSieve(
+            self.symbol,
+            self.store.clock.believes,
+            lambda a, b: bool(day_of(from_ns(a)) == day_of(from_ns(b))),
+        )
+
     def _stand(self, builder: BarBuilder) -> list[Bar]:
         """Place the builder behind what is final of the official bars; those."""
         final, running = self._past.final_and_running()
-        now = to_ns(self.store.now())
+        now = self._past.passed()
         if final:
             builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
         else:

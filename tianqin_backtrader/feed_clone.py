@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .line_trim import keep_latest
 from .trading_day_bars import DayClone
 
 
 class FeedClone(DayClone):
-    """The same bars again, for ``cerebro.resampledata`` of a feed that is in the run itself.
-
-    Its bars are closed by bars, never by the clock: a bar that only the clone closed would leave
-    Cerebro without a time for its round, and it stops with an error.
-    """
+    """The same bars again, for ``cerebro.resampledata`` of a feed that is in the run itself."""
 
     @property
     def history_phase(self) -> bool:
@@ -39,6 +33,11 @@ class FeedClone(DayClone):
         loaded: bool | None = super()._load()
         return loaded
 
-    def _check(self, forcedata: Any = None) -> None:
-        if forcedata is not None:
-            super()._check(forcedata=forcedata)
+    @property
+    def heard_until(self) -> int:
+        """As of the feed, once all of its bars have been seen."""
+        return int(self.data.heard_until) if len(self.data) == self._dlen else 0
+
+    def haslivedata(self) -> bool:
+        """Whether a bar has been made in a round without one."""
+        return bool(self._barstack)

@@ -8,7 +8,7 @@ from typing import Any
 
 from .clock import DAY, from_ns, monotonic, to_ns
 from .errors import LinkTimeout
-from .model import Bar
+from .model import Bar, Tick
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class FeedHistory:
             charts.drop(older)
         self._first_id = left_id
         self._join_the_servers_time()
+        self._store.catch_up(monotonic() + HISTORY_TIMEOUT)
 
     def _await(self, *series: Any) -> None:
         deadline = monotonic() + HISTORY_TIMEOUT
@@ -83,9 +84,23 @@ class FeedHistory:
         if last_id < 0:
             return [], None
         bars: list[Bar] = self._klines.bars(self._first_id, last_id)
-        if bars and bars[-1].id == last_id and bars[-1].end > to_ns(self._store.now()):
+        if bars and bars[-1].id == last_id and bars[-1].end > self.passed():
             return bars[:-1], bars[-1]
         return bars, None
+
+    def passed(self) -> int:
+        """What has passed at the exchange for sure, nanoseconds; nothing until then can be missing.
+
+        It is the stamp of a tick, or when a question was asked that the server has answered. The
+        machine's clock alone makes no bar history.
+        """
+        if self._store.clock.virtual:
+            return int(self._store.clock.now_ns())
+        last_id = self._ticks.last_id
+        newest: list[Tick] = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        stamps = [one.time - 1 for one in newest if self._store.clock.believes(one.time)]
+        alive_at: int = self._store.alive_at(self._symbol)
+        return max(alive_at, *stamps, 0)
 
     def newest(self, bars: list[Bar], *, night_start: bool) -> list[Bar]:
         """What is delivered of finished bars: the newest ones, whole trading days if wanted."""

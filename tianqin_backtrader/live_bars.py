@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from .bar_builder import BarBuilder
 from .clock import SECOND
 from .model import Bar, Tick
+from .tick_sieve import TickSieve
 
 #: An official bar without a successor (before a break) is final this long after its trading.
 FINAL_AFTER = 2 * SECOND
@@ -24,6 +26,7 @@ WAIT_FOR_OFFICIAL = 60 * SECOND
 COLUMNS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
 #: Differences kept with a certificate; their number goes on.
 DIFFERENCES_KEPT = 1000
+_NEVER = 1 << 62
 
 
 class Rows(Protocol):
@@ -72,6 +75,8 @@ class Certificate:
         repaired: Delivered from the official bar, after a hole in the ticks.
         corrected: Different from the official bar; see ``differences``.
         missing: There was no official bar to compare with.
+        ignored: Ticks that could not be, and were left out; see ``tick_sieve``.
+        seam: Bars at the end of history that were compared, too, and are equal.
         pending: The official bar is not final yet.
         differences: The newest of those that were corrected.
     """
@@ -82,6 +87,8 @@ class Certificate:
     corrected: int = 0
     missing: int = 0
     pending: int = 0
+    ignored: int = 0
+    seam: int = 0
     differences: tuple[Difference, ...] = ()
 
 
@@ -94,6 +101,7 @@ class LiveBars:
         ticks, klines: The server's rows.
         next_bar_id: Official id of the first live bar, -1 where none is known.
         next_tick_id: The first tick that has not been pushed yet.
+        sieve: Leaves out what cannot be.
 
     Attributes:
         ticks_taken: Ticks so far.
@@ -108,8 +116,9 @@ class LiveBars:
         klines: Rows,
         next_bar_id: int,
         next_tick_id: int,
+        sieve: TickSieve,
     ) -> None:
-        self.symbol, self.builder = symbol, builder
+        self.symbol, self.builder, self._sieve = symbol, builder, sieve
         self._ticks, self._klines = ticks, klines
         self._next_bar, self._next_tick = next_bar_id, next_tick_id
         self._ready: deque[Bar] = deque()
@@ -118,23 +127,28 @@ class LiveBars:
         self._unchecked: deque[Bar] = deque()
         self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
         self._delivered = self._equal = self._repaired = self._corrected = self._missing = 0
+        self._seam_left = self._seam_equal = 0
         self.ticks_taken = self.ticks_missing = 0
 
     # -- in -----------------------------------------------------------------------------------
 
-    def begin(self, ticks: Sequence[Tick], now: int) -> list[Bar]:
+    def begin(self, last: Bar | None, ticks: Sequence[Tick], now: int) -> list[Bar]:
         """Push the ticks of the recent past, and return the bars that ended by ``now``.
 
         Those of a contract in which nothing happened: the server makes them with the next tick.
+        They, and the ``last`` of the official bars before them, are compared like live ones.
         """
         for tick in ticks:
-            self._complete(self.builder.push(tick))
+            self._take(tick)
         self.flush(now)
-        if self._ready and self._ready[0].id in self._suspect and self._suspect_before:
-            return []  # its official one is not final yet
-        past = list(self._ready)
-        self._ready.clear()
-        self._suspect.clear()
+        past: list[Bar] = []
+        if not (self._ready and self._ready[0].id in self._suspect and self._suspect_before):
+            past += self._ready
+            self._ready.clear()
+            self._suspect.clear()
+        # else the first one's official bar is not final yet
+        self._unchecked.extend([last, *past] if last is not None else past)
+        self._seam_left = len(self._unchecked)
         return past
 
     def doubt_until(self, end: int) -> None:
@@ -148,18 +162,27 @@ class LiveBars:
             return 0
         ticks = self._ticks.ticks(self._next_tick, last_id)
         whole = len(ticks) == last_id + 1 - self._next_tick
+        newest = 0
         for tick in ticks:
             if not whole:
                 self._look_for_a_hole(tick)
-            done = self.builder.push(tick)
-            if done:
-                self._complete(done)
-        if not ticks:
-            return 0
-        # Not last_id: its row may come later, or never, and then the next one shows the hole.
-        self._next_tick = ticks[-1].id + 1
-        self.ticks_taken += len(ticks)
-        return ticks[-1].time
+            if self._take(tick):
+                newest = tick.time
+        if ticks:
+            # Not last_id: its row may come later, or never, and then the next one shows the hole.
+            self._next_tick = ticks[-1].id + 1
+            self.ticks_taken += len(ticks)
+        return newest
+
+    def _take(self, tick: Tick) -> bool:
+        """Build with a tick; where it cannot be, the official bar is what is delivered."""
+        if not self._sieve.passes(tick):
+            self.doubt_until(self.builder.slot.end)
+            return False
+        done = self.builder.push(tick)
+        if done:
+            self._complete(done)
+        return True
 
     def _look_for_a_hole(self, tick: Tick) -> None:
         """Bars from the one that is being built to that of the first tick after a hole."""
@@ -212,6 +235,17 @@ class LiveBars:
         return self.builder.slot.certain
 
     @property
+    def next_final(self) -> int:
+        """When an official bar that is compared, or waited for, is final without a successor."""
+        last_id = self._klines.last_id
+        if self._unchecked and self._unchecked[0].id == last_id:
+            return self._unchecked[0].end + FINAL_AFTER
+        bar = self._ready[0] if self._ready else None
+        if bar is None or not self._unsure(bar):
+            return _NEVER
+        return bar.end + (FINAL_AFTER if bar.id == last_id >= 0 else WAIT_FOR_OFFICIAL)
+
+    @property
     def complete_until(self) -> int:
         """Every bar that ends by this instant is complete."""
         return self.builder.slot.end - 1
@@ -221,6 +255,13 @@ class LiveBars:
         """Whether something is still to be delivered."""
         return bool(self._ready)
 
+    @property
+    def running_day(self) -> date:
+        """The trading day of the next bar to deliver."""
+        if self._ready:
+            return self.builder.day_of(self._ready[0])
+        return self.builder.day
+
     def has_bar(self, horizon: int, now: int) -> bool:
         """Whether a bar that ends by ``horizon`` can be delivered."""
         if not self._ready or self._ready[0].end > horizon:
@@ -228,10 +269,13 @@ class LiveBars:
         if self._ready[0].id < 0:
             self._number()
         bar = self._ready[0]
-        unsure = bar.id in self._suspect or (bar.id < 0 and bar.close != bar.close)
-        if not unsure or self._is_final(bar, now):
+        if not self._unsure(bar) or self._is_final(bar, now):
             return True
         return self._klines.ready and now >= bar.end + WAIT_FOR_OFFICIAL
+
+    def _unsure(self, bar: Bar) -> bool:
+        """Whether it waits for the official one."""
+        return bar.id in self._suspect or (bar.id < 0 and bar.close != bar.close)
 
     def pop(self) -> Bar:
         """The next bar to deliver; the official one where ticks are missing."""
@@ -269,15 +313,19 @@ class LiveBars:
             if not given_up and not self._is_final(bar, now):
                 break
             self._unchecked.popleft()
+            at_seam = self._seam_left > 0
+            self._seam_left -= at_seam
             rows = self._klines.bars(bar.id, bar.id) if bar.id >= 0 else []
             if not rows:
-                self._missing += 1
+                self._missing += not at_seam
                 continue
             found = Difference(self.symbol, bar, rows[0])
             if found.columns:
                 self._corrected += 1
                 self._differences.append(found)
                 new.append(found)
+            elif at_seam:
+                self._seam_equal += 1
             else:
                 self._equal += 1
         return new
@@ -290,7 +338,9 @@ class LiveBars:
             repaired=self._repaired,
             corrected=self._corrected,
             missing=self._missing,
-            pending=len(self._unchecked),
+            pending=len(self._unchecked) - self._seam_left,
+            ignored=self._sieve.ignored,
+            seam=self._seam_equal,
             differences=tuple(self._differences),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from datetime import date
 from typing import Any, ClassVar
 
 from .bar_lines import BarFeed
@@ -46,10 +47,16 @@ class LiveFeed(BarFeed):
         self._ends = NEVER
 
     @property
-    def next_close(self) -> int:
-        """When the running bar must be closed by the clock, nanoseconds."""
-        due = self._live.next_close if self._live is not None else NEVER
-        return due if due <= self._ends else NEVER
+    def dues(self) -> tuple[int, ...]:
+        """What must have passed, of the running bar, an official one and the contract itself."""
+        if self._live is None:
+            return ()
+        close = self._live.next_close
+        return (
+            close if close <= self._ends else NEVER,
+            self._live.next_final,
+            self._ends + AFTERWARDS,
+        )
 
     @property
     def complete_until(self) -> int:
@@ -65,7 +72,8 @@ class LiveFeed(BarFeed):
     @property
     def finished(self) -> bool:
         """Whether no bar will come any more: the market or the contract is over."""
-        over = self.store.market_over or self.store.alive_at > self._ends + AFTERWARDS
+        ended = self.store.alive_at(self.symbol) > self._ends + AFTERWARDS
+        over = self.store.market_over or ended
         return bool(over and self.current and self._live is not None and not self._live.waiting)
 
     @property
@@ -77,15 +85,22 @@ class LiveFeed(BarFeed):
         """Whether a live bar that ends by ``horizon`` waits, with history done."""
         if self._history or self._live is None:
             return False
-        return self._live.has_bar(horizon, self.store.alive_at)
+        return self._live.has_bar(horizon, self.store.alive_at(self.symbol))
 
-    def take_ticks(self) -> bool:
-        """Build bars from the ticks that have come since the last call; whether there were any."""
+    @property
+    def running_day(self) -> date:
+        """The trading day of the bar that comes next; of ticks nobody knows before one has come."""
+        return self._live.running_day if isinstance(self._live, LiveBars) else date.min
+
+    def take_ticks(self) -> int:
+        """Build bars from the ticks that have come since the last call.
+
+        Returns:
+            The newest one's stamp, nanoseconds, 0 where there was none.
+        """
         newest = self._live.take_ticks() if self._live is not None else 0
-        if newest:
-            self._last_tick = newest
-            self.store.clock.stamp(newest)
-        return newest > 0
+        self._last_tick = newest or self._last_tick
+        return newest
 
     def flush(self, now: int) -> None:
         """Complete the bars whose trading ended by ``now``, if all ticks until then are there."""
@@ -96,7 +111,7 @@ class LiveFeed(BarFeed):
         """Compare delivered bars with the official ones that are final by now; tell differences."""
         if self._live is None:
             return
-        for found in self._live.check(self.store.alive_at):
+        for found in self._live.check(self.store.alive_at(self.symbol)):
             logger.warning("%s differs from the official bar: %s", self.symbol, found)
             self.notifs.append((self.CORRECTED, (), {"difference": found}))
             self.store.observers.difference(found)

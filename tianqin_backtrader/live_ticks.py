@@ -6,6 +6,7 @@ from collections import deque
 
 from .live_bars import Certificate, Difference, Rows
 from .model import NAN, Bar, Tick
+from .tick_sieve import TickSieve
 
 _NEVER = 1 << 62
 
@@ -20,6 +21,7 @@ class LiveTicks:
         ticks: The server's rows.
         next_tick_id: The first tick to deliver.
         before: The tick before it, for the lots traded since.
+        sieve: Leaves out what cannot be.
 
     Attributes:
         ticks_taken: Ticks so far.
@@ -27,10 +29,12 @@ class LiveTicks:
     """
 
     #: Nothing waits for a tick, and no clock completes one.
-    complete_until = next_close = _NEVER
+    complete_until = next_close = next_final = _NEVER
 
-    def __init__(self, ticks: Rows, next_tick_id: int, before: Tick | None) -> None:
-        self._ticks, self._next_tick = ticks, next_tick_id
+    def __init__(
+        self, ticks: Rows, next_tick_id: int, before: Tick | None, sieve: TickSieve
+    ) -> None:
+        self._ticks, self._next_tick, self._sieve = ticks, next_tick_id, sieve
         self._price = before.last_price if before is not None else NAN
         self._volume = before.volume if before is not None else 0
         self._oi = before.open_interest if before is not None else 0
@@ -48,9 +52,10 @@ class LiveTicks:
         # Not last_id: its row may come later.
         self.ticks_missing += ticks[-1].id + 1 - self._next_tick - len(ticks)
         self._next_tick = ticks[-1].id + 1
-        self.ticks_taken += len(ticks)
-        self._ready.extend(map(self._bar, ticks))
-        return ticks[-1].time
+        taken = [tick for tick in ticks if self._sieve.passes(tick)]
+        self.ticks_taken += len(taken)
+        self._ready.extend(map(self._bar, taken))
+        return taken[-1].time if taken else 0
 
     def _bar(self, tick: Tick) -> Bar:
         if tick.last_price == tick.last_price:
@@ -87,4 +92,9 @@ class LiveTicks:
     def certificate(self) -> Certificate:
         """What was delivered, and what never came."""
         delivered = self.ticks_taken - len(self._ready)
-        return Certificate(delivered=delivered, equal=delivered, missing=self.ticks_missing)
+        return Certificate(
+            delivered=delivered,
+            equal=delivered,
+            missing=self.ticks_missing,
+            ignored=self._sieve.ignored,
+        )

@@ -49,6 +49,8 @@ class MainBars:
         if not (self._adjusts and history):
             return history
         changes = store.mains.changes(symbol, self._day_of(history[0]))
+        if changes and changes[-1].old == self._contract:
+            changes.pop()  # this evening's, which TianQin has not made yet: we shall see it
         known = [change for change in changes if not math.isnan(change.gap)]
         if len(known) < len(changes):
             gone = [f"{one.old} -> {one.new}" for one in changes if math.isnan(one.gap)]
@@ -65,21 +67,43 @@ class MainBars:
 
     def look(self, bar: Bar) -> None:
         """A live bar is about to be delivered: see whether it is the first of another contract."""
-        store, feed = self._feed.store, self._feed
-        contract = store.mains.traded(feed.symbol)
-        if contract == self._contract:
+        new = self._another()
+        if new and self._day_of(bar) >= self._since:  # else a late bar of the contract before
+            self._follow(new)
+
+    def look_ahead(self) -> None:
+        """No bar waits: follow a change as soon as no bar of the days before it is to come.
+
+        A day's bars are moved in the evening, as those of a program that starts then are.
+        """
+        new, mains = self._another(), self._feed.store.mains
+        if not new or self._feed.running_day < self._since:
             return
-        day = store.mains.since(feed.symbol)
-        if self._day_of(bar) < day:
-            return  # a late bar of the contract before
-        change = self._change(day, self._contract, contract)
-        self._contract = contract
+        if mains.can_tell(self._since, self._contract, new):
+            self._follow(new)
+
+    @property
+    def _since(self) -> date:
+        day: date = self._feed.store.mains.since(self._feed.symbol)
+        return day
+
+    def _another(self) -> str:
+        """The contract that is behind the main contract now if it was not before, else ""."""
+        contract: str = self._feed.store.mains.traded(self._feed.symbol)
+        if not self._contract:
+            self._contract = contract  # TianQin has only now said which
+        return contract if contract != self._contract else ""
+
+    def _follow(self, new: str) -> None:
+        feed, day = self._feed, self._since
+        change = self._change(day, self._contract, new)
+        self._contract = new
         logger.info("%s: %s -> %s, gap %s", feed.symbol, change.old, change.new, change.gap)
         if self._adjusts:
             if math.isnan(change.gap):
                 logger.error("%s: the gap is not known, earlier bars stay as they are", feed.symbol)
             else:
-                self._move(change.gap, store.calendar.previous_trading_day(day))
+                self._move(change.gap, feed.store.calendar.previous_trading_day(day))
         feed.notifs.append((feed.MAIN_CHANGED, (), {"change": change}))
         feed._env._datanotify()  # before the bar, not in the round after it
 

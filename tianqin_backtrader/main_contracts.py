@@ -28,7 +28,8 @@ MAIN = "KQ.m@"
 _URL = "https://files.shinnytech.com/continuous_table.json"
 #: Seconds to wait for the table the first time, and for the day bars of all contracts.
 TABLE_SECONDS, BARS_SECONDS = 30.0, 30.0
-#: Seconds to wait for the table later, when it did not come, and until it is asked for again.
+#: Seconds to wait while a run goes on, for the table when it did not come, or for day bars; and
+#: until the table is asked for again.
 SHORTLY, ASK_AGAIN = 3.0, 60.0
 #: Day bars asked for beyond those since the first change.
 SPARE_DAYS = 10
@@ -55,6 +56,8 @@ class MainContracts:
     def traded(self, symbol: str) -> str:
         """The contract behind a main contract now; any other symbol itself.
 
+        The one before where TianQin names none for a while; "" where it has named none yet.
+
         Raises:
             LinkError: It is asked for the first time, and TianQin does not answer.
         """
@@ -62,7 +65,7 @@ class MainContracts:
             return symbol
         found = str(self._store.instrument(symbol).underlying_symbol)
         self._see(symbol, found)
-        return found
+        return self._now.get(symbol, "")
 
     def learn(self, instrument: Instrument) -> None:
         """A specification has come: see a change on its day, also where nobody asks then."""
@@ -71,7 +74,7 @@ class MainContracts:
 
     def _see(self, symbol: str, found: str) -> None:
         known = self._now.get(symbol)
-        if found == known:
+        if not found or found == known:
             return
         self._now[symbol] = found
         if known is not None:
@@ -91,6 +94,8 @@ class MainContracts:
         if not symbol.startswith(MAIN):
             return ""
         now = self.traded(symbol)
+        if not now:
+            return ""
         if symbol not in self._before:
             if monotonic() < self._not_before:
                 raise LinkLost(self._unknown(symbol, now))
@@ -143,9 +148,17 @@ class MainContracts:
         return self._with_gaps([change for change in found if change.day > since])
 
     def change(self, day: date, old: str, new: str) -> MainChange:
-        """A change that takes place on a trading day, with its gap."""
-        [found] = self._with_gaps([MainChange(day, old, new)])
+        """A change that takes place on a trading day, with its gap.
+
+        Raises:
+            LinkError: The day bars did not come within seconds.
+        """
+        [found] = self._with_gaps([MainChange(day, old, new)], SHORTLY)
         return found
+
+    def can_tell(self, day: date, old: str, new: str) -> bool:
+        """Whether ``change`` would not have to wait; what it takes is asked for."""
+        return all(one.ready for one in self._day_bars([MainChange(day, old, new)]).values())
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -153,17 +166,22 @@ class MainContracts:
         day: date = self._store.calendar.trading_day_at(self._store.now())
         return day
 
-    def _with_gaps(self, changes: list[MainChange]) -> list[MainChange]:
+    def _day_bars(self, changes: list[MainChange]) -> dict[str, Any]:
         charts = self._store.gateway.charts
         symbols = {name for change in changes for name in (change.old, change.new)}
         first = min((change.day for change in changes), default=self._today())
         width = (self._today() - first).days + SPARE_DAYS
-        series = {name: charts.series(name, 86400, width) for name in sorted(symbols)}
-        deadline = monotonic() + BARS_SECONDS
+        return {name: charts.series(name, 86400, width) for name in sorted(symbols)}
+
+    def _with_gaps(
+        self, changes: list[MainChange], seconds: float = BARS_SECONDS
+    ) -> list[MainChange]:
+        series = self._day_bars(changes)
+        deadline = monotonic() + seconds
         while not all(one.ready for one in series.values()):
             self._store.gateway.pump(max(0.0, deadline - monotonic()))
             if monotonic() >= deadline:
-                raise LinkTimeout(f"no day bars of {', '.join(sorted(symbols))} within 30 s")
+                raise LinkTimeout(f"no day bars of {', '.join(series)} within {seconds:.0f} s")
         found = []
         for change in changes:
             last = self._store.calendar.previous_trading_day(change.day)

@@ -155,6 +155,10 @@ class Fill:
     commission: float
 
 
+#: tqsdk's notices about a connection: made, made again, and lost or not made.
+CONNECTED, RESTORED, LOST = 2019112901, 2019112902, 2019112911
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A notification of the server, or of the client about a connection (``conn_id``).

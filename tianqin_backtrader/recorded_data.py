@@ -18,6 +18,7 @@ from .model import NAN, Bar, Instrument, Tick
 from .recording import DAYS, MINUTES, TICKS, Kind, instrument_of
 from .recording_files import RecordingFiles
 from .session_calendar import CALENDAR
+from .tick_sieve import TickSieve
 
 _KINDS = {
     bt.TimeFrame.Ticks: TICKS,
@@ -114,7 +115,7 @@ class RecordedData(BarFeed):
         for day in self.days:
             if self._kind is TICKS:
                 ticks = _ticks(self._files.read(TICKS, self.symbol, day))
-                yield from _tick_bars(ticks, before)
+                yield from _tick_bars(self.symbol, ticks, before)
                 before = ticks[-1]
             else:
                 yield from self._official_bars(day)
@@ -165,8 +166,10 @@ class _Rows(NamedTuple):
         return self.all_ticks
 
 
-def _tick_bars(ticks: list[Tick], before: Tick | None) -> Iterator[Bar]:
-    live: Any = LiveTicks(_Rows(ticks), ticks[0].id, before)  # type: ignore[arg-type]
+def _tick_bars(symbol: str, ticks: list[Tick], before: Tick | None) -> Iterator[Bar]:
+    """Of one day."""
+    sieve = TickSieve(symbol, believes=lambda _: True, same_day=lambda *_: True)
+    live: Any = LiveTicks(_Rows(ticks), ticks[0].id, before, sieve)  # type: ignore[arg-type]
     live.take_ticks()
     while live.waiting:
         yield live.pop()

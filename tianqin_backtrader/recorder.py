@@ -31,7 +31,7 @@ from .recording import (
 )  # fmt: skip
 from .recording_files import RecordingFiles, arrow_errors
 from .recording_journal import RecordingJournal
-from .recording_stream import NEVER, Stream
+from .recording_stream import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -113,34 +113,35 @@ class Recorder:
 
     # -- what the store calls -----------------------------------------------------------------
 
-    def take(self) -> bool:
-        """Record what has come; whether there were live ticks in it.
+    def take(self) -> list[tuple[str, int]]:
+        """Record what has come: contracts and the stamps of their newest live ticks.
 
         Nothing is raised: a recording that fails must not end the trading beside it.
         """
         if self.failed or self._closed:
-            return False
+            return []
         try:
             return self._take()
         except self._errors as error:
             self.failed = f"{type(error).__name__}: {error}"
             logger.exception("the recording into %s has stopped", self.folder)
             self._store.put_notification(f"the recording has stopped: {self.failed}")
-            return False
+            return []
 
-    def _take(self) -> bool:
+    def _take(self) -> list[tuple[str, int]]:
         if self._store.reconnector.sessions != self._sessions:
             self._sessions = self._store.reconnector.sessions
             self._asked.clear()  # the old session's
             for stream in self._streams:
                 stream.track.try_again()
-        newest, alive_at = 0, self._store.alive_at
+        stamps = []
         for stream in self._streams:
-            rows = stream.new_rows(alive_at)
+            rows = stream.new_rows(self._store.alive_at(stream.symbol))
             if rows:
                 self._write(stream, rows)
                 if stream.kind is TICKS:
-                    newest = max(newest, rows[-1][1][1] if stream.live else 0)
+                    if stream.live:
+                        stamps.append((stream.symbol, rows[-1][1][1]))
                     self._need_instrument(stream.symbol, rows[-1][0])
         if self._store.gateway.connected:
             self._take_instruments()
@@ -154,14 +155,12 @@ class Recorder:
             for stream in self._streams:
                 if stream.kind is TICKS:
                     self._store.gateway.charts.release(stream.series, ROWS_KEPT)
-        if newest:
-            self._store.clock.stamp(newest)
-        return newest > 0
+        return stamps
 
     @property
-    def next_close(self) -> int:
-        """When a running bar is final by the clock, nanoseconds."""
-        return min((stream.next_close for stream in self._streams), default=NEVER)
+    def dues(self) -> list[tuple[str, int]]:
+        """Contracts, and when their running bars are final without a successor, nanoseconds."""
+        return [(stream.symbol, stream.next_close) for stream in self._streams]
 
     def _write(self, stream: Stream, rows: list[tuple[str, Row]]) -> None:
         self._journal.add(stream.kind, stream.symbol, rows)

@@ -60,9 +60,6 @@ class MyStore(StoreServices, StoreSession):
             ...); default the TianQin paper account ``TqKq()``.
         strategy_name: Names this program's records.
         backtest: ``TqBacktest(start, end)`` of tqsdk.
-        clock: ``"wall"``, the machine's clock set right by the exchange's stamps; ``"market"``,
-            the market's own time alone. A server that announces a time of its own (the sandbox,
-            tqsdk's backtest) always means ``"market"``.
         urls: ``TQ_*`` addresses of a TianQin-compatible server. Default: what the environment
             variables of that name say, else TianQin itself.
         stop_on_signals: ``with MyStore(...)`` takes Ctrl-C and SIGTERM: strategies' ``stop`` is
@@ -90,7 +87,6 @@ class MyStore(StoreServices, StoreSession):
         account: Any = None,
         strategy_name: str = "",
         backtest: Any = None,
-        clock: str = "wall",
         urls: Mapping[str, str] | None = None,
         rebuild_ahead: float | None = None,
         stop_on_signals: bool = True,
@@ -102,12 +98,10 @@ class MyStore(StoreServices, StoreSession):
                 "no TianQin account: pass MyStore(key, value), or set TQ_USER and TQ_PASS, or "
                 "use MyStore.sandbox(), which needs neither account nor network"
             )
-        if clock not in ("wall", "market"):
-            raise ConfigError(f'clock is "wall" or "market", not {clock!r}')
         self.strategy_name = strategy_name
         self._urls = dict(urls or {})
         self.calendar = session_calendar.CALENDAR
-        self.clock = MarketClock(WallClock(), virtual=clock == "market", passed=passed_ns)
+        self.clock = MarketClock(WallClock(), passed=passed_ns)
         self.sandbox_server: EmbeddedSandbox | None = None
         self.feeds: list[Mydatafeed] = []
         self.broker: MyBroker | None = None
@@ -281,7 +275,8 @@ class MyStore(StoreServices, StoreSession):
     def _look_ahead(self, instrument: Instrument) -> None:
         """Ask beside the run for what an order on a contract will need; orders do not wait."""
         if instrument.symbol.startswith(MAIN):
-            self._instruments.known(instrument.underlying_symbol)
+            if instrument.underlying_symbol:
+                self._instruments.known(instrument.underlying_symbol)
         elif instrument.upper_limit != instrument.upper_limit and not self.gateway.matches_itself:
             with suppress(LinkError, OrderError):
                 self.gateway.quote(instrument.symbol)  # subscribed: the limits are in it, too
@@ -364,10 +359,20 @@ class MyStore(StoreServices, StoreSession):
         """One wait for the server, and everything it brought to where it belongs."""
         self._round.pump(timeout)
 
-    @property
-    def alive_at(self) -> int:
-        """Until when nothing can be missing of what the market sent, nanoseconds."""
-        return self._round.lifeline.alive_at
+    def catch_up(self, deadline: float) -> None:
+        """Wait until all that market data has sent until now is here.
+
+        Args:
+            deadline: By ``clock.monotonic``.
+
+        Raises:
+            LinkTimeout: It does not answer.
+        """
+        self._round.catch_up(deadline)
+
+    def alive_at(self, symbol: str) -> int:
+        """Until when nothing can be missing of what the market sent of a contract, nanoseconds."""
+        return self._round.lifeline.alive_at(symbol)
 
     def horizon(self) -> int:
         """Bars that end by this instant are complete for every contract and may be delivered."""

@@ -25,14 +25,12 @@ from .errors import (
 from .link_supervisor import Action, Event, State, Supervisor
 from .login_words import Refusal, Why, front_lost, front_there, is_good, refusal_in
 from .market_hours import MarketHours
-from .model import Notice
+from .model import CONNECTED, LOST, RESTORED, Notice
 from .refusal_notices import RefusalNotices
 from .trading_login import Login, Seen, TradingLogin
 
 logger = logging.getLogger(__name__)
 
-#: tqsdk's notices about a connection.
-CONNECTED, RESTORED, LOST = 2019112901, 2019112902, 2019112911
 #: The type of a notice that is a settlement statement.
 STATEMENT = "SETTLEMENT"
 #: A step of the wait while the server is being knocked at.
@@ -260,9 +258,11 @@ class Reconnector:
 
     def _look_around(self) -> None:
         """See what has happened, and do what follows from it."""
-        sessions = self.sessions
-        for notice in self._link.new_notices():
-            self._notices.append(notice)
+        sessions, notices = self.sessions, self._link.new_notices()
+        self._notices += notices
+        # What a connection says of itself comes first: a login that was refused as the client
+        # connected by itself is of a session that is no more, and the next one is tried once more.
+        for notice in sorted(notices, key=lambda one: not one.conn_id):
             self.refusals.hear(notice, WallClock().now_ns())
             if self.sessions == sessions:  # else they are of a session that is no more
                 self._take_notice(notice)

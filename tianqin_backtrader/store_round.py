@@ -7,13 +7,13 @@ one moment.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 from .clock import WallClock, deadline_in, monotonic
-from .errors import LinkError
+from .errors import LinkError, LinkTimeout
 from .instruments import Instruments
-from .lifeline import NEVER, Lifeline
+from .lifeline import Lifeline
 from .model import Notice, OrderReport
 from .roll_desk import RollDesk
 
@@ -46,7 +46,7 @@ class Round:
     ) -> None:
         self._store, self._instruments = store, instruments
         self._unsaid, self._on_new_session = unsaid, on_new_session
-        self.lifeline = Lifeline(store.clock, store.reconnector, self._next_close)
+        self.lifeline = Lifeline(store.clock, store.reconnector, self._dues)
         self.rolls: RollDesk | None = None
         self._polled = self._trading = False
         self._links_over = self._losses = 0
@@ -98,17 +98,40 @@ class Round:
 
     def _take_market_data(self) -> None:
         store, feeds = self._store, self._store.feeds
-        recorded = store.recorder is not None and store.recorder.take()
-        if sum(feed.take_ticks() for feed in feeds) or recorded:
+        stamps = [(feed.symbol, stamp) for feed in feeds if (stamp := feed.take_ticks())]
+        if store.recorder is not None:
+            stamps += store.recorder.take()
+        for symbol, stamp in stamps:
+            store.clock.stamp(stamp)
+            self.lifeline.heard(symbol, stamp)
+        if stamps:
             store.reconnector.heard()
-            self.lifeline.heard()
         self.lifeline.prove(over=self.market_over and all(feed.current for feed in feeds))
         for feed in feeds:
-            feed.flush(self.lifeline.closes_until)
+            feed.flush(self.lifeline.closes_until(feed.symbol))
         for feed in feeds:
             feed.check()
         for feed in feeds:
             feed.release()
+
+    def catch_up(self, deadline: float) -> None:
+        """Wait until all that market data has sent until now is here: it answers in its order.
+
+        Args:
+            deadline: By ``clock.monotonic``.
+
+        Raises:
+            LinkTimeout: It does not answer.
+        """
+        gateway = self._store.gateway
+        if self._store.clock.virtual:
+            return
+        asked, answered = self.lifeline.passed(), gateway.ask()
+        while not answered():
+            if monotonic() >= deadline:
+                raise LinkTimeout("market data does not answer: call again when it is there")
+            gateway.pump(max(0.0, deadline - monotonic()))
+        self.lifeline.answered(asked)
 
     def follow_clock(self) -> None:
         """A server that tells the time tells it to us."""
@@ -159,11 +182,13 @@ class Round:
         else:
             self._store.put_notification(notice.content, notice=notice)
 
-    def _next_close(self) -> int:
-        recorder = self._store.recorder
-        recorded = recorder.next_close if recorder is not None else NEVER
-        closes: list[int] = [recorded, *(feed.next_close for feed in self._store.feeds), NEVER]
-        return min(closes)
+    def _dues(self) -> Iterator[tuple[str, int]]:
+        """Contracts, and what must have passed there before something is decided."""
+        for feed in self._store.feeds:
+            for due in feed.dues:
+                yield feed.symbol, due
+        if self._store.recorder is not None:
+            yield from self._store.recorder.dues
 
     def _has_news(self) -> bool:
         feeds, broker = self._store.feeds, self._store.broker

@@ -20,6 +20,9 @@ TOLD_WITHIN = 3.0
 SAME_ROUND = 0.05
 #: Of a program that is killed so many seconds after an ask nobody knows whether it was one.
 ASKED_AND_KILLED = 1.0
+#: What is told of an order that nothing has come of yet is written down in the same round: a
+#: program that is killed so many seconds later may have told it, and not have written it.
+TOLD_AND_KILLED = 0.5
 #: What prices do not move.
 MONEY = ("commission", "close_profit", "static_balance", "pre_balance", "deposit", "withdraw")
 LOTS = ("pos_long_today", "pos_long_his", "pos_short_today", "pos_short_his")
@@ -186,15 +189,20 @@ def _was_one(one: Story, evidence: Evidence, killed: Mapping[int, float]) -> boo
 
 
 def each_step_is_told_once(evidence: Evidence, told: dict[str, Story]) -> list[str]:
+    killed = {end.run: end.at for end in evidence.ends if end.killed}
     forgotten = _runs_that_forget(evidence)
     found = []
     for one in told.values():
         kept = [e for e in one.told if e["t"] < forgotten.get(e["run"], float("inf"))]
-        words = [event["status"] for event in kept]
+        words = [
+            event["status"]
+            for event in kept
+            if killed.get(event["run"], float("inf")) - event["t"] > TOLD_AND_KILLED
+        ]
         for word in ("Submitted", "Accepted"):
             if words.count(word) > 1:
                 found.append(f"{one.text} was told {word} {words.count(word)} times")
-        lots = [abs(event["executed"]) for event in one.told]
+        lots = [abs(event["executed"]) for event in kept]
         if lots != sorted(lots):
             found.append(f"{one.text} was told filled lots that shrink: {lots}")
         fills = [abs(e["executed"]) for e in kept if e["status"] in ("Partial", "Completed")]
@@ -231,8 +239,13 @@ def trades_of_the_strategy_follow_its_position(
         return []
     last = {line["symbol"]: line for line in evidence.diary if line["kind"] == "trade"}
     for symbol, books in final["books"].items():
-        if symbol not in last or (symbol in evidence.others and books["net"]):
-            continue  # lots that another terminal opens are not told as an opening
+        if symbol not in last:
+            continue
+        # Lots that another terminal opens are not told as an opening, and what it closes while
+        # no program is there is no trade of the next one.
+        apart = books["net"] or last[symbol]["run"] != final["run"]
+        if symbol in evidence.others and apart:
+            continue
         if last[symbol]["closed"] != (books["net"] == 0):
             word = "closed" if last[symbol]["closed"] else "open"
             found.append(

@@ -320,6 +320,16 @@ def test_a_kill_right_after_an_ask_leaves_nothing_to_tell():
     assert check(killed) == []
 
 
+def test_a_step_may_be_told_again_after_a_kill_in_its_round():
+    bad = copy.deepcopy(GOOD)
+    accepted_twice(bad)
+    first = line(bad.diary, "1-1", "Accepted")
+    killed = replace(bad, ends=[RunEnd(1, -9, first["t"] + 0.2, killed=True)])
+    assert not any("Accepted 2 times" in one for one in check(killed))
+    later = replace(bad, ends=[RunEnd(1, -9, first["t"] + 5.0, killed=True)])
+    assert any("Accepted 2 times" in one for one in check(later))
+
+
 def test_an_order_without_a_tag_is_known_by_its_legs_in_the_next_run():
     bad = copy.deepcopy(GOOD)
     bad.diary[:] = [{**one, "tag": None} if one["kind"] == "order" else one for one in bad.diary]
@@ -352,6 +362,16 @@ def test_lots_that_another_hand_opened_need_no_trade_of_the_strategy():
     assert any("a trade that is closed" in one for one in check(more))
     shared = replace(more, others={CU: 2})
     assert not any("notify_trade" in one for one in check(shared))
+
+
+def test_a_trade_that_another_hand_closed_while_no_program_was_there_is_told_to_nobody():
+    gone = copy.deepcopy(GOOD)
+    gone.diary[:] = [one for one in gone.diary if one["kind"] != "trade" or not one["closed"]]
+    gone.diary[-1]["run"] = 2
+    assert any("a trade that is open" in one for one in check(gone))
+    assert not any("notify_trade" in one for one in check(replace(gone, others={CU: 2})))
+    gone.diary[-1]["run"] = 1
+    assert any("a trade that is open" in one for one in check(replace(gone, others={CU: 2})))
 
 
 def test_other_clients_may_hold_lots_beside_ours():

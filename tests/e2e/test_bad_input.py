@@ -122,8 +122,3 @@ def test_an_option_of_the_sandbox_that_cannot_be(option, value, words):
     with pytest.raises(SandboxError, match=words) as caught:
         MyStore.sandbox(**{option: value})
     assert "usage:" not in str(caught.value)  # of a command line that nobody has typed
-
-
-def test_a_clock_of_another_name():
-    with pytest.raises(ConfigError, match="clock"):
-        MyStore("u", "p", clock="sundial")

@@ -61,3 +61,47 @@ def test_it_waits_for_no_bar(tmp_path, begin, lots):
         orders, held = turn(box.urls, tmp_path, days, Second)
     assert held == lots
     assert "Rejected" not in orders
+
+
+class Resting(bt.Strategy):
+    """Leaves an order at the exchange."""
+
+    def next(self):
+        self.order = self.buy(exectype=bt.Order.Limit, price=self.data.close[0] - 5)
+        self.broker.store.pump(0.0)
+        raise Killed
+
+
+class DiesEarly(bt.Strategy):
+    """Is gone before it is told of anything."""
+
+    def start(self):
+        raise Killed
+
+
+class Told(bt.Strategy):
+    """Writes down what ends."""
+
+    params = dict(ends=None)
+
+    def notify_order(self, order):
+        if not order.alive():
+            self.p.ends.append(order.getstatusname())
+
+    def next(self):
+        self.env.runstop()
+
+
+def test_an_end_that_no_strategy_was_told_is_told_by_the_next_program(tmp_path):
+    def minutes(store):
+        return store.getdata(CU)
+
+    with EmbeddedSandbox(start="2026-11-12 10:40:00", ticks_per_pack=10) as box:
+        with pytest.raises(Killed):
+            turn(box.urls, tmp_path, minutes, Resting)
+        box.fault("cancel_away", conn="td")
+        with pytest.raises(Killed):
+            turn(box.urls, tmp_path, minutes, DiesEarly)
+        ends = []
+        turn(box.urls, tmp_path, minutes, Told, ends=ends)
+    assert ends == ["Canceled"]

@@ -269,6 +269,24 @@ def test_feeds_of_one_contract_are_told_apart(sandbox, run):
     assert [len(live.page.bars[name]) for name in names] == [len(feed) for feed in feeds]
 
 
+def test_a_timer_before_the_close_and_one_at_the_opening(sandbox, run):
+    """Backtrader's own way to be flat before the close; the night of copper ends at one."""
+
+    class Timed(bt.Strategy):
+        def __init__(self):
+            self.fired = []
+            self.add_timer(bt.timer.SESSION_END, offset=-timedelta(minutes=5), tzdata=self.data)
+            self.add_timer(bt.timer.SESSION_START)
+
+        def notify_timer(self, timer, when, *args, **kwargs):
+            self.fired.append(f"{self.data.datetime.datetime(0):%m-%d %H:%M}")
+
+    store = sandbox(start="2026-11-09 14:50:00", days=2, ticks_per_pack=60)
+    assert run(store, Timed, store.getdata("SHFE.cu2612", lookback=1)).fired == [
+        "11-06 21:01", "11-09 14:55", "11-09 21:01", "11-10 14:55",
+    ]  # fmt: skip
+
+
 def test_a_store_says_that_it_is_closed(sandbox):
     store = sandbox()
     store.close()

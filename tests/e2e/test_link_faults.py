@@ -4,6 +4,7 @@ import backtrader as bt
 import pytest
 
 from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.errors import LinkLost
 
 
 class Bars(bt.Strategy):
@@ -89,3 +90,12 @@ def test_the_feed_says_when_it_is_disconnected_and_live_again(sandbox, run):
     assert strategy.statuses == ["LIVE", "DISCONNECTED", "LIVE"]
     assert store.reconnector.reconnects_today == 1
     assert store.reconnector.healthy()
+
+
+def test_a_trading_link_that_is_refused_as_a_session_is_made_holds_nothing_up(sandbox):
+    store = sandbox()
+    store.sandbox_server.fault("refuse", conn="td", attempts=1)
+    with pytest.raises(LinkLost, match="refused a connection"):
+        store.gateway.renew(0.0)  # tqsdk would try again after ten seconds and more
+    store.gateway.renew(0.0)
+    assert store.gateway.connected

@@ -91,6 +91,38 @@ def test_a_change_is_that_of_its_day_though_the_days_bar_comes_in_the_evening(sa
     assert strategy.whole == moved
 
 
+def test_days_are_those_of_a_program_that_starts_in_the_evening_or_has_run_over_it(sandbox, run):
+    class Levels(bt.Strategy):
+        """The closes of the latest days, at each minute from the evening on."""
+
+        def __init__(self):
+            self.seen = {}
+
+        def next(self):
+            now = self.data.datetime.datetime(0)
+            if not self.data.history_phase:
+                days = self.data1
+                self.seen[now] = (days.datetime.date(0), list(days.close.get(size=8)))
+            if now >= datetime.datetime(2026, 11, 3, 21, 6):
+                self.env.runstop()
+
+    def seen(start):
+        store = sandbox(start=start, days=2, ticks_per_pack=10)
+        days = store.get_daily_data(MAIN, lookback=9, adjust="back")
+        levels = run(store, Levels, store.getdata(MAIN, lookback=2, adjust="back"), days).seen
+        return store, days, levels
+
+    store, days, over = seen(EVE)
+    _, _, fresh = seen("2026-11-03 21:03:00")
+    at = datetime.datetime(2026, 11, 3, 21, 6)
+    assert over[at] == fresh[at]
+    eve, night = datetime.datetime(2026, 11, 3, 15), datetime.datetime(2026, 11, 3, 21, 1)
+    assert over[night][0] == datetime.date(2026, 11, 3)
+    shift = gap(store.sandbox_server)
+    assert over[night][1] == [close + shift for close in over[eve][1]]
+    assert days.certificate().corrected == 0
+
+
 @pytest.mark.parametrize("kind", ["minutes", pytest.param("days", marks=pytest.mark.slow)])
 def test_history_is_moved_by_the_gaps_of_every_change(sandbox, run, kind):
     store = sandbox(start="2026-11-05 09:31:00", ticks_per_pack=10)

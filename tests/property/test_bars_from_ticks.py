@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sieves import all_that_can_be
 
 from tianqin_backtrader.bar_builder import BarBuilder, SlotTable
 from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
@@ -53,8 +54,8 @@ def live_bars(ticks):
     builder = BarBuilder(SlotTable(CALENDAR, SYMBOL, MINUTE))
     builder.begin_after(BEGIN, 100.0, 500)
     rows = Rows(ticks)
-    live = LiveBars(SYMBOL, builder, rows, rows, 0, 0)
-    live.begin([Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500)], BEGIN)
+    live = LiveBars(SYMBOL, builder, rows, rows, 0, 0, all_that_can_be(SYMBOL))
+    live.begin(None, [Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500)], BEGIN)
     return live, rows
 
 
@@ -96,9 +97,9 @@ def test_a_start_at_any_tick_gives_the_rest(ticks, cut):
     builder = BarBuilder(SlotTable(CALENDAR, SYMBOL, MINUTE))
     before = known[-1] if known else (0, BEGIN, 0, 0, 0, 100.0, 0, 0, 500)
     builder.begin_after(before[1], before[5], before[8])
-    later = LiveBars(SYMBOL, builder, Rows([]), Rows([]), len(known), 0)
+    later = LiveBars(SYMBOL, builder, Rows([]), Rows([]), len(known), 0, all_that_can_be(SYMBOL))
     newest = ticks[-1].time if ticks else BEGIN
-    past = later.begin([Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500), *ticks], newest)
+    past = later.begin(None, [Tick(-1, BEGIN - SECOND, 100.0, 1000, 0.0, 500), *ticks], newest)
     assert [bar[:9] for bar in past] + finish(later) == expected[len(known) :]
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+from sieves import all_that_can_be
 
 from tianqin_backtrader.bar_builder import BarBuilder, SlotTable
 from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
@@ -12,6 +13,7 @@ from tianqin_backtrader.session_calendar import CALENDAR
 
 START = to_ns(datetime(2026, 11, 10, 9, 31))
 FIRST_BAR = 100
+CU = "SHFE.cu2612"
 
 
 class Server:
@@ -62,8 +64,10 @@ def market():
     ticks, klines = Server(), Server()
     builder = BarBuilder(SlotTable(CALENDAR, "SHFE.cu2612", MINUTE))
     builder.begin_after(START, 100.0, 50)
-    live = LiveBars("SHFE.cu2612", builder, ticks, klines, FIRST_BAR, 0)
-    live.begin([Tick(-1, START - SECOND, 100.0, 10, 0.0, 50)], START)
+    live = LiveBars(
+        "SHFE.cu2612", builder, ticks, klines, FIRST_BAR, 0, all_that_can_be("SHFE.cu2612")
+    )
+    live.begin(None, [Tick(-1, START - SECOND, 100.0, 10, 0.0, 50)], START)
     return ticks, klines, live
 
 
@@ -196,3 +200,58 @@ def test_the_same_ticks_in_any_packs_give_the_same_bars(market, packs):
         live.take_ticks()
         delivered += deliver(live, START)
     assert [bar[:9] for bar in delivered] == [official(minute)[:9] for minute in range(4)]
+
+
+def at_the_seam(last, klines, ticks=()):
+    builder = BarBuilder(SlotTable(CALENDAR, "SHFE.cu2612", MINUTE))
+    builder.begin_after(last.end, last.close, last.close_oi)
+    server = Server()
+    live = LiveBars(CU, builder, server, klines, last.id + 1, 0, all_that_can_be(CU))
+    return server, live, live.begin(last, ticks, last.end + 2 * MINUTE)
+
+
+def test_the_end_of_history_is_compared_as_live_bars_are():
+    klines, last = Server(), official(0)
+    klines.put(last)
+    _, live, past = at_the_seam(last, klines)
+    assert [bar.id for bar in past] == [FIRST_BAR + 1, FIRST_BAR + 2]
+    live.check(last.end)
+    assert live.certificate().seam == 0 and live.certificate().pending == 0
+    klines.put(last._replace(volume=7), past[0], past[1], official(3))
+    [found] = live.check(last.end + 3 * MINUTE)
+    assert found.delivered == last and found.columns == ("volume",)
+    certificate = live.certificate()
+    assert (certificate.seam, certificate.corrected, certificate.delivered) == (2, 1, 0)
+
+
+def test_an_odd_tick_is_left_out_and_its_bar_is_the_official_one(market):
+    ticks, klines, live = market
+    rows = [*map(tick, range(13))]
+    rows[3] = rows[3]._replace(last_price=0.0)
+    ticks.put(*rows)
+    klines.put(official(0), official(1), official(2))
+    assert live.take_ticks() == rows[-1].time
+    one, two = deliver(live, START + 2 * MINUTE + SECOND)
+    assert one[:9] == official(0)[:9] and two[:9] == official(1)[:9]
+    certificate = live.certificate()
+    assert (certificate.ignored, certificate.repaired, certificate.delivered) == (1, 1, 2)
+    assert live.ticks_taken == 13 and live.ticks_missing == 0
+
+
+def test_when_a_bar_can_be_decided_without_a_successor(market):
+    ticks, klines, live = market
+    assert live.next_final > START + 10**18
+    ticks.put(*map(tick, range(6)))
+    klines.put(official(0))
+    live.take_ticks()
+    live.flush(START + MINUTE)
+    deliver(live, START + MINUTE)
+    assert live.next_final == START + MINUTE + 2 * SECOND
+    live.check(START + MINUTE + 2 * SECOND)
+    assert live.next_final > START + 10**18
+    ticks.lose(6)
+    ticks.put(*map(tick, range(7, 13)))  # a hole: the next bar waits for the official one
+    live.take_ticks()
+    assert live.next_final == START + 2 * MINUTE + 60 * SECOND
+    klines.put(official(1))
+    assert live.next_final == START + 2 * MINUTE + 2 * SECOND

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from tianqin_backtrader.errors import LinkLost
+from tianqin_backtrader.main_bars import MainBars
 from tianqin_backtrader.main_contracts import MainContracts, fetch_table
+from tianqin_backtrader.main_gaps import MainChange
 from tianqin_backtrader.session_calendar import CALENDAR
 
 MAIN = "KQ.m@SHFE.cu"
@@ -72,3 +74,57 @@ def test_without_a_table_nobody_knows_and_that_is_told_once(caplog):
                 mains.before(MAIN)
         assert mains.behind(MAIN) == ("SHFE.cu2701",)
     assert len(caplog.records) == 1
+
+
+def test_a_contract_that_is_not_named_for_a_while_is_the_one_before(url):
+    store = Store(datetime.datetime(2026, 11, 3, 14), "")
+    mains = MainContracts(store, {"TQ_CONT_TABLE_URL": url})
+    assert mains.traded(MAIN) == mains.before(MAIN) == ""
+    assert mains.behind(MAIN) == ()
+    store.behind = "SHFE.cu2612"
+    assert mains.behind(MAIN) == ("SHFE.cu2612",)
+    store.behind = ""
+    mains.learn(SimpleNamespace(symbol=MAIN, underlying_symbol=""))
+    assert mains.traded(MAIN) == "SHFE.cu2612"
+    assert mains.since(MAIN) == datetime.date.min
+    store.moment, store.behind = datetime.datetime(2026, 11, 3, 21), "SHFE.cu2701"
+    assert mains.behind(MAIN) == ("SHFE.cu2701", "SHFE.cu2612")
+
+
+class Feed:
+    """As much of a feed as is asked, with its notifications."""
+
+    symbol, MAIN_CHANGED = MAIN, 10
+    p = SimpleNamespace(adjust=None)
+
+    def __init__(self, store, mains):
+        self.store, self.notifs, self.running_day = store, [], datetime.date(2026, 11, 3)
+        store.mains, self._env = mains, SimpleNamespace(_datanotify=lambda: None)
+        mains.can_tell = lambda *change: self.ready
+        mains.change = MainChange
+        self.ready = False
+
+
+def test_nothing_is_waited_for_while_no_bar_of_the_new_contract_has_come(url):
+    store = Store(datetime.datetime(2026, 11, 3, 14), "")
+    feed = Feed(store, MainContracts(store, {"TQ_CONT_TABLE_URL": url}))
+    bars = MainBars(feed)
+    assert bars.begin([]) == []
+    store.behind = "SHFE.cu2612"
+    bars.look_ahead()
+    assert feed.notifs == []  # it has been named: that is no change
+    store.moment, store.behind = datetime.datetime(2026, 11, 3, 20, 59), "SHFE.cu2701"
+    feed.ready = True
+    bars.look_ahead()
+    assert feed.notifs == []  # a bar of the day before is still to come
+    feed.running_day, feed.ready = datetime.date(2026, 11, 4), False
+    bars.look_ahead()
+    assert feed.notifs == []  # the gap has been asked for
+    feed.ready = True
+    bars.look_ahead()
+    bars.look_ahead()
+    [(status, _, told)] = feed.notifs
+    change = told["change"]
+    assert (status, change.day, change.old, change.new) == (
+        10, datetime.date(2026, 11, 4), "SHFE.cu2612", "SHFE.cu2701",
+    )  # fmt: skip

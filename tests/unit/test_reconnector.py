@@ -6,7 +6,7 @@ from tianqin_backtrader import trading_login
 from tianqin_backtrader.clock import deadline_in
 from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
 from tianqin_backtrader.login_words import Refusal, Why
-from tianqin_backtrader.model import Notice
+from tianqin_backtrader.model import CONNECTED, Notice
 from tianqin_backtrader.store_reconnect import Reconnector
 
 ENDED = Notice(0, "WARNING", "您的账号已在其他地方登录，被强制退出")
@@ -42,6 +42,12 @@ class Counter:
     def ask(self):
         return lambda: True
 
+    def knock(self):
+        return self
+
+    def answer(self, timeout=0.0):
+        return True
+
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
@@ -70,3 +76,22 @@ def test_a_counter_that_takes_no_logins_is_tried_until_it_does_also_when_it_says
     link, renewed = tried(Counter(AWAY, SILENT))
     assert renewed[-1] is True and renewed.count(True) == 3
     assert link.trading_up
+
+
+def test_a_login_that_is_refused_as_the_client_connects_by_itself_is_tried_once_more():
+    refused = Notice(3, "WARNING", "CTP:不合法的登录")
+    for answers, up in (((), True), ((LOCKED,), False)):
+        counter = Counter(*answers)
+        link = Reconnector(counter, jitter=lambda: 0.0)
+        link.connect()
+        connected = Notice(CONNECTED, "INFO", "网络连接已建立", conn_id="td_0")
+        for batch in ([connected], [refused, connected]):
+            counter.notices += batch
+            counter.opened += 1
+            link.wait(deadline_in(0.0))
+        for _ in range(20):
+            link.wait(deadline_in(0.0))
+        assert link.trading_up is up and counter.renewed.count(True) == 1
+        assert [one.content for one in link.take_notices()] == [
+            one.content for one in (connected, refused, connected)
+        ]
