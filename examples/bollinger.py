@@ -4,7 +4,7 @@ A close above the upper band opens a long, one below the lower band a short; bac
 the position is closed. The five-minute bars are TianQin's own, not resampled: they end where its
 charts end them, at breaks, too.
 
-    python examples/bollinger.py [--paper] [--symbol DCE.m2701]
+    python examples/bollinger.py [--paper] [--symbol KQ.m@DCE.m]
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Bollinger(bt.Strategy):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
-    parser.add_argument("--symbol", default="DCE.m2701")
+    parser.add_argument("--symbol", default="KQ.m@DCE.m")
     parser.add_argument("--days", type=int, default=1, help="trading days in the sandbox")
     args = parser.parse_args()
     name = "bollinger"

@@ -4,7 +4,7 @@ The day bars run from the night's 21:00 to 15:00, as the exchanges count days. A
 highest of the last five days asks for a long, below the lowest for a short. The position is built
 by ``order_target_position``: one limit order at a time that follows the market.
 
-    python examples/daily_trend.py [--paper] [--symbol DCE.m2701]
+    python examples/daily_trend.py [--paper] [--symbol KQ.m@DCE.m]
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DailyTrend(bt.Strategy):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
-    parser.add_argument("--symbol", default="DCE.m2701")
+    parser.add_argument("--symbol", default="KQ.m@DCE.m")
     parser.add_argument("--days", type=int, default=3, help="trading days in the sandbox")
     args = parser.parse_args()
     name = "daily_trend"

@@ -7,7 +7,7 @@ Without an account it trades a whole trading day on the embedded exchange::
 With a TianQin account (``TQ_USER`` and ``TQ_PASS``) it trades on the TianQin paper account until
 Ctrl-C::
 
-    python examples/dual_ma.py --paper --symbol SHFE.cu2701
+    python examples/dual_ma.py --paper --symbol KQ.m@SHFE.cu
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def report(strategy, broker):
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", action="store_true", help="trade on the TianQin paper account")
-    parser.add_argument("--symbol", default="SHFE.cu2612", help="contract (default %(default)s)")
+    parser.add_argument("--symbol", default="KQ.m@SHFE.cu", help="contract (default %(default)s)")
     parser.add_argument("--fast", type=int, default=5, help="minutes of the fast average")
     parser.add_argument("--slow", type=int, default=20, help="minutes of the slow average")
     parser.add_argument("--days", type=int, default=1, help="trading days in the sandbox")
@@ -137,7 +137,8 @@ def main(argv=None):
     if args.paper:
         store = MyStore(strategy_name="dual_ma")
     else:
-        store = MyStore.sandbox(seed=args.seed, days=args.days, strategy_name="dual_ma")
+        options = dict(seed=args.seed, days=args.days, strategy_name="dual_ma")
+        store = MyStore.sandbox(**options, ticks_per_pack=5)  # sooner done
     with store:
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker())

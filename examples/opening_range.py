@@ -4,7 +4,7 @@ The first minutes after 21:00 and after 9:00 give a range. Above it we are long,
 with a stop on its other side that the library holds; before the session ends everything is closed.
 A break at 10:15 or 11:30 is no new session.
 
-    python examples/opening_range.py [--paper] [--symbol SHFE.rb2701]
+    python examples/opening_range.py [--paper] [--symbol KQ.m@SHFE.rb]
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class OpeningRange(bt.Strategy):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
-    parser.add_argument("--symbol", default="SHFE.rb2701")
+    parser.add_argument("--symbol", default="KQ.m@SHFE.rb")
     parser.add_argument("--days", type=int, default=2, help="trading days in the sandbox")
     args = parser.parse_args()
     name = "opening_range"

@@ -4,7 +4,7 @@ A strategy that trades far too much on purpose meets its limits one after the ot
 order, the position, the orders of a day, the loss of a day. At the end everything is closed by
 ``broker.flatten()``, which the rules never stand in the way of.
 
-    python examples/risk_rules.py [--paper] [--symbol DCE.m2701] [--alert dingtalk://token]
+    python examples/risk_rules.py [--paper] [--symbol KQ.m@DCE.m] [--alert dingtalk://token]
 
 With ``--alert`` refusals and the state of the rules are told there, too; it needs the extra
 ``[alerts]``.
@@ -69,7 +69,7 @@ class Reckless(bt.Strategy):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
-    parser.add_argument("--symbol", default="DCE.m2701")
+    parser.add_argument("--symbol", default="KQ.m@DCE.m")
     parser.add_argument("--alert", action="append", default=[], metavar="URL", help="tell it there")
     args = parser.parse_args()
     name = "risk_rules"

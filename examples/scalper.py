@@ -3,7 +3,7 @@
 When far more lots bid than are offered, it bids too, at the best price; filled, it offers one tick
 higher and, if the book turns, gives up. Orders that are not filled in twenty ticks are withdrawn.
 
-    python examples/scalper.py [--paper] [--symbol SHFE.rb2701]
+    python examples/scalper.py [--paper] [--symbol KQ.m@SHFE.rb]
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Scalper(bt.Strategy):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
-    parser.add_argument("--symbol", default="SHFE.rb2701")
+    parser.add_argument("--symbol", default="KQ.m@SHFE.rb")
     parser.add_argument("--trips", type=int, default=20, help="round trips, then it ends")
     args = parser.parse_args()
     name = "scalper"

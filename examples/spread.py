@@ -1,10 +1,10 @@
-"""Spread of two contracts: the near month against the far one.
+"""Spread of two products: hot-rolled coil against rebar.
 
-When the spread is far above its average of the last hour it is sold (near short, far long), far
-below it is bought; near its average both legs are closed. Both legs are one decision but two
+When the spread is far above its average of the last hour it is sold (coil short, rebar long), far
+below it is bought; back at its average both legs are closed. Both legs are one decision but two
 orders, so each bar looks at what both legs really hold and brings along the one that is behind.
 
-    python examples/spread.py [--paper] [--near SHFE.rb2701 --far SHFE.rb2704]
+    python examples/spread.py [--paper] [--coil KQ.m@SHFE.hc --rebar KQ.m@SHFE.rb]
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Spread(bt.Strategy):
     params = dict(period=60, enter=2.0, leave=0.5, size=2)
 
     def __init__(self):
-        near, far = self.datas
-        self.spread = near.close - far.close
+        coil, rebar = self.datas
+        self.spread = coil.close - rebar.close
         self.mean = bt.ind.SMA(self.spread, period=self.p.period)
         self.deviation = bt.ind.StdDev(self.spread, period=self.p.period)
         self.wanted = 0
@@ -29,10 +29,10 @@ class Spread(bt.Strategy):
         self.trips = 0
 
     def next(self):
-        near, far = self.datas
-        if near.history_phase or far.history_phase:
+        coil, rebar = self.datas
+        if coil.history_phase or rebar.history_phase:
             return
-        if near.datetime[0] != far.datetime[0] or not self.deviation[0]:
+        if coil.datetime[0] != rebar.datetime[0] or not self.deviation[0]:
             return  # one of the two has no bar of this minute
         score = (self.spread[0] - self.mean[0]) / self.deviation[0]
         before = self.wanted
@@ -42,10 +42,10 @@ class Spread(bt.Strategy):
             self.wanted = 0
         if self.wanted != before:
             self.trips += self.wanted == 0
-            when = near.datetime.datetime(0)
+            when = coil.datetime.datetime(0)
             print(f"[{when}] spread {self.spread[0]:g}, score {score:+.1f}: {self.wanted:+d}")
-        self.bring(near, self.wanted)
-        self.bring(far, -self.wanted)
+        self.bring(coil, self.wanted)
+        self.bring(rebar, -self.wanted)
 
     def bring(self, data, target):
         """A leg to its target; what is still on its way is waited for."""
@@ -64,8 +64,8 @@ class Spread(bt.Strategy):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
-    parser.add_argument("--near", default="SHFE.rb2701")
-    parser.add_argument("--far", default="SHFE.rb2704")
+    parser.add_argument("--coil", default="KQ.m@SHFE.hc")
+    parser.add_argument("--rebar", default="KQ.m@SHFE.rb")
     parser.add_argument("--days", type=int, default=1, help="trading days in the sandbox")
     args = parser.parse_args()
     name = "spread"
@@ -73,8 +73,8 @@ def main():
     with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker())
-        cerebro.adddata(store.getdata(args.near, lookback=600))
-        cerebro.adddata(store.getdata(args.far, lookback=600))
+        cerebro.adddata(store.getdata(args.coil, lookback=600))
+        cerebro.adddata(store.getdata(args.rebar, lookback=600))
         cerebro.addstrategy(Spread)
         [strategy] = cerebro.run()
         print(f"{strategy.trips} round trips, {store.broker.balance()}")

@@ -18,6 +18,7 @@ from .account_face import AccountFace
 from .account_scribe import AccountScribe
 from .account_view import AccountView
 from .adoption import Adoption
+from .all_orders import AllOrders
 from .allocation import LotsChange
 from .chased_order import ChaseRules
 from .clock import monotonic
@@ -300,30 +301,47 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         return order
 
     def cancel_order(self, order: Any) -> Any:
-        """Withdraw by order or by the id of one of its legs (``leg.order_id``); as ``cancel``.
+        """Withdraw by order or by an id (``leg.order_id``, or one of ``get_all_orders().keys()``).
+
+        As ``cancel``, of the whole order that the id belongs to. By an id nothing is asked twice:
+        while the withdrawal is under way there is no second one.
 
         Raises:
             OrderError: An id that is not of this program's orders.
         """
-        if isinstance(order, str):
-            found = self.get_order(order)
-            if found is None:
-                raise OrderError(f"no order with the id {order!r} was sent by this program")
-            order = found
-        return self.cancel(order)
+        if not isinstance(order, str):
+            return self.cancel(order)
+        found = self.get_order(order)
+        if found is None:
+            raise OrderError(
+                f"no order with the id {order!r} was sent by this program; those that were are "
+                "in broker.get_all_orders().keys(), orders of others are left alone"
+            )
+        return found if self._desk.is_leaving(found.ref) else self.cancel(found)
 
     def get_order(self, order_id: str) -> Any:
-        """The ``bt.Order`` that a leg's exchange order belongs to, None if it is not ours."""
-        found = self._desk.legs.get(order_id)
-        return found[0].order if found else None
+        """The ``bt.Order`` that an id belongs to, None if it is not ours.
 
-    def get_all_orders(self) -> list[Any]:
+        Args:
+            order_id: ``leg.order_id``, or one of ``get_all_orders().keys()``.
+        """
+        found = self._desk.legs.get(order_id)
+        if found:
+            return found[0].order
+        waiting = (one.order for one in self._desk.tickets.values() if one.key == order_id)
+        return next(waiting, None)
+
+    def get_all_orders(self) -> AllOrders:
         """All orders that were sent or wait, oldest first: of this run, and of earlier ones those
         that go on and those of this trading day.
+
+        Returns:
+            A list of ``bt.Order``. By id it can be walked as TqSdk's ``get_order()``, too:
+            ``orders.keys()``, ``orders.items()``, ``orders[id]["status"]``.
         """
-        return [
-            ticket.order for ticket in self._desk.tickets.values() if ticket.legs or not ticket.over
-        ]
+        return AllOrders(
+            ticket for ticket in self._desk.tickets.values() if ticket.legs or not ticket.over
+        )
 
     def get_orders_open(self, safe: bool = False) -> list[Any]:
         """Orders that are not over, those of an earlier run among them; clones if ``safe``."""

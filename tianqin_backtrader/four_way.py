@@ -6,11 +6,30 @@ from typing import Any
 
 import backtrader as bt
 
-from .errors import TianqinError
+from .errors import OrderError, TianqinError
 from .order_entry import OrderEntry, plain, whole_lots
 from .order_price import STAYS, Wish, wish
 from .order_validity import validity
 from .ticket import Effect
+
+
+class _OneOrder:
+    """Says in words that it is no list of the exchange's orders."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise OrderError(
+            "a four-way call returns one bt.Order, no list of exchange orders: these are in "
+            "order.legs (leg.order_id, leg.state, leg.filled), what has become of it is in "
+            "order.status and in notify_order"
+        )
+
+
+class _BuyOrder(_OneOrder, bt.BuyOrder):
+    pass
+
+
+class _SellOrder(_OneOrder, bt.SellOrder):
+    pass
 
 
 class FourWay(OrderEntry):
@@ -40,11 +59,11 @@ class FourWay(OrderEntry):
         Source: 开平 of the exchanges' rules, and ``TqApi.insert_order``; where an exchange has no
         market orders, a limit at the day's price limit, FAK, does the same.
         """
-        return self._four_way(bt.BuyOrder, Effect.OPEN, instrument, size, limit_price, **options)
+        return self._four_way(_BuyOrder, Effect.OPEN, instrument, size, limit_price, **options)
 
     def sell_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """开空: open a short; as ``buy_open``."""
-        return self._four_way(bt.SellOrder, Effect.OPEN, instrument, size, limit_price, **options)
+        return self._four_way(_SellOrder, Effect.OPEN, instrument, size, limit_price, **options)
 
     def buy_close(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """平空: close a short; as ``buy_open``.
@@ -53,13 +72,13 @@ class FourWay(OrderEntry):
         ``getbroker(priority=)`` says which lots go first. More than is held, lots of other working
         orders taken off, is Rejected as a whole, or closed partly with ``allow_partial=True``.
         """
-        return self._four_way(bt.BuyOrder, Effect.CLOSE, instrument, size, limit_price, **options)
+        return self._four_way(_BuyOrder, Effect.CLOSE, instrument, size, limit_price, **options)
 
     def sell_close(
         self, instrument: str, size: int, limit_price: Any = None, **options: Any
     ) -> Any:
         """平多: close a long; as ``buy_close``."""
-        return self._four_way(bt.SellOrder, Effect.CLOSE, instrument, size, limit_price, **options)
+        return self._four_way(_SellOrder, Effect.CLOSE, instrument, size, limit_price, **options)
 
     def _four_way(
         self,

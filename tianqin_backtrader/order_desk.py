@@ -439,6 +439,11 @@ class OrderDesk:
         if ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
             self.cancel(ticket, Ending.RESIZE)
 
+    def is_leaving(self, ref: int) -> bool:
+        """Whether the withdrawal of an order was asked for and is waited for."""
+        ticket = self._withdrawn.get(ref)
+        return ticket is not None and ticket.ending is Ending.CANCEL
+
     def _withdraw(self, ticket: Ticket) -> None:
         ticket.cancel_asked = monotonic()
         self._withdrawn[ticket.order.ref] = ticket

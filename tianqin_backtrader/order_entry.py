@@ -81,7 +81,7 @@ class OrderEntry:
         order.addinfo(**info)
         order.p.data = data
         order.broker = self
-        direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
+        direction = Direction.BUY if issubclass(kind, bt.BuyOrder) else Direction.SELL
         volume = int(size) if math.isfinite(size) else 0
         ticket = Ticket(order, data._dataname, direction, volume, Wish())
         order.ticket, order.legs = ticket, ticket.legs

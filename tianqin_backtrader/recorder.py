@@ -63,7 +63,7 @@ class Recorder:
     def __init__(self, store: Any, symbols: Iterable[str], path: str | Path) -> None:
         self.symbols = tuple(dict.fromkeys([symbols] if isinstance(symbols, str) else symbols))
         if not self.symbols:
-            raise ConfigError("name at least one contract to record, such as SHFE.cu2612")
+            raise ConfigError("name at least one contract to record, such as KQ.m@SHFE.cu")
         self._store = store
         instruments = {symbol: store.instrument(symbol) for symbol in self.symbols}
         self._files = RecordingFiles(path)

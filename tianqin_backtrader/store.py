@@ -29,6 +29,7 @@ from .instruments import HURRIED, PATIENCE, Instruments
 from .kept_state import KeptState
 from .main_contracts import MAIN, MainContracts
 from .market_hours import MarketHours
+from .minutes_then_ticks import MinutesThenTicks
 from .model import Instrument
 from .observers import Observers
 from .recorder import Recorder
@@ -43,6 +44,8 @@ from .tickfeed import Tickfeed
 
 #: Seconds before an open at which the session is made anew.
 REBUILD_AHEAD = 180.0
+#: The feeds' default: TianQin's main contract of copper.
+MAIN_CONTRACT = "KQ.m@SHFE.cu"
 #: The futures company of the sandbox's ``ctp`` counter.
 _SANDBOX_BROKER = "沙盒期货"
 
@@ -191,12 +194,13 @@ class MyStore(StoreServices, StoreSession):
     # -- factories ----------------------------------------------------------------------------
 
     def getdata(
-        self, instrument: str = "SHFE.cu2612", lookback: bool | int = False, **kwargs: Any
+        self, instrument: str = MAIN_CONTRACT, lookback: bool | int = False, **kwargs: Any
     ) -> Mydatafeed:
         """Minute bars of a contract, live, after history if wanted.
 
         Args:
-            instrument: ``"SHFE.cu2612"``, ``"KQ.m@SHFE.cu"``.
+            instrument: A contract, ``"SHFE.cu2612"``, or TianQin's main contract of a product,
+                ``"KQ.m@SHFE.cu"``, which never expires.
             lookback: True for the latest 10 000 minutes, a number for at least so
                 many, back to a trading day's opening, False for none.
             kwargs: Parameters of ``Mydatafeed`` (``adjust="back"`` for main contracts) and of
@@ -211,7 +215,7 @@ class MyStore(StoreServices, StoreSession):
         return feed
 
     def get_daily_data(
-        self, instrument: str = "SHFE.cu2612", lookback: bool | int = False, **kwargs: Any
+        self, instrument: str = MAIN_CONTRACT, lookback: bool | int = False, **kwargs: Any
     ) -> Dailyfeed:
         """One bar a trading day, from the night's 21:00 to 15:00; as ``getdata`` otherwise.
 
@@ -223,7 +227,7 @@ class MyStore(StoreServices, StoreSession):
         feed: Dailyfeed = self._feed(Dailyfeed, instrument, lookback, kwargs)
         return feed
 
-    def get_tick_data(self, instrument: str = "SHFE.cu2612", **kwargs: Any) -> Tickfeed:
+    def get_tick_data(self, instrument: str = MAIN_CONTRACT, **kwargs: Any) -> Tickfeed:
         """Every tick of a contract, live; as ``getdata`` otherwise.
 
         Args:
@@ -232,6 +236,19 @@ class MyStore(StoreServices, StoreSession):
         """
         lookback = kwargs.pop("lookback", False)  # refused by the feed itself
         feed: Tickfeed = self._feed(Tickfeed, instrument, lookback, kwargs)
+        return feed
+
+    def getdata_v2(
+        self, instrument: str = MAIN_CONTRACT, lookback: bool | int | None = False, **kwargs: Any
+    ) -> Tickfeed:
+        """forwardtrader's feed of that name: minutes of history if wanted, then every tick.
+
+        Args:
+            instrument: As for ``getdata``.
+            lookback: As for ``getdata``; False or None for ticks alone.
+            kwargs: Parameters of ``Tickfeed`` and of Backtrader's feeds.
+        """
+        feed: Tickfeed = self._feed(MinutesThenTicks, instrument, lookback or False, kwargs)
         return feed
 
     def _feed(

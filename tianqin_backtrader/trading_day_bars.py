@@ -122,7 +122,9 @@ class _BySessions:
 
     @property
     def _of_ticks(self) -> bool:
-        return bool(self.data.p.timeframe == bt.TimeFrame.Ticks)
+        """Minutes of history before them are whole bars."""
+        in_history = getattr(self.data, "history_phase", False)
+        return bool(self.data.p.timeframe == bt.TimeFrame.Ticks and not in_history)
 
     # -- what Backtrader asks -----------------------------------------------------------------
 

@@ -22,8 +22,15 @@ def market() -> Market:
     return Market(CALENDAR, build_instruments(CALENDAR, DAY, DAY), 1)
 
 
-def test_there_are_a_few_options_of_three_products(market: Market) -> None:
+def test_there_are_a_few_options_of_three_products_and_three_indexes(market: Market) -> None:
     options = [one for one in market.instruments.values() if one.ins_class == "OPTION"]
+    of_indexes = [one for one in options if one.exchange_id == "CFFEX"]
+    assert {one.product_id for one in of_indexes} == {"IO", "HO", "MO"}
+    assert {one.underlying for one in of_indexes} == {
+        "CFFEX.IF2611", "CFFEX.IF2612", "CFFEX.IH2611", "CFFEX.IH2612", "CFFEX.IM2611",
+        "CFFEX.IM2612",
+    }  # fmt: skip
+    options = [one for one in options if one not in of_indexes]
     assert {one.product_id for one in options} == {"cu_o", "m_o", "SRC", "SRP"}
     assert {one.underlying for one in options} == {
         "SHFE.cu2612", "SHFE.cu2701", "DCE.m2701", "DCE.m2703", "CZCE.SR701", "CZCE.SR703",
@@ -37,9 +44,10 @@ def test_there_are_a_few_options_of_three_products(market: Market) -> None:
         ("SHFE.cu2612C78000", datetime(2026, 11, 24, 15)),  # the fifth from the month's end
         ("DCE.m2701-P-3000", datetime(2026, 12, 7, 15)),  # the fifth trading day
         ("CZCE.SR701C5600", datetime(2026, 12, 3, 15)),  # the third
+        ("CFFEX.IO2612-C-4500", datetime(2026, 12, 18, 15)),  # with the index' future
     ],
 )
-def test_options_expire_in_the_month_before_delivery(
+def test_options_expire_in_the_month_before_delivery_those_on_indexes_in_it(
     market: Market, symbol: str, last_day: datetime
 ) -> None:
     option = market.instruments[symbol]

@@ -19,6 +19,14 @@ SYMBOLS = [
 ]  # fmt: skip
 
 
+#: Every exchange and every rule of last days and months; all products are in test_all_products.
+KEYS = [
+    "SHFE.cu", "SHFE.rb", "SHFE.au", "SHFE.ag", "SHFE.fu", "SHFE.ru", "SHFE.op", "INE.sc", "INE.ec",
+    "DCE.m", "DCE.i", "DCE.jd", "DCE.lh", "DCE.l_f", "CZCE.SR", "CZCE.MA", "CZCE.TA", "CZCE.ZC",
+    "CZCE.AP", "CZCE.RS", "CFFEX.IF", "CFFEX.T", "CFFEX.TL", "GFEX.lc", "GFEX.si", "GFEX.pt",
+]  # fmt: skip
+
+
 def make_market(seed=1, start=DAY):
     return Market(CALENDAR, build_instruments(CALENDAR, start, start), seed)
 
@@ -29,7 +37,7 @@ def market():
 
 
 def test_all_six_exchanges_with_several_months_and_main_contracts(market):
-    for key in TERMS:
+    for key in KEYS:
         months = [
             one
             for one in market.instruments.values()
@@ -131,7 +139,7 @@ def test_a_sandbox_that_starts_a_week_later_has_the_same_past_and_ids(start):
         for day in (start, start + timedelta(days=7))
     )
     today = CALENDAR.next_trading_day(start)
-    for key in TERMS:
+    for key in KEYS:
         assert one.main_contract(key, today) == two.main_contract(key, today)
         main = f"KQ.m@{key}"
         assert one.first_tick_id(main, today) == two.first_tick_id(main, today)
@@ -144,7 +152,7 @@ def test_a_sandbox_that_starts_a_week_later_has_the_same_past_and_ids(start):
 def test_main_contracts_are_known_from_their_first_day_to_the_end_of_the_run(start):
     engine = make_engine(SandboxOptions(start=start, days=3))
     market, table = engine.floor.market, engine.floor.market.main_table()
-    for key in TERMS:
+    for key in KEYS:
         first, *_, last = market.days(f"KQ.m@{key}")
         assert last >= engine.timeline.last_day
         assert len(market.day(f"KQ.m@{key}", first)) == market.tick_count(f"KQ.m@{key}", first)

@@ -79,13 +79,13 @@ def main(ctx: click.Context, config: Path | None, verbose: int) -> None:
     To begin, without account and network:
 
     \b
-      tianqin-backtrader run my_strategy.py --symbol SHFE.cu2612
+      tianqin-backtrader run my_strategy.py --symbol KQ.m@SHFE.cu
 
     With a TianQin account (TQ_USER and TQ_PASS, https://account.shinnytech.com):
 
     \b
       tianqin-backtrader doctor
-      tianqin-backtrader run my_strategy.py --symbol SHFE.cu2612 --paper
+      tianqin-backtrader run my_strategy.py --symbol KQ.m@SHFE.cu --paper
     """
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     root = logging.getLogger()

@@ -91,8 +91,8 @@ def command(shell: Shell, /, **options: Any) -> None:
     """Run the strategy in FILE, a plain bt.Strategy with minute bars of the symbols.
 
     \b
-      tianqin-backtrader run dual_ma.py --symbol SHFE.cu2612
-      tianqin-backtrader run dual_ma.py --symbol SHFE.cu2612 --lookback all \\
+      tianqin-backtrader run dual_ma.py --symbol KQ.m@SHFE.cu
+      tianqin-backtrader run dual_ma.py --symbol KQ.m@SHFE.cu --lookback all \\
           --param fast=10 --paper
 
     In the sandbox it ends with the market's days, elsewhere with Ctrl-C, which lets the strategy

@@ -49,20 +49,22 @@ def find_slots(intervals: Sequence[Interval], duration_ns: int, day: date) -> Sl
         start = to_ns(datetime.combine(day, time()))
         end = to_ns(intervals[-1][1])
         return Slots(np.array([start]), np.array([end]), np.array([True]))
-    starts: list[int] = []
-    ends: list[int] = []
-    first: list[bool] = []
+    starts: list[Ints] = []
+    ends: list[Ints] = []
+    first: list[NDArray[np.bool_]] = []
     for opened, closed in intervals:
         begin, end = to_ns(opened), to_ns(closed)
         start = (begin + BEIJING_OFFSET) // duration_ns * duration_ns - BEIJING_OFFSET
-        for slot in range(start, end, duration_ns):
-            if starts and starts[-1] == slot:  # one bar over a break
-                ends[-1] = min(slot + duration_ns, end)
-                continue
-            starts.append(slot)
-            ends.append(min(slot + duration_ns, end))
-            first.append(slot <= begin)
-    return Slots(np.array(starts), np.array(ends), np.array(first))
+        slots = np.arange(start, end, duration_ns)
+        closes = np.minimum(slots + duration_ns, end)
+        if starts and starts[-1][-1] == start:  # one bar over a break
+            ends[-1][-1] = closes[0]
+            slots, closes = slots[1:], closes[1:]
+        if len(slots):
+            starts.append(slots)
+            ends.append(closes)
+            first.append(slots <= begin)
+    return Slots(np.concatenate(starts), np.concatenate(ends), np.concatenate(first))
 
 
 class DayBars:

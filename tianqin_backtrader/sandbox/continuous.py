@@ -7,7 +7,6 @@ main contract has one, and no book.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -16,20 +15,11 @@ import numpy as np
 
 from .derived_days import Shown, at_moments, derived_day, filled, no_book
 from .instruments import MONTHS_LISTED, Instrument
-from .lives import Floats, Ints, Life, first_ids, on_tick, trading_days
+from .lives import Floats, Ints, Life, first_ids, on_tick
 from .ticks import DayTicks
 
 if TYPE_CHECKING:
     from .market import Market
-
-
-def product_days(market: Market, instrument: Instrument) -> Iterator[date]:
-    """The trading days of a product, as far as its contracts are known."""
-    key = product_key(instrument)
-    for day in trading_days(market.calendar, instrument.listed, market.last_day):
-        if not market.following(key, day):
-            return
-        yield day
 
 
 def product_key(instrument: Instrument) -> str:
@@ -46,11 +36,11 @@ class Mains:
     def life(self, instrument: Instrument) -> Life:
         """Its days; prices are the contracts' own and not gathered."""
         market, key = self._market, product_key(instrument)
-        days = tuple(product_days(market, instrument))
-        counts = tuple(market.tick_count(market.main_contract(key, day), day) for day in days)
+        mains = market.main_contracts(key)
+        counts = tuple(market.tick_count(symbol, day) for day, symbol in mains.items())
         prices = np.zeros(0)
         nothing = prices.astype(np.int64)
-        return Life(days, prices, prices, prices, nothing, counts, first_ids(counts))
+        return Life(tuple(mains), prices, prices, prices, nothing, counts, first_ids(counts))
 
     def day(self, instrument: Instrument, index: int) -> DayTicks:
         """The main contract's day; what went before is the series' own, also over a change."""
@@ -83,12 +73,13 @@ class Indexes:
     def life(self, instrument: Instrument) -> Life:
         """Its days; prices are the means of the contracts' prices."""
         market, key = self._market, product_key(instrument)
-        days = tuple(product_days(market, instrument))
+        mains = market.main_contracts(key)
+        days = tuple(mains)
         rows = [self._facts(instrument, day) for day in days]
         opens, closes, settlements, interest = (
             np.array(column) for column in zip(*rows, strict=True)
         )
-        counts = tuple(market.tick_count(market.main_contract(key, day), day) for day in days)
+        counts = tuple(market.tick_count(symbol, day) for day, symbol in mains.items())
         return Life(
             days,
             on_tick(opens, instrument),

@@ -6,14 +6,15 @@ combinations of two months that are traded most.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from string import ascii_letters
 from typing import TYPE_CHECKING
 
 from ..session_calendar import Product, SessionCalendar
-from .terms import Fees, Terms, roll
+from .terms import Fees, Terms, trading_day_of_month
 
 if TYPE_CHECKING:
     from .instruments import Instrument
@@ -22,36 +23,30 @@ _NEVER = datetime(2099, 12, 31, 15)
 _ONE_DAY = timedelta(days=1)
 
 
-def _trading_day_of_month(number: int) -> Callable[[SessionCalendar, date], date]:
-    """The ``number``-th trading day of the month that begins, or from its end if negative."""
-
-    def find(calendar: SessionCalendar, first: date) -> date:
-        step = 1 if number > 0 else -1
-        day = first if number > 0 else (first + 31 * _ONE_DAY).replace(day=1) - _ONE_DAY
-        day = roll(calendar, day, step)
-        for _ in range(abs(number) - 1):
-            day = roll(calendar, day + step * _ONE_DAY, step)
-        return day
-
-    return find
-
-
 @dataclass(frozen=True, slots=True)
 class _OptionTerms:
-    """``last_day`` is found in the month before the underlying contract's delivery."""
+    """``last_day`` counts trading days in the month before the underlying contract's delivery,
+    from its end if negative; 0 is the contract's own last day.
+    """
 
     price_tick: float
     strike_step: int
-    last_day: Callable[[SessionCalendar, date], date]
+    last_day: int
     dashes: bool = False
 
 
-#: Last trading days and ticks as recorded of SHFE.cu2006C47000, DCE.m2007-P-2900, CZCE.SR007C5600.
+#: Last trading days and ticks as recorded of SHFE.cu2006C47000, DCE.m2007-P-2900, CZCE.SR007C5600;
+#: those on indexes by the contracts of CFFEX.
 _OPTIONS = {
-    "SHFE.cu": _OptionTerms(1.0, 8000, _trading_day_of_month(-5)),
-    "DCE.m": _OptionTerms(0.5, 300, _trading_day_of_month(5), dashes=True),
-    "CZCE.SR": _OptionTerms(0.5, 600, _trading_day_of_month(3)),
+    "SHFE.cu": _OptionTerms(1.0, 8000, -5),
+    "DCE.m": _OptionTerms(0.5, 300, 5, dashes=True),
+    "CZCE.SR": _OptionTerms(0.5, 600, 3),
+    "CFFEX.IO": _OptionTerms(0.2, 400, 0, dashes=True),
+    "CFFEX.HO": _OptionTerms(0.2, 300, 0, dashes=True),
+    "CFFEX.MO": _OptionTerms(0.2, 700, 0, dashes=True),
 }
+#: Options on an index. The sandbox has no index: they are written on its future of their month.
+INDEX_OPTIONS = {"CFFEX.IO": "CFFEX.IF", "CFFEX.HO": "CFFEX.IH", "CFFEX.MO": "CFFEX.IM"}
 _OPTION_MONTHS = 2
 _STRIKES = range(-2, 5)
 _MAX_OPTION_ORDER = 100
@@ -98,14 +93,39 @@ def options_of(
     for contract in contracts if what is not None else ():
         assert what is not None
         month = date(contract.delivery_year, contract.delivery_month, 1)
-        last_day = what.last_day(calendar, (month - _ONE_DAY).replace(day=1))
+        before = (month - _ONE_DAY).replace(day=1)
+        last_day = trading_day_of_month(calendar, before, what.last_day)
         if last_day < start or months >= _OPTION_MONTHS:
             continue
         months += 1
-        for step in _STRIKES:
-            for option_class in ("CALL", "PUT"):
-                strike = int(terms.price) + step * what.strike_step
-                yield _option(contract, what, last_day, option_class, strike)
+        yield from _strikes(contract, what, last_day, int(terms.price))
+
+
+def index_options_of(
+    product: Product, terms: Terms, contracts: Sequence[Instrument]
+) -> Iterator[Instrument]:
+    """Calls and puts on the next contracts of the index' future, as ``CFFEX.IO2612-C-4500``."""
+    for contract in contracts[:_OPTION_MONTHS]:
+        code = product.product_id + contract.code.lstrip(ascii_letters)
+        named = replace(
+            contract,
+            symbol=f"{product.exchange_id}.{code}",
+            code=code,
+            name=f"{product.name}{contract.code.lstrip(ascii_letters)}",
+            volume_multiple=product.volume_multiple,
+            category=terms.category,
+        )
+        what, last_day = _OPTIONS[product.key], contract.expire.date()
+        for one in _strikes(named, what, last_day, int(terms.price)):
+            yield replace(one, underlying=contract.symbol, product_id=product.product_id)
+
+
+def _strikes(
+    contract: Instrument, what: _OptionTerms, last_day: date, middle: int
+) -> Iterator[Instrument]:
+    for step in _STRIKES:
+        for option_class in ("CALL", "PUT"):
+            yield _option(contract, what, last_day, option_class, middle + step * what.strike_step)
 
 
 def _option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class Futures:
         self._calendar, self._seed, self._life_of = calendar, seed, life_of
         self._locks = locks
         self._plans: dict[str, Life] = {}
+        self._minutes = lru_cache(maxsize=None)(self._count_minutes)
 
     def life(self, instrument: Instrument) -> Life:
         """The contract's days, from its listing to its expiry.
@@ -57,7 +59,7 @@ class Futures:
         return self._plans[instrument.symbol]
 
     def _make_plan(self, instrument: Instrument) -> Life:
-        days = tuple(trading_days(self._calendar, instrument.listed, instrument.expire.date()))
+        days = trading_days(self._calendar, instrument.listed, instrument.expire.date())
         rng = random_of(self._seed, instrument.symbol, "life")
         terms = TERMS[f"{instrument.exchange_id}.{instrument.product_id}"]
         daily = instrument.limit_ratio / 6
@@ -70,7 +72,10 @@ class Futures:
         opens = on_tick(np.concatenate(([level[0]], level[:-1] * np.exp(gaps[1:]))), instrument)
         liquid = np.array([liquidity(instrument, day) for day in days])
         interest = (2000 + 180_000 * liquid * rng.uniform(0.9, 1.1, len(days))).astype(np.int64)
-        minutes = [self._minutes(instrument, day) for day in days]
+        product = self._calendar.product(instrument.symbol)
+        # A product's contracts share their sessions, but for a last day that ends early.
+        name = product.key if product.last_day is None else instrument.symbol
+        minutes = [self._minutes(name, day) for day in days]
         counts = tuple(
             2 + max(6, int(count * (0.6 + 32 * share)))
             for count, share in zip(minutes, liquid, strict=True)
@@ -105,6 +110,6 @@ class Futures:
             ticks = hold_at_limit(ticks, instrument, lock)
         return ticks
 
-    def _minutes(self, instrument: Instrument, day: date) -> int:
-        sessions = self._calendar.sessions(instrument.symbol, day)
+    def _count_minutes(self, name: str, day: date) -> int:
+        sessions = self._calendar.sessions(name, day)
         return sum(int((end - start).total_seconds()) // 60 for start, end in sessions)

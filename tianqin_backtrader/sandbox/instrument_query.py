@@ -8,6 +8,7 @@ Only what TianQin's own service has is understood: the root fields ``multi_symbo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .graphql_text import (
@@ -85,10 +86,15 @@ class InstrumentQuery:
         self._main_contract = main_contract
         self._now = now
         self._trading_day = trading_day
-        self._derivatives: dict[str, list[str]] = {}
-        for one in instruments.values():
+
+    @cached_property
+    def _derivatives(self) -> dict[str, list[str]]:
+        """Options by what they are written on; found when it is first asked for."""
+        found: dict[str, list[str]] = {}
+        for one in self._instruments.values():
             if one.ins_class == "OPTION":
-                self._derivatives.setdefault(one.underlying, []).append(one.symbol)
+                found.setdefault(one.underlying, []).append(one.symbol)
+        return found
 
     def answer(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """The value under ``symbols.<query_id>``: the query, its variables, result or error."""

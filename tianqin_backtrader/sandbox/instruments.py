@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from itertools import chain
 
-from ..session_calendar import Product, SessionCalendar, Spans
-from .derived import combinations_of, index_of, main_of, options_of
+from ..errors import CalendarError
+from ..session_calendar import Product, SessionCalendar, Spans, split_symbol
+from .derived import (
+    INDEX_OPTIONS,
+    combinations_of,
+    index_of,
+    index_options_of,
+    main_of,
+    options_of,
+)
 from .terms import OTHER_TERMS, TERMS, Fees, Terms, roll
 
 
@@ -51,76 +61,139 @@ MONTHS_LISTED = 6
 #: The main contracts' past goes back to this delivery year (or to the one before the start): it
 #: does not move on with the start, for their ids are counted from there.
 FIRST_YEAR = 2025
+#: A new product begins with contracts that have so long to go.
+_FIRST_CONTRACTS_RUN = timedelta(days=120)
 
 
-def build_instruments(calendar: SessionCalendar, start: date, end: date) -> dict[str, Instrument]:
-    """Every contract that trades at some time from a year or more before ``start`` to ``end``.
+class Instruments(Mapping[str, Instrument]):
+    """Everything of all products, by symbol: a product's is made when it is first asked for.
 
-    Those that have expired are there because the main contracts' past needs them. After each
-    product's contracts come its options and combinations, ``KQ.m@`` and ``KQ.i@``.
+    Args:
+        calendar: Sessions, trading days and products.
+        start, end: Contracts are there that trade at some time from a year or more before
+            ``start`` to ``end``; those that have expired, as the main contracts' past needs them.
 
-    Returns:
-        By symbol, in order of product and delivery.
+    Iterating goes in order of product and delivery; after each product's contracts come its
+    options and combinations, ``KQ.m@`` and ``KQ.i@``.
     """
-    instruments: dict[str, Instrument] = {}
-    for key, terms in TERMS.items():
-        product = calendar.products[key]
-        contracts = [
-            _contract(calendar, product, terms, year, month, start)
+
+    def __init__(self, calendar: SessionCalendar, start: date, end: date) -> None:
+        self._calendar, self._start, self._end = calendar, start, end
+        self._products: dict[str, dict[str, Instrument]] = {}
+
+    def __getitem__(self, symbol: str) -> Instrument:
+        try:
+            exchange_id, product_id = split_symbol(symbol)
+        except CalendarError as error:
+            raise KeyError(symbol) from error
+        return self.of_product(f"{exchange_id}.{product_id}")[symbol]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(map(self.of_product, TERMS))
+
+    def __len__(self) -> int:
+        return sum(len(self.of_product(key)) for key in TERMS)
+
+    def of_product(self, key: str) -> Mapping[str, Instrument]:
+        """All of a product (``"SHFE.cu"``); nothing of one that is unknown or not listed yet."""
+        if key not in self._products:
+            self._products[key] = self._make(key) if key in TERMS else {}
+        return self._products[key]
+
+    def _make(self, key: str) -> dict[str, Instrument]:
+        product, terms = self._calendar.products[key], TERMS[key]
+        if key in INDEX_OPTIONS:
+            found = index_options_of(product, terms, self._trading(INDEX_OPTIONS[key]))
+            return {one.symbol: one for one in found}
+        contracts = self._contracts(product, terms)
+        if not contracts:
+            return {}
+        return {
+            one.symbol: one
+            for one in (
+                *contracts,
+                *options_of(self._calendar, product, terms, self._alive(contracts), self._start),
+                *combinations_of(product, self._alive(contracts)),
+                main_of(product, contracts[0]),
+                index_of(product, contracts[0]),
+            )
+        }
+
+    def _contracts(self, product: Product, terms: Terms) -> list[Instrument]:
+        """Its futures in order of delivery."""
+        start, end = self._start, self._end
+        make = _ContractMaker(self._calendar, product, terms, start)
+        every = [
+            make(year, month)
             for year in range(min(FIRST_YEAR, start.year - 1), end.year + 3)
             for month in terms.months
         ]
-        expired = [one for one in contracts if one.expire.date() < start]
-        alive = [one for one in contracts if one.listed <= end and one.expire.date() >= start]
+        since = product.listed + _FIRST_CONTRACTS_RUN
+        contracts = [one for one in every if one.expire.date() >= since and one.listed <= end]
+        alive = self._alive(contracts)
         later = sum(one.expire.date() < end for one in alive)
-        for one in expired + alive[: MONTHS_LISTED + later]:
-            instruments[one.symbol] = one
-        trading = [one for one in alive if one.symbol in instruments]
-        for one in (
-            *options_of(calendar, product, terms, trading, start),
-            *combinations_of(product, trading),
-            main_of(product, contracts[0]),
-            index_of(product, contracts[0]),
-        ):
-            instruments[one.symbol] = one
-    return instruments
+        return contracts[: len(contracts) - len(alive) + MONTHS_LISTED + later]
+
+    def _alive(self, contracts: Iterable[Instrument]) -> list[Instrument]:
+        return [one for one in contracts if one.expire.date() >= self._start]
+
+    def _trading(self, key: str) -> list[Instrument]:
+        futures = (one for one in self.of_product(key).values() if one.ins_class == "FUTURE")
+        return self._alive(futures)
 
 
-def _contract(
-    calendar: SessionCalendar, product: Product, terms: Terms, year: int, month: int, today: date
-) -> Instrument:
-    digits = f"{year % 100:02d}{month:02d}"
-    code = product.product_id + (digits[1:] if product.exchange_id == "CZCE" else digits)
-    last_day = terms.last_day(calendar, year, month)
-    return Instrument(
-        symbol=f"{product.exchange_id}.{code}",
-        exchange_id=product.exchange_id,
-        code=code,
-        ins_class="FUTURE",
-        product_id=product.product_id,
-        name=f"{product.name}{digits}",
-        price_tick=product.price_tick,
-        price_decs=max(0, len(f"{product.price_tick:g}".partition(".")[2])),
-        volume_multiple=product.volume_multiple,
-        max_limit_order_volume=product.max_limit_order_volume,
-        max_market_order_volume=product.max_market_order_volume,
-        open_least=terms.open_least,
-        trading_time=_trading_time(calendar, product, today),
-        listed=roll(calendar, last_day.replace(year=last_day.year - 1, day=28)),
-        expire=datetime.combine(last_day, time(15)),  # so TianQin says of bonds, too
-        delivery_year=year,
-        delivery_month=month,
-        limit_ratio=terms.limit_ratio,
-        margin_ratio=terms.margin_ratio,
-        fees=terms.fees,
-        category=terms.category,
-    )
+def build_instruments(calendar: SessionCalendar, start: date, end: date) -> Instruments:
+    """Every contract that trades at some time from a year or more before ``start`` to ``end``."""
+    return Instruments(calendar, start, end)
+
+
+class _ContractMaker:
+    """Makes a product's contracts, with the hours of ``today``."""
+
+    def __init__(
+        self, calendar: SessionCalendar, product: Product, terms: Terms, today: date
+    ) -> None:
+        self._calendar, self._product, self._terms = calendar, product, terms
+        self._trading_time = _trading_time(calendar, product, today)
+
+    def __call__(self, year: int, month: int) -> Instrument:
+        product, terms = self._product, self._terms
+        digits = f"{year % 100:02d}{month:02d}"
+        # CZCE writes the year with one digit, DCE marks futures on a month's average with an F.
+        letters, average = product.product_id.removesuffix("_f"), product.product_id.endswith("_f")
+        written = digits[1:] if product.exchange_id == "CZCE" else digits
+        code = f"{letters}{written}{'F' * average}"
+        last_day = terms.last_day(self._calendar, year, month)
+        a_year_before = last_day.replace(year=last_day.year - 1, day=28)
+        return Instrument(
+            symbol=f"{product.exchange_id}.{code}",
+            exchange_id=product.exchange_id,
+            code=code,
+            ins_class="FUTURE",
+            product_id=product.product_id,
+            name=f"{product.name}{digits}",
+            price_tick=product.price_tick,
+            price_decs=max(0, len(f"{product.price_tick:g}".partition(".")[2])),
+            volume_multiple=product.volume_multiple,
+            max_limit_order_volume=product.max_limit_order_volume,
+            max_market_order_volume=product.max_market_order_volume,
+            open_least=terms.open_least,
+            trading_time=self._trading_time,
+            listed=roll(self._calendar, max(a_year_before, product.listed)),
+            expire=datetime.combine(last_day, time(15)),  # so TianQin says of bonds, too
+            delivery_year=year,
+            delivery_month=month,
+            limit_ratio=terms.limit_ratio,
+            margin_ratio=terms.margin_ratio,
+            fees=terms.fees,
+            category=terms.category,
+        )
 
 
 def contract_of(calendar: SessionCalendar, symbol: str, seen: date) -> Instrument:
     """The specification of a contract of any product that was seen trading on a date.
 
-    Margins, limits and fees of products outside ``TERMS`` are guesses.
+    Margins, limits and fees are those of ``TERMS``, of other products guesses.
 
     Raises:
         CalendarError: No such product.
@@ -135,7 +208,7 @@ def contract_of(calendar: SessionCalendar, symbol: str, seen: date) -> Instrumen
     if (year, month) < (seen.year, seen.month):
         year += step
     terms = TERMS.get(product.key, OTHER_TERMS)
-    return replace(_contract(calendar, product, terms, year, month, seen), symbol=symbol)
+    return replace(_ContractMaker(calendar, product, terms, seen)(year, month), symbol=symbol)
 
 
 def _trading_time(

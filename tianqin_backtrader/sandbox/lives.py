@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..session_calendar import SessionCalendar
+from ..session_calendar import Holidays, SessionCalendar
 from .instruments import Instrument
 
 Floats = NDArray[np.float64]
@@ -56,14 +57,17 @@ def first_ids(counts: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(accumulate(counts, initial=0))
 
 
-def trading_days(calendar: SessionCalendar, first: date, last: date) -> Iterator[date]:
+def trading_days(calendar: SessionCalendar, first: date, last: date) -> tuple[date, ...]:
     """The trading days from ``first`` to ``last``, at most to the end of the years announced."""
-    last = min(last, date(calendar.holidays.last_year, 12, 31))
-    day = first
-    while day <= last:
-        if day.weekday() < 5 and day not in calendar.holidays.closed:
-            yield day
-        day += timedelta(days=1)
+    return _trading_days(calendar.holidays, first, last)
+
+
+@lru_cache(maxsize=1024)  # contracts of many products have the same
+def _trading_days(holidays: Holidays, first: date, last: date) -> tuple[date, ...]:
+    last = min(last, date(holidays.last_year, 12, 31))
+    count = max(0, (last - first).days + 1)
+    days = (first + timedelta(days=ahead) for ahead in range(count))
+    return tuple(day for day in days if day.weekday() < 5 and day not in holidays.closed)
 
 
 def random_of(*names: object) -> np.random.Generator:
@@ -81,6 +85,29 @@ def on_tick(prices: Floats, instrument: Instrument) -> Floats:
 def liquidity(instrument: Instrument, day: date) -> float:
     """1 for the main contract at its best, towards 0 far from it and near delivery."""
     months = (instrument.expire.date() - day).days / 30.4
-    best = 1.0 if instrument.exchange_id == "CFFEX" else 1.8
-    width = 0.9 if months > best else 0.7
+    best = _best_months(instrument)
+    width = _WIDER if months > best else _NARROWER
     return float(np.exp(-(((months - best) / width) ** 2)))
+
+
+_WIDER, _NARROWER = 0.9, 0.7
+
+
+def _best_months(instrument: Instrument) -> float:
+    return 1.0 if instrument.exchange_id == "CFFEX" else 1.8
+
+
+def most_liquid(contracts: Sequence[Instrument], days: Sequence[date]) -> Ints:
+    """The place of the contract that trades most, for each day until the first without any.
+
+    Contracts are in order of delivery and of one exchange; of equal ones it is the earliest.
+    """
+    at = np.array([day.toordinal() for day in days])[:, None]
+    expire = np.array([one.expire.toordinal() for one in contracts])[None, :]
+    listed = np.array([one.listed.toordinal() for one in contracts])[None, :]
+    months = (expire - at) / 30.4 - _best_months(contracts[0])
+    share = np.exp(-((months / np.where(months > 0, _WIDER, _NARROWER)) ** 2))
+    trades = (listed <= at) & (at <= expire)
+    places: Ints = np.argmax(np.where(trades, share, -1.0), axis=1)
+    none = ~trades.any(axis=1)
+    return places[: int(none.argmax()) if none.any() else len(days)]

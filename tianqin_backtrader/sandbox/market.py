@@ -9,19 +9,19 @@ between them, so any day can be made alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Protocol
 
 from ..session_calendar import SessionCalendar
-from .continuous import Indexes, Mains, product_key
+from .continuous import Indexes, Mains
 from .derivatives import Combinations, Options
 from .futures import Futures
-from .instruments import Instrument
+from .instruments import Instrument, Instruments
 from .limit_lock import LimitLock
-from .lives import Life, liquidity
+from .lives import Life, liquidity, most_liquid, trading_days
+from .terms import TERMS
 from .ticks import DayTicks
 
 #: Days of ticks kept; older ones are made again when they are asked for.
@@ -54,7 +54,7 @@ class Market:
     def __init__(
         self,
         calendar: SessionCalendar,
-        instruments: Mapping[str, Instrument],
+        instruments: Instruments,
         seed: int,
         last_day: date | None = None,
     ) -> None:
@@ -62,13 +62,11 @@ class Market:
         self.instruments = instruments
         self.seed = seed
         self.last_day = last_day or date.max
-        self._contracts: dict[str, list[Instrument]] = defaultdict(list)
-        for one in instruments.values():
-            if one.ins_class == "FUTURE":
-                self._contracts[f"{one.exchange_id}.{one.product_id}"].append(one)
         self._locks: dict[tuple[str, date], list[LimitLock]] = {}
         self.life = lru_cache(maxsize=None)(self._find_life)
         self.day = lru_cache(maxsize=DAYS_KEPT)(self._make_day)
+        self.main_contracts = lru_cache(maxsize=None)(self._find_main_contracts)
+        self._futures = lru_cache(maxsize=None)(self._find_futures)
         self._makers: dict[str, Maker] = {
             "FUTURE": Futures(calendar, seed, self.life, self._locks),
             "CONT": Mains(self),
@@ -95,29 +93,41 @@ class Market:
 
     def following(self, product_key: str, day: date) -> list[Instrument]:
         """The product's contracts that trade on a day, in order of delivery."""
-        return [
-            one for one in self._contracts[product_key] if one.listed <= day <= one.expire.date()
-        ]
+        return [one for one in self._futures(product_key) if one.listed <= day <= one.expire.date()]
+
+    def _find_futures(self, product_key: str) -> list[Instrument]:
+        every = self.instruments.of_product(product_key).values()
+        return [one for one in every if one.ins_class == "FUTURE"]
 
     def main_contract(self, product_key: str, day: date) -> str:
         """The contract behind ``KQ.m@``: the one that trades most, never in its delivery month."""
+        known = self.main_contracts(product_key).get(day)
+        if known is not None:
+            return known
         return max(
             self.following(product_key, day),
             key=lambda one: (liquidity(one, day), -one.expire.toordinal()),
         ).symbol
 
+    def _find_main_contracts(self, product_key: str) -> Mapping[date, str]:
+        """The main contract of each trading day, as far as the product's contracts are known."""
+        futures = self._futures(product_key)
+        if not futures:
+            return {}
+        days = trading_days(self.calendar, futures[0].listed, self.last_day)
+        places = most_liquid(futures, days)
+        return {day: futures[place].symbol for day, place in zip(days, places, strict=False)}
+
     def main_table(self) -> dict[str, list[tuple[date, str]]]:
         """Per product, the days on which its main contract changed, and to which."""
         table: dict[str, list[tuple[date, str]]] = {}
-        for main in self.instruments.values():
-            if main.ins_class != "CONT":
-                continue
-            key = product_key(main)
-            rows = table[key] = []
-            for day in self.days(main.symbol):
-                symbol = self.main_contract(key, day)
+        for key in TERMS:
+            rows: list[tuple[date, str]] = []
+            for day, symbol in self.main_contracts(key).items():
                 if not rows or rows[-1][1] != symbol:
                     rows.append((day, symbol))
+            if rows:
+                table[key] = rows
         return table
 
     def lock(self, symbol: str, day: date, lock: LimitLock) -> None:

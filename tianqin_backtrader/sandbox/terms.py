@@ -1,14 +1,26 @@
-"""What the product table does not hold: delivery months, last trading days, margins and fees."""
+"""What the product table does not hold, from ``data/sandbox_terms.csv``.
+
+Delivery months, last trading days, margins, fees, the price a product stands at and the lots that
+an order opens at least. Margins, fees and limits are like the exchanges' of 2025 and 2026.
+"""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from importlib.resources import files
 
 from ..session_calendar import SessionCalendar
 
 _EVERY_MONTH = tuple(range(1, 13))
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri")
+_ONE_DAY = timedelta(days=1)
+_ONE_WEEK = timedelta(days=7)
+
+#: The last trading day of the contract of a year and a month.
+LastDay = Callable[[SessionCalendar, int, int], date]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +40,7 @@ class Terms:
     """
 
     months: tuple[int, ...]
-    last_day: Callable[[SessionCalendar, int, int], date]
+    last_day: LastDay
     margin_ratio: float
     limit_ratio: float
     fees: Fees
@@ -49,87 +61,82 @@ def roll(calendar: SessionCalendar, day: date, step: int = 1) -> date:
     return day
 
 
-def _fifteenth(calendar: SessionCalendar, year: int, month: int) -> date:
-    return roll(calendar, date(year, month, 15))
-
-
-def _tenth_trading_day(calendar: SessionCalendar, year: int, month: int) -> date:
-    day = roll(calendar, date(year, month, 1))
-    for _ in range(9):
-        day = roll(calendar, day + timedelta(days=1))
+def trading_day_of_month(calendar: SessionCalendar, first: date, number: int) -> date:
+    """The ``number``-th trading day of the month that begins, or from its end if negative."""
+    step = 1 if number > 0 else -1
+    day = roll(calendar, first if number > 0 else _end_of_month(first), step)
+    for _ in range(abs(number) - 1):
+        day = roll(calendar, day + step * _ONE_DAY, step)
     return day
 
 
-def _end_of_month_before(calendar: SessionCalendar, year: int, month: int) -> date:
-    return roll(calendar, date(year, month, 1) - timedelta(days=1), -1)
+def _end_of_month(first: date) -> date:
+    return (first + timedelta(days=31)).replace(day=1) - _ONE_DAY
 
 
-def _weekday_of_month(weekday: int, number: int) -> Callable[[SessionCalendar, int, int], date]:
+def _weekday_of_month(calendar: SessionCalendar, first: date, weekday: int, number: int) -> date:
+    """The ``number``-th such weekday, moved on over holidays; -1 is the last that is open."""
+    if number > 0:
+        ahead = (weekday - first.weekday()) % 7 + 7 * (number - 1)
+        return roll(calendar, first + timedelta(days=ahead))
+    day = _end_of_month(first)
+    day -= timedelta(days=(day.weekday() - weekday) % 7)
+    while not _is_open(calendar, day):
+        day -= _ONE_WEEK
+    return day
+
+
+def _last_day(text: str) -> LastDay:
+    """Of ``"date 15"``, ``"trading 10"`` (from the month's end if negative), ``"Fri 3"``, or
+    ``"before -1"``, the last trading day of the month before.
+    """
+    kind, _, rest = text.partition(" ")
+    number = int(rest)
+
     def find(calendar: SessionCalendar, year: int, month: int) -> date:
         first = date(year, month, 1)
-        day = first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (number - 1))
-        return roll(calendar, day)
+        if kind == "date":
+            return roll(calendar, first.replace(day=number))
+        if kind == "trading":
+            return trading_day_of_month(calendar, first, number)
+        if kind == "before":
+            return trading_day_of_month(calendar, (first - _ONE_DAY).replace(day=1), number)
+        return _weekday_of_month(calendar, first, _WEEKDAYS.index(kind), number)
 
     return find
 
 
-_METALS = ("NONFERROUS_METALS", "有色金属")
-_PRECIOUS = ("PRECIOUS_METALS", "贵金属")
-_FERROUS = ("FERROUS", "黑色金属")
-_ODD = (1, 3, 5, 7, 8, 9, 11, 12)
+def _load_terms() -> dict[str, Terms]:
+    """The packaged table, by ``"EXCHANGE.product"``, in the order of the product table."""
+    data = files("tianqin_backtrader").joinpath("data", "sandbox_terms.csv")
+    rules: dict[str, LastDay] = {}
+    terms = {}
+    for row in csv.DictReader(data.read_text(encoding="utf-8").splitlines()):
+        rule = row["last_day"]
+        months = row["months"]
+        terms[row["product"]] = Terms(
+            _EVERY_MONTH if months == "all" else tuple(map(int, months.split())),
+            rules.setdefault(rule, _last_day(rule)),
+            float(row["margin_ratio"]),
+            float(row["limit_ratio"]),
+            Fees(
+                float(row["fee_per_lot"]),
+                float(row["fee_ratio"]),
+                float(row["today_per_lot"]),
+                float(row["today_ratio"]),
+            ),
+            float(row["price"]),
+            (row["category"], row["category_cn"]),
+            int(row["open_least"]),
+        )
+    return terms
 
-TERMS: dict[str, Terms] = {
-    "SHFE.cu": Terms(
-        _EVERY_MONTH, _fifteenth, 0.09, 0.07, Fees(ratio=5e-5, today_ratio=1e-4), 78000, _METALS
-    ),
-    "SHFE.rb": Terms(
-        _EVERY_MONTH, _fifteenth, 0.07, 0.05, Fees(ratio=1e-4, today_ratio=1e-4), 3200, _FERROUS
-    ),
-    "SHFE.au": Terms(_EVERY_MONTH, _fifteenth, 0.12, 0.1, Fees(per_lot=10), 780, _PRECIOUS),
-    "SHFE.ag": Terms(
-        _EVERY_MONTH, _fifteenth, 0.13, 0.11, Fees(ratio=5e-5, today_ratio=5e-5), 9800, _PRECIOUS
-    ),
-    "INE.sc": Terms(
-        _EVERY_MONTH, _end_of_month_before, 0.1, 0.08, Fees(per_lot=20), 480, ("OIL", "石油")
-    ),
-    "DCE.m": Terms(
-        _ODD, _tenth_trading_day, 0.07, 0.06, Fees(per_lot=1.5, today_per_lot=1.5), 3000,
-        ("GREASE", "油脂油料"),
-    ),
-    "DCE.i": Terms(
-        _EVERY_MONTH, _tenth_trading_day, 0.11, 0.09, Fees(ratio=1e-4, today_ratio=1e-4), 780,
-        _FERROUS,
-    ),
-    "CZCE.SR": Terms(
-        (1, 3, 5, 7, 9, 11), _tenth_trading_day, 0.07, 0.06, Fees(per_lot=3), 5600,
-        ("SOFT_COMMODITY", "软商"),
-    ),
-    "CZCE.MA": Terms(
-        _EVERY_MONTH, _tenth_trading_day, 0.08, 0.07, Fees(ratio=1e-4, today_ratio=1e-4), 2300,
-        ("CHEMICAL", "化工"),
-    ),
-    "CZCE.TA": Terms(
-        _EVERY_MONTH, _tenth_trading_day, 0.07, 0.06, Fees(per_lot=3), 4700, ("CHEMICAL", "化工")
-    ),
-    "CFFEX.IF": Terms(
-        _EVERY_MONTH, _weekday_of_month(4, 3), 0.12, 0.1,
-        Fees(ratio=2.3e-5, today_ratio=2.3e-4), 4500, ("EQUITY_INDEX", "股指期货"),
-    ),
-    "CFFEX.T": Terms(
-        (3, 6, 9, 12), _weekday_of_month(4, 2), 0.02, 0.02, Fees(per_lot=3), 108,
-        ("TREASURY_BOND", "国债期货"),
-    ),
-    "GFEX.lc": Terms(
-        _EVERY_MONTH, _tenth_trading_day, 0.1, 0.09, Fees(ratio=8e-5, today_ratio=8e-5), 88000,
-        _METALS, open_least=3,
-    ),
-    "GFEX.si": Terms(
-        _EVERY_MONTH, _tenth_trading_day, 0.1, 0.09, Fees(ratio=1e-4, today_ratio=0.0), 9200,
-        _METALS,
-    ),
-}  # fmt: skip
 
-#: For products whose terms are not in the table; played from files.
+#: All products of the packaged table.
+TERMS: dict[str, Terms] = _load_terms()
+
+#: For products that only a user's file or TianQin knows; played from files.
 OTHER_TERMS = Terms(
-    _EVERY_MONTH, _fifteenth, 0.1, 0.1, Fees(ratio=1e-4, today_ratio=1e-4), 1000.0, ("", "")
-)
+    _EVERY_MONTH, _last_day("date 15"), 0.1, 0.1, Fees(ratio=1e-4, today_ratio=1e-4), 1000.0,
+    ("", ""),
+)  # fmt: skip
