@@ -6,8 +6,9 @@ import signal
 import backtrader as bt
 import pytest
 from hypothesis import settings
+from warm_sandboxes import WarmStarts
 
-from tianqin_backtrader import MyStore
+from tianqin_backtrader import MyStore, embedded
 
 # One commit, one result; ``--hypothesis-profile default`` searches anew.
 settings.register_profile("main", derandomize=True)
@@ -53,6 +54,19 @@ def _world_of(item):
 def world(request):
     """``told``: sandboxes tell the market's time; ``silent``: they do not, as the real TianQin."""
     return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_sandboxes():
+    """Sandboxes of this process are forks of one that has imported everything."""
+    if not hasattr(os, "pidfd_open"):
+        yield
+        return
+    starts = WarmStarts()
+    real, embedded.subprocess = embedded.subprocess, starts
+    yield
+    embedded.subprocess = real
+    starts.close()
 
 
 @pytest.fixture(autouse=True)
