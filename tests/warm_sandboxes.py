@@ -1,8 +1,8 @@
 """Sandbox processes that begin with everything imported: forks of one that does nothing else.
 
-A third of the time of end-to-end tests would go into starting Python for their sandboxes. What runs
-in a fork is ``tianqin_backtrader.sandbox.__main__`` as in a process of its own; tests of the command
-line start real ones.
+A third of the time of end-to-end tests would go into starting Python for their sandboxes. What
+runs in a fork is ``tianqin_backtrader.sandbox.__main__`` as in a process of its own; tests of the
+command line start real ones.
 """
 
 import json
@@ -53,12 +53,12 @@ class WarmStarts:
     """Stands in ``embedded`` for the ``subprocess`` module."""
 
     PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
-    TimeoutExpired, Popen_ = subprocess.TimeoutExpired, subprocess.Popen
+    TimeoutExpired = subprocess.TimeoutExpired
 
     def __init__(self):
         self._line, self._server = None, None
 
-    def Popen(self, command, *, stdin=None, stdout=None, stderr=None, **how):  # noqa: N802
+    def Popen(self, command, *, stdin=None, stdout=None, stderr=None, **how):
         if command[1:3] != MODULE or how.get("env") is not None:
             return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, **how)
         if self._server is None or self._server.poll() is not None:
