@@ -84,12 +84,12 @@ class BarFeed(bt.feed.DataBase):
             follow_sessions(self._env, (BarFeed, DayClone))
 
     def _must_be_beijing_time(self) -> None:
-        """Refuse ``tz``: Backtrader would take the stamps for UTC and move them.
+        """Refuse ``tz`` and ``tzinput``: Backtrader would move the stamps.
 
         Raises:
             ConfigError: It was given.
         """
-        if self.p.tz is not None:
+        if self.p.tz is not None or self.p.tzinput is not None:
             raise ConfigError(BEIJING_TIME)
 
     def _write(self, bar: Bar) -> None:

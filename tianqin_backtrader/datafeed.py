@@ -16,7 +16,7 @@ from .feed_clone import FeedClone
 from .feed_history import FeedHistory
 from .feed_names import named
 from .lifeline import NEVER
-from .line_trim import keep_latest
+from .line_trim import keep_latest, level
 from .live_bars import FINAL_AFTER, LiveBars
 from .live_feed import LiveFeed
 from .main_bars import MainBars
@@ -34,6 +34,12 @@ COMPRESSIONS = (1, 3, 5, 15, 30, 60)
 RECENT_BARS = 600
 #: Ticks asked for at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
+#: Filters of Backtrader that need all bars at once, or one session a day.
+_OF_WHOLE_RUNS = (
+    bt.filters.Renko,
+    bt.filters.DaySplitter_Close,
+    bt.filters.SessionFiller,
+)
 #: What is said to ``cerebro.optstrategy``.
 ONE_RUN = (
     "cerebro.optstrategy would trade the account once for each parameter: optimize on recorded "
@@ -147,7 +153,16 @@ class Mydatafeed(LiveFeed):
     # -- Backtrader's side --------------------------------------------------------------------
 
     def setenvironment(self, env: Any) -> None:
-        """Cerebro takes the feed in: the store runs with it, orders are told at once."""
+        """Cerebro takes the feed in: the store runs with it, orders are told at once.
+
+        Raises:
+            ConfigError: It has taken it in already: each of the two places would get other bars.
+        """
+        if any(one is self for one in env.datas):
+            raise ConfigError(
+                f"{self._name} is in this run already: add feed.clone(), or add the feed before it "
+                "is resampled or replayed"
+            )
         super().setenvironment(env)
         env.addstore(self.store)
         env.p.quicknotify = True
@@ -174,6 +189,7 @@ class Mydatafeed(LiveFeed):
     def start(self) -> None:
         """Load history and stand at the running minute."""
         super().start()
+        self.trimmed = 0
         self._must_be_one_live_run()
         self.store.start(data=self)
         self._told_as = next(name for name, feed in named(self.store.feeds).items() if feed is self)
@@ -190,14 +206,21 @@ class Mydatafeed(LiveFeed):
         """Refuse what only a back-test can do.
 
         Raises:
-            ConfigError: Cerebro was told to optimize, to trade at the open of a finished bar, or
-                to chain feeds: a chain ends with the first round without a bar, or never waits.
+            ConfigError: Cerebro was told to optimize, to trade at the open of a finished bar, to
+                chain feeds (a chain ends with the first round without a bar, or never waits), or to
+                filter what only a whole run's bars can be filtered by.
         """
         if not any(one is self for one in self._env.datas):
             raise ConfigError(
                 "chaindata and rolloverdata do not take live feeds: getdata('KQ.m@SHFE.cu', "
                 "adjust='back') goes from one contract to the next"
             )
+        for one, *_ in self._filters:
+            if isinstance(one, _OF_WHOLE_RUNS):
+                raise ConfigError(
+                    f"{type(one).__name__} is a filter for back-tests alone: it fails on bars that "
+                    "come one by one, or knows no breaks and nights"
+                )
         if self._env._dooptimize:
             raise ConfigError(ONE_RUN)
         if self._env.p.cheat_on_open:
@@ -234,6 +257,12 @@ class Mydatafeed(LiveFeed):
         """Tell ``notify_data`` what has changed; a lost connection stays until data can come."""
         if status != self._laststatus and self.store.market_data_up:
             self.put_notification(status)
+
+    def stop(self) -> None:
+        """Cerebro ends a run."""
+        super().stop()
+        if self.keep_bars:
+            level(self._env.runningstrats)
 
     def buflen(self) -> int:
         """Bars there have been, as if none had been trimmed; Cerebro compares it with ``len``."""

@@ -17,6 +17,11 @@ class FeedClone(DayClone):
     #: Bars that have been trimmed.
     trimmed = 0
 
+    def start(self) -> None:
+        """Cerebro begins a run."""
+        super().start()
+        self.trimmed = 0
+
     def buflen(self) -> int:
         """As of the feed."""
         return int(self.lines.buflen()) + self.trimmed

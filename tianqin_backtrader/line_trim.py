@@ -62,6 +62,26 @@ def trim_run(strategies: Iterable[Any], feed: Any, keep: int) -> None:
                 trim(observer, max(kept))
 
 
+def level(strategies: Iterable[Any]) -> None:
+    """At the end of a run: bring what is left of lines to one beginning, for ``cerebro.plot``.
+
+    It takes it that the first values of a feed and of its indicators are of one bar, and that no
+    feed begins before the strategy does.
+    """
+    for strategy in strategies:
+        if not len(strategy) or not any(getattr(data, "trimmed", 0) for data in strategy.datas):
+            continue
+        begin = strategy.lines.datetime.array[0]
+        for data in strategy.datas:
+            stamps = data.lines.datetime
+            kept = sum(1 for stamp in stamps.array[: stamps.idx + 1] if stamp >= begin)
+            went = trim(data, kept)
+            if hasattr(data, "trimmed"):
+                data.trimmed += went
+            for one in _movers(strategy, data):
+                trim(one, kept)
+
+
 def trim(owner: Any, keep: int) -> int:
     """Delete all but the newest ``keep`` values of an object's lines; returns how many went."""
     too_many = 0

@@ -1,6 +1,7 @@
 """What Cerebro's users do with feeds: replay them, run for months, mix contracts and accounts."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from threading import Thread
 
 import backtrader as bt
 import pytest
@@ -69,6 +70,72 @@ def test_only_the_latest_bars_are_kept_and_indicators_do_not_notice(sandbox):
     assert list(map(str, trimmed.rows)) == list(map(str, whole.rows))  # nan is equal to nan
     assert whole.longest > 600
     assert trimmed.longest <= 241
+
+
+def test_what_is_kept_can_be_plotted(sandbox, monkeypatch):
+    """Bars, their indicators and the strategy were cut at different moments."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    monkeypatch.setattr(matplotlib, "use", lambda *args, **kwargs: None)  # Backtrader wants Tk
+
+    class Averages(bt.Strategy):
+        def __init__(self):
+            self.averages = [bt.ind.SMA(data, period=5) for data in self.datas]
+
+    store = sandbox(start="2026-11-10 14:50:00", ticks_per_pack=60)
+    cerebro = bt.Cerebro()
+    cerebro.setbroker(store.getbroker())
+    cerebro.adddata(store.getdata("SHFE.cu2612", lookback=100, keep_bars=40))
+    cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=2)
+    cerebro.addstrategy(Averages)
+    [strategy] = cerebro.run()
+    for data, average in zip(strategy.datas, strategy.averages, strict=True):
+        closes, values = list(data.close.array), list(average.lines[0].array)
+        assert len(closes) == len(values) == len(data.datetime.array) >= 20
+        assert data.datetime.array[0] >= strategy.datetime.array[0]
+        means = [sum(closes[place - 4 : place + 1]) / 5 for place in range(4, len(closes))]
+        assert values[4:] == pytest.approx(means)
+    assert cerebro.plot(iplot=False)
+
+
+def test_what_a_live_run_cannot_do_is_refused_in_words(sandbox):
+    def run_with(prepare):
+        store = sandbox(start="2026-11-10 14:58:00", ticks_per_pack=60)
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.adddata(store.getdata("SHFE.cu2612"))
+        cerebro.addstrategy(bt.Strategy)
+        prepare(cerebro)
+        cerebro.run()
+
+    with pytest.raises(ConfigError, match=r"in this run already: add feed\.clone"):
+        run_with(lambda cerebro: cerebro.adddata(cerebro.datas[0]))
+    with pytest.raises(ConfigError, match="Renko is a filter for back-tests alone"):
+        run_with(lambda cerebro: cerebro.datas[0].addfilter(bt.filters.Renko, size=50))
+    with pytest.raises(ConfigError, match="Beijing time"):
+        sandbox().getdata("SHFE.cu2612", tzinput="Asia/Shanghai")
+
+
+def test_dates_writers_observers_and_a_thread(sandbox):
+    """A run of its own thread over bars between two moments, written to a file."""
+    store = sandbox(start="2026-11-10 14:50:00", ticks_per_pack=60)
+    begin, end = datetime(2026, 11, 10, 14, 30), datetime(2026, 11, 10, 14, 55)
+    feed = store.getdata("SHFE.cu2612", lookback=100, fromdate=begin, todate=end)
+    cerebro = bt.Cerebro()
+    cerebro.setbroker(store.getbroker())
+    cerebro.adddata(feed)
+    cerebro.addstrategy(Closes, bars=-1)
+    cerebro.addobserver(bt.observers.DrawDown)
+    cerebro.addwriter(bt.WriterFile, csv=True, out="run.csv")
+    done = []
+    thread = Thread(target=lambda: done.extend(cerebro.run()))
+    thread.start()
+    thread.join(60)
+    [strategy] = done
+    stamps = [stamp for stamp, _ in strategy.closes["SHFE.cu2612"]]
+    assert (stamps[0], stamps[-1], len(stamps)) == (begin, end, 26)
+    with open("run.csv") as file:
+        rows = [line.split(",") for line in file if line[:1].isdigit()]
+    assert [row[3] for row in rows] == [f"{stamp}" for stamp in stamps]
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 9])

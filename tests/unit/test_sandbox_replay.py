@@ -109,3 +109,82 @@ def test_a_recorded_day_is_served():
         ticks = server.ticks("SHFE.cu1909", trading_day="2019-09-16")
         assert server.state()["trading_day"] == "2019-09-16"
     assert ticks == [] or ticks[0]["id"] >= 2822752
+
+
+ONE, HALF = 10**9, 10**9 // 2
+NINE = int(pd.Timestamp("2026-11-10 09:00", tz="Asia/Shanghai").value)
+SUGAR = "CZCE.SR701"
+
+
+def rows_of(*rows, ids=True):
+    """(stamp after nine in nanoseconds, price, volume) as a file has them."""
+    return pd.DataFrame(
+        {
+            "datetime": NINE + stamp, "last_price": price, "volume": volume,
+            "amount": volume * 100.0, "open_interest": 1000,
+        } | ({"id": 70 + number} if ids else {})
+        for number, (stamp, price, volume) in enumerate(rows)
+    )  # fmt: skip
+
+
+def played(tmp_path, *files):
+    for number, file in enumerate(files):
+        file.to_csv(tmp_path / f"{number}_{SUGAR}.csv", index=False)
+    day = FileMarket(str(tmp_path), CALENDAR).day(SUGAR, DAYS[1])
+    return [
+        (int(stamp) - NINE, float(price), int(volume))
+        for stamp, price, volume in zip(day.time, day.last_price, day.volume, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_ticks_of_one_stamp_are_all_played_in_order(tmp_path, ids):
+    """Exchanges that stamp to the second; the second one has a lower price and a later volume."""
+    rows = [
+        (0, 5900.0, 1), (0, 5895.0, 2), (0, 5905.0, 2), (ONE, 5901.0, 3), (ONE, 5901.0, 3),
+        (60 * ONE, 5902.0, 4), (60 * ONE, 5903.0, 5),
+    ]  # fmt: skip
+    assert played(tmp_path, rows_of(*rows, ids=ids)) == [
+        (-2_000, 5900.0, 1), (-1_000, 5895.0, 2), (0, 5905.0, 2), (ONE - 1_000, 5901.0, 3),
+        (ONE, 5901.0, 3), (60 * ONE - 1_000, 5902.0, 4), (60 * ONE, 5903.0, 5),
+    ]  # fmt: skip
+
+
+def test_what_tianqin_has_already_told_apart_stays_as_it_is(tmp_path):
+    rows = [(0, 5900.0, 1), (1_000, 5901.0, 2), (HALF, 5902.0, 3)]
+    assert played(tmp_path, rows_of(*rows)) == rows
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_files_that_overlap_are_one(tmp_path, ids):
+    rows = [
+        (0, 5900.0, 1),
+        (0, 5901.0, 2),
+        (ONE, 5901.0, 2),
+        (ONE, 5901.0, 2),
+        (2 * ONE, 5902.0, 3),
+    ]
+    whole = rows_of(*rows, ids=ids)
+    found = played(tmp_path, whole[:4], whole[1:])
+    assert [row[1:] for row in found] == [row[1:] for row in rows]
+
+
+def test_minutes_hold_both_ticks_of_each_second(tmp_path):
+    """Both ticks that are stamped with its end are in a minute."""
+    rows = [
+        (second * ONE, 5900.0 + 5 * (number % 2), number)
+        for number, second in enumerate(sorted([*range(301), *range(301)]))
+    ]
+    rows_of(*rows).to_csv(tmp_path / f"{SUGAR}.csv", index=False)
+    market = FileMarket(str(tmp_path), CALENDAR)
+    series = BarSeries(market, SUGAR, 60 * ONE)
+    last = market.tick_count(SUGAR, DAYS[1]) - 1
+    first = series.running_id(DAYS[1], -1) + 1
+    minutes = [
+        row for row in series.rows(first, first + 1000, DAYS[1], last).values()
+        if NINE <= row["datetime"] < NINE + 300 * ONE
+    ]  # fmt: skip
+    assert [(row["high"], row["low"]) for row in minutes] == [(5905.0, 5900.0)] * 5
+    # The first tick of the file is the day's first: the volume before it is in the first minute.
+    assert [row["close"] for row in minutes] == [5905.0] * 5
+    assert [row["volume"] for row in minutes][1:] == [120] * 4

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SYMBOL = re.compile(r"(SHFE|INE|DCE|CZCE|CFFEX|GFEX)\.[A-Za-z]+\d{3,4}")
+#: Between ticks that were given one stamp.
+MICROSECOND = 1_000
 _NEEDED = ("datetime", "last_price", "volume", "amount", "open_interest")
 
 
@@ -119,9 +121,7 @@ class FileMarket:
 
 
 def _read(path: Path) -> tuple[dict[str, pd.DataFrame], dict[tuple[str, date], RecordedFacts]]:
-    """(frames by symbol, in order of time, without repeated rows; what is known of days)."""
-    import pandas as pd
-
+    """(frames by symbol, in order of time, each row once; what is known of days)."""
     facts: dict[tuple[str, date], RecordedFacts] = {}
     if is_recording(path):
         frames, facts = read_recording(path)
@@ -130,10 +130,31 @@ def _read(path: Path) -> tuple[dict[str, pd.DataFrame], dict[tuple[str, date], R
         frames = _read_files(path)
     if not frames:
         raise SandboxError(f"{path}: no .csv or .parquet file of ticks of a future there")
-    return {
-        symbol: pd.concat(parts).drop_duplicates("datetime").sort_values("datetime")
-        for symbol, parts in frames.items()
-    }, facts
+    return {symbol: _in_order(parts) for symbol, parts in frames.items()}, facts
+
+
+def _in_order(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Every row of a contract's files once, also where they overlap.
+
+    Exchanges that stamp to the second give several ticks one stamp. They are played a microsecond
+    apart, as TianQin sends them, and the last one at the stamp: all in the minute that it is in.
+    """
+    import pandas as pd
+
+    if all("id" in part and part["id"].notna().all() for part in parts):
+        keys = ["datetime", "id"]
+        rows = pd.concat(parts).drop_duplicates(keys)
+    else:
+        keys = ["datetime"]
+        columns = list(_NEEDED)
+        # What one file says twice has happened twice; what two files say is one row.
+        places = [part.groupby(columns, dropna=False).cumcount() for part in parts]
+        numbered = [part.assign(_place=place) for part, place in zip(parts, places, strict=True)]
+        rows = pd.concat(numbered).drop_duplicates([*columns, "_place"]).drop(columns="_place")
+    rows = rows.sort_values(keys, kind="stable")
+    apart = np.arange(len(rows)) * MICROSECOND
+    stamps = rows["datetime"].to_numpy(np.int64)
+    return rows.assign(datetime=np.minimum.accumulate((stamps - apart)[::-1])[::-1] + apart)
 
 
 def _read_files(path: Path) -> dict[str, list[pd.DataFrame]]:
