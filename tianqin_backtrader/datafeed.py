@@ -308,12 +308,13 @@ class Mydatafeed(LiveFeed):
         self._live = live
 
     def _sieve(self) -> TickSieve:
-        day_of = self.store.calendar.trading_day_at
-        return TickSieve(
-            self.symbol,
-            self.store.clock.believes,
-            lambda a, b: bool(day_of(from_ns(a)) == day_of(from_ns(b))),
-        )
+        calendar = self.store.calendar
+
+        def same_day(before: int, now: int) -> bool:
+            day = calendar.trading_day_at(from_ns(now))  # before it opens its volume begins anew
+            return before > to_ns(calendar.sessions(self.symbol, day)[0][0])
+
+        return TickSieve(self.symbol, self.store.clock.believes, same_day)
 
     def _stand(self, builder: BarBuilder) -> list[Bar]:
         """Place the builder behind what is final of the official bars; those."""

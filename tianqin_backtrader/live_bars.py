@@ -175,9 +175,12 @@ class LiveBars:
         return newest
 
     def _take(self, tick: Tick) -> bool:
-        """Build with a tick; where it cannot be, the official bar is what is delivered."""
+        """Build with a tick; where it cannot be, the official bar is what is delivered.
+
+        And the next one, which begins with the price and the volume in force.
+        """
         if not self._sieve.passes(tick):
-            self.doubt_until(self.builder.slot.end)
+            self.doubt_until(self.builder.slot.end + 1)
             return False
         done = self.builder.push(tick)
         if done:

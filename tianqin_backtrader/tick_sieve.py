@@ -30,7 +30,7 @@ class TickSieve:
     Args:
         symbol: The contract.
         believes: Whether a stamp can be of now, or earlier.
-        same_day: Whether two stamps are of one trading day.
+        same_day: Whether a stamp is of the trading day of a later one, after its opening.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from datetime import datetime
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.clock import from_ns
+from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
 from tianqin_backtrader.session_calendar import CALENDAR
 
 
@@ -212,3 +212,56 @@ def test_any_length_of_history(sandbox, run, wanted):
             int((end - start).total_seconds()) // 60
             for start, end in CALENDAR.sessions("SHFE.cu2612", day)
         )
+
+
+class OddRows:
+    """A feed's rows as a counter sends them that is not well: some ticks, by number, cannot be."""
+
+    def __init__(self, rows, odd):
+        self.rows, self.odd, self.first = rows, odd, None
+
+    def __getattr__(self, name):
+        return getattr(self.rows, name)
+
+    def ticks(self, first_id, last_id):
+        if self.first is None:
+            self.first = last_id
+        change = {self.first + number: fields for number, fields in self.odd.items()}
+        rows = self.rows.ticks(first_id, last_id)
+        return [row._replace(**change.get(row.id, {})) for row in rows]
+
+
+def test_odd_ticks_do_no_harm(sandbox, run, caplog):
+    """The coming night's time, another day's, no price, a volume that falls."""
+    day = 24 * 60 * MINUTE
+    store = sandbox(start="2026-11-10 14:00:00", ticks_per_pack=5)
+    feed = store.getdata("SHFE.cu2612")
+    night = to_ns(datetime(2026, 11, 10, 21, 0, 1))
+    feed._ticks = OddRows(
+        feed._ticks,
+        {
+            100: dict(time=night), 230: dict(time=night - day), 360: dict(last_price=0.0),
+            490: dict(last_price=1.7976931348623157e308), 620: dict(volume=3),
+        },
+    )  # fmt: skip
+    feed._past._ticks = feed._ticks
+
+    class Keep(bt.Strategy):
+        def __init__(self):
+            self.bars = []
+
+        def next(self):
+            data = self.data
+            lines = (data.open, data.high, data.low, data.close, data.volume)
+            self.bars.append((data.datetime.datetime(0), *(line[0] for line in lines)))
+
+    strategy = run(store, Keep, feed)
+    rows = store.sandbox_server.bars("SHFE.cu2612", 60, trading_day="2026-11-10")
+    names = ("open", "high", "low", "close", "volume")
+    official = [(from_ns(row["datetime"] + MINUTE), *(row[name] for name in names)) for row in rows]
+    assert strategy.bars == official[-len(strategy.bars) :]
+    assert len(strategy.bars) == 60
+    certificate = feed.certificate()
+    assert (certificate.ignored, certificate.corrected) == (5, 0)
+    assert certificate.equal >= 50 and certificate.repaired >= 3
+    assert len([one for one in caplog.messages if "a tick is left out" in one]) == 5
