@@ -33,9 +33,10 @@ def pytest_addoption(parser):
 def pytest_generate_tests(metafunc):
     """Tests with this mark run in both worlds, whatever the option says."""
     if "world" in metafunc.fixturenames:
-        both = metafunc.definition.get_closest_marker("both_worlds")
-        option = metafunc.config.getoption("--world")
-        metafunc.parametrize("world", ["told", "silent"] if both else [option], indirect=True)
+        if metafunc.definition.get_closest_marker("both_worlds"):
+            metafunc.parametrize("world", ["told", "silent"], indirect=True)
+        elif metafunc.config.getoption("--world") == "silent":
+            metafunc.parametrize("world", ["silent"], indirect=True)
 
 
 def pytest_collection_modifyitems(items):
@@ -53,7 +54,13 @@ def _world_of(item):
 @pytest.fixture
 def world(request):
     """``told``: sandboxes tell the market's time; ``silent``: they do not, as the real TianQin."""
-    return request.param
+    return getattr(request, "param", "told")
+
+
+@pytest.fixture
+def tells_time(world):
+    """The option of that name, for sandboxes that a test makes itself."""
+    return world == "told"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -85,13 +92,13 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def sandbox(request, world):
+def sandbox(request, tells_time):
     """Make stores on sandboxes, of the counter that the module names; all are closed at the end."""
     stores = []
     counter = getattr(request.module, "COUNTER", "kq")
 
     def make(**options):
-        options = {"counter": counter, "tells_time": world == "told"} | options
+        options = {"counter": counter, "tells_time": tells_time} | options
         if not options["tells_time"] and (options.get("speed") or 0) > FASTEST:
             options["speed"] = None
         store = MyStore.sandbox(**options)

@@ -159,7 +159,9 @@ class MyStore(StoreServices, StoreSession):
                 ``script`` of faults, ``replay`` of recorded ticks (a file or folder),
                 ``counter`` (``"plain"``, ``"kq"``, or ``"ctp"``, which is a futures company's:
                 the account is then a ``TqAccount``), ``query_seconds``, ``commission``,
-                ``account_file`` (a recorded account).
+                ``account_file`` (a recorded account), ``tells_time`` (False: no pack tells the
+                time, as with TianQin; then ``clock_ahead`` and ``clock_drift`` of this machine's
+                clock).
 
         Returns:
             A store; the exchange is its ``sandbox_server``, and ends with ``close``.

@@ -246,6 +246,7 @@ def test_a_store_on_a_frozen_line_is_closed_without_waiting_for_the_other_side(s
     assert monotonic() < began + 8  # tqsdk would wait for ten seconds
 
 
+@pytest.mark.both_worlds
 def test_a_line_that_is_lost_before_the_feeds_start_is_made_anew(sandbox, run):
     store = sandbox(start="2026-11-10 14:55:00")
     feed = store.getdata("SHFE.cu2612")

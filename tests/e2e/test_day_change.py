@@ -128,6 +128,7 @@ def test_a_bracket_over_a_settlement_protects_what_its_parent_got(sandbox, run, 
     play_whole(store, run, script)
 
 
+@pytest.mark.told_time("both programs keep records where no time is told, under one name")
 def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
     """What it got is foreign, and explained."""
 
@@ -151,6 +152,7 @@ def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
     play_whole(store, run, script)
 
 
+@pytest.mark.told_time("both programs keep records where no time is told, under one name")
 def test_lots_that_nothing_explains_are_told_and_only_what_reduces_is_sent(sandbox, run):
     """Somebody else trades while this program is away, and the day ends."""
 

@@ -45,6 +45,7 @@ def turn(urls, folder, feed, strategy, **params):
         return orders, store.broker.get_account_position(CU).get("pos_long", 0)
 
 
+@pytest.mark.both_worlds
 @pytest.mark.parametrize(
     ("begin", "lots"),
     [
@@ -53,8 +54,9 @@ def turn(urls, folder, feed, strategy, **params):
     ],
     ids=["flatten", "target"],
 )
-def test_it_waits_for_no_bar(tmp_path, begin, lots):
-    with EmbeddedSandbox(start="2026-11-12 10:40:00", ticks_per_pack=10) as box:
+def test_it_waits_for_no_bar(tmp_path, tells_time, begin, lots):
+    options = {"ticks_per_pack": 10, "tells_time": tells_time}
+    with EmbeddedSandbox(start="2026-11-12 10:40:00", **options) as box:
         minutes, days = (lambda store: store.getdata(CU)), (lambda store: store.get_daily_data(CU))
         with pytest.raises(Killed):
             turn(box.urls, tmp_path, minutes, First, begin=begin)

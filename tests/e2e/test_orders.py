@@ -78,6 +78,7 @@ def test_a_feeds_name_means_its_contract_wherever_a_symbol_is_asked_for(sandbox,
     assert done
 
 
+@pytest.mark.both_worlds
 def test_todays_lots_are_closed_with_closetoday_and_told_once(sandbox, run):
     def script(strategy):
         broker = strategy.broker

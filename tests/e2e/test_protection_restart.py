@@ -29,13 +29,13 @@ def side(request):
 
 
 @pytest.fixture
-def play(tmp_path):
+def play(tmp_path, tells_time):
     """Programs one after the other on one market; ends with what the exchange holds."""
     boxes = []
 
     def play(side):
         options = side.market.save(tmp_path)
-        boxes.append(EmbeddedSandbox(**options, counter="ctp", balance=1e7))
+        boxes.append(EmbeddedSandbox(**options, counter="ctp", balance=1e7, tells_time=tells_time))
         box = boxes[-1].__enter__()
         return box, lambda: Program(box, tmp_path)
 

@@ -65,8 +65,9 @@ class Program:
 
 
 @pytest.fixture
-def box():
-    with EmbeddedSandbox(start=MORNING, days=4, ticks_per_pack=5) as box:
+def box(tells_time):
+    options = {"days": 4, "ticks_per_pack": 5, "tells_time": tells_time}
+    with EmbeddedSandbox(start=MORNING, **options) as box:
         yield box
 
 
@@ -238,8 +239,9 @@ def test_what_nothing_explains_stops_the_start(box, program):
     [(MORNING, "2026-11-10 21:05:00"), ("2026-11-13 09:31:00", "2026-11-16 09:05:00")],
     ids=["next day", "after a weekend"],
 )
-def test_an_order_is_sent_again_on_a_later_day(tmp_path, start, next_day):
-    with EmbeddedSandbox(start=start, days=4, ticks_per_pack=5) as box:
+def test_an_order_is_sent_again_on_a_later_day(tmp_path, tells_time, start, next_day):
+    options = {"days": 4, "ticks_per_pack": 5, "tells_time": tells_time}
+    with EmbeddedSandbox(start=start, **options) as box:
         with Program(box, tmp_path) as first:
             order = resting(first, away=2500.0)
             price = order.created.price
@@ -530,10 +532,10 @@ def test_two_programs_on_one_account_need_two_names(box, program):
         program(name="two").end()
 
 
-def test_records_of_another_account_are_not_gone_on_with(tmp_path):
+def test_records_of_another_account_are_not_gone_on_with(tmp_path, tells_time):
     """Else a stop of the paper account would fire on the real one."""
     users = {"paper": "x", "other": "x"}
-    with EmbeddedSandbox(start=MORNING, users=users) as box:
+    with EmbeddedSandbox(start=MORNING, users=users, tells_time=tells_time) as box:
         accounts = [("paper", None), ("other", None), ("paper", TqAccount("simnow", "12345", "x"))]
         for user, account in accounts:
             with MyStore(user, "x", account=account, urls=box.urls, strategy_name="one") as store:
