@@ -248,10 +248,15 @@ class Mydatafeed(LiveFeed):
             return self._deliver(bar)
         if self._main is not None:
             self._main.look_ahead()
-        begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
-        closed = begun and not self.store.is_open(self.symbol)
-        self._tell(self.CLOSED if closed else self.LIVE)
+        self._tell(self.CLOSED if self._is_closed() else self.LIVE)
         return None
+
+    def _is_closed(self) -> bool:
+        """Whether there is a break, and its last bar has been delivered."""
+        begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
+        if not begun or self._live is None or self.store.is_open(self.symbol):
+            return False
+        return not self._live.waiting and self._live.next_close > self.store.clock.now_ns()
 
     def _tell(self, status: int) -> None:
         """Tell ``notify_data`` what has changed; a lost connection stays until data can come."""

@@ -24,7 +24,6 @@ from .conditional_order import (
     trailing_stop,
 )
 from .errors import OrderError
-from .link_supervisor import State
 from .model import Direction
 from .order_desk import OrderDesk
 from .order_price import STAYS, Wish, passive_price
@@ -170,7 +169,7 @@ class OrderWatch:
     def _ahead(self, now: int) -> int:
         """How much earlier Close is sent than it would be on a line that is sure."""
         link = self._store.reconnector
-        if link.losses != self._losses or link.state is not State.UP:
+        if link.losses != self._losses or link.doubtful:
             self._losses, self._lost_at = link.losses, now
         doubtful = now - self._lost_at < DOUBTFUL_FOR
         return BEFORE_CLOSE_IN_DOUBT - BEFORE_CLOSE if doubtful else 0

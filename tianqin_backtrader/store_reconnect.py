@@ -104,6 +104,7 @@ class Reconnector:
         self._connected: set[str] = set()
         self._knock: Answer | None = None
         self._answered: Callable[[], bool] | None = None
+        self._for_proof = False  # the open question is about what has passed
         self._heard = False
         self._notices: deque[Notice] = deque()
         self.refusals = RefusalNotices()
@@ -225,7 +226,17 @@ class Reconnector:
         asks = self._supervisor.state is State.UP and self._answered is None
         if asks:
             self._do(self._supervisor.observe(Event.MD_RESTORED, monotonic()))
+            self._for_proof = True
         return asks
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the line may be dead: it is away, or was asked because it was silent.
+
+        That it is asked what has passed, at the end of a bar, says nothing against it.
+        """
+        state = self._supervisor.state
+        return state is not State.UP and not (state is State.DOUBT and self._for_proof)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -360,6 +371,7 @@ class Reconnector:
         self._away.add(conn)
 
     def _do(self, action: Action) -> None:
+        self._for_proof = self._for_proof and action is Action.WAIT
         if action is Action.ASK:
             self._answered = self._link.ask()
         elif action is Action.KNOCK:

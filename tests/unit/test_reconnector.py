@@ -2,7 +2,7 @@
 
 import pytest
 
-from tianqin_backtrader import trading_login
+from tianqin_backtrader import clock, trading_login
 from tianqin_backtrader.clock import deadline_in
 from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
 from tianqin_backtrader.login_words import Refusal, Why
@@ -39,8 +39,10 @@ class Counter:
         notices, self.notices = self.notices, []
         return notices
 
+    said = True
+
     def ask(self):
-        return lambda: True
+        return lambda: self.said
 
     def knock(self):
         return self
@@ -95,3 +97,61 @@ def test_a_login_that_is_refused_as_the_client_connects_by_itself_is_tried_once_
         assert [one.content for one in link.take_notices()] == [
             one.content for one in (connected, refused, connected)
         ]
+
+
+class Stopwatch(clock.Machine):
+    """A machine on which time passes when it is told to."""
+
+    passed = 1000.0
+
+    def monotonic(self):
+        return self.passed
+
+
+@pytest.fixture
+def stopwatch():
+    watch = Stopwatch()
+    clock.live_on(watch)
+    yield watch
+    clock.live_on(None)
+
+
+class Open:
+    """A market that trades."""
+
+    def events(self):
+        return []
+
+    def awake(self):
+        return True
+
+
+def test_a_question_about_what_has_passed_is_no_doubt_of_the_line(stopwatch):
+    counter = Counter()
+    counter.said = False
+    link = Reconnector(counter, Open(), jitter=lambda: 0.0)
+    link.connect()
+    link.wait(deadline_in(0.0))
+    assert link.doubt() and not link.doubtful
+    stopwatch.passed += 4.9
+    link.wait(deadline_in(0.0))
+    assert not link.doubtful
+    counter.said = True
+    link.wait(deadline_in(0.0))
+    counter.said = False
+    for silence in (10.1, 5.1):  # it is asked, and then there is no answer
+        stopwatch.passed += silence
+        link.wait(deadline_in(0.0))
+        assert link.doubtful
+
+
+def test_nor_if_no_answer_comes_is_it_more(stopwatch):
+    counter = Counter()
+    counter.said = False
+    link = Reconnector(counter, Open(), jitter=lambda: 0.0)
+    link.connect()
+    link.wait(deadline_in(0.0))
+    link.doubt()
+    stopwatch.passed += 5.1
+    link.wait(deadline_in(0.0))
+    assert link.doubtful
