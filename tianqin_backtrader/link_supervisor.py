@@ -127,6 +127,7 @@ class Supervisor:
         awake: Whether the market trades or is about to: silence means something, and a server
             that is away is knocked at.
         backoff: Seconds until the next attempt, 0 while all is well.
+        since: When the last event came that counted, on the scale of ``observe``'s ``now``.
     """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
@@ -134,14 +135,14 @@ class Supervisor:
         self.awake = False
         self.backoff = 0.0
         self._jitter = jitter
-        self._since = 0.0
+        self.since = 0.0
         self._built_at = -_NEVER
         self._failures = self._refusals = 0
         self._silence = SILENCE
 
     def observe(self, event: Event, now: float) -> Action:
         """Take an event at ``now`` (seconds, never going back)."""
-        if event is Event.TIME and now - self._since < self._patience():
+        if event is Event.TIME and now - self.since < self._patience():
             return Action.WAIT
         if event is Event.AHEAD and self.state is State.UP and now - self._built_at < DEBOUNCE:
             return Action.WAIT
@@ -150,7 +151,7 @@ class Supervisor:
             return Action.WAIT
         self._learn(event, now)
         self.state, action = found
-        self._since = now
+        self.since = now
         if self._refusals >= REFUSALS:
             self.state, action = State.FATAL, Action.GIVE_UP
         return action
@@ -185,4 +186,4 @@ class Supervisor:
 
     def next_change(self) -> float:
         """When time alone will change the state, on the scale of ``observe``'s ``now``."""
-        return self._since + self._patience()
+        return self.since + self._patience()

@@ -33,7 +33,7 @@ from .ticket import Stage, Ticket
 logger = logging.getLogger(__name__)
 
 #: Backtrader's Close is sent so long before the day's last close, and where the line is doubtful:
-#: it was lost, or asked whether it lives, in the last minutes.
+#: it was lost, or did not answer at once, in the last minutes.
 BEFORE_CLOSE, BEFORE_CLOSE_IN_DOUBT = 5 * SECOND, 60 * SECOND
 DOUBTFUL_FOR = 600 * SECOND
 #: Orders of Backtrader that wait for a price or a time.

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 STATEMENT = "SETTLEMENT"
 #: A step of the wait while the server is being knocked at.
 STEP = 0.05
+#: Seconds in which a line that is well answers.
+PROMPT = 1.0
 #: When the day's count of reconnects begins anew.
 COUNT_RESET = timedelta(hours=21, minutes=20)
 
@@ -104,7 +106,6 @@ class Reconnector:
         self._connected: set[str] = set()
         self._knock: Answer | None = None
         self._answered: Callable[[], bool] | None = None
-        self._for_proof = False  # the open question is about what has passed
         self._heard = False
         self._notices: deque[Notice] = deque()
         self.refusals = RefusalNotices()
@@ -226,17 +227,17 @@ class Reconnector:
         asks = self._supervisor.state is State.UP and self._answered is None
         if asks:
             self._do(self._supervisor.observe(Event.MD_RESTORED, monotonic()))
-            self._for_proof = True
         return asks
 
     @property
     def doubtful(self) -> bool:
-        """Whether the line may be dead: it is away, or was asked because it was silent.
+        """Whether the line may be dead: it is away, or takes long to answer.
 
-        That it is asked what has passed, at the end of a bar, says nothing against it.
+        That it is asked says nothing against it: a contract that nobody trades is silent, and at
+        the end of a bar it is asked what has passed.
         """
-        state = self._supervisor.state
-        return state is not State.UP and not (state is State.DOUBT and self._for_proof)
+        state, asked = self._supervisor.state, monotonic() - self._supervisor.since
+        return state is not State.UP and not (state is State.DOUBT and asked < PROMPT)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -371,7 +372,6 @@ class Reconnector:
         self._away.add(conn)
 
     def _do(self, action: Action) -> None:
-        self._for_proof = self._for_proof and action is Action.WAIT
         if action is Action.ASK:
             self._answered = self._link.ask()
         elif action is Action.KNOCK:

@@ -126,32 +126,23 @@ class Open:
         return True
 
 
-def test_a_question_about_what_has_passed_is_no_doubt_of_the_line(stopwatch):
+def test_a_line_is_doubtful_when_it_takes_long_to_answer(stopwatch):
     counter = Counter()
     counter.said = False
     link = Reconnector(counter, Open(), jitter=lambda: 0.0)
     link.connect()
     link.wait(deadline_in(0.0))
     assert link.doubt() and not link.doubtful
-    stopwatch.passed += 4.9
+    stopwatch.passed += 0.9
     link.wait(deadline_in(0.0))
     assert not link.doubtful
     counter.said = True
     link.wait(deadline_in(0.0))
     counter.said = False
-    for silence in (10.1, 5.1):  # it is asked, and then there is no answer
-        stopwatch.passed += silence
+    stopwatch.passed += 10.1  # silent for so long, it is asked again
+    link.wait(deadline_in(0.0))
+    assert not link.doubtful
+    for seconds in (1.0, 4.1):  # no answer, and then it is taken for lost
+        stopwatch.passed += seconds
         link.wait(deadline_in(0.0))
         assert link.doubtful
-
-
-def test_nor_if_no_answer_comes_is_it_more(stopwatch):
-    counter = Counter()
-    counter.said = False
-    link = Reconnector(counter, Open(), jitter=lambda: 0.0)
-    link.connect()
-    link.wait(deadline_in(0.0))
-    link.doubt()
-    stopwatch.passed += 5.1
-    link.wait(deadline_in(0.0))
-    assert link.doubtful
