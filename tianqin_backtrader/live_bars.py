@@ -272,9 +272,19 @@ class LiveBars:
         if self._ready[0].id < 0:
             self._number()
         bar = self._ready[0]
-        if not self._unsure(bar) or self._is_final(bar, now):
-            return True
-        return self._klines.ready and now >= bar.end + WAIT_FOR_OFFICIAL
+        return not self._unsure(bar) or self._is_final(bar, now) or self._given_up(bar, now)
+
+    def _given_up(self, bar: Bar, now: int) -> bool:
+        """Whether no official bar is waited for any more.
+
+        Of a contract without a price nothing is known, and nothing missed, until the server has
+        bars that are later.
+        """
+        if bar.close == bar.close:
+            return self._klines.ready and now >= bar.end + WAIT_FOR_OFFICIAL
+        last_id = self._klines.last_id
+        rows = self._klines.bars(last_id, last_id) if last_id >= 0 else []
+        return bool(rows) and rows[0].start > bar.start
 
     def _unsure(self, bar: Bar) -> bool:
         """Whether it waits for the official one."""
