@@ -26,6 +26,8 @@ _MICROSECOND = timedelta(microseconds=1)
 #: How far a stamp may be ahead of the clock; where two that are so long apart have gone on with it,
 #: but for the last, it is the clock that is wrong, nanoseconds.
 _FAR, _APART, _SAME = 5 * MINUTE, 5 * SECOND, 2 * SECOND
+#: So many in a row say that a market is played faster than time.
+_IN_A_ROW = 5
 #: What no clock gains between two looks: it was set, nanoseconds.
 _SET = SECOND // 5
 _ORDINAL_1970 = 719163  # date(1970, 1, 1).toordinal()
@@ -153,6 +155,15 @@ class ManualClock:
         self._now_ns = max(self._now_ns, now_ns)
 
 
+class _Odd(NamedTuple):
+    """Stamps in a row that are not believed: the first and when it came, the latest, how many."""
+
+    stamp: int
+    arrival: int
+    latest: int
+    in_a_row: int
+
+
 class MarketClock:
     """The exchange's time.
 
@@ -183,7 +194,7 @@ class MarketClock:
         self._minute = -1
         self._ahead = self._was_set = 0
         self._started = False  # once ``_ahead`` is known and the market has been heard
-        self._odd: tuple[int, int] | None = None  # an unbelievable stamp, and when it came
+        self._odd: _Odd | None = None
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970 UTC."""
@@ -194,22 +205,27 @@ class MarketClock:
     def believes(self, ns: int) -> bool:
         """Whether a tick that is stamped ``ns`` may have come by now.
 
-        Before the market has been heard it may be the machine's clock that is hours wrong: stamps
-        are believed that go on as it does. Those of a time to come stand still.
+        A stamp far ahead is not believed, unless those that follow go on: as the machine's clock
+        does, before the market has been heard, for then it may be the machine that is hours wrong;
+        or faster, for then a server plays a market faster than time. Those of a time to come stand
+        still.
         """
         if ns - self.now_ns() <= _FAR:
+            self._odd = None
             return True
-        if self.trusted:
+        arrival, first = self._unset(), self._odd
+        if first is None or ns < first.latest:
+            self._odd = _Odd(ns, arrival, ns, 1)
             return False
-        arrival = self._unset()
-        if self._odd is None:
-            self._odd = ns, arrival
-        passed = arrival - self._odd[1]
-        if passed < _APART:
-            return False
-        if abs(ns - self._odd[0] - passed) <= _SAME:
+        self._odd = _Odd(first.stamp, first.arrival, ns, first.in_a_row + 1)
+        passed, gone = arrival - first.arrival, ns - first.stamp
+        if self._odd.in_a_row >= _IN_A_ROW and gone >= SECOND and gone > 2 * passed:
             return True
-        self._odd = ns, arrival
+        if self.trusted or passed < _APART:
+            return False
+        if abs(gone - passed) <= _SAME:
+            return True
+        self._odd = None
         return False
 
     def stamp(self, ns: int) -> None:

@@ -447,7 +447,14 @@ def check_exits(told):
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("kills", [[0], [14], [21, 16, 19]])
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param([0], marks=pytest.mark.slow),
+        [14],
+        pytest.param([21, 16, 19], marks=pytest.mark.slow),
+    ],
+)
 def test_stops_and_targets_of_a_killed_program_are_rolled_by_the_next_one(run, kills):
     check_exits(rolled_after(run, kills, slice_lots=2, exits=True))
 

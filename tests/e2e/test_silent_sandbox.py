@@ -135,7 +135,7 @@ def test_a_line_falls_behind_and_catches_up(sandbox, run):
     assert late[0] == late[-1] == 0.0
 
 
-@pytest.mark.parametrize("seconds", [1.0, 10.0, 30.0])
+@pytest.mark.parametrize("seconds", [1.0, 10.0, pytest.param(30.0, marks=pytest.mark.slow)])
 def test_the_network_stands_still_and_nothing_is_lost(sandbox, run, seconds):
     """After ten seconds the library makes another connection."""
     fault = ("freeze", {"conn": "all", "seconds": seconds})

@@ -104,6 +104,17 @@ def test_before_that_stamps_of_the_coming_night_that_stand_still_are_not_believe
     assert clock.believes(NOW + 600 * SECOND)
 
 
+def test_a_market_that_is_played_faster_than_time_is_believed_over_its_breaks():
+    wall, clock = clocks()
+    clock.stamp(NOW)
+    begin = NOW + 15 * MINUTE
+    believed = []
+    for number in range(8):
+        wall.advance_to(NOW + number * SECOND // 100)
+        believed.append(clock.believes(begin + number * SECOND // 2))
+    assert believed == [False] * 4 + [True] * 4
+
+
 def test_a_machine_that_is_hours_behind_is_set_right_by_stamps_that_go_on():
     wall, clock = clocks(hours_off=-8)
     begin = wall.now_ns()
