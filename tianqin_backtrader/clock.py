@@ -23,9 +23,11 @@ BEIJING_OFFSET = 8 * HOUR
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
-#: How far a stamp may be ahead of the clock; where two that are so long apart have gone on with it,
-#: but for the last, it is the clock that is wrong, nanoseconds.
-_FAR, _APART, _SAME = 5 * MINUTE, 5 * SECOND, 2 * SECOND
+#: A stamp may be so far ahead of the clock, nanoseconds.
+_FAR = 5 * MINUTE
+#: Before the market has been heard, stamps that are farther ahead show that the clock is wrong if
+#: they have gone on for ``_APART``, as fast as the clock to within ``_SAME``, nanoseconds.
+_APART, _SAME = 5 * SECOND, 2 * SECOND
 #: So many in a row say that a market is played faster than time.
 _IN_A_ROW = 5
 #: What no clock gains between two looks: it was set, nanoseconds.
@@ -205,10 +207,10 @@ class MarketClock:
     def believes(self, ns: int) -> bool:
         """Whether a tick that is stamped ``ns`` may have come by now.
 
-        A stamp far ahead is not believed, unless those that follow go on: as the machine's clock
-        does, before the market has been heard, for then it may be the machine that is hours wrong;
-        or faster, for then a server plays a market faster than time. Those of a time to come stand
-        still.
+        A stamp far ahead is believed in two cases. Before the market has been heard, if the stamps
+        that follow go on as fast as the machine's clock: the machine may be hours wrong. At any
+        time, if they go on faster: a server plays a market faster than time. Wrong stamps of a
+        coming session stand still, and are not believed.
         """
         if ns - self.now_ns() <= _FAR:
             self._odd = None

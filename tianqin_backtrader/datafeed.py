@@ -57,7 +57,7 @@ class Mydatafeed(LiveFeed):
     Statuses told to ``notify_data``: DELAYED while history is delivered, LIVE, CLOSED outside of
     trading hours, DISCONNECTED, NOTSUBSCRIBED when the contract has ended, CORRECTED,
     MAIN_CHANGED (keyword ``change``, a ``MainChange`` with day, old, new and gap) when another
-    contract is behind a main contract: just before the first bar of the new one.
+    contract is behind a main contract: before the first bar of the new one, of days in the evening.
 
     Bars carry their right edge in naive Beijing time: 09:01 is 09:00-09:01. A live bar is
     delivered as soon as it is certain, together with the other contracts' bars of that minute.

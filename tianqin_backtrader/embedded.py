@@ -174,6 +174,7 @@ class EmbeddedSandbox:
 
         Args:
             name: ``"drop"``, ``"cut"``, ``"refuse"``, ``"freeze"``, ``"thaw"``, ``"delay"``,
+                ``"latency"``, ``"stop_program"``,
                 ``"repeat"``, ``"batch"``, ``"refuse_token"``, ``"licence"``, ``"clock"``,
                 ``"reject_order"``, ``"advance"``, ``"fill_away"``, ``"cancel_away"``, ``"hole"``,
                 ``"shuffle"``, ``"limit_up"``, ``"limit_down"``, and those of the counters:

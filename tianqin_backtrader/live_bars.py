@@ -72,7 +72,8 @@ class Certificate:
     Attributes:
         delivered: All of them.
         equal: Equal to the official bar in open, high, low, close, volume and open interest.
-        repaired: Delivered from the official bar, after a hole in the ticks.
+        repaired: Delivered from the official bar: after a hole in the ticks or a tick that was left
+            out, or before a contract's first price.
         corrected: Different from the official bar; see ``differences``.
         missing: There was no official bar to compare with.
         ignored: Ticks that could not be, and were left out; see ``tick_sieve``.

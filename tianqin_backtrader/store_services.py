@@ -115,7 +115,8 @@ class StoreServices:
         Returns:
             ``live_bars.Certificate`` by name of the feed, a second feed of a contract with its
             length behind the name, ``"SHFE.cu2612 day"``: counts of bars (``delivered`` =
-            ``equal`` + ``repaired`` + ``corrected`` + ``missing`` + ``pending``), and the newest
+            ``equal`` + ``repaired`` + ``corrected`` + ``missing`` + ``pending``), ticks that were
+            left out (``ignored``), equal bars at the end of history (``seam``), and the newest
             ``differences``. Of tick feeds: ticks, and those that never came (``missing``).
 
         Source: TianQin's own kline serial, row by id.

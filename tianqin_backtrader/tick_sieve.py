@@ -1,4 +1,4 @@
-"""Ticks that cannot be: a stamp hours away, a price that is none, a volume that falls.
+"""Ticks that cannot be: a stamp minutes away, a price that is none, a volume that falls.
 
 Counters have sent, before an open, ticks that are stamped with the coming night's time, prices of
 zero or of the largest number there is, and volumes of another moment. One of them must not end the
