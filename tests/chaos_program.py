@@ -28,6 +28,8 @@ LONG_ROUND = 0.7
 STOPS = (bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail, bt.Order.StopTrailLimit)
 #: Where a round of so many seconds stands is written down at once.
 STUCK = 5.0
+#: Of a login that rests the owner takes care so many seconds after the end was asked for.
+OWNER_COMES = 40.0
 #: What the strategy does, and how often in comparison.
 WEIGHTS = {
     "enter_market": 6, "enter_limit": 8, "four_way": 6, "bracket": 8, "oco_exits": 6,
@@ -127,7 +129,7 @@ class Chaotic(bt.Strategy):
         self.targets, self.busy = dict(self.store.state.get("targets", {})), {}
         self.close_after, self.closing, self.resume_at = set(), set(), None
         self.exits_on_loss = self.rng.random() < 0.5
-        self.draining = self.flattened = False
+        self.draining = self.flattened = self.owner_came = False
         self.drain_began, self.tend_at, self.quiet_since = None, 0.0, None
 
     # -- what it hears ------------------------------------------------------------------------
@@ -236,8 +238,11 @@ class Chaotic(bt.Strategy):
         if self.broker.risk_state is not GuardState.ACTIVE and not self.flattened:
             self.resume()
             return
-        if self.store.no_trading:
-            return  # what other terminals do is not seen
+        if self.store.no_trading:  # what other terminals do is not seen
+            if not self.owner_came and now - self.drain_began > OWNER_COMES:
+                self.owner_came = True
+                self.store.resume_trading()
+            return
         alive = self.broker.get_orders_open()
         if self.flattened and self.broker.get_account_positions() and now < self.flat_until:
             return  # it has its own orders out

@@ -24,12 +24,7 @@ BEIJING_OFFSET = 8 * HOUR
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 #: A stamp may be so far ahead of the clock, nanoseconds.
-_FAR = 5 * MINUTE
-#: Before the market has been heard, stamps that are farther ahead show that the clock is wrong if
-#: they have gone on for ``_APART``, as fast as the clock to within ``_SAME``, nanoseconds.
-_APART, _SAME = 5 * SECOND, 2 * SECOND
-#: So many in a row say that a market is played faster than time.
-_IN_A_ROW = 5
+FAR = 5 * MINUTE
 #: What no clock gains between two looks: it was set, nanoseconds.
 _SET = SECOND // 5
 _ORDINAL_1970 = 719163  # date(1970, 1, 1).toordinal()
@@ -157,15 +152,6 @@ class ManualClock:
         self._now_ns = max(self._now_ns, now_ns)
 
 
-class _Odd(NamedTuple):
-    """Stamps in a row that are not believed: the first and when it came, the latest, how many."""
-
-    stamp: int
-    arrival: int
-    latest: int
-    in_a_row: int
-
-
 class MarketClock:
     """The exchange's time.
 
@@ -196,7 +182,6 @@ class MarketClock:
         self._minute = -1
         self._ahead = self._was_set = 0
         self._started = False  # once ``_ahead`` is known and the market has been heard
-        self._odd: _Odd | None = None
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970 UTC."""
@@ -207,28 +192,14 @@ class MarketClock:
     def believes(self, ns: int) -> bool:
         """Whether a tick that is stamped ``ns`` may have come by now.
 
-        A stamp far ahead is believed in two cases. Before the market has been heard, if the stamps
-        that follow go on as fast as the machine's clock: the machine may be hours wrong. At any
-        time, if they go on faster: a server plays a market faster than time. Wrong stamps of a
-        coming session stand still, and are not believed.
+        It may be ahead of the later one of this clock and the machine's: each has been seen to be
+        slow, this one after ticks of long ago that came late.
         """
-        if ns - self.now_ns() <= _FAR:
-            self._odd = None
-            return True
-        arrival, first = self._unset(), self._odd
-        if first is None or ns < first.latest:
-            self._odd = _Odd(ns, arrival, ns, 1)
-            return False
-        self._odd = _Odd(first.stamp, first.arrival, ns, first.in_a_row + 1)
-        passed, gone = arrival - first.arrival, ns - first.stamp
-        if self._odd.in_a_row >= _IN_A_ROW and gone >= SECOND and gone > 2 * passed:
-            return True
-        if self.trusted or passed < _APART:
-            return False
-        if abs(gone - passed) <= _SAME:
-            return True
-        self._odd = None
-        return False
+        return ns - max(self.now_ns(), self._wall.now_ns()) <= FAR
+
+    def arrival_ns(self) -> int:
+        """Now, on a scale that nobody sets: for what passes between two ticks, nanoseconds."""
+        return self._passed() if self._passed is not None else self._wall.now_ns()
 
     def stamp(self, ns: int) -> None:
         """A tick stamped ``ns`` has just come, or the server has told its time."""

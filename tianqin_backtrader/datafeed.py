@@ -319,7 +319,7 @@ class Mydatafeed(LiveFeed):
             day = calendar.trading_day_at(from_ns(now))  # before it opens its volume begins anew
             return before > to_ns(calendar.sessions(self.symbol, day)[0][0])
 
-        return TickSieve(self.symbol, self.store.clock.believes, same_day)
+        return TickSieve(self.symbol, self.store.clock, same_day)
 
     def _stand(self, builder: BarBuilder) -> list[Bar]:
         """Place the builder behind what is final of the official bars; those."""

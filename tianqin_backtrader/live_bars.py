@@ -268,6 +268,8 @@ class LiveBars:
 
     def has_bar(self, horizon: int, now: int) -> bool:
         """Whether a bar that ends by ``horizon`` can be delivered."""
+        while self._ready and self._never_was(self._ready[0]):
+            self._ready.popleft()
         if not self._ready or self._ready[0].end > horizon:
             return False
         if self._ready[0].id < 0:
@@ -276,16 +278,17 @@ class LiveBars:
         return not self._unsure(bar) or self._is_final(bar, now) or self._given_up(bar, now)
 
     def _given_up(self, bar: Bar, now: int) -> bool:
-        """Whether no official bar is waited for any more.
+        """Whether no official bar is waited for any more; without a price there is no other."""
+        waited = now >= bar.end + WAIT_FOR_OFFICIAL
+        return self._klines.ready and waited and bar.close == bar.close
 
-        Of a contract without a price nothing is known, and nothing missed, until the server has
-        bars that are later.
-        """
-        if bar.close == bar.close:
-            return self._klines.ready and now >= bar.end + WAIT_FOR_OFFICIAL
+    def _never_was(self, bar: Bar) -> bool:
+        """Whether a bar is of a contract without a price, and the server's bars begin later."""
+        if bar.close == bar.close or (bar.id < 0 and self._find_id(bar) >= 0):
+            return False
         last_id = self._klines.last_id
         rows = self._klines.bars(last_id, last_id) if last_id >= 0 else []
-        return bool(rows) and rows[0].start > bar.start
+        return bar.id < 0 and bool(rows) and rows[0].start > bar.start
 
     def _unsure(self, bar: Bar) -> bool:
         """Whether it waits for the official one."""

@@ -140,7 +140,7 @@ class Recorder:
             if rows:
                 self._write(stream, rows)
                 if stream.kind is TICKS:
-                    if stream.live:
+                    if stream.live and self._store.clock.believes(rows[-1][1][1]):
                         stamps.append((stream.symbol, rows[-1][1][1]))
                     self._need_instrument(stream.symbol, rows[-1][0])
         if self._store.gateway.connected:

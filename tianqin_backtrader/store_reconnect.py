@@ -152,7 +152,7 @@ class Reconnector:
 
     def healthy(self, max_idle: float = 30) -> bool:
         """Whether the session works and news came within ``max_idle`` seconds."""
-        if self.last_ok is None or self._supervisor.state is not State.UP:
+        if self.last_ok is None or self.doubtful:
             return False
         return beijing_now() - self.last_ok <= timedelta(seconds=max_idle)
 

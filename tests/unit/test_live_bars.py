@@ -255,3 +255,18 @@ def test_when_a_bar_can_be_decided_without_a_successor(market):
     assert live.next_final == START + 2 * MINUTE + 60 * SECOND
     klines.put(official(1))
     assert live.next_final == START + 2 * MINUTE + 2 * SECOND
+
+
+def test_minutes_before_a_new_contracts_first_bar_never_were(market):
+    klines, server = Server(), Server()
+    builder = BarBuilder(SlotTable(CALENDAR, CU, MINUTE))
+    builder.begin_after(START, float("nan"), 0)
+    live = LiveBars(CU, builder, server, klines, -1, 0, all_that_can_be(CU))
+    live.begin(None, [], START)
+    live.flush(START + 3 * MINUTE)
+    assert deliver(live, START + 90 * MINUTE) == []  # the server has nothing yet
+    server.put(*(tick(number)._replace(id=number - 18) for number in range(18, 25)))
+    klines.put(*(official(minute)._replace(id=minute - 3) for minute in (3, 4)))
+    live.take_ticks()
+    assert [bar.id for bar in deliver(live, START + 5 * MINUTE)] == [0]
+    assert live.certificate().missing == 0

@@ -4,16 +4,9 @@ import logging
 from datetime import datetime
 
 import pytest
-from sieves import all_that_can_be
+from sieves import AnyTime, all_that_can_be
 
-from tianqin_backtrader.clock import (
-    HOUR,
-    MINUTE,
-    SECOND,
-    ManualClock,
-    MarketClock,
-    to_ns,
-)
+from tianqin_backtrader.clock import HOUR, MINUTE, SECOND, ManualClock, MarketClock, to_ns
 from tianqin_backtrader.model import NAN, Tick
 from tianqin_backtrader.tick_sieve import SAID, TickSieve
 
@@ -47,7 +40,7 @@ def test_a_stamp_long_before_the_last_one():
 
 
 def test_a_stamp_that_nobody_believes():
-    sieve = TickSieve(CU, lambda ns: ns <= NOW + MINUTE, lambda *_: True)
+    sieve = TickSieve(CU, AnyTime(NOW + MINUTE), lambda *_: True)
     assert [sieve.passes(tick(s)) for s in (0, 12 * 3600, 30, 61, 31)] == [1, 0, 1, 0, 1]
 
 
@@ -65,7 +58,7 @@ def test_of_a_volume_that_was_too_high_the_lower_ones_are_right():
 
 
 def test_a_new_day_begins_with_no_volume():
-    sieve = TickSieve(CU, lambda _: True, lambda a, b: abs(a - b) < HOUR)
+    sieve = TickSieve(CU, AnyTime(), lambda a, b: abs(a - b) < HOUR)
     assert sieve.passes(tick(0, volume=900)) and sieve.passes(tick(12 * 3600, volume=5))
 
 
@@ -78,48 +71,74 @@ def test_what_is_left_out_is_said_a_few_times_and_counted_always(caplog):
     assert len(caplog.records) == SAID + 1 and "its price is 0" in caplog.text
 
 
-# -- what a clock believes ------------------------------------------------------------------------
+# -- stamps far ahead -----------------------------------------------------------------------------
 
 
-def clocks(hours_off=0.0):
-    wall = ManualClock(NOW + int(hours_off * HOUR))
-    return wall, MarketClock(wall)
+class Market:
+    """A machine that is so many hours wrong, and a contract whose ticks come."""
+
+    def __init__(self, hours_off=0.0):
+        self.begin = NOW + int(hours_off * HOUR)
+        self.wall = ManualClock(self.begin)
+        self.clock = MarketClock(self.wall)
+        self.sieve = TickSieve(CU, self.clock, lambda *_: True)
+
+    def comes(self, seconds, stamp):
+        """Whether a tick passes that comes so many seconds after the beginning."""
+        self.wall.advance_to(self.begin + int(seconds * SECOND))
+        passes = self.sieve.passes(Tick(1, NOW + int(stamp * SECOND), 78000.0, 10, 0.0, 100))
+        if passes:
+            self.clock.stamp(NOW + int(stamp * SECOND))
+        return passes
 
 
-def test_a_clock_that_has_heard_the_market_believes_no_stamp_far_ahead():
-    wall, clock = clocks()
-    clock.stamp(NOW)
-    for seconds in range(600):
-        wall.advance_to(NOW + seconds * SECOND)
-        assert not clock.believes(NOW + 12 * HOUR + seconds * SECOND)
-        assert clock.believes(NOW + seconds * SECOND + 20 * SECOND)
-        assert clock.believes(NOW - HOUR)
+def test_stamps_of_the_coming_night_that_stand_still_are_never_believed():
+    for heard in (True, False):
+        market = Market()
+        assert not heard or market.comes(0, 0)
+        assert not any(market.comes(s, 12 * 3600) for s in range(1, 600))
+        assert market.comes(600, 600)
 
 
-def test_before_that_stamps_of_the_coming_night_that_stand_still_are_not_believed():
-    wall, clock = clocks()
-    for seconds in range(600):
-        wall.advance_to(NOW + seconds * SECOND)
-        assert not clock.believes(NOW + 12 * HOUR)
-    assert clock.believes(NOW + 600 * SECOND)
-
-
-def test_a_market_that_is_played_faster_than_time_is_believed_over_its_breaks():
-    wall, clock = clocks()
-    clock.stamp(NOW)
-    begin = NOW + 15 * MINUTE
-    believed = []
-    for number in range(8):
-        wall.advance_to(NOW + number * SECOND // 100)
-        believed.append(clock.believes(begin + number * SECOND // 2))
-    assert believed == [False] * 4 + [True] * 4
+def test_a_clock_that_has_heard_the_market_lets_stamps_be_ahead_a_little():
+    market = Market()
+    assert market.comes(0, 0) and market.comes(1, 21) and not market.comes(2, 400)
 
 
 def test_a_machine_that_is_hours_behind_is_set_right_by_stamps_that_go_on():
-    wall, clock = clocks(hours_off=-8)
-    begin = wall.now_ns()
-    believed = []
-    for seconds in range(8):
-        wall.advance_to(begin + seconds * SECOND)
-        believed.append(clock.believes(NOW + seconds * SECOND))
-    assert believed == [False] * 5 + [True] * 3
+    market = Market(hours_off=-8)
+    assert [market.comes(s, s) for s in range(8)] == [False] * 5 + [True] * 3
+
+
+def test_a_market_that_is_played_faster_than_time_is_believed_over_its_breaks():
+    market = Market()
+    assert market.comes(0, 0)
+    passes = [market.comes(number / 100, 900 + number / 2) for number in range(8)]
+    assert passes == [False] * 4 + [True] * 4
+
+
+def test_stamps_of_several_closes_in_one_pack_are_no_fast_market():
+    market = Market()
+    assert market.comes(0, 0)
+    assert not any(market.comes(1, 3600 * hours) for hours in (2, 3, 4, 5, 6, 7))
+
+
+def test_a_clock_that_late_ticks_have_set_back_believes_the_machine():
+    """The line was lost before a break and comes back in it."""
+    market = Market()
+    assert market.comes(3600, 20)  # the first that is heard
+    assert market.clock.now_ns() == NOW + 20 * SECOND
+    assert market.comes(7200, 7200)
+    assert market.clock.now_ns() == NOW + 7200 * SECOND
+
+
+def test_after_the_machine_was_paused_its_clock_is_believed():
+    passed = [0]
+    wall = ManualClock(NOW)
+    clock = MarketClock(wall, passed=lambda: passed[0])
+    for second in range(3):
+        wall.advance_to(NOW + second * SECOND)
+        passed[0] = second * SECOND
+        clock.stamp(NOW + second * SECOND)
+    wall.advance_to(NOW + HOUR)  # it has slept, and its other clock did not go on
+    assert clock.believes(NOW + HOUR + SECOND)
