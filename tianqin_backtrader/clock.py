@@ -195,7 +195,8 @@ class MarketClock:
         It may be ahead of the later one of this clock and the machine's: each has been seen to be
         slow, this one after ticks of long ago that came late.
         """
-        return ns - max(self.now_ns(), self._wall.now_ns()) <= FAR
+        now = self.now_ns()
+        return ns - (now if self.virtual else max(now, self._wall.now_ns())) <= FAR
 
     def arrival_ns(self) -> int:
         """Now, on a scale that nobody sets: for what passes between two ticks, nanoseconds."""

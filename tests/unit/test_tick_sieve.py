@@ -132,6 +132,12 @@ def test_a_clock_that_late_ticks_have_set_back_believes_the_machine():
     assert market.clock.now_ns() == NOW + 7200 * SECOND
 
 
+def test_where_the_server_tells_the_time_the_machines_clock_plays_no_part():
+    clock = MarketClock(ManualClock(NOW + 24 * HOUR), virtual=True)
+    clock.stamp(NOW)
+    assert clock.believes(NOW + MINUTE) and not clock.believes(NOW + 12 * HOUR)
+
+
 def test_after_the_machine_was_paused_its_clock_is_believed():
     passed = [0]
     wall = ManualClock(NOW)
