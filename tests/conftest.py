@@ -6,7 +6,7 @@ import signal
 import backtrader as bt
 import pytest
 from hypothesis import settings
-from warm_sandboxes import WarmStarts
+from warm_sandboxes import WarmStarts, can_follow_processes
 
 from tianqin_backtrader import MyStore, embedded
 
@@ -66,7 +66,7 @@ def tells_time(world):
 @pytest.fixture(scope="session", autouse=True)
 def warm_sandboxes():
     """Sandboxes of this process are forks of one that has imported everything."""
-    if not hasattr(os, "pidfd_open"):
+    if not can_follow_processes():
         yield
         return
     starts = WarmStarts()

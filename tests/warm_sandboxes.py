@@ -16,6 +16,15 @@ import sys
 MODULE = ["-m", "tianqin_backtrader.sandbox"]
 
 
+def can_follow_processes():
+    """Whether this system tells of the end of processes that are no children."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
 class Fork:
     """A process as ``subprocess.Popen`` shows it, as far as ``embedded`` asks."""
 
