@@ -22,6 +22,7 @@ from recording_desk import (
 
 from tianqin_backtrader import MyStore, PerformanceTracker, RecordedData
 from tianqin_backtrader.__main__ import main
+from tianqin_backtrader.clock import HOUR, SECOND
 from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import ConfigError, JournalError, UnknownSymbol
 from tianqin_backtrader.recording import DAYS, MINUTES, TICKS
@@ -287,3 +288,25 @@ def test_a_full_disk_ends_the_recording_and_not_the_trading(sandbox, run, tmp_pa
     assert "full" in recorder.failed
     assert any("the recording has stopped" in str(message) for message in heard)
     assert len(strategy.bars) == 8
+
+
+def test_a_recorded_tick_with_the_coming_nights_time_moves_no_clock(sandbox, tmp_path):
+    store = sandbox(start=AFTERNOON)
+    recorder = store.record([CU], tmp_path / "odd")
+    while not any(stream.live for stream in recorder._streams):
+        store.pump(0.5)
+    [ticks] = [stream for stream in recorder._streams if stream.kind is TICKS]
+    coming, odd = ticks.new_rows, store.clock.now_ns() + 7 * HOUR
+
+    seen = []
+
+    def odd_rows(alive_at):
+        rows = [(day, (row[0], odd, *row[2:])) for day, row in coming(alive_at)]
+        seen.extend(rows)
+        return rows
+
+    ticks.new_rows = odd_rows
+    begin = store.clock.now_ns()
+    while store.clock.now_ns() < begin + 10 * SECOND or not seen:
+        store.pump(0.5)
+    assert store.clock.now_ns() < begin + HOUR and store.alive_at(CU) < begin + HOUR
