@@ -386,6 +386,7 @@ def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> 
         volume=volume,
         time=int(trade.trade_date_time) if time > _FIRST_TIME else now,
         commission=fee if fee or names_fees else NAN,
+        exchange_trade_id=_word(trade, "exchange_trade_id"),
     )
 
 

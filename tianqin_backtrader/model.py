@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from .clock import from_ns
+
 NAN = float("nan")
 
 
@@ -141,7 +143,8 @@ class OrderReport:
 class Fill:
     """One execution. ``time`` is nanoseconds since 1970 UTC.
 
-    ``commission`` is in yuan, nan where the counter does not name it.
+    ``commission`` is in yuan, nan where the counter does not name it. ``exchange_trade_id`` is ""
+    where none is told.
     """
 
     trade_id: str
@@ -153,6 +156,18 @@ class Fill:
     volume: int
     time: int
     commission: float
+    exchange_trade_id: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What stays the same under whatever ids a gateway lists it.
+
+        Exchanges number their trades anew every day, and give both sides of a trade one number.
+        """
+        if not self.exchange_trade_id:
+            return self.trade_id
+        day = from_ns(self.time).date()
+        return f"{self.symbol} {day} {self.exchange_trade_id} {self.direction} {self.offset}"
 
 
 #: tqsdk's notices about a connection: made, made again, and lost or not made.

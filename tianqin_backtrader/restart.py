@@ -48,7 +48,8 @@ class HeldLots:
     def __init__(self, account: Any) -> None:
         self._account = account
         self._serial = 0
-        self.foreign: set[str] = set()  # trades of others that are in the lots
+        #: The identities of trades of others that are in the lots.
+        self.foreign: set[str] = set()
 
     def plan(self) -> tuple[dict[str, Any], bool]:
         """For the journal; every row counts from its place on, so no two are equal."""
@@ -128,7 +129,7 @@ class Restart:
         self._account.begin(equity(), [fill for _, fill in found.untold] + news + unseen)
         self.begun_with = self._account.net_lots()
         self._returns.take(others)
-        self.lots.foreign |= {one.trade_id for one in others if isinstance(one, Fill)}
+        self.lots.foreign |= {one.identity for one in others if isinstance(one, Fill)}
         self._desk.gate.reconciled = True
         self._go_on(found, [*unseen, *ours], ended, [leg for leg in lost if leg not in ended])
         self._scribe.touch_plan(self.lots)
@@ -152,7 +153,7 @@ class Restart:
 
     def take_foreign(self, fill: Fill) -> None:
         """A trade of others has changed what is held."""
-        self.lots.foreign.add(fill.trade_id)
+        self.lots.foreign.add(fill.identity)
         self._scribe.touch_plan(self.lots)
 
     # -- the records --------------------------------------------------------------------------
@@ -211,7 +212,7 @@ class Restart:
         news = [
             one
             for one in reports
-            if isinstance(one, Fill) and one.trade_id not in known and not self._counted(one)
+            if isinstance(one, Fill) and one.identity not in known and not self._counted(one)
             and (one.order_id in self._desk.legs or one.order_id not in mine)
         ]  # fmt: skip
         gone = [

@@ -10,7 +10,7 @@ from typing import Any
 
 from .clock import SECOND, monotonic
 from .errors import JournalError, OrderError
-from .model import Direction
+from .model import Fill, Offset, OrderReport
 from .risk_limits import GuardState
 from .roll_carrier import ExitCarrier
 from .roll_exits import price_gap
@@ -132,7 +132,7 @@ class Roll:
         Raises:
             OrderError: One does.
         """
-        shown = self._store.tianqin.get_order()
+        shown = self._store.gateway.orders()
         for order_id in self.state.order_ids:
             known, there = self._broker.get_order(order_id), shown.get(order_id)
             if known is not None:
@@ -303,8 +303,8 @@ class Roll:
             numbers = ", ".join(str(ticket.order.ref) for ticket in going_out)
             self._tell_that_it_waits(f"exits are at the market (order {numbers})")
         found = bool(going_out)
-        for order_id, order in self._store.tianqin.get_order().items():
-            symbol = f"{order.exchange_id}.{order.instrument_id}"
+        for order_id, order in self._store.gateway.orders().items():
+            symbol = order.symbol
             if order.status != "ALIVE" or symbol not in self.contracts:
                 continue
             known, ours = self._broker.get_order(order_id), order_id in self.state.order_ids
@@ -328,9 +328,9 @@ class Roll:
                 self._store.gateway.cancel_order(order_id)
         return found
 
-    def _cannot_be_sent_again(self, order: Any) -> bool:
-        left = int(order.volume_left)
-        partly = order.offset == "OPEN" and 0 < left < int(order.volume_orign)
+    def _cannot_be_sent_again(self, order: OrderReport) -> bool:
+        left = order.volume_left
+        partly = order.offset is Offset.OPEN and 0 < left < order.volume_orign
         return partly and left < self.state.plan.least
 
     def _settled(self) -> bool:
@@ -458,22 +458,19 @@ class Roll:
     def _take_fills(self) -> None:
         """What the account's trades tell of our orders, an earlier program's among them."""
         ours, fills = set(self.state.order_ids), dict(self.state.fills)
-        for trade_id, trade in self._store.tianqin.get_trade().items():
-            if trade.order_id in ours and trade_id not in fills:
-                fills[trade_id] = RollFill(
-                    f"{trade.exchange_id}.{trade.instrument_id}", Direction(trade.direction),
-                    float(trade.price), int(trade.volume), self._fee(trade),
+        for fill in self._store.gateway.fills():
+            if fill.order_id in ours and fill.trade_id not in fills:
+                fills[fill.trade_id] = RollFill(
+                    fill.symbol, fill.direction, fill.price, fill.volume, self._fee(fill),
                     self.state.reference,
                 )  # fmt: skip
         self.state = replace(self.state, fills=fills)
 
-    def _fee(self, trade: Any) -> float:
+    def _fee(self, fill: Fill) -> float:
         """Of a trade; where the counter names none, by the contract's rates."""
-        fee = getattr(trade, "commission", math.nan)  # some counters leave it out
-        if isinstance(fee, int | float) and fee > 0:
-            return float(fee)
-        symbol = f"{trade.exchange_id}.{trade.instrument_id}"
-        cost = self._broker.order_cost(symbol, int(trade.volume), float(trade.price), closes=True)
+        if math.isfinite(fill.commission):
+            return fill.commission
+        cost = self._broker.order_cost(fill.symbol, fill.volume, fill.price, closes=True)
         return float(cost.commission)
 
     # -- trouble ------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ class RollDesk:
         self._broker.exit_carrier(plan, lambda state: None).refuse_what_cannot_be_carried()
 
     def _is_alive(self, order_id: str) -> bool:
-        order = self._store.tianqin.get_order().get(order_id)
+        order = self._store.gateway.orders().get(order_id)
         return order is not None and order.status == "ALIVE"
 
     def start(self, plan: RollPlan) -> Roll:

@@ -140,6 +140,13 @@ class TradingSide(ApiHolder):
                 news.append(self._identity.fill(fill))
         return news + orders
 
+    def fills(self) -> Iterator[Fill]:
+        """Every trade in the client's picture, its order by our id."""
+        for trade_id, trade in self.api.get_trade().items():
+            fill = to_fill(trade_id, trade, self._now(), names_fees=self.names_fees)
+            if fill is not None:
+                yield self._identity.fill(fill)
+
     def _changed_orders(self) -> Iterator[OrderReport]:
         self._follow_day()
         for order_id, order in self.api.get_order().items():
@@ -207,6 +214,11 @@ class TradingSide(ApiHolder):
 
     def known_orders(self) -> set[str]:
         """The ids of the orders in the client's picture; in a new session, in the exchange's."""
+        return set(self.orders())
+
+    def orders(self) -> dict[str, OrderReport]:
+        """Every order in the client's picture, by our ids."""
         self._follow_day()
         told = (to_report(order_id, order) for order_id, order in self.api.get_order().items())
-        return {self._identity.report(report).order_id for report in told if report is not None}
+        named = (self._identity.report(report) for report in told if report is not None)
+        return {report.order_id: report for report in named}

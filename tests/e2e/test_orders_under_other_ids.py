@@ -105,3 +105,18 @@ def test_within_a_run_an_order_goes_on_under_the_gateways_id(relay, tmp_path):
         first.turn()
         assert order.status == bt.Order.Canceled
         assert first.words().count("Canceled") == 1
+
+
+def test_trades_of_another_program_are_known_by_their_numbers(tmp_path):
+    """What it has bought is told under other ids to the next run, and counted once."""
+    with EmbeddedSandbox(start=MORNING, days=2, ticks_per_pack=5, counter="ctp") as box:
+        with Program(box, tmp_path / "one") as first, Program(box, tmp_path / "two") as other:
+            filled(first, 1)
+            filled(other, 3)
+            first.until(lambda: first.broker.getposition(CU).size == first.lots("long") == 4)
+        assert box.fault("forget_order_ids") == {"orders": 2}
+        for _ in range(2):
+            with Program(box, tmp_path / "one") as next_one:
+                assert next_one.broker.getposition(CU).size == 4
+                next_one.turn()
+                assert next_one.told == []
