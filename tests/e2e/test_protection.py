@@ -7,7 +7,7 @@ import datetime
 
 import backtrader as bt
 import pytest
-from e2e_script import CU, M, Script, exchange_orders
+from e2e_script import CU, MORNING, M, Script, exchange_orders
 from traded_side import TradedSide
 
 from tianqin_backtrader.alert_settings import AlertSettings
@@ -65,6 +65,13 @@ def wait(ticks):
         yield None
 
 
+def step(strategy, number):
+    """The market's steps are seconds; where nobody tells the time, a start takes one or two."""
+    begun = datetime.datetime.fromisoformat(MORNING)
+    while strategy.broker.store.now() < begun + datetime.timedelta(seconds=number):
+        yield None
+
+
 def lots_sent(strategy, *, opens):
     return sum(
         one["volume_orign"] - one["volume_left"]
@@ -89,7 +96,7 @@ def test_children_grow_with_each_fill_of_their_parent(trade, side):
     side.at(0, 1, near=3).at(4, 6).at(0, 1, near=1).at(4, 6).at(0, 1, near=2).at(4, 40)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         parent, stop, target = side.bracket(strategy, 10)
         seen = []
         for _ in range(24):
@@ -124,7 +131,7 @@ def test_a_target_closes_the_lots_of_a_parent_that_is_not_over(trade, symbol, sh
     side.at(0, 1, near=3).at(4, 4).at(12, 10).at(-8, 6)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         parent, stop, target = side.bracket(strategy, 10)
         yield from wait(15)
         assert strategy.path(target)[-1] == "Completed"
@@ -140,7 +147,7 @@ def test_a_stop_that_fires_withdraws_the_rest_of_its_parent_first(trade, side):
     side.at(0, 1, near=3).at(4, 4).at(-12, 20, near=0)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         parent, stop, target = side.bracket(strategy, 10)
         yield from wait(20)
         assert strategy.path(stop)[-1] == "Completed"
@@ -157,7 +164,7 @@ def test_what_a_parent_gets_while_its_stop_has_fired_is_closed_too(trade, side):
     side.at(0, 1, near=3).at(4, 4).at(-12, 3, near=1).at(-12, 20, near=0)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         parent, stop, target = side.bracket(strategy, 40)
         yield from wait(24)
         assert abs(parent.executed.size) > 3
@@ -172,10 +179,10 @@ def test_what_a_parent_gets_while_its_stop_has_fired_is_closed_too(trade, side):
 
 def test_what_a_parent_gets_after_its_target_was_filled_is_protected_by_the_stop(trade, side):
     """The withdrawal of the parent is lost, and the market comes back to it."""
-    side.at(0, 1, near=3).at(4, 4).at(12, 6).at(0, 1, near=1).at(4, 6).at(-12, 20, near=0)
+    side.at(0, 1, near=3).at(4, 4).at(12, 3).at(0, 1, near=1).at(4, 6).at(-12, 20, near=0)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         parent, stop, target = side.bracket(strategy, 10)
         yield from wait(5)
         strategy.broker.store.sandbox_server.fault("swallow_cancel", count=1)
@@ -201,7 +208,7 @@ def test_a_parent_that_expires_with_a_part_leaves_its_children(trade, side):
     side.at(0, 1, near=3).at(4, 12).at(-12, 10, near=0)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         parent, stop, target = side.bracket(
             strategy, 10, oargs={"valid": datetime.timedelta(seconds=8)}
         )
@@ -220,7 +227,7 @@ def test_the_children_of_a_parent_without_a_fill_go_with_it(trade, side, how):
     side.at(4, 14)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         valid = datetime.timedelta(seconds=5) if how == "expire" else None
         parent, stop, target = side.bracket(strategy, 10, oargs={"valid": valid})
         yield from wait(3)
@@ -239,7 +246,7 @@ def test_an_entry_by_stop_in_a_thin_book_is_protected_in_parts(trade, side):
     side.at(6, 1, near=1).at(6, 4, near=0).at(-12, 10)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         parent, stop, target = side.bracket(strategy, 8, entry=5, exectype=bt.Order.Stop, target=40)
         yield from wait(7)
         filled = abs(parent.executed.size)
@@ -276,7 +283,7 @@ def test_children_that_come_one_by_one_close_once(trade, side):
     side.at(12, 8).at(-12, 8)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         parent = side.enter(strategy, size=3)
         while parent.alive():
             yield None
@@ -297,7 +304,7 @@ def test_of_two_brackets_that_cancel_each_other_one_is_left(trade):
     up.at(0, 8).at(12, 12)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         rise = up.bracket(strategy, 2, entry=10, exectype=bt.Order.Stop, target=60)
         fall = down.bracket(strategy, 2, entry=10, exectype=bt.Order.Stop, target=60,
                             oargs={"oco": rise[0]})  # fmt: skip
@@ -405,7 +412,7 @@ def test_entries_that_cancel_each_other_keep_backtraders_meaning(trade, side):
     side.at(0, 1, near=3).at(4, 8)
 
     def script(strategy):
-        yield from wait(3)
+        yield from step(strategy, 4)
         first = side.enter(strategy, size=10, exectype=bt.Order.Limit, price=side.price(0))
         second = side.enter(
             strategy, size=10, exectype=bt.Order.Limit, price=side.price(-5), oco=first

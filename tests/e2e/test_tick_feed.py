@@ -78,8 +78,9 @@ def test_the_last_price_may_be_asked_in_every_round_of_a_new_session(sandbox, ru
     class Dropped(Keep):
         def next(self):
             super().next()
-            if len(self) == 20:
+            if len(self) == 10:
                 store.keepers.append(lambda: prices.append(feed.last_price))
+            if len(self) == 20:
                 store.sandbox_server.fault("drop", conn="all")
 
     run(store, Dropped, feed, until=until)
