@@ -75,10 +75,10 @@ class Certificate:
         repaired: Delivered from the official bar: after a hole in the ticks or a tick that was left
             out, or before a contract's first price.
         corrected: Different from the official bar; see ``differences``.
-        missing: There was no official bar to compare with.
+        missing: There was no official bar to compare with; bars of the seam among them.
         ignored: Ticks that could not be, and were left out; see ``tick_sieve``.
         seam: Bars at the end of history that were compared, too, and are equal.
-        pending: The official bar is not final yet.
+        pending: The official bar is not final yet; bars of the seam among them.
         differences: The newest of those that were corrected.
     """
 
@@ -334,7 +334,7 @@ class LiveBars:
             self._seam_left -= at_seam
             rows = self._klines.bars(bar.id, bar.id) if bar.id >= 0 else []
             if not rows:
-                self._missing += not at_seam
+                self._missing += 1
                 continue
             found = Difference(self.symbol, bar, rows[0])
             if found.columns:
@@ -355,7 +355,7 @@ class LiveBars:
             repaired=self._repaired,
             corrected=self._corrected,
             missing=self._missing,
-            pending=len(self._unchecked) - self._seam_left,
+            pending=len(self._unchecked),
             ignored=self._sieve.ignored,
             seam=self._seam_equal,
             differences=tuple(self._differences),

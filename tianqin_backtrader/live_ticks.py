@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
-from .live_bars import Certificate, Difference, Rows
+from .live_bars import Certificate, Difference, LiveBars, Rows
 from .model import NAN, Bar, Tick
 from .tick_sieve import TickSieve
 
@@ -22,6 +23,7 @@ class LiveTicks:
         next_tick_id: The first tick to deliver.
         before: The tick before it, for the lots traded since.
         sieve: Leaves out what cannot be.
+        seam: Has compared, or will, the bars that were delivered before the first tick.
 
     Attributes:
         ticks_taken: Ticks so far.
@@ -29,12 +31,14 @@ class LiveTicks:
     """
 
     #: Nothing waits for a tick, and no clock completes one.
-    complete_until = next_close = next_final = _NEVER
+    complete_until = next_close = _NEVER
 
     def __init__(
-        self, ticks: Rows, next_tick_id: int, before: Tick | None, sieve: TickSieve
-    ) -> None:
+        self, ticks: Rows, next_tick_id: int, before: Tick | None, sieve: TickSieve,
+        seam: LiveBars | None = None,
+    ) -> None:  # fmt: skip
         self._ticks, self._next_tick, self._sieve = ticks, next_tick_id, sieve
+        self._seam = seam
         self._price = before.last_price if before is not None else NAN
         self._volume = before.volume if before is not None else 0
         self._oi = before.open_interest if before is not None else 0
@@ -85,16 +89,21 @@ class LiveTicks:
         """The next tick."""
         return self._ready.popleft()
 
+    @property
+    def next_final(self) -> int:
+        """When an official bar of the seam is final without a successor."""
+        return self._seam.next_final if self._seam is not None else _NEVER
+
     def check(self, now: int) -> list[Difference]:
-        """Ticks are TianQin's own: there is nothing to compare."""
-        return []
+        """Ticks are TianQin's own, and not compared; the bars before them are."""
+        return self._seam.check(now) if self._seam is not None else []
 
     def certificate(self) -> Certificate:
-        """What was delivered, and what never came."""
-        delivered = self.ticks_taken - len(self._ready)
-        return Certificate(
-            delivered=delivered,
-            equal=delivered,
-            missing=self.ticks_missing,
+        """What was delivered, and what never came; ``equal`` is 0, as no tick is compared."""
+        seam = self._seam.certificate() if self._seam is not None else Certificate()
+        return replace(
+            seam,
+            delivered=self.ticks_taken - len(self._ready),
+            missing=self.ticks_missing + seam.missing,
             ignored=self._sieve.ignored,
         )

@@ -9,6 +9,7 @@ import backtrader as bt
 from .clock import from_ns
 from .datafeed import Mydatafeed
 from .errors import ConfigError
+from .live_bars import LiveBars
 from .live_ticks import LiveTicks
 from .model import Bar
 from .tickfeed import Tickfeed
@@ -49,7 +50,9 @@ class MinutesThenTicks(Tickfeed):
         since = self._history[-1].end if self._history else 0
         seen = [tick for tick in newest if tick.time <= since or not self._history]
         first = seen[-1].id + 1 if seen else newest[0].id if newest else 0
-        self._live = LiveTicks(self._ticks, first, seen[-1] if seen else None, self._sieve())
+        before, seam = seen[-1] if seen else None, self._live
+        assert isinstance(seam, LiveBars)
+        self._live = LiveTicks(self._ticks, first, before, self._sieve(), seam)
 
     def _deliver(self, bar: Bar) -> bool | None:  # type: ignore[override]  # None: nothing yet
         if bar.end > bar.start:  # a minute of history

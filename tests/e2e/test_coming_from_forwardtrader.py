@@ -1,6 +1,6 @@
 """Strategies with the calls that forwardtrader's users know run as they are."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import backtrader as bt
 import pytest
@@ -99,9 +99,10 @@ def two_rows_of_bars(store, feed):
     return cerebro
 
 
-def test_a_strategy_by_ticks_with_minutes_beside_them(sandbox):
+@pytest.mark.parametrize("lookback", [60, True])
+def test_a_strategy_by_ticks_with_minutes_beside_them(sandbox, lookback):
     store = sandbox(start="2026-11-10 09:30:20", balance=10_000_000)
-    feed = store.getdata_v2(instrument=CU, lookback=60)
+    feed = store.getdata_v2(instrument=CU, lookback=lookback)
     cerebro = two_rows_of_bars(store, feed)
     cerebro.addstrategy(ByTicks, datafeed=feed, until=datetime(2026, 11, 10, 9, 34, 10))
     [done] = cerebro.run()
@@ -109,10 +110,12 @@ def test_a_strategy_by_ticks_with_minutes_beside_them(sandbox):
         from_ns(row["datetime"] + MINUTE): tuple(
             row[name] for name in ("high", "low", "close", "volume")
         )
-        for day in ("2026-11-09", "2026-11-10")
+        for day in {
+            store.calendar.trading_day_at(bar[0] - timedelta(minutes=1)) for bar in done.minutes
+        }
         for row in store.sandbox_server.bars(CU, 60, trading_day=day)
     }
-    assert len(done.minutes) >= 60
+    assert len(done.minutes) >= (60 if lookback == 60 else 1000)
     assert [bar[1:] for bar in done.minutes] == [official[bar[0]] for bar in done.minutes]
     assert done.minutes[-1][0] == datetime(2026, 11, 10, 9, 34)
     # Every tick since the last bar of history, those before the program began among them.
@@ -121,6 +124,9 @@ def test_a_strategy_by_ticks_with_minutes_beside_them(sandbox):
     stamps = [row["last_price"] for row in rows if row["datetime"] > begin]
     assert [price for _, price in done.ticks] == stamps[: len(done.ticks)]
     assert len(done.ticks) > 50
+    certificate = feed.certificate()  # of ticks nothing is compared; the end of history is
+    assert certificate.equal == certificate.corrected == certificate.missing == 0
+    assert certificate.seam >= 1 and certificate.pending == 0
 
 
 class Watches(bt.Strategy):

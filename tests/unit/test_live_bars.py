@@ -8,6 +8,7 @@ from sieves import all_that_can_be
 from tianqin_backtrader.bar_builder import BarBuilder, SlotTable
 from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
 from tianqin_backtrader.live_bars import LiveBars
+from tianqin_backtrader.live_ticks import LiveTicks
 from tianqin_backtrader.model import Bar, Tick
 from tianqin_backtrader.session_calendar import CALENDAR
 
@@ -216,12 +217,42 @@ def test_the_end_of_history_is_compared_as_live_bars_are():
     _, live, past = at_the_seam(last, klines)
     assert [bar.id for bar in past] == [FIRST_BAR + 1, FIRST_BAR + 2]
     live.check(last.end)
-    assert live.certificate().seam == 0 and live.certificate().pending == 0
+    assert live.certificate().seam == 0 and live.certificate().pending == 3
     klines.put(last._replace(volume=7), past[0], past[1], official(3))
     [found] = live.check(last.end + 3 * MINUTE)
     assert found.delivered == last and found.columns == ("volume",)
     certificate = live.certificate()
     assert (certificate.seam, certificate.corrected, certificate.delivered) == (2, 1, 0)
+
+
+def test_where_ticks_follow_the_end_of_history_is_compared_all_the_same():
+    klines, last = Server(), official(0)
+    klines.put(last)
+    server, seam, past = at_the_seam(last, klines)
+    live = LiveTicks(server, 0, None, all_that_can_be(CU), seam)
+    server.put(tick(13))
+    live.take_ticks()
+    live.pop()
+    certificate = live.certificate()
+    assert (certificate.delivered, certificate.equal, certificate.pending) == (1, 0, 3)
+    assert live.next_final == last.end + 2 * SECOND
+    klines.put(last._replace(volume=7), past[0], past[1], official(3))
+    [found] = live.check(last.end + 3 * MINUTE)
+    assert found.delivered == last
+    certificate = live.certificate()
+    assert (certificate.seam, certificate.corrected, certificate.pending) == (2, 1, 0)
+    assert live.next_final > START + 10**18
+
+
+def test_a_bar_of_the_seam_that_cannot_be_compared_is_missing():
+    klines, last = Server(), official(0)
+    klines.put(last)
+    _, live, past = at_the_seam(last, klines)
+    klines.put(past[0], official(3))
+    klines.lose(past[1].id)
+    live.check(last.end + 3 * MINUTE)
+    certificate = live.certificate()
+    assert (certificate.seam, certificate.missing, certificate.pending) == (2, 1, 0)
 
 
 def test_an_odd_tick_is_left_out_and_its_bar_is_the_official_one(market):
