@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 
 import backtrader as bt
 import pytest
@@ -52,7 +53,10 @@ def test_history_and_live_bars_meet(sandbox, run, start, first_live):
     feed = store.getdata("SHFE.cu2612", lookback=120, night_start=False)
     bars = run(store, Keep, feed).bars
     live = [bar for bar in bars if not bar[-1]]
-    assert f"{live[0][0]:%Y-%m-%d %H:%M}" == first_live
+    # By a clock that nobody has proved yet the latest two minutes are not history.
+    proved = datetime.fromisoformat(start) - timedelta(minutes=0 if store.clock.virtual else 2)
+    assert proved < live[0][0] <= datetime.fromisoformat(first_live)
+    assert not store.clock.virtual or live[0][0] == datetime.fromisoformat(first_live)
     assert len(bars) == 160
     days = {store.calendar.trading_day_at(from_ns(to_ns(bar[0]) - MINUTE)) for bar in bars}
     official = [
