@@ -56,8 +56,13 @@ FAULTS: dict[str, dict[str, Any]] = {
     # stamped so many seconds ahead, or at a market time. Bars, the book and orders know nothing
     # of it. symbol must be given.
     "odd_tick": {
-        "symbol": None, "seconds": 0.0, "stamp": None, "last_price": None, "volume": None,
-        "bid_price1": None, "ask_price1": None,
+        "symbol": None,
+        "seconds": 0.0,
+        "stamp": None,
+        "last_price": None,
+        "volume": None,
+        "bid_price1": None,
+        "ask_price1": None,
     },
     "cancel_away": {"conn": "td", "user": None, "order_id": None},
     # What happens at the counter. The code and the words are those of the counter behind the
