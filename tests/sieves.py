@@ -11,13 +11,21 @@ class AnyTime:
     def __init__(self, last=1 << 62):
         self.last = last
 
-    def believes(self, ns):
+    def now_ns(self):
+        return self.last
+
+    def believes(self, ns, *, trades=True):
         return ns <= self.last
 
     def arrival_ns(self):
         return 0
 
 
+def always(ns):
+    """A contract that trades by day and night."""
+    return True
+
+
 def all_that_can_be(symbol):
     """One that believes every stamp, in one trading day."""
-    return TickSieve(symbol, AnyTime(), same_day=lambda *_: True)
+    return TickSieve(symbol, AnyTime(), lambda *_: True, always)

@@ -23,8 +23,13 @@ BEIJING_OFFSET = 8 * HOUR
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
-#: A stamp may be so far ahead of the clock, nanoseconds.
-FAR = 5 * MINUTE
+#: A stamp may be so far ahead of a clock that no live stamp has set yet, and of one that has been
+#: set, nanoseconds.
+FAR, NEAR = 5 * MINUTE, 3 * SECOND
+#: How wrong the machine's clock may be before the market has been heard.
+UNSURE = 120 * SECOND
+#: What the best stamps are forgotten by in a minute: the machine's clock may gain, nanoseconds.
+_FORGOTTEN = SECOND // 10
 #: What no clock gains between two looks: it was set, nanoseconds.
 _SET = SECOND // 5
 _ORDINAL_1970 = 719163  # date(1970, 1, 1).toordinal()
@@ -180,6 +185,8 @@ class MarketClock:
         # Largest (stamp - arrival) of this minute and of the last: the one least delayed.
         self._offset = self._offset_before = 0
         self._minute = -1
+        # The largest of long before, and whether a live stamp has been among them.
+        self._best, self._heard_live = 0, False
         self._ahead = self._was_set = 0
         self._started = False  # once ``_ahead`` is known and the market has been heard
 
@@ -189,14 +196,27 @@ class MarketClock:
             return self._latest
         return self._unset() + max(self._offset, self._offset_before)
 
-    def believes(self, ns: int) -> bool:
+    def believes(self, ns: int, *, trades: bool = True) -> bool:
         """Whether a tick that is stamped ``ns`` may have come by now.
 
-        It may be ahead of the later one of this clock and the machine's: each has been seen to be
-        slow, this one after ticks of long ago that came late.
+        Until a live stamp has set this clock, a stamp may be minutes ahead of it or of the
+        machine's. Afterwards it may not be ahead of the clock as the best stamps of long before
+        would have it: a late line, or one that was away, has set it back. Or it is what the
+        machine's clock says, which may have gone on while nothing else did.
+
+        Args:
+            ns: The stamp, nanoseconds.
+            trades: Whether the contract trades then; ``doubted_stamps.trades_at``.
         """
-        now = self.now_ns()
-        return ns - (now if self.virtual else max(now, self._wall.now_ns())) <= FAR
+        now, wall = self.now_ns(), self._wall.now_ns()
+        if self.virtual:
+            return ns - now <= FAR
+        if not self._heard_live:
+            return ns - max(now, wall) <= (FAR if trades else UNSURE)
+        error = self._best if abs(self._best) <= FAR else 0
+        if ns - max(now, self._unset() + error) <= NEAR:
+            return True
+        return abs(ns - wall - error) <= NEAR
 
     def arrival_ns(self) -> int:
         """Now, on a scale that nobody sets: for what passes between two ticks, nanoseconds."""
@@ -204,6 +224,11 @@ class MarketClock:
 
     def stamp(self, ns: int) -> None:
         """A tick stamped ``ns`` has just come, or the server has told its time."""
+        self.join(ns)
+        self._heard_live = True
+
+    def join(self, ns: int) -> None:
+        """The market has been at ``ns``, maybe long ago: go on from there until ticks come."""
         self.trusted = True
         self._latest = max(self._latest, ns)
         if self.virtual:
@@ -211,9 +236,11 @@ class MarketClock:
         arrival = self._unset()
         offset = ns - arrival
         minute = arrival // MINUTE
+        self._best = max(offset, self._best) if self._heard_live else offset
         if minute == self._minute:
             self._offset = max(self._offset, offset)
             return
+        self._best = max(offset, self._best - _FORGOTTEN)
         self._offset_before = self._offset if minute == self._minute + 1 else offset
         self._minute, self._offset = minute, offset
 

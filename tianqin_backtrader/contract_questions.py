@@ -14,6 +14,7 @@ from .data_tree import to_instrument
 from .errors import LinkTimeout, NotKnownYet, OrderError
 from .instruments import check_name, no_such_contract
 from .model import Instrument
+from .odd_prices import Limits, sane
 
 _T = TypeVar("_T")
 
@@ -35,13 +36,38 @@ query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) 
 }}"""
 
 
+#: Prices of a quote by which something is decided: they are held against the day's limits.
+_PRICES = frozenset(
+    {"last_price", *(f"{side}_price{level}" for side in ("bid", "ask") for level in range(1, 11))}
+)
+_LIMITS = frozenset({"upper_limit", "lower_limit"})
+
+
+class CleanQuote:
+    """The client's quote of a contract; a price that cannot be one is nan.
+
+    Args:
+        symbol: The contract.
+        quote: tqsdk's, which is always the newest.
+    """
+
+    def __init__(self, symbol: str, quote: Any) -> None:
+        self._symbol, self._quote = symbol, quote
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._quote, name)
+        if name in _PRICES:
+            return sane(self._symbol, float(value), Limits(self.lower_limit, self.upper_limit))
+        return sane(self._symbol, float(value)) if name in _LIMITS else value
+
+
 class ContractQuestions(ApiHolder):
     """Specifications and quotes; a part of ``Gateway``."""
 
     def __init__(self) -> None:
         super().__init__()
         self._questions = 0
-        self._quotes: dict[str, Any] = {}
+        self._quotes: dict[str, CleanQuote] = {}
 
     if TYPE_CHECKING:  # of the ``Gateway``
 
@@ -152,7 +178,7 @@ class ContractQuestions(ApiHolder):
             raise OrderError(f"{symbol} has no two sides now: give a limit price")
         return prices
 
-    def quote(self, symbol: str) -> Any:
+    def quote(self, symbol: str) -> CleanQuote:
         """The client's quote of a contract, subscribed when it is first asked for.
 
         Nothing is waited for: until its first data has come, prices are nan. Only a client that
@@ -168,11 +194,11 @@ class ContractQuestions(ApiHolder):
             found = self._quotes[symbol] = self._subscribe(symbol)
         return found
 
-    def _subscribe(self, symbol: str) -> Any:
+    def _subscribe(self, symbol: str) -> CleanQuote:
         api = self.api
         try:
             if self.matches_itself:
-                return api.get_quote(symbol)
+                return CleanQuote(symbol, api.get_quote(symbol))
             api._auth._has_md_grants(symbol)
         except TqTimeoutError as error:
             raise LinkTimeout(f"no quote of {symbol} within 30 s") from error
@@ -180,4 +206,4 @@ class ContractQuestions(ApiHolder):
             raise OrderError(str(error)) from error
         quote = _get_obj(api._data, ["quotes", symbol], api._prototype["quotes"]["#"])
         QuoteList(api, [quote])  # its tasks subscribe, and go on in ``pump``
-        return quote
+        return CleanQuote(symbol, quote)

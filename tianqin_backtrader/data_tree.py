@@ -14,6 +14,7 @@ from typing import Any
 from .bar_builder import AUCTION
 from .clock import SECOND, from_ns, to_ns
 from .model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
+from .odd_prices import sane
 from .redaction import clean
 from .session_calendar import SessionCalendar
 
@@ -297,12 +298,11 @@ def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
 
 
 def price_of(raw: Mapping[str, Any], name: str) -> float:
-    """A price of an account's position, nan where there is none.
+    """A price of an account's position, nan where there is none, or one that cannot be.
 
     A futures company's counter says 0.0 of lots just opened, until it is queried again.
     """
-    price = _number(raw, name)
-    return price if price else NAN
+    return sane("", _number(raw, name))
 
 
 def to_instrument(raw: Mapping[str, Any]) -> Instrument:
@@ -319,8 +319,8 @@ def to_instrument(raw: Mapping[str, Any]) -> Instrument:
         volume_multiple=int(number(raw, "volume_multiple", number(raw, "index_multiple", 1))),
         expired=bool(raw.get("expired", False)),
         expire_datetime=from_ns(int(expire)) if expire else None,
-        upper_limit=number(raw, "upper_limit"),
-        lower_limit=number(raw, "lower_limit"),
+        upper_limit=sane(raw["instrument_id"], number(raw, "upper_limit")),
+        lower_limit=sane(raw["instrument_id"], number(raw, "lower_limit")),
         pre_settlement=number(raw, "settlement_price"),
         margin=number(raw, "margin"),
         commission=number(raw, "commission"),

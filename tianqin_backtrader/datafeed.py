@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import backtrader as bt
 
 from .bar_builder import BarBuilder, SlotTable
 from .clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
+from .doubted_stamps import trades_at
 from .errors import ConfigError
 from .feed_clone import FeedClone
 from .feed_history import FeedHistory
@@ -319,7 +321,9 @@ class Mydatafeed(LiveFeed):
             day = calendar.trading_day_at(from_ns(now))  # before it opens its volume begins anew
             return before > to_ns(calendar.sessions(self.symbol, day)[0][0])
 
-        return TickSieve(self.symbol, self.store.clock, same_day)
+        return TickSieve(
+            self.symbol, self.store.clock, same_day, partial(trades_at, calendar, self.symbol)
+        )
 
     def _stand(self, builder: BarBuilder) -> list[Bar]:
         """Place the builder behind what is final of the official bars; those."""

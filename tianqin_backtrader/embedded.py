@@ -177,7 +177,8 @@ class EmbeddedSandbox:
                 ``"latency"``, ``"stop_program"``,
                 ``"repeat"``, ``"batch"``, ``"refuse_token"``, ``"licence"``, ``"clock"``,
                 ``"reject_order"``, ``"advance"``, ``"fill_away"``, ``"cancel_away"``, ``"hole"``,
-                ``"shuffle"``, ``"limit_up"``, ``"limit_down"``, and those of the counters:
+                ``"shuffle"``, ``"odd_tick"``, ``"limit_up"``, ``"limit_down"``, and those of the
+                counters:
                 ``"refuse_login"``, ``"password_change"``, ``"second_login"``, ``"front_lost"``,
                 ``"swallow_order"``, ``"swallow_cancel"``, ``"refuse_by_notice"``,
                 ``"late_positions"``, ``"forget_order_ids"``, ``"foreign_order"``,

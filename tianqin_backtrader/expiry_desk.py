@@ -13,6 +13,8 @@ from typing import Any
 from .account_view import SIDES, AccountView
 from .clock import SECOND, passed_ns
 from .errors import TianqinError
+from .model import Instrument
+from .odd_prices import sane
 from .order_desk import OrderDesk
 from .reconciler import expired
 from .ticket import Ending, Stage
@@ -68,7 +70,7 @@ class ExpiryDesk:
             if not instrument.expired and (ends is None or ends > self._store.now()):
                 self._expiring.discard(symbol)  # not today
             elif not self._store.gateway.position(symbol).get("pos", 0):
-                price = self._price(symbol, instrument.pre_settlement)
+                price = self._price(symbol, instrument)
                 if price != price:
                     continue
                 self._expiring.discard(symbol)
@@ -79,7 +81,7 @@ class ExpiryDesk:
                 settled = True
         return settled
 
-    def _price(self, symbol: str, before: float) -> float:
+    def _price(self, symbol: str, instrument: Instrument) -> float:
         """The last day's settlement price, nan while it may still come; that of the day before
         where it does not.
         """
@@ -88,4 +90,7 @@ class ExpiryDesk:
             price = float(self._store.gateway.quote(symbol).settlement)
         except TianqinError:
             price = math.nan
-        return before if price != price and passed_ns() - since > PATIENCE else price
+        if price or not instrument.ins_class.endswith("OPTION"):  # an option may end at nothing
+            price = sane(symbol, price)
+        late = price != price and passed_ns() - since > PATIENCE
+        return instrument.pre_settlement if late else price

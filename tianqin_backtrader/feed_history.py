@@ -7,6 +7,7 @@ from datetime import time
 from typing import Any
 
 from .clock import DAY, from_ns, monotonic, to_ns
+from .doubted_stamps import trades_at
 from .errors import LinkTimeout
 from .model import Bar, Tick
 
@@ -76,7 +77,7 @@ class FeedHistory:
         clock, last_id = self._store.clock, self._ticks.last_id
         newest = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
         if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
-            clock.stamp(newest[0].time)
+            clock.join(newest[0].time)
 
     def final_and_running(self) -> tuple[list[Bar], Bar | None]:
         """What is finished of the official bars, and the one that is not."""
@@ -98,7 +99,11 @@ class FeedHistory:
             return int(self._store.clock.now_ns())
         last_id = self._ticks.last_id
         newest: list[Tick] = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
-        stamps = [one.time - 1 for one in newest if self._store.clock.believes(one.time)]
+        believes, calendar = self._store.clock.believes, self._store.calendar
+        stamps = [
+            one.time - 1 for one in newest
+            if believes(one.time, trades=trades_at(calendar, self._symbol, one.time))
+        ]  # fmt: skip
         alive_at: int = self._store.alive_at(self._symbol)
         return max(alive_at, *stamps, 0)
 

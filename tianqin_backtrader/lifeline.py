@@ -11,15 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from .clock import SECOND, MarketClock
+from .clock import SECOND, UNSURE, MarketClock
 
 #: A bar is closed so long after its end, if no later tick of its contract has closed it before:
 #: contracts of an exchange are not stamped in one order.
 GRACE = SECOND // 2
 #: What is not final so long after the end of a market will never be.
 AFTERWARDS = 120 * SECOND
-#: How wrong the machine's clock may be before the market has been heard.
-UNSURE = 120 * SECOND
 NEVER = 1 << 62
 
 

@@ -255,6 +255,11 @@ class LiveBars:
         return self.builder.slot.end - 1
 
     @property
+    def last_price(self) -> float:
+        """That of the last tick that can be, nan before one."""
+        return self._sieve.last_price
+
+    @property
     def waiting(self) -> bool:
         """Whether something is still to be delivered."""
         return bool(self._ready)

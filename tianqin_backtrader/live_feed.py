@@ -135,11 +135,10 @@ class LiveFeed(BarFeed):
 
     @property
     def last_price(self) -> float:
-        """That of the newest tick, nan before one: in a new session, too."""
-        last_id = self._ticks.last_id if self._last_tick else -1
-        if last_id < 0:
+        """That of the newest tick that can be, nan before one: in a new session, too."""
+        if not self._last_tick or self._live is None or self._ticks.last_id < 0:
             return NAN
-        return next((float(one.last_price) for one in self._ticks.ticks(last_id, last_id)), NAN)
+        return self._live.last_price
 
     @property
     def ticks_taken(self) -> int:

@@ -156,7 +156,11 @@ class _AnyTime:
 
     trusted = True
 
-    def believes(self, ns: int) -> bool:
+    def now_ns(self) -> int:
+        """After all of it."""
+        return 1 << 62
+
+    def believes(self, ns: int, *, trades: bool = True) -> bool:
         """Every stamp."""
         return True
 
@@ -182,7 +186,7 @@ class _Rows(NamedTuple):
 
 def _tick_bars(symbol: str, ticks: list[Tick], before: Tick | None) -> Iterator[Bar]:
     """Of one day."""
-    sieve = TickSieve(symbol, _AnyTime(), same_day=lambda *_: True)
+    sieve = TickSieve(symbol, _AnyTime(), same_day=lambda *_: True, trades=lambda _: True)
     live: Any = LiveTicks(_Rows(ticks), ticks[0].id, before, sieve)  # type: ignore[arg-type]
     live.take_ticks()
     while live.waiting:

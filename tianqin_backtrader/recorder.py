@@ -11,11 +11,13 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .clock import monotonic, to_ns
 from .csv_files import csv_lines, replace_file
+from .doubted_stamps import DoubtedStamps, trades_at
 from .errors import ConfigError, JournalError, TianqinError
 from .instruments import Answer
 from .model import Instrument
@@ -74,6 +76,10 @@ class Recorder:
         self._journal = RecordingJournal(self.folder)
         self.failed, self.rows_written, self._closed = "", 0, False
         self._day_of = DayOfTime(store.calendar)
+        self._stamps = {
+            symbol: DoubtedStamps(store.clock, partial(trades_at, store.calendar, symbol))
+            for symbol in self.symbols
+        }
         self._asked: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._instruments: set[tuple[str, str]] = set()
         self._request: tuple[Stream, Span, Any, float] | None = None
@@ -140,7 +146,7 @@ class Recorder:
             if rows:
                 self._write(stream, rows)
                 if stream.kind is TICKS:
-                    if stream.live and self._store.clock.believes(rows[-1][1][1]):
+                    if stream.live and self._stamps[stream.symbol].believes(rows[-1][1][1]):
                         stamps.append((stream.symbol, rows[-1][1][1]))
                     self._need_instrument(stream.symbol, rows[-1][0])
         if self._store.gateway.connected:

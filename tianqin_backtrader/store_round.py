@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 from .clock import WallClock, deadline_in, monotonic
+from .doubted_stamps import trades_at
 from .errors import LinkError, LinkTimeout
 from .instruments import Instruments
 from .lifeline import Lifeline
@@ -102,7 +103,9 @@ class Round:
         if store.recorder is not None:
             stamps += store.recorder.take()
         for symbol, stamp in stamps:
-            store.clock.stamp(stamp)
+            # Before the market has been heard, what comes before an open may have any stamp.
+            if store.clock.trusted or trades_at(store.calendar, symbol, stamp):
+                store.clock.stamp(stamp)
             self.lifeline.heard(symbol, stamp)
         if stamps:
             store.reconnector.heard()

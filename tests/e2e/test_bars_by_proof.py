@@ -3,7 +3,9 @@
 from datetime import datetime
 
 import pytest
-from official_bars import SYMBOLS, Keep, assert_all_official
+from official_bars import SYMBOLS, Keep, assert_all_official, assert_official
+
+from tianqin_backtrader.clock import SECOND, from_ns, to_ns
 
 #: So many trade at night, and where they begin the others would have to wait for the morning.
 NIGHT, IN_THE_EVENING = 3, ("before the close", "Friday evening")
@@ -92,3 +94,91 @@ def test_bars_are_official_whatever_keeps_ticks_or_program_late(sandbox, run, tr
     strategy = run(store, Keep, *feeds, live=14, at={"10:06": TROUBLES[trouble]})
     assert not strategy.faults
     assert_all_official(store, strategy)
+
+
+# -- stamps of another time -------------------------------------------------------------------
+
+CU, RB = SYMBOLS[:2]
+
+
+class KeepAndCompareClocks(Keep):
+    """How far the store's clock is ahead of the market's at each bar, seconds."""
+
+    def __init__(self):
+        super().__init__()
+        self.ahead = []
+
+    def next(self):
+        super().next()
+        store = self.broker.store
+        self.ahead.append((store.clock.now_ns() - store.sandbox_server.clock.market_ns()) / SECOND)
+
+
+def assert_left_out(store, strategy, symbol, count):
+    """So many ticks of one contract; every bar is the official one, and the clock is right."""
+    for data in strategy.datas:
+        assert_official(store, strategy.bars[data._name], data.symbol)
+        found = data.certificate()
+        assert found.corrected == found.missing == 0, (data.symbol, found)
+        assert found.ignored == (count if data.symbol == symbol else 0), (data.symbol, found)
+    live = strategy.ahead[-5:]
+    assert all(abs(ahead) < 1.0 for ahead in live), live
+
+
+def odd_tick(at, **params):
+    return {"at": {"time": f"2026-11-10 {at}"}, "fault": "odd_tick", "symbol": CU, **params}
+
+
+@pytest.mark.parametrize("seconds", [10, 60, 270, 299])
+@pytest.mark.parametrize("ahead", [-90.0, 10.0])
+def test_a_tick_stamped_ahead_closes_no_bar(sandbox, run, seconds, ahead):
+    """Alone, in the last seconds of minutes, and once two in a row."""
+    script = [odd_tick(at, seconds=seconds) for at in ("10:05:52", "10:06:10.2", "10:06:10.3")]
+    store = sandbox(start="2026-11-10 10:04:20", tells_time=False, clock_ahead=ahead, script=script)
+    feeds = [store.getdata(one, lookback=30, night_start=False) for one in (CU, RB)]
+    strategy = run(store, KeepAndCompareClocks, *feeds, live=8)
+    assert_left_out(store, strategy, CU, 3)
+
+
+class BeforeTheNight:
+    """Each second until the open a tick comes that is stamped with it."""
+
+    OPEN = to_ns(datetime(2026, 11, 9, 21))
+
+    def __init__(self, store, begin):
+        self.store, self.next = store, to_ns(datetime.fromisoformat(begin))
+        self.wrong = []
+        self.sent = 0
+
+    def __call__(self):
+        now = self.store.sandbox_server.clock.market_ns()
+        if self.next <= now < self.OPEN:
+            self.next += SECOND
+            self.sent += 1
+            self.store.sandbox_server.fault(
+                "odd_tick", symbol=CU, stamp="2026-11-09 21:00:00", last_price=77_000.0
+            )
+            if self.store.clock.trusted and self.store.clock.now_ns() > now + 3 * SECOND:
+                self.wrong.append(from_ns(now))
+
+
+@pytest.mark.parametrize(
+    ("start", "ahead"),
+    [("20:49:50", 0.0), ("20:49:50", 90.0), ("20:49:50", -90.0), ("20:55:50", 0.0)],
+)
+def test_stamps_of_the_coming_night_open_no_market(sandbox, run, start, ahead):
+    begin = f"2026-11-09 {start}"
+    store = sandbox(start=begin, tells_time=False, clock_ahead=ahead)
+    feeds = [store.getdata(one, lookback=30, night_start=False) for one in (CU, RB)]
+    store.getbroker()
+    before = BeforeTheNight(store, begin)
+    store.keepers.append(before)
+    strategy = run(store, KeepAndCompareClocks, *feeds, live=4)
+    assert before.sent > 200 and not before.wrong
+    for data in strategy.datas:
+        assert_official(store, strategy.bars[data._name], data.symbol)
+        assert data.certificate().corrected == data.certificate().missing == 0
+    ignored = [data.certificate().ignored for data in strategy.datas]
+    # What is stamped no later than the machine's clock, which may be ahead, may be right.
+    assert before.sent - max(ahead, 0.0) - 5 <= ignored[0] <= before.sent and ignored[1] == 0
+    assert all(abs(one) < 1.0 for one in strategy.ahead[-3:])

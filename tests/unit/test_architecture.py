@@ -16,7 +16,7 @@ CORE = {
     "errors", "clock", "shared_clock", "model", "session_calendar", "bar_builder", "offset",
     "order_state",
     "link_supervisor", "instruments", "market_hours", "line_trim", "health", "lifeline",
-    "tick_sieve",
+    "odd_prices", "doubted_stamps", "tick_sieve",
     "order_price", "order_validity", "books", "data_tree", "live_bars", "live_ticks", "lot_rules",
     "conditional_order", "order_group", "chased_order", "order_target", "risk", "risk_limits",
     "roll_state", "roll_exits", "roll_report", "roll_rules", "main_gaps",

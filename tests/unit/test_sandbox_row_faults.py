@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.clock import MINUTE
+from tianqin_backtrader.clock import MINUTE, SECOND
 from tianqin_backtrader.sandbox.connection import Connection
 from tianqin_backtrader.sandbox.fault_runner import FaultRunner
 from tianqin_backtrader.sandbox.faults import FaultBook, FaultError, make_fault
@@ -159,3 +159,58 @@ def test_other_connections_are_spared(client: Client) -> None:
 def test_what_cannot_be_is_refused(params: dict[str, Any]) -> None:
     with pytest.raises(FaultError):
         make_fault("hole", params)
+
+
+# -- odd ticks --------------------------------------------------------------------------------
+
+
+def rows_of_ticks(packs: list[list[dict[str, Any]]]) -> dict[int, dict[str, Any]]:
+    return {
+        int(key): row
+        for pack in packs
+        for element in pack
+        for key, row in element.get("ticks", {}).get(CU, {}).get("data", {}).items()
+    }
+
+
+def test_an_odd_tick_has_an_id_of_its_own_and_is_in_the_quote_until_the_next(
+    client: Client,
+) -> None:
+    before = client.session.charts.charts["T"].right_id
+    true = dict(client.session.quotes[CU])
+    now_ns = client.engine.timeline.now_ns
+    hit = client.fault("odd_tick", symbol=CU, last_price=0.0, seconds=10)
+    assert hit == {"connections": 1}
+    [[element]] = client.take()
+    [row] = element["ticks"][CU]["data"].values()
+    assert element["ticks"][CU]["last_id"] == before + 1
+    assert (row["datetime"], row["last_price"]) == (now_ns + 10 * SECOND, 0.0)
+    assert element["quotes"][CU]["last_price"] == 0.0
+    after = client.step()
+    assert ids(after) == [before + 2]
+    assert client.session.quotes[CU]["last_price"] > 0
+    assert client.session.quotes[CU]["volume"] >= true["volume"]
+
+
+def test_who_asks_again_gets_the_odd_ticks_at_their_places(client: Client) -> None:
+    first = client.session.charts.charts["T"].right_id
+    for price in (0.0, 1e308):
+        client.fault("odd_tick", symbol=CU, last_price=price)
+        client.step()
+    other = MdSession(client.engine.context)
+    other.receive(
+        {"aid": "set_chart", "chart_id": "U", "ins_list": CU, "duration": 0, "view_width": 8}
+    )
+    packs = []
+    while other.outbox:
+        packs.append(other.outbox.take())
+    rows = rows_of_ticks(packs)
+    assert sorted(rows) == list(range(first - 3, first + 5))
+    assert [rows[first + n]["last_price"] for n in (1, 3)] == [0.0, 1e308]
+    stamps = [rows[key]["datetime"] for key in sorted(rows)]
+    assert stamps == sorted(stamps)
+
+
+def test_an_odd_tick_needs_a_symbol(client: Client) -> None:
+    with pytest.raises(FaultError, match="symbol"):
+        client.fault("odd_tick", last_price=0.0)

@@ -183,6 +183,21 @@ class FaultRunner:
             rows.shuffle(params["symbol"], int(params["count"]))
         return {"connections": len(hit)}
 
+    def _odd_tick(self, params: dict[str, Any]) -> dict[str, Any]:
+        engine, symbol = self._engine, params["symbol"]
+        if symbol is None or symbol not in engine.context.instruments:
+            raise FaultError("odd_tick needs a symbol")
+        stamp = engine.timeline.now_ns + int(params["seconds"] * SECOND)
+        if params["stamp"] is not None:
+            stamp = market_time(str(params["stamp"]))
+        names = ("last_price", "volume", "bid_price1", "ask_price1")
+        changes = {name: params[name] for name in names if params[name] is not None}
+        cursor = engine.timeline.cursor(symbol)
+        row = engine.context.book.put_odd(cursor, {"datetime": stamp, **changes})
+        sessions = [link.session for link in engine.of_kind("md")]
+        shown = [one.show_odd(cursor, row) for one in sessions if isinstance(one, MdSession)]
+        return {"connections": sum(shown)}
+
     def _limit_up(self, params: dict[str, Any]) -> dict[str, Any]:
         return self._hold_at_limit(params, up=True)
 

@@ -51,6 +51,19 @@ FAULTS: dict[str, dict[str, Any]] = {
     # their next one, which is a pack later where packs hold one tick.
     "hole": {"symbol": None, "count": 1},
     "shuffle": {"symbol": None, "count": 1},
+    # A tick that cannot be, behind the newest one and of this moment, in the rows of ticks and in
+    # the quotes of the open md connections: the newest one's, with the fields that are given, and
+    # stamped so many seconds ahead, or at a market time. Bars, the book and orders know nothing
+    # of it. symbol must be given.
+    "odd_tick": {
+        "symbol": None,
+        "seconds": 0.0,
+        "stamp": None,
+        "last_price": None,
+        "volume": None,
+        "bid_price1": None,
+        "ask_price1": None,
+    },
     "cancel_away": {"conn": "td", "user": None, "order_id": None},
     # What happens at the counter. The code and the words are those of the counter behind the
     # gateway; of which user, None is of anybody.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from .charts import ChartBook
 from .outbox import Diff, Outbox
-from .quotes import Row, changed
+from .quotes import Row, changed, quote_datetime
 from .series import SeriesBook
-from .timeline import Step, Timeline
+from .timeline import Cursor, Step, Timeline
 
 if TYPE_CHECKING:
     from .instrument_query import InstrumentQuery
@@ -121,6 +121,22 @@ class MdSession:
             self.charts.advance(cursor, element)
         if element:
             self.charts.bind(element)
+            self.outbox.add(element)
+        return bool(element)
+
+    def show_odd(self, cursor: Cursor, row: Row) -> bool:
+        """Send a tick that cannot be, which is the newest row; bars know nothing of it.
+
+        The quote has it until the next tick comes. Returns whether the connection shows any.
+        """
+        element: Diff = {}
+        before = self.quotes.get(cursor.symbol)
+        if before is not None:
+            now = before | row | {"datetime": quote_datetime(row["datetime"])}
+            element["quotes"] = {cursor.symbol: changed(before, now)}
+            self.quotes[cursor.symbol] = now
+        self.charts.advance(cursor, element)
+        if element:
             self.outbox.add(element)
         return bool(element)
 

@@ -76,20 +76,47 @@ class DayViews:
 
 
 class TickSeries:
-    """The ticks of a symbol over all its days."""
+    """The ticks of a symbol over all its days, and the odd ones that were put between them.
+
+    An odd tick is a row with an id of its own; ids of the ticks after it are higher by one.
+    """
 
     def __init__(self, views: DayViews, calendar: SessionCalendar) -> None:
         self._views = views
         self._calendar = calendar
+        # By symbol: the exchange's own id of the tick before, and the row.
+        self._odd: dict[str, list[tuple[int, Row]]] = {}
+
+    def put_odd(self, cursor: Cursor, changes: Row) -> Row:
+        """Put a row behind the newest one: that one, with changes."""
+        last = self.last_id(cursor)
+        row = {**self.rows(last, last, cursor)[str(last)], **changes}
+        self._odd.setdefault(cursor.symbol, []).append((self._own_id(cursor), row))
+        return row
+
+    def _own_id(self, cursor: Cursor) -> int:
+        return int(cursor.day.first_id) + cursor.k
+
+    def _shift(self, symbol: str, own_id: int) -> int:
+        return sum(before < own_id for before, _ in self._odd.get(symbol, ()))
 
     def last_id(self, cursor: Cursor) -> int:
         """Id of the newest tick."""
-        return int(cursor.day.first_id) + cursor.k
+        return self._own_id(cursor) + len(self._odd.get(cursor.symbol, ()))
 
     def rows(self, left_id: int, right_id: int, cursor: Cursor) -> dict[str, Row]:
         """Rows by id, in falling order of days and rising order inside a day."""
+        odd = self._odd.get(cursor.symbol)
+        if not odd:
+            return self._own_rows(left_id, right_id, cursor)
+        own = self._own_rows(left_id - len(odd), right_id, cursor)
+        found = {int(key) + self._shift(cursor.symbol, int(key)): row for key, row in own.items()}
+        found |= {before + 1 + number: row for number, (before, row) in enumerate(odd)}
+        return {str(key): row for key, row in found.items() if left_id <= key <= right_id}
+
+    def _own_rows(self, left_id: int, right_id: int, cursor: Cursor) -> dict[str, Row]:
         found: dict[str, Row] = {}
-        right = min(right_id, self.last_id(cursor))
+        right = min(right_id, self._own_id(cursor))
         view: DayView | None = self._view(cursor)
         while view is not None and right >= left_id:
             first = int(view.day.first_id)
@@ -101,7 +128,11 @@ class TickSeries:
 
     def id_at(self, ns: int, cursor: Cursor) -> int:
         """Id of the first tick at or after the instant."""
-        last = self.last_id(cursor)
+        own_id = self._own_id_at(ns, cursor)
+        return own_id + self._shift(cursor.symbol, own_id)
+
+    def _own_id_at(self, ns: int, cursor: Cursor) -> int:
+        last = self._own_id(cursor)
         view: DayView | None = self._view(cursor)
         wanted = self._calendar.trading_day_at(from_ns(ns))
         if wanted < cursor.day.trading_day:
@@ -118,7 +149,10 @@ class TickSeries:
 
     def moved(self, cursor: Cursor) -> tuple[int, dict[str, Row]]:
         """The newest tick alone."""
-        last = int(cursor.day.first_id) + cursor.k
+        last, own_id = self.last_id(cursor), self._own_id(cursor)
+        odd = self._odd.get(cursor.symbol)
+        if odd and odd[-1][0] == own_id:
+            return last, {str(last): odd[-1][1]}
         return last, {str(last): self._view(cursor).row(cursor.k)}
 
     def _view(self, cursor: Cursor) -> DayView:
@@ -133,6 +167,10 @@ class SeriesBook:
         self._market = market
         self._ticks = TickSeries(self.views, calendar)
         self._bars: dict[tuple[str, int], _Bars] = {}
+
+    def put_odd(self, cursor: Cursor, changes: Row) -> Row:
+        """Put a tick that cannot be behind the newest one; its row."""
+        return self._ticks.put_odd(cursor, changes)
 
     def get(self, symbol: str, duration: int) -> Series:
         """The ticks (duration 0) or bars of a symbol."""
