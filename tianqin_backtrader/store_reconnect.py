@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 STATEMENT = "SETTLEMENT"
 #: A step of the wait while the server is being knocked at.
 STEP = 0.05
+#: States in which it is looked around at each such step.
+_RESTLESS = (State.LOST, State.RESTING, State.OVERDUE, State.OVERDUE_RESTING, State.SHAKEN)
 #: Seconds in which a line that is well answers.
 PROMPT = 1.0
 #: When the day's count of reconnects begins anew.
@@ -60,7 +62,7 @@ class Link(Protocol):
     def renew(self, away: float, *, trading: bool = True) -> None: ...
     def pump(self, timeout: float) -> bool: ...
     def new_notices(self) -> list[Notice]: ...
-    def knock(self) -> Answer: ...
+    def knock(self, patience: float) -> Answer: ...
     def ask(self) -> Callable[[], bool]: ...
 
 
@@ -243,7 +245,7 @@ class Reconnector:
 
     def _step(self, timeout: float) -> bool:
         """One wait, no longer than until something is to be done."""
-        if self._supervisor.state in (State.LOST, State.RESTING, State.SHAKEN):
+        if self._supervisor.state in _RESTLESS:
             timeout = min(timeout, STEP)
         elif self._link.renewable:
             change = min(self._supervisor.next_change(), self._login.due)
@@ -375,7 +377,7 @@ class Reconnector:
         if action is Action.ASK:
             self._answered = self._link.ask()
         elif action is Action.KNOCK:
-            self._knock = self._link.knock()
+            self._knock = self._link.knock(self._supervisor.answer_within)
         elif action is Action.BUILD:
             self._build()
         elif action is Action.GIVE_UP:

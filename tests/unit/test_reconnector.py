@@ -6,7 +6,7 @@ from tianqin_backtrader import clock, trading_login
 from tianqin_backtrader.clock import deadline_in
 from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
 from tianqin_backtrader.login_words import Refusal, Why
-from tianqin_backtrader.model import CONNECTED, Notice
+from tianqin_backtrader.model import CONNECTED, LOST, Notice
 from tianqin_backtrader.store_reconnect import Reconnector
 
 ENDED = Notice(0, "WARNING", "您的账号已在其他地方登录，被强制退出")
@@ -44,7 +44,8 @@ class Counter:
     def ask(self):
         return lambda: self.said
 
-    def knock(self):
+    def knock(self, patience):
+        self.patience = patience
         return self
 
     def answer(self, timeout=0.0):
@@ -146,3 +147,15 @@ def test_a_line_is_doubtful_when_it_takes_long_to_answer(stopwatch):
         stopwatch.passed += seconds
         link.wait(deadline_in(0.0))
         assert link.doubtful
+
+
+def test_a_server_on_a_line_that_is_late_has_as_long_to_answer_a_knock(stopwatch):
+    counter = Counter()
+    link = Reconnector(counter, Open(), jitter=lambda: 0.0)
+    link.connect()
+    assert link.doubt()
+    stopwatch.passed += 6.0
+    link.wait(deadline_in(0.0))  # the answer has come
+    counter.notices.append(Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0"))
+    link.wait(deadline_in(0.0))
+    assert counter.patience == 12.0
