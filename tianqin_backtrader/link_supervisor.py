@@ -60,7 +60,7 @@ class Event(StrEnum):
     MD_LOST = "MD_LOST"
     TD_LOST = "TD_LOST"
     MD_RESTORED = "MD_RESTORED"
-    DEAF = "DEAF"  # connected anew as if for the first time: nothing was subscribed again
+    DEAF = "DEAF"  # connected anew, and not all was subscribed again that is needed
     BROKEN = "BROKEN"  # the client has given up
     SERVER_THERE = "SERVER_THERE"
     SERVER_AWAY = "SERVER_AWAY"

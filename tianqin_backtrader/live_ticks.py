@@ -89,6 +89,10 @@ class LiveTicks:
         """Ticks are TianQin's own: there is nothing to compare."""
         return []
 
+    def take_left_out(self) -> list[Bar]:
+        """None: there is nothing to wait for."""
+        return []
+
     def certificate(self) -> Certificate:
         """What was delivered, and what never came."""
         delivered = self.ticks_taken - len(self._ready)
