@@ -14,9 +14,9 @@ from typing import Protocol
 
 from .clock import (
     SECOND,
+    Instants,
     WallClock,
     beijing_now,
-    Instants,
     instants,
     monotonic,
     pause,
