@@ -81,6 +81,27 @@ class Clock(Protocol):
         ...
 
 
+def sleepless(clocks: object) -> int | None:
+    """The clock that is never set and goes on while the machine sleeps, for ``clock_gettime``.
+
+    On Linux that is the one of the boot. On a Mac, which counts ``UPTIME_RAW`` apart, it is
+    ``MONOTONIC_RAW``, while ``time.monotonic`` stands; on Linux that one stands, too.
+
+    Args:
+        clocks: Has those of the platform: the module ``time``.
+
+    Returns:
+        None where ``time.monotonic`` is it, as on Windows.
+    """
+    found: int | None = getattr(clocks, "CLOCK_BOOTTIME", None)
+    if found is None and hasattr(clocks, "CLOCK_UPTIME_RAW"):
+        found = getattr(clocks, "CLOCK_MONOTONIC_RAW", None)
+    return found
+
+
+_SLEEPLESS = sleepless(time)
+
+
 class Machine:
     """The clock of the machine that the program runs on, and waiting by it; this is the real one.
 
@@ -93,12 +114,10 @@ class Machine:
 
     def passed_ns(self) -> int:
         """Nanoseconds of a clock that is never set, and goes on while the machine sleeps."""
-        if hasattr(time, "CLOCK_BOOTTIME"):
-            return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        return time.monotonic_ns()
+        return time.monotonic_ns() if _SLEEPLESS is None else time.clock_gettime_ns(_SLEEPLESS)
 
     def monotonic(self) -> float:
-        """Seconds of a clock that is never set; for time-outs."""
+        """Seconds of a clock that is never set, for time-outs; it may stand in a sleep."""
         return time.monotonic()
 
     def pause(self, seconds: float) -> None:

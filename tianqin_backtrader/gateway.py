@@ -180,9 +180,13 @@ class Gateway(ContractQuestions, TradingSide):
             raise LinkLost("not connected to TianQin yet")
         return self._charts
 
-    def knock(self) -> Knock:
-        """Begin to ask whether the servers of the session take connections."""
-        return Knock(self._addresses, self._headers)
+    def knock(self, patience: float) -> Knock:
+        """Begin to ask whether the servers of the session take connections.
+
+        Args:
+            patience: Seconds in which they answer.
+        """
+        return Knock(self._addresses, self._headers, patience)
 
     def pump(self, timeout: float) -> bool:
         """Wait for news of any kind, at most ``timeout`` seconds; False when none came.

@@ -19,8 +19,6 @@ from .clock import wait_for
 
 logger = logging.getLogger(__name__)
 
-#: Seconds a server may take to answer a knock.
-PATIENCE = 5.0
 #: What every TianQin server answers, logged in or not.
 _PEEK = '{"aid": "peek_message"}'
 
@@ -33,11 +31,12 @@ class Knock:
     Args:
         urls: ``ws://`` or ``wss://`` addresses; others are taken for there.
         headers: Those of the client itself.
+        patience: Seconds that a server may take to let us in, and those to answer.
     """
 
-    def __init__(self, urls: Sequence[str], headers: Mapping[str, str]) -> None:
+    def __init__(self, urls: Sequence[str], headers: Mapping[str, str], patience: float) -> None:
         self._urls = [url for url in urls if url.startswith(("ws://", "wss://"))]
-        self._headers = dict(headers)
+        self._headers, self._patience = dict(headers), patience
         self._answer: bool | None = None
         self._done = threading.Event()
         threading.Thread(target=self._ask, name="knock", daemon=True).start()
@@ -56,12 +55,12 @@ class Knock:
                     additional_headers=self._headers,
                     user_agent_header=None,
                     ssl=certificates() if url.startswith("wss") else None,
-                    open_timeout=PATIENCE,
-                    close_timeout=PATIENCE,
+                    open_timeout=self._patience,
+                    close_timeout=self._patience,
                     proxy=None if "://127.0.0.1" in url else True,
                 ) as line:
                     line.send(_PEEK)
-                    line.recv(timeout=PATIENCE)
+                    line.recv(timeout=self._patience)
             there = True
         except (OSError, WebSocketException) as error:  # a TimeoutError is an OSError
             logger.debug("the server is away: %s", error)

@@ -4,10 +4,14 @@ tqsdk reconnects by itself, but its timer may sleep from ten seconds to twenty m
 clean close it can stay deaf, a frozen line is silent for three quarters of a minute, and a chart
 without data holds everything back. So the supervisor watches notices and silence, has a silent
 line asked, knocks at the server while it is away, and has the session built anew when it is back.
+
+A line may be late and alive. What is late on it is as late on a new one, so the knock takes as
+long, too: an answer that comes before it says that the line lives, and how long answers take.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -25,8 +29,9 @@ KNOCK_EVERY = 1.0
 #: Seconds without market data, in trading hours, after which the line is asked; twice as many
 #: after each answer, for a contract that nobody trades, at most the last.
 SILENCE, LONGEST_SILENCE = 5.0, 40.0
-#: Seconds that the answer may take.
-ANSWER = 5.0
+#: Seconds that the answer may take at least, and at most: so many times as long as the slowest of
+#: the last ones.
+ANSWER, LONGEST_ANSWER, TIMES, ANSWERS_KEPT = 5.0, 15.0, 2.0, 5
 #: Seconds that a session must be old before it is renewed ahead of an open.
 DEBOUNCE = 60.0
 _NEVER = float("inf")
@@ -37,6 +42,8 @@ class State(StrEnum):
 
     UP = "UP"
     DOUBT = "DOUBT"  # silent, or restored by tqsdk: it has been asked
+    OVERDUE = "OVERDUE"  # the answer is: the server is knocked at, and may still answer
+    OVERDUE_RESTING = "OVERDUE_RESTING"  # the same between two knocks
     SHAKEN = "SHAKEN"  # market data is lost, tqsdk may restore it
     LOST = "LOST"  # the server is knocked at
     BUILDING = "BUILDING"
@@ -53,7 +60,7 @@ class Event(StrEnum):
     MD_LOST = "MD_LOST"
     TD_LOST = "TD_LOST"
     MD_RESTORED = "MD_RESTORED"
-    DEAF = "DEAF"  # connected anew as if for the first time: nothing was subscribed again
+    DEAF = "DEAF"  # connected anew, and not all was subscribed again that is needed
     BROKEN = "BROKEN"  # the client has given up
     SERVER_THERE = "SERVER_THERE"
     SERVER_AWAY = "SERVER_AWAY"
@@ -76,6 +83,7 @@ class Action(StrEnum):
 
 
 _UP, _DOUBT, _SHAKEN = State.UP, State.DOUBT, State.SHAKEN
+_OVERDUE, _PAUSE = State.OVERDUE, State.OVERDUE_RESTING
 _LOST, _BUILDING, _RESTING = State.LOST, State.BUILDING, State.RESTING
 
 #: What is not here changes nothing. TIME counts when the state's patience is over.
@@ -92,11 +100,30 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_DOUBT, Event.DATA): (_UP, Action.WAIT),
     (_DOUBT, Event.ANSWERED): (_UP, Action.WAIT),
     (_DOUBT, Event.MD_RESTORED): (_DOUBT, Action.ASK),
-    (_DOUBT, Event.TIME): (_LOST, Action.KNOCK),
+    (_DOUBT, Event.TIME): (_OVERDUE, Action.KNOCK),
     (_DOUBT, Event.MD_LOST): (_SHAKEN, Action.WAIT),
     (_DOUBT, Event.TD_LOST): (_LOST, Action.KNOCK),
     (_DOUBT, Event.DEAF): (_BUILDING, Action.BUILD),
     (_DOUBT, Event.TRADING): (_LOST, Action.KNOCK),
+    (_OVERDUE, Event.ANSWERED): (_UP, Action.WAIT),
+    (_OVERDUE, Event.DATA): (_UP, Action.WAIT),
+    (_OVERDUE, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
+    (_OVERDUE, Event.SERVER_AWAY): (_PAUSE, Action.WAIT),
+    (_OVERDUE, Event.MD_LOST): (_LOST, Action.WAIT),  # it is being knocked at
+    (_OVERDUE, Event.TD_LOST): (_LOST, Action.WAIT),
+    (_OVERDUE, Event.BROKEN): (_LOST, Action.WAIT),
+    (_OVERDUE, Event.TRADING): (_LOST, Action.WAIT),
+    (_OVERDUE, Event.DEAF): (_BUILDING, Action.BUILD),
+    (_PAUSE, Event.ANSWERED): (_UP, Action.WAIT),
+    (_PAUSE, Event.DATA): (_UP, Action.WAIT),
+    (_PAUSE, Event.TIME): (_OVERDUE, Action.KNOCK),
+    (_PAUSE, Event.AHEAD): (_OVERDUE, Action.KNOCK),
+    (_PAUSE, Event.BOUNDARY): (_OVERDUE, Action.KNOCK),
+    (_PAUSE, Event.MD_LOST): (_RESTING, Action.WAIT),
+    (_PAUSE, Event.TD_LOST): (_RESTING, Action.WAIT),
+    (_PAUSE, Event.BROKEN): (_RESTING, Action.WAIT),
+    (_PAUSE, Event.TRADING): (_RESTING, Action.WAIT),
+    (_PAUSE, Event.DEAF): (_BUILDING, Action.BUILD),
     (_SHAKEN, Event.MD_RESTORED): (_DOUBT, Action.ASK),
     (_SHAKEN, Event.TIME): (_LOST, Action.KNOCK),
     (_SHAKEN, Event.TD_LOST): (_LOST, Action.KNOCK),
@@ -139,6 +166,9 @@ class Supervisor:
         self._built_at = -_NEVER
         self._failures = self._refusals = 0
         self._silence = SILENCE
+        self._asked: float | None = None  # since when an answer is waited for
+        self._took: deque[float] = deque(maxlen=ANSWERS_KEPT)
+        self._vain = 0  # sessions made anew because no answer came, since the last one that came
 
     def observe(self, event: Event, now: float) -> Action:
         """Take an event at ``now`` (seconds, never going back)."""
@@ -146,22 +176,43 @@ class Supervisor:
             return Action.WAIT
         if event is Event.AHEAD and self.state is State.UP and now - self._built_at < DEBOUNCE:
             return Action.WAIT
+        self._learn_answer(event, now)
         found = TRANSITIONS.get((self.state, event))
         if found is None:
             return Action.WAIT
         self._learn(event, now)
         self.state, action = found
         self.since = now
+        if action is Action.ASK:
+            action = self._ask(event, now)
         if self._refusals >= REFUSALS:
             self.state, action = State.FATAL, Action.GIVE_UP
         return action
 
+    def _ask(self, event: Event, now: float) -> Action:
+        """Ask, unless a question is out that may still be answered: another would replace it."""
+        out = self._asked is not None and now - self._asked < LONGEST_ANSWER
+        if out and event is Event.TIME:
+            return Action.WAIT
+        self._asked = now
+        return Action.ASK
+
+    def _learn_answer(self, event: Event, now: float) -> None:
+        """How long answers take, in whatever state one comes."""
+        if event is Event.ANSWERED and self._asked is not None:
+            self._took.append(now - self._asked)
+            self._asked, self._vain = None, 0
+        elif event in (Event.MD_LOST, Event.BROKEN, Event.BUILT):
+            self._asked = None  # the question has gone with its line
+
     def _learn(self, event: Event, now: float) -> None:
         """What an event says about the next ones."""
         if event is Event.DATA:
-            self._silence = SILENCE
+            self._silence, self.backoff = SILENCE, 0.0
         elif event is Event.ANSWERED:
-            self._silence = min(2 * self._silence, LONGEST_SILENCE)
+            self._silence, self.backoff = min(2 * self._silence, LONGEST_SILENCE), 0.0
+        elif event is Event.SERVER_THERE:
+            self._vain += self.state is State.OVERDUE
         elif event in (Event.AHEAD, Event.BOUNDARY):
             self._failures = 0
         elif event is Event.SERVER_AWAY:
@@ -174,15 +225,23 @@ class Supervisor:
             self.backoff = DELAYS[min(self._failures, len(DELAYS) - 1)] * self._jitter()
             self._failures += 1
 
+    @property
+    def answer_within(self) -> float:
+        """Seconds in which an answer comes on a line that lives."""
+        learnt = max(TIMES * max(self._took, default=0.0), ANSWER * self._vain)
+        return min(max(ANSWER, learnt), LONGEST_ANSWER)
+
     def _patience(self) -> float:
         """Seconds after which time alone changes the state."""
         if self.state is State.UP:
             return self._silence if self.awake else _NEVER
-        if self.state is State.RESTING:
+        if self.state in (State.RESTING, State.OVERDUE_RESTING):
             if not self.awake:
                 return _NEVER
             return self.backoff if self._failures < ATTEMPTS else LONG_REST
-        return {State.DOUBT: ANSWER, State.SHAKEN: OWN_ATTEMPT}.get(self.state, _NEVER)
+        if self.state is State.DOUBT:
+            return self.answer_within
+        return OWN_ATTEMPT if self.state is State.SHAKEN else _NEVER
 
     def next_change(self) -> float:
         """When time alone will change the state, on the scale of ``observe``'s ``now``."""

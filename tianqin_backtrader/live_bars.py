@@ -75,7 +75,8 @@ class Certificate:
         repaired: Delivered from the official bar: after a hole in the ticks or a tick that was left
             out, or before a contract's first price.
         corrected: Different from the official bar; see ``differences``.
-        missing: There was no official bar to compare with; bars of the seam among them.
+        missing: There was no official bar to compare with, bars of the seam among them; or none to
+            deliver, and the bar was left out and said to be.
         ignored: Ticks that could not be, and were left out; see ``tick_sieve``.
         seam: Bars at the end of history that were compared, too, and are equal.
         pending: The official bar is not final yet; bars of the seam among them.
@@ -127,6 +128,7 @@ class LiveBars:
         self._suspect_before = 0
         self._unchecked: deque[Bar] = deque()
         self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
+        self._left_out: list[Bar] = []
         self._delivered = self._equal = self._repaired = self._corrected = self._missing = 0
         self._seam_left = self._seam_equal = 0
         self.ticks_taken = self.ticks_missing = 0
@@ -273,19 +275,38 @@ class LiveBars:
 
     def has_bar(self, horizon: int, now: int) -> bool:
         """Whether a bar that ends by ``horizon`` can be delivered."""
-        while self._ready and self._never_was(self._ready[0]):
+        while self._ready and self._is_none(self._ready[0], now):
             self._ready.popleft()
         if not self._ready or self._ready[0].end > horizon:
             return False
         if self._ready[0].id < 0:
             self._number()
         bar = self._ready[0]
-        return not self._unsure(bar) or self._is_final(bar, now) or self._given_up(bar, now)
+        final = self._klines.ready and self._is_final(bar, now)
+        return final or not self._unsure(bar) or self._given_up(bar, now)
 
     def _given_up(self, bar: Bar, now: int) -> bool:
         """Whether no official bar is waited for any more; without a price there is no other."""
         waited = now >= bar.end + WAIT_FOR_OFFICIAL
         return self._klines.ready and waited and bar.close == bar.close
+
+    def _is_none(self, bar: Bar, now: int) -> bool:
+        """Whether there is nothing to deliver for it."""
+        if self._never_was(bar):
+            return True
+        lost = bar.id in self._suspect and self._klines.ready and self._is_final(bar, now)
+        if not lost or self._klines.bars(bar.id, bar.id):
+            return False
+        # As after an absence that is longer than what TianQin sends again: ours would be invented.
+        self._suspect.remove(bar.id)
+        self._missing += 1
+        self._left_out.append(bar)
+        return True
+
+    def take_left_out(self) -> list[Bar]:
+        """Bars left out since the last call: ticks of theirs never came, nor an official bar."""
+        left_out, self._left_out = self._left_out, []
+        return left_out
 
     def _never_was(self, bar: Bar) -> bool:
         """Whether a bar is of a contract without a price, and the server's bars begin later."""

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, ClassVar
 
 from .bar_lines import BarFeed
-from .clock import MINUTE
+from .clock import MINUTE, from_ns
 from .lifeline import NEVER
 from .live_bars import Certificate, LiveBars
 from .live_ticks import LiveTicks
@@ -85,7 +85,19 @@ class LiveFeed(BarFeed):
         """Whether a live bar that ends by ``horizon`` waits, with history done."""
         if self._history or self._live is None:
             return False
-        return self._live.has_bar(horizon, self.store.alive_at(self.symbol))
+        found = self._live.has_bar(horizon, self.store.alive_at(self.symbol))
+        self._tell_left_out(self._live.take_left_out())
+        return found
+
+    def _tell_left_out(self, bars: list[Bar]) -> None:
+        if bars:
+            text = (
+                f"{self.symbol}: {len(bars)} bars from {from_ns(bars[0].start)} to "
+                f"{from_ns(bars[-1].end)} are left out: their ticks did not come, and TianQin "
+                "sends no bars that are so old"
+            )
+            logger.error("%s", text)
+            self.store.put_notification(text, bars=tuple(bars))
 
     @property
     def running_day(self) -> date:
@@ -124,6 +136,8 @@ class LiveFeed(BarFeed):
         """Let the client forget what has been delivered, now and then."""
         if self._ticks.last_id - self._released_at < RELEASE_AFTER or self._live is None:
             return
+        if self._live.waiting:
+            return  # after a long absence it is older official bars that are to be delivered
         self._released_at = self._ticks.last_id
         for series in (self._ticks, self._klines):
             self.store.gateway.charts.release(series, ROWS_KEPT)

@@ -103,6 +103,10 @@ class LiveTicks:
         """Ticks are TianQin's own, and not compared; the bars before them are."""
         return self._seam.check(now) if self._seam is not None else []
 
+    def take_left_out(self) -> list[Bar]:
+        """None: there is nothing to wait for."""
+        return []
+
     def certificate(self) -> Certificate:
         """What was delivered, and what never came; ``equal`` is 0, as no tick is compared."""
         seam = self._seam.certificate() if self._seam is not None else Certificate()

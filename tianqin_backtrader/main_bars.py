@@ -45,7 +45,8 @@ class MainBars:
         """
         store, symbol = self._feed.store, self._feed.symbol
         self._contract = store.mains.traded(symbol)
-        store.mains.behind(symbol)  # asked for now, when there is time to wait
+        store.mains.ask()  # now, when there is time to wait, also where nothing is named yet
+        store.mains.behind(symbol)
         if not (self._adjusts and history):
             return history
         changes = store.mains.changes(symbol, self._day_of(history[0]))

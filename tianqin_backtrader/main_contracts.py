@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -17,7 +18,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
-from .clock import from_ns, monotonic
+from .clock import from_ns, monotonic, wait_for
 from .errors import LinkError, LinkLost, LinkTimeout
 from .main_gaps import MainChange, changes_of
 from .model import Instrument
@@ -26,11 +27,12 @@ logger = logging.getLogger(__name__)
 
 MAIN = "KQ.m@"
 _URL = "https://files.shinnytech.com/continuous_table.json"
-#: Seconds to wait for the table the first time, and for the day bars of all contracts.
+#: Seconds to wait for the table before a run, and for the day bars of all contracts.
 TABLE_SECONDS, BARS_SECONDS = 30.0, 30.0
-#: Seconds to wait while a run goes on, for the table when it did not come, or for day bars; and
-#: until the table is asked for again.
+#: Seconds to wait for day bars while a run goes on, and until the table is asked for again.
 SHORTLY, ASK_AGAIN = 3.0, 60.0
+#: Seconds in which the table is mostly there; a round may take so long.
+A_MOMENT = 0.5
 #: Day bars asked for beyond those since the first change.
 SPARE_DAYS = 10
 
@@ -52,6 +54,7 @@ class MainContracts:
         self._not_before = 0.0
         self._rows: dict[str, list[tuple[date, str]]] = {}
         self._fetched: date | None = None
+        self._fetch: TableFetch | None = None
 
     def traded(self, symbol: str) -> str:
         """The contract behind a main contract now; any other symbol itself.
@@ -89,7 +92,7 @@ class MainContracts:
         """The contract that was behind a main contract before the present one, "" for none.
 
         Raises:
-            LinkError: Nobody knows; it is asked again in a minute.
+            LinkError: Nobody knows yet; it is asked beside the run, and again in a minute.
         """
         if not symbol.startswith(MAIN):
             return ""
@@ -97,24 +100,56 @@ class MainContracts:
         if not now:
             return ""
         if symbol not in self._before:
-            if monotonic() < self._not_before:
-                raise LinkLost(self._unknown(symbol, now))
-            try:
-                rows = self._table(SHORTLY if self._not_before else TABLE_SECONDS).get(symbol, [])
-            except LinkError as error:
-                self._not_before = monotonic() + ASK_AGAIN
-                logger.warning("%s: %s", self._unknown(symbol, now), error)
-                raise LinkLost(self._unknown(symbol, now)) from error
+            rows = self._rows_at_once(symbol, now)
             today = self._today()
             earlier = [name for day, name in sorted(rows) if day <= today and name != now]
             self._before[symbol] = earlier[-1] if earlier else ""
         return self._before[symbol]
 
-    def _table(self, seconds: float) -> dict[str, list[tuple[date, str]]]:
-        """The table of the day."""
+    def ask(self) -> None:
+        """Wait for the table: before a run there is time to. It may be asked for again later."""
+        try:
+            if monotonic() >= self._not_before:
+                self._table()
+        except LinkError as error:
+            self._later(error)
+
+    def _rows_at_once(self, symbol: str, now: str) -> list[tuple[date, str]]:
+        """What the table says of a main contract; it is asked for beside the run, never waited for.
+
+        Raises:
+            LinkLost: It is not here.
+        """
         today = self._today()
         if self._fetched != today:
-            self._rows, self._fetched = fetch_table(self._url, seconds=seconds), today
+            self._follow(today)
+        if self._fetched != today:
+            raise LinkLost(self._unknown(symbol, now))
+        return self._rows.get(symbol, [])
+
+    def _follow(self, today: date) -> None:
+        """Take the table if it has come; ask for it, and again in a minute if it does not come."""
+        if self._fetch is None and monotonic() >= self._not_before:
+            self._fetch = TableFetch(self._url, today)
+            self._fetch.wait(A_MOMENT)
+        fetch = self._fetch
+        if fetch is None or not fetch.done:
+            return
+        self._fetch = None
+        if fetch.error is None:
+            self._rows, self._fetched = fetch.rows, fetch.day
+        else:
+            self._later(fetch.error)
+
+    def _later(self, error: LinkError) -> None:
+        self._not_before = monotonic() + ASK_AGAIN
+        logger.warning("%s; it is asked for again in %.0f s", error, ASK_AGAIN)
+
+    def _table(self) -> dict[str, list[tuple[date, str]]]:
+        """The table of the day, waited for."""
+        today = self._today()
+        if self._fetched != today:
+            self._rows, self._fetched = fetch_table(self._url, seconds=TABLE_SECONDS), today
         return self._rows
 
     def _unknown(self, symbol: str, now: str) -> str:
@@ -143,7 +178,7 @@ class MainContracts:
         Raises:
             LinkError: The table or the day bars did not come.
         """
-        rows = self._table(TABLE_SECONDS).get(symbol, [])
+        rows = self._table().get(symbol, [])
         found = changes_of(rows, self._today())
         return self._with_gaps([change for change in found if change.day > since])
 
@@ -197,6 +232,45 @@ def _close(series: Any, day: date) -> float:
         if from_ns(bar.start).date() == day:
             return float(bar.close)
     return float("nan")
+
+
+class TableFetch:
+    """The table, asked for in a thread of its own, which touches nothing but its answer.
+
+    Args:
+        url: Where it is.
+        day: The trading day on which it is asked for.
+
+    Attributes:
+        rows, error: The answer, or what was wrong, once it is ``done``.
+    """
+
+    def __init__(self, url: str, day: date) -> None:
+        self._url, self.day = url, day
+        self.rows: dict[str, list[tuple[date, str]]] = {}
+        self.error: LinkError | None = None
+        self._done = threading.Event()
+        threading.Thread(target=self._ask, name="main contracts", daemon=True).start()
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an answer."""
+        return self._done.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the answer, so long at most."""
+        wait_for(self._done, seconds)
+
+    def _ask(self) -> None:
+        try:
+            self.rows = fetch_table(self._url, seconds=TABLE_SECONDS)
+        except LinkError as error:
+            self.error = error
+        except Exception as error:  # the end of this thread: an empty table would be believed
+            logger.exception("TianQin's table of main contracts cannot be fetched")
+            self.error = LinkLost(f"TianQin's table of main contracts cannot be had: {error!r}")
+        finally:
+            self._done.set()
 
 
 def fetch_table(url: str, *, seconds: float) -> dict[str, list[tuple[date, str]]]:

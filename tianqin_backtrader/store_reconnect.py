@@ -12,7 +12,16 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from .clock import WallClock, beijing_now, monotonic, pause, seconds_until
+from .clock import (
+    SECOND,
+    Instants,
+    WallClock,
+    beijing_now,
+    instants,
+    monotonic,
+    pause,
+    seconds_until,
+)
 from .errors import (
     ConfigError,
     CounterAway,
@@ -35,8 +44,12 @@ logger = logging.getLogger(__name__)
 STATEMENT = "SETTLEMENT"
 #: A step of the wait while the server is being knocked at.
 STEP = 0.05
+#: States in which it is looked around at each such step.
+_RESTLESS = (State.LOST, State.RESTING, State.OVERDUE, State.OVERDUE_RESTING, State.SHAKEN)
 #: Seconds in which a line that is well answers.
 PROMPT = 1.0
+#: Seconds of absence that tqsdk makes up for by itself: charts hold 600 minutes and more.
+RESTORABLE = 600 * 60.0
 #: When the day's count of reconnects begins anew.
 COUNT_RESET = timedelta(hours=21, minutes=20)
 
@@ -60,7 +73,7 @@ class Link(Protocol):
     def renew(self, away: float, *, trading: bool = True) -> None: ...
     def pump(self, timeout: float) -> bool: ...
     def new_notices(self) -> list[Notice]: ...
-    def knock(self) -> Answer: ...
+    def knock(self, patience: float) -> Answer: ...
     def ask(self) -> Callable[[], bool]: ...
 
 
@@ -101,7 +114,8 @@ class Reconnector:
         self.last_error = ""
         self.reconnects_today = self.sessions = self.answers = self.losses = 0
         self._counted_day = date.min
-        self._last_data = monotonic()
+        self._last_data = instants(WallClock())
+        self._data_until: Instants | None = None  # where the present gap begins
         self._away: set[str] = set()
         self._connected: set[str] = set()
         self._knock: Answer | None = None
@@ -208,7 +222,7 @@ class Reconnector:
     def heard(self) -> None:
         """Market data has come."""
         self._heard = True
-        self._last_data = monotonic()
+        self._last_data = instants(WallClock())
 
     def take_notices(self) -> list[Notice]:
         """What the server and the client have said since the last call."""
@@ -243,7 +257,7 @@ class Reconnector:
 
     def _step(self, timeout: float) -> bool:
         """One wait, no longer than until something is to be done."""
-        if self._supervisor.state in (State.LOST, State.RESTING, State.SHAKEN):
+        if self._supervisor.state in _RESTLESS:
             timeout = min(timeout, STEP)
         elif self._link.renewable:
             change = min(self._supervisor.next_change(), self._login.due)
@@ -321,6 +335,10 @@ class Reconnector:
         elif notice.code == RESTORED:
             self._away.discard(conn)
             event = Event.MD_RESTORED if market_data and not self._away else None
+            if market_data and self._link.renewable and self._seconds_away() > RESTORABLE:
+                event = Event.DEAF
+            elif market_data:
+                self._data_until = None
             if not self._away and self._supervisor.state in (State.LOST, State.RESTING):
                 event = Event.SERVER_THERE
         elif notice.code == CONNECTED and conn in self._connected:
@@ -368,14 +386,16 @@ class Reconnector:
         self._login.observe(Seen.LOGGED_IN, monotonic())
 
     def _lost(self, conn: str) -> None:
-        self.losses += conn == "md" and conn not in self._away
+        if conn == "md" and conn not in self._away:
+            self.losses += 1
+            self._data_until = self._data_until or self._last_data
         self._away.add(conn)
 
     def _do(self, action: Action) -> None:
         if action is Action.ASK:
             self._answered = self._link.ask()
         elif action is Action.KNOCK:
-            self._knock = self._link.knock()
+            self._knock = self._link.knock(self._supervisor.answer_within)
         elif action is Action.BUILD:
             self._build()
         elif action is Action.GIVE_UP:
@@ -383,7 +403,7 @@ class Reconnector:
 
     def _build(self) -> None:
         self._knock = self._answered = None
-        away = monotonic() - self._last_data
+        away = self._seconds_away()
         try:
             self._renew(away)
         except LoginRefused as error:
@@ -393,11 +413,16 @@ class Reconnector:
         else:
             self._away.clear()
             self._connected.clear()
+            self._data_until = None
             self._count()
             self.sessions += 1
             self._supervisor.observe(Event.BUILT, monotonic())
             self._succeeded()
             logger.info("a new session after %.1f s without data", away)
+
+    def _seconds_away(self) -> float:
+        """Since data came; of a machine that slept, too, whichever of its clocks knows."""
+        return instants(WallClock()).since(self._data_until or self._last_data) / SECOND
 
     def _renew(self, away: float) -> None:
         """A session with the account, or one with market data alone while trading rests."""

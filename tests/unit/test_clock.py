@@ -1,6 +1,7 @@
 """How moments are written, and whose clock it is."""
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import backtrader as bt
 import pytest
@@ -11,6 +12,7 @@ from tianqin_backtrader.clock import (
     ManualClock,
     MarketClock,
     from_ns,
+    sleepless,
     to_backtrader,
     to_ns,
 )
@@ -129,3 +131,24 @@ def test_a_virtual_clock_moves_with_stamps_alone():
     wall.advance_to(NOON + MINUTE)
     clock.stamp(NOON - SECOND)
     assert clock.now_ns() == NOON
+
+
+@pytest.mark.parametrize(
+    ("clocks", "found"),
+    [
+        ({"CLOCK_BOOTTIME": 7, "CLOCK_MONOTONIC": 1, "CLOCK_MONOTONIC_RAW": 4}, 7),  # Linux
+        ({"CLOCK_MONOTONIC": 6, "CLOCK_MONOTONIC_RAW": 4, "CLOCK_UPTIME_RAW": 8}, 4),  # a Mac
+        ({"CLOCK_MONOTONIC": 4, "CLOCK_UPTIME": 5}, None),  # FreeBSD
+        ({}, None),  # Windows
+    ],
+)
+def test_what_has_passed_is_told_by_a_clock_that_does_not_sleep(clocks, found):
+    assert sleepless(SimpleNamespace(**clocks)) == found
+
+
+def test_a_machine_that_slept_knows_the_time_at_once():
+    machine = Machine()
+    clock = MarketClock(machine, passed=machine.passed)
+    clock.stamp(NOON)
+    machine.go_on(8 * 3600)
+    assert clock.now_ns() == NOON + 8 * 60 * MINUTE

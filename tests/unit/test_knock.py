@@ -6,7 +6,6 @@ import threading
 import pytest
 from websockets.sync.server import serve
 
-from tianqin_backtrader import knock
 from tianqin_backtrader.knock import Knock
 
 
@@ -22,12 +21,11 @@ from tianqin_backtrader.knock import Knock
 def test_whatever_goes_wrong_the_server_is_away(monkeypatch, variables, url):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert Knock([url], {}).answer(10.0) is False
+    assert Knock([url], {}, 5.0).answer(10.0) is False
 
 
 @pytest.mark.parametrize("speaks", [True, False])
-def test_a_server_that_takes_connections_and_is_silent_is_away(monkeypatch, speaks):
-    monkeypatch.setattr(knock, "PATIENCE", 1.0)
+def test_a_server_that_takes_connections_and_is_silent_is_away(speaks):
     done = threading.Event()
 
     def answer(line):
@@ -39,12 +37,11 @@ def test_a_server_that_takes_connections_and_is_silent_is_away(monkeypatch, spea
     with serve(answer, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
-        assert Knock([f"ws://127.0.0.1:{port}/md"], {}).answer(10.0) is speaks
+        assert Knock([f"ws://127.0.0.1:{port}/md"], {}, 1.0).answer(10.0) is speaks
         done.set()
 
 
-def test_a_port_where_nobody_answers_is_away(monkeypatch):
-    monkeypatch.setattr(knock, "PATIENCE", 1.0)
+def test_a_port_where_nobody_answers_is_away():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        assert Knock([f"ws://127.0.0.1:{port}/md"], {}).answer(10.0) is False
+        assert Knock([f"ws://127.0.0.1:{port}/md"], {}, 1.0).answer(10.0) is False

@@ -4,10 +4,12 @@ import pytest
 
 from tianqin_backtrader.link_supervisor import (
     ANSWER,
+    ANSWERS_KEPT,
     ATTEMPTS,
     DEBOUNCE,
     KNOCK_EVERY,
     LONG_REST,
+    LONGEST_ANSWER,
     LONGEST_SILENCE,
     OWN_ATTEMPT,
     REFUSALS,
@@ -61,6 +63,91 @@ def test_no_answer_is_a_dead_line(supervisor):
     assert supervisor.observe(Event.SERVER_THERE, 11.0) is Action.BUILD
     assert supervisor.observe(Event.BUILT, 11.2) is Action.WAIT
     assert supervisor.state is State.UP
+
+
+@pytest.mark.parametrize("sign", [Event.ANSWERED, Event.DATA])
+@pytest.mark.parametrize("knock", [None, Event.SERVER_AWAY])
+def test_whatever_comes_late_says_that_the_line_lives(supervisor, knock, sign):
+    supervisor.observe(Event.TIME, SILENCE)
+    assert supervisor.observe(Event.TIME, SILENCE + ANSWER) is Action.KNOCK
+    if knock is not None:
+        assert supervisor.observe(knock, SILENCE + ANSWER + 0.5) is Action.WAIT
+    assert supervisor.observe(sign, SILENCE + ANSWER + 1.0) is Action.WAIT
+    assert (supervisor.state, supervisor.backoff) == (State.UP, 0.0)
+    assert supervisor.observe(Event.SERVER_THERE, SILENCE + ANSWER + 1.1) is Action.WAIT
+
+
+def answered(supervisor, now, took):
+    """A line that is silent, asked, and answers after so many seconds; the actions meanwhile."""
+    supervisor.observe(Event.DATA, now)
+    asked = now + SILENCE
+    actions = [supervisor.observe(Event.TIME, asked)]
+    while supervisor.next_change() < asked + took:
+        actions.append(supervisor.observe(Event.TIME, supervisor.next_change()))
+    supervisor.observe(Event.ANSWERED, asked + took)
+    assert supervisor.state is State.UP
+    return asked + took, actions
+
+
+@pytest.mark.parametrize(
+    ("took", "patience"), [(0.0, ANSWER), (2.0, ANSWER), (6.0, 12.0), (20.0, LONGEST_ANSWER)]
+)
+def test_how_long_an_answer_may_take_is_learnt_from_those_that_came(supervisor, took, patience):
+    now, _ = answered(supervisor, 0.0, took)
+    assert supervisor.answer_within == patience
+    now, actions = answered(supervisor, now, took)
+    assert actions == ([Action.ASK] if took < patience else [Action.ASK, Action.KNOCK])
+    for _ in range(ANSWERS_KEPT):
+        now, _ = answered(supervisor, now, 0.1)
+    assert supervisor.answer_within == ANSWER
+
+
+def test_an_answer_that_comes_after_data_is_learnt_from_too(supervisor):
+    supervisor.observe(Event.TIME, SILENCE)
+    supervisor.observe(Event.DATA, SILENCE + 1.0)
+    assert supervisor.observe(Event.ANSWERED, SILENCE + 6.0) is Action.WAIT
+    assert supervisor.answer_within == 12.0
+    assert supervisor.next_change() == 2 * SILENCE + 1.0  # the data's
+
+
+def test_a_question_that_may_still_be_answered_is_not_asked_again(supervisor):
+    assert supervisor.observe(Event.TIME, SILENCE) is Action.ASK
+    supervisor.observe(Event.DATA, SILENCE + 3.0)
+    assert supervisor.observe(Event.TIME, supervisor.next_change()) is Action.WAIT
+    assert supervisor.state is State.DOUBT
+    supervisor.observe(Event.DATA, SILENCE + LONGEST_ANSWER)
+    assert supervisor.observe(Event.TIME, supervisor.next_change()) is Action.ASK
+    supervisor.observe(Event.MD_LOST, supervisor.since + 1.0)  # on another line it must be
+    assert supervisor.observe(Event.MD_RESTORED, supervisor.since + 0.1) is Action.ASK
+
+
+def test_sessions_made_anew_for_want_of_an_answer_again_and_again_get_longer_for_one(supervisor):
+    """Their server answers a knock at once, and questions late."""
+    now, waits = 0.0, []
+    for _ in range(4):
+        waits.append(supervisor.answer_within)
+        supervisor.observe(Event.TIME, now := now + SILENCE)
+        supervisor.observe(Event.TIME, now := now + supervisor.answer_within)
+        assert supervisor.observe(Event.SERVER_THERE, now) is Action.BUILD
+        supervisor.observe(Event.BUILT, now)
+    assert waits == [ANSWER, ANSWER, 2 * ANSWER, 3 * ANSWER]
+    answered(supervisor, now, 0.1)
+    assert supervisor.answer_within == ANSWER
+
+
+@pytest.mark.parametrize("lost", [Event.TD_LOST, Event.MD_LOST, Event.BROKEN, Event.TRADING])
+@pytest.mark.parametrize("knock", [None, Event.SERVER_AWAY])
+def test_a_line_that_breaks_while_its_answer_is_overdue_is_mended_by_a_new_session(
+    supervisor, knock, lost
+):
+    supervisor.observe(Event.TIME, SILENCE)
+    supervisor.observe(Event.TIME, SILENCE + ANSWER)
+    if knock is not None:
+        supervisor.observe(knock, 10.1)
+    assert observe(supervisor, lost, Event.ANSWERED, Event.DATA, start=10.2) == [Action.WAIT] * 3
+    if knock is not None:
+        assert supervisor.observe(Event.TIME, 20.0) is Action.KNOCK
+    assert supervisor.observe(Event.SERVER_THERE, 20.1) is Action.BUILD
 
 
 def test_off_hours_silence_means_nothing_and_a_server_away_is_left_alone(supervisor):

@@ -171,6 +171,24 @@ def test_without_an_official_bar_our_own_is_delivered_and_counted_as_missing(mar
     assert (live.certificate().missing, live.certificate().pending) == (1, 0)
 
 
+def test_a_bar_that_the_server_no_longer_sends_is_left_out_and_not_invented(market):
+    """After a long sleep: of the first minutes neither ticks nor official bars are there."""
+    ticks, klines, live = market
+    ticks.put(*map(tick, [0, 1, *range(30, 40)]))
+    klines.put(*map(official, range(3, 7)))
+    klines.ready = False
+    live.take_ticks()
+    now = START + 6 * MINUTE + 40 * SECOND
+    assert deliver(live, now) == [] and live.take_left_out() == []  # rows are still on their way
+    klines.ready = True
+    delivered = deliver(live, now)
+    assert [bar[:9] for bar in delivered] == [official(minute)[:9] for minute in (3, 4, 5)]
+    assert [bar.id - FIRST_BAR for bar in live.take_left_out()] == [0, 1, 2]
+    assert live.take_left_out() == []
+    certificate = live.certificate()
+    assert (certificate.missing, certificate.delivered, certificate.repaired) == (3, 3, 3)
+
+
 def test_a_flat_bar_is_compared_when_the_server_makes_it(market):
     ticks, klines, live = market
     ticks.put(*map(tick, range(6)))

@@ -2,10 +2,15 @@
 
 import datetime
 import logging
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tianqin_backtrader.clock import monotonic, pause
 from tianqin_backtrader.errors import LinkLost
 from tianqin_backtrader.main_bars import MainBars
 from tianqin_backtrader.main_contracts import MainContracts, fetch_table
@@ -74,6 +79,57 @@ def test_without_a_table_nobody_knows_and_that_is_told_once(caplog):
                 mains.before(MAIN)
         assert mains.behind(MAIN) == ("SHFE.cu2701",)
     assert len(caplog.records) == 1
+
+
+@contextmanager
+def hanging_server():
+    """An address whose table comes when it is let go, and not before; and what lets it go."""
+    go_on, asked = threading.Event(), threading.Event()
+
+    class Hangs(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.set()
+            go_on.wait(20)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(TABLE.encode())
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hangs) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/table.json", asked, go_on
+        go_on.set()
+        server.shutdown()
+
+
+@pytest.mark.timeout(20)
+def test_a_name_that_comes_while_the_tables_server_hangs_holds_up_no_round():
+    store = Store(datetime.datetime(2026, 11, 4, 14), "")
+    with hanging_server() as (url, asked, go_on):
+        mains = MainContracts(store, {"TQ_CONT_TABLE_URL": url})
+        assert mains.behind(MAIN) == () and not asked.is_set()
+        store.behind = "SHFE.cu2701"
+        begun = monotonic()
+        for _ in range(100):  # rounds, while nothing comes
+            assert mains.behind(MAIN) == ("SHFE.cu2701",)
+            with pytest.raises(LinkLost, match="lots may be held in it"):
+                mains.before(MAIN)
+        assert monotonic() - begun < 10  # a bound for hangs; the first one waits a moment
+        assert asked.is_set()
+        go_on.set()
+        while mains.behind(MAIN) != ("SHFE.cu2701", "SHFE.cu2612"):
+            pause(0.01)
+
+
+def test_the_table_is_there_before_a_contract_is_named(url):
+    store = Store(datetime.datetime(2026, 11, 4, 14), "")
+    feed = Feed(store, MainContracts(store, {"TQ_CONT_TABLE_URL": url}))
+    MainBars(feed).begin([])
+    Path(url.removeprefix("file://")).unlink()
+    store.behind = "SHFE.cu2701"
+    assert store.mains.behind(MAIN) == ("SHFE.cu2701", "SHFE.cu2612")
 
 
 def test_a_contract_that_is_not_named_for_a_while_is_the_one_before(url):

@@ -3,10 +3,10 @@
 import pytest
 
 from tianqin_backtrader import clock, trading_login
-from tianqin_backtrader.clock import deadline_in
+from tianqin_backtrader.clock import SECOND, deadline_in
 from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
 from tianqin_backtrader.login_words import Refusal, Why
-from tianqin_backtrader.model import CONNECTED, Notice
+from tianqin_backtrader.model import CONNECTED, LOST, Notice
 from tianqin_backtrader.store_reconnect import Reconnector
 
 ENDED = Notice(0, "WARNING", "您的账号已在其他地方登录，被强制退出")
@@ -28,6 +28,7 @@ class Counter:
         pass
 
     def renew(self, away, *, trading=True):
+        self.away = away
         self.renewed.append(trading)
         if trading and self.answers:
             raise self.answers.pop(0)
@@ -44,7 +45,8 @@ class Counter:
     def ask(self):
         return lambda: self.said
 
-    def knock(self):
+    def knock(self, patience):
+        self.patience = patience
         return self
 
     def answer(self, timeout=0.0):
@@ -146,3 +148,45 @@ def test_a_line_is_doubtful_when_it_takes_long_to_answer(stopwatch):
         stopwatch.passed += seconds
         link.wait(deadline_in(0.0))
         assert link.doubtful
+
+
+def test_a_server_on_a_line_that_is_late_has_as_long_to_answer_a_knock(stopwatch):
+    counter = Counter()
+    link = Reconnector(counter, Open(), jitter=lambda: 0.0)
+    link.connect()
+    assert link.doubt()
+    stopwatch.passed += 6.0
+    link.wait(deadline_in(0.0))  # the answer has come
+    counter.notices.append(Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0"))
+    link.wait(deadline_in(0.0))
+    assert counter.patience == 12.0
+
+
+@pytest.mark.parametrize("clocks", ["that goes on and the wall's", "of the wall alone"])
+def test_a_sleep_is_counted_to_how_long_the_data_was_away(clocks):
+    """``time.monotonic`` stands while the machine sleeps; elsewhere the other clock does, too."""
+
+    class Sleeper(Stopwatch):
+        slept = 0.0
+
+        def passed_ns(self):
+            goes_on = self.slept if clocks == "that goes on and the wall's" else 0.0
+            return int((self.passed + goes_on) * SECOND)
+
+        def now_ns(self):
+            return int((1e9 + self.passed + self.slept) * SECOND)
+
+    machine, counter = Sleeper(), Counter()
+    clock.live_on(machine)
+    try:
+        link = Reconnector(counter, Open(), jitter=lambda: 0.0)
+        link.connect()
+        link.heard()
+        machine.passed += 10.0
+        machine.slept += 3 * 86400.0
+        counter.notices.append(Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0"))
+        for _ in range(3):
+            link.wait(deadline_in(0.0))
+    finally:
+        clock.live_on(None)
+    assert counter.away == 3 * 86400.0 + 10.0

@@ -1,10 +1,17 @@
 """How long packs are on their way on a line that is slow."""
 
+import asyncio
 import random
+from typing import Any
 
 import pytest
 
+from tianqin_backtrader.sandbox.connection import Connection
+from tianqin_backtrader.sandbox.fault_runner import FaultRunner
+from tianqin_backtrader.sandbox.faults import FaultBook, make_fault
 from tianqin_backtrader.sandbox.latency import Latency
+from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
+from tianqin_backtrader.sandbox.td import TdSession
 
 
 class Clock:
@@ -44,3 +51,28 @@ def test_a_line_falls_behind_and_catches_up() -> None:
         clock.now += 1.0
     assert ways[:11] == pytest.approx([0.3 * step for step in range(11)])
     assert max(ways) == 3.0 and ways[20:] == [0.0] * 6
+
+
+async def are_late(*faults: dict[str, Any]) -> list[str]:
+    """After each fault the kinds of the connections that are late if they are made then."""
+    runner = FaultRunner(make_engine(SandboxOptions()), FaultBook())
+    found = []
+    for params in faults:
+        runner.apply(make_fault("latency", params))
+        links = []
+        for kind in ("md", "td"):
+            desk: Any = None
+            links.append(Connection(kind, TdSession(desk, 1), "", asyncio.Transport(), 1, list))
+            runner.begin(links[-1])
+        found.append(" ".join(link.kind for link in links if link.is_slow))
+    return found
+
+
+def test_connections_made_later_are_late_where_that_is_asked_for_until_it_is_not() -> None:
+    late = are_late(
+        {"conn": "all", "seconds": 3.0},
+        {"conn": "all", "seconds": 3.0, "later": True},
+        {"conn": "td", "seconds": 0.0, "later": True},
+        {"conn": "md", "seconds": 3.0},
+    )
+    assert asyncio.run(late) == ["", "md td", "md", ""]

@@ -84,7 +84,10 @@ class Connection:
             return
         self._greeted = True
         for pack in self.session.greeting:
-            self._write(pack)
+            if self.latency is not None:
+                self._later(self.latency.out(), partial(self._write_frame, self._frame(pack)))
+            else:
+                self._write(pack)
 
     def receive(self, pack: dict[str, Any]) -> bool:
         """Hand a pack to the session; False if the connection is frozen and keeps it."""

@@ -101,15 +101,28 @@ class FaultRunner:
         return {"connections": len(links)}
 
     def _latency(self, params: dict[str, Any]) -> dict[str, Any]:
-        links, book = self._links(params), self.book
-        seconds, jitter, over = (params[name] for name in ("seconds", "jitter", "over"))
+        links = self._links(params)
+        for kind in kinds(params["conn"]):
+            self.book.late.pop(kind, None)
+            if params["later"]:
+                self.book.late[kind] = params
         for link in links:
-            link.latency = None
-            if seconds or jitter:
-                book.latencies += 1
-                rng = random.Random(book.latencies)
-                link.latency = Latency(seconds, jitter, over, lambda: self._engine.seconds, rng)
+            link.latency = self._make_latency(params)
         return {"connections": len(links)}
+
+    def begin(self, link: Connection) -> None:
+        """A connection has been made: it has what those that come later are to have."""
+        link.frozen = link.kind in self.book.frozen
+        late = self.book.late.get(link.kind)
+        link.latency = self._make_latency(late) if late is not None else None
+
+    def _make_latency(self, params: dict[str, Any]) -> Latency | None:
+        seconds, jitter, over = (params[name] for name in ("seconds", "jitter", "over"))
+        if not (seconds or jitter):
+            return None
+        self.book.latencies += 1
+        rng = random.Random(self.book.latencies)
+        return Latency(seconds, jitter, over, lambda: self._engine.seconds, rng)
 
     def _stop_program(self, params: dict[str, Any]) -> dict[str, Any]:
         engine = self._engine

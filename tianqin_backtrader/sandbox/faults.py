@@ -28,8 +28,9 @@ FAULTS: dict[str, dict[str, Any]] = {
     "freeze": {**_CONN, "seconds": None, "later": False},
     "thaw": dict(_CONN),
     "delay": {**_CONN, "seconds": 0.0},
-    # Both ways, and nothing overtakes; ``over``: it grows for so many seconds and shrinks again.
-    "latency": {**_CONN, "seconds": 0.0, "jitter": 0.0, "over": None},
+    # Both ways, and nothing overtakes; ``over``: it grows for so many seconds and shrinks again;
+    # later: connections that come afterwards are late, too, until another one says otherwise.
+    "latency": {**_CONN, "seconds": 0.0, "jitter": 0.0, "over": None, "later": False},
     # The programs that live on the sandbox's clock do nothing (SIGSTOP); time goes on.
     "stop_program": {"seconds": 5.0},
     "repeat": {"conn": "md"},
@@ -215,6 +216,7 @@ class FaultBook:
         refused_tokens: How many token requests are still to be refused.
         token_status: The HTTP status that they get.
         frozen: Connection kinds whose new connections are frozen.
+        late: Connection kinds whose new connections are late, and how.
         licence_days, features: What is said of every user; None is the default.
         clock_offset: Seconds by which the server's clock is ahead.
         latencies: How many lines have had one.
@@ -226,6 +228,7 @@ class FaultBook:
     refused_tokens: int = 0
     token_status: int = 401
     frozen: set[str] = field(default_factory=set)
+    late: dict[str, dict[str, Any]] = field(default_factory=dict)
     licence_days: float | None = None
     features: tuple[str, ...] | None = None
     clock_offset: float = 0.0

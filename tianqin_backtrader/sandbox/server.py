@@ -251,7 +251,7 @@ class SandboxServer:
             later=self.engine.later,
             before_write=self.engine.lines.sends_to,
         )
-        link.frozen = kind in self.faults.book.frozen
+        self.faults.begin(link)
         self.engine.add(link)
         logger.info("%s connection %d", kind, link.number)
         try:

@@ -1,0 +1,81 @@
+"""Lines that are late for long, and connections that are made meanwhile, too."""
+
+import backtrader as bt
+import pytest
+from test_bars_by_proof import assert_all_official
+
+from tianqin_backtrader.gateway import Gateway
+
+THIN, BUSY = "SHFE.cu2704", "SHFE.cu2612"
+DAY = "2026-11-10"
+
+
+class Keep(bt.Strategy):
+    """Keeps the bars, and what the feed says between them, until a time."""
+
+    params = dict(until="")
+
+    def __init__(self):
+        self.bars, self.told = {self.data._name: []}, []
+
+    def notify_data(self, data, status, *args, **kwargs):
+        self.told.append(data._getstatusname(status))
+
+    def next(self):
+        data, lines = self.data, ("open", "high", "low", "close", "volume", "openinterest")
+        now = data.datetime.datetime(0).replace(microsecond=0)
+        prices = [getattr(data, name)[0] for name in lines]
+        self.bars[data._name].append((now, *prices, data.history_phase))
+        if f"{now:%H:%M}" >= self.p.until:
+            self.env.runstop()
+
+
+def kept(sandbox, run, symbol, start, until, *faults):
+    """A run with faults at these times."""
+    script = [
+        {"at": {"time": f"{DAY} {time}"}, "fault": name, **params} for time, name, params in faults
+    ]
+    store = sandbox(start=f"{DAY} {start}", tells_time=False, script=script)
+    feed = store.getdata(symbol, lookback=10, night_start=False)
+    strategy = run(store, Keep, feed, until=until)
+    assert_all_official(store, strategy)
+    return store, strategy
+
+
+def late(time, seconds):
+    """Everything is so many seconds on its way from a time on, each way."""
+    return time, "latency", {"seconds": seconds, "later": True}
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "told"),
+    [
+        pytest.param("10:10:10", "10:33", ["LIVE", "CLOSED", "LIVE"], id="a break"),
+        pytest.param("11:20:10", "11:30", ["LIVE"], id="a close"),
+    ],
+)
+def test_a_thin_contract_on_a_line_late_by_three_seconds_each_way_keeps_its_session(
+    sandbox, run, start, until, told
+):
+    store, strategy = kept(sandbox, run, THIN, start, until, late(f"{start[:5]}:30", 3.0))
+    assert strategy.told == ["DELAYED", *told]
+    while store.certificate()[THIN].pending and until == "11:30":  # the last one is compared, too
+        store.pump(0.5)
+    assert (store.reconnector.sessions, store.reconnector.losses) == (1, 0)
+    assert store.reconnector.answers > 10  # a bar is proved by an answer where nothing trades
+
+
+@pytest.mark.parametrize("seconds", [10.0, pytest.param(30.0, marks=pytest.mark.slow)])
+def test_a_line_that_is_too_late_is_said_to_be_lost_and_no_bar_is(
+    sandbox, run, monkeypatch, seconds
+):
+    """tqsdk gives up a line that brings no pong within 20 s; no new one is better till 10:08.
+
+    Each knock takes half a second of real time, or the run would take minutes of it.
+    """
+    knock = Gateway.knock
+    monkeypatch.setattr(Gateway, "knock", lambda gateway, patience: knock(gateway, 0.5))
+    faults = late("10:06:30", seconds), late("10:08:00", 0.0)
+    store, strategy = kept(sandbox, run, BUSY, "10:05:10", "10:10", *faults)
+    assert strategy.told == ["DELAYED", "LIVE", "DISCONNECTED", "LIVE"]
+    assert store.reconnector.sessions == 2
