@@ -100,6 +100,7 @@ class Reconnector:
         self.last_ok: datetime | None = None
         self.last_error = ""
         self.reconnects_today = self.sessions = self.answers = self.losses = 0
+        self._lines_lost = 0
         self._counted_day = date.min
         self._last_data = monotonic()
         self._away: set[str] = set()
@@ -200,6 +201,14 @@ class Reconnector:
     @property
     def _trading_link_lost(self) -> bool:
         return any(conn.startswith("td") for conn in self._away)
+
+    @property
+    def breaks(self) -> int:
+        """How often something between us and the exchange was lost.
+
+        Market data, the trading link, or the trading login with the counter's line to the front.
+        """
+        return self._lines_lost + self._login.losses
 
     def resume_trading(self) -> None:
         """The owner has looked after a refused login: try it once more with the next wait."""
@@ -368,6 +377,7 @@ class Reconnector:
         self._login.observe(Seen.LOGGED_IN, monotonic())
 
     def _lost(self, conn: str) -> None:
+        self._lines_lost += conn not in self._away
         self.losses += conn == "md" and conn not in self._away
         self._away.add(conn)
 
