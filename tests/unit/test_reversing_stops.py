@@ -126,8 +126,15 @@ def test_a_risk_limit_that_stops_what_it_opens_leaves_what_it_closes(at, monkeyp
         if at.account.booked(SYMBOL, ticket.direction) == 0:
             raise RiskRefused("state", "REDUCING", volume, "only orders that reduce")
 
-    monkeypatch.setattr(at.planner, "_guard", type("Guard", (), {
-        "check": staticmethod(check), "passed_by": lambda *_: None, "admit": lambda *_: None}))
+    monkeypatch.setattr(
+        at.planner,
+        "_guard",
+        type(
+            "Guard",
+            (),
+            {"check": staticmethod(check), "passed_by": lambda *_: None, "admit": lambda *_: None},
+        ),
+    )
     ticket = fired(at)
     at.fill(ticket.legs[0], 3)
     assert at.gateway.sent == [CLOSES]
