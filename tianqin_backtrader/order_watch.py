@@ -229,7 +229,7 @@ class OrderWatch:
 
 
 def _moment(ticket: Ticket, now: int, due: int) -> int:
-    """What time it is for an order: for Close that of ``due``, which alone puts none past its end."""
+    """The time as an order sees it: for Close it runs ahead, but not past the order's own end."""
     end = ticket.condition.valid_until_ns if ticket.condition is not None else None
     if ticket.order.exectype != bt.Order.Close or end is None:
         return now
