@@ -8,6 +8,7 @@ import backtrader as bt
 
 from tianqin_backtrader.account_view import AccountView
 from tianqin_backtrader.clock import SECOND, from_ns, to_ns
+from tianqin_backtrader.exits import Timing
 from tianqin_backtrader.held_orders import HeldOrders
 from tianqin_backtrader.lot_rules import Counter, Priority
 from tianqin_backtrader.model import Direction, Fill, Instrument, Offset, OrderReport
@@ -122,6 +123,8 @@ class StubbedDesk:
         self.now, self.told, self.notes, self.silent = BEGIN, [], [], 0
         self.exposed, self.gateway, self.gate = Told(), Gateway(), Gate()
         self.gateway.lots |= {"pos_long_today": today, "pos_long_his": earlier}
+        self.price = 3000.0
+        self.line = SimpleNamespace(trading_silent=self._fall_silent, breaks=0, doubtful=False)
         observers = Observers()
         observers.add(self.exposed)
         self.store = SimpleNamespace(
@@ -129,7 +132,7 @@ class StubbedDesk:
             now=lambda: from_ns(self.now), calendar=Days(), trading_up=True, observers=observers,
             instrument=lambda symbol: RB, known_instrument=lambda symbol: RB,
             put_notification=lambda text, **facts: self.notes.append((text, facts)),
-            reconnector=SimpleNamespace(trading_silent=self._fall_silent),
+            reconnector=self.line, last_price=lambda symbol: self.price,
         )  # fmt: skip
         self.account = AccountView(self.store)
         self.account.begin(1e6)
@@ -171,6 +174,14 @@ class StubbedDesk:
         ticket = self.exit(lots)
         ticket.order.exectype, ticket.order.triggered = bt.Order.Stop, True
         ticket.wish = Wish(None, STAYS)
+        return ticket
+
+    def place(self, lots, price=None, *, exectype=bt.Order.Stop, **options):
+        """An order of Backtrader's that waits for its price or time."""
+        ticket = self.ticket(lots, price, exectype=exectype, **options)
+        ticket.wish = Wish(None)
+        self.desk.settle_effect(ticket, Timing.LATER, None)
+        self.held.place(ticket, None, None, True)
         return ticket
 
     def submit(self, ticket):
@@ -233,7 +244,17 @@ class StubbedDesk:
     def pass_by(self, seconds=2):
         """Time, and a round at its end."""
         self.now += round(seconds * SECOND)
+        self.turn()
+
+    def go_to(self, moment):
+        """A round at a time of the day."""
+        self.now = to_ns(datetime.combine(from_ns(self.now).date(), time.fromisoformat(moment)))
+        self.turn()
+
+    def turn(self):
+        """A round."""
         self.desk.tend()
+        self.held.tend()
 
     def sent_lots(self):
         """Lots by offset of all that was sent."""

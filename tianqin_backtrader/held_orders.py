@@ -17,7 +17,7 @@ from . import order_group
 from .conditional_order import resize
 from .errors import OrderError, TianqinError
 from .exits import SharedLots
-from .model import Direction, Fill, Offset
+from .model import Direction, Fill
 from .order_desk import OrderDesk
 from .order_group import Action, Answer, Do, MemberState, OrderGroup, Part, Role
 from .order_watch import OrderWatch
@@ -215,7 +215,7 @@ class HeldOrders:
 
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
         """A fill of an order that may be in groups."""
-        closed = fill.volume if _closes(ticket, fill.offset) else 0
+        closed = fill.volume if ticket.closes_by(fill.offset) else 0
         for box in self._boxes.get(ticket.order.ref, ()):
             answer = order_group.on_fill(box.group, ticket.key, fill.volume, closed=closed)
             self._answer(box, answer)
@@ -484,15 +484,10 @@ def _close_the_same(one: Ticket, other: Ticket) -> bool:
     return same and one.exits and other.exits
 
 
-def _closes(ticket: Ticket, offset: Offset) -> bool:
-    """Whether lots of an order close; an exit may open the other side instead, to spare today's."""
-    return ticket.may_open == 0 or offset is not Offset.OPEN
-
-
 def _so_far(group: OrderGroup, ticket: Ticket) -> OrderGroup:
     """A group of one order, with what that has come to."""
     if ticket.filled:
-        closed = sum(leg.filled for leg in ticket.legs if _closes(ticket, leg.offset))
+        closed = sum(leg.filled for leg in ticket.legs if ticket.closes_by(leg.offset))
         group, _ = order_group.on_fill(group, ticket.key, ticket.filled, closed=closed)
     if ticket.over:
         group, _ = order_group.on_end(group, ticket.key)

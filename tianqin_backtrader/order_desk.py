@@ -32,7 +32,7 @@ from .order_gate import OrderGate
 from .order_planner import Guard, OrderPlanner, Plan
 from .order_scribe import OrderScribe
 from .order_state import OrderLeg, OrderState
-from .order_validity import day_is_over
+from .order_validity import day_is_over, last_close
 from .ticket import Effect, Ending, Stage, Ticket
 
 logger = logging.getLogger(__name__)
@@ -180,7 +180,8 @@ class OrderDesk:
             elif _only_too_fast(error) and ticket.has_been_taken:
                 self.queue(ticket)
             else:
-                self.finish(ticket, bt.Order.Rejected, str(error))
+                status = bt.Order.Canceled if ticket.filled else bt.Order.Rejected
+                self.finish(ticket, status, str(error))
         else:
             if plan is None:
                 self.queue(ticket)
@@ -395,7 +396,7 @@ class OrderDesk:
         ticket.not_before = self.store.clock.now_ns() + AGAIN_AFTER
         words = "; ".join(dict.fromkeys(leg.last_msg for leg in ticket.out if leg.last_msg))
         text = (
-            f"order {ticket.order.ref} on {ticket.symbol} closes {ticket.left} lots and was not "
+            f"order {ticket.order.ref} on {ticket.symbol} closes {ticket.closing} lots and was not "
             f"taken ({words}): it is sent again, attempt {ticket.attempts} of {ATTEMPTS}"
         )
         logger.error("%s", text)
@@ -524,6 +525,7 @@ class OrderDesk:
         if not ticket.legs:
             self.scribe.refused(ticket, reason or order.getstatusname())
         self.tell(order)
+        self._tell_missed_close(ticket)
         self.close(ticket)
 
     def close(self, ticket: Ticket) -> None:
@@ -546,7 +548,6 @@ class OrderDesk:
         while self._expiries and self._expiries[0][0] < now:
             *_, ticket = heappop(self._expiries)
             if not ticket.over:
-                self._tell_missed_close(ticket)
                 self.cancel(ticket, Ending.EXPIRE)
         for ticket in list(self._withdrawn.values()):
             if not ticket.leaving:
@@ -559,15 +560,26 @@ class OrderDesk:
             self._release_queued(now)
 
     def _tell_missed_close(self, ticket: Ticket) -> None:
-        """Backtrader's Close was to end a position with the day, and has not."""
-        if ticket.order.exectype != bt.Order.Close:
+        """Backtrader's Close was to end a position with the day, and is over without that."""
+        order, until = ticket.order, ticket.validity.until
+        if order.exectype != bt.Order.Close or ticket.left <= 0 or ticket.ending is Ending.CANCEL:
             return
+        if not (order.triggered or (until is not None and self._is_close(ticket.symbol, until))):
+            return  # it was refused at once, or was to be good for a shorter time
+        stays = min(ticket.closing, self.account.booked(ticket.symbol, ticket.direction))
         text = (
-            f"order {ticket.order.ref} (Close) has missed the close of {ticket.symbol}: "
+            f"order {order.ref} (Close) has missed the close of {ticket.symbol}: "
             f"{ticket.left} lots were not traded, and are not sent into the next day"
         )
+        if stays > 0:
+            text += f"; {stays} lots stay open"
+            self.store.observers.exposed(ticket.symbol, stays, text)
         logger.error("%s", text)
-        self.store.put_notification(text, order=ticket.order)
+        self.store.put_notification(text, order=order, lots=max(0, stays))
+
+    def _is_close(self, symbol: str, moment: datetime) -> bool:
+        calendar = self.store.calendar
+        return moment == last_close(symbol, calendar.trading_day_at(moment), calendar)
 
     def _release_queued(self, now: datetime) -> None:
         today = self.store.calendar.trading_day_at(now)

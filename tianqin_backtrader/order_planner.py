@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from .offset import (
     plan_close,
     plan_order,
 )
-from .order_price import Wish, exchange_terms, needs_limits, passive_price
+from .order_price import STAYS, Wish, exchange_terms, needs_limits, passive_price
 from .order_validity import day_is_over
 from .ticket import Effect, Ticket
 
@@ -155,17 +155,20 @@ class OrderPlanner:
         if ticket.may_open == 0:
             ticket.effect, ticket.allow_partial = Effect.CLOSE, True
 
-    def terms(self, ticket: Ticket, *, check_limits: bool = True) -> Wish:
+    def terms(
+        self, ticket: Ticket, asked: Wish | None = None, *, check_limits: bool = True
+    ) -> Wish:
         """An order's price as the exchange takes it, on the tick.
 
         Args:
             ticket: The order.
+            asked: The price in words of ours; None for the order's own.
             check_limits: Whether it is for today, whose limits are known.
 
         Raises:
             TianqinError: It can never be sent.
         """
-        asked, instrument = ticket.wish, self._store.instrument(ticket.symbol)
+        asked, instrument = asked or ticket.wish, self._store.instrument(ticket.symbol)
         if not instrument.tradable:
             raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
         nan = float("nan")
@@ -204,25 +207,41 @@ class OrderPlanner:
             LotsGone: There is nothing left that it could close.
             TianqinError: It cannot be sent.
         """
-        terms = self.terms(ticket)
-        instrument = self._store.instrument(ticket.symbol)
-        rules = self.rules(ticket, instrument, market_order=terms.is_market)
-        most = rules.limits.most
-        if most and ticket.left > most * MOST_LEGS:
-            raise VolumeOutOfRange(
-                f"{ticket.left} lots of {ticket.symbol} are more than {MOST_LEGS} orders of {most}"
-            )
-        plan = self._plan_legs(ticket, rules, terms)
+        plan = self._closing_first(ticket, self._plan_at(ticket, ticket.wish))
         if not plan.legs:
             if not plan.waits:
                 raise VolumeOutOfRange(
                     f"of {ticket.left} lots of {ticket.symbol} none can be sent now"
                 )
         elif ticket.guarded:
-            self._guard.check(ticket, plan.lots, terms, len(plan.legs))
+            self._guard.check(ticket, plan.lots, plan.terms, len(plan.legs))
         else:
             self._guard.passed_by(ticket.symbol, len(plan.legs))
         return plan
+
+    def _closing_first(self, ticket: Ticket, plan: Plan) -> Plan:
+        """Of an order that closes and opens, only what closes stays at the limit of the day.
+
+        What opens is sent when that is done, as an order at the market that has its end at once.
+        """
+        if ticket.wish.advanced != STAYS or not ticket.may_open:
+            return plan
+        closes = tuple(leg for leg in plan.legs if leg.offset is not Offset.OPEN)
+        if len(closes) == len(plan.legs):
+            return plan
+        if closes:
+            return replace(plan, legs=closes, waits=True, left_out="")
+        return self._plan_at(ticket, Wish())
+
+    def _plan_at(self, ticket: Ticket, asked: Wish) -> Plan:
+        terms, instrument = self.terms(ticket, asked), self._store.instrument(ticket.symbol)
+        rules = self.rules(ticket, instrument, market_order=terms.is_market)
+        most = rules.limits.most
+        if most and ticket.left > most * MOST_LEGS:
+            raise VolumeOutOfRange(
+                f"{ticket.left} lots of {ticket.symbol} are more than {MOST_LEGS} orders of {most}"
+            )
+        return self._plan_legs(ticket, rules, terms)
 
     def _plan_legs(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
         if ticket.effect is Effect.OPEN:

@@ -13,7 +13,7 @@ import backtrader as bt
 from .clock import SECOND, Instants, WallClock, instants, to_backtrader
 from .errors import IllegalTransition
 from .foreign_fills import ForeignFills
-from .model import Fill, OrderReport
+from .model import Fill, Offset, OrderReport
 from .offset import Leg, plan_instead
 from .order_desk import OrderDesk
 from .order_state import OrderLeg, OrderState
@@ -29,6 +29,8 @@ NOTICED = SECOND
 UNKNOWN = 3 * SECOND
 #: Words of brokers for too little money.
 NO_FUNDS = ("资金不足", "保证金不足")
+#: Ends of closes of which some were not taken, and the others were.
+PASSED_BY = frozenset({OrderState.FILLED, OrderState.REJECTED, OrderState.LOST})
 #: The end of an order that the exchange has ended without being asked.
 UNASKED = frozenset({OrderState.CANCELLED, OrderState.LOST, OrderState.FILLED})
 
@@ -212,8 +214,8 @@ class OrderReturns:
             else:
                 self._desk.queue(ticket)
             return True
-        if ticket.exits and all(leg.state is OrderState.FILLED for leg in ticket.out):
-            self._desk.release(ticket)  # the rest of its lots was waited for
+        if ticket.exits and self._rest_is_next(ticket):
+            self._desk.release(ticket)
             return True
         if self._failed_protection(ticket) and self._desk.send_again(ticket):
             return True
@@ -225,10 +227,23 @@ class OrderReturns:
             return True
         return False
 
+    def _rest_is_next(self, ticket: Ticket) -> bool:
+        """Whether the rest of an exit has waited: for its lots, or to open when it has closed."""
+        states = {leg.state for leg in ticket.out}
+        if states == {OrderState.FILLED}:
+            return True
+        if not ticket.protects or ticket.closing > 0 or OrderState.FILLED not in states:
+            return False
+        opens = any(leg.offset is Offset.OPEN for leg in ticket.out)
+        return not opens and states <= PASSED_BY  # other lots were closed instead
+
     def _failed_protection(self, ticket: Ticket) -> bool:
-        """Whether an exit that lots rely on was refused, or never arrived."""
-        return ticket.protects and any(
-            leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in ticket.out
+        """Whether closes that lots rely on were refused, or never arrived."""
+        if not ticket.protects or ticket.closing <= 0:
+            return False
+        return any(
+            leg.state in (OrderState.REJECTED, OrderState.LOST) and ticket.closes_by(leg.offset)
+            for leg in ticket.out
         )
 
     def _instead(self, ticket: Ticket) -> list[Leg]:

@@ -33,7 +33,7 @@ from .ticket import Stage, Ticket
 logger = logging.getLogger(__name__)
 
 #: Backtrader's Close is sent so long before the day's last close, and where the line is doubtful:
-#: it was lost, or did not answer at once, in the last minutes.
+#: a part of it was lost or away, or did not answer at once, in the last minutes.
 BEFORE_CLOSE, BEFORE_CLOSE_IN_DOUBT = 5 * SECOND, 60 * SECOND
 DOUBTFUL_FOR = 600 * SECOND
 #: Orders of Backtrader that wait for a price or a time.
@@ -84,7 +84,7 @@ class OrderWatch:
         self._desk, self._store, self._on_fire = desk, desk.store, on_fire
         self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
         self._quiet: dict[str, Span] = {}
-        self._losses, self._lost_at = 0, -math.inf
+        self._breaks, self._lost_at = 0, -math.inf
 
     def condition(self, ticket: Ticket) -> ConditionalOrder:
         """What an order of Backtrader waits for.
@@ -151,26 +151,26 @@ class OrderWatch:
     def tend(self) -> None:
         """Hold the prices of the moment against what waits for them."""
         now = self._store.clock.now_ns()
+        due = now + self._ahead(now)  # asked in every round: what is lost may be back in the next
         for symbol, tickets in self._watched.items():
             if tickets:
                 self._end_without_lots(symbol)
             if not tickets or not self._store.trading_up or not self._desk.gate.open(symbol):
                 continue
             span = self._quiet.get(symbol) or self._span(symbol)
-            price, due = self._price(symbol), now + self._ahead(now)
+            price = self._price(symbol)
             if span.contains(price, due):
                 continue
             for ticket in list(tickets.values()):
                 if ticket.stage is Stage.WATCHED:
-                    closes = ticket.order.exectype == bt.Order.Close
-                    self._look(ticket, price, due if closes else now)
+                    self._look(ticket, price, _moment(ticket, now, due))
             self._quiet.pop(symbol, None)
 
     def _ahead(self, now: int) -> int:
         """How much earlier Close is sent than it would be on a line that is sure."""
         link = self._store.reconnector
-        if link.losses != self._losses or link.doubtful:
-            self._losses, self._lost_at = link.losses, now
+        if link.breaks != self._breaks or link.doubtful or not self._store.trading_up:
+            self._breaks, self._lost_at = link.breaks, now
         doubtful = now - self._lost_at < DOUBTFUL_FOR
         return BEFORE_CLOSE_IN_DOUBT - BEFORE_CLOSE if doubtful else 0
 
@@ -212,21 +212,28 @@ class OrderWatch:
         logger.info("order %d fires at %s", ticket.order.ref, price)
         del self._watched[ticket.symbol][ticket.order.ref]
         limit = self._limit(ticket, fired.limit_price)
-        exits = limit is None and before.kind is not Kind.CLOSE and self._only_closes(ticket)
-        ticket.wish = Wish(limit, STAYS if exits else None)
+        ticket.wish = Wish(limit, STAYS if limit is None and self._closes(ticket) else None)
         ticket.condition = None
         ticket.stage = Stage.QUEUED
         self._on_fire(ticket)
 
-    def _only_closes(self, ticket: Ticket) -> bool:
-        """An entry must have its end at once: what protects it waits for that."""
+    def _closes(self, ticket: Ticket) -> bool:
+        """Whether lots rely on it. An entry must have its end at once: what protects it waits."""
         held = -self._desk.account.position(ticket.symbol).size * ticket.direction.sign
-        return ticket.may_open == 0 or ticket.left <= held
+        return ticket.may_open is not None or ticket.left <= held
 
     def _limit(self, ticket: Ticket, price: float | None) -> float | None:
         if price is None:
             return None
         return passive_price(price, ticket.direction, self._store.instrument(ticket.symbol))
+
+
+def _moment(ticket: Ticket, now: int, due: int) -> int:
+    """The time as an order sees it: for Close it runs ahead, but not past the order's own end."""
+    end = ticket.condition.valid_until_ns if ticket.condition is not None else None
+    if ticket.order.exectype != bt.Order.Close or end is None:
+        return now
+    return min(due, max(now, end))
 
 
 def _show(created: Any, state: ConditionalOrder) -> None:

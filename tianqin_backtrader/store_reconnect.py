@@ -113,6 +113,7 @@ class Reconnector:
         self.last_ok: datetime | None = None
         self.last_error = ""
         self.reconnects_today = self.sessions = self.answers = self.losses = 0
+        self._lines_lost = 0
         self._counted_day = date.min
         self._last_data = instants(WallClock())
         self._data_until: Instants | None = None  # where the present gap begins
@@ -214,6 +215,14 @@ class Reconnector:
     @property
     def _trading_link_lost(self) -> bool:
         return any(conn.startswith("td") for conn in self._away)
+
+    @property
+    def breaks(self) -> int:
+        """How often something between us and the exchange was lost.
+
+        Market data, the trading link, or the trading login with the counter's line to the front.
+        """
+        return self._lines_lost + self._login.losses
 
     def resume_trading(self) -> None:
         """The owner has looked after a refused login: try it once more with the next wait."""
@@ -386,6 +395,7 @@ class Reconnector:
         self._login.observe(Seen.LOGGED_IN, monotonic())
 
     def _lost(self, conn: str) -> None:
+        self._lines_lost += conn not in self._away
         if conn == "md" and conn not in self._away:
             self.losses += 1
             self._data_until = self._data_until or self._last_data

@@ -164,14 +164,23 @@ class Ticket:
 
     @property
     def protects(self) -> bool:
-        """Whether it is an exit whose price or time has come: lots rely on it."""
-        return self.may_open == 0 and bool(self.order.triggered)
+        """Whether it is an exit whose price or time has come: lots rely on what of it closes."""
+        return self.may_open is not None and bool(self.order.triggered)
 
     @property
     def opening(self) -> int:
         """Lots that it may still open, of those it was given when it was placed."""
         opened = sum(leg.filled for leg in self.legs if leg.offset is Offset.OPEN)
         return max(0, min(self.left, (self.may_open or 0) - opened))
+
+    @property
+    def closing(self) -> int:
+        """Lots of an exit that are still to be closed."""
+        return self.left - self.opening if self.exits else 0
+
+    def closes_by(self, offset: Offset) -> bool:
+        """Whether its lots with an offset close; an exit may open instead, to spare today's."""
+        return self.may_open == 0 or offset is not Offset.OPEN
 
     @property
     def out(self) -> list[OrderLeg]:

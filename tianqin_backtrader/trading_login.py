@@ -94,11 +94,13 @@ class TradingLogin:
     Attributes:
         state: How it is.
         refusal: Why it was refused; None while it is not.
+        losses: How often it was good and was lost.
     """
 
     def __init__(self) -> None:
         self.state = Login.IN
         self.refusal: Refusal | None = None
+        self.losses = 0
         self._due = _NEVER
         self._in_since = -_NEVER
         self._refused_before = False
@@ -113,6 +115,7 @@ class TradingLogin:
         state = TRANSITIONS.get((self.state, seen))
         if state is None:
             return
+        self.losses += self.state is Login.IN
         self.state = state
         self._due = _NEVER
         if state is Login.IN:

@@ -12,6 +12,7 @@ from traded_side import TradedSide
 
 from tianqin_backtrader.alert_settings import AlertSettings
 from tianqin_backtrader.alerts import Alerts
+from tianqin_backtrader.clock import from_ns
 
 COUNTER = "ctp"
 
@@ -530,3 +531,235 @@ def test_what_its_owner_withdraws_is_not_told(trade, side, which):
 
     strategy = trade(side, script)
     assert exposed(strategy) == [] and strategy.alerts == []
+
+
+# -- a stop that reverses ---------------------------------------------------------------------
+
+
+def reverse(strategy, side, lots=6):
+    """Three lots are held; the stop is for more."""
+    yield from enter(strategy, side, 3)
+    stop = side.exit(strategy, size=lots, exectype=bt.Order.Stop, price=side.price(-10))
+    yield from wait(2)
+    return stop
+
+
+def turned(side, lots=3):
+    return (lots, 0) if side.short else (0, lots)
+
+
+def sent_again(strategy):
+    return sum("is sent again" in str(words) for words in strategy.heard)
+
+
+@pytest.mark.parametrize("refused", [1, 3])
+@pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("short", SIDES)
+def test_a_reversing_stop_that_is_refused_closes_all_the_same_and_then_opens(
+    trade, symbol, short, refused
+):
+    side = TradedSide(symbol, short=short).at(4, 8).at(-12, 25)
+
+    def script(strategy):
+        stop = yield from reverse(strategy, side)
+        strategy.broker.store.sandbox_server.fault("reject_order", count=refused)
+        while stop.alive():
+            yield None
+        assert strategy.path(stop)[-1] == "Completed"
+        assert sent_again(strategy) == refused
+
+    strategy = trade(side, script)
+    assert strategy.at_exchange == turned(side)
+    assert lots_sent(strategy, opens=False) == 3
+    assert exposed(strategy) == []
+
+
+def test_a_reversing_stop_that_is_refused_for_good_opens_nothing_and_is_an_alert(trade, side):
+    side.at(4, 8).at(-12, 90)
+
+    def script(strategy):
+        stop = yield from reverse(strategy, side)
+        strategy.broker.store.sandbox_server.fault("reject_order", count=100)
+        while stop.alive():
+            yield None
+        assert strategy.path(stop)[-1] == "Rejected"
+        assert sent_again(strategy) == 30
+        yield from wait(2)
+
+    strategy = trade(side, script)
+    assert strategy.at_exchange == ((0, 3) if side.short else (3, 0))
+    assert lots_sent(strategy, opens=True) == 3
+    [words] = exposed(strategy)
+    assert words.startswith(f"{CU}: 3 lots have no protection")
+    assert len(strategy.alerts) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["refuse_by_notice", pytest.param("swallow_order", marks=pytest.mark.slow)],
+)
+def test_a_reversing_stop_that_never_arrived_is_sent_again(trade, side, fault):
+    side.at(4, 50).at(-12, 150)
+
+    def script(strategy):
+        stop = yield from reverse(strategy, side)
+        strategy.broker.store.sandbox_server.fault(fault, count=1)
+        while stop.alive():
+            yield None
+        assert strategy.path(stop)[-1] == "Completed"
+        assert sent_again(strategy) == 1
+
+    strategy = trade(side, script, speed=10.0)  # a dead link takes seconds of this machine
+    assert strategy.at_exchange == turned(side)
+    assert lots_sent(strategy, opens=False) == 3
+
+
+@pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("short", SIDES)
+def test_a_reversing_stop_waits_in_a_locked_market_and_opens_when_it_has_closed(
+    trade, symbol, short
+):
+    side = TradedSide(symbol, short=short).at(4, 8).at(-12, 10, far=0).at(-12, 15)
+
+    def script(strategy):
+        stop = yield from reverse(strategy, side)
+        while not stop.triggered:
+            yield None
+        yield from wait(5)
+        assert strategy.path(stop) == ["Submitted", "Accepted"]
+        assert [(leg.volume, leg.filled) for leg in stop.legs] == [(3, 0)]
+        while stop.alive():
+            yield None
+        assert strategy.path(stop)[-1] == "Completed"
+
+    strategy = trade(side, script)
+    assert strategy.at_exchange == turned(side)
+    assert sent_again(strategy) == 0
+
+
+def test_a_reversing_stop_in_a_thin_market_closes_before_it_opens(trade, side):
+    """Five lots are shown at a time: twelve are closed, and five of eight opened."""
+    side.at(4, 8).at(-12, 1, far=1).at(-12, 8, far=1)
+
+    def script(strategy):
+        yield from enter(strategy, side, 12)
+        stop = side.exit(strategy, size=20, exectype=bt.Order.Stop, price=side.price(-10))
+        while stop.alive():
+            yield None
+        assert abs(stop.executed.size) >= 12
+        assert [leg.filled for leg in stop.legs if str(leg.offset) != "OPEN"] == [12]
+
+    strategy = trade(side, script)
+    assert lots_sent(strategy, opens=False) == 12
+    assert exposed(strategy) == []
+
+
+# -- the close --------------------------------------------------------------------------------
+
+NOON, CLOSING, NIGHT = "2026-11-10 14:51:50", "2026-11-10 14:58:50", "2026-11-10 21:00:00"
+LOSSES = {
+    "nothing": lambda server: None,
+    "market data": lambda server: server.fault("drop", conn="md"),
+    "trading": lambda server: server.fault("drop", conn="td"),
+    "front": lambda server: server.fault("front_lost", seconds=5.0),
+}
+
+
+def close_order(strategy, side, lots):
+    yield from enter(strategy, side, lots)
+    order = side.exit(strategy, size=lots, exectype=bt.Order.Close)
+    yield from wait(2)
+    return order
+
+
+def missed(strategy):
+    return [str(word) for word in strategy.heard if "missed the close" in str(word)]
+
+
+def reached_exchange(strategy):
+    """When the order that closes did."""
+    [closing] = [one for one in strategy.sent if one["offset"] != "OPEN"]
+    return f"{from_ns(closing['insert_date_time']):%H:%M:%S}"
+
+
+@pytest.mark.parametrize("what", LOSSES)
+@pytest.mark.parametrize("short", SIDES)
+def test_close_leaves_a_minute_earlier_when_a_line_was_lost_before(trade, short, what):
+    side = TradedSide(CU, short=short, start=NOON).at(4, 30)
+    side.market.go_to(CLOSING)
+    side.at(4, 69)
+
+    def script(strategy):
+        store = strategy.broker.store
+        order = yield from close_order(strategy, side, 3)
+        LOSSES[what](store.sandbox_server)
+        yield from wait(12)
+        while order.alive():
+            yield None
+        assert strategy.path(order) == ["Submitted", "Accepted", "Completed"]
+
+    strategy = trade(side, script)
+    assert strategy.at_exchange == (0, 0)
+    earliest, latest = ("55", "57") if what == "nothing" else ("00", "03")
+    assert f"14:59:{earliest}" <= reached_exchange(strategy) <= f"14:59:{latest}"
+
+
+def test_close_leaves_as_soon_as_the_front_is_back(trade, side):
+    side = TradedSide(CU, short=side.short, start=NOON).at(4, 20)
+    side.market.go_to(CLOSING)
+    side.at(4, 69)
+
+    def script(strategy):
+        order = yield from close_order(strategy, side, 3)
+        while strategy.broker.store.now() < datetime.datetime.fromisoformat(CLOSING):
+            yield None
+        strategy.broker.store.sandbox_server.fault("front_lost", seconds=25.0)
+        while order.alive():
+            yield None
+        assert strategy.path(order)[-1] == "Completed"
+
+    strategy = trade(side, script)
+    assert strategy.at_exchange == (0, 0)
+    assert "14:59:14" <= reached_exchange(strategy) <= "14:59:25"
+
+
+@pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("short", SIDES)
+@pytest.mark.parametrize(("lots", "taken"), [(3, 0), (8, 5)], ids=["locked", "thin"])
+def test_close_stays_until_the_close_and_its_rest_is_told(trade, symbol, short, lots, taken):
+    side = TradedSide(symbol, short=short, start="2026-11-10 14:59:40").at(4, 10)
+    side.at(4, 7, far=0).at(4, 1, far=1 if taken else 0).at(4, 2, far=0)
+    side.market.go_to(NIGHT)
+    side.at(4, 20)
+
+    def script(strategy):
+        order = yield from close_order(strategy, side, lots)
+        while order.alive():
+            yield None
+        assert strategy.path(order)[-1] == "Expired"
+        assert [leg.filled for leg in order.legs] == [taken]
+        yield from wait(5)
+
+    left = lots - taken
+    strategy = trade(side, script, days=2)
+    assert strategy.at_exchange == ((0, left) if short else (left, 0))
+    [words] = missed(strategy)
+    assert f"{left} lots were not traded" in words and f"{left} lots stay open" in words
+    [alert] = strategy.alerts
+    assert words in alert.text
+    assert strategy.sent == []  # on the next day
+
+
+def test_close_takes_what_comes_into_a_thin_book(trade, side):
+    side = TradedSide(CU, short=side.short, start="2026-11-10 14:59:40").at(4, 10)
+    side.at(4, 10, far=1)
+
+    def script(strategy):
+        order = yield from close_order(strategy, side, 8)
+        while order.alive():
+            yield None
+        assert strategy.path(order)[-1] == "Completed"
+
+    strategy = trade(side, script)
+    assert strategy.at_exchange == (0, 0)
+    assert missed(strategy) == strategy.alerts == []

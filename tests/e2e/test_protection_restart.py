@@ -174,3 +174,24 @@ def test_a_suspended_stop_is_armed_by_the_next_program(play, side):
         second.until(lambda: exits.over)
         assert exits.ends == ["Canceled", "Completed", "Completed"]
     assert held(box) == [0, 0]
+
+
+def test_a_stop_that_has_closed_while_nobody_was_there_opens_what_it_was_to_open(play, side):
+    side.at(0, 1, near=3).at(4, LONG).at(-12, LONG, far=0).at(-12, LONG)
+    box, program = play(side)
+    with program() as first:
+        broker, data = first.broker, first.broker._data(CU)
+        enter, leave = (broker.sell, broker.buy) if side.short else (broker.buy, broker.sell)
+        entry = enter(None, data, 3, side.price(0), exectype=LIMIT)
+        first.until(lambda: not entry.alive())
+        stop = leave(None, data, 6, side.price(-10), exectype=STOP)
+        box.advance(to=after(LONG))
+        first.until(lambda: any(leg.exchange_order_id for leg in stop.legs))
+        assert [leg.volume for leg in stop.legs] == [3]
+    box.advance(to=after(2 * LONG))
+    assert held(box) == [0, 0]
+    with program() as second:
+        [stop] = [one for one in second.broker.get_all_orders() if one.exectype == STOP]
+        second.until(lambda: not stop.alive())
+        assert stop.getstatusname() == "Completed"
+    assert held(box) == ([3, 0] if side.short else [0, 3])

@@ -6,7 +6,7 @@ from tianqin_backtrader import clock, trading_login
 from tianqin_backtrader.clock import SECOND, deadline_in
 from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
 from tianqin_backtrader.login_words import Refusal, Why
-from tianqin_backtrader.model import CONNECTED, LOST, Notice
+from tianqin_backtrader.model import CONNECTED, LOST, RESTORED, Notice
 from tianqin_backtrader.store_reconnect import Reconnector
 
 ENDED = Notice(0, "WARNING", "您的账号已在其他地方登录，被强制退出")
@@ -190,3 +190,32 @@ def test_a_sleep_is_counted_to_how_long_the_data_was_away(clocks):
     finally:
         clock.live_on(None)
     assert counter.away == 3 * 86400.0 + 10.0
+
+
+def lost(conn):
+    return [Notice(CONNECTED, "INFO", "网络连接已建立", conn_id=conn)], [
+        Notice(LOST, "WARNING", "网络连接断开", conn_id=conn),
+        Notice(RESTORED, "WARNING", "网络连接已恢复", conn_id=conn),
+    ]
+
+
+FRONT = [
+    Notice(322, "WARNING", "与交易前置断开"), Notice(320, "INFO", "已连接交易前置"),
+    Notice(323, "INFO", "交易前置重新登录成功"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "losses"),
+    [(*lost("md"), 1), (*lost("td_0"), 0), ([], FRONT, 0)],
+    ids=["market data", "trading", "front"],
+)
+def test_each_line_that_was_lost_is_counted_also_if_it_is_back_at_once(before, said, losses):
+    counter = Counter()
+    link = Reconnector(counter, jitter=lambda: 0.0)
+    link.connect()
+    for batch in (before, said):
+        counter.notices += batch
+        link.wait(deadline_in(0.0))
+    assert link.trading_up
+    assert (link.breaks, link.losses) == (1, losses)
