@@ -53,8 +53,8 @@ class World:
         self.store.trading_up = True
         self.store.clock.now_ns.return_value = 7
         self.store.instrument.return_value = SimpleNamespace(volume_multiple=5, price_tick=10.0)
-        self.store.tianqin.get_trade.return_value = {}
-        self.store.tianqin.get_order.return_value = self.orders
+        self.store.gateway.fills.return_value = []
+        self.store.gateway.orders.return_value = self.orders
         self.store.put_notification = lambda text, **words: self.told.append(text)
         self.store.observers.exposed = lambda symbol, n, text: self.exposed.append((symbol, n))
         self.exits = MagicMock()
