@@ -13,7 +13,7 @@ from traded_side import TradedSide
 from tianqin_backtrader.alert_settings import AlertSettings
 from tianqin_backtrader.alerts import Alerts
 
-COUNTER = "ctp"
+COUNTERS = ("ctp", "kq", "plain")
 
 #: Long and short; the mirror image is for the slow runs.
 SIDES = [pytest.param(False, id="long"), pytest.param(True, id="short", marks=pytest.mark.slow)]
