@@ -9,6 +9,8 @@ from typing import Any
 
 import backtrader as bt
 
+from tianqin_backtrader.model import Offset
+
 STOPS = (bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail)
 
 
@@ -21,7 +23,7 @@ def left_of(order):
     return int(abs(order.size) - abs(order.executed.size)) if order.alive() else 0
 
 
-@dataclass
+@dataclass(repr=False)
 class Wish:
     """Orders that belong together, on one contract.
 
@@ -55,9 +57,15 @@ class Wish:
         return next((one for one in self.exits if one.exectype in STOPS), None)
 
     @property
-    def opened(self):
+    def traded(self):
         """Lots that the entry has traded."""
         return 0 if self.entry is None else int(abs(self.entry.executed.size))
+
+    @property
+    def opened(self):
+        """Of these, those that did not close others first: they are its exits' to close."""
+        legs = () if self.entry is None else self.entry.legs
+        return sum(leg.filled for leg in legs if leg.offset is Offset.OPEN)
 
     @property
     def closed(self):
@@ -71,7 +79,7 @@ class Wish:
     @property
     def net(self):
         """Signed lots by which it has changed the account."""
-        return self.sign * (self.opened - self.closed)
+        return self.sign * (self.traded - self.closed)
 
     def bounds(self):
         """Between which signed lots it can change the account, whatever still comes of it."""
@@ -80,9 +88,17 @@ class Wish:
         less = self.closable + more if can_close else 0
         return sorted((self.net + self.sign * more, self.net - self.sign * less))
 
+    def __repr__(self):
+        told = [
+            f"{one.ref} {one.getordername()} {one.getstatusname()} "
+            f"{one.executed.size}/{one.size} {dict(one.info)}"
+            for one in self.orders
+        ]
+        return f"<{self.lots} lots of {self.symbol}, {self.net} now: {'; '.join(told)}>"
+
     def check(self):
         """It has traded no more than it was for, and what it opened has not turned."""
-        assert self.opened <= self.lots, self
+        assert self.traded <= self.lots, self
         assert self.closable >= 0, self
 
 

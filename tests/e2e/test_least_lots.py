@@ -85,7 +85,10 @@ def test_one_lot_is_closed_though_it_could_not_be_opened(sandbox, run):
     play(sandbox, run, script, LC)
 
 
-@pytest.mark.parametrize("limited", [False, True], ids=["market", "limit"])
+@pytest.mark.parametrize(
+    "limited",
+    [pytest.param(False, id="market"), pytest.param(True, id="limit", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("side", ["long", "short"])
 def test_what_reverses_by_too_few_lots_closes_and_says_what_it_has_not_opened(
     sandbox, run, side, limited

@@ -335,6 +335,7 @@ def exits_of(strategy, side, lots):
     return target, stop
 
 
+@pytest.mark.every_counter
 @pytest.mark.parametrize("symbol", [CU, M])
 @pytest.mark.parametrize("short", SIDES)
 def test_a_partial_fill_of_one_exit_makes_the_other_smaller(trade, symbol, short):
