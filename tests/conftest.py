@@ -31,7 +31,18 @@ def pytest_addoption(parser):
 
 
 def pytest_generate_tests(metafunc):
-    """Tests with this mark run in both worlds, whatever the option says."""
+    """Worlds and counters of tests.
+
+    Tests with the mark ``both_worlds`` run in both, whatever the option says. Tests of a module
+    with ``COUNTERS`` run at the first of them, and at all with the mark ``every_counter``; the
+    others are for the slow runs.
+    """
+    counters = getattr(metafunc.module, "COUNTERS", ())
+    if counters and "counter" in metafunc.fixturenames:
+        always = metafunc.definition.get_closest_marker("every_counter")
+        marks = () if always else (pytest.mark.slow,)
+        others = [pytest.param(name, marks=marks) for name in counters[1:]]
+        metafunc.parametrize("counter", [counters[0], *others], indirect=True)
     if "world" in metafunc.fixturenames:
         if metafunc.definition.get_closest_marker("both_worlds"):
             metafunc.parametrize("world", ["told", "silent"], indirect=True)
@@ -92,10 +103,15 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def sandbox(request, tells_time):
-    """Make stores on sandboxes, of the counter that the module names; all are closed at the end."""
+def counter(request):
+    """The counter of the test's sandboxes: the one that its module names, or each of them."""
+    return getattr(request, "param", getattr(request.module, "COUNTER", "kq"))
+
+
+@pytest.fixture
+def sandbox(counter, tells_time):
+    """Make stores on sandboxes of the test's counter; all are closed at the end."""
     stores = []
-    counter = getattr(request.module, "COUNTER", "kq")
 
     def make(**options):
         options = {"counter": counter, "tells_time": tells_time} | options

@@ -1,5 +1,7 @@
 """Thirty trading days unattended, trading every hour on two contracts, under random faults.
 
+Every lot that is held has a trailing stop, which follows the position.
+
 ``SOAK_DAYS`` and ``SOAK_SEED`` of the environment run other ones; the printed line has the figures.
 """
 
@@ -9,7 +11,9 @@ from datetime import date, datetime, timedelta
 
 import backtrader as bt
 import pytest
+from asked_for import Wish, bounds
 
+from tianqin_backtrader.model import Offset
 from tianqin_backtrader.session_calendar import CALENDAR
 
 SYMBOLS = ("SHFE.cu2612", "DCE.m2701")
@@ -17,6 +21,10 @@ FIRST_DAY = date(2026, 10, 9)
 DAYS, SEED = int(os.environ.get("SOAK_DAYS", "30")), int(os.environ.get("SOAK_SEED", "1"))
 FAULTS_A_DAY = 3
 COUNTER = "ctp"
+#: How far a stop trails, as a part of the price: some are reached in an hour, most are not.
+TRAIL = 0.004
+#: So many of a contract's latest orders can still change; what older ones came to is added up.
+LATEST = 12
 COLUMNS = ("open", "high", "low", "close", "volume", "close_oi")
 
 
@@ -63,16 +71,28 @@ def fault_script(days, seed):
 
 
 class Hourly(bt.Strategy):
-    """Turns each contract's position between -2 and +2 lots with the first bar of every hour."""
+    """Turns each contract's position between -2 and +2 lots with the first bar of every hour.
+
+    Attributes:
+        stops: By contract, the order that trails behind what is held.
+        exits: Orders that were placed to close.
+        stopped: How many stops have closed.
+    """
 
     def __init__(self):
         self.rng = random.Random(SEED)
         self.bars = {data._name: [] for data in self.datas}
         self.hours = dict.fromkeys(self.bars, datetime.min)
-        self.told, self.asked = {}, 0
+        self.told, self.heard, self.asked = {}, [], 0
+        self.stops, self.exits = dict.fromkeys(self.bars), []
+        self.wishes = {name: [] for name in self.bars}
+        self.older = dict.fromkeys(self.bars, 0)
 
     def notify_order(self, order):
         self.told.setdefault(order.ref, []).append(order.getstatusname())
+
+    def notify_store(self, msg, *args, **kwargs):
+        self.heard.append(str(msg))
 
     def prenext(self):
         for data in self.datas:
@@ -85,18 +105,66 @@ class Hourly(bt.Strategy):
         stamp = data.datetime.datetime(0)
         lines = (data.open, data.high, data.low, data.close, data.volume, data.openinterest)
         self.bars[data._name].append(tuple(line[0] for line in lines))
+        self.look_at_exposure(data)
         hour = stamp.replace(minute=0)
         if hour != self.hours[data._name]:
             self.hours[data._name] = hour
             for order in self.broker.get_all_orders()[-20:]:
-                if order.data is data and order.alive():
+                if order.data is data and order.alive() and order is not self.stops[data._name]:
                     self.broker.cancel(order)
             self.asked += 1
-            self.order_target_size(data, target=self.rng.randint(-2, 2))
+            self.turn(data, self.rng.randint(-2, 2))
+        self.follow(data)
+
+    def turn(self, data, target):
+        held = self.getposition(data).size
+        order = self.order_target_size(data, target=target)
+        if order is None:
+            return
+        self.wishes[data._name].append(Wish(data._name, int(abs(order.size)), order))
+        if target * held >= 0 and abs(target) < abs(held):
+            self.exits.append(order)
+
+    def follow(self, data):
+        """Have one stop for what is held: as many lots, on the right side."""
+        held, stop = int(self.getposition(data).size), self.stops[data._name]
+        if stop is not None and stop.alive():
+            if stop.ticket.direction.sign * stop.ticket.left == -held:
+                return
+            self.broker.cancel(stop)
+        self.stops[data._name] = None
+        if held:
+            make = self.sell if held > 0 else self.buy
+            stop = make(
+                data=data, size=abs(held), exectype=bt.Order.StopTrail,
+                trailamount=data.close[0] * TRAIL,
+            )  # fmt: skip
+            self.stops[data._name] = stop
+            self.exits.append(stop)
+            self.wishes[data._name].append(Wish(data._name, abs(held), exits=[stop]))
+
+    def look_at_exposure(self, data):
+        """The account is within what was asked for, and never long and short at once."""
+        wishes, name = self.wishes[data._name], data._name
+        while len(wishes) > LATEST and not any(one.alive() for one in wishes[0].orders):
+            self.older[name] += wishes.pop(0).net
+        account = self.broker.get_account_position(name)
+        long, short = account.get("pos_long", 0), account.get("pos_short", 0)
+        low, high = bounds(wishes, name)
+        assert low <= long - short - self.older[name] <= high, (name, long, short, wishes)
+        assert not (long and short), (name, long, short)
+        for wish in wishes:
+            wish.check()
+
+    @property
+    def stopped(self):
+        return sum(
+            bool(one.executed.size) and one.exectype == bt.Order.StopTrail for one in self.exits
+        )
 
 
 def check_orders(store, strategy):
-    """No order twice, every order told to an end, one end each."""
+    """No order twice, every order told to an end, one end each; what closes has opened nothing."""
     [account] = store.sandbox_server.state()["accounts"].values()
     orders = store.broker.get_all_orders()
     legs = [leg for order in orders for leg in order.legs]
@@ -104,12 +172,23 @@ def check_orders(store, strategy):
     assert len(set(ids)) == len(ids)
     assert set(account["orders"]) <= set(ids)
     ends = ("Completed", "Canceled", "Rejected")
+    living = [one for one in strategy.stops.values() if one is not None and one.alive()]
     for order in orders:
         told = strategy.told[order.ref]
-        assert told[-1] in ends, told
-        assert sum(told.count(end) for end in ends) == 1, told
+        assert (told[-1] in ends) is (order not in living), told
+        assert sum(told.count(end) for end in ends) == (order not in living), told
         assert told.count("Submitted") == 1 and told.count("Accepted") <= 1, told
+    for order in strategy.exits:
+        assert all(leg.offset is not Offset.OPEN for leg in order.legs), order
     return account, orders
+
+
+def check_stops(strategy):
+    """What is held at the end has a stop of as many lots."""
+    for data in strategy.datas:
+        held, stop = strategy.getposition(data).size, strategy.stops[data._name]
+        covered = stop.ticket.left if stop is not None and stop.alive() else 0
+        assert covered == abs(held), (data._name, held, stop)
 
 
 @pytest.mark.slow
@@ -141,6 +220,7 @@ def test_thirty_days_unattended(sandbox, run, capsys, caplog, query_seconds):
             for age in ("today", "his")
         )
         assert strategy.getposition(data).size == net == official
+    check_stops(strategy)
     faults = store.sandbox_server.state()["faults"]
     assert faults["planned"] == 0
     breaks = sum(faults["counts"].get(name, 0) for name in ("drop", "cut", "freeze", "fill_away"))
@@ -153,6 +233,6 @@ def test_thirty_days_unattended(sandbox, run, capsys, caplog, query_seconds):
         repaired = sum(one.repaired for one in certificates)
         print(  # noqa: T201
             f"\n{DAYS} days, seed {SEED}: {bars} bars, {repaired} repaired, {len(orders)} orders, "
-            f"{completed} completed, {store.reconnector.sessions} sessions, "
-            f"faults {faults['counts']}"
+            f"{completed} completed, {strategy.stopped} stops that closed, "
+            f"{store.reconnector.sessions} sessions, faults {faults['counts']}"
         )

@@ -257,7 +257,9 @@ def test_where_time_passes_by_itself_messages_wait_for_no_peek():
         assert picture["accounts"]["CNY"]["balance"] == 1_000_000.0
         assert picture["trade_more_data"] is False
         exchange.fault("second_login")
-        assert [wire.notice()["code"] for _ in range(2)] == [322, 12]
+        ended = [wire.notice() for _ in range(2)]
+        assert [one["code"] for one in ended] == [322, 12]
+        assert all("session_id" in one for one in ended)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +271,9 @@ def test_a_refused_login_is_two_messages_and_silence(fault, codes_):
         exchange.fault(fault)
         wire.send("req_login", bid="x", user_name="u", password="p")
         wire.send("peek_message")
-        assert [wire.notice()["code"] for _ in range(2)] == codes_
+        told = [wire.notice() for _ in range(2)]
+        assert [one["code"] for one in told] == codes_
+        assert all("session_id" in one for one in told)
         wire.send("req_login", bid="x", user_name="u", password="p")
         assert wire.notice()["code"] == 324  # nothing came between
 

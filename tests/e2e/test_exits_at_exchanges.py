@@ -5,7 +5,7 @@ import pytest
 from e2e_script import CU, IF, SI, SR, M, Script, exchange_orders
 from hand_market import HandMarket
 
-COUNTER = "ctp"
+COUNTERS = ("ctp", "kq", "plain")
 SC = "INE.sc2701"
 EXCHANGES = [CU, SC, M, SR, SI, IF]
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
@@ -100,12 +100,12 @@ def by_stop(strategy):
 WAYS = [at_the_market, by_close, by_target, by_limit, by_limit_close, by_four_way, by_stop]
 
 
-@pytest.mark.parametrize("symbol", EXCHANGES)
-def test_cancel_and_exit_in_one_next_end_flat(trade, symbol):
-    market = HandMarket(symbol).show(0, 60 * len(WAYS))
+def cancel_and_exit(trade, symbol, ways):
+    """Withdraw a target and exit in the same ``next()``, one way after the other."""
+    market = HandMarket(symbol).show(0, 60 * len(ways))
 
     def script(strategy):
-        for way in WAYS:
+        for way in ways:
             yield from buy_three(strategy)
             target = strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(20))
             yield from wait(3)
@@ -118,10 +118,22 @@ def test_cancel_and_exit_in_one_next_end_flat(trade, symbol):
 
     strategy = trade(market, script)
     assert strategy.held == (0, 0)
-    assert opened(strategy) == 3 * len(WAYS)
+    assert opened(strategy) == 3 * len(ways)
     told_once(strategy)
 
 
+@pytest.mark.parametrize("symbol", EXCHANGES)
+def test_cancel_and_exit_in_one_next_end_flat(trade, symbol):
+    cancel_and_exit(trade, symbol, WAYS)
+
+
+@pytest.mark.every_counter
+@pytest.mark.parametrize("symbol", [CU, M])
+def test_cancel_and_close_in_one_next_end_flat_at_every_counter(trade, symbol):
+    cancel_and_exit(trade, symbol, [by_close])
+
+
+@pytest.mark.every_counter
 @pytest.mark.parametrize("symbol", [CU, M])
 def test_a_target_stands_back_for_an_exit_that_hurries(trade, symbol):
     market = HandMarket(symbol).show(0, 240)
@@ -384,6 +396,7 @@ def test_of_two_limits_of_an_oco_one_is_at_the_exchange(trade, steps):
     assert strategy.held == (0, 0) and opened(strategy) == 3
 
 
+@pytest.mark.every_counter
 @pytest.mark.parametrize("symbol", [CU, M])
 def test_a_stop_that_the_front_refuses_is_sent_again(trade, symbol):
     market = HandMarket(symbol).show(0, 20).show(-20, 40)

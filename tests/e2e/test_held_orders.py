@@ -8,7 +8,7 @@ from e2e_script import CU, MORNING, exchange_orders, play
 
 from tianqin_backtrader.risk_limits import RiskLimits
 
-COUNTER = "ctp"
+COUNTERS = ("ctp", "kq", "plain")
 
 
 def ends(strategy, order):

@@ -1,5 +1,6 @@
 """A contract that opens three lots at least: what closes is always possible, the rest is said."""
 
+import backtrader as bt
 import pytest
 from e2e_script import Script
 
@@ -9,6 +10,7 @@ from tianqin_backtrader.errors import OrderError
 LC, NEXT, CU = "GFEX.lc2701", "GFEX.lc2703", "SHFE.cu2612"
 MORNING = "2026-11-10 09:31:00"
 COUNTER = "ctp"
+ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 
 
 def lots(broker, symbol=LC):
@@ -79,6 +81,56 @@ def test_one_lot_is_closed_though_it_could_not_be_opened(sandbox, run):
         target = broker.order_target_position(LC, 0, ChaseRules(max_order_volume=1))
         yield from bars(lambda: target.reached)
         assert lots(broker) == (0, 0)
+
+    play(sandbox, run, script, LC)
+
+
+@pytest.mark.parametrize(
+    "limited",
+    [pytest.param(False, id="market"), pytest.param(True, id="limit", marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("side", ["long", "short"])
+def test_what_reverses_by_too_few_lots_closes_and_says_what_it_has_not_opened(
+    sandbox, run, side, limited
+):
+    """Three lots are held: four the other way would open one, which no order can."""
+
+    def script(strategy):
+        broker, data = strategy.broker, strategy.data
+        enter, leave = strategy.buy, strategy.sell
+        if side == "short":
+            enter, leave = leave, enter
+        yield enter(size=3)
+        assert sum(lots(broker)) == 3
+        kind = {}
+        if limited:
+            price = data.close[0] * (0.99 if side == "long" else 1.01)
+            kind = {"exectype": bt.Order.Limit, "price": price}
+        order = leave(size=4, **kind)
+        yield order
+        for _ in range(3):
+            yield None
+        assert (abs(order.executed.size), strategy.position.size) == (3, 0)
+        assert lots(broker) == (0, 0)
+        assert sum(end in ENDS for end in strategy.path(order)) == 1
+        told = [str(one) for one in strategy.heard if "not opened" in str(one)]
+        assert len(told) == 1
+        assert f"1 lots of {LC} were not opened: an order opens 3 at least" in told[0]
+        assert "1 lots" in order.info.reason
+        assert [leg.offset for leg in order.legs] == ["CLOSE"]
+
+    play(sandbox, run, script, LC)
+
+
+def test_what_reverses_by_enough_lots_opens_them_in_one_order(sandbox, run):
+    def script(strategy):
+        broker = strategy.broker
+        yield strategy.buy(size=3)
+        order = strategy.sell(size=6)
+        yield order
+        assert order.status == bt.Order.Completed
+        assert lots(broker) == (0, 3)
+        assert [(leg.offset, leg.volume) for leg in order.legs] == [("CLOSE", 3), ("OPEN", 3)]
 
     play(sandbox, run, script, LC)
 

@@ -1,13 +1,15 @@
 """Random walks of orders over a market that refuses, withdraws and drops the link.
 
 After every step our books are the exchange's; no order is sent twice, none is lost, and every
-order is told to its end. A failure names its seed.
+order is told to its end. What was placed to close opens nothing, the account stays within what was
+asked for, and lots that had a stop have one, or their loss is told. A failure names its seed.
 """
 
 import random
 
 import backtrader as bt
 import pytest
+from asked_for import Wish, bounds, net
 from e2e_script import CU, MORNING, exchange_orders, play
 
 from tianqin_backtrader.clock import monotonic
@@ -53,37 +55,106 @@ def told_to_the_end(strategy, order):
     assert path == sorted(path, key=bt.Order.Status.index), path
 
 
-def some_order(rng, strategy):
-    """Orders of one kind, and those of them that are placed to close."""
-    broker, data = strategy.broker, rng.choice(strategy.datas)
-    symbol, lots = data._dataname, rng.randint(1, 4)
-    tick = 10 if symbol == CU else 1
-    price = data.close[0] + tick * rng.randint(-6, 6)
-    kind = rng.randrange(7)
-    if kind < 3:
-        action = rng.choice(["buy_open", "sell_open", "buy_close", "sell_close"])
-        advanced = rng.choice([None, "FAK", "FOK"])
-        limit = rng.choice([None, price])
-        partial = rng.random() < 0.3
-        order = getattr(broker, action)(
-            symbol, lots, limit, advanced=advanced, allow_partial=partial
+class Orders:
+    """Orders of a walk, each kind placed as a strategy would.
+
+    Args:
+        rng: What is placed.
+        strategy: By whom.
+    """
+
+    def __init__(self, rng, strategy):
+        self._rng, self._strategy = rng, strategy
+        self.kinds = [
+            self.four_way, self.four_way, self.market, self.limit, self.stop, self.bracket,
+            self.close, self.protect, self.either,
+        ]  # fmt: skip
+
+    def some(self):
+        """Place orders of one kind; the wish, or None where there is nothing to ask for."""
+        data = self._rng.choice(self._strategy.datas)
+        return self._rng.choice(self.kinds)(data, self._rng.randint(1, 4))
+
+    def _price(self, data, steps=None):
+        tick = 10 if data._dataname == CU else 1
+        return data.close[0] + tick * (self._rng.randint(-6, 6) if steps is None else steps)
+
+    def _trade(self, data, lots, **options):
+        """An order of either side, which opens what it does not close."""
+        make = getattr(self._strategy, self._rng.choice(["buy", "sell"]))
+        order = make(data=data, size=lots, **options)
+        if options.get("exectype") == bt.Order.Stop and order.ticket.may_open == 0:
+            return Wish(data._dataname, lots, exits=[order])
+        return Wish(data._dataname, lots, order)
+
+    def four_way(self, data, lots):
+        action = self._rng.choice(["buy_open", "sell_open", "buy_close", "sell_close"])
+        advanced = self._rng.choice([None, "FAK", "FOK"])
+        limit = self._rng.choice([None, self._price(data)])
+        partial = self._rng.random() < 0.3
+        order = getattr(self._strategy.broker, action)(
+            data._dataname, lots, limit, advanced=advanced, allow_partial=partial
         )
-        return [order], [order] if action.endswith("close") else []
-    side = rng.choice(["buy", "sell"])
-    trade = getattr(strategy, side)
-    if kind == 3:
-        return [trade(data=data, size=lots)], []
-    if kind == 4:
-        return [trade(data=data, size=lots, exectype=bt.Order.Limit, price=price)], []
-    if kind == 5:
-        return [trade(data=data, size=lots, exectype=bt.Order.Stop, price=price)], []
-    sign = 1 if side == "buy" else -1
-    bracket = getattr(strategy, f"{side}_bracket")
-    parent, *children = bracket(
-        data=data, size=lots, price=price, stopprice=price - sign * 5 * tick,
-        limitprice=price + sign * 5 * tick,
-    )  # fmt: skip
-    return [parent, *children], children
+        if action.endswith("close"):
+            return Wish(data._dataname, lots, exits=[order])
+        return Wish(data._dataname, lots, order)
+
+    def market(self, data, lots):
+        return self._trade(data, lots)
+
+    def limit(self, data, lots):
+        return self._trade(data, lots, exectype=bt.Order.Limit, price=self._price(data))
+
+    def stop(self, data, lots):
+        return self._trade(data, lots, exectype=bt.Order.Stop, price=self._price(data))
+
+    def bracket(self, data, lots):
+        side = self._rng.choice(["buy", "sell"])
+        sign, price = (1 if side == "buy" else -1), self._rng.randint(-6, 6)
+        parent, *children = getattr(self._strategy, f"{side}_bracket")(
+            data=data, size=lots, price=self._price(data, price),
+            stopprice=self._price(data, price - 5 * sign),
+            limitprice=self._price(data, price + 5 * sign),
+        )  # fmt: skip
+        return Wish(data._dataname, lots, parent, children)
+
+    def close(self, data, _):
+        order = self._strategy.close(data=data)
+        return order and Wish(data._dataname, abs(int(order.size)), exits=[order])
+
+    def _leave(self, data):
+        """How to close some of what is held net: lots, the way out of it, and the sign of it."""
+        held = int(self._strategy.getposition(data).size)
+        lots = self._rng.randint(1, abs(held)) if held else 0
+        return lots, self._strategy.sell if held > 0 else self._strategy.buy, 1 if held > 0 else -1
+
+    def protect(self, data, _):
+        """A stop of some kind for lots that are held: an exit."""
+        lots, leave, sign = self._leave(data)
+        if not lots:
+            return None
+        kind = self._rng.choice([bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail])
+        how = {"price": self._price(data, -5 * sign)}
+        if kind == bt.Order.StopLimit:
+            how["plimit"] = self._price(data, -8 * sign)
+        if kind == bt.Order.StopTrail:
+            how = {"trailamount": abs(self._price(data, 5) - self._price(data, 0))}
+        order = leave(data=data, size=lots, exectype=kind, **how)
+        return Wish(data._dataname, lots, exits=[order])
+
+    def either(self, data, _):
+        """A stop and a target for lots that are held: of both as many trade as of one."""
+        lots, leave, sign = self._leave(data)
+        if not lots:
+            return None
+        stop = leave(
+            data=data, size=lots, exectype=bt.Order.Stop, price=self._price(data, -5 * sign)
+        )
+        target = leave(
+            data=data, size=lots, exectype=bt.Order.Limit, price=self._price(data, 5 * sign),
+            oco=stop,
+        )  # fmt: skip
+        return Wish(data._dataname, lots, exits=[stop, target])
 
 
 FAULTS = {
@@ -100,43 +171,120 @@ def never_opens(order):
     assert all(leg.offset is not Offset.OPEN for leg in order.legs), order.info
 
 
+def opens_no_more_than(order, lots):
+    """An order of which some lots were to close, when it was placed, has opened no others."""
+    opened = sum(leg.filled for leg in order.legs if leg.offset is Offset.OPEN)
+    assert opened <= lots, order.info
+
+
+def exposure_is_asked_for(strategy, wishes):
+    """The account is where the orders can have brought it; where all is told, exactly there."""
+    [account] = strategy.broker.store.sandbox_server.state()["accounts"].values()
+    told = len(account["trades"]) == strategy.broker.books.fills
+    for symbol in (CU, M):
+        held = lots_of(account, symbol)
+        lots = held["long"] - held["short"]
+        low, high = bounds(wishes, symbol)
+        assert low <= lots <= high, (symbol, lots, wishes)
+        if told:
+            assert lots == net(wishes, symbol), (symbol, lots, wishes)
+    for wish in wishes:
+        wish.check()
+
+
+def lots_of(account, symbol):
+    row = account["positions"].get(symbol, {})
+    return {
+        side: row.get(f"pos_{side}_today", 0) + row.get(f"pos_{side}_his", 0)
+        for side in ("long", "short")
+    }
+
+
+def stops_stand(strategy, wishes):
+    """Lots whose stop is over are told of, unless it was withdrawn or there are none left."""
+    [account] = strategy.broker.store.sandbox_server.state()["accounts"].values()
+    for wish in wishes:
+        stop = wish.stop
+        if stop is None or stop.alive() or wish.withdrawn or wish.looked_at:
+            continue
+        wish.looked_at = True
+        side = "long" if wish.sign > 0 else "short"
+        others = sum(
+            one.closable for one in wishes
+            if one.symbol == wish.symbol and one.sign == wish.sign
+            and one.stop is not None and one.stop.alive()
+        )  # fmt: skip
+        bare = min(wish.closable, lots_of(account, wish.symbol)[side] - others)
+        names = [f"order {one.ref} " for one in wish.exits]  # one ends for the others
+        told = [word for word in strategy.heard if any(name in str(word) for name in names)]
+        assert bare <= 0 or told, (bare, wish, strategy.heard[-20:])
+
+
+def all_is_told(broker, orders):
+    return broker.store.trading_up and not any(
+        leg.state in ("SUBMITTED", "UNKNOWN", "FINISHING") for one in orders for leg in one.legs
+    )
+
+
+def fired_stops_work(wishes):
+    """A stop whose price has come is over, or at the exchange."""
+    stops = [one.stop for one in wishes if one.stop is not None]
+    return all(
+        any(not leg.over for leg in one.legs) for one in stops if one.alive() and one.triggered
+    )
+
+
 def walk(sandbox, run, seed, *, steps, drops, query_seconds=0.15):
     rng = random.Random(seed)
     faults = list(FAULTS) if drops else ["reject"]
 
     def script(strategy):
-        broker, orders, exits = strategy.broker, [], []
+        broker, some = strategy.broker, Orders(rng, strategy)
+        wishes, may_open = [], []
         for _ in range(steps):
             for _ in range(rng.randint(0, 3)):
-                placed, closing = some_order(rng, strategy)
-                orders += placed
-                exits += closing
-            alive = [one for one in orders if one.alive()]
+                wish = some.some()
+                if wish is None:
+                    continue
+                wishes.append(wish)
+                may_open += [(one, one.ticket.may_open) for one in wish.orders]
+            alive = [one for wish in wishes for one in wish.orders if one.alive()]
             if alive and rng.random() < 0.4:
-                broker.cancel(rng.choice(alive))
+                order = rng.choice(alive)
+                broker.cancel(order)
+                for wish in wishes:
+                    wish.withdrawn = wish.withdrawn or order in wish.orders
             if rng.random() < (0.08 if drops else 0.2):
                 FAULTS[rng.choice(faults)](broker.store.sandbox_server)
             yield None
-            if broker.store.trading_up and not any(
-                leg.state in ("SUBMITTED", "UNKNOWN", "FINISHING")
-                for one in orders
-                for leg in one.legs
-            ):
+            orders = [one for wish in wishes for one in wish.orders]
+            exposure_is_asked_for(strategy, wishes)
+            if all_is_told(broker, orders):
                 compare(strategy, (CU, M))
-        broker.cancel_all()
+                stops_stand(strategy, wishes)
         # The market runs ahead of the machine's clock, by which a dead link is found out.
         patience = monotonic() + 60
+        while not fired_stops_work(wishes) and monotonic() < patience:
+            broker.store.pump(0.02)
+        assert fired_stops_work(wishes)
+        for wish in wishes:
+            wish.withdrawn = True
+        broker.cancel_all()
         while any(one.alive() for one in orders) and monotonic() < patience:
             broker.store.pump(0.02)
         yield None
         compare(strategy, (CU, M))
+        exposure_is_asked_for(strategy, wishes)
         while not fees_are_the_exchanges(broker) and monotonic() < patience:
             broker.store.pump(0.02)
         assert fees_are_the_exchanges(broker)
         for one in orders:
             told_to_the_end(strategy, one)
-        for one in exits:
+        for one in (one for wish in wishes for one in wish.exits):
             never_opens(one)
+        for one, lots in may_open:
+            if lots is not None:
+                opens_no_more_than(one, lots)
         at_exchange = exchange_orders(broker.store)
         sent = [leg for one in orders for leg in one.legs if leg.exchange_order_id]
         assert {leg.order_id for leg in sent} >= {

@@ -14,7 +14,7 @@ from tianqin_backtrader.alert_settings import AlertSettings
 from tianqin_backtrader.alerts import Alerts
 from tianqin_backtrader.clock import from_ns
 
-COUNTER = "ctp"
+COUNTERS = ("ctp", "kq", "plain")
 
 #: Long and short; the mirror image is for the slow runs.
 SIDES = [pytest.param(False, id="long"), pytest.param(True, id="short", marks=pytest.mark.slow)]
@@ -336,6 +336,7 @@ def exits_of(strategy, side, lots):
     return target, stop
 
 
+@pytest.mark.every_counter
 @pytest.mark.parametrize("symbol", [CU, M])
 @pytest.mark.parametrize("short", SIDES)
 def test_a_partial_fill_of_one_exit_makes_the_other_smaller(trade, symbol, short):

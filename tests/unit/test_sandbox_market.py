@@ -36,6 +36,14 @@ def market():
     return make_market()
 
 
+@pytest.mark.parametrize(
+    ("symbol", "last"), [("DCE.m2701", "14:59:59.999501"), ("SHFE.cu2612", "14:59:59.500000")]
+)
+def test_the_last_tick_of_a_day_is_stamped_as_recorded_ones_are(market, symbol, last):
+    stamp = from_ns(int(market.day(symbol, DAY).time[-1]))
+    assert f"{stamp:%H:%M:%S.%f}" == last
+
+
 def test_all_six_exchanges_with_several_months_and_main_contracts(market):
     for key in KEYS:
         months = [

@@ -105,6 +105,7 @@ def test_a_refused_login_is_its_messages_and_then_silence(desk: Desk) -> None:
     session.receive({"aid": "insert_order", "user_id": "wrong", "order_id": "o1"})
     told = [note for _ in range(2) for note in notices(session)]
     assert [(note["code"], note["level"]) for note in told] == [(3, "WARNING"), (345, "INFO")]
+    assert [note["session_id"] for note in told] == [7, 7]
     assert not session.outbox and desk.asked == [] and session.user_id == ""
 
 

@@ -86,7 +86,13 @@ class TdSession:
     def notice(self, content: str, *, code: int = 0, level: str = "INFO") -> Diff:
         """A message of the server under a key of its own."""
         self._notices += 1
-        message = {"type": "MESSAGE", "level": level, "code": code, "content": content}
+        message = {
+            "type": "MESSAGE",
+            "level": level,
+            "code": code,
+            "session_id": self._session_id,
+            "content": content,
+        }
         return {"notify": {f"td_{self._session_id}_{self._notices}": message}}
 
     def _login(self, user_id: str) -> None:

@@ -20,6 +20,8 @@ Ints = NDArray[np.int64]
 FIVE_LEVELS = frozenset({"SHFE", "INE"})
 LEVELS = 5
 _HALF = SECOND // 2
+#: How long before the close the day's last tick is stamped; half a second elsewhere.
+_LAST = {"DCE": 499_000}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +147,8 @@ def _times(instrument: Instrument, plan: DayPlan, rng: np.random.Generator) -> I
     # Weighted choice without repeats: the largest of log(weight) + Gumbel noise.
     keys = np.log(weight[:-1]) + rng.gumbel(size=len(grid) - 1)
     chosen = np.sort(np.argpartition(keys, -wanted)[-wanted:])
-    time = np.concatenate(([auction], grid[chosen], [grid[-1]]))
+    last = to_ns(plan.sessions[-1][1]) - _LAST.get(instrument.exchange_id, _HALF)
+    time = np.concatenate(([auction], grid[chosen], [last]))
     inner = slice(1, -1)
     if instrument.exchange_id == "DCE":
         time[inner] += rng.integers(0, 400, len(time) - 2) * 1_000_000 * (time[inner] % MINUTE != 0)
