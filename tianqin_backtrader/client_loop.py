@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
@@ -135,7 +135,12 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def past_proxies(urls: Mapping[str, str]) -> dict[str, str]:
     """The addresses, and that no proxy of the environment gets what is meant for this machine."""
-    if not any("://127.0.0.1" in url for url in urls.values()):
-        return dict(urls)
+    return dict(urls) | exemption(urls.values())
+
+
+def exemption(urls: Iterable[str]) -> dict[str, str]:
+    """Variables by which no proxy gets what is meant for this machine; {} where nothing is."""
+    if not any("://127.0.0.1" in url for url in urls):
+        return {}
     exempt = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1")))
-    return dict(urls) | {"no_proxy": exempt, "NO_PROXY": exempt}
+    return {"no_proxy": exempt, "NO_PROXY": exempt}

@@ -13,31 +13,27 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-import jwt
-import requests
 import tqsdk.api
 from shinny_structlog import JSONFormatter
 from tqsdk import TqApi, TqAuth, TqKq, TqSim
-from tqsdk.exceptions import TqTimeoutError
 from tqsdk.log import _get_log_name
 
 from .client_loop import ClientLoop, closing_on_error, environment, past_proxies
 from .clock import deadline_in, monotonic, seconds_until
 from .data_tree import to_notice
-from .errors import (
-    CounterAway,
-    LinkLost,
-    LinkTimeout,
-    LoginRefused,
-    OrderError,
-    TradingLoginRefused,
-)
-from .login_words import LoginWatch, Why, is_unclear, not_in_service, out_of_service
-from .model import LOST
+from .errors import CounterAway, LinkLost, OrderError, TradingLoginRefused
+from .login_words import LoginWatch, Why
+from .model import CONNECTED, LOST
 from .redaction import clean, hide, redacted
+from .session_login import SessionLogin, explained
+
+logger = logging.getLogger(__name__)
 
 #: Seconds of one wait while a trading login may be refused.
 _STEP = 0.1
+#: Seconds that market data may take to connect, and as many more for its first picture, in a
+#: session that is made anew: a knock has just been answered within so long.
+PICTURE = 5.0
 
 
 class _Redacting(JSONFormatter):
@@ -74,15 +70,16 @@ def _decoding_once() -> Iterator[None]:
 
 
 class Client(TqApi):
-    """A ``TqApi`` that does not wait for a minute when the counter refuses the login at once.
+    """A ``TqApi`` that does not wait for a minute when it is known that nothing will come.
 
-    Its constructor waits for the account's first picture. After a refusal none comes, and nothing
-    is raised: the notices say it.
+    Its constructor waits for the first pictures of market data and of the account. After a refusal
+    none comes, and nothing is raised: the notices say it.
 
     Args:
         trading: False where its account is none that anybody trades on.
-        patient: Whether a connection that is refused is waited for; tqsdk tries it again after
-            ten seconds and more, and its caller may have better to do.
+        patient: Whether market data that is silent, and a connection that is refused, is waited
+            for; tqsdk tries it again after ten seconds and more, and its caller may have better to
+            do.
         args, kwargs: As of ``TqApi``.
     """
 
@@ -90,6 +87,7 @@ class Client(TqApi):
         self._takes_orders, self._patient = trading, patient
         self._watch: LoginWatch | None = LoginWatch()
         self._watched: set[str] = set()
+        self._md_silent_at, self._md_refused = math.inf, False
         super().__init__(*args, **kwargs)
         self._watch = None
 
@@ -99,6 +97,29 @@ class Client(TqApi):
             return
         with _decoding_once():
             super()._setup_connection()
+        if not self._patient:
+            self._listen_to_market_data()
+
+    def _listen_to_market_data(self) -> None:
+        """Until its first picture tqsdk holds everything back, notices too: hear them before."""
+        line, self._md_silent_at = self._ws_md_recv_chan, monotonic() + PICTURE
+        pass_on = line.send
+
+        async def send(pack: Mapping[str, Any]) -> None:
+            if self._watch is not None:
+                self._hear_market_data(pack)
+            await pass_on(pack)
+
+        line.send = send
+
+    def _hear_market_data(self, pack: Mapping[str, Any]) -> None:
+        for difference in pack.get("data", ()):
+            codes = [notice["code"] for notice in difference.get("notify", {}).values()]
+            self._md_refused = self._md_refused or LOST in codes
+            if CONNECTED in codes:
+                self._md_silent_at = monotonic() + PICTURE
+            if difference.get("mdhis_more_data") is False:
+                self._md_silent_at = math.inf
 
     def wait_update(self, deadline: float | None = None, *args: Any, **kwargs: Any) -> bool:
         """As of ``TqApi``.
@@ -114,6 +135,7 @@ class Client(TqApi):
         end = monotonic() + left
         while True:
             news = bool(super().wait_update(deadline_in(min(_STEP, left)), *args, **kwargs))
+            self._look_at_market_data()
             self._look_at_login(self._watch)
             left = end - monotonic()
             if news or left <= 0:
@@ -128,6 +150,23 @@ class Client(TqApi):
         if not self._takes_orders:
             raise OrderError("trading rests: this session is not logged in at the counter")
         return super().insert_order(*args, **kwargs)
+
+    def close(self) -> None:
+        """As of ``TqApi``; one that is given up as it is made waits for no good-bye."""
+        if self._watch is None or self._patient:
+            super().close()
+            return
+        self._loop.abort_connections()
+        try:
+            super().close()
+        except Exception as error:  # of tasks whose connection was broken
+            logger.info("a session that was given up ended with: %s", error)
+
+    def _look_at_market_data(self) -> None:
+        if self._md_refused:
+            raise LinkLost("the server has just refused a connection")
+        if monotonic() > self._md_silent_at:
+            raise LinkLost("market data takes connections and says nothing")
 
     def _look_at_login(self, watch: LoginWatch) -> None:
         for key, notice in list(self._data.get("notify", {}).items()):
@@ -204,11 +243,20 @@ class ClientMaker:
         user = self._key if self.is_paper or not number else ""
         return " ".join(filter(None, (broker, number, user)))
 
-    def make(self, loop: ClientLoop, *, trading: bool = True) -> Any:
+    def login(self) -> SessionLogin:
+        """One that has not begun; the next client may be made with it."""
+        with environment(past_proxies(self._urls)):
+            account = copy.deepcopy(self._template)
+            return SessionLogin(self._key, self._value, TqKq() if account is None else account)
+
+    def make(
+        self, loop: ClientLoop, login: SessionLogin | None = None, *, trading: bool = True
+    ) -> Any:
         """Log in; returns the ``TqApi`` when its first picture is there.
 
         Args:
             loop: Its event loop; closed if it comes to nothing.
+            login: One that has been asked; without it TianQin is asked now.
             trading: False for market data alone, without a login at the account's counter.
 
         Raises:
@@ -220,7 +268,7 @@ class ClientMaker:
             closing_on_error(loop),
             loop.whole_callbacks(),
         ):
-            api = self._log_in(loop, trading=trading)
+            api = self._log_in(loop, login, trading=trading)
         self._been_in = True
         if trading:
             self._given = None  # the next connection starts from the template
@@ -244,29 +292,15 @@ class ClientMaker:
         account = self._given if self._given is not None else copy.deepcopy(self._template)
         return TqKq() if account is None else account
 
-    def _log_in(self, loop: ClientLoop, *, trading: bool) -> Any:
-        try:
+    def _log_in(self, loop: ClientLoop, login: SessionLogin | None, *, trading: bool) -> Any:
+        with explained(been_in=self._been_in):
             return Client(
                 self._account() if trading else TqSim(),
                 trading=trading,
                 patient=not self._been_in,
-                auth=TqAuth(self._key, self._value),
+                auth=login or TqAuth(self._key, self._value),
                 backtest=self._backtest,
                 debug=self._debug,
                 loop=loop,
                 disable_print=True,
             )
-        except requests.RequestException as error:
-            raise LinkLost(f"TianQin cannot be reached: {type(error).__name__}") from error
-        except TqTimeoutError as error:
-            raise LinkTimeout(f"TianQin did not answer within 60 s: {error}") from error
-        except (OSError, ValueError) as error:  # a ValueError is an answer that is no JSON
-            raise LinkLost(f"TianQin cannot be reached: {error}") from error
-        except (LookupError, jwt.PyJWTError) as error:  # an answer that is another JSON
-            raise LinkLost(f"this is not how TianQin answers: {error!r}") from error
-        except Exception as error:
-            if type(error) is not Exception:  # what tqsdk raises for everything else
-                raise
-            if out_of_service(error) or (self._been_in and is_unclear(error)):
-                raise LinkLost(not_in_service(str(error))) from error
-            raise LoginRefused(f"TianQin refused the login: {error}") from error

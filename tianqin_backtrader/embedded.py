@@ -175,7 +175,8 @@ class EmbeddedSandbox:
         Args:
             name: ``"drop"``, ``"cut"``, ``"refuse"``, ``"freeze"``, ``"thaw"``, ``"delay"``,
                 ``"latency"``, ``"stop_program"``,
-                ``"repeat"``, ``"batch"``, ``"refuse_token"``, ``"licence"``, ``"clock"``,
+                ``"repeat"``, ``"batch"``, ``"refuse_token"``, ``"slow_login"``, ``"licence"``,
+                ``"clock"``,
                 ``"reject_order"``, ``"advance"``, ``"fill_away"``, ``"cancel_away"``, ``"hole"``,
                 ``"shuffle"``, ``"odd_tick"``, ``"limit_up"``, ``"limit_down"``, and those of the
                 counters:

@@ -27,6 +27,7 @@ from .login_words import out_of_service
 from .lot_rules import Counter
 from .model import Notice
 from .plain_logging import restore_logging
+from .session_login import SessionLogin
 from .trading_side import TradingSide
 
 restore_logging()
@@ -70,6 +71,7 @@ class Gateway(ContractQuestions, TradingSide):
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
+        self._login: SessionLogin | None = None
         self._charts: TreeCharts | FrameCharts | None = None
         self._seen_notices: set[str] = set()
         #: Whether the days of ``backtest`` are over: nothing more can come.
@@ -90,8 +92,11 @@ class Gateway(ContractQuestions, TradingSide):
             LinkLost: No server there, or it is not in service.
             LinkTimeout: The server did not deliver its first picture in a minute.
         """
+        self._connect(None, trading=trading)
+
+    def _connect(self, login: SessionLogin | None, *, trading: bool) -> None:
         self._loop = ClientLoop()
-        self._api = api = self._maker.make(self._loop, trading=trading)
+        self._api = api = self._maker.make(self._loop, login, trading=trading)
         self.logged_in = trading
         self.links = 1 if self.matches_itself or not trading else 2
         self._seen_notices.clear()
@@ -108,15 +113,22 @@ class Gateway(ContractQuestions, TradingSide):
     def renew(self, away: float, *, trading: bool = True) -> None:
         """A new session in place of this one, with everything subscribed again.
 
+        It is made with the login of a knock that was answered. This session lives on while that
+        has come to nothing; without a knock TianQin is asked when it has ended.
+
         Args:
             away: Seconds since data came; what was missed is asked for.
             trading: As of ``connect``.
 
         Raises:
-            As of ``connect``; then there is no session.
+            As of ``connect``.
         """
+        login = self._login if self._login is not None and self._login.asked else None
+        if login is not None:
+            login.check(trading=trading)
         self._end_session(abruptly=True)
-        self.connect(trading=trading)
+        self._connect(login, trading=trading)
+        self._login = None
         self.charts.renew(self.api, away)
 
     def close(self) -> None:
@@ -181,12 +193,15 @@ class Gateway(ContractQuestions, TradingSide):
         return self._charts
 
     def knock(self, patience: float) -> Knock:
-        """Begin to ask whether the servers of the session take connections.
+        """Begin to ask whether the servers of the session take connections, and to log in.
+
+        Both are done beside the run; what TianQin says of the login is for ``renew``.
 
         Args:
-            patience: Seconds in which they answer.
+            patience: Seconds in which the servers answer.
         """
-        return Knock(self._addresses, self._headers, patience)
+        self._login = login = self._maker.login()
+        return Knock(self._addresses, self._headers, patience, login.ask)
 
     def pump(self, timeout: float) -> bool:
         """Wait for news of any kind, at most ``timeout`` seconds; False when none came.

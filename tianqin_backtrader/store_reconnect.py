@@ -45,7 +45,9 @@ STATEMENT = "SETTLEMENT"
 #: A step of the wait while the server is being knocked at.
 STEP = 0.05
 #: States in which it is looked around at each such step.
-_RESTLESS = (State.LOST, State.RESTING, State.OVERDUE, State.OVERDUE_RESTING, State.SHAKEN)
+_RESTLESS = (
+    State.LOST, State.RESTING, State.OVERDUE, State.OVERDUE_RESTING, State.SHAKEN, State.BUILDING,
+)  # fmt: skip
 #: Seconds in which a line that is well answers.
 PROMPT = 1.0
 #: Seconds of absence that tqsdk makes up for by itself: charts hold 600 minutes and more.
@@ -302,6 +304,7 @@ class Reconnector:
             if self.sessions == sessions:  # else they are of a session that is no more
                 self._take_notice(notice)
                 self._take_login_notice(notice)
+        self._take_answer()
         now, renewable = monotonic(), self._link.renewable
         if not self._away:
             self._opened = self._link.opened
@@ -324,13 +327,24 @@ class Reconnector:
             self._answered = None
             self.answers += 1
             events.append(Event.ANSWERED)
-        there = self._knock.answer() if self._knock is not None else None
-        if there is not None:
-            if not there:
-                self.last_error = "the server takes no connections"
-            self._knock = None
-            events.append(Event.SERVER_THERE if there else Event.SERVER_AWAY)
         return [*events, Event.TIME]
+
+    def _take_answer(self) -> None:
+        """Make the session that has waited for the knock's answer: TianQin's login is behind it."""
+        there = self._knock.answer() if self._knock is not None else None
+        if there is None:
+            return
+        self._knock = None
+        if not there:
+            self.last_error = "the server takes no connections"
+        if self._supervisor.state is not State.BUILDING:
+            event = Event.SERVER_THERE if there else Event.SERVER_AWAY
+            self._supervisor.observe(event, monotonic())
+        if self._supervisor.state is State.BUILDING:
+            if there:
+                self._build()
+            else:
+                self._failed(LinkLost(self.last_error), Event.FAILED)
 
     def _take_notice(self, notice: Notice) -> None:
         conn, market_data = notice.conn_id, notice.conn_id == "md"
@@ -382,7 +396,7 @@ class Reconnector:
             # Its connection would log in again by itself, and end the other one.
             self._refused(refusal, tries=1)
             self._do(self._supervisor.observe(Event.TRADING, now))
-        elif refusal is not None:
+        elif refusal is not None and self._supervisor.state is not State.BUILDING:
             # The counter's own login at the front; a session anew would not make it try again.
             self._refused(refusal, tries=2)
 
@@ -406,8 +420,8 @@ class Reconnector:
             self._answered = self._link.ask()
         elif action is Action.KNOCK:
             self._knock = self._link.knock(self._supervisor.answer_within)
-        elif action is Action.BUILD:
-            self._build()
+        elif action is Action.BUILD:  # nothing of the old session is given up before the answer
+            self._knock = self._knock or self._link.knock(self._supervisor.answer_within)
         elif action is Action.GIVE_UP:
             raise LoginRefused(f"TianQin refuses the login again and again: {self.last_error}")
 

@@ -104,6 +104,7 @@ class TradingLogin:
         self._due = _NEVER
         self._in_since = -_NEVER
         self._refused_before = False
+        self._once_more = False  # until it has been tried
 
     def observe(self, seen: Seen, now: float) -> None:
         """Take what is seen at ``now`` (seconds, never going back)."""
@@ -118,6 +119,7 @@ class TradingLogin:
         self.losses += self.state is Login.IN
         self.state = state
         self._due = _NEVER
+        self._once_more = state is Login.AGAIN or (state is Login.TRYING and self._once_more)
         if state is Login.IN:
             self.refusal, self._in_since = None, now
         elif state is Login.AGAIN:
@@ -168,6 +170,6 @@ class TradingLogin:
         if self.refusal.why is Why.AWAY:
             return f"the counter takes no logins: {self.refusal.words}"
         text = f"trading rests: {self.refusal.words}"
-        if self.state is Login.AGAIN:
+        if self._once_more:
             return f"{text} (tried once more in {ONCE_MORE:.0f} s)"
         return text

@@ -41,7 +41,8 @@ SHELL = {
     "knock": set(),
     "charts": set(),
     "plain_logging": set(),
-    "client_maker": {"client_loop"},
+    "session_login": {"client_loop"},
+    "client_maker": {"client_loop", "session_login"},
     "api_holder": set(),
     "contract_questions": {"api_holder"},
     "trading_side": {"api_holder"},
@@ -53,6 +54,7 @@ SHELL = {
         "contract_questions",
         "trading_side",
         "plain_logging",
+        "session_login",
     },
     "store_reconnect": set(),
     "unsubscribed_data": set(),
@@ -279,7 +281,7 @@ def test_the_live_page_stands_on_the_core_and_the_monitoring():
 
 def test_only_the_gateways_rooms_import_tqsdk():
     users = {path.stem for path in PACKAGE.rglob("*.py") if "tqsdk" in imports(path)[0]}
-    assert users == {"gateway", *OF_THE_GATEWAY, "tianqin_login"}
+    assert users == {"gateway", *OF_THE_GATEWAY, "session_login", "tianqin_login"}
 
 
 @pytest.mark.parametrize("name", sorted(OF_THE_GATEWAY))

@@ -45,3 +45,51 @@ def test_a_port_where_nobody_answers_is_away():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert Knock([f"ws://127.0.0.1:{port}/md"], {}, 1.0).answer(10.0) is False
+
+
+class Line:
+    """A server that speaks, and how often it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def answer(self, line):
+        line.recv()
+        self.asked += 1
+        line.send("{}")
+
+
+@pytest.fixture
+def line():
+    made = Line()
+    with serve(made.answer, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        made.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/md"
+        yield made
+
+
+def test_a_login_follows_when_all_servers_are_there(line):
+    seen = []
+    knocked = Knock([line.url], {}, 5.0, lambda: seen.append(line.asked) or [line.url])
+    assert knocked.answer(10.0) is True
+    assert seen == [1]
+    assert line.asked == 1  # where the login leads it has been asked
+
+
+def test_nobody_logs_in_while_a_server_is_away():
+    seen = []
+    assert (
+        Knock(["ws://127.0.0.1:9/x"], {}, 5.0, lambda: seen.append(1) or []).answer(10.0) is False
+    )
+    assert not seen
+
+
+def test_another_server_that_a_login_leads_to_is_asked_too(line):
+    assert Knock([line.url], {}, 5.0, lambda: ["ws://127.0.0.1:9/x"]).answer(10.0) is False
+
+
+def test_a_login_that_fails_in_an_unknown_way_is_an_answer():
+    def fails():
+        raise RuntimeError("of the thread")
+
+    assert Knock([], {}, 5.0, fails).answer(10.0) is False

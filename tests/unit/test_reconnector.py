@@ -5,6 +5,7 @@ import pytest
 from tianqin_backtrader import clock, trading_login
 from tianqin_backtrader.clock import SECOND, deadline_in
 from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
+from tianqin_backtrader.link_supervisor import State
 from tianqin_backtrader.login_words import Refusal, Why
 from tianqin_backtrader.model import CONNECTED, LOST, RESTORED, Notice
 from tianqin_backtrader.store_reconnect import Reconnector
@@ -23,6 +24,7 @@ class Counter:
 
     def __init__(self, *answers):
         self.answers, self.notices, self.renewed = list(answers), [], []
+        self.there, self.knocks = True, 0
 
     def connect(self):
         pass
@@ -47,10 +49,11 @@ class Counter:
 
     def knock(self, patience):
         self.patience = patience
+        self.knocks += 1
         return self
 
     def answer(self, timeout=0.0):
-        return True
+        return self.there
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +102,44 @@ def test_a_login_that_is_refused_as_the_client_connects_by_itself_is_tried_once_
         assert [one.content for one in link.take_notices()] == [
             one.content for one in (connected, refused, connected)
         ]
+
+
+def deaf(there):
+    """A link that is connected anew as if for the first time: another session is to be made.
+
+    A knock is answered with ``there``.
+    """
+    counter = Counter()
+    counter.there = there
+    link = Reconnector(counter, jitter=lambda: 0.0)
+    link.connect()
+    for _ in range(2):
+        counter.notices.append(Notice(CONNECTED, "INFO", "网络连接已建立", conn_id="md"))
+        link.wait(deadline_in(0.0))
+    return link, counter
+
+
+def rounds(link, number=5):
+    for _ in range(number):
+        link.wait(deadline_in(0.0))
+
+
+def test_nothing_is_given_up_before_a_knock_is_answered():
+    link, counter = deaf(None)
+    rounds(link)
+    assert (counter.renewed, counter.knocks, link.trading_up) == ([], 1, True)
+    counter.there = True
+    rounds(link)
+    assert (counter.renewed, counter.knocks, link.state) == ([True], 1, State.UP)
+
+
+def test_a_server_that_is_away_when_a_session_is_to_be_made_is_knocked_at_again():
+    link, counter = deaf(False)
+    rounds(link)
+    assert counter.renewed == [] and counter.knocks > 1
+    counter.there = True
+    rounds(link)
+    assert counter.renewed == [True] and link.state is State.UP
 
 
 class Stopwatch(clock.Machine):

@@ -34,8 +34,9 @@ def test_a_refused_login_is_tried_once_more_and_then_rests(login):
     assert login.state is Login.AGAIN
     login.observe(Seen.DUE, login.due)
     assert login.state is Login.TRYING and not login.rests
+    assert "once more" in login.words  # however long it takes
     login.refused(refusal(), 50.0)
-    assert login.state is Login.RESTS
+    assert login.state is Login.RESTS and "once more" not in login.words
     login.observe(Seen.DUE, 1e9)
     assert login.state is Login.RESTS
     assert "words of PASSWORD" in login.words

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -69,11 +70,20 @@ def _bearer(request: web.Request) -> str:
 
 
 class AuthApi:
-    """The handlers."""
+    """The handlers.
 
-    def __init__(self, users: Users, faults: FaultBook) -> None:
+    Args:
+        users: Who may log in.
+        faults: What goes wrong.
+        later: Does something so many seconds later.
+    """
+
+    def __init__(
+        self, users: Users, faults: FaultBook, later: Callable[[float, Callable[[], object]], None]
+    ) -> None:
         self._users = users
         self._faults = faults
+        self._later = later
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
@@ -83,8 +93,21 @@ class AuthApi:
             web.put(REALM + "/rest/update-grant-accounts/{account}", self.add_account),
         ]
 
+    async def _slowly(self) -> None:
+        """Wait as long as a fault says, or until it ends."""
+        if not self._faults.login_seconds:
+            return
+        waiting = asyncio.Event()
+        self._faults.slow_logins.add(waiting)
+        self._later(self._faults.login_seconds, waiting.set)
+        try:
+            await waiting.wait()
+        finally:
+            self._faults.slow_logins.remove(waiting)
+
     async def token(self, request: web.Request) -> web.Response:
         """Log in, or exchange a refresh token."""
+        await self._slowly()
         form = await request.post()
         name: str | None = str(form.get("username", ""))
         allowed = self._users.accepts(str(name), str(form.get("password", "")))
@@ -107,6 +130,7 @@ class AuthApi:
 
     async def licence(self, request: web.Request) -> web.Response:
         """A licence that does not end, unless a fault says when."""
+        await self._slowly()
         days = self._faults.licence_days
         exp = _FOREVER if days is None else int(WallClock().now_ns() / SECOND + days * 86400)
         left = 9999 if days is None else int(days)
@@ -114,6 +138,7 @@ class AuthApi:
 
     async def add_account(self, request: web.Request) -> web.Response:
         """Grant an account to the bearer."""
+        await self._slowly()
         name = self._users.name_of(_bearer(request))
         if name is None:
             return web.json_response({"error": "invalid_token"}, status=401)

@@ -147,6 +147,10 @@ class FaultRunner:
         self.book.token_status = int(params["status"])
         return {}
 
+    def _slow_login(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.book.slow_down_logins(float(params["seconds"]))
+        return {}
+
     def _licence(self, params: dict[str, Any]) -> dict[str, Any]:
         self.book.licence_days = params["days"]
         features = params["features"]

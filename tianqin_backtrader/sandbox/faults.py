@@ -6,6 +6,7 @@ possible and keeps the books; the engine does the harm.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "repeat": {"conn": "md"},
     "batch": {"steps": 10},
     "refuse_token": {"attempts": 1, "status": 401},
+    # Every answer of the login server, from now on; 0 ends it, and lets those go that wait.
+    "slow_login": {"seconds": 10.0},
     # What TianQin says of a user from now on: days until the end (below 0: it was), permissions.
     "licence": {"days": 9999, "features": None},
     # By how many seconds the server's own clock, which dates its answers, is ahead.
@@ -215,6 +218,8 @@ class FaultBook:
         refusals: By connection kind (``md``, ``td``).
         refused_tokens: How many token requests are still to be refused.
         token_status: The HTTP status that they get.
+        login_seconds: By how much every answer of the login server comes later.
+        slow_logins: Those that wait for it.
         frozen: Connection kinds whose new connections are frozen.
         late: Connection kinds whose new connections are late, and how.
         licence_days, features: What is said of every user; None is the default.
@@ -227,6 +232,8 @@ class FaultBook:
     refusals: dict[str, Refusal] = field(default_factory=dict)
     refused_tokens: int = 0
     token_status: int = 401
+    login_seconds: float = 0.0
+    slow_logins: set[asyncio.Event] = field(default_factory=set)
     frozen: set[str] = field(default_factory=set)
     late: dict[str, dict[str, Any]] = field(default_factory=dict)
     licence_days: float | None = None
@@ -269,6 +276,13 @@ class FaultBook:
         self.refused_tokens -= 1
         return True
 
+    def slow_down_logins(self, seconds: float) -> None:
+        """Let every answer of the login server come so much later; 0 lets those go that wait."""
+        self.login_seconds = seconds
+        if not seconds:
+            for waiting in self.slow_logins:
+                waiting.set()
+
     def picture(self) -> dict[str, Any]:
         """For the state: counts, refusals that hold, and how much is still planned."""
         return {
@@ -276,6 +290,7 @@ class FaultBook:
             "planned": len(self.planned),
             "refusing": sorted(self.refusals),
             "refused_tokens": self.refused_tokens,
+            "slow_logins": len(self.slow_logins),
         }
 
 

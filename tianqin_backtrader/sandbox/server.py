@@ -137,7 +137,7 @@ class SandboxServer:
         self._stopping = asyncio.Event()
         self._numbers = 0
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._auth = AuthApi(Users(options.users), self.faults.book)
+        self._auth = AuthApi(Users(options.users), self.faults.book, self.engine.later)
         self._http = HttpApi(self.engine, self.faults, self.stop)
         self._runner: web.AppRunner | None = None
         self._clock: asyncio.Server | None = None
