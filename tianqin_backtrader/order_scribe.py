@@ -3,7 +3,7 @@
 What happens is gathered and written in one transaction: at the latest before an order leaves,
 before a withdrawal, and before a strategy is told. When the journal cannot be written nothing is
 lost: what is owed is kept, trading is halted until its owner resumes it, and the writing is tried
-again, by ``mend`` and now and then by itself.
+again, by ``mend`` and now and then by itself. Exits leave all the same.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class OrderScribe:
         return True
 
     def fail(self, error: JournalError) -> None:
-        """Records cannot be written: nothing is sent any more."""
+        """Records cannot be written: nothing that may open is sent any more."""
         if self.broken is None:
             self.broken = error
             self._wait_longer()

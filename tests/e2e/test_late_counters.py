@@ -189,14 +189,14 @@ def test_the_books_begin_with_what_the_account_is_worth_when_its_positions_come(
 @pytest.mark.parametrize("fires", [False, True], ids=["waits", "fires"])
 @pytest.mark.parametrize("counter", ["kq", "ctp"])
 def test_lots_that_come_late_after_a_second_login_keep_their_stop(sandbox, run, counter, fires):
-    """The account shows none of them for half a minute; our fills know them."""
+    """The account shows none of them for a minute; our fills know them."""
 
     def script(strategy):
         broker, link = strategy.broker, store.reconnector
         yield strategy.buy(size=3)
         price = strategy.data.close[0] + (500 if fires else -3000)
         sessions = link.sessions
-        store.sandbox_server.fault("late_positions", seconds=30.0)
+        store.sandbox_server.fault("late_positions", seconds=60.0)
         store.sandbox_server.fault("drop", conn="td")
         until(store, lambda: link.sessions > sessions and store.trading_up)
         assert broker.get_account_position(CU) == {}
@@ -212,6 +212,6 @@ def test_lots_that_come_late_after_a_second_login_keep_their_stop(sandbox, run, 
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, counter=counter)
+    store = sandbox(start=MORNING, counter=counter, speed=20.0)
     run(store, Script, store.get_tick_data(CU), script=script)
     assert done

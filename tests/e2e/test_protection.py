@@ -583,7 +583,5 @@ def test_a_halt_by_its_owner_tells_which_lots_it_leaves_without_a_stop(trade, si
         assert "enough" in stop.info.reason
 
     strategy = trade(side, script)
-    assert exposed(strategy) == [
-        f"{CU}: 2 lots have no protection: trading is HALTED: enough"
-    ]
+    assert exposed(strategy) == [f"{CU}: 2 lots have no protection: trading is HALTED: enough"]
     assert len(strategy.alerts) == 1
