@@ -182,7 +182,7 @@ def test_a_stop_that_was_placed_before_its_lots_were_held_is_taken_along(sandbox
         stop = strategy.sell(size=3, exectype=bt.Order.Stop, price=last - 1000)
         yield entry
         roll = store.roll(OLD, NEW, slice_lots=2)
-        watched(store, roll, 4)
+        watched(store, roll, 3)
         assert roll.done, roll.report()
         assert "stands in its place" in stop.info.reason
         [stand_in] = stops(strategy.broker)
