@@ -8,6 +8,7 @@ import backtrader as bt
 
 from tianqin_backtrader.account_view import AccountView
 from tianqin_backtrader.clock import SECOND, from_ns, to_ns
+from tianqin_backtrader.errors import OrderError
 from tianqin_backtrader.exits import Timing
 from tianqin_backtrader.held_orders import HeldOrders
 from tianqin_backtrader.lot_rules import Counter, Priority
@@ -52,17 +53,18 @@ class Gate:
     """A market that is open until it is shut."""
 
     def __init__(self):
-        self.is_open, self.reconciled = True, True
+        self.is_open, self.reconciled, self.linked = True, True, True
         self.reserved = frozenset()
 
     def open(self, symbol):
         return self.is_open
 
     def holds(self, symbol):
-        return not self.is_open
+        return self.linked and not self.is_open
 
-    def admit(self, symbol, *, early=False):
-        pass
+    def admit(self, symbol, *, early=False, waits=False):
+        if not (self.linked or waits):
+            raise OrderError("no orders while the trading link is down")
 
     def must_be_free(self, symbol):
         pass
@@ -74,7 +76,7 @@ class Gateway:
     counter, matches_itself, names_fees = Counter.CTP, False, True
 
     def __init__(self):
-        self.sent, self.withdrawn, self.known = [], [], set()
+        self.sent, self.withdrawn, self.known, self.margin = [], [], set(), 0.0
         self.lots = dict.fromkeys(
             ("pos_long_today", "pos_long_his", "pos_short_today", "pos_short_his"), 0
         )
@@ -94,7 +96,7 @@ class Gateway:
         return {SYMBOL: self.position(SYMBOL)}
 
     def funds(self, *names):
-        return tuple(0.0 for _ in names)
+        return tuple(self.margin if name == "margin" else 0.0 for name in names)
 
     def quote(self, symbol):
         return SimpleNamespace(ask_price1=3001.0, bid_price1=3000.0)
@@ -124,13 +126,16 @@ class StubbedDesk:
         self.exposed, self.gateway, self.gate = Told(), Gateway(), Gate()
         self.gateway.lots |= {"pos_long_today": today, "pos_long_his": earlier}
         self.price = 3000.0
-        self.line = SimpleNamespace(trading_silent=self._fall_silent, breaks=0, doubtful=False)
+        self.line = SimpleNamespace(
+            trading_silent=self._fall_silent, trading_rests="", breaks=0, doubtful=False
+        )
         observers = Observers()
         observers.add(self.exposed)
         self.store = SimpleNamespace(
             gateway=self.gateway, clock=SimpleNamespace(now_ns=lambda: self.now, virtual=True),
             now=lambda: from_ns(self.now), calendar=Days(), trading_up=True, observers=observers,
             instrument=lambda symbol: RB, known_instrument=lambda symbol: RB,
+            in_history=False,
             put_notification=lambda text, **facts: self.notes.append((text, facts)),
             reconnector=self.line, last_price=lambda symbol: self.price,
         )  # fmt: skip
@@ -176,13 +181,31 @@ class StubbedDesk:
         ticket.wish = Wish(None, STAYS)
         return ticket
 
-    def place(self, lots, price=None, *, exectype=bt.Order.Stop, **options):
+    def hold(self, lots, price=None, *, exectype=bt.Order.Stop, **options):
         """An order of Backtrader's that waits for its price or time."""
         ticket = self.ticket(lots, price, exectype=exectype, **options)
         ticket.wish = Wish(None)
         self.desk.settle_effect(ticket, Timing.LATER, None)
         self.held.place(ticket, None, None, True)
         return ticket
+
+    def place(
+        self, lots, price=None, *, kind=bt.SellOrder, exectype=bt.Order.Market, close_only=None,
+        parent=None, oco=None,
+    ):  # fmt: skip
+        """An order as a strategy places it."""
+        ticket = self.ticket(lots, price, kind=kind, exectype=exectype)
+        ticket.wish = Wish(price if exectype == bt.Order.Limit else None)
+        at_once = exectype in (bt.Order.Market, bt.Order.Limit) and oco is None
+        timing = Timing.RESTS if exectype == bt.Order.Limit else Timing.AT_ONCE
+        if parent is None:
+            self.desk.settle_effect(ticket, timing if at_once else Timing.LATER, close_only)
+        self.held.place(ticket, parent and parent.order, oco and oco.order, True)
+        return ticket
+
+    def link(self, up):
+        """The trading link goes, or comes back."""
+        self.gate.linked = self.gate.is_open = self.store.trading_up = up
 
     def submit(self, ticket):
         """Send it, as far as that can be."""

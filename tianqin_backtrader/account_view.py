@@ -251,6 +251,14 @@ class AccountView:
             for side in SIDES
         }
 
+    def lacks_positions(self) -> bool:
+        """Whether margin is bound, and no lots are shown: the positions have not come yet.
+
+        A counter may show them long after a login, its other figures at once.
+        """
+        [margin] = self._store.gateway.funds("margin")
+        return margin > 0 and not self.account_positions()
+
     def open_prices(self) -> dict[tuple[str, str], float]:
         """The mean price at which they were opened, by symbol and side, nan where unknown."""
         return {

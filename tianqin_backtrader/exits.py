@@ -25,10 +25,17 @@ class Timing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SideLots:
-    """Lots held of one side: by the account's ``pos_*``, and by the fills that have been told."""
+    """Lots of one side.
+
+    Attributes:
+        account: Held by the account's ``pos_*``.
+        booked: Held by the fills that have been told.
+        coming: Not held yet: orders at the market are to open them.
+    """
 
     account: int
     booked: int
+    coming: int = 0
 
     @property
     def sure(self) -> int:
@@ -98,7 +105,8 @@ def may_open(
 
     Args:
         volume: Lots of the order.
-        held: Lots of the side that it can close, by the fills that have been told.
+        held: Lots of the side that it can close, by the fills that have been told; those that
+            orders at the market are on their way to open count, too.
         claims: Of orders that close the same side.
         timing: What it waits for; OCO members wait for each other.
         close_only: The owner's word, if there is one.
@@ -134,13 +142,16 @@ def exit_step(
             back.
         patient: Whether the account may still be late.
 
+    >>> exit_step(3, SideLots(0, 0, coming=3), [], hurries=True, patient=True)
+    ExitStep(now=0, waits=True, stand_back=())
     >>> exit_step(3, SideLots(3, 3), [Claim(7, 3, rests=True)], hurries=True, patient=True)
     ExitStep(now=0, waits=True, stand_back=(7,))
     """
     free = max(0, lots.sure - sum(one.lots for one in claims))
     if free >= need:
         return ExitStep(need)
-    if not any(one.lots for one in claims) and (lots.settled or not patient):
+    expected = lots.coming or (patient and not lots.settled)
+    if not expected and not any(one.lots for one in claims):
         return ExitStep(free)
     if not hurries:
         return ExitStep(0, waits=True)

@@ -93,9 +93,12 @@ class HeldOrders:
 
     def place(self, ticket: Ticket, parent: Any, oco: Any, transmit: bool) -> None:
         """Take one of Backtrader's orders: now, or when its bracket is complete."""
+        at_once = ticket.order.exectype in (bt.Order.Market, bt.Order.Limit)
+        if parent is not None and parent.ref not in self._drafts:
+            self._rely_on(ticket, parent)
         try:
-            self._desk.admit(ticket)
-            if ticket.order.exectype not in (bt.Order.Market, bt.Order.Limit):
+            self._desk.admit(ticket, waits=not at_once or parent is not None)
+            if not at_once:
                 ticket.condition = self._watch.condition(ticket)
             first = parent.ref if parent is not None else ticket.order.ref
             if parent is not None and first not in self._drafts:
@@ -112,6 +115,12 @@ class HeldOrders:
         if oco is not None and not self._join(ticket, oco):
             return
         self._start(ticket)
+
+    def _rely_on(self, child: Ticket, parent: Any) -> None:
+        """A child whose parent has opened lots protects them, or they have no protection."""
+        first = self._desk.tickets.get(parent.ref)
+        if first is not None and first.filled:
+            _closes_only(child)
 
     def _start(self, ticket: Ticket) -> None:
         """Watch it or send it."""
@@ -167,8 +176,7 @@ class HeldOrders:
 
     def _wait_for_parent(self, child: Ticket) -> None:
         child.stage = Stage.DORMANT
-        # It protects what the parent has opened, and never opens anything itself.
-        child.effect, child.allow_partial, child.may_open = Effect.CLOSE, True, 0
+        _closes_only(child)
         self._take_in(child)
         child.stage = Stage.DORMANT
         self._desk.scribe.touch(child)
@@ -232,6 +240,7 @@ class HeldOrders:
 
     def _take_fired(self, ticket: Ticket) -> None:
         """Its price or time has come: what it depends on ends first."""
+        self._desk.settle_again(ticket)
         for box in self._boxes.get(ticket.order.ref, ()):
             self._answer(box, order_group.on_fire(box.group, ticket.key))
             if box.has_exit(ticket):
@@ -376,9 +385,14 @@ class HeldOrders:
     # -- lots without protection --------------------------------------------------------------
 
     def _look_at_stop(self, ticket: Ticket) -> None:
-        """A stop in no group of exits is over: do its lots rely on it?"""
-        if ticket.order.ref not in self._taken or not _is_stop(ticket) or not ticket.exits:
+        """A stop in no group of exits is over: do its lots rely on it?
+
+        One that was refused as it was placed has protected nothing, and was to.
+        """
+        if not _is_stop(ticket) or not ticket.exits:
             return
+        if ticket.order.ref not in self._taken and self._store.in_history:
+            return  # it is of a past market
         expired = ticket.order.status == bt.Order.Expired
         if _unasked(ticket) and (not expired or ticket.order.triggered):
             self._tell_exposed(ticket, ticket.left - ticket.opening, ticket.direction)
@@ -396,16 +410,55 @@ class HeldOrders:
         if lots < 0:
             text = f"{symbol}: {-lots} lots more were closed than a group of orders was to close"
         else:
-            held = self._desk.account.booked(symbol, direction)
-            lots = min(lots, held - self._covered(symbol, direction))
+            lots = self._bare(symbol, direction, lots)
             if lots <= 0:
                 return
             text = f"{symbol}: {lots} lots have no protection: {name}"
         reason = order.info.get("reason")
         text += f": {reason}" if reason else ""
+        self._say(symbol, lots, text, order=order)
+
+    def _say(self, symbol: str, lots: int, text: str, **facts: Any) -> None:
         logger.error("%s", text)
         self._store.observers.exposed(symbol, lots, text)
-        self._store.put_notification(text, order=order, lots=lots)
+        self._store.put_notification(text, lots=lots, **facts)
+
+    def _bare(self, symbol: str, direction: Direction, lots: int) -> int:
+        """Of lots that a stop was for, those that are held and have no other; 0 or less if none."""
+        held = self._desk.account.booked(symbol, direction)
+        return min(lots, held - self._covered(symbol, direction))
+
+    def settle_stops(self, *symbols: str) -> None:
+        """Know stops as exits that had nothing to close when they were placed, and have now.
+
+        Args:
+            symbols: Their contracts; () for all.
+        """
+        for ticket in self._desk.tickets.values():
+            waits = ticket.stage is Stage.WATCHED and _is_stop(ticket)
+            if waits and (not symbols or ticket.symbol in symbols):
+                self._desk.settle_again(ticket)
+
+    def withdraw(self, tickets: Iterable[Ticket], reason: str) -> None:
+        """Withdraw orders for the library; lots that lose their stop by it are told.
+
+        Args:
+            tickets: The orders.
+            reason: Shown as ``order.info.reason`` at their ends.
+        """
+        stops = {
+            (one.symbol, one.direction)
+            for one in self._desk.tickets.values()
+            if not one.over and _is_stop(one)
+        }
+        before = {place: self._covered(*place) for place in stops}
+        for ticket in tickets:
+            if not ticket.over:  # else the end of another one has ended it
+                self._desk.cancel(ticket, reason=reason)
+        for (symbol, direction), lots in before.items():
+            bare = self._bare(symbol, direction, lots)
+            if bare > 0:
+                self._say(symbol, bare, f"{symbol}: {bare} lots have no protection: {reason}")
 
     def _covered(self, symbol: str, direction: Direction) -> int:
         """Lots of a side for which a stop stands; those of one group stand for the same."""
@@ -466,6 +519,11 @@ class HeldOrders:
     def tend(self) -> None:
         """Every round: hold the prices of the moment against what waits for them."""
         self._watch.tend()
+
+
+def _closes_only(child: Ticket) -> None:
+    """A child protects what its parent has opened, and never opens anything itself."""
+    child.effect, child.allow_partial, child.may_open = Effect.CLOSE, True, 0
 
 
 def _is_stop(ticket: Ticket) -> bool:

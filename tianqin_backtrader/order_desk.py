@@ -91,13 +91,18 @@ class OrderDesk:
 
     # -- in -----------------------------------------------------------------------------------
 
-    def admit(self, ticket: Ticket) -> None:
+    def admit(self, ticket: Ticket, *, waits: bool = False) -> None:
         """Check what can be checked of an order that is to wait.
+
+        Args:
+            ticket: The order.
+            waits: It waits with us for a price, a time, or its parent.
 
         Raises:
             TianqinError: It can never be sent.
         """
-        self.gate.admit(ticket.order.data._dataname)
+        waits = waits or self._waits_for_link(ticket)
+        self.gate.admit(ticket.order.data._dataname, waits=waits)
         self._must_be_free(ticket)
         if self.store.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
@@ -111,6 +116,16 @@ class OrderDesk:
             TianqinError: The counter cannot keep the broker's priority there.
         """
         self.planner.settle_effect(ticket, timing, self._queued.values(), close_only)
+
+    def settle_again(self, ticket: Ticket) -> None:
+        """A stop that had nothing to close when it was placed closes what is held now.
+
+        Its entry may have been a limit order that has been filled since.
+        """
+        undecided = ticket.may_open is None and ticket.close_only is None
+        if undecided and ticket.effect is Effect.NET:
+            self.settle_effect(ticket, Timing.LATER, None)
+            self.scribe.touch(ticket)
 
     def on_their_way(self) -> set[Ticket]:
         """Orders at the exchange, and those that are sent as soon as it takes them."""
@@ -129,9 +144,11 @@ class OrderDesk:
         """
         try:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
-                self.gate.admit(ticket.order.data._dataname, early=early)
+                waits = self._waits_for_link(ticket)
+                self.gate.admit(ticket.order.data._dataname, early=early, waits=waits)
                 self._must_be_free(ticket)
-            plan = None if self.gate.holds(ticket.symbol) else self._plan(ticket)
+            held = self.gate.holds(ticket.symbol) or not self.store.trading_up
+            plan = None if held else self._plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
             self.refuse(ticket, str(error))
@@ -143,6 +160,17 @@ class OrderDesk:
             self._carry_out(ticket, plan)
         return True
 
+    def _waits_for_link(self, ticket: Ticket) -> bool:
+        """Whether an order that is given while the link is down leaves when it is back.
+
+        An exit does, unless its owner wants it at once or not at all. Where a login was refused
+        it may be for ever: it is refused in words.
+        """
+        if self.store.trading_up or not ticket.exits:
+            return False
+        at_once = ticket.for_target or ticket.wish.advanced in ("FAK", "FOK")
+        return not at_once and not self.store.reconnector.trading_rests
+
     def _must_be_free(self, ticket: Ticket) -> None:
         """Refuse an order on a contract that is being rolled, unless all it does is close."""
         if ticket.effect is not Effect.CLOSE:
@@ -153,6 +181,7 @@ class OrderDesk:
         order = ticket.order
         order.addcomminfo(self.account.comminfo(ticket.symbol))
         self.tickets[order.ref] = ticket
+        self.planner.coming.note(ticket)
         if ticket.validity.until is not None:
             heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
         order.submit(order.broker)
@@ -256,6 +285,8 @@ class OrderDesk:
         """What it was to close is gone: nothing is opened in its place.
 
         An exit that a roll takes along waits: its lots may be on their way to the other contract.
+        Where our fills know the lots, and only the account does not show them, nobody wished it:
+        they may be held, without protection.
         """
         if ticket.over:
             return
@@ -267,7 +298,8 @@ class OrderDesk:
         text = f"order {ticket.order.ref} ends: {reason}"
         logger.warning("%s", text)
         self.store.put_notification(text, order=ticket.order)
-        ticket.ending = Ending.CANCEL  # nobody has refused it
+        if not self.account.booked(ticket.symbol, ticket.direction):
+            ticket.ending = Ending.CANCEL  # nobody has refused it
         self.finish(ticket, bt.Order.Canceled, reason)
 
     def _may_be_rolled(self, ticket: Ticket) -> bool:
@@ -302,6 +334,7 @@ class OrderDesk:
                 self.planner.claims.note(ticket, leg)
         if ticket.over:
             return
+        self.planner.coming.note(ticket)
         if ticket.validity.until is not None:
             heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
         if ticket.stage is Stage.QUEUED:

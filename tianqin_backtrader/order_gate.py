@@ -44,18 +44,19 @@ class OrderGate:
         #: Contracts that somebody has for himself, and why.
         self.reserved: dict[str, str] = {}
 
-    def admit(self, symbol: str, *, early: bool = False) -> None:
+    def admit(self, symbol: str, *, early: bool = False, waits: bool = False) -> None:
         """Refuse what comes at the wrong time of a run.
 
         Args:
             symbol: The contract of the order's feed.
             early: It needs no bar: its owner has decided already.
+            waits: It waits with us, and needs no link now.
 
         Raises:
             OrderError: In history, before the account is known, while trading is cut off.
         """
         store = self._store
-        if store.no_trading:
+        if store.no_trading and not (waits and self.reconciled):
             raise OrderError(f"no orders while {store.no_trading}")
         if store.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")

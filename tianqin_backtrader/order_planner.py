@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from .account_view import AccountView
 from .clock import monotonic
 from .closing_claims import ClosingClaims
+from .coming_lots import ComingLots
 from .errors import LotsGone, OrderError, VolumeOutOfRange
 from .exits import Claim, SideLots, Timing, exit_step_among, held_by_others, may_open
 from .lot_rules import Closing, LotLimits, Priority, priority_refusal
@@ -83,6 +84,7 @@ class OrderPlanner:
     Attributes:
         fees: What lots have cost so far.
         claims: Which orders are to close which lots.
+        coming: Which lots orders at the market are to open.
     """
 
     def __init__(self, store: Any, account: AccountView, priority: Priority, guard: Guard) -> None:
@@ -90,6 +92,7 @@ class OrderPlanner:
         self._priority, self._guard = priority, guard
         self.fees = account.fees.paid
         self.claims = ClosingClaims(self._day_is_over)
+        self.coming = ComingLots()
         self._moved: set[str] = set()
         self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float, float]] = {}
 
@@ -137,6 +140,7 @@ class OrderPlanner:
         Raises:
             OrderError: The counter cannot keep the broker's priority there.
         """
+        ticket.close_only = close_only
         instrument = self._store.instrument(ticket.symbol)
         rules = self.rules(ticket, instrument, market_order=False)
         if rules.priority is Priority.LOCK and not close_only:
@@ -144,6 +148,7 @@ class OrderPlanner:
         held = self._account.booked(ticket.symbol, ticket.direction)
         if rules.priority is Priority.YESTERDAY_ONLY:
             held = min(held, rules.reach(self._account.held(ticket.symbol, ticket.direction)))
+        held += self._coming(ticket, rules)
         claims = self._claims(ticket, rules)
         claims += [
             Claim(one.order.ref, one.left - one.opening, one.rests, bool(one.ending))
@@ -284,7 +289,14 @@ class OrderPlanner:
         """What is held of the side that an exit closes, less today's lots where they are spared."""
         lots = self._account.side_lots(ticket.symbol, ticket.direction)
         spared = lots.account - rules.reach(self._account.held(ticket.symbol, ticket.direction))
-        return SideLots(lots.account - spared, max(0, lots.booked - spared))
+        coming = self._coming(ticket, rules)
+        return SideLots(lots.account - spared, max(0, lots.booked - spared), coming)
+
+    def _coming(self, ticket: Ticket, rules: OffsetRules) -> int:
+        """Lots on their way that an order can close; they are today's."""
+        if rules.priority is Priority.YESTERDAY_ONLY:
+            return 0
+        return self.coming.of(ticket.symbol, ticket.direction)
 
     def _claims(self, ticket: Ticket, rules: OffsetRules) -> list[Claim]:
         """What others are to close of these lots."""
@@ -297,6 +309,8 @@ class OrderPlanner:
         before, since, asked = self._unsettled.get((symbol, direction), (None, now, now))
         if lots != before or lots.settled or now - asked > PATIENCE:
             since = now  # nothing is waited for, or nobody has looked meanwhile
+        elif self._account.lacks_positions():
+            since = now  # no lots are shown at all: it says nothing about these
         self._unsettled[symbol, direction] = lots, since, now
         return now - since < PATIENCE
 

@@ -3,7 +3,7 @@
 What happens is gathered and written in one transaction: at the latest before an order leaves,
 before a withdrawal, and before a strategy is told. When the journal cannot be written nothing is
 lost: what is owed is kept, trading is halted until its owner resumes it, and the writing is tried
-again, by ``mend`` and now and then by itself.
+again, by ``mend`` and now and then by itself. Exits leave all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .clock import from_backtrader, from_ns, monotonic
 from .errors import JournalError
 from .journal import Journal
 from .journal_values import Origin
-from .model import Direction, Fill, OrderReport
+from .model import Direction, Fill, Offset, OrderReport
 from .order_price import Wish
 from .order_state import OrderLeg
 from .ticket import Ticket
@@ -88,12 +88,17 @@ class OrderScribe:
     def intent(self, ticket: Ticket, leg: OrderLeg, terms: Wish) -> None:
         """An exchange order is about to be sent. Send it only if this returns.
 
+        An exit leaves whatever the disk does, and is written down when that can be done: lots rely
+        on it. A next program that does not know it sees an order of another terminal, whose lots it
+        lets alone.
+
         Raises:
             JournalError: It is not on record.
         """
         if self.journal is None:
             return
-        if self.broken is not None:
+        must_leave = _must_leave(ticket, leg)
+        if self.broken is not None and not must_leave:
             raise self.broken
         when = self._when(ticket.sent_day)
         origin = self._origin(ticket, len(ticket.legs) - 1)
@@ -106,7 +111,7 @@ class OrderScribe:
 
         self._rows.append(write)
         self.touch(ticket)
-        if not self.flush():
+        if not self.flush() and not must_leave:
             self._rows.remove(write)  # it is not going to be sent
             assert self.broken is not None
             raise self.broken
@@ -177,7 +182,7 @@ class OrderScribe:
         return True
 
     def fail(self, error: JournalError) -> None:
-        """Records cannot be written: nothing is sent any more."""
+        """Records cannot be written: nothing that may open is sent any more."""
         if self.broken is None:
             self.broken = error
             self._wait_longer()
@@ -280,3 +285,9 @@ class OrderScribe:
         strategy = self._store.strategy_name if owner is None else type(owner).__name__
         bar = from_backtrader(created.dt) if created.dt else 0
         return Origin(strategy, order.ref, leg, bar, created.pclose or math.nan)
+
+
+def _must_leave(ticket: Ticket, leg: OrderLeg) -> bool:
+    """Whether it closes lots for an exit of a strategy, or for ``flatten``."""
+    exits = ticket.may_open is not None or not ticket.guarded
+    return exits and leg.offset is not Offset.OPEN and not ticket.for_target

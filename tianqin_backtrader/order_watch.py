@@ -184,7 +184,8 @@ class OrderWatch:
                 if ticket.may_open == 0 and ticket.direction is direction
                 and not ticket.held_back
             ]  # fmt: skip
-            if exits and not self._desk.account.held(symbol, direction).total:
+            held = exits and self._desk.account.held(symbol, direction).total
+            if exits and not held and not self._desk.planner.coming.of(symbol, direction):
                 for ticket in exits:
                     self._desk.end_without_lots(ticket)
 

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 SETTLED = 10 * SECOND
 #: What a first picture lacked and is shown for so long was not traded, but held before.
 LATE = SECOND
+#: So often it is looked for lots that were given up.
+AGAIN = SECOND
 
 Difference = tuple[str, str, int, int]
 
@@ -53,34 +55,88 @@ class Reconciler:
         self._store, self._account = desk.store, desk.account
         self._session = 0
         self._due = self._first = False
-        self._since = self._started = Instants(0, 0)
+        self._since = self._started = self._looked = Instants(0, 0)
         self._differences: list[Difference] = []
+        #: Lots by contract and side that the account no longer showed, and that were given up.
+        self._given_up: dict[Place, int] = {}
+        self._lacking = False
 
     def follow_session(self, session: int) -> None:
         """Every round, before its reports: see whether there is a new session."""
         if session != self._session:
             self._due, self._first, self._session = True, not self._session, session
             self._begin([])
-            self._started = self._since
+            self._started, self._lacking = self._since, False
         else:
             self.tend()
 
     def tend(self) -> None:
-        """Look, as soon as a new session's first reports are taken: before strategies go on."""
-        if not self._due or not self._store.trading_up or not self._contracts_known():
+        """Look, as soon as a new session's first reports are taken: before strategies go on.
+
+        Where lots were given up it is looked at later, too: a counter may show them all the same.
+        """
+        if not self._is_time() or not self._store.trading_up or not self._contracts_known():
+            return
+        self._looked = self._now()
+        if self._account.lacks_positions():
+            self._tell_lacking()
             return
         differences = self._look()
         if differences != self._differences:
             self._begin(differences)
         stable = self._now().since(self._since)
-        if not differences:
+        if stable > LATE and (back := self._come_back(differences)):
+            self._take_back(back)
+        elif not self._due:
+            return
+        elif not differences:
             # A program's first picture may lack what is held: a counter may show it later.
             self._due = self._first and self._now().since(self._started) <= SETTLED
+            self._given_up.clear()
         elif self._first and stable > LATE and (late := self._held_before(differences)):
             self._take_held(late)
         elif stable > SETTLED:
             self._due = False
             self._take_over(differences)
+
+    def _is_time(self) -> bool:
+        looked = self._now().since(self._looked)
+        return self._due or (bool(self._given_up) and looked >= AGAIN)
+
+    def _tell_lacking(self) -> None:
+        """An account without any positions says nothing of those that our fills know."""
+        if self._lacking or self._now().since(self._started) <= SETTLED:
+            return
+        self._lacking = True
+        text = (
+            "the account has told no positions since the login, though margin is bound: what our "
+            "fills know is taken to be held, and exits wait for it"
+        )
+        logger.error("%s", text)
+        self._store.put_notification(text)
+
+    def _come_back(self, differences: list[Difference]) -> dict[str, int]:
+        """Lots that were given up and are shown after all, by contract."""
+        found: dict[str, int] = {}
+        for symbol, side, ours, theirs in differences:
+            lots = min(theirs - ours, self._given_up.get((symbol, side), 0))
+            if lots > 0 and not self._desk.live.get(symbol):
+                found[symbol] = found.get(symbol, 0) + lots
+        return found
+
+    def _take_back(self, back: dict[str, int]) -> None:
+        """Hold them again; what protected them has ended for want of lots."""
+        self._hold(list(back))
+        for place in [place for place in self._given_up if place[0] in back]:
+            del self._given_up[place]
+        for symbol, lots in back.items():
+            text = (
+                f"{symbol}: the account shows lots again that had been given up: they are taken "
+                f"over; {lots} lots have no protection: their stops have ended"
+            )
+            logger.error("%s", text)
+            self._store.observers.exposed(symbol, lots, text)
+            self._store.put_notification(text, symbol=symbol, lots=lots)
 
     def _contracts_known(self) -> bool:
         """Whether everything is known of what is held: the money of a difference is, then."""
@@ -161,6 +217,9 @@ class Reconciler:
             f"{symbol} {side}: {ours} by our fills, {theirs} on the account"
             for symbol, side, ours, theirs in differences
         )
+        for symbol, side, ours, theirs in differences:
+            if theirs < ours:
+                self._given_up[symbol, side] = ours - theirs
         self._hold(_symbols(differences))
         when = "the start" if self._first else "the link was away"
         self._tell(f"nothing explains what the account holds after {when}: {found}")

@@ -118,7 +118,8 @@ class Restart:
             picture = self._compare(journal, reports, mine, ended)
             # A counter may show positions a while after all the rest.
             waited = instants(self._store.clock).since(began)
-            if not picture.differences or waited >= SETTLED:
+            unsure = picture.filled and self._account.lacks_positions()
+            if not (picture.differences or unsure) or waited >= SETTLED:
                 break
             self._store.pump(0.1)
         self._must_be_explained(journal, picture)

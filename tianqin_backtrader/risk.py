@@ -48,6 +48,8 @@ class RiskGuard:
         reason: Why it is not ACTIVE.
         changed: Called when something has changed that a restart must know.
         loss_met: Whether ``max_daily_loss`` has changed the state, until ``answered_loss``.
+        keeps_exits: Whether exits that were taken before a halt go on: its owner has not pressed
+            the button, a loss or the records have halted trading.
     """
 
     def __init__(self, limits: RiskLimits | None = None) -> None:
@@ -62,7 +64,7 @@ class RiskGuard:
         self._profit = 0.0
         self._forgiven = 0.0  # the day's profit when it was resumed last
         self.changed: Callable[[], None] = lambda: None
-        self.loss_met = False
+        self.loss_met = self.keeps_exits = False
 
     def to_dict(self) -> dict[str, Any]:
         """Its state, and what it has counted on the day, as plain values for a journal."""
@@ -75,6 +77,7 @@ class RiskGuard:
             "profit": self._profit,
             "forgiven": self._forgiven,
             "loss_met": self.loss_met,
+            "keeps_exits": self.keeps_exits,
         }
 
     def recall(self, found: Mapping[str, Any]) -> None:
@@ -84,6 +87,7 @@ class RiskGuard:
         self._orders, self._cancels = Counter(found["orders"]), Counter(found["cancels"])
         self._profit, self._forgiven = found["profit"], found["forgiven"]
         self.loss_met = found["loss_met"]
+        self.keeps_exits = found.get("keeps_exits", False)  # version 0.1.0 did not write it
 
     def check(self, intent: OrderIntent, context: RiskContext) -> None:
         """Let an order pass, and count it as sent.
@@ -131,8 +135,12 @@ class RiskGuard:
             self._profit = context.day_profit
         most, loss = self.limits.max_daily_loss, self._forgiven - self._profit
         if most is not None and loss >= most:
-            event, before = E.HALT if self.limits.on_loss is S.HALTED else E.REDUCE, self.state
-            self._apply(event, f"max_daily_loss is {most:.2f} yuan, the loss is {loss:.2f}")
+            before = self.state
+            words = f"max_daily_loss is {most:.2f} yuan, the loss is {loss:.2f}"
+            if self.limits.on_loss is S.HALTED:
+                self.halt(words, keeps_exits=True)
+            else:
+                self.reduce(words)
             self.loss_met |= self.state is not before
         return self.state
 
@@ -145,13 +153,21 @@ class RiskGuard:
         """From now on only what reduces."""
         self._apply(E.REDUCE, reason)
 
-    def halt(self, reason: str) -> None:
-        """From now on nothing."""
+    def halt(self, reason: str, *, keeps_exits: bool = False) -> None:
+        """From now on nothing, or nothing but exits that were taken before.
+
+        A halt by its owner is not loosened by another one.
+        """
+        keeps = keeps_exits and (self.keeps_exits or self.state is not S.HALTED)
+        if keeps is not self.keeps_exits:
+            self.keeps_exits = keeps
+            self.changed()
         self._apply(E.HALT, reason)
 
     def resume(self) -> None:
         """Go on. The loss that was seen last is forgiven: the limit counts from there."""
         self._apply(E.RESUME, "")
+        self.keeps_exits = False
         self._forgiven, self.loss_met = min(self._profit, 0.0), False
         self.changed()
 
@@ -171,7 +187,8 @@ class RiskGuard:
     # -- the rules, in the order of ``_RULES`` -------------------------------------------------
 
     def _state_allows(self, intent: OrderIntent, context: RiskContext) -> None:
-        if self.state is S.HALTED:
+        goes_on = self.keeps_exits and intent.closes and intent.taken
+        if self.state is S.HALTED and not goes_on:
             raise RiskRefused("state", self.state, intent.volume, f"no orders ({self.reason})")
         held = -context.position * intent.direction.sign
         stops = intent.taken and intent.volume <= held  # a loss is no reason to let it grow

@@ -9,12 +9,14 @@ import backtrader as bt
 
 from .errors import JournalError
 from .four_way import FourWay
+from .held_orders import HeldOrders
 from .model import Direction
 from .order_state import OrderLeg
 from .restart import Restart
 from .risk import RiskGuard
 from .risk_desk import Flattener, RiskDesk
 from .risk_limits import GuardState
+from .roll_carrier import MARK
 from .target_desk import TargetDesk
 from .ticket import Effect, Ticket
 
@@ -25,6 +27,7 @@ class RiskButtons(FourWay):
     """What the owner can press; a part of ``MyBroker``."""
 
     _risk: RiskDesk
+    _held: HeldOrders
     _targets: TargetDesk
     _flattener: Flattener
     _restart: Restart
@@ -43,7 +46,8 @@ class RiskButtons(FourWay):
     def halt(self, reason: str = "halted by the owner") -> None:
         """Withdraw every order and send no other until ``resume``, in later runs, too.
 
-        Positions stay; a ``flatten`` that is not done goes no further.
+        Positions stay; a ``flatten`` that is not done goes no further. Exits are withdrawn, too:
+        lots that lose their stop are told to ``notify_store``, and to an alert.
 
         Args:
             reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
@@ -51,7 +55,7 @@ class RiskButtons(FourWay):
         self._risk.guard.halt(reason)
         self._flattener.end()
         self._drop_targets()
-        self.cancel_all()
+        self._withdraw_for(lambda ticket: True)
         self._scribe.flush()
 
     def resume(self) -> None:
@@ -99,6 +103,13 @@ class RiskButtons(FourWay):
             if not ticket.over and which(ticket):
                 self._desk.cancel(ticket)
 
+    def _withdraw_for(self, which: Callable[[Ticket], bool]) -> None:
+        """Withdraw orders for what the rules say; lots that lose their stop by it are told."""
+        self._held.settle_stops()
+        tickets = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
+        words = f"trading is {self.risk_state}: {self.risk.reason}"
+        self._held.withdraw([ticket for ticket in tickets if which(ticket)], words)
+
     def _close_unguarded(self, symbol: str, direction: Direction, volume: int, stays: bool) -> None:
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         self._four_way(
@@ -114,14 +125,14 @@ class RiskButtons(FourWay):
         return self._scribe.broken is not None
 
     def records_failed(self, error: JournalError) -> None:
-        """What cannot be written halts trading: every order is withdrawn, none is sent."""
+        """What cannot be written halts trading: what may open is withdrawn, and not sent."""
         if not self.records_broken:
             self._scribe.fail(error)  # which comes back here
             return
-        text = f"HALTED: {error}; make room, then broker.resume()"
+        text = f"HALTED: {error}; exits go on; make room, then broker.resume()"
         logger.error("%s", text)
         self.store.put_notification(text)
-        self._risk.guard.halt(str(error))
+        self._risk.guard.halt(str(error), keeps_exits=True)
         self._halting = True
 
     def _tend_loss(self) -> None:
@@ -133,7 +144,8 @@ class RiskButtons(FourWay):
         self.store.put_notification(text)
         self._drop_targets()
         halted = self.risk_state is GuardState.HALTED
-        self._withdraw(lambda ticket: ticket.guarded and (halted or self._adds(ticket)))
+        goes = self._is_no_exit if halted else self._adds
+        self._withdraw_for(lambda ticket: ticket.guarded and goes(ticket))
         self.risk.answered_loss()
 
     def _adds(self, ticket: Ticket) -> bool:
@@ -141,10 +153,20 @@ class RiskButtons(FourWay):
         held = -self._account.position(ticket.symbol).size * ticket.direction.sign
         return ticket.effect is not Effect.CLOSE and ticket.left > held
 
+    def _is_no_exit(self, ticket: Ticket) -> bool:
+        """Whether an order may open, or closes for a target or a roll, and not for a strategy."""
+        works_for_us = ticket.for_target or MARK in ticket.order.info
+        return works_for_us or not ticket.exits or ticket.opening > 0
+
     def _tend_halting(self) -> None:
         """Withdraw what the state does not allow; of a flatten what it has out stays."""
-        if self._halting:
-            self._halting = False
-            self._drop_targets()
-            halted = self.risk_state is GuardState.HALTED
-            self._withdraw(lambda ticket: halted or ticket.guarded)
+        if not self._halting:
+            return
+        self._halting = False
+        self._drop_targets()
+        if self.risk_state is not GuardState.HALTED:
+            self._withdraw(lambda ticket: ticket.guarded)
+        elif self.risk.keeps_exits:
+            self._withdraw_for(self._is_no_exit)
+        else:
+            self._withdraw_for(lambda ticket: True)

@@ -14,7 +14,7 @@ from .model import Direction
 from .order_price import Wish
 from .risk import RiskGuard
 from .risk_limits import GuardState, OrderIntent, OwnOrder, RiskContext, RiskLimits
-from .ticket import Effect, Ticket
+from .ticket import Effect, Stage, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class RiskDesk:
             price = None  # a limit at the day's limit is a market order all the same
         intent = OrderIntent(
             ticket.symbol, ticket.direction, volume, price, ticket.effect is Effect.CLOSE, orders,
-            taken=ticket.has_been_taken,
+            taken=ticket.has_been_taken or (ticket.exits and ticket.stage is not Stage.DRAFT),
         )  # fmt: skip
         self.guard.check(intent, self._context(ticket.symbol))
 

@@ -19,7 +19,7 @@ class GuardState(StrEnum):
 
     ACTIVE = "ACTIVE"  # all that the limits allow
     REDUCING = "REDUCING"  # of that, what makes the position smaller
-    HALTED = "HALTED"  # nothing
+    HALTED = "HALTED"  # nothing; by a loss or a full disk, nothing but exits taken before
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class RiskLimits:
         cancels_per_day: Of one contract. They are never refused; when they are used up, only
             orders that reduce are sent.
         max_daily_loss: Yuan; looked at in every round. Reached, it leads to ``on_loss``, and orders
-            that could make a position larger are withdrawn (all of them where that is HALTED).
+            that could make a position larger are withdrawn (all but exits where that is HALTED).
         on_loss: REDUCING or HALTED.
         no_self_trade: Refuse what would trade with an own order.
         no_repeat_within: Seconds in which the same order is not taken again.

@@ -34,14 +34,14 @@ class RiskMemory:
     ) -> None:
         self._store, self._guard, self._flattener, self._scribe = store, guard, flattener, scribe
         # The guard's, but for a halt by the records themselves.
-        self._meant = {"state": str(GuardState.ACTIVE), "reason": ""}
+        self._meant = {"state": str(GuardState.ACTIVE), "reason": "", "keeps_exits": False}
         guard.changed = flattener.changed = lambda: scribe.touch_plan(self)
 
     def plan(self) -> tuple[dict[str, Any], bool]:
         """For the journal. A halt by records that cannot be written is over with the program."""
         fields, broken = self._guard.to_dict(), self._scribe.broken
         if broken is None or self._guard.reason != str(broken):
-            self._meant = {name: fields[name] for name in ("state", "reason")}
+            self._meant = {name: fields[name] for name in self._meant}
         return fields | self._meant | {"flattening": self._flattener.busy}, False
 
     def recall(self, journal: Journal) -> None:
@@ -50,7 +50,7 @@ class RiskMemory:
         if plan is None or plan.over:
             return
         self._guard.recall(plan.fields)
-        self._meant = {name: plan.fields[name] for name in self._meant}
+        self._meant |= {name: plan.fields[name] for name in self._meant if name in plan.fields}
         if plan.fields["flattening"]:
             self._flattener.begin()
         if self._guard.state is not GuardState.ACTIVE:

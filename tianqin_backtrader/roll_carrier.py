@@ -145,6 +145,7 @@ class ExitCarrier:
         Raises:
             OrderError: There is one.
         """
+        self._held.settle_stops(*self._contracts)
         now = self._desk.store.now()
         for ticket in self._tickets(*self._contracts):
             if ticket.over or ticket.for_target or ticket.ending in (Ending.CANCEL, Ending.EXPIRE):

@@ -65,6 +65,7 @@ class Ticket:
         owner_name: Class and number of a strategy of an earlier run, whose order it is.
         for_target: Whether a position target has sent it.
         may_open: Of its lots, how many may open; None for whatever it finds nothing to close for.
+        close_only: Its owner's word on that, if there is one.
         shared: Lots that it shares with other exits of its groups, by the group's name in records.
         attempts: How often its exit was refused, or never arrived, and was sent again, since the
             exchange took it last.
@@ -108,6 +109,7 @@ class Ticket:
     owner_name: tuple[str, int] | None = None
     for_target: bool = False
     may_open: int | None = None
+    close_only: bool | None = None
     shared: dict[str, SharedLots] = field(default_factory=dict)
     attempts: int = 0
     not_before: int = 0

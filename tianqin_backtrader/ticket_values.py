@@ -52,6 +52,7 @@ def ticket_fields(ticket: Ticket) -> dict[str, Any]:
         "owner": owner_name(order.owner) or ticket.owner_name,
         "for_target": ticket.for_target,
         "may_open": ticket.may_open,
+        "close_only": ticket.close_only,
         "withdrawn_for": ticket.withdrawn_for,
         "info": dict(order.info),
         "order": {
@@ -101,6 +102,7 @@ def ticket_from(key: str, fields: Mapping[str, Any], order: Any) -> Ticket:
         owner_name=fields["owner"] and (fields["owner"][0], fields["owner"][1]),
         for_target=fields["for_target"],
         may_open=fields.get("may_open"),  # version 0.1.0 did not write it
+        close_only=fields.get("close_only"),
         withdrawn_for=fields.get("withdrawn_for", ""),
         told=(fields["told"][0], fields["told"][1]),
     )

@@ -300,8 +300,6 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
     said = [line for line in evidence.diary if line["kind"] == "store"]
     words = [line["t"] for line in said if "protect" in line["text"]]
     flattening = [line["t"] for line in evidence.diary if line["kind"] in ("flatten", "drain")]
-    halts = [line["t"] for line in evidence.diary if line["kind"] == "risk"]
-    halts += [line["t"] for line in said if line["text"].startswith("HALTED")]
     found = []
     for one in told.values():
         if one.ask is None or not one.ask.get("protects") or len(one.ends) != 1:
@@ -315,7 +313,7 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
         meant = _lots(parents[0]) if parents else one.ask["size"]
         held = abs(end["lots"]["short" if one.ask["buys"] else "long"])
         bare = min(held, meant - closed)
-        excused = any(t <= end["t"] for t in flattening) or any(t - 3 <= end["t"] for t in halts)
+        excused = any(t <= end["t"] for t in flattening)  # all that is held is being closed
         told_so = any(end["t"] - 1 <= t <= end["t"] + TOLD_WITHIN for t in words)
         if bare > 0 and not excused and not told_so:
             found.append(

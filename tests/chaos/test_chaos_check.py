@@ -312,6 +312,17 @@ def test_protection_that_is_lost_aloud_is_no_breach():
     assert check(bad) == []
 
 
+def test_protection_that_a_full_disk_takes_is_lost_like_any_other():
+    bad = copy.deepcopy(GOOD)
+    protection("Canceled", False)(bad)
+    halts = [
+        {"t": 1.4, "run": 1, "kind": "store", "text": "HALTED: journal.sqlite: cannot be written"},
+        {"t": 1.4, "run": 1, "kind": "risk", "state": "HALTED", "reason": "cannot be written"},
+    ]
+    bad.diary[0:0] = halts
+    assert any("protected 2 lots that are still held" in one for one in check(bad))
+
+
 def test_a_kill_right_after_an_ask_leaves_nothing_to_tell():
     bad = copy.deepcopy(GOOD)
     bad.diary[-1:-1] = [ask("1-3", "market", 1, True, 0, 8.0)]

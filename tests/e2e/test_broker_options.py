@@ -211,8 +211,9 @@ def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss)
         assert strategy.path(turns)[-1] == "Canceled"  # it would open three lots
         assert broker.risk_state is on_loss and "max_daily_loss" in broker.risk.reason
         assert strategy.path(adds)[-1] == "Canceled" and not adds.executed.size
-        assert stop.alive() is (on_loss is GuardState.REDUCING)
+        assert stop.alive()  # it protects, also where nothing else is sent
         assert strategy.position.size == 5
+        assert not any("no protection" in str(word) for word in strategy.heard)
         assert any("what adds to positions is withdrawn" in str(word) for word in strategy.heard)
         done.append(True)
 

@@ -4,7 +4,7 @@ import datetime
 
 import backtrader as bt
 import pytest
-from e2e_script import CU, MORNING, exchange_orders, play
+from e2e_script import CU, MORNING, M, exchange_orders, play
 
 from tianqin_backtrader.risk_limits import RiskLimits
 
@@ -337,6 +337,58 @@ def test_of_orders_that_cancel_each_other_one_trades(sandbox, run):
     done = []
     play(sandbox(start=MORNING), run, script, CU)
     assert done
+
+
+@pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("exectype", [bt.Order.Limit, bt.Order.Stop, bt.Order.Market])
+def test_an_exit_in_the_same_next_as_its_market_entry_closes_it(sandbox, run, symbol, exectype):
+    """Without ``parent``; a stop is refused once by a busy front."""
+
+    def script(strategy):
+        tick = store.instrument(symbol).price_tick
+        away = {bt.Order.Limit: 1, bt.Order.Stop: -2, bt.Order.Market: None}[exectype]
+        price = None if away is None else strategy.data.close[0] + away * tick
+        entry = strategy.buy(size=3)
+        out = strategy.sell(size=3, exectype=exectype, price=price)
+        yield entry
+        if exectype == bt.Order.Stop:
+            store.sandbox_server.fault("reject_order", count=1)
+        for _ in range(400):
+            if not out.alive():
+                break
+            yield None
+        yield None
+        assert ends(strategy, out) == "Completed"
+        assert strategy.position.size == 0
+        assert strategy.broker.get_account_position(symbol) == {}
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, symbol)
+    assert done
+    offsets = [order["offset"] for order in exchange_orders(store).values()]
+    assert offsets.count("OPEN") == 1
+
+
+def test_an_exit_of_an_entry_that_is_refused_ends(sandbox, run):
+    def script(strategy):
+        store.sandbox_server.fault("reject_order", count=1)
+        strategy.buy(size=3)
+        price = strategy.data.close[0]
+        exits = [
+            strategy.sell(size=3, exectype=bt.Order.Stop, price=price - 500),
+            strategy.sell(size=3, exectype=bt.Order.Limit, price=price + 500),
+        ]
+        yield from bars(5)
+        assert [strategy.path(one)[-1] for one in exits] == ["Canceled"] * 2
+        assert all("are gone" in one.info.reason for one in exits)
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING)
+    play(store, run, script, CU)
+    assert done and len(exchange_orders(store)) == 1
 
 
 AFTERNOON = "2026-11-10 14:50:00"

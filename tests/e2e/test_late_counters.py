@@ -184,3 +184,34 @@ def test_the_books_begin_with_what_the_account_is_worth_when_its_positions_come(
             broker.start()
             assert broker.getposition(CU).size == 3
             assert broker.balance().start == broker.startingcash == 1e6 + 500.0
+
+
+@pytest.mark.parametrize("fires", [False, True], ids=["waits", "fires"])
+@pytest.mark.parametrize("counter", ["kq", "ctp"])
+def test_lots_that_come_late_after_a_second_login_keep_their_stop(sandbox, run, counter, fires):
+    """The account shows none of them for a minute; our fills know them."""
+
+    def script(strategy):
+        broker, link = strategy.broker, store.reconnector
+        yield strategy.buy(size=3)
+        price = strategy.data.close[0] + (500 if fires else -3000)
+        sessions = link.sessions
+        store.sandbox_server.fault("late_positions", seconds=60.0)
+        store.sandbox_server.fault("drop", conn="td")
+        until(store, lambda: link.sessions > sessions and store.trading_up)
+        assert broker.get_account_position(CU) == {}
+        stop = strategy.sell(size=3, exectype=bt.Order.Stop, price=price)
+        while broker.get_account_position(CU) == {}:
+            assert stop.alive() and strategy.position.size == 3
+            store.pump(0.05)
+        until(store, lambda: stop.alive() is not fires)
+        yield from ticks(2)
+        assert broker.risk_state == "ACTIVE"
+        assert strategy.position.size == (0 if fires else 3)
+        assert not any("no protection" in str(word) for word in strategy.heard)
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, counter=counter, speed=20.0)
+    run(store, Script, store.get_tick_data(CU), script=script)
+    assert done

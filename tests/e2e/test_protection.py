@@ -764,3 +764,58 @@ def test_close_takes_what_comes_into_a_thin_book(trade, side):
     strategy = trade(side, script)
     assert strategy.at_exchange == (0, 0)
     assert missed(strategy) == strategy.alerts == []
+
+
+@pytest.mark.parametrize("kind", ["stop", "market"])
+def test_an_exit_that_is_placed_while_the_link_is_down_is_taken(trade, side, kind):
+    side.at(4, 20).at(-12, 90)
+
+    def script(strategy):
+        yield from enter(strategy, side, 3)
+        store = strategy.broker.store
+        store.sandbox_server.fault("drop", conn="td")
+        while store.trading_up:
+            store.pump(0.05)
+        refused = side.enter(strategy, size=1)
+        assert "link is down" in refused.info.reason
+        options = {"exectype": bt.Order.Stop, "price": side.price(-10)} if kind == "stop" else {}
+        out = side.exit(strategy, size=3, **options)
+        while out.alive():
+            yield None
+        assert strategy.path(out)[-1] == "Completed"
+
+    strategy = trade(side, script)
+    assert strategy.at_exchange == (0, 0)
+    assert exposed(strategy) == [] and strategy.alerts == []
+
+
+def test_a_stop_that_is_refused_as_it_is_placed_is_an_alert(trade, side):
+    side.at(4, 20)
+
+    def script(strategy):
+        yield from enter(strategy, side, 3)
+        stop = side.exit(strategy, size=3, exectype=bt.Order.Stop)  # without a price
+        yield from wait(2)
+        assert strategy.path(stop) == ["Rejected"]
+
+    strategy = trade(side, script)
+    [words] = exposed(strategy)
+    assert words.startswith(f"{CU}: 3 lots have no protection: order") and "a price" in words
+    assert len(strategy.alerts) == 1
+
+
+def test_a_halt_by_its_owner_tells_which_lots_it_leaves_without_a_stop(trade, side):
+    side.at(4, 20)
+
+    def script(strategy):
+        yield from enter(strategy, side, 3)
+        target, stop = exits_of(strategy, side, 2)
+        yield from wait(3)
+        strategy.broker.halt("enough")
+        yield from wait(4)
+        assert {strategy.path(one)[-1] for one in (target, stop)} == {"Canceled"}
+        assert "enough" in stop.info.reason
+
+    strategy = trade(side, script)
+    assert exposed(strategy) == [f"{CU}: 2 lots have no protection: trading is HALTED: enough"]
+    assert len(strategy.alerts) == 1

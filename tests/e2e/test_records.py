@@ -414,6 +414,47 @@ class Freed(DualMovingAverage):
             self.then = broker.risk_state, broker.records_broken
 
 
+class Protected(bt.Strategy):
+    """The disk is full while a stop waits, until that has closed its lots."""
+
+    bars, stop_order, seen, heard = 0, None, None, ()
+
+    def notify_store(self, msg, *args, **kwargs):
+        self.heard = (*self.heard, str(msg))
+
+    def next(self):
+        if self.data.history_phase:
+            return
+        self.bars += 1
+        journal, broker = self.broker.journal, self.broker
+        if self.bars == 1:
+            self.buy(size=2)
+        elif self.bars == 3:
+            price = self.data.close[0]
+            self.adds = self.buy(size=1, exectype=bt.Order.Limit, price=price - 2000)
+            self.stop_order = self.sell(size=2, exectype=bt.Order.Stop, price=price - 60)
+            [(pages,)] = journal.query("PRAGMA page_count")
+            journal.query(f"PRAGMA max_page_count={pages + 1}")
+        elif self.bars > 3 and self.seen is None and not self.adds.alive():
+            self.seen = broker.risk_state, broker.records_broken, self.stop_order.alive()
+        elif self.seen and broker.records_broken and not self.stop_order.alive():
+            journal.query("PRAGMA max_page_count=1000000")
+            broker.resume()
+
+
+def test_a_stop_closes_its_lots_while_the_disk_is_full(tmp_path):
+    _, [strategy], account = run(tmp_path, Protected)
+    assert strategy.seen == (GuardState.HALTED, True, True)
+    assert "cannot be written" in strategy.adds.info.reason
+    assert strategy.stop_order.status == bt.Order.Completed
+    assert strategy.position.size == 0
+    assert not any("no protection" in words for words in strategy.heard)
+    orders = read(tmp_path / "dual", "order").drop_duplicates("order_id", keep="last")
+    [leg] = strategy.stop_order.legs
+    assert orders.set_index("order_id").loc[leg.order_id].status == "FINISHED"
+    assert set(account["trades"]) <= set(read(tmp_path / "dual", "trade").trade_id)
+
+
 @pytest.mark.parametrize("again", [0.0, 1000.0], ids=["by itself", "at the end"])
 def test_after_a_full_disk_the_files_say_what_the_exchange_says(tmp_path, monkeypatch, again):
     monkeypatch.setattr(order_scribe, "AGAIN", again)

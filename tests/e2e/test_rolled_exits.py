@@ -174,6 +174,26 @@ def test_several_stops_over_parts_of_the_lots_cover_the_same_lots_in_the_new_con
     play(sandbox(start=MORNING, ticks_per_pack=5), run, script, OLD)
 
 
+@pytest.mark.parametrize("exectype", [bt.Order.Market, bt.Order.Limit])
+def test_a_stop_that_was_placed_before_its_lots_were_held_is_taken_along(sandbox, run, exectype):
+    def script(strategy):
+        store, last = strategy.broker.store, strategy.data.close[0]
+        entry = strategy.buy(size=3, exectype=exectype, price=last + 100)
+        stop = strategy.sell(size=3, exectype=bt.Order.Stop, price=last - 1000)
+        yield entry
+        roll = store.roll(OLD, NEW, slice_lots=2)
+        watched(store, roll, 3)
+        assert roll.done, roll.report()
+        assert "stands in its place" in stop.info.reason
+        [stand_in] = stops(strategy.broker)
+        assert (stand_in.ticket.symbol, stand_in.ticket.left) == (NEW, 3)
+        done.append(True)
+
+    done = []
+    play(sandbox(start=MORNING, ticks_per_pack=5), run, script, OLD)
+    assert done
+
+
 def test_what_is_not_rolled_keeps_its_stop(sandbox, run):
     def script(strategy):
         store, last = strategy.broker.store, strategy.data.close[0]

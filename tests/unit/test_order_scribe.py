@@ -3,6 +3,7 @@
 from itertools import pairwise
 from types import SimpleNamespace
 
+import backtrader as bt
 import pytest
 from desk_on_stubs import StubbedDesk
 
@@ -34,3 +35,33 @@ def test_each_failure_doubles_the_time_to_the_next_attempt(clock):
         clock[0] += 1.0
     pauses = [after - before for before, after in pairwise(tried)]
     assert pauses == [AGAIN, 2 * AGAIN, 4 * AGAIN, 8 * AGAIN, 16 * AGAIN, 32 * AGAIN, AT_MOST]
+
+
+def full(at):
+    """A desk whose records cannot be written."""
+
+    def together():
+        raise JournalError("journal.db", "the disk is full")
+
+    at.store.strategy_name = "one"
+    scribe = at.desk.scribe = OrderScribe(at.store, lambda error: None)
+    scribe.journal = SimpleNamespace(together=together)
+    scribe.note("something")
+    assert not scribe.flush()
+    return at
+
+
+def test_an_exit_is_sent_though_it_cannot_be_written_down(clock):
+    at = full(StubbedDesk(today=3))
+    stop = at.submit(at.fired_stop(3))
+    assert at.gateway.sent == [("CLOSETODAY", 3)]
+    rows = len(at.desk.scribe._rows)
+    at.alive(stop.legs[0])
+    at.fill(stop.legs[0], 3)
+    assert at.ends_of(stop) == ["Completed"] and len(at.desk.scribe._rows) > rows  # owed
+
+
+def test_what_opens_is_not_sent_while_nothing_can_be_written(clock):
+    at = full(StubbedDesk())
+    entry = at.submit(at.ticket(3, 3000.0, kind=bt.BuyOrder, exectype=bt.Order.Limit))
+    assert at.ends_of(entry) == ["Rejected"] and at.gateway.sent == []

@@ -49,7 +49,7 @@ LOSSES = [lose_market_data, doubt, lose_trading]
 )  # fmt: skip
 def test_close_leaves_a_minute_before_the_close_where_the_line_was_lost(lose, lost, waits, leaves):
     at = StubbedDesk(today=3)
-    at.place(3, exectype=CLOSE)
+    at.hold(3, exectype=CLOSE)
     for moment in sorted({waits, lost or waits}):
         at.go_to(moment)
         if moment == lost:
@@ -62,7 +62,7 @@ def test_close_leaves_a_minute_before_the_close_where_the_line_was_lost(lose, lo
 
 def test_close_leaves_as_soon_as_the_line_is_back():
     at = StubbedDesk(today=3)
-    at.place(3, exectype=CLOSE)
+    at.hold(3, exectype=CLOSE)
     at.go_to("14:52:00")
     at.store.trading_up = at.gate.is_open = False
     at.go_to("14:59:00")
@@ -78,7 +78,7 @@ def test_close_that_is_placed_after_the_line_was_lost_leaves_earlier_too():
     at.go_to("14:52:00")
     lose_trading(at)
     at.turn()
-    at.place(3, exectype=CLOSE)
+    at.hold(3, exectype=CLOSE)
     at.go_to("14:59:00")
     assert at.gateway.sent == [("CLOSETODAY", 3)]
 
@@ -88,7 +88,7 @@ def test_close_that_is_placed_after_the_line_was_lost_leaves_earlier_too():
 
 def at_the_exchange(at, lots=3, **options):
     """A Close that has left five seconds before the close."""
-    ticket = at.place(lots, exectype=CLOSE, **options)
+    ticket = at.hold(lots, exectype=CLOSE, **options)
     at.go_to("14:59:55")
     at.alive(ticket.legs[0])
     return ticket
@@ -135,7 +135,7 @@ def test_a_close_that_fills_in_its_last_moment_is_not_told():
 
 def test_a_close_that_is_refused_until_the_close_is_told():
     at = StubbedDesk(today=3)
-    ticket = at.place(3, exectype=CLOSE)
+    ticket = at.hold(3, exectype=CLOSE)
     at.go_to("14:59:55")
     at.refuse(ticket.legs[0])
     at.go_to("14:59:58")
@@ -155,7 +155,7 @@ def test_a_close_that_another_terminal_withdraws_is_told():
 
 def test_a_close_that_never_left_is_told():
     at = StubbedDesk(today=3)
-    ticket = at.place(3, exectype=CLOSE)
+    ticket = at.hold(3, exectype=CLOSE)
     at.store.trading_up = at.gate.is_open = False
     at.go_to("15:00:01")
     assert at.ends_of(ticket) == ["Expired"]
@@ -168,7 +168,7 @@ def test_what_its_owner_wanted_is_not_told():
     at.desk.cancel(withdrawn)
     at.end(withdrawn.legs[0])
     assert at.ends_of(withdrawn) == ["Canceled"]
-    shorter = at.place(
+    shorter = at.hold(
         1, exectype=CLOSE, validity=Validity(FULL_DAY - timedelta(seconds=4)))  # fmt: skip
     at.gate.is_open = False
     at.go_to("14:59:57")
@@ -178,7 +178,7 @@ def test_what_its_owner_wanted_is_not_told():
 
 def test_an_entry_at_the_close_has_its_end_at_once():
     at = StubbedDesk()
-    ticket = at.place(2, exectype=CLOSE)
+    ticket = at.hold(2, exectype=CLOSE)
     at.go_to("14:59:55")
     assert (at.gateway.sent, ticket.sent_terms.advanced) == ([("OPEN", 2)], "FAK")
     at.end(ticket.legs[0])
@@ -193,7 +193,7 @@ def test_a_close_that_is_refused_when_it_is_placed_has_missed_nothing(monkeypatc
         raise TianqinError("not now")
 
     monkeypatch.setattr(at.gate, "admit", refuse)
-    assert at.ends_of(at.place(3, exectype=CLOSE)) == ["Rejected"]
+    assert at.ends_of(at.hold(3, exectype=CLOSE)) == ["Rejected"]
     assert missed(at) == []
 
 

@@ -23,7 +23,7 @@ class Account:
     """Long lots of one contract, by our fills and by the counter."""
 
     def __init__(self, ours=0, shown=0):
-        self.shown = {(CU, "long"): shown} if shown else {}
+        self.shown, self.margin = {(CU, "long"): shown} if shown else {}, 0.0
         self._hold(ours)
 
     def _hold(self, lots):
@@ -34,6 +34,9 @@ class Account:
 
     def open_prices(self):
         return {}
+
+    def lacks_positions(self):
+        return bool(self.margin) and not self.shown
 
     def take_over(self, symbol):
         self._hold(self.shown.get((symbol, "long"), 0))
@@ -62,6 +65,10 @@ class Run:
         self.desk = SimpleNamespace(
             store=self.store, account=self.account, scribe=scribe, live=defaultdict(dict), legs={}
         )
+        observers = SimpleNamespace(
+            exposed=lambda symbol, lots, text: self.exposed.append((symbol, lots))
+        )
+        self.store.observers, self.exposed = observers, []
         returns = SimpleNamespace(foreign={}, take=lambda reports: None)
         self.lots = object()
         self.reconciler = Reconciler(self.desk, returns, self.lots, self.told.append)
@@ -143,6 +150,50 @@ def test_a_first_session_without_differences_is_looked_at_no_more():
     run.show(2)
     run.wait(2 * SETTLED)
     assert (run.ours, run.told) == (0, [])
+
+
+def test_an_account_that_binds_margin_and_shows_no_lots_has_not_told_them_yet():
+    run = Run(ours=3, shown=3)
+    run.wait(SETTLED + SECOND)
+    run.session, run.account.margin = 2, 9000.0
+    run.account.shown = {}
+    run.wait(3 * SETTLED)
+    assert (run.ours, run.told) == (3, [])
+    [words] = run.store.said
+    assert "has told no positions" in words
+    run.show(3)
+    run.wait(SETTLED + SECOND)
+    assert (run.ours, run.told, run.exposed) == (3, [], [])
+
+
+def test_lots_that_were_given_up_and_are_shown_later_are_held_again():
+    """What protected them has ended: that is told."""
+    run = Run(ours=3, shown=3)
+    run.wait(SETTLED + SECOND)
+    run.session = 2
+    run.account.shown = {}
+    run.wait(SETTLED + SECOND)
+    assert run.ours == 0 and len(run.told) == 1
+    run.wait(60 * SECOND)
+    run.show(3)
+    run.wait(4 * SECOND)
+    assert (run.ours, run.exposed) == (3, [(CU, 3)])
+    assert "3 lots have no protection" in run.store.said[-1]
+    run.show(0)
+    run.wait(4 * SECOND)
+    assert run.ours == 3  # it is looked for no more
+
+
+def test_lots_that_are_traded_after_others_were_given_up_are_no_return():
+    run = Run(ours=3, shown=3)
+    run.wait(SETTLED + SECOND)
+    run.session = 2
+    run.account.shown = {}
+    run.wait(SETTLED + SECOND)
+    run.desk.live[CU]["one"] = SimpleNamespace(order_id="one")
+    run.show(2)
+    run.wait(4 * SECOND)
+    assert (run.ours, run.exposed) == (0, [])
 
 
 @pytest.mark.parametrize("waits", [True, False])

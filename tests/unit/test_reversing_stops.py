@@ -20,7 +20,7 @@ def at():
 
 def fired(at, lots=6, **options):
     """A stop over more lots than are held, whose price has come."""
-    ticket = at.place(lots, 2990.0, **options)
+    ticket = at.hold(lots, 2990.0, **options)
     assert at.gateway.sent == []
     at.price = 2990.0
     at.turn()
@@ -114,7 +114,7 @@ def test_it_opens_after_lots_of_another_day_were_closed_in_place_of_refused_ones
 
 def test_without_lots_it_only_opens():
     at = StubbedDesk()
-    ticket = at.place(6, 2990.0)
+    ticket = at.hold(6, 2990.0)
     ticket.may_open = 3  # they are gone since it was placed
     at.price = 2990.0
     at.turn()
@@ -146,7 +146,7 @@ def test_a_limit_at_its_stop_price_is_sent_again_with_what_it_opens(at):
     ticket = at.ticket(6, 2990.0, exectype=bt.Order.StopLimit)
     ticket.order.p.pricelimit = 2980.0
     ticket.may_open = 3
-    at.held.place(ticket, None, None, True)
+    at.held.hold(ticket, None, None, True)
     at.price = 2990.0
     at.turn()
     at.refuse(ticket.legs[0])

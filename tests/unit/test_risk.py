@@ -267,6 +267,38 @@ def test_a_loss_may_halt_everything():
     refused(one, sell(1), at(position=1), "state", "no orders .*2000.00")
 
 
+STOP = sell(1, None, closes=True, taken=True)
+
+
+def test_exits_that_were_taken_before_go_on_after_a_loss():
+    one = guard(max_daily_loss=1000.0, on_loss=GuardState.HALTED)
+    one.watch(at(day_profit=-2000.0))
+    one.check(STOP, at(day_profit=-2000.0, position=1))
+    refused(one, sell(1, closes=True), at(day_profit=-2000.0, position=1), "state")
+    refused(one, sell(1, taken=True), at(day_profit=-2000.0, position=1), "state")
+
+
+def test_a_halt_by_its_owner_lets_no_exit_pass_whatever_follows():
+    one = guard(max_daily_loss=1000.0, on_loss=GuardState.HALTED)
+    one.halt("the disk is full", keeps_exits=True)
+    one.check(STOP, at(position=1))
+    one.halt("enough")
+    one.watch(at(day_profit=-2000.0))
+    one.halt("the disk is full", keeps_exits=True)
+    refused(one, STOP, at(day_profit=-2000.0, position=1), "state")
+    one.resume()
+    one.halt("the disk is full", keeps_exits=True)
+    one.check(STOP, at(position=1))
+
+
+def test_what_a_halt_lets_pass_is_remembered():
+    one = guard()
+    one.halt("the disk is full", keeps_exits=True)
+    next_run = guard()
+    next_run.recall(json.loads(json.dumps(one.to_dict())))
+    next_run.check(STOP, at(position=1))
+
+
 def test_a_halt_stays_overnight_and_until_resume():
     one = guard(max_daily_loss=1000.0)
     one.watch(at(day_profit=-1500.0))

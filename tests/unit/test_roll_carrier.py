@@ -72,6 +72,7 @@ class World:
         self.gate = MagicMock(reserved={})
         self.planner = MagicMock()
         self.planner.plan.side_effect = NotKnownYet("limits wait with us here")
+        self.planner.coming.of.return_value = 0
         self.desk = OrderDesk(
             store, account, self.gate, self.planner, MagicMock(), MagicMock(), lambda order: None
         )
