@@ -34,10 +34,10 @@ def pytest_generate_tests(metafunc):
     """Worlds and counters of tests.
 
     Tests with the mark ``both_worlds`` run in both, whatever the option says. Tests of a module
-    with ``COUNTERS`` run at the first of them, and at all with the mark ``every_counter``; the
+    with ``AT_COUNTERS`` run at the first of them, and at all with the mark ``every_counter``; the
     others are for the slow runs.
     """
-    counters = getattr(metafunc.module, "COUNTERS", ())
+    counters = getattr(metafunc.module, "AT_COUNTERS", ())
     if counters and "counter" in metafunc.fixturenames:
         always = metafunc.definition.get_closest_marker("every_counter")
         marks = () if always else (pytest.mark.slow,)

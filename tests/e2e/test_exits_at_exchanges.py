@@ -5,7 +5,7 @@ import pytest
 from e2e_script import CU, IF, SI, SR, M, Script, exchange_orders
 from hand_market import HandMarket
 
-COUNTERS = ("ctp", "kq", "plain")
+AT_COUNTERS = ("ctp", "kq", "plain")
 SC = "INE.sc2701"
 EXCHANGES = [CU, SC, M, SR, SI, IF]
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}

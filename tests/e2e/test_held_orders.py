@@ -8,7 +8,7 @@ from e2e_script import CU, MORNING, M, exchange_orders, play
 
 from tianqin_backtrader.risk_limits import RiskLimits
 
-COUNTERS = ("ctp", "kq", "plain")
+AT_COUNTERS = ("ctp", "kq", "plain")
 
 
 def ends(strategy, order):

@@ -14,7 +14,7 @@ from tianqin_backtrader.alert_settings import AlertSettings
 from tianqin_backtrader.alerts import Alerts
 from tianqin_backtrader.clock import from_ns
 
-COUNTERS = ("ctp", "kq", "plain")
+AT_COUNTERS = ("ctp", "kq", "plain")
 
 #: Long and short; the mirror image is for the slow runs.
 SIDES = [pytest.param(False, id="long"), pytest.param(True, id="short", marks=pytest.mark.slow)]

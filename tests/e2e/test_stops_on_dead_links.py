@@ -8,7 +8,7 @@ from test_exits_at_exchanges import buy_three, held, wait
 
 from tianqin_backtrader.clock import monotonic
 
-COUNTERS = ("ctp", "kq")
+AT_COUNTERS = ("ctp", "kq")
 #: Seconds of market time in one of the machine's.
 SPEED = 5.0
 #: What becomes of the stop's order: nobody reads it, the counter loses it, or has it too late.

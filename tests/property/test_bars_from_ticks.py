@@ -24,6 +24,8 @@ HALF = SECOND // 2
 
 
 class Rows:
+    ready = False  # no official bars come
+
     def __init__(self, ticks):
         self.all = {tick.id: tick for tick in ticks}
         self.last_id = -1

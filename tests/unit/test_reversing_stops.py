@@ -146,7 +146,7 @@ def test_a_limit_at_its_stop_price_is_sent_again_with_what_it_opens(at):
     ticket = at.ticket(6, 2990.0, exectype=bt.Order.StopLimit)
     ticket.order.p.pricelimit = 2980.0
     ticket.may_open = 3
-    at.held.hold(ticket, None, None, True)
+    at.held.place(ticket, None, None, True)
     at.price = 2990.0
     at.turn()
     at.refuse(ticket.legs[0])
