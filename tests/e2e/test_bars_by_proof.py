@@ -129,8 +129,14 @@ def odd_tick(at, **params):
     return {"at": {"time": f"2026-11-10 {at}"}, "fault": "odd_tick", "symbol": CU, **params}
 
 
-@pytest.mark.parametrize("seconds", [10, 60, 270, 299])
-@pytest.mark.parametrize("ahead", [-90.0, 10.0])
+@pytest.mark.parametrize(
+    ("seconds", "ahead"),
+    [
+        (10, -90.0), (299, 10.0),
+        *(pytest.param(*one, marks=pytest.mark.slow)
+          for one in ((10, 10.0), (60, -90.0), (60, 10.0), (270, -90.0), (270, 10.0), (299, -90.0))),
+    ],
+)  # fmt: skip
 def test_a_tick_stamped_ahead_closes_no_bar(sandbox, run, seconds, ahead):
     """Alone, in the last seconds of minutes, and once two in a row."""
     script = [odd_tick(at, seconds=seconds) for at in ("10:05:52", "10:06:10.2", "10:06:10.3")]
@@ -164,7 +170,11 @@ class BeforeTheNight:
 
 @pytest.mark.parametrize(
     ("start", "ahead"),
-    [("20:49:50", 0.0), ("20:49:50", 90.0), ("20:49:50", -90.0), ("20:55:50", 0.0)],
+    [
+        ("20:49:50", 90.0),
+        ("20:55:50", 0.0),
+        *(pytest.param("20:49:50", ahead, marks=pytest.mark.slow) for ahead in (0.0, -90.0)),
+    ],
 )
 def test_stamps_of_the_coming_night_open_no_market(sandbox, run, start, ahead):
     begin = f"2026-11-09 {start}"

@@ -18,6 +18,8 @@ AT_COUNTERS = ("ctp", "kq", "plain")
 
 #: Long and short; the mirror image is for the slow runs.
 SIDES = [pytest.param(False, id="long"), pytest.param(True, id="short", marks=pytest.mark.slow)]
+#: Lots by their days, and as the counter chooses; the latter for the slow runs.
+EXCHANGES = [CU, pytest.param(M, marks=pytest.mark.slow)]
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 
 
@@ -554,7 +556,7 @@ def sent_again(strategy):
 
 
 @pytest.mark.parametrize("refused", [1, 3])
-@pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("symbol", EXCHANGES)
 @pytest.mark.parametrize("short", SIDES)
 def test_a_reversing_stop_that_is_refused_closes_all_the_same_and_then_opens(
     trade, symbol, short, refused
@@ -615,7 +617,7 @@ def test_a_reversing_stop_that_never_arrived_is_sent_again(trade, side, fault):
     assert lots_sent(strategy, opens=False) == 3
 
 
-@pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("symbol", EXCHANGES)
 @pytest.mark.parametrize("short", SIDES)
 def test_a_reversing_stop_waits_in_a_locked_market_and_opens_when_it_has_closed(
     trade, symbol, short
@@ -724,7 +726,7 @@ def test_close_leaves_as_soon_as_the_front_is_back(trade, side):
     assert "14:59:14" <= reached_exchange(strategy) <= "14:59:25"
 
 
-@pytest.mark.parametrize("symbol", [CU, M])
+@pytest.mark.parametrize("symbol", EXCHANGES)
 @pytest.mark.parametrize("short", SIDES)
 @pytest.mark.parametrize(("lots", "taken"), [(3, 0), (8, 5)], ids=["locked", "thin"])
 def test_close_stays_until_the_close_and_its_rest_is_told(trade, symbol, short, lots, taken):
