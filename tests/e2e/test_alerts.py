@@ -121,9 +121,12 @@ class Bars(bt.Strategy):
 def bars(sandbox, run, *urls):
     store = sandbox(start="2026-11-10 09:01:00")
     alerts = store.alerts(*urls, repeat_after=0) if urls else None
-    return run(store, Bars, store.getdata(CU)).seen, alerts
+    seen = run(store, Bars, store.getdata(CU)).seen
+    store.close()
+    return seen, alerts
 
 
+@pytest.mark.told_time("alerts leave in real time, and that market does not wait for them")
 def test_an_alert_server_that_hangs_or_fails_does_not_slow_the_run(sandbox, run, webhook, caplog):
     hangs, fails = webhook(hangs=True), webhook(status=500)
     plain, _ = bars(sandbox, run)

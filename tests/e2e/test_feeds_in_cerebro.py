@@ -60,6 +60,7 @@ def run_indicators(sandbox, keep_bars):
     cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=2)
     cerebro.addstrategy(Indicators)
     [strategy] = cerebro.run()
+    store.close()
     return strategy
 
 
@@ -104,8 +105,11 @@ def test_what_a_live_run_cannot_do_is_refused_in_words(sandbox):
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.adddata(store.getdata("SHFE.cu2612"))
         cerebro.addstrategy(bt.Strategy)
-        prepare(cerebro)
-        cerebro.run()
+        try:
+            prepare(cerebro)
+            cerebro.run()
+        finally:
+            store.close()
 
     with pytest.raises(ConfigError, match=r"in this run already: add feed\.clone"):
         run_with(lambda cerebro: cerebro.adddata(cerebro.datas[0]))
@@ -274,6 +278,7 @@ def test_a_silent_contract_holds_up_nobody(sandbox, run):
     assert [stamp for stamp, _ in strategy.closes["SHFE.cu2704"]] == [stamp for stamp, _ in near]
 
 
+@pytest.mark.told_time("a process lives on one sandbox's clock")
 def test_a_second_account_beside_the_first(sandbox, run):
     """Two stores, each with feeds in the same run: both are waited for."""
     one = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=10)

@@ -2,7 +2,7 @@
 
 import backtrader as bt
 import pytest
-from test_bars_by_proof import assert_all_official
+from official_bars import assert_all_official
 
 from tianqin_backtrader.gateway import Gateway
 

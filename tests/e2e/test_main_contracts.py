@@ -110,15 +110,16 @@ def test_days_are_those_of_a_program_that_starts_in_the_evening_or_has_run_over_
         store = sandbox(start=start, days=2, ticks_per_pack=10)
         days = store.get_daily_data(MAIN, lookback=9, adjust="back")
         levels = run(store, Levels, store.getdata(MAIN, lookback=2, adjust="back"), days).seen
-        return store, days, levels
+        shift = gap(store.sandbox_server)
+        store.close()
+        return shift, days, levels
 
-    store, days, over = seen(EVE)
+    shift, days, over = seen(EVE)
     _, _, fresh = seen("2026-11-03 21:03:00")
     at = datetime.datetime(2026, 11, 3, 21, 6)
     assert over[at] == fresh[at]
     eve, night = datetime.datetime(2026, 11, 3, 15), datetime.datetime(2026, 11, 3, 21, 1)
     assert over[night][0] == datetime.date(2026, 11, 3)
-    shift = gap(store.sandbox_server)
     assert over[night][1] == [close + shift for close in over[eve][1]]
     assert days.certificate().corrected == 0
 
