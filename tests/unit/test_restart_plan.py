@@ -5,11 +5,14 @@ from datetime import date
 import pytest
 from desk_on_stubs import BEGIN, SYMBOL, Anything, StubbedDesk
 
+from tianqin_backtrader.errors import StartRefused
 from tianqin_backtrader.journal_plans import RecordedLeg
 from tianqin_backtrader.left_behind import leg_of
 from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
 from tianqin_backtrader.order_state import OrderState
-from tianqin_backtrader.restart import NEVER_LEFT, Restart
+from tianqin_backtrader.reconciler import SETTLED
+from tianqin_backtrader.restart import NEVER_LEFT, UNSHOWN, Restart
+from tianqin_backtrader.restart_picture import Picture
 from tianqin_backtrader.ticket import Stage
 
 
@@ -67,3 +70,17 @@ def test_a_leg_that_was_given_up_on_record_may_live_after_all(fills, state):
     assert (leg.state, leg.last_msg) == (state, "busy")
     leg.take_report(OrderReport(*content, 3, 2, 3000.0, "ALIVE", "77", ""))
     assert not leg.over
+
+
+def test_orders_are_not_taken_for_filled_while_the_account_shows_no_positions():
+    at = StubbedDesk()
+    at.gateway.margin = 3000.0
+    one = restart(at)
+    gone = Picture({"o1": 3}, [])
+    assert not one._is_settled(gone, SETTLED) and not one._is_settled(gone, UNSHOWN - 1)
+    with pytest.raises(StartRefused, match="has shown no positions"):
+        one._is_settled(gone, UNSHOWN)
+    at.gateway.lots["pos_long_his"] = 3
+    assert one._is_settled(Picture(), 0)
+    assert not one._is_settled(Picture({}, [(SYMBOL, "long", 3, 1)]), SETTLED - 1)
+    assert one._is_settled(Picture({}, [(SYMBOL, "long", 3, 1)]), SETTLED)
