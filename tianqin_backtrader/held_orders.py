@@ -240,7 +240,6 @@ class HeldOrders:
 
     def _take_fired(self, ticket: Ticket) -> None:
         """Its price or time has come: what it depends on ends first."""
-        self._desk.settle_again(ticket)
         for box in self._boxes.get(ticket.order.ref, ()):
             self._answer(box, order_group.on_fire(box.group, ticket.key))
             if box.has_exit(ticket):
