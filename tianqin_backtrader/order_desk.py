@@ -206,7 +206,7 @@ class OrderDesk:
         except TianqinError as error:
             if isinstance(error, PriceOutOfRange) and ticket.has_been_taken:
                 self._wait_for_limits(ticket, error)
-            elif _only_too_fast(error) and ticket.has_been_taken:
+            elif _only_too_fast(error) and (ticket.has_been_taken or ticket.exits):
                 self.queue(ticket)
             else:
                 status = bt.Order.Canceled if ticket.filled else bt.Order.Rejected
@@ -595,6 +595,8 @@ class OrderDesk:
     def _tell_missed_close(self, ticket: Ticket) -> None:
         """Backtrader's Close was to end a position with the day, and is over without that."""
         order, until = ticket.order, ticket.validity.until
+        if ticket.stage is Stage.DRAFT:
+            return  # it was refused as it was placed
         if order.exectype != bt.Order.Close or ticket.left <= 0 or ticket.ending is Ending.CANCEL:
             return
         if not (order.triggered or (until is not None and self._is_close(ticket.symbol, until))):
