@@ -296,7 +296,7 @@ class OrderPlanner:
         """Lots on their way that an order can close; they are today's."""
         if rules.priority is Priority.YESTERDAY_ONLY:
             return 0
-        return self.coming.of(ticket.symbol, ticket.direction)
+        return self.coming.of(ticket.symbol, ticket.direction, ticket)
 
     def _claims(self, ticket: Ticket, rules: OffsetRules) -> list[Claim]:
         """What others are to close of these lots."""
