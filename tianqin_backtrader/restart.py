@@ -221,7 +221,8 @@ class Restart:
         news = [
             one
             for one in reports
-            if isinstance(one, Fill) and one.identity not in known and not self._counted(one)
+            if isinstance(one, Fill) and not self._counted(one)
+            and one.identity not in known and one.trade_id not in known  # as it was called once
             and (one.order_id in self._desk.legs or one.order_id not in mine)
         ]  # fmt: skip
         gone = [
@@ -321,6 +322,8 @@ class Restart:
             Ending.NONE, Ending.RESIZE,
         ):  # fmt: skip
             self._returns.settle(ticket)
+        elif ticket.protects and ticket.closing <= 0 and not self._resend:
+            self._returns.settle(ticket)  # it has closed; what it opens is an entry
         elif self._resend or self._protects(ticket) or self._was_taken(ticket):
             ticket.unsent.clear()
             ticket.ending = Ending.NONE

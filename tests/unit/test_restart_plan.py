@@ -1,6 +1,8 @@
 """What becomes of legs that an earlier run has sent and the account does not show."""
 
+from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 from desk_on_stubs import BEGIN, SYMBOL, Anything, StubbedDesk
@@ -21,9 +23,9 @@ def at():
     return StubbedDesk(today=6)
 
 
-def restart(at):
+def restart(at, *, resend=False):
     return Restart(
-        at.desk, at.returns, at.held, Anything(), memory=Anything(), resend=False, accept=False
+        at.desk, at.returns, at.held, Anything(), memory=Anything(), resend=resend, accept=False
     )
 
 
@@ -58,6 +60,19 @@ def test_an_order_that_never_left_is_told_so(at):
     assert ticket.order.info.reason == NEVER_LEFT
 
 
+@pytest.mark.parametrize("resend", [False, True])
+def test_what_a_reversal_opens_and_never_left_is_sent_again_only_by_wish(resend):
+    at = StubbedDesk(today=3)
+    stop = at.hold(6, 2990.0)
+    at.price = 2990.0
+    at.held.tend()
+    at.fill(stop.legs[0], 3)
+    assert at.gateway.sent == [("CLOSETODAY", 3), ("OPEN", 3)]
+    restart(at, resend=resend)._never_left(stop, stop.legs[1])
+    assert at.gateway.sent[2:] == [("OPEN", 3)] * resend
+    assert at.ends_of(stop) == ([] if resend else ["Canceled"])
+
+
 FILL = Fill("t1", "o1", SYMBOL, Direction.SELL, Offset.CLOSETODAY, 3000.0, 1, BEGIN, 1.0)
 
 
@@ -84,3 +99,15 @@ def test_orders_are_not_taken_for_filled_while_the_account_shows_no_positions():
     assert one._is_settled(Picture(), 0)
     assert not one._is_settled(Picture({}, [(SYMBOL, "long", 3, 1)]), SETTLED - 1)
     assert one._is_settled(Picture({}, [(SYMBOL, "long", 3, 1)]), SETTLED)
+
+
+@pytest.mark.parametrize("name", ["t1", f"{SYMBOL} 2026-01-05 77 SELL CLOSETODAY"])
+def test_trades_of_others_are_known_by_either_name_that_records_have_given_them(name, monkeypatch):
+    at = StubbedDesk(today=2)
+    at.store.sandbox_server, at.gateway.renewable = None, True
+    monkeypatch.setattr("tianqin_backtrader.restart.expired", lambda *args, **options: False)
+    fill = replace(FILL, exchange_trade_id="77")
+    lots = SimpleNamespace(fields={"lots": [[SYMBOL, "long", 2]], "foreign": [name]}, seq=1)
+    journal = SimpleNamespace(plan_of=lambda *names: lots, lots_since=lambda seq: {})
+    picture = restart(at)._compare(journal, [fill], set(), [])
+    assert picture.differences == []
