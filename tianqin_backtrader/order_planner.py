@@ -178,11 +178,12 @@ class OrderPlanner:
             raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
         nan = float("nan")
         limits = (instrument.upper_limit, instrument.lower_limit)
+        own = limits[0 if ticket.direction is Direction.BUY else 1]
         if not check_limits:  # tomorrow's are others
             limits = (nan, nan) if not needs_limits(asked, instrument) else (0.0, 0.0)
         elif needs_limits(asked, instrument) and self._store.gateway.matches_itself:
             limits = self._store.gateway.best_prices(ticket.symbol)
-        elif needs_limits(asked, instrument) and any(limit != limit for limit in limits):
+        elif needs_limits(asked, instrument) and own != own:  # the other one is not needed
             limits = self._store.gateway.price_limits(ticket.symbol)
         terms = exchange_terms(
             asked, ticket.direction, instrument, limits, clips=ticket.has_been_taken

@@ -218,6 +218,16 @@ def test_an_entry_at_the_market_is_refused_while_the_link_is_down():
     assert "link is down" in entry.order.info.reason
 
 
+@pytest.mark.parametrize(("exectype", "price"), [(bt.Order.Market, None), (LIMIT, 3050.0)])
+def test_what_closes_and_then_opens_is_refused_while_the_link_is_down(exectype, price):
+    at = StubbedDesk(today=1)
+    at.link(False)
+    reversal = at.place(10, price, exectype=exectype)
+    assert (reversal.may_open, at.ends_of(reversal)) == (9, ["Rejected"])
+    assert "link is down" in reversal.order.info.reason
+    assert at.place(10, 2950.0, exectype=STOP).stage is Stage.WATCHED
+
+
 def test_an_exit_is_refused_while_the_login_rests():
     """It would wait for its owner, for ever."""
     at = StubbedDesk(today=3)
