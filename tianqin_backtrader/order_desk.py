@@ -486,12 +486,17 @@ class OrderDesk:
         self._withdraw(ticket)
 
     def change_volume(self, ticket: Ticket, volume: int) -> None:
-        """Let an order stand for other lots; one at the exchange is withdrawn and sent again."""
+        """Let an order stand for other lots; one at the exchange is withdrawn and sent again.
+
+        It stays where what it has there is what it stands for now.
+        """
         if ticket.over or volume == ticket.volume:
             return
         ticket.resize(volume)
         self.scribe.touch(ticket)
-        if ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
+        out = sum(leg.open_lots for leg in ticket.live_legs)
+        out += sum(leg.volume for leg in ticket.unsent)
+        if out != ticket.left and ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
             self.cancel(ticket, Ending.RESIZE)
 
     def is_leaving(self, ref: int) -> bool:

@@ -12,7 +12,7 @@ from .account_view import AccountView
 from .clock import monotonic
 from .closing_claims import ClosingClaims
 from .coming_lots import ComingLots
-from .errors import LotsGone, OrderError, VolumeOutOfRange
+from .errors import LotsGone, OrderError, RiskRefused, VolumeOutOfRange
 from .exits import Claim, SideLots, Timing, exit_step_among, held_by_others, may_open
 from .lot_rules import Closing, LotLimits, Priority, priority_refusal
 from .model import Direction, Instrument, Offset
@@ -40,7 +40,9 @@ PATIENCE = 10.0
 class Guard(Protocol):
     """The risk rules, as the desk needs them."""
 
-    def check(self, ticket: Ticket, volume: int, terms: Wish, orders: int) -> None: ...
+    def check(
+        self, ticket: Ticket, volume: int, terms: Wish, orders: int, *, closes: bool = False
+    ) -> None: ...
     def admit(self, volume: int) -> None: ...
     def passed_by(self, symbol: str, orders: int) -> None: ...
     def cancelled(self, symbol: str) -> None: ...
@@ -220,9 +222,26 @@ class OrderPlanner:
                     f"of {ticket.left} lots of {ticket.symbol} none can be sent now"
                 )
         elif ticket.guarded:
-            self._guard.check(ticket, plan.lots, plan.terms, len(plan.legs))
+            plan = self._checked(ticket, plan)
         else:
             self._guard.passed_by(ticket.symbol, len(plan.legs))
+        return plan
+
+    def _checked(self, ticket: Ticket, plan: Plan) -> Plan:
+        """What of a plan the rules let pass: lots rely on what closes of an exit that has fired.
+
+        Raises:
+            RiskRefused: Nothing of it.
+        """
+        try:
+            self._guard.check(ticket, plan.lots, plan.terms, len(plan.legs))
+        except RiskRefused:
+            closes = tuple(leg for leg in plan.legs if leg.offset is not Offset.OPEN)
+            if not closes or not ticket.protects:
+                raise
+            waits = plan.waits or len(closes) < len(plan.legs)
+            plan = replace(plan, legs=closes, waits=waits)
+            self._guard.check(ticket, plan.lots, plan.terms, len(closes), closes=True)
         return plan
 
     def _closing_first(self, ticket: Ticket, plan: Plan) -> Plan:
