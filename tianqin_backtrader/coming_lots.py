@@ -24,11 +24,23 @@ class ComingLots:
         if ticket.effect is not Effect.CLOSE:
             self._entries[ticket.symbol].append(ticket)
 
-    def of(self, symbol: str, direction: Direction) -> int:
-        """Lots on their way that an order of a direction can close when they are there."""
+    def of(self, symbol: str, direction: Direction, asks: Ticket | None = None) -> int:
+        """Lots on their way that an order of a direction can close when they are there.
+
+        An order that asks does not wait for later ones that close first: they may wait for it.
+        """
         living = [one for one in self._entries[symbol] if not one.over]
         self._entries[symbol] = living
-        return sum(_to_open(one) for one in living if one.direction is not direction)
+        return sum(
+            _to_open(one)
+            for one in living
+            if one.direction is not direction and not _comes_later(one, asks)
+        )
+
+
+def _comes_later(entry: Ticket, asks: Ticket | None) -> bool:
+    """Whether an entry was placed after an order that asks, and waits for lots itself."""
+    return asks is not None and entry.exits and entry.order.ref > asks.order.ref
 
 
 def _to_open(ticket: Ticket) -> int:

@@ -11,7 +11,7 @@ from tqsdk.objs_not_entity import QuoteList
 
 from .api_holder import ApiHolder
 from .data_tree import to_instrument
-from .errors import LinkTimeout, NotKnownYet, OrderError
+from .errors import LinkTimeout, OrderError
 from .instruments import check_name, no_such_contract
 from .model import Instrument
 from .odd_prices import Limits, sane
@@ -157,14 +157,10 @@ class ContractQuestions(ApiHolder):
     def price_limits(self, symbol: str) -> tuple[float, float]:
         """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
 
-        Raises:
-            NotKnownYet: The quote has none either, as before the day's first data.
+        One that the quote has not either, as before the day's first data, is nan.
         """
         quote = self.quote(symbol)
-        limits = (float(quote.upper_limit), float(quote.lower_limit))
-        if any(limit != limit for limit in limits):
-            raise NotKnownYet(f"no price limits of {symbol} are known yet: give a limit price")
-        return limits
+        return float(quote.upper_limit), float(quote.lower_limit)
 
     def best_prices(self, symbol: str) -> tuple[float, float]:
         """The market's (ask, bid) now.

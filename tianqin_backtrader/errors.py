@@ -162,11 +162,15 @@ class JournalError(TianqinError):
 class StartRefused(TianqinError):
     """Journal and account differ, and nothing explains it: nothing was sent.
 
+    ``words`` say so where it is for another reason.
+
     Attributes:
         differences: Rows (symbol, side, lots by the journal, lots on the account).
     """
 
-    def __init__(self, path: object, differences: list[tuple[str, str, int, int]]) -> None:
+    def __init__(
+        self, path: object, differences: list[tuple[str, str, int, int]], words: str = ""
+    ) -> None:
         head = f"{'contract':<16} {'side':<6} {'journal':>8} {'account':>8} {'difference':>11}"
         rows = [
             f"{symbol:<16} {side:<6} {ours:>8} {theirs:>8} {theirs - ours:>+11}"
@@ -174,7 +178,8 @@ class StartRefused(TianqinError):
         ]
         table = "\n".join(["", head, *rows, ""])
         super().__init__(
-            f"the account holds what neither the records ({path}) nor its own trades of today "
+            words
+            or f"the account holds what neither the records ({path}) nor its own trades of today "
             f"explain:\n{table}\nFind out why (another program, trades by hand while this one "
             "was not running?), then go on with getbroker(accept_differences=True)"
         )

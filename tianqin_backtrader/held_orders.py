@@ -17,7 +17,7 @@ from . import order_group
 from .conditional_order import resize
 from .errors import OrderError, TianqinError
 from .exits import SharedLots
-from .model import Direction, Fill
+from .model import Direction, Fill, Offset
 from .order_desk import OrderDesk
 from .order_group import Action, Answer, Do, MemberState, OrderGroup, Part, Role
 from .order_watch import OrderWatch
@@ -240,7 +240,6 @@ class HeldOrders:
 
     def _take_fired(self, ticket: Ticket) -> None:
         """Its price or time has come: what it depends on ends first."""
-        self._desk.settle_again(ticket)
         for box in self._boxes.get(ticket.order.ref, ()):
             self._answer(box, order_group.on_fire(box.group, ticket.key))
             if box.has_exit(ticket):
@@ -372,6 +371,20 @@ class HeldOrders:
             self._desk.scribe.touch_plan(box)
         for ticket, left in lots.items():
             self._resize(ticket, ticket.filled + left)
+
+    def keep_closing(self, ticket: Ticket) -> None:
+        """Let an exit that reverses only close; what of it closes at the exchange stays there."""
+        closes = [leg for leg in ticket.unsent if leg.offset is not Offset.OPEN]
+        working = [leg for leg in ticket.live_legs if leg.offset is not Offset.OPEN]
+        sent = sum(leg.volume for leg in closes) + sum(leg.open_lots for leg in working)
+        fewer = ticket.left - max(ticket.closing, sent)
+        ticket.may_open = (ticket.may_open or 0) - ticket.opening
+        ticket.effect, ticket.allow_partial, ticket.unsent = Effect.CLOSE, True, closes
+        for box in self._boxes.get(ticket.order.ref, ()):
+            box.group = order_group.open_fewer(box.group, ticket.key, fewer)
+            box.share()
+            self._desk.scribe.touch_plan(box)
+        self._resize(ticket, ticket.volume - fewer)
 
     def _resize(self, ticket: Ticket, volume: int) -> None:
         """Let it stand for as many lots as all its groups allow."""

@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 CANCEL_AGAIN = 5.0
 #: Market time between two attempts to send an exit that lots rely on, and how many there are.
 AGAIN_AFTER, ATTEMPTS = 2 * SECOND, 30
+#: Market time after which a fired exit is told that waits for the limit that it is sent at.
+WITHOUT_LIMIT = 5 * SECOND
 
 
 class OrderDesk:
@@ -163,10 +165,10 @@ class OrderDesk:
     def _waits_for_link(self, ticket: Ticket) -> bool:
         """Whether an order that is given while the link is down leaves when it is back.
 
-        An exit does, unless its owner wants it at once or not at all. Where a login was refused
-        it may be for ever: it is refused in words.
+        An exit does, unless it would open, too, or its owner wants it at once or not at all. Where
+        a login was refused it may be for ever: it is refused in words.
         """
-        if self.store.trading_up or not ticket.exits:
+        if self.store.trading_up or not ticket.exits or ticket.opening:
             return False
         at_once = ticket.for_target or ticket.wish.advanced in ("FAK", "FOK")
         return not at_once and not self.store.reconnector.trading_rests
@@ -206,7 +208,7 @@ class OrderDesk:
         except TianqinError as error:
             if isinstance(error, PriceOutOfRange) and ticket.has_been_taken:
                 self._wait_for_limits(ticket, error)
-            elif _only_too_fast(error) and ticket.has_been_taken:
+            elif _only_too_fast(error) and (ticket.has_been_taken or ticket.exits):
                 self.queue(ticket)
             else:
                 status = bt.Order.Canceled if ticket.filled else bt.Order.Rejected
@@ -227,6 +229,7 @@ class OrderDesk:
             return self.planner.plan(ticket)
         except NotKnownYet as error:
             logger.info("order %d waits: %s", ticket.order.ref, error)
+            self._tell_without_limit(ticket, str(error))
             return None
 
     def _must_wait(self, ticket: Ticket) -> bool:
@@ -270,6 +273,24 @@ class OrderDesk:
         logger.error("%s", text)
         if order.triggered:
             self.store.observers.exposed(ticket.symbol, lots, text)
+        self.store.put_notification(text, order=order, lots=lots)
+
+    def _tell_without_limit(self, ticket: Ticket, reason: str) -> None:
+        """A fired exit whose price is not known for some seconds: lots rely on it; told once."""
+        now = self.store.clock.now_ns()
+        if not ticket.protects or now < (ticket.told_without_limit or 0):
+            return
+        if ticket.told_without_limit is None:
+            ticket.told_without_limit = now + WITHOUT_LIMIT
+            return
+        ticket.told_without_limit = math.inf
+        order, lots = ticket.order, ticket.closing
+        text = (
+            f"{ticket.symbol}: {lots} lots that order {order.ref} ({order.getordername()}) is to "
+            f"close now are held: it waits for its price ({reason})"
+        )
+        logger.error("%s", text)
+        self.store.observers.exposed(ticket.symbol, lots, text)
         self.store.put_notification(text, order=order, lots=lots)
 
     def stand_back(self, ticket: Ticket, other: Ticket) -> None:
@@ -465,12 +486,17 @@ class OrderDesk:
         self._withdraw(ticket)
 
     def change_volume(self, ticket: Ticket, volume: int) -> None:
-        """Let an order stand for other lots; one at the exchange is withdrawn and sent again."""
+        """Let an order stand for other lots; one at the exchange is withdrawn and sent again.
+
+        It stays where what it has there is what it stands for now.
+        """
         if ticket.over or volume == ticket.volume:
             return
         ticket.resize(volume)
         self.scribe.touch(ticket)
-        if ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
+        out = sum(leg.open_lots for leg in ticket.live_legs)
+        out += sum(leg.volume for leg in ticket.unsent)
+        if out != ticket.left and ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
             self.cancel(ticket, Ending.RESIZE)
 
     def is_leaving(self, ref: int) -> bool:
@@ -595,6 +621,8 @@ class OrderDesk:
     def _tell_missed_close(self, ticket: Ticket) -> None:
         """Backtrader's Close was to end a position with the day, and is over without that."""
         order, until = ticket.order, ticket.validity.until
+        if ticket.stage is Stage.DRAFT:
+            return  # it was refused as it was placed
         if order.exectype != bt.Order.Close or ticket.left <= 0 or ticket.ending is Ending.CANCEL:
             return
         if not (order.triggered or (until is not None and self._is_close(ticket.symbol, until))):

@@ -467,6 +467,20 @@ def stand_for(group: OrderGroup, lots: Mapping[str, int]) -> OrderGroup:
     return replace(group, begun=group.begun + max(stands, default=0) - group.unprotected)
 
 
+def open_fewer(group: OrderGroup, order_id: str, lots: int) -> OrderGroup:
+    """The group when an order does not open so many of its lots any more; it closes as before.
+
+    >>> group = oco([Part("stop", 6, 3, protects=True), Part("target", 3, 3)])
+    >>> group = open_fewer(group, "stop", 3)
+    >>> _, actions = on_fill(group, "target", 1)
+    >>> [(str(action.do), action.order_id, action.volume) for action in actions]
+    [('RESIZE', 'stop', 2)]
+    """
+    member = group[order_id]
+    wanted, volume = member.wanted - lots, member.volume - lots
+    return _with(group, replace(member, wanted=wanted, volume=volume))
+
+
 def _moved(member: Member, event: MemberEvent) -> Member:
     following = TRANSITIONS[member.state].get(event)
     if following is None:

@@ -12,7 +12,7 @@ from .account_view import AccountView
 from .clock import monotonic
 from .closing_claims import ClosingClaims
 from .coming_lots import ComingLots
-from .errors import LotsGone, OrderError, VolumeOutOfRange
+from .errors import LotsGone, OrderError, RiskRefused, VolumeOutOfRange
 from .exits import Claim, SideLots, Timing, exit_step_among, held_by_others, may_open
 from .lot_rules import Closing, LotLimits, Priority, priority_refusal
 from .model import Direction, Instrument, Offset
@@ -40,7 +40,9 @@ PATIENCE = 10.0
 class Guard(Protocol):
     """The risk rules, as the desk needs them."""
 
-    def check(self, ticket: Ticket, volume: int, terms: Wish, orders: int) -> None: ...
+    def check(
+        self, ticket: Ticket, volume: int, terms: Wish, orders: int, *, closes: bool = False
+    ) -> None: ...
     def admit(self, volume: int) -> None: ...
     def passed_by(self, symbol: str, orders: int) -> None: ...
     def cancelled(self, symbol: str) -> None: ...
@@ -178,11 +180,12 @@ class OrderPlanner:
             raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
         nan = float("nan")
         limits = (instrument.upper_limit, instrument.lower_limit)
+        own = limits[0 if ticket.direction is Direction.BUY else 1]
         if not check_limits:  # tomorrow's are others
             limits = (nan, nan) if not needs_limits(asked, instrument) else (0.0, 0.0)
         elif needs_limits(asked, instrument) and self._store.gateway.matches_itself:
             limits = self._store.gateway.best_prices(ticket.symbol)
-        elif needs_limits(asked, instrument) and any(limit != limit for limit in limits):
+        elif needs_limits(asked, instrument) and own != own:  # the other one is not needed
             limits = self._store.gateway.price_limits(ticket.symbol)
         terms = exchange_terms(
             asked, ticket.direction, instrument, limits, clips=ticket.has_been_taken
@@ -219,9 +222,26 @@ class OrderPlanner:
                     f"of {ticket.left} lots of {ticket.symbol} none can be sent now"
                 )
         elif ticket.guarded:
-            self._guard.check(ticket, plan.lots, plan.terms, len(plan.legs))
+            plan = self._checked(ticket, plan)
         else:
             self._guard.passed_by(ticket.symbol, len(plan.legs))
+        return plan
+
+    def _checked(self, ticket: Ticket, plan: Plan) -> Plan:
+        """What of a plan the rules let pass: lots rely on what closes of an exit that has fired.
+
+        Raises:
+            RiskRefused: Nothing of it.
+        """
+        try:
+            self._guard.check(ticket, plan.lots, plan.terms, len(plan.legs))
+        except RiskRefused:
+            closes = tuple(leg for leg in plan.legs if leg.offset is not Offset.OPEN)
+            if not closes or not ticket.protects:
+                raise
+            waits = plan.waits or len(closes) < len(plan.legs)
+            plan = replace(plan, legs=closes, waits=waits)
+            self._guard.check(ticket, plan.lots, plan.terms, len(closes), closes=True)
         return plan
 
     def _closing_first(self, ticket: Ticket, plan: Plan) -> Plan:
@@ -296,7 +316,7 @@ class OrderPlanner:
         """Lots on their way that an order can close; they are today's."""
         if rules.priority is Priority.YESTERDAY_ONLY:
             return 0
-        return self.coming.of(ticket.symbol, ticket.direction)
+        return self.coming.of(ticket.symbol, ticket.direction, ticket)
 
     def _claims(self, ticket: Ticket, rules: OffsetRules) -> list[Claim]:
         """What others are to close of these lots."""

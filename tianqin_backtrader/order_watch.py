@@ -145,14 +145,14 @@ class OrderWatch:
 
     def forget(self, ticket: Ticket) -> None:
         """It is over."""
-        if self._watched[ticket.symbol].pop(ticket.order.ref, None) is not None:
+        if self._watched.get(ticket.symbol, {}).pop(ticket.order.ref, None) is not None:
             self._quiet.pop(ticket.symbol, None)
 
     def tend(self) -> None:
         """Hold the prices of the moment against what waits for them."""
         now = self._store.clock.now_ns()
         due = now + self._ahead(now)  # asked in every round: what is lost may be back in the next
-        for symbol, tickets in self._watched.items():
+        for symbol, tickets in list(self._watched.items()):  # what ends may be forgotten
             if tickets:
                 self._end_without_lots(symbol)
             if not tickets or not self._store.trading_up or not self._desk.gate.open(symbol):
@@ -210,6 +210,7 @@ class OrderWatch:
         if fired is None or ticket.condition.status is not Status.TRIGGERED:
             return
         ticket.order.triggered = True
+        self._desk.settle_again(ticket)  # its wish depends on what of it closes
         logger.info("order %d fires at %s", ticket.order.ref, price)
         del self._watched[ticket.symbol][ticket.order.ref]
         limit = self._limit(ticket, fired.limit_price)

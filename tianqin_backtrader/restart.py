@@ -37,6 +37,14 @@ logger = logging.getLogger(__name__)
 UNKNOWN = 3 * SECOND
 NEVER_LEFT = "it never left: the program ended before it was sent"
 
+#: So long positions are waited for that the account does not show, though margin is bound.
+UNSHOWN = 60 * SECOND
+NOT_SHOWN = (
+    "the account has shown no positions for a minute, though margin is bound: whether orders of an "
+    "earlier day were filled is not known, and nothing was sent. Start again when another terminal "
+    "shows the positions"
+)
+
 Report = OrderReport | Fill
 
 
@@ -95,7 +103,8 @@ class Restart:
             equity: Says what the account is worth; asked when its positions are taken.
 
         Raises:
-            StartRefused: They differ, and nothing explains it; nothing was sent.
+            StartRefused: They differ, and nothing explains it, or the account does not show what
+                it holds; nothing was sent.
             JournalError: The records cannot be read.
         """
         journal = self._scribe.journal
@@ -118,8 +127,7 @@ class Restart:
             picture = self._compare(journal, reports, mine, ended)
             # A counter may show positions a while after all the rest.
             waited = instants(self._store.clock).since(began)
-            unsure = picture.filled and self._account.lacks_positions()
-            if not (picture.differences or unsure) or waited >= SETTLED:
+            if self._is_settled(picture, waited):
                 break
             self._store.pump(0.1)
         self._must_be_explained(journal, picture)
@@ -213,7 +221,8 @@ class Restart:
         news = [
             one
             for one in reports
-            if isinstance(one, Fill) and one.identity not in known and not self._counted(one)
+            if isinstance(one, Fill) and not self._counted(one)
+            and one.identity not in known and one.trade_id not in known  # as it was called once
             and (one.order_id in self._desk.legs or one.order_id not in mine)
         ]  # fmt: skip
         gone = [
@@ -223,6 +232,20 @@ class Restart:
         ]
         held, costs = self._account.held_lots(), self._account.open_prices()
         return compare(recorded, held, news, ended, costs, gone)
+
+    def _is_settled(self, picture: Picture, waited: float) -> bool:
+        """Whether the account has shown what there is to compare.
+
+        Lots that it does not show while margin is bound are not gone: nothing has closed them.
+
+        Raises:
+            StartRefused: It has not shown any for long.
+        """
+        if not (picture.filled and self._account.lacks_positions()):
+            return not picture.differences or waited >= SETTLED
+        if waited < UNSHOWN:
+            return False
+        raise StartRefused("", picture.differences, NOT_SHOWN)
 
     def _must_be_explained(self, journal: Journal | None, picture: Picture) -> None:
         if journal is None or not picture.differences:
@@ -299,6 +322,8 @@ class Restart:
             Ending.NONE, Ending.RESIZE,
         ):  # fmt: skip
             self._returns.settle(ticket)
+        elif ticket.protects and ticket.closing <= 0 and not self._resend:
+            self._returns.settle(ticket)  # it has closed; what it opens is an entry
         elif self._resend or self._protects(ticket) or self._was_taken(ticket):
             ticket.unsent.clear()
             ticket.ending = Ending.NONE

@@ -50,6 +50,7 @@ class RiskGuard:
         loss_met: Whether ``max_daily_loss`` has changed the state, until ``answered_loss``.
         keeps_exits: Whether exits that were taken before a halt go on: its owner has not pressed
             the button, a loss or the records have halted trading.
+        would_reduce: Why it would be REDUCING if it were not HALTED; "" if it would not.
     """
 
     def __init__(self, limits: RiskLimits | None = None) -> None:
@@ -65,6 +66,7 @@ class RiskGuard:
         self._forgiven = 0.0  # the day's profit when it was resumed last
         self.changed: Callable[[], None] = lambda: None
         self.loss_met = self.keeps_exits = False
+        self.would_reduce = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Its state, and what it has counted on the day, as plain values for a journal."""
@@ -151,23 +153,29 @@ class RiskGuard:
 
     def reduce(self, reason: str) -> None:
         """From now on only what reduces."""
+        if self.state is S.HALTED and not self.would_reduce:
+            self.would_reduce = reason
+            self.changed()
         self._apply(E.REDUCE, reason)
 
     def halt(self, reason: str, *, keeps_exits: bool = False) -> None:
         """From now on nothing, or nothing but exits that were taken before.
 
-        A halt by its owner is not loosened by another one.
+        A halt by its owner takes the place of another one, and is not loosened by any.
         """
         keeps = keeps_exits and (self.keeps_exits or self.state is not S.HALTED)
         if keeps is not self.keeps_exits:
             self.keeps_exits = keeps
             self.changed()
         self._apply(E.HALT, reason)
+        if not keeps_exits and reason != self.reason:
+            self.reason = reason
+            self.changed()
 
     def resume(self) -> None:
         """Go on. The loss that was seen last is forgiven: the limit counts from there."""
         self._apply(E.RESUME, "")
-        self.keeps_exits = False
+        self.keeps_exits, self.would_reduce = False, ""
         self._forgiven, self.loss_met = min(self._profit, 0.0), False
         self.changed()
 

@@ -110,6 +110,20 @@ class RiskButtons(FourWay):
         words = f"trading is {self.risk_state}: {self.risk.reason}"
         self._held.withdraw([ticket for ticket in tickets if which(ticket)], words)
 
+    def _withdraw_openings(self, which: Callable[[Ticket], bool]) -> None:
+        """Withdraw orders that may open; of stops and the like that reverse, what closes stays."""
+        self._held.settle_stops()
+        for ticket in list(self._desk.tickets.values()):
+            if not ticket.over and which(ticket) and _closes_first(ticket):
+                self._held.keep_closing(ticket)
+                text = (
+                    f"order {ticket.order.ref} on {ticket.symbol} only closes from now on: trading "
+                    f"is {self.risk_state}"
+                )
+                logger.warning("%s", text)
+                self.store.put_notification(text, order=ticket.order)
+        self._withdraw_for(which)
+
     def _close_unguarded(self, symbol: str, direction: Direction, volume: int, stays: bool) -> None:
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         self._four_way(
@@ -145,7 +159,7 @@ class RiskButtons(FourWay):
         self._drop_targets()
         halted = self.risk_state is GuardState.HALTED
         goes = self._is_no_exit if halted else self._adds
-        self._withdraw_for(lambda ticket: ticket.guarded and goes(ticket))
+        self._withdraw_openings(lambda ticket: ticket.guarded and goes(ticket))
         self.risk.answered_loss()
 
     def _adds(self, ticket: Ticket) -> bool:
@@ -155,8 +169,7 @@ class RiskButtons(FourWay):
 
     def _is_no_exit(self, ticket: Ticket) -> bool:
         """Whether an order may open, or closes for a target or a roll, and not for a strategy."""
-        works_for_us = ticket.for_target or MARK in ticket.order.info
-        return works_for_us or not ticket.exits or ticket.opening > 0
+        return _works_for_us(ticket) or not ticket.exits or ticket.opening > 0
 
     def _tend_halting(self) -> None:
         """Withdraw what the state does not allow; of a flatten what it has out stays."""
@@ -167,6 +180,17 @@ class RiskButtons(FourWay):
         if self.risk_state is not GuardState.HALTED:
             self._withdraw(lambda ticket: ticket.guarded)
         elif self.risk.keeps_exits:
-            self._withdraw_for(self._is_no_exit)
+            self._withdraw_openings(self._is_no_exit)
         else:
             self._withdraw_for(lambda ticket: True)
+
+
+def _works_for_us(ticket: Ticket) -> bool:
+    """Whether an order is for a target or a roll, and not for a strategy."""
+    return ticket.for_target or MARK in ticket.order.info
+
+
+def _closes_first(ticket: Ticket) -> bool:
+    """Whether lots rely on a part of an order that waits for a price or time, or has fired."""
+    waits = ticket.condition is not None or bool(ticket.order.triggered)
+    return waits and ticket.closing > 0 and not _works_for_us(ticket)

@@ -43,8 +43,10 @@ class RiskDesk:
         self.guard = RiskGuard(limits)
         self._watches = limits is not None
 
-    def check(self, ticket: Ticket, volume: int, terms: Wish, orders: int) -> None:
-        """Let an order pass that becomes so many exchange orders.
+    def check(
+        self, ticket: Ticket, volume: int, terms: Wish, orders: int, *, closes: bool = False
+    ) -> None:
+        """Let an order pass that becomes so many exchange orders, all closing or not.
 
         Raises:
             RiskRefused: It breaks a limit.
@@ -55,7 +57,8 @@ class RiskDesk:
         if ticket.wish.is_market:
             price = None  # a limit at the day's limit is a market order all the same
         intent = OrderIntent(
-            ticket.symbol, ticket.direction, volume, price, ticket.effect is Effect.CLOSE, orders,
+            ticket.symbol, ticket.direction, volume, price,
+            closes or ticket.effect is Effect.CLOSE, orders,
             taken=ticket.has_been_taken or (ticket.exits and ticket.stage is not Stage.DRAFT),
         )  # fmt: skip
         self.guard.check(intent, self._context(ticket.symbol))

@@ -42,6 +42,9 @@ class RiskMemory:
         fields, broken = self._guard.to_dict(), self._scribe.broken
         if broken is None or self._guard.reason != str(broken):
             self._meant = {name: fields[name] for name in self._meant}
+        elif self._guard.would_reduce:
+            reducing = {"state": str(GuardState.REDUCING), "reason": self._guard.would_reduce}
+            self._meant |= reducing
         return fields | self._meant | {"flattening": self._flattener.busy}, False
 
     def recall(self, journal: Journal) -> None:

@@ -82,6 +82,8 @@ class Ticket:
         spares: Legs that were sent in place of refused ones; none is sent in place of these.
         withdrawn_for: Why it is withdrawn, where it is not its owner who does it.
         held_back: Whether it stays with us, as its lots are on their way to another contract.
+        told_without_limit: When it is told that it waits for the limit it is sent at, nanoseconds
+            since 1970 UTC; None if it has not waited for it.
     """
 
     order: Any
@@ -118,6 +120,7 @@ class Ticket:
     behind_others: int = 0
     withdrawn_for: str = ""
     held_back: bool = False
+    told_without_limit: float | None = None
 
     def hear(self, status: int, lots: int) -> None:
         """Its strategy is told; the first end that it is told of stays its end for good."""

@@ -168,6 +168,22 @@ def test_a_stop_that_is_to_open_opens(held, close_only):
     assert at.gateway.sent == ([CLOSED] if held else [OPENED])
 
 
+def test_two_reversals_do_not_wait_for_each_other():
+    at = StubbedDesk(today=3)
+    at.gate.is_open = False
+    first, second = at.place(6), buy(at, 6)
+    assert (first.may_open, second.may_open) == (3, 3)
+    at.gateway.lots["pos_long_today"] = 0  # another hand closes them
+    at.account.take_over(SYMBOL)
+    at.gate.is_open = True
+    at.pass_by()
+    assert at.gateway.sent == [("OPEN", 3)]
+    at.gateway.lots["pos_short_today"] = 3
+    at.fill(first.legs[0], 3)
+    at.pass_by()
+    assert at.gateway.sent == [("OPEN", 3), CLOSED]
+
+
 # -- placed while the link is down ---------------------------------------------------------------
 
 
@@ -200,6 +216,16 @@ def test_an_entry_at_the_market_is_refused_while_the_link_is_down():
     entry = buy(at)
     assert at.ends_of(entry) == ["Rejected"]
     assert "link is down" in entry.order.info.reason
+
+
+@pytest.mark.parametrize(("exectype", "price"), [(bt.Order.Market, None), (LIMIT, 3050.0)])
+def test_what_closes_and_then_opens_is_refused_while_the_link_is_down(exectype, price):
+    at = StubbedDesk(today=1)
+    at.link(False)
+    reversal = at.place(10, price, exectype=exectype)
+    assert (reversal.may_open, at.ends_of(reversal)) == (9, ["Rejected"])
+    assert "link is down" in reversal.order.info.reason
+    assert at.place(10, 2950.0, exectype=STOP).stage is Stage.WATCHED
 
 
 def test_an_exit_is_refused_while_the_login_rests():

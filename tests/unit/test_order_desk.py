@@ -1,12 +1,19 @@
 """What leaves of orders that wait, on an account set by hand."""
 
+from dataclasses import replace
+from math import nan
+from types import SimpleNamespace
+
 import backtrader as bt
 import pytest
-from desk_on_stubs import SYMBOL, StubbedDesk
+from desk_on_stubs import RB, SYMBOL, StubbedDesk
 
 from tianqin_backtrader import order_desk
 from tianqin_backtrader.clock import HOUR, SECOND
+from tianqin_backtrader.contract_questions import ContractQuestions
 from tianqin_backtrader.order_desk import ATTEMPTS
+from tianqin_backtrader.risk_desk import RiskDesk
+from tianqin_backtrader.risk_limits import RiskLimits
 from tianqin_backtrader.ticket import Stage
 
 
@@ -138,3 +145,68 @@ def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch)
         at.end(target.legs[-1])
         at.alive(target.legs[-1])
     assert at.gateway.sent[-1] == ("CLOSETODAY", 1)
+
+
+# -- limits and groups ----------------------------------------------------------------------------
+
+
+def test_exits_that_waited_for_the_link_leave_one_second_after_the_other():
+    at = StubbedDesk(today=3)
+    risk = RiskDesk(at.store, at.account, RiskLimits(orders_per_second=2), lambda symbol: [])
+    at.planner._guard = at.desk._guard = risk
+    at.link(False)
+    exits = [at.place(1) for _ in range(3)]
+    at.link(True)
+    at.turn()
+    assert len(at.gateway.sent) == 2
+    assert [at.ends_of(one) for one in exits] == [[], [], []]
+    at.pass_by()
+    assert len(at.gateway.sent) == 3
+
+
+def test_a_stop_that_fires_withdraws_an_order_on_a_contract_that_nothing_else_waits_on():
+    at = StubbedDesk(today=3)
+    stop, other = at.hold(3, 2990.0), entry(at, 2999.0)
+    other.symbol = "SHFE.hc2605"
+    at.gate.is_open = False
+    at.held.place(other, None, stop.order, True)
+    at.gate.is_open = True
+    at.price = 2990.0
+    at.held.tend()
+    assert at.gateway.sent == [("CLOSETODAY", 3)]
+    assert at.ends_of(other) == ["Canceled"]
+
+
+def without_limits(at, *, specified=nan, quoted=nan):
+    """No upper limit is known; the specification, or the quote, has this lower one."""
+    instrument, questions = replace(RB, upper_limit=nan, lower_limit=specified), ContractQuestions()
+    questions._quotes[SYMBOL] = SimpleNamespace(upper_limit=nan, lower_limit=quoted)
+    at.store.instrument = at.store.known_instrument = lambda symbol: instrument
+    at.gateway.price_limits = questions.price_limits
+
+
+@pytest.mark.parametrize("place", ["specified", "quoted"])
+def test_a_sale_needs_the_lower_limit_alone(place):
+    at = StubbedDesk(today=3)
+    without_limits(at, **{place: 2700.0})
+    stop = at.hold(3, 2990.0)
+    at.price = 2990.0
+    at.turn()
+    assert at.gateway.sent == [("CLOSETODAY", 3)]
+    assert stop.sent_terms.limit_price == 2700.0
+
+
+def test_a_stop_that_waits_for_the_limit_that_it_is_sent_at_is_told_once():
+    at = StubbedDesk(today=3)
+    without_limits(at)
+    stop = at.hold(3, 2990.0)
+    at.price = 2990.0
+    at.turn()
+    at.pass_by(4)
+    assert told_lots(at) == [] and stop.stage is Stage.QUEUED
+    for _ in range(3):
+        at.pass_by(2)
+    assert told_lots(at) == [3] and at.exposed.lots == [(SYMBOL, 3)]
+    without_limits(at, quoted=2700.0)
+    at.turn()
+    assert at.gateway.sent == [("CLOSETODAY", 3)]

@@ -207,3 +207,12 @@ def test_a_close_that_reverses_closes_until_the_close_and_opens_only_then():
     assert at.ends_of(ticket) == ["Expired"]
     assert missed(at) == [1] and at.exposed.lots == [(SYMBOL, 1)]
     assert len(at.gateway.sent) == 1
+
+
+def test_a_close_that_is_refused_as_it_is_placed_has_missed_nothing():
+    at = StubbedDesk(today=3)
+    over = at.hold(3, exectype=CLOSE)
+    at.desk.cancel(over)
+    close = at.place(3, exectype=CLOSE, oco=over)
+    assert at.ends_of(close) == ["Rejected"]
+    assert missed(at) == [] and at.exposed.lots == []

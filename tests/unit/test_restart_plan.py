@@ -1,15 +1,20 @@
 """What becomes of legs that an earlier run has sent and the account does not show."""
 
+from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 from desk_on_stubs import BEGIN, SYMBOL, Anything, StubbedDesk
 
+from tianqin_backtrader.errors import StartRefused
 from tianqin_backtrader.journal_plans import RecordedLeg
 from tianqin_backtrader.left_behind import leg_of
 from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
 from tianqin_backtrader.order_state import OrderState
-from tianqin_backtrader.restart import NEVER_LEFT, Restart
+from tianqin_backtrader.reconciler import SETTLED
+from tianqin_backtrader.restart import NEVER_LEFT, UNSHOWN, Restart
+from tianqin_backtrader.restart_picture import Picture
 from tianqin_backtrader.ticket import Stage
 
 
@@ -18,9 +23,9 @@ def at():
     return StubbedDesk(today=6)
 
 
-def restart(at):
+def restart(at, *, resend=False):
     return Restart(
-        at.desk, at.returns, at.held, Anything(), memory=Anything(), resend=False, accept=False
+        at.desk, at.returns, at.held, Anything(), memory=Anything(), resend=resend, accept=False
     )
 
 
@@ -55,6 +60,19 @@ def test_an_order_that_never_left_is_told_so(at):
     assert ticket.order.info.reason == NEVER_LEFT
 
 
+@pytest.mark.parametrize("resend", [False, True])
+def test_what_a_reversal_opens_and_never_left_is_sent_again_only_by_wish(resend):
+    at = StubbedDesk(today=3)
+    stop = at.hold(6, 2990.0)
+    at.price = 2990.0
+    at.held.tend()
+    at.fill(stop.legs[0], 3)
+    assert at.gateway.sent == [("CLOSETODAY", 3), ("OPEN", 3)]
+    restart(at, resend=resend)._never_left(stop, stop.legs[1])
+    assert at.gateway.sent[2:] == [("OPEN", 3)] * resend
+    assert at.ends_of(stop) == ([] if resend else ["Canceled"])
+
+
 FILL = Fill("t1", "o1", SYMBOL, Direction.SELL, Offset.CLOSETODAY, 3000.0, 1, BEGIN, 1.0)
 
 
@@ -67,3 +85,29 @@ def test_a_leg_that_was_given_up_on_record_may_live_after_all(fills, state):
     assert (leg.state, leg.last_msg) == (state, "busy")
     leg.take_report(OrderReport(*content, 3, 2, 3000.0, "ALIVE", "77", ""))
     assert not leg.over
+
+
+def test_orders_are_not_taken_for_filled_while_the_account_shows_no_positions():
+    at = StubbedDesk()
+    at.gateway.margin = 3000.0
+    one = restart(at)
+    gone = Picture({"o1": 3}, [])
+    assert not one._is_settled(gone, SETTLED) and not one._is_settled(gone, UNSHOWN - 1)
+    with pytest.raises(StartRefused, match="has shown no positions"):
+        one._is_settled(gone, UNSHOWN)
+    at.gateway.lots["pos_long_his"] = 3
+    assert one._is_settled(Picture(), 0)
+    assert not one._is_settled(Picture({}, [(SYMBOL, "long", 3, 1)]), SETTLED - 1)
+    assert one._is_settled(Picture({}, [(SYMBOL, "long", 3, 1)]), SETTLED)
+
+
+@pytest.mark.parametrize("name", ["t1", f"{SYMBOL} 2026-01-05 77 SELL CLOSETODAY"])
+def test_trades_of_others_are_known_by_either_name_that_records_have_given_them(name, monkeypatch):
+    at = StubbedDesk(today=2)
+    at.store.sandbox_server, at.gateway.renewable = None, True
+    monkeypatch.setattr("tianqin_backtrader.restart.expired", lambda *args, **options: False)
+    fill = replace(FILL, exchange_trade_id="77")
+    lots = SimpleNamespace(fields={"lots": [[SYMBOL, "long", 2]], "foreign": [name]}, seq=1)
+    journal = SimpleNamespace(plan_of=lambda *names: lots, lots_since=lambda seq: {})
+    picture = restart(at)._compare(journal, [fill], set(), [])
+    assert picture.differences == []

@@ -177,3 +177,15 @@ def test_an_order_at_the_market_that_reverses_is_sent_whole_and_has_its_end_at_o
     assert (at.gateway.sent, terms(ticket)) == ([CLOSES], (2700.0, "FAK"))
     at.fill(ticket.legs[0], 3)
     assert at.gateway.sent == [CLOSES, OPENS]
+
+
+def test_what_closes_stays_though_the_stop_was_placed_before_its_lots():
+    at = StubbedDesk()
+    entry = at.place(3, 2999.0, kind=bt.BuyOrder, exectype=bt.Order.Limit)
+    stop = at.place(6, 2990.0, exectype=bt.Order.Stop)
+    at.gateway.lots["pos_long_today"] = 3
+    at.fill(entry.legs[0], 3)
+    at.price = 2990.0
+    at.held.tend()
+    assert (stop.may_open, at.gateway.sent[1:]) == (3, [CLOSES])
+    assert terms(stop) == (2700.0, None)

@@ -4,13 +4,14 @@ import json
 from datetime import date
 from itertools import product
 from math import nan
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tianqin_backtrader.clock import SECOND
-from tianqin_backtrader.errors import ConfigError, OrderError, RiskRefused
+from tianqin_backtrader.errors import ConfigError, JournalError, OrderError, RiskRefused
 from tianqin_backtrader.model import Direction
 from tianqin_backtrader.risk import TRANSITIONS, GuardEvent, RiskGuard
 from tianqin_backtrader.risk_limits import (
@@ -21,6 +22,7 @@ from tianqin_backtrader.risk_limits import (
     RiskLimits,
     reduces,
 )
+from tianqin_backtrader.risk_memory import RiskMemory
 
 BUY, SELL = Direction.BUY, Direction.SELL
 CU = "SHFE.cu2612"
@@ -289,6 +291,33 @@ def test_a_halt_by_its_owner_lets_no_exit_pass_whatever_follows():
     one.resume()
     one.halt("the disk is full", keeps_exits=True)
     one.check(STOP, at(position=1))
+
+
+def halted_by_records():
+    """Rules and their memory, in a program whose records cannot be written."""
+    one, error = guard(), JournalError("journal.db", "the disk is full")
+    scribe = SimpleNamespace(broken=error, touch_plan=lambda plan: None)
+    memory = RiskMemory(None, one, SimpleNamespace(busy=False), scribe)
+    one.halt(str(error), keeps_exits=True)
+    return one, memory
+
+
+def remembered(memory):
+    fields, _ = memory.plan()
+    return fields["state"], fields["reason"], fields["keeps_exits"]
+
+
+def test_what_the_owner_wishes_while_the_records_halt_trading_is_remembered():
+    one, memory = halted_by_records()
+    assert remembered(memory) == ("ACTIVE", "", False)
+    one.reduce("flattened")
+    one.reduce("flattened again")
+    assert remembered(memory) == ("REDUCING", "flattened", False)
+    assert one.state is GuardState.HALTED and one.keeps_exits
+    one.halt("enough")
+    assert remembered(memory) == ("HALTED", "enough", False)
+    one.resume()
+    assert remembered(memory) == ("ACTIVE", "", False) and not one.would_reduce
 
 
 def test_what_a_halt_lets_pass_is_remembered():
