@@ -92,11 +92,13 @@ class Gateway(ContractQuestions, TradingSide):
             LinkLost: No server there, or it is not in service.
             LinkTimeout: The server did not deliver its first picture in a minute.
         """
-        self._connect(None, trading=trading)
+        self._connect(None, 0.0, trading=trading)
 
-    def _connect(self, login: SessionLogin | None, *, trading: bool) -> None:
+    def _connect(self, login: SessionLogin | None, patience: float, *, trading: bool) -> None:
         self._loop = ClientLoop()
-        self._api = api = self._maker.make(self._loop, login, trading=trading)
+        self._api = api = self._maker.make(
+            self._loop, login, trading=trading, patience=patience
+        )
         self.logged_in = trading
         self.links = 1 if self.matches_itself or not trading else 2
         self._seen_notices.clear()
@@ -110,7 +112,7 @@ class Gateway(ContractQuestions, TradingSide):
             self._charts = TreeCharts(api) if tested else FrameCharts(api)
         logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
 
-    def renew(self, away: float, *, trading: bool = True) -> None:
+    def renew(self, away: float, patience: float, *, trading: bool = True) -> None:
         """A new session in place of this one, with everything subscribed again.
 
         It is made with the login of a knock that was answered. This session lives on while that
@@ -118,6 +120,7 @@ class Gateway(ContractQuestions, TradingSide):
 
         Args:
             away: Seconds since data came; what was missed is asked for.
+            patience: Seconds in which a server on this line answers, as of ``knock``.
             trading: As of ``connect``.
 
         Raises:
@@ -127,7 +130,7 @@ class Gateway(ContractQuestions, TradingSide):
         if login is not None:
             login.check(trading=trading)
         self._end_session(abruptly=True)
-        self._connect(login, trading=trading)
+        self._connect(login, patience, trading=trading)
         self._login = None
         self.charts.renew(self.api, away)
 

@@ -72,7 +72,7 @@ class Link(Protocol):
     @property
     def opened(self) -> int: ...
     def connect(self) -> None: ...
-    def renew(self, away: float, *, trading: bool = True) -> None: ...
+    def renew(self, away: float, patience: float, *, trading: bool = True) -> None: ...
     def pump(self, timeout: float) -> bool: ...
     def new_notices(self) -> list[Notice]: ...
     def knock(self, patience: float) -> Answer: ...
@@ -452,10 +452,10 @@ class Reconnector:
         """A session with the account, or one with market data alone while trading rests."""
         # After a lost connection tqsdk has logged in, too, if it has opened another one.
         reopened = self._trading_link_lost and self._link.opened > self._opened
-        tries = 2 if reopened else 1
+        tries, patience = 2 if reopened else 1, self._supervisor.answer_within
         if not self._login.rests:
             try:
-                self._link.renew(away)
+                self._link.renew(away, patience)
             except TradingLoginRefused as error:
                 self._refused(error.refusal, tries)
             except CounterAway as error:
@@ -474,7 +474,7 @@ class Reconnector:
             else:
                 self._logged_in()
                 return
-        self._link.renew(away, trading=False)
+        self._link.renew(away, patience, trading=False)
 
     def _failed(self, error: LinkError, event: Event) -> None:
         self.last_error = str(error)

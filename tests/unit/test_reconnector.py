@@ -29,8 +29,8 @@ class Counter:
     def connect(self):
         pass
 
-    def renew(self, away, *, trading=True):
-        self.away = away
+    def renew(self, away, patience, *, trading=True):
+        self.away, self.given = away, patience
         self.renewed.append(trading)
         if trading and self.answers:
             raise self.answers.pop(0)
@@ -200,7 +200,9 @@ def test_a_server_on_a_line_that_is_late_has_as_long_to_answer_a_knock(stopwatch
     link.wait(deadline_in(0.0))  # the answer has come
     counter.notices.append(Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0"))
     link.wait(deadline_in(0.0))
+    rounds(link, 1)
     assert counter.patience == 12.0
+    assert counter.renewed and counter.given == 12.0  # and so has the session that follows
 
 
 @pytest.mark.parametrize("clocks", ["that goes on and the wall's", "of the wall alone"])
