@@ -81,7 +81,7 @@ class DoubtedStamps:
         clock = self._clock
         if ns == self._left_out and ns > clock.now_ns():
             return False
-        return clock.believes(ns, trades=False) or (self._trades(ns) and clock.believes(ns))
+        return clock.believes(ns, trades=False) or (clock.believes(ns) and self._trades(ns))
 
     def _goes_on(self, ns: int) -> bool:
         """Whether stamps go on as time does, or faster; where not they begin anew."""

@@ -191,3 +191,11 @@ def test_a_newest_tick_of_long_ago_is_no_live_one():
 )  # fmt: skip
 def test_what_is_stamped_before_an_open(symbol, moment, trades):
     assert trades_at(CALENDAR, symbol, to_ns(datetime.fromisoformat(moment))) is trades
+
+
+@pytest.mark.parametrize("begin", [TEN, NIGHT])
+def test_a_stamp_of_a_year_that_no_calendar_knows_is_left_out(begin):
+    far = (to_ns(datetime(2031, 1, 1)) - begin) / SECOND
+    assert not World(begin=begin).comes(0, far)
+    world = heard(begin=begin)
+    assert not world.comes(121, far) and world.comes(122, 122)
