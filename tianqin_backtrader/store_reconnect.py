@@ -304,21 +304,25 @@ class Reconnector:
             if self.sessions == sessions:  # else they are of a session that is no more
                 self._take_notice(notice)
                 self._take_login_notice(notice)
-        self._take_answer()
         now, renewable = monotonic(), self._link.renewable
-        if not self._away:
-            self._opened = self._link.opened
         self._supervisor.awake = renewable and (self._hours is None or self._hours.awake())
         for event in self._events():
             if event is Event.AHEAD:
                 self._login.observe(Seen.AHEAD, now)
             if renewable or event is Event.ANSWERED:
                 self._do(self._supervisor.observe(event, now))
+        self._take_answer()  # last: a line that has spoken meanwhile needs no new session
+        if not self._away:
+            self._opened = self._link.opened
+        now = monotonic()
         self._login.observe(Seen.DUE, now)
+        if renewable:
+            self._do(self._supervisor.observe(Event.TIME, now))
         if renewable and self._login.state is Login.TRYING:
             self._do(self._supervisor.observe(Event.TRADING, now))
 
     def _events(self) -> list[Event]:
+        """What has been seen since the last look, but that time passes."""
         events = list(self._hours.events()) if self._hours is not None else []
         if self._heard:
             self._heard = False
@@ -327,7 +331,7 @@ class Reconnector:
             self._answered = None
             self.answers += 1
             events.append(Event.ANSWERED)
-        return [*events, Event.TIME]
+        return events
 
     def _take_answer(self) -> None:
         """Make the session that has waited for the knock's answer: TianQin's login is behind it."""

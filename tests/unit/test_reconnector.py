@@ -205,6 +205,23 @@ def test_a_server_on_a_line_that_is_late_has_as_long_to_answer_a_knock(stopwatch
     assert counter.renewed and counter.given == 12.0  # and so has the session that follows
 
 
+@pytest.mark.parametrize("sign", ["answer", "data"])
+def test_a_line_that_speaks_as_the_knock_is_answered_is_kept(stopwatch, sign):
+    counter = Counter()
+    counter.said, counter.there = False, None
+    link = Reconnector(counter, Open(), jitter=lambda: 0.0)
+    link.connect()
+    assert link.doubt()
+    stopwatch.passed += 5.1
+    rounds(link, 1)
+    assert (link.state, counter.knocks) == (State.OVERDUE, 1)
+    counter.there, counter.said = True, sign == "answer"
+    if sign == "data":
+        link.heard()
+    rounds(link)
+    assert counter.renewed == [] and link.state is State.UP
+
+
 @pytest.mark.parametrize("clocks", ["that goes on and the wall's", "of the wall alone"])
 def test_a_sleep_is_counted_to_how_long_the_data_was_away(clocks):
     """``time.monotonic`` stands while the machine sleeps; elsewhere the other clock does, too."""
