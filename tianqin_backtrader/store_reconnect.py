@@ -31,7 +31,7 @@ from .errors import (
     LoginRefused,
     TradingLoginRefused,
 )
-from .link_supervisor import Action, Event, State, Supervisor
+from .link_supervisor import WORKS, Action, Event, State, Supervisor
 from .login_words import Refusal, Why, front_lost, front_there, is_good, refusal_in
 from .market_hours import MarketHours
 from .model import CONNECTED, LOST, RESTORED, Notice
@@ -47,7 +47,12 @@ STEP = 0.05
 #: States in which it is looked around at each such step.
 _RESTLESS = (
     State.LOST, State.RESTING, State.OVERDUE, State.OVERDUE_RESTING, State.SHAKEN, State.BUILDING,
+    State.RENEWING,
 )  # fmt: skip
+#: States in which a session is made as soon as a knock is answered.
+_MAKING = (State.BUILDING, State.RENEWING)
+#: States of a session that may have market data all the same, where trading alone is lost.
+_TRADING_LOST = (State.LOST, State.RESTING, State.BUILDING, State.RENEWING)
 #: Seconds in which a line that is well answers.
 PROMPT = 1.0
 #: Seconds of absence that tqsdk makes up for by itself: charts hold 600 minutes and more.
@@ -96,6 +101,7 @@ class Reconnector:
         reconnects_today: New sessions since 21:20.
         sessions, answers, losses: How many there have been; answers are those of lines that were
             asked, losses those of market data.
+        kept: How often a session that works was to be renewed, came to no new one, and was kept.
         refusals: What counters have said of orders that they give no answer to.
     """
 
@@ -114,7 +120,7 @@ class Reconnector:
         self._supervisor = Supervisor(jitter)
         self.last_ok: datetime | None = None
         self.last_error = ""
-        self.reconnects_today = self.sessions = self.answers = self.losses = 0
+        self.reconnects_today = self.sessions = self.answers = self.losses = self.kept = 0
         self._lines_lost = 0
         self._counted_day = date.min
         self._last_data = instants(WallClock())
@@ -249,10 +255,16 @@ class Reconnector:
 
     def doubt(self) -> bool:
         """Have the line asked now; False where it is being asked, or is not there."""
-        asks = self._supervisor.state is State.UP and self._answered is None
-        if asks:
+        if self._answered is not None:
+            return False
+        if self._supervisor.state is State.UP:
             self._do(self._supervisor.observe(Event.MD_RESTORED, monotonic()))
-        return asks
+            return True
+        if self._supervisor.state not in _TRADING_LOST or not self.market_data_up:
+            return False
+        self._supervisor.asked(monotonic())
+        self._answered = self._link.ask()
+        return True
 
     @property
     def doubtful(self) -> bool:
@@ -262,7 +274,7 @@ class Reconnector:
         the end of a bar it is asked what has passed.
         """
         state, asked = self._supervisor.state, monotonic() - self._supervisor.since
-        return state is not State.UP and not (state is State.DOUBT and asked < PROMPT)
+        return state not in WORKS and not (state is State.DOUBT and asked < PROMPT)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -341,10 +353,10 @@ class Reconnector:
         self._knock = None
         if not there:
             self.last_error = "the server takes no connections"
-        if self._supervisor.state is not State.BUILDING:
+        if self._supervisor.state not in _MAKING:
             event = Event.SERVER_THERE if there else Event.SERVER_AWAY
             self._supervisor.observe(event, monotonic())
-        if self._supervisor.state is State.BUILDING:
+        if self._supervisor.state in _MAKING:
             if there:
                 self._build()
             else:
@@ -368,6 +380,8 @@ class Reconnector:
                 self._data_until = None
             if not self._away and self._supervisor.state in (State.LOST, State.RESTING):
                 event = Event.SERVER_THERE
+            if market_data and event is Event.DEAF:
+                self._away.add(conn)  # nobody may ask a line that does not send all
         elif notice.code == CONNECTED and conn in self._connected:
             self._lost(conn)
             event = Event.DEAF
@@ -400,7 +414,7 @@ class Reconnector:
             # Its connection would log in again by itself, and end the other one.
             self._refused(refusal, tries=1)
             self._do(self._supervisor.observe(Event.TRADING, now))
-        elif refusal is not None and self._supervisor.state is not State.BUILDING:
+        elif refusal is not None and self._supervisor.state not in _MAKING:
             # The counter's own login at the front; a session anew would not make it try again.
             self._refused(refusal, tries=2)
 
@@ -482,7 +496,15 @@ class Reconnector:
 
     def _failed(self, error: LinkError, event: Event) -> None:
         self.last_error = str(error)
-        action = self._supervisor.observe(event, monotonic())
+        now, works = monotonic(), self._link.connected and not self._away
+        if works and self._supervisor.state is State.RENEWING:
+            self.kept += 1
+            self._supervisor.observe(Event.KEPT, now)
+            logger.error("the session is not renewed and goes on, until the next open: %s", error)
+            return
+        if works and not self._supervisor.overdue(now):
+            event = Event.FAILED  # a refusal ends no program whose market data lives
+        action = self._supervisor.observe(event, now)
         logger.error("no new session, next attempt in %.0f s: %s", self.backoff, error)
         self._do(action)
 
