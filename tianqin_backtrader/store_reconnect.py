@@ -321,6 +321,8 @@ class Reconnector:
         for event in self._events():
             if event is Event.AHEAD:
                 self._login.observe(Seen.AHEAD, now)
+            if event is Event.BOUNDARY and self._supervisor.state is State.RENEWING:
+                self._failed(LinkTimeout("TianQin has not answered before the open"), Event.FAILED)
             if renewable or event is Event.ANSWERED:
                 self._do(self._supervisor.observe(event, now))
         self._take_answer()  # last: a line that has spoken meanwhile needs no new session
@@ -452,6 +454,9 @@ class Reconnector:
             self._failed(error, Event.REFUSED)
         except LinkError as error:
             self._failed(error, Event.FAILED)
+        except BaseException:  # Ctrl-C in a notebook, which may go on: there is an attempt due
+            self._supervisor.observe(Event.FAILED, monotonic())
+            raise
         else:
             self._away.clear()
             self._connected.clear()

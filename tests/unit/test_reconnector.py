@@ -221,11 +221,12 @@ def test_a_server_on_a_line_that_is_late_has_as_long_to_answer_a_knock(stopwatch
 class Evening(Open):
     """An open is ahead, as often as it is said."""
 
-    ahead = False
+    ahead = opens = False
 
     def events(self):
-        ahead, self.ahead = self.ahead, False
-        return [Event.AHEAD] if ahead else []
+        said = [Event.AHEAD] * self.ahead + [Event.BOUNDARY] * self.opens
+        self.ahead = self.opens = False
+        return said
 
 
 @pytest.fixture
@@ -259,6 +260,28 @@ def test_a_session_that_works_is_kept_where_it_cannot_be_renewed(stopwatch, even
         hours.ahead = True
         rounds(link, 1)
     counter.refused, counter.there, hours.ahead = None, True, True
+    rounds(link)
+    assert counter.renewed == [True] and link.state is State.UP
+
+
+def test_a_login_that_takes_until_the_open_ends_no_session_behind_it(evening):
+    hours, counter, link = evening
+    counter.there = None
+    rounds(link, 1)
+    hours.opens = True
+    rounds(link, 1)
+    assert (link.state, link.kept) == (State.UP, 1) and "before the open" in link.last_error
+    counter.there = True
+    rounds(link)
+    assert counter.renewed == [] and link.state is State.UP
+
+
+def test_after_an_interrupt_while_a_session_is_made_it_is_made_with_the_next_waits(stopwatch):
+    link, counter = deaf(None)
+    counter.refused, counter.there = KeyboardInterrupt(), True
+    with pytest.raises(KeyboardInterrupt):
+        rounds(link)
+    counter.refused = None
     rounds(link)
     assert counter.renewed == [True] and link.state is State.UP
 
