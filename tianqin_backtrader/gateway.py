@@ -22,7 +22,7 @@ from .clock import deadline_in
 from .contract_questions import ContractQuestions
 from .data_tree import to_notice
 from .errors import LinkLost
-from .knock import Knock
+from .knock import Knock, Knocks
 from .login_words import out_of_service
 from .lot_rules import Counter
 from .model import Notice
@@ -71,7 +71,7 @@ class Gateway(ContractQuestions, TradingSide):
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
-        self._login: SessionLogin | None = None
+        self._knocks: Knocks[SessionLogin] = Knocks(self._maker.login)
         self._charts: TreeCharts | FrameCharts | None = None
         self._seen_notices: set[str] = set()
         #: Whether the days of ``backtest`` are over: nothing more can come.
@@ -126,12 +126,14 @@ class Gateway(ContractQuestions, TradingSide):
         Raises:
             As of ``connect``.
         """
-        login = self._login if self._login is not None and self._login.asked else None
+        login = self._knocks.login
+        if login is not None and not login.asked:
+            login = None
         if login is not None:
             login.check(trading=trading)
         self._end_session(abruptly=True)
         self._connect(login, patience, trading=trading)
-        self._login = None
+        self._knocks.login = None
         self.charts.renew(self.api, away)
 
     def close(self) -> None:
@@ -203,8 +205,7 @@ class Gateway(ContractQuestions, TradingSide):
         Args:
             patience: Seconds in which the servers answer.
         """
-        self._login = login = self._maker.login()
-        return Knock(self._addresses, self._headers, patience, login.ask)
+        return self._knocks.knock(self._addresses, self._headers, patience)
 
     def pump(self, timeout: float) -> bool:
         """Wait for news of any kind, at most ``timeout`` seconds; False when none came.
