@@ -67,14 +67,20 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What became of the live bars of a contract.
+    """What became of the live bars of a contract, and of those at the end of its history.
+
+    Each bar that was delivered is in one of ``equal``, ``repaired``, ``corrected``, ``missing`` and
+    ``pending``. Bars of the seam, which are at the end of history, are in ``seam``, ``corrected``,
+    ``missing`` or ``pending``, and in ``delivered`` they are not. Nor are bars that were left out:
+    those are in ``missing``. So the sum of the five may be larger than ``delivered``.
 
     Attributes:
-        delivered: All of them.
+        delivered: Live bars that the strategy was given.
         equal: Equal to the official bar in open, high, low, close, volume and open interest.
         repaired: Delivered from the official bar: after a hole in the ticks or a tick that was left
             out, or before a contract's first price.
-        corrected: Different from the official bar; see ``differences``.
+        corrected: Different from the official bar, bars of the seam among them; see
+            ``differences``.
         missing: There was no official bar to compare with, bars of the seam among them; or none to
             deliver, and the bar was left out and said to be.
         ignored: Ticks that could not be, and were left out; see ``tick_sieve``.
