@@ -223,6 +223,13 @@ class BarBuilder:
         self._volume, self._volume_day = self._volume_at_start + bar.volume, self._day
         self._open_pending = bar.volume == 0
 
+    def go_on_from(self, close: float, close_oi: int) -> None:
+        """Put the last bar's official close and open interest in force, before a tick has come."""
+        if close == close:
+            self._price = close
+        self._oi = close_oi
+        self._start_slot()
+
     @property
     def slot(self) -> Slot:
         """The slot that is being built."""

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 #: Seconds of one wait while a trading login may be refused.
 _STEP = 0.1
 #: Seconds that market data may take to connect, and as many more for its first picture, in a
-#: session that is made anew: a knock has just been answered within so long.
+#: session that is made anew; more where the line is late and its knock was given longer.
 PICTURE = 5.0
 
 
@@ -77,14 +77,15 @@ class Client(TqApi):
 
     Args:
         trading: False where its account is none that anybody trades on.
-        patient: Whether market data that is silent, and a connection that is refused, is waited
-            for; tqsdk tries it again after ten seconds and more, and its caller may have better to
-            do.
+        patience: Seconds that silent market data is waited for, as of ``PICTURE``, and then a
+            refused connection ends it, too: tqsdk tries it again after ten seconds and more, and
+            its caller may have better to do. With infinity both are waited for.
         args, kwargs: As of ``TqApi``.
     """
 
-    def __init__(self, *args: Any, trading: bool, patient: bool, **kwargs: Any) -> None:
-        self._takes_orders, self._patient = trading, patient
+    def __init__(self, *args: Any, trading: bool, patience: float, **kwargs: Any) -> None:
+        self._takes_orders, self._patience = trading, patience
+        self._patient = math.isinf(patience)
         self._watch: LoginWatch | None = LoginWatch()
         self._watched: set[str] = set()
         self._md_silent_at, self._md_refused = math.inf, False
@@ -102,7 +103,7 @@ class Client(TqApi):
 
     def _listen_to_market_data(self) -> None:
         """Until its first picture tqsdk holds everything back, notices too: hear them before."""
-        line, self._md_silent_at = self._ws_md_recv_chan, monotonic() + PICTURE
+        line, self._md_silent_at = self._ws_md_recv_chan, monotonic() + self._patience
         pass_on = line.send
 
         async def send(pack: Mapping[str, Any]) -> None:
@@ -117,7 +118,7 @@ class Client(TqApi):
             codes = [notice["code"] for notice in difference.get("notify", {}).values()]
             self._md_refused = self._md_refused or LOST in codes
             if CONNECTED in codes:
-                self._md_silent_at = monotonic() + PICTURE
+                self._md_silent_at = monotonic() + self._patience
             if difference.get("mdhis_more_data") is False:
                 self._md_silent_at = math.inf
 
@@ -250,7 +251,12 @@ class ClientMaker:
             return SessionLogin(self._key, self._value, TqKq() if account is None else account)
 
     def make(
-        self, loop: ClientLoop, login: SessionLogin | None = None, *, trading: bool = True
+        self,
+        loop: ClientLoop,
+        login: SessionLogin | None = None,
+        *,
+        trading: bool = True,
+        patience: float = 0.0,
     ) -> Any:
         """Log in; returns the ``TqApi`` when its first picture is there.
 
@@ -258,6 +264,7 @@ class ClientMaker:
             loop: Its event loop; closed if it comes to nothing.
             login: One that has been asked; without it TianQin is asked now.
             trading: False for market data alone, without a login at the account's counter.
+            patience: Seconds in which a server on this line answers.
 
         Raises:
             As of the gateway's ``connect``.
@@ -268,7 +275,7 @@ class ClientMaker:
             closing_on_error(loop),
             loop.whole_callbacks(),
         ):
-            api = self._log_in(loop, login, trading=trading)
+            api = self._log_in(loop, login, patience, trading=trading)
         self._been_in = True
         if trading:
             self._given = None  # the next connection starts from the template
@@ -292,12 +299,14 @@ class ClientMaker:
         account = self._given if self._given is not None else copy.deepcopy(self._template)
         return TqKq() if account is None else account
 
-    def _log_in(self, loop: ClientLoop, login: SessionLogin | None, *, trading: bool) -> Any:
+    def _log_in(
+        self, loop: ClientLoop, login: SessionLogin | None, patience: float, *, trading: bool
+    ) -> Any:
         with explained(been_in=self._been_in):
             return Client(
                 self._account() if trading else TqSim(),
                 trading=trading,
-                patient=not self._been_in,
+                patience=max(PICTURE, patience) if self._been_in else math.inf,
                 auth=login or TqAuth(self._key, self._value),
                 backtest=self._backtest,
                 debug=self._debug,

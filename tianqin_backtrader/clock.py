@@ -213,7 +213,10 @@ class MarketClock:
         """Nanoseconds since 1970 UTC."""
         if self.virtual:
             return self._latest
-        return self._unset() + max(self._offset, self._offset_before)
+        arrival, offset = self._unset(), max(self._offset, self._offset_before)
+        if arrival // MINUTE > self._minute + 1 and abs(self._best) <= FAR:
+            offset = max(offset, self._best)  # the last stamps may have come long after their time
+        return arrival + offset
 
     def believes(self, ns: int, *, trades: bool = True) -> bool:
         """Whether a tick that is stamped ``ns`` may have come by now.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .clock import FAR, MINUTE, SECOND, from_ns
+from .clock import FAR, MINUTE, NEAR, SECOND, from_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,25 +63,35 @@ class DoubtedStamps:
         self._clock, self._trades = clock, trades
         self._ahead: _Ahead | None = None
         self._left_out = 0  # the latest stamp that was: it is not believed before its time
-        self._fast = False
+        # When a stamp came last that was ahead because the market is played fast.
+        self._fast_at: int | None = None
 
     def believes(self, ns: int) -> bool:
         """Whether a tick that has just come may be stamped so."""
         if self._can_be(ns):
             self._ahead = None
+            self._slow_down(ns)
             return True
-        if self._fast and ns - self._clock.now_ns() <= FAR:
+        if self._fast_at is not None and ns - self._clock.now_ns() <= FAR:
+            self._fast_at = self._clock.arrival_ns()
             return True
         believed = self._goes_on(ns)
         if not believed:
             self._left_out = ns
         return believed
 
+    def _slow_down(self, ns: int) -> None:
+        """A burst of late ticks is no fast market: its stamps are on time again, for seconds."""
+        if self._fast_at is None or abs(ns - self._clock.now_ns()) > NEAR:
+            return
+        if self._clock.arrival_ns() - self._fast_at >= _APART:
+            self._fast_at = None
+
     def _can_be(self, ns: int) -> bool:
         clock = self._clock
         if ns == self._left_out and ns > clock.now_ns():
             return False
-        return clock.believes(ns, trades=False) or (self._trades(ns) and clock.believes(ns))
+        return clock.believes(ns, trades=False) or (clock.believes(ns) and self._trades(ns))
 
     def _goes_on(self, ns: int) -> bool:
         """Whether stamps go on as time does, or faster; where not they begin anew."""
@@ -92,8 +102,8 @@ class DoubtedStamps:
         ahead = self._ahead = _Ahead(first.stamp, first.arrival, ns, first.in_a_row + 1)
         passed, gone = arrival - ahead.arrival, ahead.latest - ahead.stamp
         if gone >= SECOND and gone > 2 * passed and passed >= _AT_LEAST:
-            self._fast = self._fast or ahead.in_a_row >= _IN_A_ROW
             if ahead.in_a_row >= _IN_A_ROW:
+                self._fast_at = arrival
                 return True
         far = ahead.latest - self._clock.now_ns() > FAR
         if passed < (_APART_FAR if far and self._clock.trusted else _APART):

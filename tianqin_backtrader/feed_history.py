@@ -100,9 +100,10 @@ class FeedHistory:
         last_id = self._ticks.last_id
         newest: list[Tick] = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
         believes, calendar = self._store.clock.believes, self._store.calendar
-        stamps = [
+        stamps = [  # the calendar is not asked about a year that nobody believes
             one.time - 1 for one in newest
-            if believes(one.time, trades=trades_at(calendar, self._symbol, one.time))
+            if believes(one.time, trades=False)
+            or (believes(one.time) and trades_at(calendar, self._symbol, one.time))
         ]  # fmt: skip
         alive_at: int = self._store.alive_at(self._symbol)
         return max(alive_at, *stamps, 0)

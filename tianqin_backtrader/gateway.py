@@ -22,7 +22,7 @@ from .clock import deadline_in
 from .contract_questions import ContractQuestions
 from .data_tree import to_notice
 from .errors import LinkLost
-from .knock import Knock
+from .knock import Knock, Knocks
 from .login_words import out_of_service
 from .lot_rules import Counter
 from .model import Notice
@@ -71,7 +71,7 @@ class Gateway(ContractQuestions, TradingSide):
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
-        self._login: SessionLogin | None = None
+        self._knocks: Knocks[SessionLogin] = Knocks(self._maker.login)
         self._charts: TreeCharts | FrameCharts | None = None
         self._seen_notices: set[str] = set()
         #: Whether the days of ``backtest`` are over: nothing more can come.
@@ -92,11 +92,13 @@ class Gateway(ContractQuestions, TradingSide):
             LinkLost: No server there, or it is not in service.
             LinkTimeout: The server did not deliver its first picture in a minute.
         """
-        self._connect(None, trading=trading)
+        self._connect(None, 0.0, trading=trading)
 
-    def _connect(self, login: SessionLogin | None, *, trading: bool) -> None:
+    def _connect(self, login: SessionLogin | None, patience: float, *, trading: bool) -> None:
         self._loop = ClientLoop()
-        self._api = api = self._maker.make(self._loop, login, trading=trading)
+        self._api = api = self._maker.make(
+            self._loop, login, trading=trading, patience=patience
+        )
         self.logged_in = trading
         self.links = 1 if self.matches_itself or not trading else 2
         self._seen_notices.clear()
@@ -110,7 +112,7 @@ class Gateway(ContractQuestions, TradingSide):
             self._charts = TreeCharts(api) if tested else FrameCharts(api)
         logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
 
-    def renew(self, away: float, *, trading: bool = True) -> None:
+    def renew(self, away: float, patience: float, *, trading: bool = True) -> None:
         """A new session in place of this one, with everything subscribed again.
 
         It is made with the login of a knock that was answered. This session lives on while that
@@ -118,17 +120,20 @@ class Gateway(ContractQuestions, TradingSide):
 
         Args:
             away: Seconds since data came; what was missed is asked for.
+            patience: Seconds in which a server on this line answers, as of ``knock``.
             trading: As of ``connect``.
 
         Raises:
             As of ``connect``.
         """
-        login = self._login if self._login is not None and self._login.asked else None
+        login = self._knocks.login
+        if login is not None and not login.asked:
+            login = None
         if login is not None:
             login.check(trading=trading)
         self._end_session(abruptly=True)
-        self._connect(login, trading=trading)
-        self._login = None
+        self._connect(login, patience, trading=trading)
+        self._knocks.login = None
         self.charts.renew(self.api, away)
 
     def close(self) -> None:
@@ -200,8 +205,7 @@ class Gateway(ContractQuestions, TradingSide):
         Args:
             patience: Seconds in which the servers answer.
         """
-        self._login = login = self._maker.login()
-        return Knock(self._addresses, self._headers, patience, login.ask)
+        return self._knocks.knock(self._addresses, self._headers, patience)
 
     def pump(self, timeout: float) -> bool:
         """Wait for news of any kind, at most ``timeout`` seconds; False when none came.

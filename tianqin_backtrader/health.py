@@ -14,8 +14,10 @@ class Health:
     Attributes:
         market_data_up, trading_up: Whether ticks can come, and orders go out.
         no_trading: Why orders would not reach the exchange, "" if they would.
-        state: Of the supervisor: ``UP``, ``DOUBT`` (silent, has been asked), ``SHAKEN``, ``LOST``
-            (the server is knocked at), ``BUILDING``, ``RESTING``, ``FATAL``.
+        state: Of the supervisor: ``UP``, ``RENEWING`` (works, and another is made ahead of an
+            open), ``DOUBT`` (silent, has been asked), ``OVERDUE`` and ``OVERDUE_RESTING`` (the
+            answer is), ``SHAKEN``, ``LOST`` (the server is knocked at), ``BUILDING``,
+            ``RESTING``, ``FATAL``.
         last_data: By name of the feed, the exchange's stamp of its newest tick; None before one.
         last_ok: When the last wait brought news, by the machine's clock.
         backoff: Seconds until the next attempt, 0 while all is well.

@@ -46,6 +46,7 @@ class State(StrEnum):
     OVERDUE_RESTING = "OVERDUE_RESTING"  # the same between two knocks
     SHAKEN = "SHAKEN"  # market data is lost, tqsdk may restore it
     LOST = "LOST"  # the server is knocked at
+    RENEWING = "RENEWING"  # ahead of an open: the session works, and lives on if this fails
     BUILDING = "BUILDING"
     RESTING = "RESTING"  # between attempts
     FATAL = "FATAL"
@@ -67,6 +68,7 @@ class Event(StrEnum):
     BUILT = "BUILT"
     FAILED = "FAILED"
     REFUSED = "REFUSED"
+    KEPT = "KEPT"  # the old session, as nothing was wrong with it and no new one was made
     AHEAD = "AHEAD"  # of an open
     BOUNDARY = "BOUNDARY"  # an open or a close
     TRADING = "TRADING"  # is to be tried, or left alone, by a session of its own
@@ -85,6 +87,9 @@ class Action(StrEnum):
 _UP, _DOUBT, _SHAKEN = State.UP, State.DOUBT, State.SHAKEN
 _OVERDUE, _PAUSE = State.OVERDUE, State.OVERDUE_RESTING
 _LOST, _BUILDING, _RESTING = State.LOST, State.BUILDING, State.RESTING
+_RENEWING = State.RENEWING
+#: States of a session that works.
+WORKS = frozenset({_UP, _RENEWING})
 
 #: What is not here changes nothing. TIME counts when the state's patience is over.
 TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
@@ -95,7 +100,7 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_UP, Event.MD_LOST): (_SHAKEN, Action.WAIT),
     (_UP, Event.TD_LOST): (_LOST, Action.KNOCK),
     (_UP, Event.DEAF): (_BUILDING, Action.BUILD),
-    (_UP, Event.AHEAD): (_BUILDING, Action.BUILD),
+    (_UP, Event.AHEAD): (_RENEWING, Action.BUILD),
     (_UP, Event.TRADING): (_LOST, Action.KNOCK),
     (_DOUBT, Event.DATA): (_UP, Action.WAIT),
     (_DOUBT, Event.ANSWERED): (_UP, Action.WAIT),
@@ -133,6 +138,15 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_SHAKEN, Event.BROKEN): (_LOST, Action.KNOCK),
     (_LOST, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
     (_LOST, Event.SERVER_AWAY): (_RESTING, Action.WAIT),
+    (_RENEWING, Event.BUILT): (_UP, Action.WAIT),
+    (_RENEWING, Event.KEPT): (_UP, Action.WAIT),
+    (_RENEWING, Event.FAILED): (_RESTING, Action.WAIT),
+    (_RENEWING, Event.REFUSED): (_RESTING, Action.WAIT),
+    (_RENEWING, Event.MD_LOST): (_BUILDING, Action.BUILD),
+    (_RENEWING, Event.TD_LOST): (_BUILDING, Action.BUILD),
+    (_RENEWING, Event.DEAF): (_BUILDING, Action.BUILD),
+    (_RENEWING, Event.BROKEN): (_BUILDING, Action.BUILD),
+    (_RENEWING, Event.TRADING): (_BUILDING, Action.BUILD),
     (_BUILDING, Event.BUILT): (_UP, Action.WAIT),
     (_BUILDING, Event.FAILED): (_RESTING, Action.WAIT),
     (_BUILDING, Event.REFUSED): (_RESTING, Action.WAIT),
@@ -194,8 +208,16 @@ class Supervisor:
         out = self._asked is not None and now - self._asked < LONGEST_ANSWER
         if out and event is Event.TIME:
             return Action.WAIT
-        self._asked = now
+        self.asked(now)
         return Action.ASK
+
+    def asked(self, now: float) -> None:
+        """The line has been asked, whatever the state."""
+        self._asked = now
+
+    def overdue(self, now: float) -> bool:
+        """Whether an answer has not come that should have."""
+        return self._asked is not None and now - self._asked >= self.answer_within
 
     def _learn_answer(self, event: Event, now: float) -> None:
         """How long answers take, in whatever state one comes."""

@@ -67,14 +67,20 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What became of the live bars of a contract.
+    """What became of the live bars of a contract, and of those at the end of its history.
+
+    Each bar that was delivered is in one of ``equal``, ``repaired``, ``corrected``, ``missing`` and
+    ``pending``. Bars of the seam, which are at the end of history, are in ``seam``, ``corrected``,
+    ``missing`` or ``pending``, and in ``delivered`` they are not. Nor are bars that were left out:
+    those are in ``missing``. So the sum of the five may be larger than ``delivered``.
 
     Attributes:
-        delivered: All of them.
+        delivered: Live bars that the strategy was given.
         equal: Equal to the official bar in open, high, low, close, volume and open interest.
         repaired: Delivered from the official bar: after a hole in the ticks or a tick that was left
             out, or before a contract's first price.
-        corrected: Different from the official bar; see ``differences``.
+        corrected: Different from the official bar, bars of the seam among them; see
+            ``differences``.
         missing: There was no official bar to compare with, bars of the seam among them; or none to
             deliver, and the bar was left out and said to be.
         ignored: Ticks that could not be, and were left out; see ``tick_sieve``.
@@ -126,6 +132,7 @@ class LiveBars:
         self._ready: deque[Bar] = deque()
         self._suspect: set[int] = set()
         self._suspect_before = 0
+        self._refused = 0  # where the bar of a refused tick ends; 0 when one has passed since
         self._unchecked: deque[Bar] = deque()
         self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
         self._left_out: list[Bar] = []
@@ -180,11 +187,16 @@ class LiveBars:
     def _take(self, tick: Tick) -> bool:
         """Build with a tick; where it cannot be, the official bar is what is delivered.
 
-        And the next one, which begins with the price and the volume in force.
+        And the next ones, which begin with the price and the volume in force, to that of the next
+        tick.
         """
         if not self._sieve.passes(tick):
-            self.doubt_until(self.builder.slot.end + 1)
+            self._refused = self.builder.slot.end
+            self.doubt_until(self._refused + 1)
             return False
+        if self._refused:
+            self.doubt_until(tick.time)
+            self._refused = 0
         done = self.builder.push(tick)
         if done:
             self._complete(done)
@@ -202,6 +214,8 @@ class LiveBars:
         if self.builder.slot.certain <= now:
             if self._ticks.last_id >= self._next_tick:  # the newest rows are still missing
                 self._suspect_before = max(self._suspect_before, self.builder.slot.certain)
+            if self._refused:
+                self.doubt_until(now)
             self._complete(self.builder.flush(now))
 
     def _complete(self, bars: Sequence[Bar]) -> None:
@@ -329,6 +343,8 @@ class LiveBars:
             for official in self._klines.bars(bar.id, bar.id):
                 if official.start == bar.start:
                     self._repaired += 1
+                    if 0 < self._refused <= bar.end:  # the tick may have been right
+                        self.builder.go_on_from(official.close, official.close_oi)
                     return _with_book_of(bar, official)
         self._unchecked.append(bar)
         return bar

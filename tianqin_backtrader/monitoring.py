@@ -12,13 +12,14 @@ from typing import Any
 
 from .clock import monotonic
 from .errors import ConfigError
+from .link_supervisor import State
 from .local_server import Answer, LocalServer, Site
 from .observers import Observer
 from .snapshot import Snapshot, plain, take_snapshot
 
 #: Seconds between two snapshots.
 PUBLISH_EVERY = 0.25
-_STATES = ("UP", "DOUBT", "SHAKEN", "LOST", "BUILDING", "RESTING", "FATAL")
+_STATES = tuple(map(str, State))
 _RISK = ("ACTIVE", "REDUCING", "HALTED")
 
 

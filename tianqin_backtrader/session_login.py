@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -72,15 +72,25 @@ class SessionLogin(TqAuth):
         self._wrong: Exception | None = None
         self._wrong_of_trading: Exception | None = None
         self._wrong_of_licence: Exception | None = None
+        self._addresses: list[str] = []
         self.asked = False
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Of the next session's requests; they hold the token."""
+        return dict(self._base_headers)
 
     def ask(self) -> list[str]:
         """Ask for everything, in a thread of its own; what goes wrong is for ``check``.
 
+        Where all is known already nothing is asked.
+
         Returns:
             Addresses of the servers of market data and trading, as far as they are known.
         """
-        addresses: list[str] = []
+        if self.asked and self._wrong is None and self._wrong_of_trading is None:
+            return self._addresses
+        self._addresses = addresses = []
         # The variables are the whole program's: they are touched where a proxy would get this.
         variables = exemption([self._auth_url]) if getproxies() else {}
         with environment(variables):

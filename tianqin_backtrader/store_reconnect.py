@@ -31,7 +31,7 @@ from .errors import (
     LoginRefused,
     TradingLoginRefused,
 )
-from .link_supervisor import Action, Event, State, Supervisor
+from .link_supervisor import WORKS, Action, Event, State, Supervisor
 from .login_words import Refusal, Why, front_lost, front_there, is_good, refusal_in
 from .market_hours import MarketHours
 from .model import CONNECTED, LOST, RESTORED, Notice
@@ -47,7 +47,12 @@ STEP = 0.05
 #: States in which it is looked around at each such step.
 _RESTLESS = (
     State.LOST, State.RESTING, State.OVERDUE, State.OVERDUE_RESTING, State.SHAKEN, State.BUILDING,
+    State.RENEWING,
 )  # fmt: skip
+#: States in which a session is made as soon as a knock is answered.
+_MAKING = (State.BUILDING, State.RENEWING)
+#: States of a session that may have market data all the same, where trading alone is lost.
+_TRADING_LOST = (State.LOST, State.RESTING, State.BUILDING, State.RENEWING)
 #: Seconds in which a line that is well answers.
 PROMPT = 1.0
 #: Seconds of absence that tqsdk makes up for by itself: charts hold 600 minutes and more.
@@ -72,7 +77,7 @@ class Link(Protocol):
     @property
     def opened(self) -> int: ...
     def connect(self) -> None: ...
-    def renew(self, away: float, *, trading: bool = True) -> None: ...
+    def renew(self, away: float, patience: float, *, trading: bool = True) -> None: ...
     def pump(self, timeout: float) -> bool: ...
     def new_notices(self) -> list[Notice]: ...
     def knock(self, patience: float) -> Answer: ...
@@ -96,6 +101,7 @@ class Reconnector:
         reconnects_today: New sessions since 21:20.
         sessions, answers, losses: How many there have been; answers are those of lines that were
             asked, losses those of market data.
+        kept: How often a session that works was to be renewed, came to no new one, and was kept.
         refusals: What counters have said of orders that they give no answer to.
     """
 
@@ -114,7 +120,7 @@ class Reconnector:
         self._supervisor = Supervisor(jitter)
         self.last_ok: datetime | None = None
         self.last_error = ""
-        self.reconnects_today = self.sessions = self.answers = self.losses = 0
+        self.reconnects_today = self.sessions = self.answers = self.losses = self.kept = 0
         self._lines_lost = 0
         self._counted_day = date.min
         self._last_data = instants(WallClock())
@@ -249,10 +255,16 @@ class Reconnector:
 
     def doubt(self) -> bool:
         """Have the line asked now; False where it is being asked, or is not there."""
-        asks = self._supervisor.state is State.UP and self._answered is None
-        if asks:
+        if self._answered is not None:
+            return False
+        if self._supervisor.state is State.UP:
             self._do(self._supervisor.observe(Event.MD_RESTORED, monotonic()))
-        return asks
+            return True
+        if self._supervisor.state not in _TRADING_LOST or not self.market_data_up:
+            return False
+        self._supervisor.asked(monotonic())
+        self._answered = self._link.ask()
+        return True
 
     @property
     def doubtful(self) -> bool:
@@ -262,7 +274,7 @@ class Reconnector:
         the end of a bar it is asked what has passed.
         """
         state, asked = self._supervisor.state, monotonic() - self._supervisor.since
-        return state is not State.UP and not (state is State.DOUBT and asked < PROMPT)
+        return state not in WORKS and not (state is State.DOUBT and asked < PROMPT)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -304,21 +316,27 @@ class Reconnector:
             if self.sessions == sessions:  # else they are of a session that is no more
                 self._take_notice(notice)
                 self._take_login_notice(notice)
-        self._take_answer()
         now, renewable = monotonic(), self._link.renewable
-        if not self._away:
-            self._opened = self._link.opened
         self._supervisor.awake = renewable and (self._hours is None or self._hours.awake())
         for event in self._events():
             if event is Event.AHEAD:
                 self._login.observe(Seen.AHEAD, now)
+            if event is Event.BOUNDARY and self._supervisor.state is State.RENEWING:
+                self._failed(LinkTimeout("TianQin has not answered before the open"), Event.FAILED)
             if renewable or event is Event.ANSWERED:
                 self._do(self._supervisor.observe(event, now))
+        self._take_answer()  # last: a line that has spoken meanwhile needs no new session
+        if not self._away:
+            self._opened = self._link.opened
+        now = monotonic()
         self._login.observe(Seen.DUE, now)
+        if renewable:
+            self._do(self._supervisor.observe(Event.TIME, now))
         if renewable and self._login.state is Login.TRYING:
             self._do(self._supervisor.observe(Event.TRADING, now))
 
     def _events(self) -> list[Event]:
+        """What has been seen since the last look, but that time passes."""
         events = list(self._hours.events()) if self._hours is not None else []
         if self._heard:
             self._heard = False
@@ -327,7 +345,7 @@ class Reconnector:
             self._answered = None
             self.answers += 1
             events.append(Event.ANSWERED)
-        return [*events, Event.TIME]
+        return events
 
     def _take_answer(self) -> None:
         """Make the session that has waited for the knock's answer: TianQin's login is behind it."""
@@ -337,10 +355,10 @@ class Reconnector:
         self._knock = None
         if not there:
             self.last_error = "the server takes no connections"
-        if self._supervisor.state is not State.BUILDING:
+        if self._supervisor.state not in _MAKING:
             event = Event.SERVER_THERE if there else Event.SERVER_AWAY
             self._supervisor.observe(event, monotonic())
-        if self._supervisor.state is State.BUILDING:
+        if self._supervisor.state in _MAKING:
             if there:
                 self._build()
             else:
@@ -364,6 +382,8 @@ class Reconnector:
                 self._data_until = None
             if not self._away and self._supervisor.state in (State.LOST, State.RESTING):
                 event = Event.SERVER_THERE
+            if market_data and event is Event.DEAF:
+                self._away.add(conn)  # nobody may ask a line that does not send all
         elif notice.code == CONNECTED and conn in self._connected:
             self._lost(conn)
             event = Event.DEAF
@@ -396,7 +416,7 @@ class Reconnector:
             # Its connection would log in again by itself, and end the other one.
             self._refused(refusal, tries=1)
             self._do(self._supervisor.observe(Event.TRADING, now))
-        elif refusal is not None and self._supervisor.state is not State.BUILDING:
+        elif refusal is not None and self._supervisor.state not in _MAKING:
             # The counter's own login at the front; a session anew would not make it try again.
             self._refused(refusal, tries=2)
 
@@ -434,6 +454,9 @@ class Reconnector:
             self._failed(error, Event.REFUSED)
         except LinkError as error:
             self._failed(error, Event.FAILED)
+        except BaseException:  # Ctrl-C in a notebook, which may go on: there is an attempt due
+            self._supervisor.observe(Event.FAILED, monotonic())
+            raise
         else:
             self._away.clear()
             self._connected.clear()
@@ -452,10 +475,10 @@ class Reconnector:
         """A session with the account, or one with market data alone while trading rests."""
         # After a lost connection tqsdk has logged in, too, if it has opened another one.
         reopened = self._trading_link_lost and self._link.opened > self._opened
-        tries = 2 if reopened else 1
+        tries, patience = 2 if reopened else 1, self._supervisor.answer_within
         if not self._login.rests:
             try:
-                self._link.renew(away)
+                self._link.renew(away, patience)
             except TradingLoginRefused as error:
                 self._refused(error.refusal, tries)
             except CounterAway as error:
@@ -474,11 +497,19 @@ class Reconnector:
             else:
                 self._logged_in()
                 return
-        self._link.renew(away, trading=False)
+        self._link.renew(away, patience, trading=False)
 
     def _failed(self, error: LinkError, event: Event) -> None:
         self.last_error = str(error)
-        action = self._supervisor.observe(event, monotonic())
+        now, works = monotonic(), self._link.connected and not self._away
+        if works and self._supervisor.state is State.RENEWING:
+            self.kept += 1
+            self._supervisor.observe(Event.KEPT, now)
+            logger.error("the session is not renewed and goes on, until the next open: %s", error)
+            return
+        if works and not self._supervisor.overdue(now):
+            event = Event.FAILED  # a refusal ends no program whose market data lives
+        action = self._supervisor.observe(event, now)
         logger.error("no new session, next attempt in %.0f s: %s", self.backoff, error)
         self._do(action)
 

@@ -50,7 +50,7 @@ class Round:
         self.lifeline = Lifeline(store.clock, store.reconnector, self._dues)
         self.rolls: RollDesk | None = None
         self._polled = self._trading = False
-        self._links_over = self._losses = 0
+        self._links_over = self._losses = self._kept = 0
         self._sessions: int = store.reconnector.sessions
         self._counter_words: str = store.reconnector.counter_words
 
@@ -160,6 +160,9 @@ class Round:
             self._losses = link.losses
             for feed in store.feeds:
                 feed.put_notification(feed.DISCONNECTED)
+        if link.kept != self._kept:
+            self._kept = link.kept
+            store.put_notification(f"the session is not renewed and goes on: {link.last_error}")
         if link.sessions != self._sessions:
             self._sessions = link.sessions
             self._links_over = 0

@@ -114,10 +114,12 @@ class StoreServices:
 
         Returns:
             ``live_bars.Certificate`` by name of the feed, a second feed of a contract with its
-            length behind the name, ``"SHFE.cu2612 day"``: counts of bars (``delivered`` =
-            ``equal`` + ``repaired`` + ``corrected`` + ``missing`` + ``pending``), ticks that were
-            left out (``ignored``), equal bars at the end of history (``seam``), and the newest
-            ``differences``. Of tick feeds: ticks, and those that never came (``missing``).
+            length behind the name, ``"SHFE.cu2612 day"``: counts of bars, ticks that were left out
+            (``ignored``), equal bars at the end of history (``seam``), and the newest
+            ``differences``. Each bar that was ``delivered`` is in ``equal``, ``repaired``,
+            ``corrected``, ``missing`` or ``pending``; so are other bars at the end of history, and
+            in ``missing`` bars that were left out. Of tick feeds: ticks, and those that never came
+            (``missing``).
 
         Source: TianQin's own kline serial, row by id.
         """

@@ -10,7 +10,7 @@ from .clock import SECOND, MarketClock, WallClock, from_ns, monotonic, to_ns
 from .errors import CalendarOutOfRange, StoreClosed
 from .gateway import Gateway
 from .holiday_cache import tianqin_holidays
-from .link_supervisor import State
+from .link_supervisor import WORKS
 from .market_hours import MarketHours
 from .model import Instrument
 from .session_calendar import SessionCalendar
@@ -160,7 +160,7 @@ class StoreSession:
         if not self.is_open(symbol):
             boundary = self.calendar.next_session_boundary(symbol, self.now())
             logger.info("%s is closed until %s", symbol, boundary)
-            return self.reconnector.state is State.UP
+            return self.reconnector.state in WORKS
         answers = self.reconnector.answers
         self.reconnector.doubt()
         deadline = monotonic() + RETRY_SECONDS
@@ -169,7 +169,7 @@ class StoreSession:
             self.pump(STEP)
             if self.reconnector.sessions != sessions:
                 break  # a new one: it needs no answer
-        return self.reconnector.state is State.UP
+        return self.reconnector.state in WORKS
 
     def _must_be_open(self) -> None:
         if self._closed:

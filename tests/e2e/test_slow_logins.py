@@ -86,18 +86,18 @@ def test_a_password_that_is_wrong_by_now_ends_the_run_in_the_same_words(box, pro
 
 def test_a_session_that_follows_a_knock_asks_nothing_of_the_login_server(box, program):
     gateway = program.store.gateway
-    assert gateway.knock().answer(60.0)
+    assert gateway.knock(5.0).answer(60.0)
     box.fault("slow_login", seconds=600)
-    gateway.renew(0.0)
+    gateway.renew(0.0, 0.0)
     assert gateway.connected
 
 
 def test_a_session_is_kept_where_the_next_one_would_not_be_let_in(box, program):
     gateway = program.store.gateway
     box.fault("refuse_token")
-    assert gateway.knock().answer(60.0)
+    assert gateway.knock(5.0).answer(60.0)
     with pytest.raises(LoginRefused, match="Invalid user credentials"):
-        gateway.renew(0.0)
+        gateway.renew(0.0, 0.0)
     assert gateway.connected
     exit_at_once(program)
 
@@ -108,9 +108,9 @@ def test_a_link_that_is_refused_as_a_session_is_made_holds_nothing_up(box, progr
     gateway = program.store.gateway
     box.fault("refuse", conn=conn, seconds=600)
     with pytest.raises(LinkLost, match="refused a connection"):
-        gateway.renew(0.0)
+        gateway.renew(0.0, 0.0)
     box.fault("refuse", conn=conn, seconds=0)
-    gateway.renew(0.0)
+    gateway.renew(0.0, 0.0)
     assert gateway.connected
 
 
@@ -122,7 +122,15 @@ def test_market_data_that_takes_connections_and_is_silent_is_not_waited_for(
     gateway = program.store.gateway
     box.fault("freeze", conn="md", later=True, seconds=8.0)
     with pytest.raises(LinkLost, match="says nothing"):
-        gateway.renew(0.0)
+        gateway.renew(0.0, 0.0)
     box.fault("thaw", conn="md")
-    gateway.renew(0.0)
+    gateway.renew(0.0, 0.0)
+    assert gateway.connected
+
+
+def test_on_a_late_line_a_session_gets_as_long_as_the_knock_had(box, program, monkeypatch):
+    monkeypatch.setattr(client_maker, "PICTURE", 0.5)
+    gateway = program.store.gateway
+    box.fault("freeze", conn="md", later=True, seconds=1.5)
+    gateway.renew(0.0, 10.0)
     assert gateway.connected

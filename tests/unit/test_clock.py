@@ -115,13 +115,29 @@ def test_a_clock_that_is_slewed_is_followed():
     assert clock.now_ns() == machine.ns
 
 
-def test_a_market_of_another_day_keeps_its_own_time():
+@pytest.mark.parametrize("seconds", [2, 600])
+def test_a_market_of_another_day_keeps_its_own_time(seconds):
     wall = ManualClock(NOON)
     clock = MarketClock(wall)
     january = to_ns(datetime(2026, 1, 13, 9, 30))
     clock.stamp(january)
-    wall.advance_to(NOON + 2 * SECOND)
-    assert clock.now_ns() == january + 2 * SECOND
+    wall.advance_to(NOON + seconds * SECOND)
+    assert clock.now_ns() == january + seconds * SECOND
+
+
+@pytest.mark.parametrize("wrong", [-90, 0, 17])
+def test_ticks_that_come_long_after_a_close_set_the_clock_back_for_no_longer_than_minutes(wrong):
+    """The line was lost before 11:30 and came back at 11:45."""
+    wall = ManualClock()
+    clock = MarketClock(wall)
+    for minute in range(-36, -32):
+        wall.advance_to(NOON + minute * MINUTE + wrong * SECOND)
+        clock.stamp(NOON + minute * MINUTE)
+    wall.advance_to(NOON - 15 * MINUTE + wrong * SECOND)
+    clock.stamp(NOON - 30 * MINUTE)
+    for minute in range(-13, 90):
+        wall.advance_to(NOON + minute * MINUTE + wrong * SECOND)
+        assert 0 <= NOON + minute * MINUTE - clock.now_ns() <= SECOND
 
 
 def test_a_virtual_clock_moves_with_stamps_alone():

@@ -160,6 +160,24 @@ def test_a_market_that_is_played_fast_is_believed_over_its_gaps():
     assert believed == [False] * 4 + [True] * 35
 
 
+def test_a_burst_of_late_ticks_is_no_fast_market():
+    """Of a line that was late from the start."""
+    world = World()
+    assert all(world.comes(second, second - 250) for second in range(251, 440))
+    believed = [world.comes(440 + n / 50, 200 + 10 * n) for n in range(25)]
+    assert believed == [False] * 4 + [True] * 21
+    assert all(world.comes(second, second) for second in range(441, 460))
+    assert not world.comes(460, 520) and world.comes(460.5, 460.5)
+
+
+def test_a_market_that_is_played_fast_may_be_on_time_now_and_then():
+    world = World()
+    assert world.comes(1, 1) and [world.comes(1 + n / 50, 1 + 10 * n) for n in range(1, 40)][-1]
+    for n in range(5):
+        market, real = 500 + 100 * n, 2 + n
+        assert world.comes(real, market) and world.comes(real + 0.01, market + 0.5)
+
+
 def test_bounds_grow_where_less_is_known():
     assert NEAR < UNSURE < FAR
     clock = MarketClock(ManualClock(TEN))
@@ -191,3 +209,11 @@ def test_a_newest_tick_of_long_ago_is_no_live_one():
 )  # fmt: skip
 def test_what_is_stamped_before_an_open(symbol, moment, trades):
     assert trades_at(CALENDAR, symbol, to_ns(datetime.fromisoformat(moment))) is trades
+
+
+@pytest.mark.parametrize("begin", [TEN, NIGHT])
+def test_a_stamp_of_a_year_that_no_calendar_knows_is_left_out(begin):
+    far = (to_ns(datetime(2031, 1, 1)) - begin) / SECOND
+    assert not World(begin=begin).comes(0, far)
+    world = heard(begin=begin)
+    assert not world.comes(121, far) and world.comes(122, 122)

@@ -6,7 +6,7 @@ import threading
 import pytest
 from websockets.sync.server import serve
 
-from tianqin_backtrader.knock import Knock
+from tianqin_backtrader.knock import IN_VAIN, Knock, Knocks
 
 
 @pytest.mark.parametrize(
@@ -68,28 +68,98 @@ def line():
         yield made
 
 
+class Login:
+    """Says where the next session's servers are, and how often it was asked."""
+
+    headers = {"Authorization": "Bearer new"}
+
+    def __init__(self, *urls, fails=False):
+        self.urls, self.fails, self.times = urls, fails, 0
+
+    @property
+    def asked(self):
+        return self.times > 0
+
+    def ask(self):
+        if self.fails:
+            raise RuntimeError("of the thread")
+        self.times += 1
+        return self.urls
+
+
 def test_a_login_follows_when_all_servers_are_there(line):
-    seen = []
-    knocked = Knock([line.url], {}, 5.0, lambda: seen.append(line.asked) or [line.url])
-    assert knocked.answer(10.0) is True
-    assert seen == [1]
+    login = Login(line.url)
+    assert Knock([line.url], {}, 5.0, login).answer(10.0) is True
+    assert login.times == 1
     assert line.asked == 1  # where the login leads it has been asked
 
 
 def test_nobody_logs_in_while_a_server_is_away():
-    seen = []
-    assert (
-        Knock(["ws://127.0.0.1:9/x"], {}, 5.0, lambda: seen.append(1) or []).answer(10.0) is False
-    )
-    assert not seen
+    login = Login()
+    assert Knock(["ws://127.0.0.1:9/x"], {}, 5.0, login).answer(10.0) is False
+    assert not login.asked
 
 
 def test_another_server_that_a_login_leads_to_is_asked_too(line):
-    assert Knock([line.url], {}, 5.0, lambda: ["ws://127.0.0.1:9/x"]).answer(10.0) is False
+    assert Knock([line.url], {}, 5.0, Login("ws://127.0.0.1:9/x")).answer(10.0) is False
 
 
 def test_a_login_that_fails_in_an_unknown_way_is_an_answer():
-    def fails():
-        raise RuntimeError("of the thread")
+    assert Knock([], {}, 5.0, Login(fails=True)).answer(10.0) is False
 
-    assert Knock([], {}, 5.0, fails).answer(10.0) is False
+
+OLD = {"Authorization": "Bearer old"}
+
+
+@pytest.fixture(params=[401, 403])
+def strict(request):
+    """A server that lets nobody in but with the new session's token."""
+    made = Line()
+
+    def look(connection, handshake):
+        if handshake.headers.get("Authorization") != Login.headers["Authorization"]:
+            return connection.respond(request.param, "the token has expired")
+
+    with serve(made.answer, "127.0.0.1", 0, process_request=look) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        made.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/md"
+        yield made
+
+
+def test_a_server_that_takes_the_old_token_no_more_is_there_if_it_takes_the_new_one(strict):
+    assert Knock([strict.url], OLD, 5.0, Login(strict.url)).answer(10.0) is True
+    assert strict.asked == 1  # with the new one
+    assert Knock([strict.url], OLD, 5.0, Login()).answer(10.0) is True  # the login says what is wrong
+
+
+def test_a_server_that_takes_the_new_token_neither_is_away(strict):
+    login = Login(strict.url)
+    login.headers = OLD
+    assert Knock([strict.url], OLD, 5.0, login).answer(10.0) is False
+
+
+def test_after_knocks_in_vain_the_login_says_where_the_servers_are_now(line):
+    logins = []
+
+    def new_login():
+        logins.append(Login(line.url))
+        return logins[-1]
+
+    knocks, gone = Knocks(new_login), ["ws://127.0.0.1:9/gone"]
+    answers = [knocks.knock(gone, OLD, 5.0).answer(10.0) for _ in range(IN_VAIN + 1)]
+    assert answers == [False] * IN_VAIN + [True]
+    assert [one.times for one in logins] == [0] * IN_VAIN + [1] and knocks.login is logins[-1]
+    assert knocks.knock(gone, OLD, 5.0).answer(10.0) is False  # it was answered: begun anew
+
+
+def test_a_login_of_a_knock_in_vain_is_good_for_the_next_ones():
+    logins = []
+
+    def new_login():
+        logins.append(Login("ws://127.0.0.1:9/away"))
+        return logins[-1]
+
+    knocks = Knocks(new_login)
+    for _ in range(IN_VAIN + 5):
+        assert knocks.knock(["ws://127.0.0.1:9/gone"], OLD, 5.0).answer(10.0) is False
+    assert len(logins) == IN_VAIN + 1

@@ -257,6 +257,26 @@ def test_a_session_is_renewed_ahead_of_an_open_unless_it_is_new(supervisor):
     assert supervisor.observe(Event.AHEAD, DEBOUNCE) is Action.BUILD
 
 
+def test_a_renewal_that_nothing_forced_comes_to_nothing_and_changes_nothing(supervisor):
+    for number in range(2 * REFUSALS):
+        now = (number + 1) * DEBOUNCE
+        assert supervisor.observe(Event.AHEAD, now) is Action.BUILD
+        assert supervisor.observe(Event.KEPT, now + 1) is Action.WAIT
+        assert (supervisor.state, supervisor.backoff) == (State.UP, 0.0)
+        assert supervisor.observe(Event.TIME, now + 2) is Action.WAIT
+    assert supervisor.observe(Event.TIME, now + 1 + SILENCE) is Action.ASK
+
+
+@pytest.mark.parametrize(
+    "lost", [Event.TD_LOST, Event.MD_LOST, Event.BROKEN, Event.DEAF, Event.TRADING]
+)
+def test_a_session_that_breaks_while_it_is_renewed_must_be_made_anew(supervisor, lost):
+    supervisor.observe(Event.AHEAD, DEBOUNCE)
+    assert supervisor.observe(lost, DEBOUNCE + 1) is Action.BUILD
+    assert supervisor.observe(Event.KEPT, DEBOUNCE + 2) is Action.WAIT
+    assert supervisor.state is State.BUILDING
+
+
 @pytest.mark.parametrize("state", [state for state in State if state is not State.FATAL])
 def test_there_is_a_way_back_from_every_state(state):
     reached, edge = {state}, {state}
@@ -268,7 +288,7 @@ def test_there_is_a_way_back_from_every_state(state):
 
 def test_a_build_is_asked_for_exactly_where_the_state_says_so():
     for state, action in TRANSITIONS.values():
-        assert (state is State.BUILDING) == (action is Action.BUILD)
+        assert (state in (State.BUILDING, State.RENEWING)) == (action is Action.BUILD)
 
 
 def test_a_client_that_gives_up_is_replaced(supervisor):

@@ -287,6 +287,46 @@ def test_an_odd_tick_is_left_out_and_its_bar_is_the_official_one(market):
     assert live.ticks_taken == 13 and live.ticks_missing == 0
 
 
+@pytest.mark.parametrize(
+    ("made", "minutes"),
+    [("with its minute", 4), ("with the next tick", 4), ("late", 4), ("with the next tick", 0)],
+)
+def test_after_a_refused_tick_that_was_right_no_bar_goes_on_at_the_old_price(
+    market, made, minutes
+):
+    ticks, klines, live = market
+    ticks.put(*map(tick, range(3)), tick(3)._replace(last_price=0.0))
+    first = official(0)._replace(close=103.0, high=103.0, volume=3, close_oi=53)
+    klines.put(first)
+    quiet = [
+        first._replace(
+            start=first.start + minute * MINUTE, end=first.end + minute * MINUTE, open=103.0,
+            low=103.0, volume=0, open_oi=53, id=FIRST_BAR + minute,
+        ) for minute in range(1, 5)
+    ]  # fmt: skip
+    klines.ready = made != "late"
+    live.take_ticks()
+    delivered = []
+    for minute in range(1, 1 + minutes):
+        now = START + minute * MINUTE
+        live.flush(now)
+        if made == "with its minute":
+            klines.put(*quiet[: minute - 1])
+        delivered += deliver(live, now + 2 * SECOND)
+    klines.ready = True
+    klines.put(*quiet)
+    last = tick(27)
+    ticks.put(*(last._replace(id=number) for number in range(4, 28)))
+    live.take_ticks()
+    live.flush(START + 5 * MINUTE)
+    klines.put(quiet[3]._replace(close=127.0, high=127.0, volume=24, close_oi=77))
+    delivered += deliver(live, START + 5 * MINUTE + 2 * SECOND)
+    assert [bar.close for bar in delivered] == [103.0] * 4 + [127.0]
+    assert [bar.close_oi for bar in delivered] == [53] * 4 + [77]
+    assert [bar.volume for bar in delivered] == [3, 0, 0, 0, 24]
+    assert live.certificate().corrected == 0
+
+
 def test_when_a_bar_can_be_decided_without_a_successor(market):
     ticks, klines, live = market
     assert live.next_final > START + 10**18

@@ -4,8 +4,14 @@ import pytest
 
 from tianqin_backtrader import clock, trading_login
 from tianqin_backtrader.clock import SECOND, deadline_in
-from tianqin_backtrader.errors import CounterAway, LinkTimeout, TradingLoginRefused
-from tianqin_backtrader.link_supervisor import State
+from tianqin_backtrader.errors import (
+    CounterAway,
+    LinkLost,
+    LinkTimeout,
+    LoginRefused,
+    TradingLoginRefused,
+)
+from tianqin_backtrader.link_supervisor import Event, State
 from tianqin_backtrader.login_words import Refusal, Why
 from tianqin_backtrader.model import CONNECTED, LOST, RESTORED, Notice
 from tianqin_backtrader.store_reconnect import Reconnector
@@ -17,7 +23,12 @@ SILENT = LinkTimeout("TianQin did not answer within 60 s")
 
 
 class Counter:
-    """A link whose next logins are answered with these errors."""
+    """A link whose next logins are answered with these errors.
+
+    ``refused`` is what TianQin says before the old session is given up.
+    """
+
+    refused = None
 
     connected = renewable = True
     opened = 0
@@ -29,8 +40,10 @@ class Counter:
     def connect(self):
         pass
 
-    def renew(self, away, *, trading=True):
-        self.away = away
+    def renew(self, away, patience, *, trading=True):
+        self.away, self.given = away, patience
+        if self.refused is not None:
+            raise self.refused
         self.renewed.append(trading)
         if trading and self.answers:
             raise self.answers.pop(0)
@@ -200,7 +213,150 @@ def test_a_server_on_a_line_that_is_late_has_as_long_to_answer_a_knock(stopwatch
     link.wait(deadline_in(0.0))  # the answer has come
     counter.notices.append(Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0"))
     link.wait(deadline_in(0.0))
+    rounds(link, 1)
     assert counter.patience == 12.0
+    assert counter.renewed and counter.given == 12.0  # and so has the session that follows
+
+
+class Evening(Open):
+    """An open is ahead, as often as it is said."""
+
+    ahead = opens = False
+
+    def events(self):
+        said = [Event.AHEAD] * self.ahead + [Event.BOUNDARY] * self.opens
+        self.ahead = self.opens = False
+        return said
+
+
+@pytest.fixture
+def evening(stopwatch):
+    """A session ahead of an open: hours, link, reconnector."""
+    counter, hours = Counter(), Evening()
+    link = Reconnector(counter, hours, jitter=lambda: 1.0)
+    link.connect()
+    stopwatch.passed += 3600.0
+    link.heard()
+    rounds(link, 1)
+    hours.ahead = True
+    return hours, counter, link
+
+
+REFUSED = LoginRefused("TianQin refused the login: 401")
+
+
+@pytest.mark.parametrize("what", [REFUSED, LinkLost("not in service"), None])
+def test_a_session_that_works_is_kept_where_it_cannot_be_renewed(stopwatch, evening, what):
+    hours, counter, link = evening
+    counter.refused, counter.there = what, what is not None
+    for opens in range(1, 6):
+        for _ in range(30):
+            stopwatch.passed += 1.0
+            link.heard()
+            rounds(link, 1)
+            assert link.trading_up and link.market_data_up and not link.doubtful
+        assert (link.state, link.kept, counter.knocks) == (State.UP, opens, opens)
+        stopwatch.passed += 3600.0
+        hours.ahead = True
+        rounds(link, 1)
+    counter.refused, counter.there, hours.ahead = None, True, True
+    rounds(link)
+    assert counter.renewed == [True] and link.state is State.UP
+
+
+def test_a_login_that_takes_until_the_open_ends_no_session_behind_it(evening):
+    hours, counter, link = evening
+    counter.there = None
+    rounds(link, 1)
+    hours.opens = True
+    rounds(link, 1)
+    assert (link.state, link.kept) == (State.UP, 1) and "before the open" in link.last_error
+    counter.there = True
+    rounds(link)
+    assert counter.renewed == [] and link.state is State.UP
+
+
+def test_after_an_interrupt_while_a_session_is_made_it_is_made_with_the_next_waits(stopwatch):
+    link, counter = deaf(None)
+    counter.refused, counter.there = KeyboardInterrupt(), True
+    with pytest.raises(KeyboardInterrupt):
+        rounds(link)
+    counter.refused = None
+    rounds(link)
+    assert counter.renewed == [True] and link.state is State.UP
+
+
+def test_a_session_whose_trading_is_lost_meanwhile_is_not_kept(stopwatch, evening):
+    _, counter, link = evening
+    counter.there = None
+    rounds(link, 1)
+    assert link.state is State.RENEWING
+    counter.notices.append(Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0"))
+    rounds(link, 1)
+    counter.refused, counter.there = REFUSED, True
+    with pytest.raises(LoginRefused, match="again and again"):
+        for _ in range(20):
+            stopwatch.passed += 1.0
+            rounds(link, 1)
+    assert link.kept == 0 and link.state is State.FATAL
+
+
+def test_a_refusal_ends_no_program_whose_market_data_lives_while_trading_is_wanted(stopwatch):
+    counter = Counter()
+    counter.refused = REFUSED
+    link = Reconnector(counter, Open(), jitter=lambda: 1.0)
+    link.connect()
+    counter.notices.append(ENDED)
+    for _ in range(60):
+        stopwatch.passed += 1.0
+        link.heard()
+        rounds(link, 1)
+    assert link.market_data_up and not link.trading_up
+    counter.refused = None
+    for _ in range(60):
+        stopwatch.passed += 1.0
+        rounds(link, 1)
+    assert link.state is State.UP
+
+
+@pytest.mark.parametrize("state", [State.LOST, State.RESTING, State.BUILDING, State.RENEWING])
+def test_market_data_that_lives_is_asked_while_trading_is_lost(stopwatch, evening, state):
+    hours, counter, link = evening
+    hours.ahead = state is State.RENEWING
+    counter.there = False if state is State.RESTING else None
+    if state is not State.RENEWING:
+        conn = Notice(CONNECTED, "INFO", "网络连接已建立", conn_id="td_0")
+        lost = Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0")
+        for one in [conn, conn] if state is State.BUILDING else [lost]:
+            counter.notices.append(one)
+            rounds(link, 1)
+    rounds(link, 1)
+    assert link.state is state
+    counter.said = False
+    assert link.doubt() and not link.doubt()
+    counter.said = True
+    rounds(link, 1)
+    assert link.answers == 1 and link.doubt()
+    counter.notices.append(Notice(LOST, "WARNING", "网络连接断开", conn_id="md"))
+    rounds(link, 2)
+    assert not link.doubt()
+
+
+@pytest.mark.parametrize("sign", ["answer", "data"])
+def test_a_line_that_speaks_as_the_knock_is_answered_is_kept(stopwatch, sign):
+    counter = Counter()
+    counter.said, counter.there = False, None
+    link = Reconnector(counter, Open(), jitter=lambda: 0.0)
+    link.connect()
+    assert link.doubt()
+    stopwatch.passed += 5.1
+    rounds(link, 1)
+    assert (link.state, counter.knocks) == (State.OVERDUE, 1)
+    counter.there, counter.said = True, sign == "answer"
+    if sign == "data":
+        link.heard()
+    rounds(link)
+    assert counter.renewed == [] and link.state is State.UP
 
 
 @pytest.mark.parametrize("clocks", ["that goes on and the wall's", "of the wall alone"])

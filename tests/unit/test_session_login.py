@@ -79,6 +79,9 @@ def test_a_client_finds_every_answer_there(internet, account):
     login = SessionLogin("tom", "open-sesame", account())
     assert not login.asked
     assert sorted(login.ask()) == [MD, TD]
+    assert "Bearer " in login.headers["Authorization"]
+    asked = list(internet.asked)
+    assert sorted(login.ask()) == [MD, TD] and internet.asked == asked
     login.check(trading=True)
     asked = len(internet.asked)
     assert login.asked
