@@ -96,9 +96,7 @@ class Gateway(ContractQuestions, TradingSide):
 
     def _connect(self, login: SessionLogin | None, patience: float, *, trading: bool) -> None:
         self._loop = ClientLoop()
-        self._api = api = self._maker.make(
-            self._loop, login, trading=trading, patience=patience
-        )
+        self._api = api = self._maker.make(self._loop, login, trading=trading, patience=patience)
         self.logged_in = trading
         self.links = 1 if self.matches_itself or not trading else 2
         self._seen_notices.clear()

@@ -81,9 +81,10 @@ class Knock:
         there = False
         try:
             heard = [url for url in self._urls if self._let_in(url)]
-            for url in self._login.ask() if self._login is not None else ():
-                if url not in heard:
-                    self._peek(url, self._login.headers)
+            if self._login is not None:
+                for url in self._login.ask():
+                    if url not in heard:
+                        self._peek(url, self._login.headers)
             there = True
         except (OSError, WebSocketException) as error:  # a TimeoutError is an OSError
             logger.debug("the server is away: %s", error)

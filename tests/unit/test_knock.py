@@ -68,12 +68,14 @@ def line():
         yield made
 
 
+OLD, NEW = {"Authorization": "Bearer old"}, {"Authorization": "Bearer new"}
+
+
 class Login:
     """Says where the next session's servers are, and how often it was asked."""
 
-    headers = {"Authorization": "Bearer new"}
-
     def __init__(self, *urls, fails=False):
+        self.headers = NEW
         self.urls, self.fails, self.times = urls, fails, 0
 
     @property
@@ -108,16 +110,13 @@ def test_a_login_that_fails_in_an_unknown_way_is_an_answer():
     assert Knock([], {}, 5.0, Login(fails=True)).answer(10.0) is False
 
 
-OLD = {"Authorization": "Bearer old"}
-
-
 @pytest.fixture(params=[401, 403])
 def strict(request):
     """A server that lets nobody in but with the new session's token."""
     made = Line()
 
     def look(connection, handshake):
-        if handshake.headers.get("Authorization") != Login.headers["Authorization"]:
+        if handshake.headers.get("Authorization") != NEW["Authorization"]:
             return connection.respond(request.param, "the token has expired")
 
     with serve(made.answer, "127.0.0.1", 0, process_request=look) as server:
@@ -129,7 +128,7 @@ def strict(request):
 def test_a_server_that_takes_the_old_token_no_more_is_there_if_it_takes_the_new_one(strict):
     assert Knock([strict.url], OLD, 5.0, Login(strict.url)).answer(10.0) is True
     assert strict.asked == 1  # with the new one
-    assert Knock([strict.url], OLD, 5.0, Login()).answer(10.0) is True  # the login says what is wrong
+    assert Knock([strict.url], OLD, 5.0, Login()).answer(10.0) is True  # the login says why not
 
 
 def test_a_server_that_takes_the_new_token_neither_is_away(strict):

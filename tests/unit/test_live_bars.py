@@ -291,9 +291,7 @@ def test_an_odd_tick_is_left_out_and_its_bar_is_the_official_one(market):
     ("made", "minutes"),
     [("with its minute", 4), ("with the next tick", 4), ("late", 4), ("with the next tick", 0)],
 )
-def test_after_a_refused_tick_that_was_right_no_bar_goes_on_at_the_old_price(
-    market, made, minutes
-):
+def test_after_a_refused_tick_that_was_right_no_bar_goes_on_at_the_old_price(market, made, minutes):
     ticks, klines, live = market
     ticks.put(*map(tick, range(3)), tick(3)._replace(last_price=0.0))
     first = official(0)._replace(close=103.0, high=103.0, volume=3, close_oi=53)
