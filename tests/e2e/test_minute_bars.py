@@ -109,7 +109,7 @@ def test_a_start_in_the_middle_of_a_minute(sandbox, run):
 
 def test_one_minute_of_many_contracts_comes_in_one_next(sandbox, run):
     symbols = ["SHFE.cu2612", "SHFE.rb2701", "DCE.m2701", "CZCE.SR701", "SHFE.au2704"]
-    store = sandbox()
+    store = sandbox(ticks_per_pack=4)
     feeds = [store.getdata(symbol) for symbol in symbols]
     strategy = run(store, Keep, *feeds)
     stamps = sorted({bar[0] for symbol in symbols for bar in strategy.bars[symbol]})

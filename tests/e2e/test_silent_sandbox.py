@@ -122,7 +122,7 @@ def test_everything_is_late_by_the_latency(sandbox, run, seconds, jitter):
     _, strategy = arrivals(sandbox, run, at={"09:30:05": [fault]})
     late = [one for one in strategy.late[20:] if one]
     # A tick that has just missed a pack waits until that is there and the next question has come.
-    assert seconds - 1e-6 <= max(late) < 3 * (seconds + jitter)
+    assert seconds - 1e-6 <= max(late) <= 3 * (seconds + jitter)
     if jitter:
         assert len(set(late)) > 5
 
@@ -132,7 +132,8 @@ def test_a_line_falls_behind_and_catches_up(sandbox, run):
     _, strategy = arrivals(sandbox, run, at={"09:30:05": [fault]})
     late = strategy.late
     assert 1.5 < max(late) < 6.5
-    assert late[0] == late[-1] == 0.0
+    assert late[0] <= 0.5  # its pack may be on its way as the run begins
+    assert late[-1] == 0.0
 
 
 @pytest.mark.parametrize("seconds", [1.0, 10.0, pytest.param(30.0, marks=pytest.mark.slow)])
