@@ -121,9 +121,7 @@ class Bars(bt.Strategy):
 def bars(sandbox, run, *urls):
     store = sandbox(start="2026-11-10 09:01:00")
     alerts = store.alerts(*urls, repeat_after=0) if urls else None
-    seen = run(store, Bars, store.getdata(CU)).seen
-    store.close()
-    return seen, alerts
+    return run(store, Bars, store.getdata(CU)).seen, alerts
 
 
 @pytest.mark.told_time("alerts leave in real time, and that market does not wait for them")
