@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import jwt
 import pytest
 import requests
-import tqsdk.auth
+from requests.adapters import HTTPAdapter
 from tqsdk import TqAccount, TqKq, TqMultiAccount
 
 from tianqin_backtrader.errors import LinkLost, LoginRefused
@@ -17,18 +17,19 @@ MD, TD, BROKER = "wss://md.example/x", "wss://td.example/y", "H宏源期货"
 
 
 class Internet:
-    """Answers as TianQin does; whose addresses are in ``fails`` says that it is in trouble."""
+    """Answers as TianQin does what tqsdk sends through ``requests``.
+
+    Whose addresses are in ``fails`` says that it is in trouble; ``away`` does not answer.
+    """
 
     def __init__(self):
-        self.asked, self.fails, self.accounts = [], {}, []
+        self.asked, self.fails, self.accounts, self.away = [], {}, [], False
 
-    def get(self, url, **how):
-        return self._answer(url)
-
-    post = put = get
-
-    def _answer(self, url):
+    def send(self, request):
+        url = request.url
         self.asked.append(url)
+        if self.away:
+            raise requests.ReadTimeout("30 s")
         for part, status in self.fails.items():
             if part in url:
                 return self._say(url, status, {"error_description": "Invalid user credentials"})
@@ -45,16 +46,16 @@ class Internet:
         return self._say(url, 200, next((answers[part] for part in answers if part in url), named))
 
     def _say(self, url, status, what):
-        text = json.dumps(what)
-        return SimpleNamespace(
-            url=url, status_code=status, headers={}, reason="", text=text, content=text.encode()
-        )
+        answer = requests.Response()
+        answer.url, answer.status_code, answer.encoding = url, status, "utf-8"
+        answer._content = json.dumps(what).encode()
+        return answer
 
 
 @pytest.fixture
 def internet(monkeypatch):
     made = Internet()
-    monkeypatch.setattr(tqsdk.auth, "requests", made)
+    monkeypatch.setattr(HTTPAdapter, "send", lambda adapter, request, **how: made.send(request))
     for name in ("TQ_AUTH_URL", "TQ_MD_URL", "TQ_TD_URL"):
         monkeypatch.delenv(name, raising=False)
     return made
@@ -139,10 +140,7 @@ def test_a_licence_that_is_not_told_is_not_asked_for_again(internet):
 
 
 def test_a_server_that_does_not_answer_is_a_lost_link(internet):
-    def get(url, **how):
-        raise requests.ReadTimeout("30 s")
-
-    internet.post = get
+    internet.away = True
     login = SessionLogin("tom", "open-sesame", TqKq())
     login.ask()
     with pytest.raises(LinkLost, match="ReadTimeout"):
