@@ -119,7 +119,8 @@ def test_another_process_joins():
 @pytest.mark.parametrize(("seconds", "jitter"), [(0.02, 0.0), (0.3, 0.2), (3.0, 0.0)])
 def test_everything_is_late_by_the_latency(sandbox, run, seconds, jitter):
     fault = ("latency", {"conn": "all", "seconds": seconds, "jitter": jitter})
-    _, strategy = arrivals(sandbox, run, at={"09:30:05": [fault]})
+    store, strategy = arrivals(sandbox, run, at={"09:30:05": [fault]})
+    assert store.reconnector.sessions == 1  # all is of the late connections
     late = [one for one in strategy.late[20:] if one]
     # A tick that has just missed a pack waits until that is there and the next question has come.
     assert seconds - 1e-6 <= max(late) <= 3 * (seconds + jitter)
