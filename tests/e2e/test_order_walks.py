@@ -207,6 +207,9 @@ def stops_stand(strategy, wishes):
         stop = wish.stop
         if stop is None or stop.alive() or wish.withdrawn or wish.looked_at:
             continue
+        if not wish.ended:
+            wish.ended = True
+            continue
         wish.looked_at = True
         side = "long" if wish.sign > 0 else "short"
         others = sum(
