@@ -297,13 +297,20 @@ class Chaotic(bt.Strategy):
         side = "short" if buys else "long"
         return abs(int(self.broker.getposition(symbol, side=side).size))
 
-    def room(self, symbol, buys):
-        """Lots that may be opened net in a direction, if all that is out is filled."""
+    def room(self, symbol, buys, exits=0):
+        """Lots that may be opened net in a direction, if all that is out is filled.
+
+        Args:
+            symbol, buys: Of which contract, and whether by buying.
+            exits: Lots that are closed besides.
+        """
         sign = 1 if buys else -1
         worst = sign * int(self.broker.getposition(symbol).size)
         for order in self.alive(symbol):
             if order.isbuy() == buys:
                 worst += abs(order.executed.remsize) - self.closes(order)
+                exits += self.closes(order)
+        worst += min(exits, self.lots(symbol, buys))
         if symbol in self.targets:
             worst = max(worst, sign * self.targets[symbol])
         return self.cap - worst
@@ -374,7 +381,7 @@ class Chaotic(bt.Strategy):
     def plain(self, data, symbol, buys, size, what, **terms):
         """A limit or market order: it closes the lots that are free, and opens the rest."""
         exits = min(size, self.free(symbol, buys))
-        if size - exits > self.room(symbol, buys):
+        if size - exits > self.room(symbol, buys, exits):
             return None
         kind = self.buy if buys else self.sell
         return self.ask(
@@ -526,7 +533,7 @@ class Chaotic(bt.Strategy):
         more = target - int(self.getposition(data).size)
         size, buys = abs(more), more > 0
         exits = min(size, self.free(symbol, buys))
-        if not size or size - exits > self.room(symbol, buys):
+        if not size or size - exits > self.room(symbol, buys, exits):
             return
         self.ask(
             lambda **info: self.order_target_size(data, target=target, **info), data, size,

@@ -28,6 +28,8 @@ _MICROSECOND = timedelta(microseconds=1)
 FAR, NEAR = 5 * MINUTE, 3 * SECOND
 #: How wrong the machine's clock may be before the market has been heard.
 UNSURE = 120 * SECOND
+#: What a clock may lose in a minute in which nothing sets it right (9 s a day), nanoseconds.
+_LOST = MINUTE // 10_000
 #: What the best stamps are forgotten by in a minute: the machine's clock may gain, nanoseconds.
 _FORGOTTEN = SECOND // 10
 #: What no clock gains between two looks: it was set, nanoseconds.
@@ -224,7 +226,8 @@ class MarketClock:
         Until a live stamp has set this clock, a stamp may be minutes ahead of it or of the
         machine's. Afterwards it may not be ahead of the clock as the best stamps of long before
         would have it: a late line, or one that was away, has set it back. Or it is what the
-        machine's clock says, which may have gone on while nothing else did.
+        machine's clock says, which may have gone on while nothing else did. Where no stamp has
+        come for hours, that clock may have lost seconds; before an open nobody can tell.
 
         Args:
             ns: The stamp, nanoseconds.
@@ -236,9 +239,13 @@ class MarketClock:
         if not self._heard_live:
             return ns - max(now, wall) <= (FAR if trades else UNSURE)
         error = self._best if abs(self._best) <= FAR else 0
-        if ns - max(now, self._unset() + error) <= NEAR:
+        arrival = self._unset()
+        near = NEAR
+        if trades:
+            near += max(0, arrival // MINUTE - self._minute) * _LOST
+        if ns - max(now, arrival + error) <= near:
             return True
-        return abs(ns - wall - error) <= NEAR
+        return abs(ns - wall - error) <= near
 
     def arrival_ns(self) -> int:
         """Now, on a scale that nobody sets: for what passes between two ticks, nanoseconds."""

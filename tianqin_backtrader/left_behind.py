@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Protocol
 
 from .clock import MINUTE, from_ns, to_backtrader
+from .conditional_order import Status
 from .journal import Journal
 from .journal_plans import Plan, RecordedLeg
-from .model import Fill
+from .journal_values import Origin
+from .model import Fill, OrderReport
 from .order_desk import OrderDesk
 from .order_group import OrderGroup
 from .order_state import OrderLeg
-from .ticket import Ticket
+from .ticket import Stage, Ticket, ticket_of
 from .ticket_values import dump, ticket_from
 
 logger = logging.getLogger(__name__)
+
+#: A kind of plan, and its key.
+Place = tuple[str, str]
 
 MARKET_GONE = "its market is gone: the account began anew"
 
@@ -100,6 +106,7 @@ class LeftBehind:
         for report in journal.numbered_since(today):
             self._store.gateway.recognise(report)
         plans = {(plan.kind, plan.key): plan for plan in journal.plans(today)}
+        self._write_down_unwritten(journal, plans, today)
         groups = [plan for plan in plans.values() if plan.kind == "group" and not plan.over]
         for plan in groups:  # with members that were over before today
             for member in OrderGroup.from_dict(plan.fields).members:
@@ -120,6 +127,31 @@ class LeftBehind:
             if all(key in found.tickets for key in keys):
                 found.groups.append((plan, [found.tickets[key] for key in keys]))
         return found
+
+    def _write_down_unwritten(
+        self, journal: Journal, plans: Mapping[Place, Plan], today: date
+    ) -> None:
+        """Exits that left while nothing could be written: the account shows what became of them."""
+        found: dict[str, list[OrderReport]] = {}
+        for report in self._store.gateway.all_reports():
+            key = ticket_of(report.order_id)
+            if isinstance(report, OrderReport) and ("order", key) in plans:
+                if journal.leg(report.order_id) is None:
+                    found.setdefault(key, []).append(report)
+        for key, reports in found.items():
+            fields = plans["order", key].fields
+            legs, owner = fields["legs"], fields["owner"]
+            origin = journal.origin(legs[0]) if legs else Origin(owner[0] if owner else "")
+            for number, report in enumerate(reports, len(legs)):
+                journal.intent(
+                    report.order_id, report.symbol, report.direction, report.offset,
+                    report.volume_orign, report.limit_price,
+                    origin=replace(origin, leg=number), **self._when(),
+                )  # fmt: skip
+                text = f"{report.order_id} was sent and could not be written down; it is now"
+                logger.warning("%s", text)
+                self._scribe.note(text, "WARNING")
+            fields |= _as_sent(fields, [report.order_id for report in reports], today)
 
     def _revive(self, journal: Journal, plan: Plan, found: Found) -> Ticket:
         """An order, with its legs and fills as far as they are on record."""
@@ -146,6 +178,20 @@ class LeftBehind:
             found.ends[ticket.key] = fields["status"]
         self._desk.adopt(ticket)
         return ticket
+
+
+def _as_sent(fields: Mapping[str, Any], order_ids: list[str], day: date) -> dict[str, Any]:
+    """Of an order what its plan would say, had it been written when it was sent."""
+    condition = fields["condition"]
+    return {
+        "legs": [*fields["legs"], *order_ids],
+        "wave": len(fields["legs"]),
+        "unsent": [],
+        "stage": str(Stage.WORKING),
+        "sent_day": day.isoformat(),
+        "condition": condition and condition | {"status": str(Status.TRIGGERED)},
+        "triggered": fields["triggered"] or condition is not None,
+    }
 
 
 def leg_of(recorded: RecordedLeg) -> OrderLeg:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import uuid
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from heapq import heappop, heappush
@@ -413,7 +412,7 @@ class OrderDesk:
             ticket.spares.add(sent.order_id)
 
     def _send(self, ticket: Ticket, leg: Leg) -> OrderLeg:
-        order_id, terms = f"TQBT_{uuid.uuid4().hex}", ticket.sent_terms
+        order_id, terms = ticket.new_order_id(), ticket.sent_terms
         sent = OrderLeg(
             order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
             terms.limit_price, WallClock().now_ns(),

@@ -89,8 +89,7 @@ class OrderScribe:
         """An exchange order is about to be sent. Send it only if this returns.
 
         An exit leaves whatever the disk does, and is written down when that can be done: lots rely
-        on it. A next program that does not know it sees an order of another terminal, whose lots it
-        lets alone.
+        on it. The next program finds what could never be written on the account, by its id.
 
         Raises:
             JournalError: It is not on record.

@@ -27,6 +27,21 @@ ENDS = frozenset(
 )  # fmt: skip
 
 
+#: What the ids of our exchange orders begin with; the ticket's key follows, and digits of its own.
+_OURS = "TQBT_"
+_OWN_DIGITS = 7  # with them no id is longer than TqSdk's own
+
+
+def ticket_of(order_id: str) -> str:
+    """The key of the ticket that an exchange order is of, "" if it is no program's of this library.
+
+    >>> ticket_of("TQBT_0f3a9c_51d20b7")
+    '0f3a9c'
+    """
+    prefix, _, _ = order_id.removeprefix(_OURS).rpartition("_")
+    return prefix if order_id.startswith(_OURS) else ""
+
+
 class Effect(StrEnum):
     """What an order may do to positions."""
 
@@ -121,6 +136,10 @@ class Ticket:
     withdrawn_for: str = ""
     held_back: bool = False
     told_without_limit: float | None = None
+
+    def new_order_id(self) -> str:
+        """For its next exchange order: a later program knows by it whose the order is."""
+        return f"{_OURS}{self.key}_{uuid.uuid4().hex[:_OWN_DIGITS]}"
 
     def hear(self, status: int, lots: int) -> None:
         """Its strategy is told; the first end that it is told of stays its end for good."""

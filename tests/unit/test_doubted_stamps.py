@@ -145,6 +145,16 @@ def test_a_machine_that_slept_is_behind_until_the_next_stamp(wrong):
     assert world.comes(1000, 1000) and world.error() == 0
 
 
+@pytest.mark.parametrize(("hours", "lost"), [(6, 5), (18, 9), (66, 26)])
+def test_a_clock_may_have_lost_seconds_over_a_night_or_a_weekend(hours, lost):
+    """A tenth of a thousandth; in a minute of trading it has lost nothing."""
+    world, later = heard(), hours * 3600
+    world.wrong, world.asleep = -lost, lost
+    assert not world.comes(later, later + 1.5)  # a second and a half ahead of what it can be
+    assert world.comes(later + 0.5, later + 0.5) and world.error() == 0
+    assert not world.comes(later + 1, later + 5)
+
+
 @pytest.mark.parametrize("step", [-60.0, -2.0, 2.0, 60.0])
 def test_a_machine_whose_clock_is_set_changes_nothing(step):
     world = heard()

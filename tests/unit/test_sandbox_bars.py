@@ -1,6 +1,7 @@
 """Official bars against a slow reference, and against TianQin's own recorded ones."""
 
 import csv
+from dataclasses import asdict, replace
 from datetime import date, datetime, time
 from pathlib import Path
 
@@ -97,6 +98,32 @@ def test_moved_rows_add_up_to_the_day(market):
     last = series.running_id(MONDAY, len(ticks) - 1)
     first = series.running_id(MONDAY, -1) + 1
     assert gathered == series.rows(first, last, MONDAY, len(ticks) - 1)
+
+
+def test_flat_bars_at_the_end_of_a_day_come_with_the_next_days_first_tick(market):
+    symbol = "SHFE.cu2612"
+    friday, ticks = date(2026, 11, 6), market.day(symbol, date(2026, 11, 6))
+    arrays = {name: one for name, one in asdict(ticks).items() if isinstance(one, np.ndarray)}
+    half = replace(ticks, **{name: one[: len(ticks) // 2] for name, one in arrays.items()})
+
+    class Stops:
+        """A market in which the contract is not traded any more in the middle of Friday."""
+
+        def __getattr__(self, name):
+            return getattr(market, name)
+
+        def day(self, symbol, day):
+            return half if day == friday else market.day(symbol, day)
+
+        def tick_count(self, symbol, day):
+            return len(self.day(symbol, day))
+
+    series = BarSeries(Stops(), symbol, MINUTE)
+    last, first = series.running_id(friday, len(half) - 1), series.running_id(MONDAY, 0)
+    found = series.moved(MONDAY, 0)
+    assert list(found) == list(range(last + 1, first + 1)) and len(found) > 200
+    assert found == series.rows(last + 1, first, MONDAY, 0)
+    assert {row["volume"] for row in found.values()} == {0, found[first]["volume"]}
 
 
 def test_ids_go_on_over_days(market):

@@ -228,13 +228,23 @@ class BarSeries:
         return {bar_id: self.row(bar_id, trading_day, k) for bar_id in span}
 
     def moved(self, trading_day: date, k: int) -> dict[int, Row]:
-        """The bars that tick ``k`` has begun or changed, skipped flat ones included."""
+        """The bars that tick ``k`` has begun or changed, skipped flat ones included.
+
+        Those after the last tick of the day before come with the first one of this day.
+        """
         newest = self.running_id(trading_day, k)
-        before = self.running_id(trading_day, k - 1)
+        before = self.running_id(trading_day, k - 1) if k else self._shown_before(trading_day)
         return {
             bar_id: self.row(bar_id, trading_day, k)
             for bar_id in range(min(before + 1, newest), newest + 1)
         }
+
+    def _shown_before(self, trading_day: date) -> int:
+        """Id of the newest bar after the last tick of the days before; -1 where there is none."""
+        for day in reversed(self._days[: self._index(trading_day)]):
+            if count := self._market.tick_count(self._symbol, day):
+                return self.running_id(day, count - 1)
+        return -1
 
     def id_at(self, ns: int) -> int:
         """Id of the bar that covers the instant, or of the next one after it."""

@@ -1,0 +1,127 @@
+"""Minutes that the real TianQin has recorded, played tick by tick: every bar is its own again."""
+
+import csv
+import gzip
+from datetime import date
+from itertools import groupby, takewhile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from official_bars import FIELDS, Keep
+
+from tianqin_backtrader.clock import MINUTE, SECOND, from_ns
+from tianqin_backtrader.session_calendar import CALENDAR
+
+RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+pytestmark = [
+    pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here"),
+    pytest.mark.both_worlds,
+]
+#: Trading days before the first one that is played live: they are history.
+BEFORE, LOOKBACK = 2, 600
+#: Where in a minute its ticks are, nanoseconds.
+MOMENTS = (SECOND // 2, 20 * SECOND, 40 * SECOND, 60 * SECOND - SECOND // 2)
+#: A stretch of each contract, from that trading day on; every run tries the first ones.
+STRETCHES = [
+    ("SHFE.cu2003", "2020-01-23", 3),  # the New Year's holiday, and no nights from 02-03 on
+    ("DCE.m2005", "2019-09-30", 2),  # a holiday, whose eve has no night
+    ("SHFE.rb2002", "2019-10-29", 2),  # few trades: most minutes are flat
+    ("CFFEX.T2003", "2020-03-03", 2),
+    ("SHFE.au1912", "2019-04-29", 4),
+    ("SHFE.cu1905", "2019-05-13", 3),  # its last days
+    ("SHFE.cu1908", "2019-06-18", 5),
+    ("SHFE.cu2001", "2019-10-08", 5),
+    ("SHFE.cu2002", "2019-11-18", 5),
+    ("SHFE.bu1912", "2019-05-06", 5),
+    ("DCE.jd1909", "2019-04-08", 5),
+    ("DCE.jd2002", "2019-12-30", 3),
+    ("DCE.m2009", "2019-10-30", 5),
+    ("CFFEX.IF1908", "2019-06-26", 5),
+    ("CFFEX.IF2003", "2020-02-03", 5),
+]
+IN_EVERY_RUN = 4
+
+
+def recorded_minutes(symbol):
+    with gzip.open(RECORDED / f"klines_60s_{symbol}.csv.gz", "rt", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            yield int(row["datetime"]), *(float(row[name]) for name in FIELDS)
+
+
+def trading_day(minute):
+    return CALENDAR.trading_day_at(from_ns(minute[0]))
+
+
+def ticks_of(symbol, minutes):
+    """Ticks that make these minutes: all its prices, lots and the open interest."""
+    rows, close, interest = [], None, None
+    for _, of_day in groupby(minutes, trading_day):
+        total = 0
+        for start, first, high, low, last, lots, close_oi in of_day:
+            if lots or close_oi != interest or {first, high, low, last} != {close}:
+                prices = (first, *((low, high) if last >= first else (high, low)), last)
+                for number, (moment, price) in enumerate(zip(MOMENTS, prices, strict=True), 1):
+                    traded = total + int(lots) * number // len(MOMENTS)
+                    rows.append((start + moment, price, traded, close_oi))
+                total += int(lots)
+            close, interest = last, close_oi
+    names = ["datetime", "last_price", "volume", "open_interest"]
+    return pd.DataFrame(rows, columns=names).assign(symbol=symbol, amount=0.0)
+
+
+@pytest.fixture
+def stretch(tmp_path):
+    """The minutes of a stretch, and a file of ticks that make them."""
+
+    def make(symbol, first, days):
+        last = first = date.fromisoformat(first)
+        for _ in range(days - 1):
+            last = CALENDAR.next_trading_day(last)
+        begin = first
+        for _ in range(BEFORE):
+            begin = CALENDAR.previous_trading_day(begin)
+        minutes = [one for one in recorded_minutes(symbol) if begin <= trading_day(one) <= last]
+        path = tmp_path / "ticks.csv"
+        ticks_of(symbol, minutes).to_csv(path, index=False)
+        return minutes, path
+
+    return make
+
+
+def official(minutes):
+    return [(from_ns(start + MINUTE), *values) for start, *values in minutes]
+
+
+def flat_at_the_end(minutes):
+    """Minutes after the last tick: TianQin's own bars of them come with a tick that never comes."""
+    last = minutes[-1][1:]
+    flat = takewhile(lambda one: one[1:] == last and not one[-2], reversed(minutes))
+    return sum(1 for _ in flat)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "first", "days"),
+    [
+        pytest.param(*one, marks=[] if number < IN_EVERY_RUN else pytest.mark.slow, id=one[0])
+        for number, one in enumerate(STRETCHES)
+    ],
+)
+def test_minutes_are_those_that_were_recorded(
+    sandbox, run, stretch, tells_time, symbol, first, days
+):
+    minutes, path = stretch(symbol, first, days)
+    clock = {} if tells_time else {"clock_ahead": 20.0, "clock_drift": -1e-4}
+    store = sandbox(replay=str(path), start=first, days=days, ticks_per_pack=4, **clock)
+    # A round waits for news up to five seconds: days have many half seconds.
+    feed = store.getdata(symbol, lookback=LOOKBACK, night_start=False, qcheck=5.0)
+    [bars] = run(store, Keep, feed, live=10**6).bars.values()
+    expected = official(minutes)
+    assert [bar[:-1] for bar in bars] == expected[-len(bars) :]
+    live = [bar for bar in bars if not bar[-1]]
+    of_days = [one for one in minutes if trading_day(one) >= date.fromisoformat(first)]
+    assert len(live) == len(of_days) and len(bars) == min(len(minutes), len(live) + LOOKBACK)
+    certificate = feed.certificate()
+    assert certificate.corrected == certificate.ignored == certificate.repaired == 0, certificate
+    assert certificate.missing + certificate.pending <= flat_at_the_end(minutes), certificate
+    assert certificate.equal == len(live) - certificate.missing - certificate.pending
