@@ -33,9 +33,9 @@ def pytest_addoption(parser):
 def pytest_generate_tests(metafunc):
     """Worlds and counters of tests.
 
-    Tests with the mark ``both_worlds`` run in both, whatever the option says. Tests of a module
-    with ``AT_COUNTERS`` run at the first of them, and at all with the mark ``every_counter``; the
-    others are for the slow runs.
+    Tests with the mark ``both_worlds`` run in both, whatever the option says, and those that are
+    parametrized by ``world`` where they say. Tests of a module with ``AT_COUNTERS`` run at the
+    first of them, and at all with the mark ``every_counter``; the others are for the slow runs.
     """
     counters = getattr(metafunc.module, "AT_COUNTERS", ())
     if counters and "counter" in metafunc.fixturenames:
@@ -43,7 +43,8 @@ def pytest_generate_tests(metafunc):
         marks = () if always else (pytest.mark.slow,)
         others = [pytest.param(name, marks=marks) for name in counters[1:]]
         metafunc.parametrize("counter", [counters[0], *others], indirect=True)
-    if "world" in metafunc.fixturenames:
+    own = any("world" in one.args[0] for one in metafunc.definition.iter_markers("parametrize"))
+    if "world" in metafunc.fixturenames and not own:
         if metafunc.definition.get_closest_marker("both_worlds"):
             metafunc.parametrize("world", ["told", "silent"], indirect=True)
         elif metafunc.config.getoption("--world") == "silent":

@@ -6,11 +6,8 @@ and where orders are handed over; with ``kill`` the process kills itself at that
 ``kill_at`` at the first step of that name.
 """
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +15,7 @@ from pathlib import Path
 import backtrader as bt
 import pandas as pd
 from sandbox_account import store_at
+from warm_programs import run_main
 
 from tianqin_backtrader.clock import to_ns
 from tianqin_backtrader.embedded import EmbeddedSandbox
@@ -272,9 +270,7 @@ def run_program(box, folder, plan, *, kill=None, kill_at=None):
     log.unlink(missing_ok=True)
     options = {"urls": box.urls, "counter": box.counter, "folder": str(folder), "plan": plan,
                "log": str(log), "kill": kill, "kill_at": kill_at}  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, __file__, json.dumps(options)], capture_output=True, text=True, timeout=100
-    )
+    done = run_main("restart_program", options)
     if done.returncode not in (0, -signal.SIGKILL):
         raise AssertionError(done.stderr)
     return done.returncode, log.read_text(encoding="utf-8").splitlines()
@@ -301,7 +297,3 @@ def main(options):
         broker._keeper.open = opened
         cerebro.run()
     steps.log.flush()
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))

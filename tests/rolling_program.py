@@ -1,10 +1,9 @@
 """A program that rolls copper, and kills itself at a step if it is told to.
 
-Arguments: JSON of the addresses, the counter, JSON of the options of ``store.roll``, and the step
-at which it dies, 0 for never. With the option ``exits`` the lots have a stop and a target before
-they are rolled. It prints a line of JSON at its end. Steps are: before and after each write to
-disk, before and after each order is handed to the client, after the wait with which orders have
-left, and after each report of the exchange that comes while it rolls.
+With the option ``exits`` the lots have a stop and a target before they are rolled. It prints a
+line of JSON at its end. Steps are: before and after each write to disk, before and after each order
+is handed to the client, after the wait with which orders have left, and after each report of the
+exchange that comes while it rolls.
 """
 
 import json
@@ -136,6 +135,7 @@ class Roller(bt.Strategy):
 
 
 def main(urls, counter, options, last):
+    """Roll at these addresses of a counter with options of ``store.roll``; die at a step, or 0."""
     steps = Steps(last)
     steps.around(RollFile, "save")
     steps.around(Gateway, "insert_order", also=True)
@@ -154,7 +154,3 @@ def main(urls, counter, options, last):
         told["exits"], told["bare"] = sorted(exits(store.broker)), protection.most_bare
         told["cost"] = [[one.closed, one.opened, one.fees] for one in reports]
         sys.stdout.write(f"{json.dumps(told)}\n")
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4]))

@@ -89,7 +89,8 @@ class OrderScribe:
         """An exchange order is about to be sent. Send it only if this returns.
 
         An exit leaves whatever the disk does, and is written down when that can be done: lots rely
-        on it. The next program finds what could never be written on the account, by its id.
+        on it. If this program cannot any more, the next one finds it on the account, by its id. One
+        whose order is not on record either looks like another terminal's there.
 
         Raises:
             JournalError: It is not on record.

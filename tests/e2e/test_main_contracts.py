@@ -83,7 +83,9 @@ def test_a_change_is_that_of_its_day_though_the_days_bar_comes_in_the_evening(sa
         prenext = next
 
     store = sandbox(start="2026-11-03", days=3, ticks_per_pack=60)
-    strategy = run(store, Days, store.get_daily_data(MAIN, lookback=2, adjust="back"))
+    # A round waits for news up to five seconds: three days have many half seconds.
+    feed = store.get_daily_data(MAIN, lookback=2, adjust="back", qcheck=5.0)
+    strategy = run(store, Days, feed)
     [(bars_before, change, _)] = strategy.told
     assert (change.day, change.gap) == (DAY, gap(store.sandbox_server))
     assert strategy.seen[bars_before][0] == DAY

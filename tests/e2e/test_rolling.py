@@ -7,15 +7,13 @@ bought on the day before and some in the night, so that yesterday's and today's 
 import datetime
 import json
 import logging
-import subprocess
-import sys
 from collections import deque
-from pathlib import Path
 from random import Random
 
 import pytest
 from e2e_script import Script
 from sandbox_account import store_at
+from warm_programs import run_main
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.embedded import EmbeddedSandbox
@@ -34,7 +32,6 @@ MARKETS = {
     "ctp 0.15": {"counter": "ctp", "query_seconds": 0.15},
     "ctp 2": {"counter": "ctp", "query_seconds": 2.0},
 }
-PROGRAM = Path(__file__).parent.parent / "rolling_program.py"
 
 
 def both_days(strategy, side="long", yesterday=3, today=2):
@@ -397,9 +394,7 @@ def prepared(run, yesterday=3, today=2, **options):
 
 def program(server, options, last):
     """Run it; what it told, None if it was killed."""
-    command = [sys.executable, str(PROGRAM), json.dumps(server.urls), server.counter]
-    command += [json.dumps(options), str(last)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = run_main("rolling_program", server.urls, server.counter, options, last)
     if done.returncode < 0:
         return None
     assert done.returncode == 0, done.stderr
