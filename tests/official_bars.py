@@ -1,5 +1,7 @@
 """A strategy that keeps its bars, and whether they are the exchange's, one after the other."""
 
+from datetime import timedelta
+
 import backtrader as bt
 
 from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
@@ -41,7 +43,10 @@ class Keep(bt.Strategy):
 
 
 def assert_official(store, bars, symbol):
-    """All that was delivered is what the exchange has, one bar after the other."""
+    """All that was delivered is what the exchange has, one bar after the other.
+
+    Of minutes since the last tick it has no bars until the next one comes: those are flat.
+    """
     days = sorted({store.calendar.trading_day_at(from_ns(to_ns(bar[0]) - MINUTE)) for bar in bars})
     official = [
         (from_ns(row["datetime"] + MINUTE), *(row[name] for name in FIELDS))
@@ -49,7 +54,12 @@ def assert_official(store, bars, symbol):
         for row in store.sandbox_server.bars(symbol, 60, trading_day=day)
     ]
     begin = [row[0] for row in official].index(bars[0][0])
-    assert [bar[:-1] for bar in bars] == official[begin : begin + len(bars)], symbol
+    expected = official[begin : begin + len(bars)]
+    for bar in bars[len(expected) :]:
+        *_, close, _, interest = expected[-1]
+        expected.append((expected[-1][0] + timedelta(minutes=1), *(close,) * 4, 0, interest))
+        assert bar[0] == expected[-1][0], symbol
+    assert [bar[:-1] for bar in bars] == expected, symbol
 
 
 def assert_all_official(store, strategy):
