@@ -36,8 +36,9 @@ COMPRESSIONS = (1, 3, 5, 15, 30, 60)
 RECENT_BARS = 600
 #: Ticks asked for at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
-#: Filters of Backtrader that need all bars at once, or one session a day.
+#: Filters of Backtrader that need all bars at once, or one session a day, or fill days twice.
 _OF_WHOLE_RUNS = (
+    bt.filters.CalendarDays,
     bt.filters.Renko,
     bt.filters.DaySplitter_Close,
     bt.filters.SessionFiller,
@@ -221,7 +222,7 @@ class Mydatafeed(LiveFeed):
             if isinstance(one, _OF_WHOLE_RUNS):
                 raise ConfigError(
                     f"{type(one).__name__} is a filter for back-tests alone: it fails on bars that "
-                    "come one by one, or knows no breaks and nights"
+                    "come one by one, fills days twice, or knows no breaks and nights"
                 )
         if self._env._dooptimize:
             raise ConfigError(ONE_RUN)
