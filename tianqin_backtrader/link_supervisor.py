@@ -32,6 +32,9 @@ SILENCE, LONGEST_SILENCE = 5.0, 40.0
 #: Seconds that the answer may take at least, and at most: so many times as long as the slowest of
 #: the last ones.
 ANSWER, LONGEST_ANSWER, TIMES, ANSWERS_KEPT = 5.0, 15.0, 2.0, 5
+#: The same after sessions that were made anew in vain, twice as long after each: a session begins
+#: with many packs, and every one of them takes as long as an answer.
+LONGEST_IN_VAIN = 60.0
 #: Seconds that a session must be old before it is renewed ahead of an open.
 DEBOUNCE = 60.0
 _NEVER = float("inf")
@@ -205,7 +208,8 @@ class Supervisor:
 
     def _ask(self, event: Event, now: float) -> Action:
         """Ask, unless a question is out that may still be answered: another would replace it."""
-        out = self._asked is not None and now - self._asked < LONGEST_ANSWER
+        longest = max(LONGEST_ANSWER, self.answer_within)
+        out = self._asked is not None and now - self._asked < longest
         if out and event is Event.TIME:
             return Action.WAIT
         self.asked(now)
@@ -250,8 +254,8 @@ class Supervisor:
     @property
     def answer_within(self) -> float:
         """Seconds in which an answer comes on a line that lives."""
-        learnt = max(TIMES * max(self._took, default=0.0), ANSWER * self._vain)
-        return min(max(ANSWER, learnt), LONGEST_ANSWER)
+        learnt = min(TIMES * max(self._took, default=0.0), LONGEST_ANSWER)
+        return max(learnt, min(ANSWER * 2.0**self._vain, LONGEST_IN_VAIN))
 
     def _patience(self) -> float:
         """Seconds after which time alone changes the state."""

@@ -79,3 +79,11 @@ def test_a_line_that_is_too_late_is_said_to_be_lost_and_no_bar_is(
     store, strategy = kept(sandbox, run, BUSY, "10:05:10", "10:10", *faults)
     assert strategy.told == ["DELAYED", "LIVE", "DISCONNECTED", "LIVE"]
     assert store.reconnector.sessions == 2
+
+
+def test_a_line_that_is_late_and_is_dropped_comes_back(sandbox, run):
+    """A session begins with packs one after the other, six seconds each."""
+    faults = late("10:06:30", 3.0), ("10:08:20", "drop", {"conn": "all"})
+    store, strategy = kept(sandbox, run, BUSY, "10:05:10", "10:13", *faults)
+    assert strategy.told == ["DELAYED", "LIVE", "DISCONNECTED", "LIVE"]
+    assert 2 <= store.reconnector.sessions <= 5

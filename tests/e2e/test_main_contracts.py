@@ -11,6 +11,7 @@ from tianqin_backtrader.errors import ConfigError
 
 MAIN, OLD, NEW = "KQ.m@SHFE.cu", "SHFE.cu2612", "SHFE.cu2701"
 DAY, EVE = datetime.date(2026, 11, 4), "2026-11-03 14:50:00"
+EVENING = datetime.datetime(2026, 11, 3, 21, 6)
 PRICES = ("open", "high", "low", "close")
 
 
@@ -93,9 +94,23 @@ def test_a_change_is_that_of_its_day_though_the_days_bar_comes_in_the_evening(sa
     assert strategy.whole == moved
 
 
-def test_days_are_those_of_a_program_that_starts_in_the_evening_or_has_run_over_it(sandbox, run):
+@pytest.mark.parametrize(
+    ("start", "at"),
+    [
+        pytest.param(datetime.datetime(2026, 11, 3, 21, 3), EVENING, id="that evening"),
+        pytest.param(
+            datetime.datetime(2026, 11, 4, 9, 3), datetime.datetime(2026, 11, 4, 9, 6),
+            id="the next morning", marks=pytest.mark.slow,
+        ),
+    ],
+)  # fmt: skip
+def test_days_are_those_of_a_program_that_starts_later_or_has_run_over_the_change(
+    sandbox, run, start, at
+):
     class Levels(bt.Strategy):
         """The closes of the latest days, at each minute from the evening on."""
+
+        params = (("until", None),)
 
         def __init__(self):
             self.seen = {}
@@ -105,20 +120,20 @@ def test_days_are_those_of_a_program_that_starts_in_the_evening_or_has_run_over_
             if not self.data.history_phase:
                 days = self.data1
                 self.seen[now] = (days.datetime.date(0), list(days.close.get(size=8)))
-            if now >= datetime.datetime(2026, 11, 3, 21, 6):
+            if now >= self.p.until:
                 self.env.runstop()
 
-    def seen(start):
-        store = sandbox(start=start, days=2, ticks_per_pack=10)
+    def seen(start, until):
+        store = sandbox(start=start, days=2, ticks_per_pack=60)
         days = store.get_daily_data(MAIN, lookback=9, adjust="back")
-        levels = run(store, Levels, store.getdata(MAIN, lookback=2, adjust="back"), days).seen
+        minutes = store.getdata(MAIN, lookback=2, adjust="back")
+        levels = run(store, Levels, minutes, days, until=until).seen
         shift = gap(store.sandbox_server)
         store.close()
         return shift, days, levels
 
-    shift, days, over = seen(EVE)
-    _, _, fresh = seen("2026-11-03 21:03:00")
-    at = datetime.datetime(2026, 11, 3, 21, 6)
+    shift, days, over = seen(EVE, at)
+    _, _, fresh = seen(start, at)
     assert over[at] == fresh[at]
     eve, night = datetime.datetime(2026, 11, 3, 15), datetime.datetime(2026, 11, 3, 21, 1)
     assert over[night][0] == datetime.date(2026, 11, 3)

@@ -60,6 +60,27 @@ def test_a_feed_that_is_resampled_over_a_day_with_its_breaks(sandbox, beside):
         assert bars[bars.index(rows[0]) :] == rows
 
 
+@pytest.mark.both_worlds
+def test_days_of_a_contract_that_is_seldom_traded(sandbox):
+    """Four minutes of five are flat; those before a day's first trade are no part of the day."""
+    thin, days = "KQ.m@CZCE.RS", ("2026-11-09", "2026-11-10")
+    store = sandbox(start="2026-11-09 08:55:00", days=2, ticks_per_pack=20)
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(store.getbroker())
+    feed = store.getdata(thin, qcheck=5.0)
+    cerebro.resampledata(feed, timeframe=bt.TimeFrame.Days, name="made")
+    cerebro.addstrategy(Keep, store=store)
+    [strategy] = cerebro.run()
+    server = store.sandbox_server
+    rows = [row for day in days for row in server.bars(thin, 86400, trading_day=day)]
+    minutes = server.bars(thin, 60, trading_day=days[-1])
+    assert not any(row["volume"] for row in minutes[:5]) and minutes[0]["open"] != rows[-1]["open"]
+    made = [(f"{at:%Y-%m-%d}", row) for at, row, _ in strategy.bars["made"]]
+    assert made == [
+        (day, [row[name] for name in COLUMNS]) for day, row in zip(days, rows, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("beside", ["another contract", "nothing"])
 def test_bars_of_ticks_hold_every_tick_of_their_time(sandbox, beside):
     store = sandbox(start="2026-11-10 10:40:00", ticks_per_pack=20)

@@ -151,6 +151,19 @@ def test_before_the_first_open_of_a_new_contract(sandbox, run):
     assert not any(bar[-1] for bar in bars)
 
 
+def test_the_second_day_of_a_new_contract_has_the_first_as_its_history(sandbox, run):
+    store = sandbox(start="2026-09-29 09:40:00", ticks_per_pack=20)
+    bars = run(store, Keep, store.getdata("CFFEX.T2709", lookback=1000)).bars
+    rows = [
+        row
+        for day in ("2026-09-28", "2026-09-29")
+        for row in store.sandbox_server.bars("CFFEX.T2709", 60, trading_day=day)
+    ]
+    expected = [(from_ns(row["datetime"] + MINUTE), row["close"]) for row in rows]
+    assert [(bar[0], bar[4]) for bar in bars] == expected[: len(bars)]
+    assert sum(bar[-1] for bar in bars) == len(bars) - 40 >= 250
+
+
 ANY_ZONE = """
 import backtrader as bt
 from tianqin_backtrader import MyStore

@@ -130,7 +130,7 @@ def test_sessions_made_anew_for_want_of_an_answer_again_and_again_get_longer_for
         supervisor.observe(Event.TIME, now := now + supervisor.answer_within)
         assert supervisor.observe(Event.SERVER_THERE, now) is Action.BUILD
         supervisor.observe(Event.BUILT, now)
-    assert waits == [ANSWER, ANSWER, 2 * ANSWER, 3 * ANSWER]
+    assert waits == [ANSWER, 2 * ANSWER, 4 * ANSWER, 8 * ANSWER]
     answered(supervisor, now, 0.1)
     assert supervisor.answer_within == ANSWER
 
