@@ -134,10 +134,11 @@ class LeftBehind:
         """Exits that left while nothing could be written: the account shows what became of them."""
         found: dict[str, list[OrderReport]] = {}
         for report in self._store.gateway.all_reports():
-            key = ticket_of(report.order_id)
-            if isinstance(report, OrderReport) and ("order", key) in plans:
-                if journal.leg(report.order_id) is None:
-                    found.setdefault(key, []).append(report)
+            plan = plans.get(("order", ticket_of(report.order_id)))
+            if plan is None or not isinstance(report, OrderReport):
+                continue
+            if report.order_id not in plan.fields["legs"]:
+                found.setdefault(plan.key, []).append(report)
         for key, reports in found.items():
             fields = plans["order", key].fields
             legs, owner = fields["legs"], fields["owner"]

@@ -74,6 +74,18 @@ class Looks(bt.Strategy):
             self.env.runstop()
 
 
+def look(box, folder):
+    """The next program, which knows the records."""
+    with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=folder))
+        cerebro.adddata(store.getdata(SYMBOL))
+        cerebro.addstrategy(Looks)
+        [strategy] = cerebro.run()
+        assert store.broker.getposition(SYMBOL).size == 0
+    return strategy
+
+
 def read(folder, name):
     return pd.read_csv(folder / "one" / f"{name}.csv", dtype={"order_id": str})
 
@@ -95,16 +107,11 @@ def test_the_next_program_finds_it_and_its_end(tmp_path, counter, dies):
         assert first.returncode == -signal.SIGKILL, first.stderr
         order_id = first.stdout.split()[-1]
         assert order_id not in set(read(tmp_path, "order").order_id)
-        with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
-            cerebro = bt.Cerebro(stdstats=False)
-            cerebro.setbroker(store.getbroker(records=tmp_path))
-            cerebro.adddata(store.getdata(SYMBOL))
-            cerebro.addstrategy(Looks)
-            [strategy] = cerebro.run()
-            assert store.broker.getposition(SYMBOL).size == 0
+        strategy, again = look(box, tmp_path), look(box, tmp_path)
         [account] = box.state()["accounts"].values()
     ends = [one for one in strategy.told if one[1] in ("Completed", "Canceled")]
     assert sorted(ends) == [("Limit", "Canceled", 0), ("Stop", "Completed", -3)]
+    assert again.told == []
     assert not any("not sent" in words or "no protection" in words for words in strategy.heard)
     rows = read(tmp_path, "order").drop_duplicates("order_id", keep="last").set_index("order_id")
     row = rows.loc[order_id]
