@@ -76,6 +76,7 @@ class Hourly(bt.Strategy):
     Attributes:
         stops: By contract, the order that trails behind what is held.
         exits: Orders that were placed to close.
+        beside_fired: Others that were to make a position smaller while its stop was at it already.
         stopped: How many stops have closed.
     """
 
@@ -84,7 +85,7 @@ class Hourly(bt.Strategy):
         self.bars = {data._name: [] for data in self.datas}
         self.hours = dict.fromkeys(self.bars, datetime.min)
         self.told, self.heard, self.asked = {}, [], 0
-        self.stops, self.exits = dict.fromkeys(self.bars), []
+        self.stops, self.exits, self.beside_fired = dict.fromkeys(self.bars), [], []
         self.wishes = {name: [] for name in self.bars}
         self.older = dict.fromkeys(self.bars, 0)
 
@@ -123,7 +124,10 @@ class Hourly(bt.Strategy):
             return
         self.wishes[data._name].append(Wish(data._name, int(abs(order.size)), order))
         if target * held >= 0 and abs(target) < abs(held):
-            self.exits.append(order)
+            # A stop whose price has come has claimed its lots: what is sold besides may open.
+            stop = self.stops[data._name]
+            fired = stop is not None and stop.alive() and stop.triggered
+            (self.beside_fired if fired else self.exits).append(order)
 
     def follow(self, data):
         """Have one stop for what is held: as many lots, on the right side."""
@@ -179,7 +183,9 @@ def check_orders(store, strategy):
         assert sum(told.count(end) for end in ends) == (order not in living), told
         assert told.count("Submitted") == 1 and told.count("Accepted") <= 1, told
     for order in strategy.exits:
-        assert all(leg.offset is not Offset.OPEN for leg in order.legs), order
+        assert all(leg.offset is not Offset.OPEN for leg in order.legs), (
+            order.ref, order.getordername(), order.legs, dict(order.info),
+        )  # fmt: skip
     return account, orders
 
 
@@ -234,5 +240,6 @@ def test_thirty_days_unattended(sandbox, run, capsys, caplog, query_seconds):
         print(  # noqa: T201
             f"\n{DAYS} days, seed {SEED}: {bars} bars, {repaired} repaired, {len(orders)} orders, "
             f"{completed} completed, {strategy.stopped} stops that closed, "
+            f"{len(strategy.beside_fired)} orders beside a stop that had fired, "
             f"{store.reconnector.sessions} sessions, faults {faults['counts']}"
         )

@@ -81,6 +81,7 @@ def test_a_line_that_is_too_late_is_said_to_be_lost_and_no_bar_is(
     assert store.reconnector.sessions == 2
 
 
+@pytest.mark.slow
 def test_a_line_that_is_late_and_is_dropped_comes_back(sandbox, run):
     """A session begins with packs one after the other, six seconds each."""
     faults = late("10:06:30", 3.0), ("10:08:20", "drop", {"conn": "all"})
