@@ -499,13 +499,18 @@ def test_trades_of_others_are_in_the_last_rows(tmp_path, analyzer):
     """Another terminal trades until the program ends, and this one does nothing."""
 
     class Looks(bt.Strategy):
+        early = ()
+
         def next(self):
-            if len(self) in (2, 5):
-                relay.order(f"other{len(self)}", SYMBOL, "BUY", "OPEN", 2,
-                            self.data.ask_price[0] + 100)  # fmt: skip
-            if len(self) == 4:
+            price = self.data.ask_price[0] + 100
+            held = self.broker.getposition(self.data).size
+            if len(self) == 2:
+                relay.order("other2", SYMBOL, "BUY", "OPEN", 2, price)
+            elif held == 2 and not len(self.early):
                 self.early = read(tmp_path / "dual", "position")
-            if len(self) > 4 and self.broker.getposition(self.data).size == 4:
+                if len(self.early):
+                    relay.order("other5", SYMBOL, "BUY", "OPEN", 2, price)
+            elif held == 4:
                 self.env.runstop()
 
     start = "2026-11-10 09:31:00"

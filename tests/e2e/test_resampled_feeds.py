@@ -42,7 +42,9 @@ def official(server, symbol, minutes, day="2026-11-10"):
 LENGTHS = {"SHFE.rb2701": 60, "CFFEX.IF2612": 30, "CFFEX.T2612": 60}
 
 
-@pytest.mark.parametrize("beside", ["another contract", "nothing"])
+@pytest.mark.parametrize(
+    "beside", [pytest.param("another contract", marks=pytest.mark.slow), "nothing"]
+)
 def test_a_feed_that_is_resampled_over_a_day_with_its_breaks(sandbox, beside):
     store = sandbox(start="2026-11-10 09:00:00", ticks_per_pack=100)
     cerebro = bt.Cerebro(stdstats=False)

@@ -140,7 +140,7 @@ def timed(program):
     program.turn = turn
 
 
-@pytest.mark.parametrize("how", ["freeze", "refuse"])
+@pytest.mark.parametrize("how", [pytest.param("freeze", marks=pytest.mark.slow), "refuse"])
 def test_a_strangers_trade_stops_no_round_while_market_data_is_away(box, relay, program, how):
     """Of a contract that nobody here knows: its lots count at once, its money when it can."""
     with program() as first:
