@@ -14,7 +14,10 @@ from tianqin_backtrader.clock import MINUTE, SECOND, from_ns
 from tianqin_backtrader.session_calendar import CALENDAR
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
-pytestmark = pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here")
+pytestmark = [
+    pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here"),
+    pytest.mark.timeout(300),  # of five days in the silent world
+]
 #: Trading days before the first one that is played live: they are history.
 BEFORE, LOOKBACK = 2, 600
 #: Where in a minute its ticks are, nanoseconds.
