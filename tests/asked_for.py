@@ -32,7 +32,6 @@ class Wish:
         entry: The order that may open.
         exits: Orders that only close: what the entry has opened, or lots that were held before.
         withdrawn: Whether the strategy itself has withdrawn one of them.
-        ended: Whether its stop was seen to be over: its strategy is told in the next round.
         looked_at: Whether the end of its stop was looked at.
     """
 
@@ -41,7 +40,6 @@ class Wish:
     entry: Any = None
     exits: list[Any] = field(default_factory=list)
     withdrawn: bool = False
-    ended: bool = False
     looked_at: bool = False
 
     @property

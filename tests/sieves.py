@@ -1,5 +1,6 @@
 """Sieves of ticks for tests that have no clock."""
 
+from tianqin_backtrader.clock import Phase
 from tianqin_backtrader.tick_sieve import TickSieve
 
 
@@ -14,7 +15,7 @@ class AnyTime:
     def now_ns(self):
         return self.last
 
-    def believes(self, ns, *, trades=True):
+    def believes(self, ns, phase=None):
         return ns <= self.last
 
     def arrival_ns(self):
@@ -23,7 +24,7 @@ class AnyTime:
 
 def always(ns):
     """A contract that trades by day and night."""
-    return True
+    return Phase.TRADING
 
 
 def all_that_can_be(symbol):

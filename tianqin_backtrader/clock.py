@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 SECOND = 1_000_000_000
@@ -73,6 +74,17 @@ def from_backtrader(days: float) -> int:
     """
     milliseconds = round((days - _ORDINAL_1970) * 86400_000)
     return milliseconds * 1_000_000 - BEIJING_OFFSET
+
+
+class Phase(Enum):
+    """What a contract's day is at when a tick of it is stamped.
+
+    Counters have stamped ticks before an open with the session's first instant, minutes early.
+    """
+
+    TRADING = "trading, or hours before it"
+    PRE_OPEN = "shortly before an open"
+    OPENING = "the first instant of a session"
 
 
 class Clock(Protocol):
@@ -220,28 +232,28 @@ class MarketClock:
             offset = max(offset, self._best)  # the last stamps may have come long after their time
         return arrival + offset
 
-    def believes(self, ns: int, *, trades: bool = True) -> bool:
+    def believes(self, ns: int, phase: Phase = Phase.TRADING) -> bool:
         """Whether a tick that is stamped ``ns`` may have come by now.
 
         Until a live stamp has set this clock, a stamp may be minutes ahead of it or of the
         machine's. Afterwards it may not be ahead of the clock as the best stamps of long before
         would have it: a late line, or one that was away, has set it back. Or it is what the
         machine's clock says, which may have gone on while nothing else did. Where no stamp has
-        come for hours, that clock may have lost seconds; before an open nobody can tell.
+        come for hours, that clock may have lost seconds; an open that comes early tells nothing.
 
         Args:
             ns: The stamp, nanoseconds.
-            trades: Whether the contract trades then; ``doubted_stamps.trades_at``.
+            phase: Of the contract then; ``doubted_stamps.phase_at``.
         """
         now, wall = self.now_ns(), self._wall.now_ns()
         if self.virtual:
             return ns - now <= FAR
         if not self._heard_live:
-            return ns - max(now, wall) <= (FAR if trades else UNSURE)
+            return ns - max(now, wall) <= (FAR if phase is Phase.TRADING else UNSURE)
         error = self._best if abs(self._best) <= FAR else 0
         arrival = self._unset()
         near = NEAR
-        if trades:
+        if phase is not Phase.OPENING:
             near += max(0, arrival // MINUTE - self._minute) * _LOST
         if ns - max(now, arrival + error) <= near:
             return True

@@ -12,7 +12,7 @@ import backtrader as bt
 
 from .bar_builder import BarBuilder, SlotTable
 from .clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
-from .doubted_stamps import trades_at
+from .doubted_stamps import phase_at
 from .errors import ConfigError
 from .feed_clone import FeedClone
 from .feed_history import FeedHistory
@@ -323,7 +323,7 @@ class Mydatafeed(LiveFeed):
             return before > to_ns(calendar.sessions(self.symbol, day)[0][0])
 
         return TickSieve(
-            self.symbol, self.store.clock, same_day, partial(trades_at, calendar, self.symbol)
+            self.symbol, self.store.clock, same_day, partial(phase_at, calendar, self.symbol)
         )
 
     def _stand(self, builder: BarBuilder) -> list[Bar]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .clock import FAR, MINUTE, NEAR, SECOND, from_ns
+from .clock import FAR, MINUTE, NEAR, SECOND, Phase, from_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ class Clock(Protocol):
 
     def now_ns(self) -> int: ...
 
-    def believes(self, ns: int, *, trades: bool = True) -> bool: ...
+    def believes(self, ns: int, phase: Phase = Phase.TRADING) -> bool: ...
 
     def arrival_ns(self) -> int: ...
 
@@ -56,11 +56,11 @@ class DoubtedStamps:
 
     Args:
         clock: Says what a stamp can be.
-        trades: Whether the contract trades at a stamp, or traded shortly before.
+        phase_of: That of the contract at a stamp.
     """
 
-    def __init__(self, clock: Clock, trades: Callable[[int], bool]) -> None:
-        self._clock, self._trades = clock, trades
+    def __init__(self, clock: Clock, phase_of: Callable[[int], Phase]) -> None:
+        self._clock, self._phase_of = clock, phase_of
         self._ahead: _Ahead | None = None
         self._left_out = 0  # the latest stamp that was: it is not believed before its time
         # When a stamp came last that was ahead because the market is played fast.
@@ -88,10 +88,9 @@ class DoubtedStamps:
             self._fast_at = None
 
     def _can_be(self, ns: int) -> bool:
-        clock = self._clock
-        if ns == self._left_out and ns > clock.now_ns():
+        if ns == self._left_out and ns > self._clock.now_ns():
             return False
-        return clock.believes(ns, trades=False) or (clock.believes(ns) and self._trades(ns))
+        return can_be(self._clock, ns, self._phase_of)
 
     def _goes_on(self, ns: int) -> bool:
         """Whether stamps go on as time does, or faster; where not they begin anew."""
@@ -114,13 +113,23 @@ class DoubtedStamps:
         return False
 
 
-def trades_at(calendar: SessionCalendar, symbol: str, ns: int) -> bool:
-    """Whether a stamp is of a session, and not of its opening instant or shortly before.
+def can_be(clock: Clock, ns: int, phase_of: Callable[[int], Phase]) -> bool:
+    """Whether a tick of a contract that is stamped ``ns`` may have come by now.
 
-    What is stamped so tells no time: it may be the coming session's first instant for minutes.
+    The calendar is asked only where it matters, so not about a year that nobody believes.
     """
+    return clock.believes(ns, Phase.OPENING) or (
+        clock.believes(ns) and clock.believes(ns, phase_of(ns))
+    )
+
+
+def phase_at(calendar: SessionCalendar, symbol: str, ns: int) -> Phase:
+    """Whether a stamp is of a session, or of its opening instant, or shortly before."""
     moment = from_ns(ns)
     sessions = calendar.sessions(symbol, calendar.trading_day_at(moment))
     if any(start < moment <= end for start, end in sessions):
-        return True
-    return not any(start - _BEFORE_OPEN <= moment <= start for start, _ in sessions)
+        return Phase.TRADING
+    if any(start == moment for start, _ in sessions):
+        return Phase.OPENING
+    soon = any(start - _BEFORE_OPEN <= moment < start for start, _ in sessions)
+    return Phase.PRE_OPEN if soon else Phase.TRADING

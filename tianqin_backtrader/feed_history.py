@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import time
+from functools import partial
 from typing import Any
 
 from .clock import DAY, from_ns, monotonic, to_ns
-from .doubted_stamps import trades_at
+from .doubted_stamps import can_be, phase_at
 from .errors import LinkTimeout
 from .model import Bar, Tick
 
@@ -99,11 +100,9 @@ class FeedHistory:
             return int(self._store.clock.now_ns())
         last_id = self._ticks.last_id
         newest: list[Tick] = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
-        believes, calendar = self._store.clock.believes, self._store.calendar
-        stamps = [  # the calendar is not asked about a year that nobody believes
-            one.time - 1 for one in newest
-            if believes(one.time, trades=False)
-            or (believes(one.time) and trades_at(calendar, self._symbol, one.time))
+        phase_of = partial(phase_at, self._store.calendar, self._symbol)
+        stamps = [
+            one.time - 1 for one in newest if can_be(self._store.clock, one.time, phase_of)
         ]  # fmt: skip
         alive_at: int = self._store.alive_at(self._symbol)
         return max(alive_at, *stamps, 0)

@@ -11,7 +11,7 @@ import backtrader as bt
 import numpy as np
 
 from .bar_lines import BarFeed
-from .clock import MINUTE, to_ns
+from .clock import MINUTE, Phase, to_ns
 from .errors import ConfigError
 from .live_ticks import LiveTicks
 from .model import NAN, Bar, Instrument, Tick
@@ -160,7 +160,7 @@ class _AnyTime:
         """After all of it."""
         return 1 << 62
 
-    def believes(self, ns: int, *, trades: bool = True) -> bool:
+    def believes(self, ns: int, phase: Phase = Phase.TRADING) -> bool:
         """Every stamp."""
         return True
 
@@ -186,7 +186,9 @@ class _Rows(NamedTuple):
 
 def _tick_bars(symbol: str, ticks: list[Tick], before: Tick | None) -> Iterator[Bar]:
     """Of one day."""
-    sieve = TickSieve(symbol, _AnyTime(), same_day=lambda *_: True, trades=lambda _: True)
+    sieve = TickSieve(
+        symbol, _AnyTime(), same_day=lambda *_: True, phase_of=lambda _: Phase.TRADING
+    )
     live: Any = LiveTicks(_Rows(ticks), ticks[0].id, before, sieve)  # type: ignore[arg-type]
     live.take_ticks()
     while live.waiting:

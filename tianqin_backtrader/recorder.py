@@ -17,7 +17,7 @@ from typing import Any
 
 from .clock import monotonic, to_ns
 from .csv_files import csv_lines, replace_file
-from .doubted_stamps import DoubtedStamps, trades_at
+from .doubted_stamps import DoubtedStamps, phase_at
 from .errors import ConfigError, JournalError, TianqinError
 from .instruments import Answer
 from .model import Instrument
@@ -77,7 +77,7 @@ class Recorder:
         self.failed, self.rows_written, self._closed = "", 0, False
         self._day_of = DayOfTime(store.calendar)
         self._stamps = {
-            symbol: DoubtedStamps(store.clock, partial(trades_at, store.calendar, symbol))
+            symbol: DoubtedStamps(store.clock, partial(phase_at, store.calendar, symbol))
             for symbol in self.symbols
         }
         self._asked: dict[tuple[str, str], tuple[float, Answer]] = {}

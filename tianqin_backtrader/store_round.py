@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
-from .clock import WallClock, deadline_in, monotonic
-from .doubted_stamps import trades_at
+from .clock import Phase, WallClock, deadline_in, monotonic
+from .doubted_stamps import phase_at
 from .errors import LinkError, LinkTimeout
 from .instruments import Instruments
 from .lifeline import Lifeline
@@ -104,7 +104,7 @@ class Round:
             stamps += store.recorder.take()
         for symbol, stamp in stamps:
             # Before the market has been heard, what comes before an open may have any stamp.
-            if store.clock.trusted or trades_at(store.calendar, symbol, stamp):
+            if store.clock.trusted or phase_at(store.calendar, symbol, stamp) is Phase.TRADING:
                 store.clock.stamp(stamp)
             self.lifeline.heard(symbol, stamp)
         if stamps:

@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-from .clock import FAR
+from .clock import FAR, Phase
 from .doubted_stamps import Clock, DoubtedStamps
 from .model import NAN, Tick
 from .odd_prices import oddity
@@ -29,7 +29,7 @@ class TickSieve:
         symbol: The contract.
         clock: Says what a stamp can be.
         same_day: Whether a stamp is of the trading day of a later one, after its opening.
-        trades: Whether the contract trades at a stamp; ``doubted_stamps.trades_at``.
+        phase_of: That of the contract at a stamp; ``doubted_stamps.phase_at``.
 
     Attributes:
         last_price: That of the last tick that passed, nan before one.
@@ -40,10 +40,10 @@ class TickSieve:
         symbol: str,
         clock: Clock,
         same_day: Callable[[int, int], bool],
-        trades: Callable[[int], bool],
+        phase_of: Callable[[int], Phase],
     ) -> None:
         self._symbol, self._same_day = symbol, same_day
-        self._stamps = DoubtedStamps(clock, trades)
+        self._stamps = DoubtedStamps(clock, phase_of)
         self._stamp = self._volume = 0
         self.last_price = NAN
         self._fallen = False

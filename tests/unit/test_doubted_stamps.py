@@ -13,9 +13,10 @@ from tianqin_backtrader.clock import (
     UNSURE,
     ManualClock,
     MarketClock,
+    Phase,
     to_ns,
 )
-from tianqin_backtrader.doubted_stamps import DoubtedStamps, trades_at
+from tianqin_backtrader.doubted_stamps import DoubtedStamps, phase_at
 from tianqin_backtrader.session_calendar import CALENDAR
 
 CU, IF = "SHFE.cu2612", "CFFEX.IF2612"
@@ -45,11 +46,11 @@ class World:
         """Whether a stamp is believed."""
         self.now = at
         doubts = self.contracts.setdefault(
-            contract, DoubtedStamps(self.clock, lambda ns: trades_at(CALENDAR, CU, ns))
+            contract, DoubtedStamps(self.clock, lambda ns: phase_at(CALENDAR, CU, ns))
         )
         ns = self.begin + int(stamp * SECOND)
         believed = doubts.believes(ns)
-        if believed and (self.clock.trusted or trades_at(CALENDAR, CU, ns)):
+        if believed and (self.clock.trusted or phase_at(CALENDAR, CU, ns) is Phase.TRADING):
             self.clock.stamp(ns)
         return believed
 
@@ -155,6 +156,18 @@ def test_a_clock_may_have_lost_seconds_over_a_night_or_a_weekend(hours, lost):
     assert not world.comes(later + 1, later + 5)
 
 
+@pytest.mark.parametrize("lost", [0.0, 4.5])
+def test_over_a_day_without_a_tick_an_auction_may_show_what_a_clock_has_lost(lost):
+    """Its tick is alone for a minute; an open's first instant may be stamped minutes early."""
+    world, auction = heard(begin=NIGHT - 6 * HOUR - 3 * MINUTE), 6 * 3600 + 120.5
+    world.wrong, world.asleep = -lost, lost
+    opens = 6 * 3600 + 180
+    assert world.comes(opens - 67, opens) is False
+    assert world.comes(auction, auction) and abs(world.error()) < 0.001
+    assert not world.comes(opens - 4, opens) and world.error() == 0
+    assert world.comes(opens + 0.5, opens + 0.5)
+
+
 @pytest.mark.parametrize("step", [-60.0, -2.0, 2.0, 60.0])
 def test_a_machine_whose_clock_is_set_changes_nothing(step):
     world = heard()
@@ -192,8 +205,8 @@ def test_bounds_grow_where_less_is_known():
     assert NEAR < UNSURE < FAR
     clock = MarketClock(ManualClock(TEN))
     assert clock.believes(TEN + FAR) and not clock.believes(TEN + FAR + 1)
-    assert clock.believes(TEN + UNSURE, trades=False)
-    assert not clock.believes(TEN + UNSURE + 1, trades=False)
+    assert clock.believes(TEN + UNSURE, Phase.PRE_OPEN)
+    assert not clock.believes(TEN + UNSURE + 1, Phase.PRE_OPEN)
     clock.stamp(TEN)
     assert clock.believes(TEN + NEAR) and not clock.believes(TEN + NEAR + 1)
 
@@ -205,20 +218,20 @@ def test_a_newest_tick_of_long_ago_is_no_live_one():
 
 
 @pytest.mark.parametrize(
-    ("symbol", "moment", "trades"),
+    ("symbol", "moment", "phase"),
     [
-        (CU, "2026-11-09 19:30:00", True),  # nobody waits for an open yet
-        (CU, "2026-11-09 20:50:00", False), (CU, "2026-11-09 20:59:00.500000", False),
-        (CU, "2026-11-09 21:00:00", False), (CU, "2026-11-09 21:00:00.000500", True),
-        (CU, "2026-11-10 01:00:00", True), (CU, "2026-11-10 08:59:00", False),
-        (CU, "2026-11-10 10:15:00", True), (CU, "2026-11-10 10:20:00", False),
-        (CU, "2026-11-10 10:30:00", False), (CU, "2026-11-10 10:30:00.500000", True),
-        (CU, "2026-11-10 15:00:00", True), (CU, "2026-11-10 15:00:00.500000", True),
-        (IF, "2026-11-10 09:29:00", False), (IF, "2026-11-10 09:30:00.500000", True),
+        (CU, "2026-11-09 19:30:00", "TRADING"),  # nobody waits for an open yet
+        (CU, "2026-11-09 20:50:00", "PRE_OPEN"), (CU, "2026-11-09 20:59:00.500000", "PRE_OPEN"),
+        (CU, "2026-11-09 21:00:00", "OPENING"), (CU, "2026-11-09 21:00:00.000500", "TRADING"),
+        (CU, "2026-11-10 01:00:00", "TRADING"), (CU, "2026-11-10 08:59:00", "PRE_OPEN"),
+        (CU, "2026-11-10 10:15:00", "TRADING"), (CU, "2026-11-10 10:20:00", "PRE_OPEN"),
+        (CU, "2026-11-10 10:30:00", "OPENING"), (CU, "2026-11-10 10:30:00.500000", "TRADING"),
+        (CU, "2026-11-10 15:00:00", "TRADING"), (CU, "2026-11-10 15:00:00.500000", "TRADING"),
+        (IF, "2026-11-10 09:29:00", "PRE_OPEN"), (IF, "2026-11-10 09:30:00.500000", "TRADING"),
     ],
 )  # fmt: skip
-def test_what_is_stamped_before_an_open(symbol, moment, trades):
-    assert trades_at(CALENDAR, symbol, to_ns(datetime.fromisoformat(moment))) is trades
+def test_what_is_stamped_before_an_open(symbol, moment, phase):
+    assert phase_at(CALENDAR, symbol, to_ns(datetime.fromisoformat(moment))) is Phase[phase]
 
 
 @pytest.mark.parametrize("begin", [TEN, NIGHT])

@@ -42,6 +42,7 @@ class Connection:
         frozen: Neither reads, answers nor pongs.
         latency: How long everything is on its way, if not at once.
         port: Of the client.
+        untaken: Whether an answer has been written and the client has asked for no other since.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Connection:
         self._later = later or (lambda s, act: asyncio.get_running_loop().call_later(s, act))
         self._before_write = before_write
         self.port = port
-        self.frozen = False
+        self.frozen = self.untaken = False
         self.latency: Latency | None = None
         self.delay_seconds = 0.0
         self.repeat_next = False
@@ -97,6 +98,11 @@ class Connection:
         self.packs_in += 1
         self.session.receive(pack)
         return True
+
+    def hear(self, pack: dict[str, Any]) -> None:
+        """A pack of the client has left it; on a slow line it is not here yet."""
+        if pack.get("aid") == "peek_message":
+            self.untaken = False
 
     def thaw(self) -> None:
         """End a freeze and handle what has come meanwhile."""
@@ -143,7 +149,7 @@ class Connection:
             self._sending = True
             self._later(wait, partial(self._write_late, self._frame(pack)))
         else:
-            self._write(pack)
+            self._write_answer(self._frame(pack))
 
     def _wait_before_sending(self) -> float:
         if self.latency is not None:
@@ -157,6 +163,10 @@ class Connection:
 
     def _write_late(self, frame: bytes) -> None:
         self._sending = False
+        self._write_answer(frame)
+
+    def _write_answer(self, frame: bytes) -> None:
+        self.untaken = True
         self._write_frame(frame)
 
     def _frame(self, pack: dict[str, Any]) -> bytes:

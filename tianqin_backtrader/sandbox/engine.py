@@ -121,6 +121,7 @@ class Engine:
     def receive(self, link: Connection, pack: dict[str, Any]) -> None:
         """A pack has come."""
         self._follow_wall_clock()
+        link.hear(pack)
         if link.latency is not None and not link.frozen:
             self.later(link.latency.into(), lambda: self._hand_over(link, pack))
         else:
@@ -255,8 +256,10 @@ class Engine:
 
     def _has_taken(self, link: Connection) -> bool:
         """Whether a client has taken what is on its way to it."""
-        if link.frozen or link.is_slow or not self.lines.hears(link.port):
+        if link.frozen or not self.lines.hears(link.port):
             return True
+        if link.is_slow:  # the question after it may be on its way for long
+            return not link.untaken
         session = link.session
         if isinstance(session, TdSession):
             return not (session.unread or session.outbox)
