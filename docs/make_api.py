@@ -34,8 +34,7 @@ MODULES = (
     "records",
     "risk_limits",
     "store_reconnect",
-    "store_services",
-    "store_session",
+    "store",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 from backtrader.position import Position
@@ -15,11 +15,14 @@ from .feed_names import symbol_of
 from .main_contracts import MAIN
 from .order_desk import OrderDesk
 
+if TYPE_CHECKING:
+    from .store import MyStore
+
 
 class _Positions(dict[Any, Position]):
     """Positions by feed; of clones and of feeds of others, too, which Backtrader asks for."""
 
-    def __init__(self, broker: Any, known: dict[Any, Position]) -> None:
+    def __init__(self, broker: AccountFace, known: dict[Any, Position]) -> None:
         super().__init__(known)
         self._broker = broker
 
@@ -30,7 +33,7 @@ class _Positions(dict[Any, Position]):
 class AccountFace:
     """Funds, positions and costs; a part of ``MyBroker``."""
 
-    store: Any
+    store: MyStore
     comminfo: dict[Any, Any]
     _account: AccountView
     _desk: OrderDesk

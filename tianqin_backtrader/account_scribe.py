@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import from_backtrader, from_ns, to_ns
 from .journal import Journal
 from .journal_values import Origin, to_json
 from .model import Direction, OrderReport
+
+if TYPE_CHECKING:
+    from .broker import MyBroker
+    from .store import MyStore
 
 #: Of a position that is flat these stay what they are; everything else is 0.
 _LASTING = frozenset({"last_price"})
@@ -29,7 +33,7 @@ class AccountScribe:
         JournalError: From every method: a row cannot be written.
     """
 
-    def __init__(self, store: Any, journal: Journal, strategy: str) -> None:
+    def __init__(self, store: MyStore, journal: Journal, strategy: str) -> None:
         self._store, self._journal, self._strategy = store, journal, strategy
         last = journal.last("equity")
         self._day = date.fromisoformat(last["trading_day"]) if last else None
@@ -38,6 +42,13 @@ class AccountScribe:
         self._held = journal.held_positions()  # what an earlier run has seen may be gone by now
         self._stood: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._seen: dict[str, tuple[object, ...]] = {}
+
+    @property
+    def _broker(self) -> MyBroker:
+        """Whose account it is, if its store is at an end, too."""
+        broker = self._store.broker
+        assert broker is not None
+        return broker
 
     def _now(self) -> tuple[int, date]:
         now = self._store.now()
@@ -104,7 +115,7 @@ class AccountScribe:
 
     def take_account(self) -> None:
         """Write down the account and its positions; after the day's settlement no more."""
-        broker = self._store.broker
+        broker = self._broker
         account, positions = broker.get_account(), broker.get_account_positions()
         if not _is_told(account):
             return
@@ -118,7 +129,7 @@ class AccountScribe:
 
     def take_equity(self, why: str) -> None:
         """Write down what the account is worth now."""
-        broker = self._store.broker
+        broker = self._broker
         account = broker.get_account()
         if not _is_told(account):
             return
@@ -138,7 +149,7 @@ class AccountScribe:
 
     def take_last(self) -> None:
         """The program ends: write down how the account stands, if that is not on record."""
-        broker = self._store.broker
+        broker = self._broker
         stands = broker.get_account(), broker.get_account_positions()
         if self._stood is None or not all(map(_same, stands, self._stood)):
             self.take_equity("stop")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backtrader.position import Position
 
@@ -23,6 +23,9 @@ from .lot_rules import LotLimits
 from .model import Direction, Fill, Instrument, Offset
 from .offset import Closable, held_lots
 from .order_state import OrderLeg
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ class AccountView:
         fees: What trades cost where they do not say.
     """
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: MyStore) -> None:
         self._store = store
         self.fees = FeeLedger(all_named=store.gateway.names_fees)
         self.net: dict[str, Position] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
@@ -13,6 +13,9 @@ from .restart import Restart
 from .target_desk import TargetDesk
 from .ticket import Stage, Ticket
 from .unsubscribed_data import UnsubscribedData
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 
 class Adoption:
@@ -28,7 +31,7 @@ class Adoption:
 
     def __init__(
         self,
-        store: Any,
+        store: MyStore,
         stand_in: Callable[[str], UnsubscribedData],
         make: Callable[..., Ticket],
         tell: Callable[[Any], None],

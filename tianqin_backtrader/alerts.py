@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .account_text import account_lines
 from .alert_facts import (
@@ -46,6 +46,9 @@ from .live_bars import Difference
 from .observers import Observer
 from .redaction import clean
 
+if TYPE_CHECKING:
+    from .store import MyStore
+
 logger = logging.getLogger(__name__)
 
 #: Seconds in which the last alerts may leave when the program ends.
@@ -68,7 +71,7 @@ class Alerts(Observer):
 
     def __init__(
         self,
-        store: Any,
+        store: MyStore,
         settings: AlertSettings,
         targets: Sequence[Callable[[Alert], bool]] | None = None,
     ) -> None:
@@ -225,7 +228,7 @@ class Alerts(Observer):
         store = self._store
         broker = store.broker
         account = store.gateway.account()
-        state = broker.risk.state if broker is not None else "ACTIVE"
+        reduced = broker.risk if broker is not None and broker.risk.state != "ACTIVE" else None
         link = [] if store.market_data_up else ["market data is down"]
         link += [store.no_trading] if store.no_trading else []
         return {
@@ -234,7 +237,7 @@ class Alerts(Observer):
             "calendar": self._calendar_wrong(opens),
             "disk": self._disk_wrong(),
             "feeds": self._feeds_wrong(),
-            "risk": "" if state == "ACTIVE" else f"{state}: {broker.risk.reason}",
+            "risk": "" if reduced is None else f"{reduced.state}: {reduced.reason}",
         }
 
     def _calendar_wrong(self, opens: datetime) -> str:

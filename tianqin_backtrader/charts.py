@@ -12,7 +12,7 @@ from typing import Any
 from tqsdk.diff import _get_obj
 
 from .clock import SECOND
-from .data_tree import DayRows, FrameSeries, Series
+from .data_tree import Charted, DayRows, FrameSeries, Series
 
 #: Rows that TianQin gives in one chart.
 LARGEST_CHART = 10_000
@@ -47,7 +47,7 @@ class TreeCharts:
             self._series[key] = self._chart(Series(symbol, seconds, width, f"{width}"), {})
         return self._series[key]
 
-    def older(self, series: Series | DayRows, first_id: int, width: int) -> Series:
+    def older(self, series: Charted | DayRows, first_id: int, width: int) -> Series:
         """Ask for rows of the past that a series does not reach; they come into the same tree.
 
         Args:
@@ -63,7 +63,7 @@ class TreeCharts:
         asked = Series(series.symbol, series.seconds, width, f"from_{first_id}_{self._asked}")
         return self._chart(asked, {"left_kline_id": first_id})
 
-    def drop(self, older: Series) -> None:
+    def drop(self, older: Charted) -> None:
         """End a request of ``older``: its rows stay, a lost link does not ask for them again."""
         del self._charts[older.chart_id]
         self._ask(older, {}, symbol="")
@@ -84,17 +84,17 @@ class TreeCharts:
                 width = min(width + int(away * TICKS_A_SECOND), LARGEST_TICK_CHART)
             self._chart(series, position, width)
 
-    def release(self, series: Series | DayRows, keep: int) -> None:
+    def release(self, series: Charted | DayRows, keep: int) -> None:
         """Let the client forget old rows, unless a serial of the user's own looks at them."""
         if not self._is_watched(series):
             series.release(keep)
 
-    def forget(self, series: Series, first_id: int, last_id: int) -> None:
+    def forget(self, series: Charted, first_id: int, last_id: int) -> None:
         """Let the client forget rows that ``older`` brought, as ``release``."""
         if not self._is_watched(series):
             series.forget(first_id, last_id)
 
-    def _is_watched(self, series: Series | DayRows) -> bool:
+    def _is_watched(self, series: Charted | DayRows) -> bool:
         path = series.path
         return any(
             root["_path"] == path
@@ -111,7 +111,7 @@ class TreeCharts:
         self._ask(series, position | {"view_width": width or series.width}, series.symbol)
         return series
 
-    def _ask(self, series: Series, options: dict[str, int], symbol: str) -> None:
+    def _ask(self, series: Charted, options: dict[str, int], symbol: str) -> None:
         pack = {
             "aid": "set_chart",
             "chart_id": series.chart_id,
@@ -142,11 +142,11 @@ class FrameCharts:
             self._series[key] = FrameSeries(symbol, seconds, width, self._frame(*key, width))
         return self._series[key]
 
-    def older(self, series: FrameSeries | DayRows, first_id: int, width: int) -> FrameSeries:
+    def older(self, series: Charted | DayRows, first_id: int, width: int) -> FrameSeries:
         """There is none: the rows that are there stand for it."""
         return self.series(series.symbol, series.seconds, LARGEST_CHART)
 
-    def drop(self, older: FrameSeries) -> None:
+    def drop(self, older: Charted) -> None:
         """Nothing to end."""
 
     def renew(self, api: Any, away: float) -> None:
@@ -155,10 +155,10 @@ class FrameCharts:
         for (symbol, seconds), series in self._series.items():
             series.bind(self._frame(symbol, seconds, series.width))
 
-    def release(self, series: FrameSeries | DayRows, keep: int) -> None:
+    def release(self, series: Charted | DayRows, keep: int) -> None:
         """tqsdk keeps what it has; a planned renewal of the session is what bounds it."""
 
-    def forget(self, series: FrameSeries, first_id: int, last_id: int) -> None:
+    def forget(self, series: Charted, first_id: int, last_id: int) -> None:
         """As ``release``."""
 
     def _frame(self, symbol: str, seconds: int, width: int) -> Any:

@@ -147,6 +147,8 @@ class FrameSeries:
     """
 
     ready = True
+    #: It is none of ours: tqsdk has named it.
+    chart_id = ""
 
     def __init__(self, symbol: str, seconds: int, width: int, frame: Any) -> None:
         self.symbol, self.seconds, self.width = symbol, seconds, width
@@ -232,6 +234,10 @@ def _to_microsecond(float_ns: float) -> int:
     return round(float_ns / 1000) * 1000
 
 
+#: Rows of a chart, whichever way they are read.
+Charted = Series | FrameSeries
+
+
 class DayRows:
     """TianQin's day bars, stamped with 00:00 of the trading day, as what they cover.
 
@@ -241,9 +247,7 @@ class DayRows:
         symbol: The contract.
     """
 
-    def __init__(
-        self, series: Series | FrameSeries, calendar: SessionCalendar, symbol: str
-    ) -> None:
+    def __init__(self, series: Charted, calendar: SessionCalendar, symbol: str) -> None:
         self._series, self._calendar, self._symbol = series, calendar, symbol
         self.symbol, self.seconds = series.symbol, series.seconds
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .account_view import SIDES, AccountView
 from .clock import SECOND, passed_ns
@@ -18,6 +18,9 @@ from .odd_prices import sane
 from .order_desk import OrderDesk
 from .reconciler import expired
 from .ticket import Ending, Stage
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ class ExpiryDesk:
 
     def __init__(self, account: AccountView, desk: OrderDesk) -> None:
         self._account, self._desk = account, desk
-        self._store: Any = desk.store
+        self._store: MyStore = desk.store
         self._day: date | None = None
         self._expiring: set[str] = set()
         self._asked: dict[str, int] = {}

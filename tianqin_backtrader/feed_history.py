@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from datetime import time
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import DAY, from_ns, monotonic, to_ns
 from .doubted_stamps import can_be, phase_at
 from .errors import LinkTimeout
 from .model import Bar, Tick
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ class FeedHistory:
     """
 
     def __init__(
-        self, store: Any, symbol: str, klines: Any, ticks: Any, width: int, *, whole_days: bool
+        self, store: MyStore, symbol: str, klines: Any, ticks: Any, width: int, *, whole_days: bool
     ) -> None:
         self._store, self._symbol = store, symbol
         self._klines, self._ticks, self._width = klines, ticks, width

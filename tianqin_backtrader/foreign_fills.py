@@ -7,10 +7,13 @@ books.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .account_view import AccountView
 from .model import Fill
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 
 class ForeignFills:
@@ -21,7 +24,7 @@ class ForeignFills:
         account: What is held.
     """
 
-    def __init__(self, store: Any, account: AccountView) -> None:
+    def __init__(self, store: MyStore, account: AccountView) -> None:
         self._store, self._account = store, account
         self._waiting: dict[str, list[Fill]] = {}
 

@@ -15,13 +15,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, build_opener
 
 from .clock import from_ns, monotonic, wait_for
 from .errors import LinkError, LinkLost, LinkTimeout
 from .main_gaps import MainChange, changes_of
 from .model import Instrument
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class MainContracts:
         urls: ``TQ_*`` addresses.
     """
 
-    def __init__(self, store: Any, urls: Mapping[str, str]) -> None:
+    def __init__(self, store: MyStore, urls: Mapping[str, str]) -> None:
         self._store = store
         self._url = urls.get("TQ_CONT_TABLE_URL") or os.environ.get("TQ_CONT_TABLE_URL") or _URL
         self._now: dict[str, str] = {}

@@ -8,7 +8,7 @@ The store's thread publishes a frozen ``Snapshot`` a few times a second; HTTP th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import monotonic
 from .errors import ConfigError
@@ -16,6 +16,9 @@ from .link_supervisor import State
 from .local_server import Answer, LocalServer, Site
 from .observers import Observer
 from .snapshot import Snapshot, plain, take_snapshot
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 #: Seconds between two snapshots.
 PUBLISH_EVERY = 0.25
@@ -33,7 +36,7 @@ class Publisher(Observer):
         latest: The newest one; any thread may read it.
     """
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: MyStore) -> None:
         self._store = store
         self._counts = {"rounds": 0, "orders": 0, "rejected": 0, "fills": 0}
         self._seen: dict[int, int] = {}  # fills told so far of orders that are not over
@@ -76,7 +79,7 @@ class Monitoring(Publisher):
         ConfigError: The port is taken, or prometheus_client is missing.
     """
 
-    def __init__(self, store: Any, port: int = 0) -> None:
+    def __init__(self, store: MyStore, port: int = 0) -> None:
         super().__init__(store)
         try:
             pages = {"/health": health_page(self), "/metrics": metrics_page(self)}

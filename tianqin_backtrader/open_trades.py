@@ -10,13 +10,16 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
 from .allocation import LotsChange, allocate
 from .main_contracts import MAIN
 from .unsubscribed_data import UnsubscribedData, has_bar
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 #: A strategy, a feed and Backtrader's ``tradeid``.
 _Place = tuple[Any, Any, int]
@@ -30,7 +33,7 @@ class OpenTrades:
         stand_in: Gives what stands for the feed of a contract that has none.
     """
 
-    def __init__(self, store: Any, stand_in: Callable[[str], UnsubscribedData]) -> None:
+    def __init__(self, store: MyStore, stand_in: Callable[[str], UnsubscribedData]) -> None:
         self._store, self._stand_in = store, stand_in
         self._waiting: list[LotsChange] = []
         #: Lots of trades that no order of their strategy has opened, by the trade's number.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
@@ -33,6 +33,9 @@ from .order_scribe import OrderScribe
 from .order_state import OrderLeg, OrderState
 from .order_validity import day_is_over, last_close
 from .ticket import Effect, Ending, Stage, Ticket
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class OrderDesk:
 
     def __init__(
         self,
-        store: Any,
+        store: MyStore,
         account: AccountView,
         gate: OrderGate,
         planner: OrderPlanner,

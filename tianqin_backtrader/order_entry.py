@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 import numpy as np
@@ -23,6 +23,9 @@ from .order_validity import validity
 from .ticket import Effect, Ticket
 from .unsubscribed_data import UnsubscribedData, has_time
 
+if TYPE_CHECKING:
+    from .store import MyStore
+
 #: Frames from where an order arrives to ``Strategy.close``, a strategy's own ``sell`` between them.
 _CLOSE_IS_WITHIN = 8
 
@@ -31,7 +34,7 @@ class OrderEntry:
     """Takes orders in; a part of ``MyBroker``."""
 
     p: Any
-    store: Any
+    store: MyStore
     _account: AccountView
     _desk: OrderDesk
     _held: HeldOrders

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, OrderError
 from .unsubscribed_data import has_bar
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 
 class WhenClosed(StrEnum):
@@ -37,7 +40,7 @@ class OrderGate:
         auction: What becomes of orders in call auctions.
     """
 
-    def __init__(self, store: Any, closed: WhenClosed, auction: WhenClosed) -> None:
+    def __init__(self, store: MyStore, closed: WhenClosed, auction: WhenClosed) -> None:
         self._store = store
         self._closed, self._auction = closed, auction
         self.reconciled = False

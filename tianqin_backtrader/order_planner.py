@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .account_view import AccountView
 from .clock import monotonic
@@ -28,6 +28,9 @@ from .offset import (
 from .order_price import STAYS, Wish, exchange_terms, needs_limits, passive_price
 from .order_validity import day_is_over
 from .ticket import Effect, Ticket
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +92,9 @@ class OrderPlanner:
         coming: Which lots orders at the market are to open.
     """
 
-    def __init__(self, store: Any, account: AccountView, priority: Priority, guard: Guard) -> None:
+    def __init__(
+        self, store: MyStore, account: AccountView, priority: Priority, guard: Guard
+    ) -> None:
         self._store, self._account = store, account
         self._priority, self._guard = priority, guard
         self.fees = account.fees.paid

@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .clock import from_backtrader, from_ns, monotonic
 from .errors import JournalError
@@ -23,6 +23,9 @@ from .order_price import Wish
 from .order_state import OrderLeg
 from .ticket import Ticket
 from .ticket_values import dump, ticket_fields
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ class OrderScribe:
         broken: Why nothing is written at the moment.
     """
 
-    def __init__(self, store: Any, failed: Callable[[JournalError], None]) -> None:
+    def __init__(self, store: MyStore, failed: Callable[[JournalError], None]) -> None:
         self._store, self._failed = store, failed
         self.journal: Journal | None = None
         self.broken: JournalError | None = None

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 import pandas as pd
@@ -28,6 +28,10 @@ from .errors import ConfigError, JournalError
 from .journal import Journal, open_journal
 from .metrics import Statistics
 from .records import Records, WrittenRecords
+
+if TYPE_CHECKING:
+    from .broker import MyBroker
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +61,11 @@ def bring_up(folder: Path) -> None:
 class _Folder:
     """Journal and files of a folder, and the trackers that use them."""
 
-    def __init__(self, folder: Path, store: Any) -> None:
+    def __init__(self, folder: Path, store: MyStore) -> None:
         self.folder = folder
         self.users: list[PerformanceTracker] = []
         # The broker's own, if it keeps one, or else ours.
-        self.given: Journal | None = getattr(store.broker, "journal", None)
+        self.given: Journal | None = store.broker.journal if store.broker else None
         self.journal = self.given or _open(folder, store)
         try:
             self.records = WrittenRecords(folder)
@@ -80,7 +84,7 @@ class _Folder:
                 self.journal.close()
 
 
-def _open(folder: Path, store: Any) -> Journal:
+def _open(folder: Path, store: MyStore) -> Journal:
     account = store.gateway.account_id
     market_time = to_ns(store.now()) if store.clock.virtual else None
     return open_journal(folder, account=account, clock=store.clock, market_time=market_time)
@@ -127,12 +131,14 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
                 broker keeps its records in.
             JournalError: The records cannot be opened, or another program has them.
         """
-        self._store: Any = self.p.store or getattr(self.strategy.broker, "store", None)
-        if self._store is None or self._store.broker is None:
+        store = self.p.store or getattr(self.strategy.broker, "store", None)
+        if store is None or store.broker is None:
             raise ConfigError("PerformanceTracker records the account of a MyStore: call getbroker")
+        self._store: MyStore = store
+        self._broker: MyBroker = store.broker
         name = type(self.strategy).__name__ if self.strategy is not None else "records"
         folder = self.p.name or self._store.strategy_name or name
-        given = getattr(self._store.broker, "journal", None)
+        given = self._broker.journal
         path = Path(self.p.folder, folder) if given is None else given.path.parent
         self.folder = path.absolute()
         if self.p.folder != "records" and self.folder != Path(self.p.folder, folder).absolute():
@@ -146,7 +152,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             _OPEN[self.folder] = _Folder(self.folder, self._store)
         self._shared = _OPEN[self.folder]
         strategy = name if self.strategy is not None else folder
-        kept = getattr(self._store.broker, "account_scribe", None)
+        kept = self._broker.account_scribe
         self._scribe = kept or AccountScribe(self._store, self._shared.journal, strategy)
         self._minute = -1
         self._trading = True
@@ -226,7 +232,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             JournalError: It cannot be written.
         """
         if self._shared.given is None:
-            for order in self._store.broker.get_all_orders():
+            for order in self._broker.get_all_orders():
                 self._scribe.take_order(order)
         self._take_all("update")
 
@@ -297,7 +303,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     def _halted(self) -> bool:
         """Whether the broker's records cannot be written, which it has told."""
-        return self._shared.given is not None and self._store.broker.records_broken
+        return self._shared.given is not None and self._broker.records_broken
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -307,7 +313,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         except JournalError as error:
             if self._shared.given is None:
                 raise
-            self._store.broker.records_failed(error)
+            self._broker.records_failed(error)
 
     def _new_bars(self) -> list[Any]:
         """The minute feeds with a new live bar, of each contract the shortest alone."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .clock import SECOND, Instants, instants
 from .errors import UnknownSymbol
@@ -20,6 +20,9 @@ from .order_returns import OrderReturns
 from .order_scribe import Planned
 from .order_state import OrderLeg
 from .restart_picture import Place, Sent, compare, place_of
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -229,7 +232,7 @@ def _symbols(differences: list[Difference]) -> list[str]:
     return list(dict.fromkeys(symbol for symbol, *_ in differences))
 
 
-def expired(store: Any, symbol: str, *, waits: bool) -> bool:
+def expired(store: MyStore, symbol: str, *, waits: bool) -> bool:
     """Whether a contract has ended: the account has settled what was held of it.
 
     Args:
@@ -257,7 +260,7 @@ def day_end(leg: OrderLeg) -> OrderReport:
 
 
 def unseen_fills(
-    store: Any, ended: Iterable[Sent], filled: Mapping[str, int], costs: Mapping[Place, float]
+    store: MyStore, ended: Iterable[Sent], filled: Mapping[str, int], costs: Mapping[Place, float]
 ) -> list[Fill]:
     """What orders of an earlier day must have got: the account holds it.
 
@@ -279,7 +282,7 @@ def unseen_fills(
     ]  # fmt: skip
 
 
-def _price(store: Any, leg: Sent, costs: Mapping[Place, float]) -> float:
+def _price(store: MyStore, leg: Sent, costs: Mapping[Place, float]) -> float:
     """An order's own price, the worst it can have been.
 
     A market order has none: what the account says its lots have cost, or the last settlement.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .account_scribe import AccountScribe
 from .clock import SECOND, Instants, passed_ns, to_ns
 from .errors import ConfigError, TianqinError
 from .journal import Journal, open_journal
 from .model import Fill, OrderReport
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +26,7 @@ PACKS = 100
 UNNAMED = "strategy"
 
 
-def records_folder(store: Any, records: Any) -> Path | None:
+def records_folder(store: MyStore, records: Any) -> Path | None:
     """The folder of a broker's records, wherever the program goes later; None for no records.
 
     Args:
@@ -51,7 +54,7 @@ class RecordKeeper:
         records: As of ``records_folder``.
     """
 
-    def __init__(self, store: Any, records: Any) -> None:
+    def __init__(self, store: MyStore, records: Any) -> None:
         self._store = store
         self._folder = records_folder(store, records)
         self._tracker: Any = None

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import monotonic, to_ns
 from .csv_files import csv_lines, replace_file
@@ -34,6 +34,9 @@ from .recording import (
 from .recording_files import RecordingFiles, arrow_errors
 from .recording_journal import RecordingJournal
 from .recording_stream import Stream
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +65,7 @@ class Recorder:
         ConfigError: pyarrow is missing, or no contract was named.
     """
 
-    def __init__(self, store: Any, symbols: Iterable[str], path: str | Path) -> None:
+    def __init__(self, store: MyStore, symbols: Iterable[str], path: str | Path) -> None:
         self.symbols = tuple(dict.fromkeys([symbols] if isinstance(symbols, str) else symbols))
         if not self.symbols:
             raise ConfigError("name at least one contract to record, such as KQ.m@SHFE.cu")

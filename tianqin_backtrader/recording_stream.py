@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import MINUTE, from_ns, to_ns
 from .errors import ConfigError
 from .recording import DAYS, MINUTES, TICKS, DayOfTime, Kind, Row, Track
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 #: Newest rows that are subscribed to; what is older is asked for.
 WIDTHS = {TICKS: 500, MINUTES: 600, DAYS: 10}
@@ -26,7 +29,7 @@ class Stream:
     """
 
     def __init__(
-        self, store: Any, kind: Kind, symbol: str, track: Track, day_of: DayOfTime
+        self, store: MyStore, kind: Kind, symbol: str, track: Track, day_of: DayOfTime
     ) -> None:
         self._store, self.kind, self.symbol, self.track = store, kind, symbol, track
         self._day_of = day_of

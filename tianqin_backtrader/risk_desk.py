@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .account_view import AccountView
 from .clock import SECOND
@@ -15,6 +15,9 @@ from .order_price import Wish
 from .risk import RiskGuard
 from .risk_limits import GuardState, OrderIntent, OwnOrder, RiskContext, RiskLimits
 from .ticket import Effect, Stage, Ticket
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class RiskDesk:
 
     def __init__(
         self,
-        store: Any,
+        store: MyStore,
         account: AccountView,
         limits: RiskLimits | None,
         live: Callable[[str], list[Any]],
@@ -153,7 +156,7 @@ class Flattener:
 
     def __init__(
         self,
-        store: Any,
+        store: MyStore,
         account: AccountView,
         close: Callable[[str, Direction, int, bool], object],
     ) -> None:

@@ -6,13 +6,16 @@ Otherwise whatever starts a halted program again would let it trade.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .journal import Journal
 from .order_scribe import OrderScribe
 from .risk import RiskGuard
 from .risk_desk import Flattener
 from .risk_limits import GuardState
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ class RiskMemory:
     kind, key = "risk", "guard"
 
     def __init__(
-        self, store: Any, guard: RiskGuard, flattener: Flattener, scribe: OrderScribe
+        self, store: MyStore, guard: RiskGuard, flattener: Flattener, scribe: OrderScribe
     ) -> None:
         self._store, self._guard, self._flattener, self._scribe = store, guard, flattener, scribe
         # The guard's, but for a halt by the records themselves.

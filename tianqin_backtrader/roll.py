@@ -6,7 +6,7 @@ import logging
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .clock import SECOND, monotonic
 from .errors import JournalError, OrderError
@@ -27,6 +27,9 @@ from .roll_state import (
     TooFewToOpen,
     next_move,
 )
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +52,9 @@ class Roll:
         state: A ``RollState``, as it is on disk.
     """
 
-    def __init__(self, store: Any, state: RollState, file: RollFile) -> None:
-        self._store: Any = store
-        self._broker, self._file = store.broker, file
+    def __init__(self, store: MyStore, state: RollState, file: RollFile) -> None:
+        self._store: MyStore = store
+        self._broker, self._file = store.getbroker(), file
         self.state = state
         self.leg: RollLeg | None = None
         self._held: tuple[int, int] | None = None  # what was held last, by the fills since

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .errors import OrderError
 from .lot_rules import LotLimits, Priority
@@ -16,6 +16,9 @@ from .roll_file import RollFile, roll_files
 from .roll_leg import market_quote
 from .roll_report import RollReport, make_report
 from .roll_state import RollFill, RollPhase, RollPlan, RollState, Side
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +35,8 @@ class RollDesk:
         store: The ``MyStore``; its broker has been made.
     """
 
-    def __init__(self, store: Any) -> None:
-        self._store, self._broker = store, store.broker
+    def __init__(self, store: MyStore) -> None:
+        self._store, self._broker = store, store.getbroker()
         self.rolls: list[Roll] = []
         self._loaded = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
@@ -26,6 +26,9 @@ from .order_target import (
 )
 from .roll_carrier import MARK
 from .roll_state import Move, RollPhase, RollPlan, capped
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 #: A leg gives up after so many rejections in a row.
 MAX_REJECTIONS = 5
@@ -53,8 +56,8 @@ class RollLeg:
         broken_off: Whether the market has closed since this was last set back.
     """
 
-    def __init__(self, store: Any, plan: RollPlan, phase: RollPhase, move: Move) -> None:
-        self._store, self._broker, self.plan, self.phase = store, store.broker, plan, phase
+    def __init__(self, store: MyStore, plan: RollPlan, phase: RollPhase, move: Move) -> None:
+        self._store, self._broker, self.plan, self.phase = store, store.getbroker(), plan, phase
         self.symbol = plan.old if phase is RollPhase.CLOSING else plan.new
         self.direction = plan.direction(phase)
         self._target = TargetState(
@@ -201,7 +204,7 @@ def _rules(plan: RollPlan, phase: RollPhase) -> ChaseRules:
     return RULES
 
 
-def book_lots(store: Any, symbol: str, direction: Direction, worst: float) -> int:
+def book_lots(store: MyStore, symbol: str, direction: Direction, worst: float) -> int:
     """Lots that an order of a direction would find in the book at no worse price."""
     try:
         quote = store.gateway.quote(symbol)
@@ -217,7 +220,7 @@ def book_lots(store: Any, symbol: str, direction: Direction, worst: float) -> in
     )  # a price of nan is not
 
 
-def book_time(store: Any, symbol: str) -> str:
+def book_time(store: MyStore, symbol: str) -> str:
     """The time of a contract's book, as the market gives it; "" without one."""
     try:
         return str(store.gateway.quote(symbol).datetime)
@@ -225,9 +228,9 @@ def book_time(store: Any, symbol: str) -> str:
         return ""
 
 
-def market_quote(store: Any, symbol: str) -> Quote | None:
+def market_quote(store: MyStore, symbol: str) -> Quote | None:
     """The book of a contract whose market takes orders now, else None."""
-    if not store.broker.takes_orders(symbol):
+    if not store.getbroker().takes_orders(symbol):
         return None
     try:
         quote = store.gateway.quote(symbol)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import from_ns, monotonic
 from .errors import ConfigError, JournalError, LinkError, OrderError
@@ -17,6 +17,9 @@ from .roll_leg import market_quote
 from .roll_report import RollReport
 from .roll_rules import Decision, Listed, RollRules, RollTrigger, decide
 from .roll_state import RollPhase
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ class RollManager:
 
     def __init__(
         self,
-        store: Any,
+        store: MyStore,
         main: str,
         *,
         trigger: str = "main",
@@ -110,11 +113,11 @@ class RollManager:
         """
         store = self._store
         today = store.calendar.trading_day_at(store.now())
-        situation = (today, store.mains.traded(self.main), store.broker.risk_state)
+        situation = (today, store.mains.traded(self.main), store.getbroker().risk_state)
         if situation == self._looked or not store.trading_up or not store.is_open(self.main):
             return
         held = self._held()
-        if not held or self._busy(today) or not store.broker.takes_orders(held[0]):
+        if not held or self._busy(today) or not store.getbroker().takes_orders(held[0]):
             return
         if monotonic() < self._not_before:
             return
@@ -130,7 +133,9 @@ class RollManager:
     def _held(self) -> list[str]:
         """Contracts of the product that the account holds."""
         return [
-            symbol for symbol in self._store.broker.get_account_positions() if self._ours(symbol)
+            symbol
+            for symbol in self._store.getbroker().get_account_positions()
+            if self._ours(symbol)
         ]
 
     def _ours(self, symbol: str) -> bool:
@@ -185,7 +190,8 @@ class RollManager:
 
     def _facts(self, symbol: str, today: date) -> Listed:
         series = self._listed[symbol]
-        last_day = self._store.instrument(symbol).expire_datetime.date()
+        expires = self._store.instrument(symbol).expire_datetime
+        last_day = date.max if expires is None else expires.date()
         last_id = series.last_id
         days = [
             bar
@@ -210,7 +216,7 @@ class RollManager:
 
     def _begin(self, today: date, held: str, decision: Decision) -> bool:
         """Roll the sides of a contract, one after the other; whether one cannot be rolled."""
-        desk, position = self._store.rolls, self._store.broker.get_account_position(held)
+        desk, position = self._store.rolls, self._store.getbroker().get_account_position(held)
         sides = [side for side in ("long", "short") if position.get(f"pos_{side}")]
         refused = False
         for side in sides:

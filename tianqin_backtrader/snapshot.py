@@ -9,10 +9,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .data_tree import price_of
 from .health import Health
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 #: Of the account, as TqSdk names them; yuan.
 ACCOUNT = (
@@ -65,7 +68,7 @@ class Snapshot:
     counts: Mapping[str, int]
 
 
-def take_snapshot(store: Any, taken: float, counts: Mapping[str, int]) -> Snapshot:
+def take_snapshot(store: MyStore, taken: float, counts: Mapping[str, int]) -> Snapshot:
     """Look at a store; in its own thread only.
 
     Args:

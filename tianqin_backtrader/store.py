@@ -6,42 +6,64 @@ at most once a round, for all of them, and hands what came to whom it belongs.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 import backtrader as bt
 
 from . import session_calendar
+from .alert_settings import AlertSettings
+from .alerts import Alerts
 from .broker import MyBroker
-from .clock import MarketClock, WallClock, passed_ns
+from .clock import SECOND, MarketClock, WallClock, from_ns, monotonic, passed_ns, to_ns
 from .dailyfeed import Dailyfeed
 from .datafeed import ONE_RUN, Mydatafeed
 from .embedded import EmbeddedSandbox
-from .errors import ConfigError, LinkError, OrderError, UnknownSymbol
+from .errors import (
+    CalendarOutOfRange,
+    ConfigError,
+    LinkError,
+    OrderError,
+    StoreClosed,
+    UnknownSymbol,
+)
+from .feed_names import named
 from .gateway import Gateway
+from .health import Health
+from .holiday_cache import tianqin_holidays
 from .instruments import HURRIED, PATIENCE, Instruments
 from .kept_state import KeptState
+from .link_supervisor import WORKS
+from .live_bars import Certificate
+from .live_page import LivePage
 from .main_contracts import MAIN, MainContracts
 from .market_hours import MarketHours
 from .minutes_then_ticks import MinutesThenTicks
 from .model import Instrument
+from .monitoring import Monitoring
 from .observers import Observers
 from .recorder import Recorder
+from .roll import Roll
+from .roll_desk import PATIENCE as ROLL_PATIENCE
 from .roll_desk import RollDesk
 from .stop_signals import StopSignals, callers
 from .store_reconnect import Reconnector
 from .store_round import Round
-from .store_services import StoreServices
-from .store_session import StoreSession
 from .tianqin_login import futures_account
 from .tickfeed import Tickfeed
 
+logger = logging.getLogger(__name__)
+
+#: Seconds that ``retry`` takes at most, and those of one wait in it.
+RETRY_SECONDS, STEP = 15.0, 0.2
 #: Seconds before an open at which the session is made anew.
 REBUILD_AHEAD = 180.0
 #: The feeds' default: TianQin's main contract of copper.
@@ -50,7 +72,7 @@ MAIN_CONTRACT = "KQ.m@SHFE.cu"
 _SANDBOX_BROKER = "沙盒期货"
 
 
-class MyStore(StoreServices, StoreSession):
+class MyStore:
     """One TianQin session.
 
     Args:
@@ -114,6 +136,7 @@ class MyStore(StoreServices, StoreSession):
         self.observers = Observers()
         self._unsaid: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._closed = False
+        self._unknown_year = 0
         self._signals = StopSignals(_stop_runs) if stop_on_signals else None
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
@@ -346,6 +369,142 @@ class MyStore(StoreServices, StoreSession):
             return PATIENCE
         return HURRIED if self.reconnector.market_data_up else 0.0
 
+    # -- time ---------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The exchange's time, naive Beijing."""
+        return from_ns(self.clock.now_ns() or WallClock().now_ns())
+
+    def is_trading(self, symbol: str) -> bool:
+        """Whether the symbol's market is in a session.
+
+        Raises:
+            CalendarOutOfRange: The year's holidays are not announced: nobody may guess with money.
+        """
+        now = self.now()
+        self.calendar.must_know(self.calendar.trading_day_at(now))
+        return self.calendar.is_trading_now(symbol, now)
+
+    def may_trade(self, symbol: str) -> bool:
+        """As ``is_trading``; what waits waits on in a year that is not announced. Told once."""
+        try:
+            return self.is_trading(symbol)
+        except CalendarOutOfRange as error:
+            year = self._today().year
+            if year != self._unknown_year:
+                self._unknown_year = year
+                logger.error("nothing is sent: %s", error)
+                self.put_notification(f"nothing is sent: {error}")
+            return False
+
+    def is_open(self, symbol: str) -> bool:
+        """As ``is_trading``, for showing, not for trading."""
+        return self.calendar.is_trading_now(symbol, self.now())
+
+    @property
+    def hours(self) -> MarketHours:
+        """Opens and closes of all that is subscribed."""
+        return self._hours
+
+    def _today(self) -> date:
+        return self.calendar.trading_day_at(self.now())
+
+    def _learn_hours(self, instrument: Instrument) -> None:
+        """TianQin's trading hours of a contract, which are those of the real today."""
+        if not self.clock.virtual:
+            self.calendar.learn(instrument.symbol, instrument.trading_time, self._today())
+
+    def _learn_holidays(self) -> None:
+        """What TianQin says of closed days, in the real present."""
+        if not self.clock.virtual:
+            url = self._urls.get("TQ_CHINESE_HOLIDAY_URL")
+            self.calendar.learn_holidays(tianqin_holidays(self.now().date(), url=url, seconds=3.0))
+
+    # -- the connection -----------------------------------------------------------------------
+
+    @property
+    def tianqin(self) -> Any:
+        """The ``TqApi`` of the moment, for what the library does not wrap; same thread only."""
+        self._must_be_open()
+        return self.gateway.api
+
+    @property
+    def market_data_up(self) -> bool:
+        """Whether ticks can come."""
+        return self.reconnector.market_data_up
+
+    @property
+    def trading_up(self) -> bool:
+        """Whether an order would reach the exchange."""
+        return self.reconnector.trading_up
+
+    @property
+    def no_trading(self) -> str:
+        """Why an order would not reach the exchange, "" if it would.
+
+        A trading login that is refused while the program runs is tried once more at most; then
+        trading rests and market data goes on, until ``resume_trading`` or, if the words do not
+        speak of the password, shortly before the next session.
+        """
+        return self.reconnector.no_trading
+
+    def resume_trading(self) -> None:
+        """Try a refused trading login once more, with the next wait.
+
+        To be called when the account can log in again; a new password needs a new program.
+
+        Raises:
+            StoreClosed: ``close`` was called before.
+        """
+        self._must_be_open()
+        self.reconnector.resume_trading()
+
+    @property
+    def last_ok_ts(self) -> float | None:
+        """When the last wait brought news, as ``time.time()`` counts; None before one."""
+        heard = self.reconnector.last_ok
+        return None if heard is None else to_ns(heard) / SECOND
+
+    @property
+    def backoff_secs(self) -> float:
+        """Seconds until the next attempt to connect, 0 while all is well."""
+        return self.reconnector.backoff
+
+    def retry(self, symbol: str) -> bool:
+        """Look after the connection once: what an outer loop calls between runs.
+
+        In trading hours the line is asked, and made anew if it does not answer; outside of them
+        nothing is done.
+
+        Args:
+            symbol: Whose trading hours count.
+
+        Returns:
+            Whether the session works.
+
+        Raises:
+            LoginRefused: The password is no longer right.
+            StoreClosed: ``close`` was called before.
+        """
+        self._must_be_open()
+        if not self.is_open(symbol):
+            boundary = self.calendar.next_session_boundary(symbol, self.now())
+            logger.info("%s is closed until %s", symbol, boundary)
+            return self.reconnector.state in WORKS
+        answers = self.reconnector.answers
+        self.reconnector.doubt()
+        deadline = monotonic() + RETRY_SECONDS
+        while self.reconnector.answers == answers and monotonic() < deadline:
+            sessions = self.reconnector.sessions
+            self.pump(STEP)
+            if self.reconnector.sessions != sessions:
+                break  # a new one: it needs no answer
+        return self.reconnector.state in WORKS
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("this store was closed; make a new MyStore")
+
     # -- the wait -----------------------------------------------------------------------------
 
     def poll(self, timeout: float) -> None:
@@ -387,6 +546,149 @@ class MyStore(StoreServices, StoreSession):
         The trading side says it last, after the settlement.
         """
         return self._round.market_over
+
+    # -- services -----------------------------------------------------------------------------
+
+    def roll(
+        self,
+        old: str,
+        new: str,
+        lots: int | None = None,
+        *,
+        side: str | None = None,
+        slice_lots: int = 1,
+        max_slippage: float | None = None,
+        patience: float = ROLL_PATIENCE,
+    ) -> Roll:
+        """Move lots to another contract of the product (移仓换月), while the run goes on.
+
+        A slice is closed in the old contract, then as many lots are opened in the new one, until
+        all are moved. Each step is on disk, in ``records/<strategy_name>/``, before it is taken;
+        a program that is started again goes on with it.
+
+        Stops, targets and groups of them go along: each stays alive for the lots that are still in
+        the old contract, and a new order stands for those that have arrived, its prices shifted by
+        the difference of both middles (bid and ask) when the roll began, in whole ticks. Orders
+        that may open are withdrawn, and refused on both contracts until it is over.
+
+        What goes wrong ends in HALTED: the log has an ERROR, ``notify_store`` is told, and the roll
+        sends nothing until ``roll.resume()`` or ``roll.drop()``. Until then both contracts take
+        exits only. Stops and targets stay, and other contracts trade on.
+
+        Args:
+            old, new: Symbols.
+            lots: How many; None for all that the account holds.
+            side: ``"long"`` or ``"short"``; needed where both are held.
+            slice_lots: Lots that are in neither contract at a time, at most; more where the new
+                contract opens no fewer.
+            max_slippage: Quote units an order may be worse than the middle at the beginning of
+                its leg; default 20 price ticks.
+            patience: Seconds of trading time that a leg may take.
+
+        Raises:
+            OrderError: It cannot be: no such lots, two products, one of them is being rolled, fewer
+                lots than the new contract opens, an order that cannot go along, the broker only
+                reduces or is halted.
+            UnknownSymbol: No such contract.
+            JournalError: It cannot be written down; nothing was sent.
+        """
+        self.getbroker()
+        plan = self._rolls.plan(old, new, lots, side, slice_lots, max_slippage, patience)
+        return self._rolls.start(plan)
+
+    @property
+    def rolls(self) -> RollDesk:
+        """The rolls of this session, and those taken up from an earlier one."""
+        self.getbroker()
+        return self._rolls
+
+    def record(self, instruments: Iterable[str], path: str | Path) -> Recorder:
+        """Record ticks and official minute and day bars to Parquet files while the store works.
+
+        Args:
+            instruments: ``["SHFE.cu2612", "DCE.m2701"]``.
+            path: The recording's folder; it may hold earlier days, and is carried on.
+
+        Raises:
+            ConfigError: pyarrow is missing, or the store records already.
+            UnknownSymbol: No such contract; TianQin was asked.
+            JournalError: The folder cannot be written, or another program records into it.
+        """
+        self._must_be_open()
+        if self.recorder is not None and not self.recorder.closed:
+            raise ConfigError("this store records already: name all contracts at once")
+        self.recorder = Recorder(self, instruments, path)
+        return self.recorder
+
+    def certificate(self) -> dict[str, Certificate]:
+        """How the live bars delivered so far compare with the official ones.
+
+        Returns:
+            ``live_bars.Certificate`` by name of the feed, a second feed of a contract with its
+            length behind the name, ``"SHFE.cu2612 day"``: counts of bars, ticks that were left out
+            (``ignored``), equal bars at the end of history (``seam``), and the newest
+            ``differences``. Each bar that was ``delivered`` is in ``equal``, ``repaired``,
+            ``corrected``, ``missing`` or ``pending``; so are other bars at the end of history, and
+            in ``missing`` bars that were left out. Of tick feeds: ticks, and those that never came
+            (``missing``).
+
+        Source: TianQin's own kline serial, row by id.
+        """
+        return {name: feed.certificate() for name, feed in named(self.feeds).items()}
+
+    def health(self) -> Health:
+        """How the session is now: one frozen ``health.Health``; asks nobody, raises nothing."""
+        link, now = self.reconnector, self.clock.now_ns()
+        stamps = {name: feed.last_tick for name, feed in named(self.feeds).items()}
+        newest = max(stamps.values(), default=0)
+        return Health(
+            market_data_up=link.market_data_up,
+            trading_up=link.trading_up,
+            state=str(link.state),
+            last_data={name: from_ns(ns) if ns else None for name, ns in stamps.items()},
+            last_ok=link.last_ok,
+            backoff=link.backoff,
+            reconnects_today=link.reconnects_today,
+            last_error=link.last_error,
+            next_boundary=self._hours.boundary,
+            no_trading=link.no_trading,
+            lag=(now - newest) / SECOND if newest else float("nan"),
+        )
+
+    def alerts(self, *urls: str, **settings: Any) -> Alerts:
+        """Tell what happens to DingTalk, WeCom, Feishu, Telegram, by mail, to any webhook.
+
+        Args:
+            urls: As apprise writes them; see ``AlertSettings``.
+            settings: As of ``AlertSettings``: ``events``, ``link_lost_after``, ...
+
+        Raises:
+            ConfigError: A URL or a setting is not understood, or apprise is missing.
+        """
+        return Alerts(self, AlertSettings(urls=urls, **settings))
+
+    def monitor(self, port: int = 0) -> Monitoring:
+        """Serve ``/health`` (JSON) and ``/metrics`` (Prometheus) on 127.0.0.1.
+
+        Args:
+            port: 0 takes a free one; ``url`` of what is returned says which.
+
+        Raises:
+            ConfigError: The port is taken, or prometheus_client is missing.
+        """
+        return Monitoring(self, port)
+
+    def serve(self, port: int = 0, token: str | None = None) -> LivePage:
+        """Show this store in a browser on this machine; ``url`` of what is returned says where.
+
+        Args:
+            port: 0 takes a free one.
+            token: Whoever gives it there may halt and flatten; None: nobody.
+
+        Raises:
+            ConfigError: The port is taken, or the token is shorter than 12 characters.
+        """
+        return LivePage(self, port, token)
 
     # -- what Cerebro calls -------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sized
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .clock import Phase, WallClock, deadline_in, monotonic
 from .doubted_stamps import phase_at
@@ -17,6 +17,9 @@ from .instruments import Instruments
 from .lifeline import Lifeline
 from .model import Notice, OrderReport
 from .roll_desk import RollDesk
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ class Round:
 
     def __init__(
         self,
-        store: Any,
+        store: MyStore,
         instruments: Instruments,
         unsaid: Sized,
         on_new_session: Callable[[], None],

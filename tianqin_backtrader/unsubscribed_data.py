@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
 from .clock import to_backtrader
 
+if TYPE_CHECKING:
+    from .store import MyStore
+
 
 class _Present:
     """The ``datetime`` line of a contract without bars: now."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: MyStore) -> None:
         self._store = store
 
     def __getitem__(self, _ago: int) -> float:
@@ -42,7 +45,7 @@ class UnsubscribedData:
 
         sessionend = time(15, 0)
 
-    def __init__(self, symbol: str, store: Any) -> None:
+    def __init__(self, symbol: str, store: MyStore) -> None:
         self._name = self._dataname = symbol
         self.close = [math.nan]
         self.datetime = _Present(store)

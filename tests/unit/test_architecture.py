@@ -173,8 +173,9 @@ SHELL = {
     "csv_files": set(),
     "record_rows": set(),
     "records": {"journal", "csv_files", "record_rows"},
-    "account_scribe": {"journal"},
+    "account_scribe": {"broker", "journal"},  # the type alone
     "performance_tracker": {
+        "broker",  # the type alone
         "journal",
         "csv_files",
         "records",
@@ -198,17 +199,6 @@ SHELL = {
     "settings": {"credentials", "tianqin_login", "store"},
     "__main__": {"cli.main"},
     "store_round": {"roll_desk"},
-    "store_session": {"gateway", "holiday_cache", "store_reconnect"},
-    "store_services": {
-        "alerts",
-        "datafeed",
-        "live_page",
-        "monitoring",
-        "recorder",
-        "roll",
-        "roll_desk",
-        "store_reconnect",
-    },
     "store": {
         "main_contracts",
         "roll_desk",
@@ -221,8 +211,11 @@ SHELL = {
         "embedded",
         "store_reconnect",
         "store_round",
-        "store_services",
-        "store_session",
+        "alerts",
+        "holiday_cache",
+        "live_page",
+        "monitoring",
+        "roll",
         "kept_state",
         "recorder",
         "tianqin_login",
@@ -248,6 +241,10 @@ OF_THE_GATEWAY = {"charts", "client_maker", "contract_questions", "trading_side"
 SHARED = {"errors", "clock", "shared_clock", "session_calendar"}
 
 
+#: What is handed on, still, named for its type alone.
+FACES = {".store", "..store"}
+
+
 def imports(path):
     """(names of foreign packages, names of our own modules) that a file imports."""
     foreign, own = set(), set()
@@ -261,7 +258,7 @@ def imports(path):
                 own.add("." * node.level + node.module)
             else:
                 own |= {"." * node.level + alias.name for alias in node.names}
-    return foreign, own
+    return foreign, own - FACES
 
 
 def room(name):

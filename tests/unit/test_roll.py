@@ -63,6 +63,7 @@ class World:
         self.exits.fired.return_value = False
         self.exits.leave.return_value = 0
         broker = self.store.broker
+        self.store.getbroker.return_value = broker
         broker.exit_carrier.return_value = self.exits
         broker.get_order.return_value = None
         broker.reserve = lambda symbol, reason: self.reserved.__setitem__(symbol, reason)

@@ -8,13 +8,14 @@ from .shell import console, table
 
 if TYPE_CHECKING:
     from ..settings import Settings
+    from ..store import MyStore
 
 #: Fields of the account that are shown, as TqSdk names them.
 FUNDS = ("balance", "available", "margin", "float_profit", "close_profit", "commission")
 _HELD = ("open_price", "float_profit", "margin")
 
 
-def picture(store: Any, settings: Settings, *, live: bool) -> dict[str, Any]:
+def picture(store: MyStore, settings: Settings, *, live: bool) -> dict[str, Any]:
     """Funds, positions and working orders of a store's account.
 
     Args:
@@ -22,7 +23,7 @@ def picture(store: Any, settings: Settings, *, live: bool) -> dict[str, Any]:
         settings: Name the account.
         live: Whether it is the futures account.
     """
-    account, ours = store.broker.get_account(), settings.account
+    account, ours = store.getbroker().get_account(), settings.account
     paper = f"paper account of {ours.user}"
     return {
         "account": f"{ours.number} with {ours.broker}" if live else paper,
@@ -31,7 +32,7 @@ def picture(store: Any, settings: Settings, *, live: bool) -> dict[str, Any]:
         "risk_ratio": account.get("risk_ratio"),
         "positions": [
             row
-            for symbol, held in store.broker.get_account_positions().items()
+            for symbol, held in store.getbroker().get_account_positions().items()
             for row in _sides(symbol, held)
         ],
         "working_orders": [_order(order_id, leg) for order_id, leg in working(store).items()],
@@ -54,12 +55,12 @@ def _sides(symbol: str, held: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def working(store: Any) -> dict[str, Any]:
+def working(store: MyStore) -> dict[str, Any]:
     """The account's orders that are not over, whoever has sent them, by id."""
-    ours = {leg.order_id: leg for order in store.broker.get_all_orders() for leg in order.legs}
+    ours = {leg.order_id: leg for order in store.getbroker().get_all_orders() for leg in order.legs}
     return {
         order_id: leg
-        for order_id, leg in {**store.broker.foreign_orders, **ours}.items()
+        for order_id, leg in {**store.getbroker().foreign_orders, **ours}.items()
         if not leg.over
     }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .shell import REFUSED, Command, Shell, answer, json_option, place_option
+
+if TYPE_CHECKING:
+    from ..store import MyStore
 
 #: Seconds that withdrawals, and then fills, may take; of one wait in them.
 PATIENCE, STEP = 60.0, 0.2
@@ -68,28 +71,30 @@ def _ask(there: dict[str, Any]) -> None:
         click.confirm(f"{text}, {there['account']}?", abort=True, err=True)
 
 
-def _withdraw(store: Any, working: Callable[[Any], dict[str, Any]]) -> None:
+def _withdraw(store: MyStore, working: Callable[[Any], dict[str, Any]]) -> None:
     """Ours and those of other programs, which would keep lots from being closed.
 
     Exchanges take no withdrawals while they are closed; those are asked for and not waited for.
     """
-    store.broker.cancel_all()
+    store.getbroker().cancel_all()
     for order_id in working(store):
         store.gateway.cancel_order(order_id)
     _wait(store, lambda: not any(store.is_trading(leg.symbol) for leg in working(store).values()))
 
 
-def _close(store: Any) -> None:
-    store.broker.flatten("flattened from the command line")
+def _close(store: MyStore) -> None:
+    store.getbroker().flatten("flattened from the command line")
     _wait(store, lambda: not _open_markets(store))
 
 
-def _open_markets(store: Any) -> set[str]:
+def _open_markets(store: MyStore) -> set[str]:
     """What is held and could be closed now."""
-    return {symbol for symbol in store.broker.get_account_positions() if store.is_trading(symbol)}
+    return {
+        symbol for symbol in store.getbroker().get_account_positions() if store.is_trading(symbol)
+    }
 
 
-def _wait(store: Any, done: Callable[[], bool]) -> None:
+def _wait(store: MyStore, done: Callable[[], bool]) -> None:
     from ..clock import monotonic
 
     deadline = monotonic() + PATIENCE

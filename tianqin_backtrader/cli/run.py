@@ -18,6 +18,7 @@ from .strategy_file import load_strategy, parameters
 
 if TYPE_CHECKING:
     from ..settings import Settings
+    from ..store import MyStore
 
 #: Options that mean something in the sandbox alone.
 SANDBOX_ONLY = ("seed", "start", "days", "speed")
@@ -136,7 +137,7 @@ def _store(settings: Settings, options: dict[str, Any], name: str) -> Any:
 
 
 def _run(
-    store: Any,
+    store: MyStore,
     strategy: Any,
     params: dict[str, Any],
     settings: Settings,
@@ -200,7 +201,7 @@ def _where(place: str) -> str:
 
 
 @contextlib.contextmanager
-def stopping(store: Any, cerebro: Any) -> Iterator[None]:
+def stopping(store: MyStore, cerebro: Any) -> Iterator[None]:
     """Ctrl-C and the end that a service manager sends let the strategy stop; a second one kills.
 
     Alerts say what is left behind.

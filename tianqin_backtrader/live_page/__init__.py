@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from queue import Empty, Full, Queue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..clock import MINUTE, monotonic
 from ..errors import ConfigError, TianqinError
@@ -28,6 +28,9 @@ from ..model import Bar
 from ..monitoring import Publisher, health_page, metrics_page
 from ..redaction import clean
 from .page_state import PageState, Row, chart_time
+
+if TYPE_CHECKING:
+    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ class LivePage(Publisher):
         ConfigError: The port is taken, or the token is too short.
     """
 
-    def __init__(self, store: Any, port: int = 0, token: str | None = None) -> None:
+    def __init__(self, store: MyStore, port: int = 0, token: str | None = None) -> None:
         if token is not None and len(token) < SHORTEST_TOKEN:
             raise ConfigError(f"a token has at least {SHORTEST_TOKEN} characters: it moves money")
         self._numbers = count(1)
