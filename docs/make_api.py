@@ -19,22 +19,21 @@ import tianqin_backtrader
 HERE = Path(__file__).parent
 #: Modules that users meet, besides the names of the package and what is in its ``__all__``.
 MODULES = (
-    "account_face",
     "broker",
-    "embedded",
-    "four_way",
-    "health",
-    "journal",
-    "live_bars",
-    "live_feed",
-    "metrics",
-    "model",
-    "offset",
-    "order_state",
-    "records",
-    "risk_limits",
-    "store_reconnect",
+    "contracts.offsets",
+    "core.model",
+    "datafeed",
+    "feeds.base",
+    "feeds.live_bars",
+    "monitoring.health",
+    "orders.leg",
+    "records.journal",
+    "records.metrics",
+    "records.records",
+    "risk.limits",
+    "sandbox.embedded",
     "store",
+    "store_reconnect",
 )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from drawing import GREY, HERE, INK, LINE, plate, save
 from matplotlib.patches import Rectangle
 
-from tianqin_backtrader.order_state import OVER, TRANSITIONS, OrderEvent, OrderState
+from tianqin_backtrader.orders.leg import OVER, TRANSITIONS, OrderEvent, OrderState
 
 WIDTH, HEIGHT, LEFT, TOP = 10.6, 4.2, 15.0, 50.5
 #: Fill by where an event leads: over, waiting, not known.

@@ -14,19 +14,24 @@ from drawing import CORE, FOREIGN, GREY, HERE, SHELL, arrow, box, plate, save
 #: (title, names in the code, what happens, fill), in the order in which a tick meets them.
 STATIONS = (
     ("wire", (), "rows with\nconsecutive ids", FOREIGN),
-    ("client", ("gateway.Gateway.pump",), "one wait for\neverybody", SHELL),
-    ("rows", ("charts.TreeCharts.series", "data_tree.Series.ticks"), "frozen ticks,\nby id", SHELL),
-    ("builder", ("bar_builder.BarBuilder.push",), "TianQin's rule,\nslot by slot", CORE),
-    ("live bars", ("live_bars.LiveBars.take_ticks",), "numbered;\nholes found", CORE),
-    ("certainty", ("store.MyStore.horizon",), "a minute of\nall contracts", SHELL),
-    ("feed", ("datafeed.Mydatafeed._load",), "lines, then\nyour next()", SHELL),
+    ("client", ("gateway.gateway:Gateway.pump",), "one wait for\neverybody", SHELL),
+    (
+        "rows",
+        ("gateway.charts:TreeCharts.series", "gateway.rows:Series.ticks"),
+        "frozen ticks,\nby id",
+        SHELL,
+    ),
+    ("builder", ("feeds.bar_builder:BarBuilder.push",), "TianQin's rule,\nslot by slot", CORE),
+    ("live bars", ("feeds.live_bars:LiveBars.take_ticks",), "numbered;\nholes found", CORE),
+    ("certainty", ("store:MyStore.horizon",), "a minute of\nall contracts", SHELL),
+    ("feed", ("datafeed:Mydatafeed._load",), "lines, then\nyour next()", SHELL),
 )
 #: (text, names in the code) of what happens beside the way.
 BESIDE = (
     ("closed by the clock, before a break,\nonly when the line is proven alive",
-     ("lifeline.Lifeline.prove", "live_bars.LiveBars.flush")),
+     ("gateway.liveness:Lifeline.prove", "feeds.live_bars:LiveBars.flush")),
     ("compared with TianQin's own bar of the\nsame id: certificate; repaired after a hole",
-     ("live_bars.LiveBars.check", "live_bars.LiveBars.pop")),
+     ("feeds.live_bars:LiveBars.check", "feeds.live_bars:LiveBars.pop")),
 )  # fmt: skip
 WIDTH, STEP = 13.2, 15.8
 
@@ -38,8 +43,8 @@ def names():
 
 
 def short(name):
-    """``gateway.Gateway.pump`` -> ``Gateway.pump``."""
-    return name.partition(".")[2]
+    """``gateway.gateway:Gateway.pump`` -> ``Gateway.pump``."""
+    return name.partition(":")[2]
 
 
 def draw():

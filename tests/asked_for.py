@@ -9,7 +9,7 @@ from typing import Any
 
 import backtrader as bt
 
-from tianqin_backtrader.model import Offset
+from tianqin_backtrader.core.model import Offset
 
 STOPS = (bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail)
 

@@ -20,8 +20,8 @@ from tqsdk import TqAccount
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.errors import JournalError
-from tianqin_backtrader.risk_limits import GuardState
-from tianqin_backtrader.unsubscribed_data import has_bar
+from tianqin_backtrader.feeds.placeholder import has_bar
+from tianqin_backtrader.risk.limits import GuardState
 
 #: Rounds of so many seconds are written down, one by one.
 LONG_ROUND = 0.7

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import settings
 from warm_sandboxes import WarmStarts, can_follow_processes
 
-from tianqin_backtrader import MyStore, embedded
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.sandbox import embedded
 
 # One commit, one result; ``--hypothesis-profile default`` searches anew.
 settings.register_profile("main", derandomize=True)

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 OVER = (345, "INFO", "用户登录失败!")
 WRONG = [(3, "WARNING", "交易服务器登录失败,CTP:不合法的登录"), OVER]

@@ -6,20 +6,20 @@ from types import SimpleNamespace
 
 import backtrader as bt
 
-from tianqin_backtrader.account_view import AccountView
-from tianqin_backtrader.clock import SECOND, from_ns, to_ns
+from tianqin_backtrader.account.ledger import AccountView
+from tianqin_backtrader.contracts.lots import Counter, Priority
+from tianqin_backtrader.contracts.order_terms import STAYS, Wish
+from tianqin_backtrader.core.clock import SECOND, from_ns, to_ns
+from tianqin_backtrader.core.model import Direction, Fill, Instrument, Offset, OrderReport
 from tianqin_backtrader.errors import OrderError
-from tianqin_backtrader.exits import Timing
-from tianqin_backtrader.held_orders import HeldOrders
-from tianqin_backtrader.lot_rules import Counter, Priority
-from tianqin_backtrader.model import Direction, Fill, Instrument, Offset, OrderReport
-from tianqin_backtrader.observers import Observer, Observers
-from tianqin_backtrader.order_desk import OrderDesk
-from tianqin_backtrader.order_planner import OrderPlanner
-from tianqin_backtrader.order_price import STAYS, Wish
-from tianqin_backtrader.order_returns import OrderReturns
-from tianqin_backtrader.ticket import Effect, Ticket
-from tianqin_backtrader.unsubscribed_data import UnsubscribedData
+from tianqin_backtrader.execution.contingent_orders import HeldOrders
+from tianqin_backtrader.execution.execution_reports import OrderReturns
+from tianqin_backtrader.execution.order_manager import OrderDesk
+from tianqin_backtrader.execution.order_router import OrderPlanner
+from tianqin_backtrader.feeds.placeholder import UnsubscribedData
+from tianqin_backtrader.monitoring.observers import Observer, Observers
+from tianqin_backtrader.orders.exits import Timing
+from tianqin_backtrader.orders.ticket import Effect, Ticket
 
 SYMBOL, AFTERNOON = "SHFE.rb2605", time(15)
 BEGIN = to_ns(datetime(2026, 1, 5, 10))

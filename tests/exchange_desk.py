@@ -4,11 +4,11 @@ from datetime import date, datetime
 
 import numpy as np
 
-from tianqin_backtrader.clock import SECOND, to_ns
-from tianqin_backtrader.sandbox.counter import PLAIN
-from tianqin_backtrader.sandbox.exchange import Exchange
-from tianqin_backtrader.sandbox.instruments import build_instruments
-from tianqin_backtrader.sandbox.ticks import DayTicks
+from tianqin_backtrader.core.clock import SECOND, to_ns
+from tianqin_backtrader.sandbox.exchange.counter import PLAIN
+from tianqin_backtrader.sandbox.exchange.exchange import Exchange
+from tianqin_backtrader.sandbox.market.listing import build_instruments
+from tianqin_backtrader.sandbox.market.ticks import DayTicks
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)

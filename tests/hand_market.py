@@ -4,7 +4,7 @@ import datetime
 
 import pandas as pd
 
-from tianqin_backtrader.clock import SECOND, to_ns
+from tianqin_backtrader.core.clock import SECOND, to_ns
 
 #: Price and tick of contracts, as far as these tests need them.
 PRICES = {

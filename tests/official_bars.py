@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import backtrader as bt
 
-from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns, to_ns
 
 #: With a night to 1:00, to 23:00, without one at an exchange of its own, and till 15:15.
 SYMBOLS = ("SHFE.cu2612", "SHFE.rb2701", "DCE.m2701", "CFFEX.IF2612", "CFFEX.T2612")

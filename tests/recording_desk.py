@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 
-from tianqin_backtrader.recording import DAYS, KINDS, MINUTES, TICKS
-from tianqin_backtrader.recording_files import RecordingFiles
+from tianqin_backtrader.recording.parquet_files import RecordingFiles
+from tianqin_backtrader.recording.tracks import DAYS, KINDS, MINUTES, TICKS
 
 
 def official_rows(server, kind, symbol, day):

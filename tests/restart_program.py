@@ -17,8 +17,8 @@ import pandas as pd
 from sandbox_account import store_at
 from warm_programs import run_main
 
-from tianqin_backtrader.clock import to_ns
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.core.clock import to_ns
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 SYMBOL = "CFFEX.IF2612"
 START = "2026-11-10 09:31:00"

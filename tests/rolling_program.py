@@ -14,9 +14,9 @@ import sys
 import backtrader as bt
 from sandbox_account import store_at
 
-from tianqin_backtrader.gateway import Gateway
-from tianqin_backtrader.roll_desk import RollDesk
-from tianqin_backtrader.roll_file import RollFile
+from tianqin_backtrader.gateway.gateway import Gateway
+from tianqin_backtrader.rolling.roll_file import RollFile
+from tianqin_backtrader.rolling.roll_service import RollDesk
 
 OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
 

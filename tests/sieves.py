@@ -1,7 +1,7 @@
 """Sieves of ticks for tests that have no clock."""
 
-from tianqin_backtrader.clock import Phase
-from tianqin_backtrader.tick_sieve import TickSieve
+from tianqin_backtrader.core.clock import Phase
+from tianqin_backtrader.feeds.tick_sieve import TickSieve
 
 
 class AnyTime:

@@ -13,41 +13,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if "shinny_structlog" in sys.modules:  # tqsdk was imported first
-    from .plain_logging import restore_logging
+    from .gateway.logging_fix import restore_logging
 
     restore_logging()
 
 if TYPE_CHECKING:
     from . import errors as errors
     from . import session_calendar as session_calendar
+    from .account.sizers import MaxLots as MaxLots
     from .broker import MyBroker as MyBroker
-    from .dailyfeed import Dailyfeed as Dailyfeed
+    from .config.settings import Settings as Settings
+    from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
-    from .log_files import log_to as log_to
+    from .datafeed import Tickfeed as Tickfeed
+    from .monitoring.log_files import log_to as log_to
     from .performance_tracker import PerformanceTracker as PerformanceTracker
-    from .recorded_data import RecordedData as RecordedData
-    from .risk_limits import RiskLimits as RiskLimits
-    from .roll_manager import RollManager as RollManager
-    from .settings import Settings as Settings
-    from .sizers import MaxLots as MaxLots
+    from .recording.recorded_data import RecordedData as RecordedData
+    from .risk.limits import RiskLimits as RiskLimits
+    from .rolling.roll_manager import RollManager as RollManager
     from .store import MyStore as MyStore
-    from .tickfeed import Tickfeed as Tickfeed
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "MyStore": ".store",
     "Mydatafeed": ".datafeed",
-    "Dailyfeed": ".dailyfeed",
-    "Tickfeed": ".tickfeed",
+    "Dailyfeed": ".datafeed",
+    "Tickfeed": ".datafeed",
     "MyBroker": ".broker",
-    "RecordedData": ".recorded_data",
+    "RecordedData": ".recording.recorded_data",
     "PerformanceTracker": ".performance_tracker",
-    "log_to": ".log_files",
-    "RiskLimits": ".risk_limits",
-    "RollManager": ".roll_manager",
-    "Settings": ".settings",
-    "MaxLots": ".sizers",
+    "log_to": ".monitoring.log_files",
+    "RiskLimits": ".risk.limits",
+    "RollManager": ".rolling.roll_manager",
+    "Settings": ".config.settings",
+    "MaxLots": ".account.sizers",
 }
 _MODULES = ("errors", "session_calendar")
 

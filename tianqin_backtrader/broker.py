@@ -8,54 +8,69 @@ the reason in ``order.info.reason``; a strategy never gets an exception for what
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import backtrader as bt
+from backtrader.position import Position
 
-from .account_face import AccountFace
-from .account_scribe import AccountScribe
-from .account_view import AccountView
-from .adoption import Adoption
-from .all_orders import AllOrders
-from .allocation import LotsChange
-from .chased_order import ChaseRules
-from .clock import monotonic
-from .errors import ConfigError, OrderError, TianqinError
-from .exits import Timing
-from .expiry_desk import ExpiryDesk
-from .held_orders import HeldOrders
-from .journal import Journal
-from .lot_rules import Priority, priority_refusal
-from .model import Direction, Fill, OrderReport
-from .open_trades import OpenTrades
-from .order_desk import OrderDesk
-from .order_gate import OrderGate, choice
-from .order_news import OrderNews
-from .order_planner import OrderPlanner
-from .order_price import Wish
-from .order_returns import OrderReturns
-from .order_scribe import OrderScribe
-from .order_state import OrderLeg
-from .reconciler import Reconciler
-from .record_keeper import RecordKeeper
-from .restart import Restart
-from .risk_buttons import RiskButtons
-from .risk_desk import Flattener, RiskDesk
-from .risk_limits import GuardState
-from .risk_memory import RiskMemory
-from .roll_carrier import ExitCarrier
-from .roll_state import RollPlan, RollState
-from .simulation_settings import SimulationSettings
-from .target_desk import PositionTarget, TargetDesk
-from .ticket import Ticket
-from .unsubscribed_data import UnsubscribedData
+from .account.allocation import LotsChange
+from .account.ledger import SIDES, AccountView, OrderCost
+from .account.pnl import Balance, Books
+from .contracts.continuous import MAIN
+from .contracts.lots import Priority, priority_refusal
+from .core.clock import monotonic
+from .core.model import Direction, Fill, OrderReport
+from .errors import ConfigError, JournalError, OrderError
+from .execution.contingent_orders import HeldOrders
+from .execution.engine import ExecutionEngine
+from .execution.execution_reports import OrderReturns
+from .execution.notifications import OrderNews
+from .execution.open_trades import OpenTrades
+from .execution.order_factory import OrderFactory
+from .execution.order_manager import OrderDesk
+from .execution.order_router import OrderPlanner
+from .execution.pre_trade import OrderGate, choice
+from .execution.simulator_only import must_be_named, refused
+from .execution.target_positions import PositionTarget, TargetDesk
+from .execution.write_ahead import OrderScribe
+from .feeds.names import symbol_of
+from .feeds.placeholder import Placeholders
+from .orders.all_orders import AllOrders
+from .orders.leg import OrderLeg
+from .orders.pegged import ChaseRules
+from .orders.ticket import Effect
+from .performance_tracker import RecordKeeper
+from .reconciliation.after_reconnect import Reconciler
+from .reconciliation.expiry import ExpiryDesk
+from .reconciliation.ownership import Adoption
+from .reconciliation.saved_risk import RiskMemory
+from .reconciliation.startup import Restart
+from .records.account_log import AccountScribe
+from .records.journal import Journal
+from .risk.engine import RiskGuard
+from .risk.kill_switch import Flattener, RiskDesk
+from .risk.limits import GuardState
+from .rolling.roll_carrier import ExitCarrier
+from .rolling.roll_state import RollPlan, RollState
 
 logger = logging.getLogger(__name__)
 
 
-class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
+class _Positions(dict[Any, Position]):
+    """Positions by feed; of clones and of feeds of others, too, which Backtrader asks for."""
+
+    def __init__(self, broker: MyBroker, known: dict[Any, Position]) -> None:
+        super().__init__(known)
+        self._broker = broker
+
+    def __missing__(self, data: Any) -> Position:
+        return self._broker.getposition(data, clone=False)
+
+
+class MyBroker(bt.BrokerBase):
     """The account of a ``MyStore``; made by ``MyStore.getbroker``.
 
     Params:
@@ -93,8 +108,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         super().__init__()
         self.store = self.p.store
         self.startingcash = 0.0
-        self._begun = False
-        self._unsubscribed: dict[str, UnsubscribedData] = {}
         self._account = AccountView(self.store)
         self._gate = OrderGate(
             self.store,
@@ -105,33 +118,44 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             raise ConfigError(f'on_restart is "expire" or "resend", not {self.p.on_restart!r}')
         self._keeper = RecordKeeper(self.store, self.p.records)
         self._scribe = OrderScribe(self.store, self.records_failed)
-        self._risk = RiskDesk(self.store, self._account, self.p.risk, self._live_legs)
+        self._risk = RiskDesk(
+            self.store, self._account, self.p.risk, lambda one: self._desk.working(one)
+        )
         planner = OrderPlanner(self.store, self._account, _priority(self.p.priority), self._risk)
         self._must_keep_priority()
         self._desk = OrderDesk(
             self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
         )
-        self._trades = OpenTrades(self.store, self._stand_in)
+        placeholders = Placeholders(self.store)
+        self._trades = OpenTrades(self.store, placeholders)
         self._news = OrderNews(self._desk, self._keeper, self._trades)
         self._returns = OrderReturns(self._desk)
-        self._expiry = ExpiryDesk(self._account, self._desk)
         self._held = HeldOrders(self._desk)
-        self._targets = TargetDesk(self._desk, self._place_for_target)
-        self._flattener = Flattener(self.store, self._account, self._close_unguarded)
-        self._returns.on_fill += [
-            self._held.take_fill, self._targets.take_fill, self._keeper.heard,
-        ]  # fmt: skip
+        self._orders = OrderFactory(
+            self, self.store, self._account, self._desk, self._held, placeholders,
+            allow_partial=self.p.allow_partial,
+        )  # fmt: skip
+        self._targets = TargetDesk(self._desk, self._orders.for_target)
+        flattener = Flattener(self.store, self._account, self._orders.close_unguarded)
+        self._engine = ExecutionEngine(
+            self.store, self._account, self._desk, self._returns, self._held, self._targets,
+            self._risk, flattener,
+        )  # fmt: skip
         self._adoption = Adoption(
-            self.store, self._stand_in, self._ticket, self._tell, self._trades
+            self.store, placeholders, self._orders.ticket, self._tell, self._trades
         )
         self._restart = Restart(
             self._desk, self._returns, self._held, self._adoption,
-            memory=RiskMemory(self.store, self._risk.guard, self._flattener, self._scribe),
+            memory=RiskMemory(self.store, self._risk.guard, flattener, self._scribe),
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        self._reconciler = Reconciler(
-            self._desk, self._returns, self._restart.lots, self._take_differences
+        reconciler = Reconciler(
+            self._desk, self._returns, self._restart.lots, self._engine.take_differences
         )
+        self._engine.looks_after(self._restart, reconciler, ExpiryDesk(self._account, self._desk))
+        self._returns.on_fill += [
+            self._held.take_fill, self._targets.take_fill, self._keeper.heard,
+        ]  # fmt: skip
         self._returns.on_foreign += [
             self._restart.take_foreign,
             self._targets.take_other,
@@ -139,7 +163,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             self._keeper.traded,
         ]
 
-    # -- life ---------------------------------------------------------------------------------
+    # -- life -------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Cerebro begins a run: take over what the account holds and an earlier run has left.
@@ -151,7 +175,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """
         super().start()
         self._must_keep_priority()
-        if self._begun:
+        if self.begun:
             self.startingcash = self.getvalue()
             self._account.take_moved()
             self._news.begin_again()
@@ -164,12 +188,10 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
                 self.store.state.attach(journal, self._scribe)
             self._restart.run(self.getvalue)
             self.startingcash = self.getvalue()
-            # An earlier run may have died before it had withdrawn everything.
-            self._halting = self._flattener.busy or self.risk_state is GuardState.HALTED
         except BaseException:
             self.close_records()
             raise
-        self._begun = True
+        self._engine.begin()
 
     def stop(self) -> None:
         """Cerebro has ended a run; the account is kept on record until the store is closed."""
@@ -180,7 +202,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     @property
     def begun(self) -> bool:
         """Whether a run has begun, and the account was taken over."""
-        return self._begun
+        return self._engine.begun
 
     @property
     def journal(self) -> Journal | None:
@@ -193,7 +215,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         What is said of orders is taken only if none of this program's is out: nothing is sent any
         more, and the next program goes on with them.
         """
-        if self._begun and self.journal is not None:
+        if self.begun and self.journal is not None:
             out = any(self._desk.live.values())
             self._keeper.look_a_last_time(
                 lambda reports: None if out else self.take_reports(reports)
@@ -243,7 +265,201 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._news.let_in()
         self._keeper.follow(self.journal)
 
-    # -- Backtrader's orders ------------------------------------------------------------------
+    # -- the account ------------------------------------------------------------------------------
+
+    @property
+    def books(self) -> Books:
+        """What our own fills come to: ``start`` and ``fees`` in yuan, ``fills`` their number."""
+        return self._account.books
+
+    def getcash(self) -> float:
+        """Available funds, yuan; also ``get_cash``.
+
+        The account's ``available``, less what orders bind that it does not hold yet: those of this
+        ``next()`` and, behind a futures company, those of the last seconds.
+        """
+        return self._account.available()
+
+    def getvalue(self, datas: Any = None) -> float:
+        """The account's equity (``balance``), yuan; also ``get_value``.
+
+        Args:
+            datas: Feeds, for the margin held in their contracts instead; that of a short is
+                negative. Lots that Market orders are still to get count as held: so a target of
+                ``order_target_value`` and ``order_target_percent`` is the same target however
+                often it is given.
+        """
+        if datas is None:
+            return self._account.funds("balance")
+        return sum(self._worth(data) for data in datas)
+
+    def _worth(self, data: Any) -> float:
+        position = self.getposition(data)
+        lots = position.size + self._coming(data)
+        if not lots:
+            return 0.0
+        price = data.close[0] if len(data) else position.price  # before its first bar
+        worth = self.getcommissioninfo(data).getvaluesize(lots, price)
+        return math.copysign(worth, lots)
+
+    def _coming(self, data: Any) -> int:
+        """Signed lots that Market orders on a feed's contract are still to get.
+
+        Backtrader's simulation fills them before the next bar, and scripts rely on it.
+        """
+        symbol = data._dataname
+        if not isinstance(symbol, str):
+            return 0
+        behind = self.store.mains.behind(symbol)
+        return sum(
+            ticket.direction.sign * ticket.left
+            for ticket in self._desk.on_their_way()
+            if ticket.symbol in behind and ticket.order.exectype == bt.Order.Market
+        )
+
+    get_cash = getcash
+    get_value = getvalue
+
+    @property
+    def margin(self) -> float:
+        """Margin of all positions, yuan, as the account says (``margin``)."""
+        return self._account.funds("margin")
+
+    def get_account(self) -> dict[str, Any]:
+        """All fields of the account as TqSdk names them: ``balance``, ``available``, ``margin``,
+        ``float_profit``, ``commission``, ``static_balance`` ... in yuan, ``risk_ratio`` a fraction.
+
+        Source: ``tqsdk.objs.Account``. A copy of now.
+        """
+        return dict(self.store.gateway.account())
+
+    @property
+    def positions(self) -> dict[Any, Position]:
+        """Net positions by feed, as Backtrader has them; see ``getposition``."""
+        known = {data: self.getposition(data, clone=False) for data in self.store.feeds}
+        return _Positions(self, known)
+
+    def getposition(self, data: Any, clone: bool = True, side: str | None = None) -> Position:
+        """Position of the fills (and of what was held at the start) in a feed's contract.
+
+        That of a main contract is in the contract behind it now and, as long as it has not been
+        rolled or closed, in the one before, at their average price.
+
+        Args:
+            data: A feed, its name, or a symbol. In feeds of others (``PandasData``) nothing is
+                held.
+            clone: Whether a copy is given.
+            side: ``"long"`` or ``"short"`` for that side alone, shorts negative; None for the net.
+
+        Returns:
+            Backtrader's ``Position``: ``size`` in signed lots, ``price`` in quote units; flat for
+            a contract that was never traded.
+
+        Raises:
+            ConfigError: Another side.
+        """
+        if side is not None and side not in SIDES:
+            raise ConfigError(f'side is "long", "short" or None, not {side!r}')
+        symbol = self._symbol_of(data) if isinstance(data, str) else data._dataname
+        if not isinstance(symbol, str):
+            return Position()
+        if symbol.startswith(MAIN):
+            return self._account.joined(self.store.mains.behind(symbol), side)
+        position = self._account.position(symbol, side)
+        return position.clone() if clone else position
+
+    def get_account_position(self, instrument: str) -> dict[str, Any]:
+        """The account's position in a contract, fields as TqSdk names them; {} when flat.
+
+        Lots: ``pos_long``, ``pos_short``, each in ``_today`` and ``_his``, ``volume_long_frozen``
+        and ``volume_short_frozen`` (in working closes); ``open_price_long`` ... in quote units;
+        ``float_profit``, ``margin`` in yuan. Behind a futures company only ``pos_...`` is of now:
+        all else is what it has answered last, seconds ago, and 0 right after an opening.
+
+        Args:
+            instrument: A symbol, or the name of a feed; of a main contract, in the contract behind
+                it now. One that does not exist is flat, too.
+
+        Source: ``tqsdk.objs.Position``. A copy of now.
+        """
+        return self.get_account_positions().get(self._traded(instrument), {})
+
+    def get_account_positions(self) -> dict[str, dict[str, Any]]:
+        """The account's positions that are not flat, by symbol; see ``get_account_position``."""
+        return self._account.account_positions()
+
+    def balance(self) -> Balance:
+        """Start, profit, fees and equity by our own books, yuan; open lots at the last price.
+
+        Counted from the fills alone, so that it can be held against the account's own ``balance``.
+        """
+        return self._account.balance()
+
+    def getcommissioninfo(self, data: Any) -> Any:
+        """Multiplier, margin and commission of a feed's contract, as ``bt.CommissionInfo``.
+
+        Margin and commission are yuan per lot, TianQin's of the day; what the user has set with
+        ``setcommission(name=)`` goes first.
+
+        Raises:
+            UnknownSymbol: No such contract.
+        """
+        if data._name in self.comminfo:
+            return self.comminfo[data._name]
+        if not isinstance(data._dataname, str):
+            return self.comminfo[None]
+        return self._account.comminfo(self.store.mains.traded(data._dataname))
+
+    def order_cost(
+        self, instrument: str, size: int, price: float | None = None, *, closes: bool = False
+    ) -> OrderCost:
+        """What an order would take from the available funds, yuan.
+
+        Args:
+            instrument: A symbol, or the name of a feed.
+            size: Lots.
+            price: Where the margin has to be worked out; default the last price.
+            closes: Whether it closes: then it takes no margin.
+
+        Returns:
+            ``margin``, ``commission`` and their ``total``, yuan.
+
+        Raises:
+            UnknownSymbol: No such contract.
+
+        Source: margin and commission per lot of TianQin's quote, those of your broker where the
+        account is with one.
+        """
+        symbol, last = self._traded(instrument), self._or_last(price, instrument)
+        return self._account.cost(symbol, abs(size), last, closes=closes)
+
+    def max_lots(self, instrument: str, price: float | None = None, share: float = 1.0) -> int:
+        """Lots that a share of the available funds can open now; 0 if the contract asks for more.
+
+        Args:
+            instrument: A symbol, or the name of a feed.
+            price: Quote units; default the last price.
+            share: Fraction of the available funds, 0 to 1.
+
+        Raises:
+            UnknownSymbol: No such contract.
+        """
+        symbol, last = self._traded(instrument), self._or_last(price, instrument)
+        return self._account.max_lots(symbol, last, share)
+
+    def _symbol_of(self, instrument: str) -> str:
+        return symbol_of(self.store.feeds, instrument)
+
+    def _traded(self, instrument: str) -> str:
+        """The contract behind a symbol, or behind the symbol of a feed's name."""
+        return str(self.store.mains.traded(self._symbol_of(instrument)))
+
+    def _or_last(self, price: float | None, instrument: str) -> float:
+        symbol = self._symbol_of(instrument)
+        self.store.instrument(symbol)  # UnknownSymbol at once: a quote of nothing is waited for
+        return float(self.store.last_price(symbol)) if price is None else price
+
+    # -- Backtrader's orders ----------------------------------------------------------------------
 
     def buy(
         self, owner: Any, data: Any, size: float, price: float | None = None, **kwargs: Any
@@ -268,13 +484,13 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
         Source: Backtrader's ``Strategy.buy``.
         """
-        return self._backtrader_order(bt.BuyOrder, owner, data, size, price, kwargs)
+        return self._orders.backtrader_order(bt.BuyOrder, owner, data, size, price, kwargs)
 
     def sell(
         self, owner: Any, data: Any, size: float, price: float | None = None, **kwargs: Any
     ) -> Any:
         """Backtrader's ``self.sell``: closes a long first, then opens a short; as ``buy``."""
-        return self._backtrader_order(bt.SellOrder, owner, data, size, price, kwargs)
+        return self._orders.backtrader_order(bt.SellOrder, owner, data, size, price, kwargs)
 
     def submit(self, order: Any) -> Any:
         """Backtrader's own name for what ``buy`` and ``sell`` do; an order is sent only once."""
@@ -352,7 +568,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
     def foreign_orders(self) -> dict[str, OrderLeg]:
         """The account's orders that this program has not sent, by id; they are left alone.
 
-        Values are ``order_state.OrderLeg``: ``symbol``, ``volume`` and ``filled`` in lots,
+        Values are ``leg.OrderLeg``: ``symbol``, ``volume`` and ``filled`` in lots,
         ``state``. The present trading day's, as the account gives them.
         """
         return dict(self._returns.foreign)
@@ -361,7 +577,62 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """Backtrader's status of an order."""
         return order.status
 
-    # -- targets ------------------------------------------------------------------------------
+    # -- four-way orders --------------------------------------------------------------------------
+
+    def buy_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
+        """开多: open a long. ``limit_price=None`` is a market order on every exchange.
+
+        Args:
+            instrument: ``"SHFE.cu2612"``; ``"KQ.m@SHFE.cu"`` for the contract behind it. It needs
+                no feed; the name of one will do, too.
+            size: Whole positive lots.
+            limit_price: Quote units, off the price tick rounded to the passive side; None; or
+                ``"BEST"`` / ``"FIVELEVEL"`` at CFFEX.
+            options: ``order_type``: LIMIT, MARKET, BEST, FIVELEVEL, FAK, FOK, default what the
+                price says; ``advanced="FAK"`` or ``"FOK"``; ``owner``, the strategy to be told;
+                ``valid`` as for ``buy``, default the exchange's own day; ``allow_partial``.
+
+        Returns:
+            One ``bt.Order``; its exchange orders are in ``order.legs``. Errors, an unknown symbol
+            and a closed market among them, are not raised; the order is Rejected, with
+            ``order.info.reason``.
+
+        Raises:
+            TypeError: No such option.
+
+        Source: 开平 of the exchanges' rules, and ``TqApi.insert_order``; where an exchange has no
+        market orders, a limit at the day's price limit, FAK, does the same.
+        """
+        return self._orders.four_way(
+            Direction.BUY, Effect.OPEN, instrument, size, limit_price, **options
+        )
+
+    def sell_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
+        """开空: open a short; as ``buy_open``."""
+        return self._orders.four_way(
+            Direction.SELL, Effect.OPEN, instrument, size, limit_price, **options
+        )
+
+    def buy_close(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
+        """平空: close a short; as ``buy_open``.
+
+        At SHFE and INE, which tell today's lots from yesterday's, one order may have two legs;
+        ``getbroker(priority=)`` says which lots go first. More than is held, lots of other working
+        orders taken off, is Rejected as a whole, or closed partly with ``allow_partial=True``.
+        """
+        return self._orders.four_way(
+            Direction.BUY, Effect.CLOSE, instrument, size, limit_price, **options
+        )
+
+    def sell_close(
+        self, instrument: str, size: int, limit_price: Any = None, **options: Any
+    ) -> Any:
+        """平多: close a long; as ``buy_close``."""
+        return self._orders.four_way(
+            Direction.SELL, Effect.CLOSE, instrument, size, limit_price, **options
+        )
+
+    # -- targets ----------------------------------------------------------------------------------
 
     def order_target_position(
         self, instrument: str, net: int, rules: ChaseRules | None = None, owner: Any = None
@@ -389,7 +660,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         """
         if isinstance(net, bool) or net != int(net):
             raise OrderError(f"a net position is a whole number of lots, not {net}")
-        instrument = self._contract_of(self._symbol_of(instrument))
+        instrument = self._orders.contract_of(self._symbol_of(instrument))
         self.store.instrument(instrument)
         target = self._targets.set(instrument, int(net), rules, owner)
         self._scribe.flush()
@@ -401,27 +672,71 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         self._restart.hand_targets(self._targets.adopt, symbol)
         self._targets.drop(symbol)
 
-    def _place_for_target(
-        self, symbol: str, direction: Direction, volume: int, price: float, owner: Any, early: bool
-    ) -> Ticket:
-        kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
-        data = self._data(symbol)
-        ticket = self._ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
-        ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
-        try:
-            self._desk.settle_effect(ticket, Timing.AT_ONCE, None)
-        except TianqinError as error:
-            self._desk.refuse(ticket, str(error))
-        else:
-            self._desk.submit(ticket, early=early)
-        return ticket
+    # -- the owner's buttons ----------------------------------------------------------------------
 
-    # -- rolls --------------------------------------------------------------------------------
+    @property
+    def risk(self) -> RiskGuard:
+        """The rules over all orders: their ``state``, its ``reason``, their ``limits``."""
+        return self._risk.guard
+
+    @property
+    def risk_state(self) -> GuardState:
+        """ACTIVE, REDUCING or HALTED."""
+        return self._risk.guard.state
+
+    def halt(self, reason: str = "halted by the owner") -> None:
+        """Withdraw every order and send no other until ``resume``, in later runs, too.
+
+        Positions stay; a ``flatten`` that is not done goes no further. Exits are withdrawn, too:
+        lots that lose their stop are told to ``notify_store``, and to an alert.
+
+        Args:
+            reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
+        """
+        self._engine.halt(reason)
+
+    def resume(self) -> None:
+        """Take orders again after ``halt``, ``flatten`` or a limit.
+
+        A ``flatten`` that is not done goes no further; what it has out is withdrawn.
+
+        Raises:
+            JournalError: The records still cannot be written; trading stays halted.
+        """
+        self._engine.resume()
+
+    def flatten(self, reason: str = "flattened by the owner") -> None:
+        """Withdraw every order and close all that the account holds, at the market.
+
+        Returns at once; what happens is told in ``notify_order``. What a market does not take now,
+        as one that is locked at its limit, stays there as a limit order, on the next trading day
+        as another one; what is refused is tried again. Other orders may only reduce until
+        ``resume``.
+
+        Args:
+            reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
+        """
+        self._engine.flatten(reason)
+
+    def cancel_all(self) -> None:
+        """Withdraw every order of this broker that is not over, those that wait with us, too."""
+        self._engine.cancel_all()
+
+    @property
+    def records_broken(self) -> bool:
+        """Whether records cannot be written at the moment."""
+        return self._engine.records_broken
+
+    def records_failed(self, error: JournalError) -> None:
+        """What cannot be written halts trading: what may open is withdrawn, and not sent."""
+        self._engine.records_failed(error)
+
+    # -- rolls ------------------------------------------------------------------------------------
 
     def takes_orders(self, instrument: str) -> bool:
         """Whether an order on a contract would be sent now."""
         try:
-            self._gate.admit(self._data(instrument)._dataname)
+            self._gate.admit(self._orders.data(instrument)._dataname)
         except OrderError:
             return False
         return self._gate.open(instrument)
@@ -435,22 +750,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
     def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
         """What takes the exits of a contract along with its lots."""
-        return ExitCarrier(self._desk, self._held, self._stand_in_for, plan, save)
-
-    def _stand_in_for(
-        self, other: Ticket, symbol: str, volume: int, price: float | None, plimit: float | None
-    ) -> Ticket:
-        """An order like another one, on another contract."""
-        order = other.order
-        kind = bt.BuyOrder if other.direction is Direction.BUY else bt.SellOrder
-        info = {name: value for name, value in order.info.items() if name != "reason"}
-        ticket = self._ticket(
-            kind, order.owner, self._data(symbol), volume, price, pricelimit=plimit,
-            exectype=order.exectype, trailamount=order.p.trailamount,
-            trailpercent=order.p.trailpercent, tradeid=order.tradeid, **info,
-        )  # fmt: skip
-        ticket.symbol = symbol
-        return ticket
+        return ExitCarrier(self._desk, self._held, self._orders.stand_in_for, plan, save)
 
     def mark(self, order: Any, name: str, value: Any) -> None:
         """Keep a word with an order, over a restart, too."""
@@ -466,15 +766,44 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
         finally:
             self.reserve(instrument, reason)
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- Backtrader's simulated broker ------------------------------------------------------------
+
+    setcash = refused("setcash")
+    set_cash = refused("set_cash")
+    add_cash = refused("add_cash")
+    set_coc = refused("set_coc")
+    set_coo = refused("set_coo")
+    set_slippage_perc = refused("set_slippage_perc")
+    set_slippage_fixed = refused("set_slippage_fixed")
+    set_filler = refused("set_filler")
+    set_eosbar = refused("set_eosbar")
+    set_checksubmit = refused("set_checksubmit")
+    set_shortcash = refused("set_shortcash")
+    set_int2pnl = refused("set_int2pnl")
+    set_fundmode = refused("set_fundmode")
+    set_fundstartval = refused("set_fundstartval")
+    set_fund_history = refused("set_fund_history")
+    add_order_history = refused("add_order_history")
+
+    def setcommission(self, *args: Any, name: str | None = None, **kwargs: Any) -> None:
+        """Backtrader's own, for the feed of a name: what sizes and values are counted with.
+
+        Raises:
+            ConfigError: Without a name: TianQin's are known of every contract.
+        """
+        must_be_named("setcommission", name)
+        super().setcommission(*args, name=name, **kwargs)
+
+    def addcommissioninfo(self, comminfo: Any, name: str | None = None) -> None:
+        """As ``setcommission``, with a ``bt.CommissionInfo``."""
+        must_be_named("addcommissioninfo", name)
+        self.comminfo[name] = comminfo
+
+    # -- inside -----------------------------------------------------------------------------------
 
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
-        self.heard()
-        if self._begun:  # before that, ``start`` looks at all there is
-            self._returns.take(reports)
-            self._reconciler.tend()
-            self._scribe.flush()
+        self._engine.take_reports(reports)
 
     def heard(self) -> None:
         """The trading side has said something: it lives."""
@@ -482,22 +811,7 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
 
     def follow_session(self, session: int, reconnector: Any) -> None:
         """Every round: look after unanswered orders, and after all that waits with us."""
-        self._returns.follow_session(session, reconnector)
-        if not self._begun:
-            return
-        self._returns.tend()
-        self._reconciler.follow_session(session)
-        self._account.settle_fees()
-        self._tend_halting()
-        self._tend_loss()
-        self._desk.tend()
-        self._held.tend()
-        self._targets.tend()
-        if self._flattener.busy:
-            self._flattener.tend({symbol for symbol, legs in self._desk.live.items() if legs})
-        if self._expiry.tend():
-            self._scribe.touch_plan(self._restart.lots)
-        self._scribe.flush()
+        self._engine.on_round(session, reconnector)
 
     def _must_keep_priority(self) -> None:
         """Refuse a priority that the account's counter would not keep.
@@ -513,14 +827,6 @@ class MyBroker(AccountFace, RiskButtons, SimulationSettings, bt.BrokerBase):
             )
             if words:
                 raise ConfigError(words)
-
-    def _take_differences(self, text: str) -> None:
-        """Somebody or something else has changed what is held: the owner has to look."""
-        text = f"{text}; only orders that reduce are sent until broker.resume()"
-        logger.error("%s", text)
-        self.store.put_notification(text)
-        self._scribe.note(text, "ERROR")
-        self._risk.guard.reduce(text)
 
 
 def _priority(name: Any) -> Priority:

@@ -10,21 +10,23 @@ from typing import Any
 
 import backtrader as bt
 
-from .bar_builder import BarBuilder, SlotTable
-from .clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
-from .doubted_stamps import phase_at
+from .calendars.doubted_stamps import phase_at
+from .contracts.continuous import MAIN
+from .core.clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
+from .core.model import Bar
 from .errors import ConfigError
-from .feed_clone import FeedClone
-from .feed_history import FeedHistory
-from .feed_names import named
-from .lifeline import NEVER
-from .line_trim import keep_latest, level
-from .live_bars import FINAL_AFTER, LiveBars
-from .live_feed import LiveFeed
-from .main_bars import MainBars
-from .main_contracts import MAIN
-from .model import Bar
-from .tick_sieve import TickSieve
+from .feeds.bar_builder import BarBuilder, DaySlotTable, SlotTable
+from .feeds.base import LiveFeed
+from .feeds.continuous_feed import MainBars
+from .feeds.day_rows import DayRows
+from .feeds.feed_clone import FeedClone
+from .feeds.history import FeedHistory
+from .feeds.live_bars import FINAL_AFTER, LiveBars
+from .feeds.live_ticks import LiveTicks
+from .feeds.names import named
+from .feeds.tick_sieve import TickSieve
+from .feeds.trimming import keep_latest, level
+from .gateway.liveness import GRACE, NEVER
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,9 @@ ONE_RUN = (
     "cerebro.optstrategy would trade the account once for each parameter: optimize on recorded "
     "bars (RecordedData), and run cerebro.addstrategy here"
 )
+
+#: What strategies written for forwardtrader call on themselves.
+FOUR_WAY = ("buy_open", "sell_open", "buy_close", "sell_close")
 
 
 class Mydatafeed(LiveFeed):
@@ -341,3 +346,163 @@ class Mydatafeed(LiveFeed):
             else:
                 builder.resume(running)
         return final
+
+
+class Dailyfeed(Mydatafeed):
+    """One bar a trading day, from the 21:00 of the night before to 15:00; ``store.get_daily_data``.
+
+    Friday's night is in Monday's bar; bonds close at 15:15; products and days without a night begin
+    in the morning. The bar is stamped with the day's last close and delivered there.
+    """
+
+    params: Any = (
+        ("timeframe", bt.TimeFrame.Days),
+        ("night_start", False),
+    )
+
+    bar_length = "day"
+
+    def _must_be_known(self) -> None:
+        if self.p.timeframe != bt.TimeFrame.Days or self.p.compression != 1:
+            raise ConfigError("this feed delivers single days; cerebro.resampledata makes weeks")
+
+    def _official_bars(self, rows: int) -> Any:
+        series = self.store.gateway.charts.series(self.symbol, 86400, rows)
+        return DayRows(series, self.store.calendar, self.symbol)
+
+    def _slot_table(self) -> SlotTable:
+        return DaySlotTable(self.store.calendar, self.symbol)
+
+    @property
+    def today(self) -> Bar | None:
+        """The running day so far, as TianQin has it; None outside of one. Volume in lots."""
+        last_id = self._klines.last_id
+        bars: list[Bar] = self._klines.bars(last_id, last_id) if last_id >= 0 else []
+        for bar in bars:
+            if bar.end > self.store.clock.now_ns():
+                return bar
+        return None
+
+
+class Tickfeed(Mydatafeed):
+    """Every tick once, in order, live; made by ``MyStore.get_tick_data``.
+
+    ``open``, ``high``, ``low`` and ``close`` are the last price (that of the tick before where the
+    exchange shows none), ``volume`` the lots traded since the tick before, ``openinterest`` lots,
+    ``datetime`` the exchange's stamp; bid and ask are the tick's own. There is no history of ticks.
+    Bars of so many ticks: ``cerebro.resampledata(feed, timeframe=bt.TimeFrame.Ticks,
+    compression=5)``, stamped with their last one.
+
+    Raises:
+        ConfigError: ``lookback`` or another length was asked for; nothing was subscribed.
+    """
+
+    params: Any = (("timeframe", bt.TimeFrame.Ticks),)
+
+    bar_length = "ticks"
+
+    def _must_be_known(self) -> None:
+        if self.p.timeframe != bt.TimeFrame.Ticks or self.p.compression != 1:
+            raise ConfigError("this feed delivers single ticks; cerebro.resampledata makes bars")
+        if self.p.lookback:
+            raise ConfigError("there is no history of ticks: leave lookback away")
+
+    @property
+    def heard_until(self) -> int:
+        """Until when every tick has been delivered, nanoseconds; 0 while some wait."""
+        waiting = self._live is None or self._live.waiting
+        return 0 if waiting else int(self.store.alive_at(self.symbol)) - GRACE
+
+    @property
+    def dues(self) -> tuple[int, ...]:
+        """Also when bars that are being made of ticks must be closed, if no tick closes them."""
+        feeds: list[Any] = [self, *self._clones]
+        made = [one for feed in feeds for one, *_ in feed._filters]
+        return (*super().dues, *(one.due for one in made if hasattr(one, "due")))
+
+    def _official_bars(self, rows: int) -> Any:
+        """Ticks are what they are: the series itself says when it is ready."""
+        return self.store.gateway.charts.series(self.symbol, 0, rows)
+
+    def _begin(self) -> None:
+        if self._live is not None:  # a second run: go on where the first ended
+            return
+        self._past.load()
+        last_id = self._ticks.last_id
+        if self._main is not None:
+            self._main.begin([])
+        before = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        self._live = LiveTicks(
+            self._ticks, last_id + 1, before[0] if before else None, self._sieve()
+        )
+
+
+class MinutesThenTicks(Tickfeed):
+    """What ``MyStore.getdata_v2`` makes.
+
+    History, where it is wanted, is of minute bars (``history_phase``), stamped at their right edge;
+    the running minute's ticks follow, and then each as it comes, as ``Tickfeed`` delivers them.
+    Those of opening auctions are left out, and their lots are the first tick's after it. So
+    ``cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes)`` beside the feed itself makes one
+    row of minutes of both.
+
+    Raises:
+        ConfigError: Another length was asked for; nothing was subscribed.
+    """
+
+    def _must_be_known(self) -> None:
+        if self.p.timeframe != bt.TimeFrame.Ticks or self.p.compression != 1:
+            raise ConfigError(
+                "getdata_v2 delivers single ticks after minutes of history: getdata delivers "
+                "minutes (compression=), cerebro.resampledata makes bars of ticks"
+            )
+
+    def _official_bars(self, rows: int) -> Any:
+        return Mydatafeed._official_bars(self, rows)
+
+    def _begin(self) -> None:
+        if self._live is not None:  # a second run: go on where the first ended
+            return
+        Mydatafeed._begin(self)
+        last_id = self._ticks.last_id
+        newest = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
+        since = self._history[-1].end if self._history else 0
+        seen = [tick for tick in newest if tick.time <= since or not self._history]
+        first = seen[-1].id + 1 if seen else newest[0].id if newest else 0
+        before, seam = seen[-1] if seen else None, self._live
+        assert isinstance(seam, LiveBars)
+        self._live = LiveTicks(self._ticks, first, before, self._sieve(), seam)
+
+    def _deliver(self, bar: Bar) -> bool | None:  # type: ignore[override]  # None: nothing yet
+        if bar.end > bar.start:  # a minute of history
+            return super()._deliver(bar)
+        calendar, at = self.store.calendar, from_ns(bar.end)
+        if calendar.is_auction(self.symbol, at) and not calendar.is_trading_now(self.symbol, at):
+            self._in_auction += bar.volume
+            return None
+        bar = bar._replace(volume=bar.volume + self._in_auction)
+        self._in_auction = 0
+        return super()._deliver(bar)
+
+    #: Lots of an auction that no delivered tick has had yet.
+    _in_auction = 0
+    _lent = False
+
+    def start(self) -> None:
+        """As every feed of a run."""
+        self._lent = False
+        super().start()
+
+    def _load(self) -> bool | None:
+        if not self._lent:
+            self._lend_four_way()
+        return super()._load()
+
+    def _lend_four_way(self) -> None:
+        """The run's strategies may call the broker's four-way orders on themselves."""
+        self._lent = True
+        broker = self.store.broker
+        for strategy in self._env.runningstrats if broker is not None else ():
+            for name in FOUR_WAY:
+                if not hasattr(strategy, name):
+                    setattr(strategy, name, getattr(broker, name))

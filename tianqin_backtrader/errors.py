@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .login_words import Refusal
+    from .core.login_words import Refusal
 
 
 class TianqinError(Exception):

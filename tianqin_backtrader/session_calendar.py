@@ -24,12 +24,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from .calendars.holidays import Holidays, load_holidays
+from .calendars.products import EXCHANGES, Product, Steps, did_you_mean, load_products, split_symbol
+from .calendars.trading_calendar import SessionCalendar
+from .calendars.trading_hours import NIGHT_OPEN, Hours, Interval, Spans
+from .calendars.user_sessions import parse_user_sessions
 from .errors import ConfigError
-from .holidays import Holidays, load_holidays
-from .products import EXCHANGES, Product, Steps, did_you_mean, load_products, split_symbol
-from .trading_calendar import SessionCalendar
-from .trading_hours import NIGHT_OPEN, Hours, Interval, Spans
-from .user_sessions import parse_user_sessions
 
 __all__ = [
     "CALENDAR",

@@ -20,13 +20,14 @@ from typing import Any, Self
 import backtrader as bt
 
 from . import session_calendar
-from .alert_settings import AlertSettings
-from .alerts import Alerts
 from .broker import MyBroker
-from .clock import SECOND, MarketClock, WallClock, from_ns, monotonic, passed_ns, to_ns
-from .dailyfeed import Dailyfeed
-from .datafeed import ONE_RUN, Mydatafeed
-from .embedded import EmbeddedSandbox
+from .calendars.holiday_cache import tianqin_holidays
+from .calendars.market_hours import MarketHours
+from .contracts.continuous import MAIN, MainContracts
+from .contracts.instrument_provider import HURRIED, PATIENCE, Instruments
+from .core.clock import SECOND, MarketClock, WallClock, from_ns, monotonic, passed_ns, to_ns
+from .core.model import Instrument
+from .datafeed import ONE_RUN, Dailyfeed, MinutesThenTicks, Mydatafeed, Tickfeed
 from .errors import (
     CalendarOutOfRange,
     ConfigError,
@@ -35,30 +36,26 @@ from .errors import (
     StoreClosed,
     UnknownSymbol,
 )
-from .feed_names import named
-from .gateway import Gateway
-from .health import Health
-from .holiday_cache import tianqin_holidays
-from .instruments import HURRIED, PATIENCE, Instruments
-from .kept_state import KeptState
-from .link_supervisor import WORKS
-from .live_bars import Certificate
-from .live_page import LivePage
-from .main_contracts import MAIN, MainContracts
-from .market_hours import MarketHours
-from .minutes_then_ticks import MinutesThenTicks
-from .model import Instrument
-from .monitoring import Monitoring
-from .observers import Observers
-from .recorder import Recorder
-from .roll import Roll
-from .roll_desk import PATIENCE as ROLL_PATIENCE
-from .roll_desk import RollDesk
-from .stop_signals import StopSignals, callers
+from .feeds.live_bars import Certificate
+from .feeds.names import named
+from .gateway.gateway import Gateway
+from .gateway.login import futures_account
+from .gateway.loop import Round
+from .gateway.stop_signals import StopSignals, callers
+from .gateway.supervisor import WORKS
+from .monitoring.alerts.service import Alerts
+from .monitoring.alerts.settings import AlertSettings
+from .monitoring.health import Health
+from .monitoring.live_page import LivePage
+from .monitoring.observers import Observers
+from .monitoring.prometheus import Monitoring
+from .recording.recorder import Recorder
+from .records.strategy_state import KeptState
+from .rolling.roll import Roll
+from .rolling.roll_service import PATIENCE as ROLL_PATIENCE
+from .rolling.roll_service import RollDesk
+from .sandbox.embedded import EmbeddedSandbox
 from .store_reconnect import Reconnector
-from .store_round import Round
-from .tianqin_login import futures_account
-from .tickfeed import Tickfeed
 
 logger = logging.getLogger(__name__)
 
@@ -322,7 +319,8 @@ class MyStore:
         if self.broker is None:
             make: Any = MyBroker
             self.broker = make(store=self, **kwargs)
-            self._rolls = self._round.rolls = RollDesk(self)
+            self._rolls = RollDesk(self)
+            self._round.rolls = self._rolls
             self._rolls.load()
         return self.broker
 

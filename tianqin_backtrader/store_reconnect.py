@@ -1,6 +1,6 @@
 """``Reconnector``: keeps one session alive, and says how it is.
 
-What to do is decided by ``link_supervisor``; here it is done.
+What to do is decided by ``supervisor``; here it is done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from .clock import (
+from .calendars.market_hours import MarketHours
+from .core.clock import (
     SECOND,
     Instants,
     WallClock,
@@ -22,6 +23,8 @@ from .clock import (
     pause,
     seconds_until,
 )
+from .core.login_words import Refusal, Why, front_lost, front_there, is_good, refusal_in
+from .core.model import CONNECTED, LOST, RESTORED, Notice
 from .errors import (
     ConfigError,
     CounterAway,
@@ -31,12 +34,9 @@ from .errors import (
     LoginRefused,
     TradingLoginRefused,
 )
-from .link_supervisor import WORKS, Action, Event, State, Supervisor
-from .login_words import Refusal, Why, front_lost, front_there, is_good, refusal_in
-from .market_hours import MarketHours
-from .model import CONNECTED, LOST, RESTORED, Notice
-from .refusal_notices import RefusalNotices
-from .trading_login import Login, Seen, TradingLogin
+from .gateway.refusal_notices import RefusalNotices
+from .gateway.supervisor import WORKS, Action, Event, State, Supervisor
+from .gateway.trading_login import Login, Seen, TradingLogin
 
 logger = logging.getLogger(__name__)
 
@@ -337,7 +337,8 @@ class Reconnector:
 
     def _events(self) -> list[Event]:
         """What has been seen since the last look, but that time passes."""
-        events = list(self._hours.events()) if self._hours is not None else []
+        edges = self._hours.events() if self._hours is not None else ()
+        events = [Event(edge) for edge in edges]
         if self._heard:
             self._heard = False
             events.append(Event.DATA)

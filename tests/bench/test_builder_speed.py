@@ -11,9 +11,9 @@ from datetime import date
 
 import pytest
 
-from tianqin_backtrader.bar_builder import BarBuilder, SlotTable
-from tianqin_backtrader.clock import MINUTE, SECOND, from_ns, to_ns
-from tianqin_backtrader.model import Tick
+from tianqin_backtrader.core.clock import MINUTE, SECOND, from_ns, to_ns
+from tianqin_backtrader.core.model import Tick
+from tianqin_backtrader.feeds.bar_builder import BarBuilder, SlotTable
 from tianqin_backtrader.session_calendar import CALENDAR
 
 SYMBOL, DAYS, ROUNDS = "SHFE.cu2612", 5, 5

@@ -11,7 +11,7 @@ import pytest
 from silent_server import silent_server
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.clock import monotonic
+from tianqin_backtrader.core.clock import monotonic
 
 SYMBOLS = (
     "SHFE.cu2605", "SHFE.rb2605", "SHFE.au2606", "SHFE.ag2606", "INE.sc2605",

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, SECOND
-from tianqin_backtrader.journal import JOURNAL, Journal
-from tianqin_backtrader.journal_values import Origin
-from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
-from tianqin_backtrader.records import WrittenRecords
-from tianqin_backtrader.report import write_report
+from tianqin_backtrader.core.clock import MINUTE, SECOND
+from tianqin_backtrader.core.model import Direction, Fill, Offset, OrderReport
+from tianqin_backtrader.records.journal import JOURNAL, Journal
+from tianqin_backtrader.records.journal_values import Origin
+from tianqin_backtrader.records.records import WrittenRecords
+from tianqin_backtrader.records.report import write_report
 
 pytestmark = pytest.mark.bench
 

@@ -11,7 +11,7 @@ import pytest
 from e2e_script import CU, MORNING, play
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.order_scribe import OrderScribe
+from tianqin_backtrader.execution.write_ahead import OrderScribe
 
 ORDERS = 200
 

@@ -12,10 +12,10 @@ from bare_client import bare_rate
 from test_tick_path import DAYS, ROUNDS, START, contracts
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
-from tianqin_backtrader.recording import MINUTES, TICKS
-from tianqin_backtrader.recording_files import RecordingFiles
-from tianqin_backtrader.recording_journal import RecordingJournal
+from tianqin_backtrader.recording.parquet_files import RecordingFiles
+from tianqin_backtrader.recording.spool import RecordingJournal
+from tianqin_backtrader.recording.tracks import MINUTES, TICKS
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 #: Symbols, market steps in a pack, ticks to take.
 CASES = ((1, 1, 4000), (10, 1, 6000), (50, 1, 8000), (1, 20, 10_000), (10, 20, 20_000))

@@ -16,7 +16,7 @@ import pytest
 from bare_client import bare_api
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 SYMBOL, START, BARS, ROUNDS = "SHFE.cu2612", "2026-11-10 09:31:58", 10_000, 5
 

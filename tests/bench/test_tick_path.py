@@ -12,7 +12,7 @@ import pytest
 from bare_client import bare_api, bare_rate
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 ROUNDS = 3
 START, DAYS = "2026-11-10 09:31:00", 20  # products without a night trade, too

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from chaos_check import OURS, Evidence, RunEnd, check
 
-from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import SandboxError
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 PROGRAMS = Path(__file__).parents[1]
 USER = "chaos"

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from restart_program import START, make_plan, outcome, run_program, told_ends, told_lots
 
-from tianqin_backtrader.embedded import EmbeddedSandbox
-from tianqin_backtrader.restart import NEVER_LEFT
+from tianqin_backtrader.reconciliation.startup import NEVER_LEFT
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 #: The steps are shared out among so many tests, which may run side by side.
 PARTS = 4

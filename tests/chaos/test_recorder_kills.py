@@ -11,8 +11,8 @@ import pytest
 from recording_desk import assert_recorded_exactly, finish, kill_at_step, parts, record_process
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
-from tianqin_backtrader.recording_files import RecordingFiles
+from tianqin_backtrader.recording.parquet_files import RecordingFiles
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 SYMBOLS = ("SHFE.cu2612", "DCE.m2701")
 DAYS = ("2026-11-10", "2026-11-11", "2026-11-12")

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 from official_bars import Keep, assert_all_official
 
-from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns
 
 #: One that trades every few seconds and four that are silent for minutes, with all kinds of nights.
 SYMBOLS = ("SHFE.cu2612", "SHFE.au2704", "DCE.m2707", "CZCE.SR705", "CFFEX.T2703")

@@ -13,7 +13,7 @@ import backtrader as bt
 import pytest
 from asked_for import Wish, bounds
 
-from tianqin_backtrader.model import Offset
+from tianqin_backtrader.core.model import Offset
 from tianqin_backtrader.session_calendar import CALENDAR
 
 SYMBOLS = ("SHFE.cu2612", "DCE.m2701")

@@ -7,7 +7,6 @@ import backtrader as bt
 import pytest
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import (
     ConfigError,
     LoginRefused,
@@ -15,6 +14,7 @@ from tianqin_backtrader.errors import (
     StoreClosed,
     UnknownSymbol,
 )
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 
 def test_no_credentials(monkeypatch):

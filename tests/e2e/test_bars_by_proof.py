@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 from official_bars import SYMBOLS, Keep, assert_all_official, assert_official
 
-from tianqin_backtrader.clock import SECOND, from_ns, to_ns
+from tianqin_backtrader.core.clock import SECOND, from_ns, to_ns
 
 #: So many trade at night, and where they begin the others would have to wait for the morning.
 NIGHT, IN_THE_EVENING = 3, ("before the close", "Friday evening")
@@ -67,7 +67,7 @@ def frozen(seconds):
 
 def computing(seconds):
     """A ``next()`` that computes over the end of a minute."""
-    from tianqin_backtrader import clock
+    from tianqin_backtrader.core import clock
 
     return lambda _: clock.pause(seconds)
 

@@ -4,7 +4,7 @@ import backtrader as bt
 import pytest
 from e2e_script import CU, IF, MORNING, M, Script, exchange_orders, play
 
-from tianqin_backtrader.sizers import MaxLots
+from tianqin_backtrader.account.sizers import MaxLots
 
 COUNTER = "ctp"
 

@@ -6,9 +6,9 @@ import backtrader as bt
 import pytest
 from e2e_script import CU, MORNING, SI, M, exchange_orders, play
 
-from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.risk_limits import GuardState, RiskLimits
+from tianqin_backtrader.orders.pegged import ChaseRules
+from tianqin_backtrader.risk.limits import GuardState, RiskLimits
 
 COUNTER = "ctp"
 

@@ -19,8 +19,8 @@ from click.testing import CliRunner
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.cli import checks_there, probe
 from tianqin_backtrader.cli.main import COMMANDS, main
-from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import LinkTimeout
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct-horse-battery"

@@ -10,9 +10,10 @@ from itertools import pairwise
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader import MyStore, link_supervisor
-from tianqin_backtrader.clock import monotonic
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.core.clock import monotonic
 from tianqin_backtrader.errors import ConfigError, LinkLost, LoginRefused
+from tianqin_backtrader.gateway import supervisor
 from tianqin_backtrader.store_reconnect import Reconnector
 
 BEIJING = timezone(timedelta(hours=8))
@@ -126,7 +127,7 @@ def test_the_strategy_is_told_when_the_market_closes_and_opens(sandbox, run):
 
 def test_a_session_is_made_anew_ahead_of_the_end_of_a_long_break(sandbox, run, monkeypatch):
     """Ten minutes of market in a second, from 11:15 to 13:45."""
-    monkeypatch.setattr(link_supervisor, "DEBOUNCE", 0.0)
+    monkeypatch.setattr(supervisor, "DEBOUNCE", 0.0)
     store = sandbox(start="2026-11-10 11:05:00", speed=600, rebuild_ahead=600)
     feed = store.getdata("SHFE.cu2612", lookback=30, night_start=False)
     strategy = run(store, Bars, feed, bars=65)

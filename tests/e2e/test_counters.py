@@ -10,8 +10,8 @@ from e2e_script import CU, MORNING, M, exchange_orders, play
 from tqsdk import TqAccount, TqApi, TqAuth, TqKq
 from websockets.sync.client import connect as connect_socket
 
-from tianqin_backtrader.embedded import EmbeddedSandbox
-from tianqin_backtrader.model import Fill, OrderReport
+from tianqin_backtrader.core.model import Fill, OrderReport
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "dual_ma.py"
 

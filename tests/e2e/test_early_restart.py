@@ -4,7 +4,7 @@ import backtrader as bt
 import pytest
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 CU = "SHFE.cu2612"
 

@@ -8,7 +8,7 @@ Rejected, and the strategy tries again.
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns, to_ns
 
 SYMBOL = "SHFE.cu2612"
 TWO_LINES = {"fault": "drop", "conn": "all"}

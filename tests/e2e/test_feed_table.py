@@ -5,7 +5,7 @@ from datetime import time
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns
 from tianqin_backtrader.errors import ConfigError
 
 CU, DAY = "SHFE.cu2612", "2026-11-10"

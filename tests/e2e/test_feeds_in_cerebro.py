@@ -6,9 +6,10 @@ from threading import Thread
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader import MyStore, gateway
-from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.core.clock import MINUTE, from_ns
 from tianqin_backtrader.errors import ConfigError
+from tianqin_backtrader.gateway import gateway
 
 INDICATORS = (
     lambda d: bt.ind.SMA(d, period=20),

@@ -6,7 +6,7 @@ import backtrader as bt
 import pytest
 from e2e_script import CU, MORNING, M, exchange_orders, play
 
-from tianqin_backtrader.risk_limits import RiskLimits
+from tianqin_backtrader.risk.limits import RiskLimits
 
 AT_COUNTERS = ("ctp", "kq", "plain")
 

@@ -11,8 +11,8 @@ import pytest
 from tqsdk import TqBacktest, TqSim
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.clock import from_ns
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.core.clock import from_ns
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 CU = "SHFE.cu2612"
 DAY = "2026-11-10"

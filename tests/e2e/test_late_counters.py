@@ -5,8 +5,8 @@ import pytest
 from e2e_script import CU, MORNING, Script, exchange_orders, play
 from sandbox_account import store_at
 
-from tianqin_backtrader.clock import monotonic
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.core.clock import monotonic
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 COUNTER = "ctp"
 

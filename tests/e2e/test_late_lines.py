@@ -4,7 +4,7 @@ import backtrader as bt
 import pytest
 from official_bars import assert_all_official
 
-from tianqin_backtrader.gateway import Gateway
+from tianqin_backtrader.gateway.gateway import Gateway
 
 THIN, BUSY = "SHFE.cu2704", "SHFE.cu2612"
 DAY = "2026-11-10"

@@ -4,8 +4,8 @@ import backtrader as bt
 import pytest
 from e2e_script import Script
 
-from tianqin_backtrader.chased_order import ChaseRules
 from tianqin_backtrader.errors import OrderError
+from tianqin_backtrader.orders.pegged import ChaseRules
 
 LC, NEXT, CU = "GFEX.lc2701", "GFEX.lc2703", "SHFE.cu2612"
 MORNING = "2026-11-10 09:31:00"

@@ -14,7 +14,7 @@ from e2e_script import CU, IF, Script
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.live_page import LivePage
+from tianqin_backtrader.monitoring.live_page import LivePage
 
 TOKEN = "my-own-token-1"
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}

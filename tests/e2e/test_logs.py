@@ -35,7 +35,7 @@ def test_log_records_reach_the_root_that_the_user_knows(imports):
         [sys.executable, "-c", PROGRAM.format(imports=imports)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "AS ASKED tianqin_backtrader.gateway connected to TianQin" in done.stderr
+    assert "AS ASKED tianqin_backtrader.gateway.gateway connected to TianQin" in done.stderr
     assert "AS ASKED tianqin_backtrader.store_reconnect" in done.stderr
     assert "eyJ" not in done.stderr
     assert "open-sesame" not in done.stderr

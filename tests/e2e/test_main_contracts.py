@@ -6,7 +6,7 @@ import backtrader as bt
 import pytest
 from e2e_script import exchange_orders, play
 
-from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns
 from tianqin_backtrader.errors import ConfigError
 
 MAIN, OLD, NEW = "KQ.m@SHFE.cu", "SHFE.cu2612", "SHFE.cu2701"

@@ -6,8 +6,8 @@ from e2e_script import CU, MORNING, M, Script, exchange_orders, play
 from sandbox_account import store_at
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
-from tianqin_backtrader.sizers import MaxLots
+from tianqin_backtrader.account.sizers import MaxLots
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 #: Every way from a long, a short and nothing to each of them, larger and smaller.
 WALK = (-5, 5, -2, 2, 0, -2, -5, 0, 5, 2, -5, -2, 0, 2, 5, 0)

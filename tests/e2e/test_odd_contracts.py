@@ -3,7 +3,7 @@
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns
 
 
 class Keep(bt.Strategy):

@@ -2,8 +2,8 @@
 
 from e2e_script import CU, MORNING, M, play
 
-from tianqin_backtrader.clock import monotonic
-from tianqin_backtrader.model import Fill, OrderReport
+from tianqin_backtrader.core.clock import monotonic
+from tianqin_backtrader.core.model import Fill, OrderReport
 
 COUNTER = "ctp"
 

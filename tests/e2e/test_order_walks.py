@@ -13,8 +13,8 @@ import pytest
 from asked_for import Wish, bounds, net
 from e2e_script import CU, MORNING, exchange_orders, play
 
-from tianqin_backtrader.clock import monotonic
-from tianqin_backtrader.model import Offset
+from tianqin_backtrader.core.clock import monotonic
+from tianqin_backtrader.core.model import Offset
 
 COUNTER = "ctp"
 

@@ -6,7 +6,7 @@ from e2e_script import CU, MORNING
 from td_relay import td_relay, trades_of
 from test_restart import Program, resting
 
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 
 class Restarted:

@@ -9,7 +9,7 @@ import pytest
 from silent_server import ask, silent_server
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns
 
 
 class Bars(bt.Strategy):

@@ -5,7 +5,7 @@ from datetime import datetime
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns
 
 
 class TradeAll(bt.Strategy):

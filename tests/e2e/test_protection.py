@@ -10,9 +10,9 @@ import pytest
 from e2e_script import CU, MORNING, M, Script, exchange_orders
 from traded_side import TradedSide
 
-from tianqin_backtrader.alert_settings import AlertSettings
-from tianqin_backtrader.alerts import Alerts
-from tianqin_backtrader.clock import from_ns
+from tianqin_backtrader.core.clock import from_ns
+from tianqin_backtrader.monitoring.alerts.service import Alerts
+from tianqin_backtrader.monitoring.alerts.settings import AlertSettings
 
 AT_COUNTERS = ("ctp", "kq", "plain")
 

@@ -11,7 +11,7 @@ from e2e_script import CU
 from test_restart import Program, exchange_orders
 from traded_side import TradedSide
 
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 LIMIT, STOP = bt.Order.Limit, bt.Order.Stop
 #: Seconds of market time in which a program does what it is to do, and ends.

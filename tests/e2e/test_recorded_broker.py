@@ -8,9 +8,9 @@ from e2e_script import CU, MORNING, Script
 from sandbox_account import store_at
 from td_relay import td_relay
 
-from tianqin_backtrader.clock import monotonic
-from tianqin_backtrader.embedded import EmbeddedSandbox
-from tianqin_backtrader.model import OrderReport
+from tianqin_backtrader.core.clock import monotonic
+from tianqin_backtrader.core.model import OrderReport
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded_trading"
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}

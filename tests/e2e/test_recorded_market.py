@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from official_bars import FIELDS, Keep
 
-from tianqin_backtrader.clock import MINUTE, SECOND, from_ns
+from tianqin_backtrader.core.clock import MINUTE, SECOND, from_ns
 from tianqin_backtrader.session_calendar import CALENDAR
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"

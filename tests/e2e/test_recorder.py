@@ -22,11 +22,11 @@ from recording_desk import (
 
 from tianqin_backtrader import MyStore, PerformanceTracker, RecordedData
 from tianqin_backtrader.__main__ import main
-from tianqin_backtrader.clock import HOUR, SECOND
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.core.clock import HOUR, SECOND
 from tianqin_backtrader.errors import ConfigError, JournalError, UnknownSymbol
-from tianqin_backtrader.recording import DAYS, MINUTES, TICKS
-from tianqin_backtrader.recording_files import RecordingFiles
+from tianqin_backtrader.recording.parquet_files import RecordingFiles
+from tianqin_backtrader.recording.tracks import DAYS, MINUTES, TICKS
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 CU, M = "SHFE.cu2612", "DCE.m2701"
 DAY = "2026-11-10"
@@ -123,7 +123,7 @@ def test_duckdb_and_pandas_read_it_as_it_is(traded):
 
 
 def test_with_an_untested_tqsdk_the_frames_are_recorded(sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr("tianqin_backtrader.gateway.TESTED_TQSDK", "0.0")
+    monkeypatch.setattr("tianqin_backtrader.gateway.gateway.TESTED_TQSDK", "0.0")
     store = sandbox(start=f"{DAY} 14:50:00", ticks_per_pack=20)
     recorder = store.record([CU, M], tmp_path)
     recorder.run()

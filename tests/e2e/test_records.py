@@ -14,14 +14,15 @@ import pandas as pd
 import pytest
 from td_relay import td_relay
 
-from tianqin_backtrader import MyStore, PerformanceTracker, order_scribe
+from tianqin_backtrader import MyStore, PerformanceTracker
 from tianqin_backtrader.__main__ import main
-from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import ConfigError, JournalError
-from tianqin_backtrader.headless import plot_to_files
-from tianqin_backtrader.journal import Journal
-from tianqin_backtrader.records import KINDS, Records
-from tianqin_backtrader.risk_limits import GuardState
+from tianqin_backtrader.execution import write_ahead
+from tianqin_backtrader.records.journal import Journal
+from tianqin_backtrader.records.plotting import plot_to_files
+from tianqin_backtrader.records.records import KINDS, Records
+from tianqin_backtrader.risk.limits import GuardState
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -457,8 +458,8 @@ def test_a_stop_closes_its_lots_while_the_disk_is_full(tmp_path):
 
 @pytest.mark.parametrize("again", [0.0, 1000.0], ids=["by itself", "at the end"])
 def test_after_a_full_disk_the_files_say_what_the_exchange_says(tmp_path, monkeypatch, again):
-    monkeypatch.setattr(order_scribe, "AGAIN", again)
-    monkeypatch.setattr(order_scribe, "AT_MOST", again)
+    monkeypatch.setattr(write_ahead, "AGAIN", again)
+    monkeypatch.setattr(write_ahead, "AT_MOST", again)
     _, [strategy], account = run(tmp_path, Freed)
     assert strategy.seen == (True, False)
     assert strategy.then == (GuardState.HALTED, again > 0)

@@ -10,12 +10,13 @@ from e2e_script import CU, Script
 from tqsdk import TqAccount
 from webhook import Webhook
 
-from tianqin_backtrader import MyStore, log_to, trading_login
-from tianqin_backtrader.clock import WallClock
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader import MyStore, log_to
+from tianqin_backtrader.core.clock import WallClock
+from tianqin_backtrader.core.login_words import Why
+from tianqin_backtrader.core.model import Direction
 from tianqin_backtrader.errors import LinkLost, LoginRefused, OrderError
-from tianqin_backtrader.login_words import Why
-from tianqin_backtrader.model import Direction
+from tianqin_backtrader.gateway import trading_login
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from datetime import date
 
 import pytest
 
-from tianqin_backtrader.clock import MINUTE
-from tianqin_backtrader.journal import JOURNAL, Journal
-from tianqin_backtrader.journal_values import Origin
-from tianqin_backtrader.model import Direction, Fill, Offset
-from tianqin_backtrader.report import write_report
+from tianqin_backtrader.core.clock import MINUTE
+from tianqin_backtrader.core.model import Direction, Fill, Offset
+from tianqin_backtrader.records.journal import JOURNAL, Journal
+from tianqin_backtrader.records.journal_values import Origin
+from tianqin_backtrader.records.report import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
                 None)  # fmt: skip

@@ -10,13 +10,13 @@ from e2e_script import CU, MORNING, Script, play
 from tqsdk import TqAccount
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.chased_order import ChaseRules
-from tianqin_backtrader.clock import HOUR, to_ns
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.core.clock import HOUR, to_ns
 from tianqin_backtrader.errors import ConfigError, JournalError, StartRefused
-from tianqin_backtrader.journal import Journal
-from tianqin_backtrader.restart import NEVER_LEFT
-from tianqin_backtrader.risk_limits import GuardState, RiskContext, RiskLimits
+from tianqin_backtrader.orders.pegged import ChaseRules
+from tianqin_backtrader.reconciliation.startup import NEVER_LEFT
+from tianqin_backtrader.records.journal import Journal
+from tianqin_backtrader.risk.limits import GuardState, RiskContext, RiskLimits
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 
 class Program:

@@ -9,7 +9,7 @@ from e2e_script import Script, exchange_orders
 
 from tianqin_backtrader import RollManager
 from tianqin_backtrader.errors import ConfigError, UnknownSymbol
-from tianqin_backtrader.roll_state import RollPhase
+from tianqin_backtrader.rolling.roll_state import RollPhase
 
 MAIN, OLD, NEW = "KQ.m@SHFE.cu", "SHFE.cu2612", "SHFE.cu2701"
 EVE = "2026-11-03 14:50:00"
@@ -196,7 +196,7 @@ def test_what_is_in_the_way_is_told_once_and_the_roll_begins_when_it_is_gone(
     sandbox, run, monkeypatch
 ):
     """A stop that closes two lots and opens three: it cannot be divided."""
-    monkeypatch.setattr("tianqin_backtrader.roll_manager.ASK_AGAIN", 0.2)
+    monkeypatch.setattr("tianqin_backtrader.rolling.roll_manager.ASK_AGAIN", 0.2)
 
     def script(strategy):
         broker, data = strategy.broker, strategy.data

@@ -16,9 +16,9 @@ from sandbox_account import store_at
 from warm_programs import run_main
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import OrderError
-from tianqin_backtrader.roll_state import RollPhase
+from tianqin_backtrader.rolling.roll_state import RollPhase
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
 EVE = "2026-11-03 14:50:00"

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 from tqsdk import TqAccount, TqApi, TqAuth, TqKq, TqSim
 
-from tianqin_backtrader.clock import from_ns, to_ns
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.core.clock import from_ns, to_ns
 from tianqin_backtrader.errors import SandboxError
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 CU = "SHFE.cu2612"
 END_CODE = 2026112101
@@ -401,7 +401,7 @@ def test_nothing_is_left_behind_after_close() -> None:
 def test_the_exchange_ends_when_its_parent_is_killed() -> None:
     program = (
         "import os, signal, sys\n"
-        "from tianqin_backtrader.embedded import EmbeddedSandbox\n"
+        "from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox\n"
         "exchange = EmbeddedSandbox()\n"
         "sys.stdout.write(f'{exchange.pid}\\n'); sys.stdout.flush()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -8,10 +8,10 @@ from itertools import pairwise
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader import clock
-from tianqin_backtrader.clock import SECOND
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.core import clock
+from tianqin_backtrader.core.clock import SECOND
 from tianqin_backtrader.errors import SandboxError
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 RB = "SHFE.rb2701"
 START = "2026-11-10 09:29:50"
@@ -93,8 +93,9 @@ def test_a_process_lives_on_one_clock(sandbox):
 
 _JOINS = """
 import sys
-from tianqin_backtrader import MyStore, clock
-from tianqin_backtrader.shared_clock import SharedClock
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.core import clock
+from tianqin_backtrader.core.shared_clock import SharedClock
 clock.live_on(SharedClock(int(sys.argv[1])))
 with MyStore("sandbox", "sandbox") as store:
     clock.pause(40.0)

@@ -6,10 +6,10 @@ from e2e_script import CU, MORNING
 from test_restart import Program
 from test_trades_of_others import timed
 
-from tianqin_backtrader import client_maker
-from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import LinkLost, LoginRefused
-from tianqin_backtrader.link_supervisor import State
+from tianqin_backtrader.gateway import client as client_maker
+from tianqin_backtrader.gateway.supervisor import State
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from e2e_script import CU, Script, exchange_orders
 from hand_market import HandMarket
 from test_exits_at_exchanges import buy_three, held, wait
 
-from tianqin_backtrader.clock import monotonic
+from tianqin_backtrader.core.clock import monotonic
 
 AT_COUNTERS = ("ctp", "kq")
 #: Seconds of market time in one of the machine's.

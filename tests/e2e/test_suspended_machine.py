@@ -3,9 +3,9 @@
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader import charts
-from tianqin_backtrader.clock import MINUTE, from_ns
-from tianqin_backtrader.shared_clock import SharedClock
+from tianqin_backtrader.core.clock import MINUTE, from_ns
+from tianqin_backtrader.core.shared_clock import SharedClock
+from tianqin_backtrader.gateway import charts
 
 CU, FIELDS = "SHFE.cu2612", ("open", "high", "low", "close", "volume", "close_oi")
 #: From Monday morning to Thursday afternoon: some 1 500 minutes of the market.

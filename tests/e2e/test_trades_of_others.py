@@ -9,9 +9,9 @@ from e2e_script import CU, MORNING, M
 from td_relay import td_relay, trades_of
 from test_restart import Program
 
-from tianqin_backtrader.clock import monotonic
-from tianqin_backtrader.embedded import EmbeddedSandbox
-from tianqin_backtrader.link_supervisor import State
+from tianqin_backtrader.core.clock import monotonic
+from tianqin_backtrader.gateway.supervisor import State
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 RB, DAY = "SHFE.rb2701", "2026-11-10"
 FORCED = {

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 SYMBOL = "SHFE.cu2612"
 FIRST = """

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 from official_bars import FIELDS, Keep, assert_all_official
 
-from tianqin_backtrader.clock import MINUTE, from_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns
 from tianqin_backtrader.session_calendar import CALENDAR
 
 #: Nights to 2:30 and to 23:00, exchanges that stamp to the second, and a main contract.

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sieves import all_that_can_be
 
-from tianqin_backtrader.bar_builder import BarBuilder, SlotTable
-from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
-from tianqin_backtrader.live_bars import LiveBars
-from tianqin_backtrader.model import NAN, Tick
+from tianqin_backtrader.core.clock import MINUTE, SECOND, to_ns
+from tianqin_backtrader.core.model import NAN, Tick
+from tianqin_backtrader.feeds.bar_builder import BarBuilder, SlotTable
+from tianqin_backtrader.feeds.live_bars import LiveBars
 from tianqin_backtrader.session_calendar import CALENDAR
 
 SYMBOL = "SHFE.cu2612"

@@ -8,7 +8,7 @@ is open less what its siblings have at the exchange.
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tianqin_backtrader.order_group import (
+from tianqin_backtrader.orders.contingency import (
     Do,
     MemberState,
     OrderGroup,

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
-from tianqin_backtrader.order_state import OVER, OrderLeg, OrderState
+from tianqin_backtrader.core.model import Direction, Fill, Offset, OrderReport
+from tianqin_backtrader.orders.leg import OVER, OrderLeg, OrderState
 
 WHAT = ("o1", "SHFE.cu2612", Direction.BUY, Offset.OPEN)
 

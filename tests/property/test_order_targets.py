@@ -6,9 +6,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tianqin_backtrader.chased_order import ChaseRules, Quote, Style
-from tianqin_backtrader.clock import SECOND
-from tianqin_backtrader.order_target import (
+from tianqin_backtrader.core.clock import SECOND
+from tianqin_backtrader.orders.pegged import ChaseRules, Quote, Style
+from tianqin_backtrader.orders.target import (
     Cancel,
     CancelRefused,
     Ended,

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tianqin_backtrader.errors import IllegalTransition
-from tianqin_backtrader.roll_exits import CarriedExit, Row, shares
-from tianqin_backtrader.roll_state import (
+from tianqin_backtrader.rolling.roll_exits import CarriedExit, Row, shares
+from tianqin_backtrader.rolling.roll_state import (
     ENDED,
     PositionMismatch,
     RollEvent,

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tianqin_backtrader.sandbox.counter import CTP, KQ, PLAIN
+from tianqin_backtrader.sandbox.exchange.counter import CTP, KQ, PLAIN
 
 KINDS = ("orders", "trades", "positions", "accounts")
 #: What follows the last price; told with something else, or once a minute.

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tianqin_backtrader.clock import SECOND
-from tianqin_backtrader.sandbox.counter import CTP, KQ
-from tianqin_backtrader.sandbox.counter_rows import kq_position, volumes
-from tianqin_backtrader.sandbox.ctp_view import CtpOptions, CtpView
-from tianqin_backtrader.sandbox.views import KqView
+from tianqin_backtrader.core.clock import SECOND
+from tianqin_backtrader.sandbox.exchange.counter import CTP, KQ
+from tianqin_backtrader.sandbox.exchange.counter_rows import kq_position, volumes
+from tianqin_backtrader.sandbox.exchange.ctp_view import CtpOptions, CtpView
+from tianqin_backtrader.sandbox.exchange.views import KqView
 
 SYMBOLS = ("SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612")
 KINDS = ("orders", "trades", "positions", "accounts")

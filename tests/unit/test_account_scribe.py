@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader.account_scribe import AccountScribe
-from tianqin_backtrader.journal import Journal
+from tianqin_backtrader.records.account_log import AccountScribe
+from tianqin_backtrader.records.journal import Journal
 from tianqin_backtrader.session_calendar import CALENDAR
 
 

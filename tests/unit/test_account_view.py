@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader.account_view import AccountView, mark_price
-from tianqin_backtrader.clock import ManualClock, from_ns, to_ns
-from tianqin_backtrader.data_tree import price_of
-from tianqin_backtrader.model import NAN, Direction, Fill, Instrument, Offset
+from tianqin_backtrader.account.ledger import AccountView, mark_price
+from tianqin_backtrader.contracts.odd_prices import price_of
+from tianqin_backtrader.core.clock import ManualClock, from_ns, to_ns
+from tianqin_backtrader.core.model import NAN, Direction, Fill, Instrument, Offset
 from tianqin_backtrader.session_calendar import CALENDAR
 
 CU = "SHFE.cu2612"

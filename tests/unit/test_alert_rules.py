@@ -4,7 +4,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from tianqin_backtrader.alert_facts import (
+from tianqin_backtrader.errors import ConfigError
+from tianqin_backtrader.monitoring.alerts.facts import (
     Alive,
     Checked,
     DayOver,
@@ -18,9 +19,8 @@ from tianqin_backtrader.alert_facts import (
     RiskSeen,
     Stopped,
 )
-from tianqin_backtrader.alert_rules import LINK, AlertRules
-from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
-from tianqin_backtrader.errors import ConfigError
+from tianqin_backtrader.monitoring.alerts.rules import LINK, AlertRules
+from tianqin_backtrader.monitoring.alerts.settings import AlertEvent, AlertSettings
 
 NOON = datetime(2026, 11, 10, 12, 0)
 

@@ -10,13 +10,13 @@ from datetime import datetime
 import pytest
 from webhook import Webhook
 
-from tianqin_backtrader.alert_facts import Alert, Level
-from tianqin_backtrader.alert_sender import AlertSender
-from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
-from tianqin_backtrader.alert_targets import secrets_of, targets_of
-from tianqin_backtrader.alerts import Alerts
+from tianqin_backtrader.core.redaction import clean
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.redaction import clean
+from tianqin_backtrader.monitoring.alerts.facts import Alert, Level
+from tianqin_backtrader.monitoring.alerts.sender import AlertSender
+from tianqin_backtrader.monitoring.alerts.service import Alerts
+from tianqin_backtrader.monitoring.alerts.settings import AlertEvent, AlertSettings
+from tianqin_backtrader.monitoring.alerts.targets import secrets_of, targets_of
 
 
 def alert(text):
@@ -175,10 +175,10 @@ def test_apprise_sends_to_a_webhook_and_no_log_has_its_token(caplog):
 SCRIPT = """
 import sys
 from datetime import datetime
-from tianqin_backtrader.alert_facts import Alert, Level
-from tianqin_backtrader.alert_settings import AlertEvent, AlertSettings
-from tianqin_backtrader.alerts import Alerts
-from tianqin_backtrader.observers import Observers
+from tianqin_backtrader.monitoring.alerts.facts import Alert, Level
+from tianqin_backtrader.monitoring.alerts.settings import AlertEvent, AlertSettings
+from tianqin_backtrader.monitoring.alerts.service import Alerts
+from tianqin_backtrader.monitoring.observers import Observers
 
 class Store:
     strategy_name, observers = "", Observers()

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tianqin_backtrader.alert_settings import AlertSettings
-from tianqin_backtrader.alert_times import AlertTimes
-from tianqin_backtrader.market_hours import MarketHours
+from tianqin_backtrader.calendars.market_hours import MarketHours
+from tianqin_backtrader.monitoring.alerts.schedule import AlertTimes
+from tianqin_backtrader.monitoring.alerts.settings import AlertSettings
 from tianqin_backtrader.session_calendar import CALENDAR
 
 CU, IF, T = "SHFE.cu2612", "CFFEX.IF2612", "CFFEX.T2612"

@@ -6,11 +6,11 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL
 
-from tianqin_backtrader.all_orders import AllOrders
-from tianqin_backtrader.model import Direction, Fill, Offset
-from tianqin_backtrader.order_price import Wish
-from tianqin_backtrader.order_state import OrderLeg
-from tianqin_backtrader.ticket import Stage, Ticket
+from tianqin_backtrader.contracts.order_terms import Wish
+from tianqin_backtrader.core.model import Direction, Fill, Offset
+from tianqin_backtrader.orders.all_orders import AllOrders
+from tianqin_backtrader.orders.leg import OrderLeg
+from tianqin_backtrader.orders.ticket import Stage, Ticket
 
 
 class Data:

@@ -7,12 +7,12 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
-from tianqin_backtrader.sandbox.derived import INDEX_OPTIONS
-from tianqin_backtrader.sandbox.instruments import build_instruments, contract_of
-from tianqin_backtrader.sandbox.md import MdSession
+from tianqin_backtrader.core.clock import MINUTE, SECOND, to_ns
+from tianqin_backtrader.sandbox.market.derived_instruments import INDEX_OPTIONS
+from tianqin_backtrader.sandbox.market.listing import build_instruments, contract_of
+from tianqin_backtrader.sandbox.market.product_terms import TERMS
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
-from tianqin_backtrader.sandbox.terms import TERMS
+from tianqin_backtrader.sandbox.wire.md import MdSession
 from tianqin_backtrader.session_calendar import CALENDAR, split_symbol
 
 DAY = date(2026, 11, 10)
@@ -210,7 +210,7 @@ def test_only_products_that_are_asked_for_are_made(monkeypatch):
     made = []
     kept = type(build_instruments(CALENDAR, DAY, DAY))._make
     monkeypatch.setattr(
-        "tianqin_backtrader.sandbox.instruments.Instruments._make",
+        "tianqin_backtrader.sandbox.market.listing.Instruments._make",
         lambda self, key: made.append(key) or kept(self, key),
     )
     market = make_engine(SandboxOptions()).floor.market

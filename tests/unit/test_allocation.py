@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.allocation import allocate
+from tianqin_backtrader.account.allocation import allocate
 
 LOTS = st.integers(-9, 9)
 

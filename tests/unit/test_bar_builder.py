@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tianqin_backtrader.bar_builder import BarBuilder, SlotTable, day_slots
-from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
-from tianqin_backtrader.model import Tick
+from tianqin_backtrader.core.clock import MINUTE, SECOND, to_ns
+from tianqin_backtrader.core.model import Tick
+from tianqin_backtrader.feeds.bar_builder import BarBuilder, SlotTable, day_slots
 from tianqin_backtrader.session_calendar import CALENDAR
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.books import Books
-from tianqin_backtrader.model import Direction, Fill, Offset
+from tianqin_backtrader.account.pnl import Books
+from tianqin_backtrader.core.model import Direction, Fill, Offset
 
 
 def fill(direction, price, volume, fee=1.5):

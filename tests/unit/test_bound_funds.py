@@ -2,10 +2,10 @@
 
 import pytest
 
-from tianqin_backtrader.bound_funds import SETTLED, Binding, BoundFunds
-from tianqin_backtrader.clock import Instants
-from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
-from tianqin_backtrader.order_state import OrderLeg
+from tianqin_backtrader.account.bound_funds import SETTLED, Binding, BoundFunds
+from tianqin_backtrader.core.clock import Instants
+from tianqin_backtrader.core.model import Direction, Fill, Offset, OrderReport
+from tianqin_backtrader.orders.leg import OrderLeg
 
 CU = "SHFE.cu2612"
 BEFORE, AFTER = (0.0, 0.0), (0.0, 78000.0)

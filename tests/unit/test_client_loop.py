@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tianqin_backtrader.client_loop import ClientLoop
+from tianqin_backtrader.gateway.event_loop import ClientLoop
 
 
 def interrupt_this_process():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.clock import (
+from tianqin_backtrader.core.clock import (
     MINUTE,
     SECOND,
     ManualClock,

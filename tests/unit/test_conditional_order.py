@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.conditional_order import (
+from tianqin_backtrader.core.model import Direction
+from tianqin_backtrader.errors import OrderError
+from tianqin_backtrader.orders.conditional import (
     TRANSITIONS,
     ConditionalOrder,
     Event,
@@ -23,8 +25,6 @@ from tianqin_backtrader.conditional_order import (
     stop,
     trailing_stop,
 )
-from tianqin_backtrader.errors import OrderError
-from tianqin_backtrader.model import Direction
 
 BUY, SELL = Direction.BUY, Direction.SELL
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tianqin_backtrader.csv_files import CsvLog, replace_file
 from tianqin_backtrader.errors import JournalError
+from tianqin_backtrader.records.csv_log import CsvLog, replace_file
 
 COLUMNS = ["price", "text", "seq"]
 
@@ -70,7 +70,7 @@ def test_a_long_file_is_mended_from_its_end(tmp_path):
 SCRIPT = """
 import resource, signal, sys
 from pathlib import Path
-from tianqin_backtrader.csv_files import CsvLog
+from tianqin_backtrader.records.csv_log import CsvLog
 from tianqin_backtrader.errors import JournalError
 
 path = Path(sys.argv[1])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tianqin_backtrader.bar_builder import day_of_minutes, day_slots
-from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
-from tianqin_backtrader.model import Bar
+from tianqin_backtrader.core.clock import MINUTE, from_ns, to_ns
+from tianqin_backtrader.core.model import Bar
+from tianqin_backtrader.feeds.bar_builder import day_of_minutes, day_slots
 from tianqin_backtrader.session_calendar import CALENDAR
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"

@@ -4,7 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from tianqin_backtrader.clock import (
+from tianqin_backtrader.calendars.doubted_stamps import DoubtedStamps, phase_at
+from tianqin_backtrader.core.clock import (
     FAR,
     HOUR,
     MINUTE,
@@ -16,7 +17,6 @@ from tianqin_backtrader.clock import (
     Phase,
     to_ns,
 )
-from tianqin_backtrader.doubted_stamps import DoubtedStamps, phase_at
 from tianqin_backtrader.session_calendar import CALENDAR
 
 CU, IF = "SHFE.cu2612", "CFFEX.IF2612"

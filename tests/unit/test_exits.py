@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.exits import Claim, ExitStep, SideLots, Timing, exit_step, may_open
+from tianqin_backtrader.orders.exits import Claim, ExitStep, SideLots, Timing, exit_step, may_open
 
 NOW, RESTS, LATER = Timing.AT_ONCE, Timing.RESTS, Timing.LATER
 TARGET = Claim(7, 3, rests=True)

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader.clock import SECOND, ManualClock, MarketClock, to_ns
-from tianqin_backtrader.feed_history import FeedHistory
-from tianqin_backtrader.model import Tick
+from tianqin_backtrader.core.clock import SECOND, ManualClock, MarketClock, to_ns
+from tianqin_backtrader.core.model import Tick
+from tianqin_backtrader.feeds.history import FeedHistory
 from tianqin_backtrader.session_calendar import CALENDAR
 
 CU, TEN = "SHFE.cu2612", to_ns(datetime(2026, 11, 10, 10))

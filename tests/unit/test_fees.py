@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.clock import SECOND, Instants
-from tianqin_backtrader.fees import SETTLED, UNCHANGED, DayFees, FeeLedger
-from tianqin_backtrader.model import NAN, Direction, Fill, Instrument, Offset
+from tianqin_backtrader.contracts.fees import SETTLED, UNCHANGED, DayFees, FeeLedger
+from tianqin_backtrader.core.clock import SECOND, Instants
+from tianqin_backtrader.core.model import NAN, Direction, Fill, Instrument, Offset
 
 CU, M = "SHFE.cu2612", "DCE.m2701"
 DAY, NEXT, BEFORE = date(2026, 11, 10), date(2026, 11, 11), date(2026, 11, 9)

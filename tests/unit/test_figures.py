@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tianqin_backtrader.order_state import OVER, TRANSITIONS, OrderEvent
+from tianqin_backtrader.orders.leg import OVER, TRANSITIONS, OrderEvent
 from tianqin_backtrader.session_calendar import CLASS_SESSIONS, EXCHANGES
 
 pytest.importorskip("matplotlib")
@@ -68,30 +68,19 @@ def test_a_trading_day_begins_with_its_night(script):
     assert [place(one) for one in moments] == sorted(map(place, moments))
 
 
-def test_arrows_of_the_architecture_are_all_imports_and_point_down(script):
+def test_the_rooms_of_the_architecture_stand_on_those_below(script):
     drawing = script("architecture")
-    pairs = drawing.pairs_of_rooms()
-    drawn = drawing.arrows(pairs)
-    assert {room for pair in pairs for room in pair} <= set(drawing.BOXES)
-    assert set(drawn) <= pairs
-    assert closure(drawn) == closure(pairs)
-    assert all(drawing.BOXES[a][1] >= drawing.BOXES[b][1] for a, b in drawn)
-    modules = " ".join(drawing.ROOMS.values()).split()
-    assert len(set(modules)) == len(modules)
-    assert all((drawing.PACKAGE / f"{module}.py").exists() for module in modules)
-
-
-def closure(pairs):
-    """All pairs that lead from one to the other."""
-    found = set(pairs)
-    while new := {(a, d) for a, b in found for c, d in found if b == c} - found:
-        found |= new
-    return found
+    rows = drawing.layers()
+    assert sum(len(row) for row in rows) > 15
+    for number, row in enumerate(rows):
+        below = {room for other in rows[number + 1 :] for room in other}
+        assert all(drawing.stands_on(room) <= below for room in row), row
+    assert "tqsdk" not in drawing.stands_on("gateway") and drawing.stands_on("feeds")
 
 
 def test_the_way_of_a_tick_names_what_there_is(script):
     for name in script("way_of_a_tick").names():
-        module, _, rest = name.partition(".")
+        module, _, rest = name.partition(":")
         found = importlib.import_module(f"tianqin_backtrader.{module}")
         assert callable(operator.attrgetter(rest)(found)), name
 

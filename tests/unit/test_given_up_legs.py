@@ -4,10 +4,10 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, StubbedDesk
 
-from tianqin_backtrader.exits import Claim
-from tianqin_backtrader.model import Direction
-from tianqin_backtrader.order_state import OrderState
-from tianqin_backtrader.ticket import Ending, Stage
+from tianqin_backtrader.core.model import Direction
+from tianqin_backtrader.orders.exits import Claim
+from tianqin_backtrader.orders.leg import OrderState
+from tianqin_backtrader.orders.ticket import Ending, Stage
 
 SELL = Direction.SELL
 
@@ -105,7 +105,7 @@ def test_the_old_leg_is_asked_to_leave_until_it_has(at, monkeypatch):
     ticket = given_up(at)
     at.pass_by(10)
     at.alive(ticket.legs[0])
-    monkeypatch.setattr("tianqin_backtrader.order_desk.CANCEL_AGAIN", -1.0)
+    monkeypatch.setattr("tianqin_backtrader.execution.order_manager.CANCEL_AGAIN", -1.0)
     at.desk.tend()
     assert at.gateway.withdrawn == 2 * [ticket.legs[0].order_id]
     at.end(ticket.legs[0])
@@ -171,7 +171,7 @@ def test_what_lives_of_an_order_that_was_told_to_be_over_is_withdrawn_until_it_l
     assert at.ends_of(entry) == ["Rejected"]
     at.alive(leg)
     assert at.gateway.withdrawn == [leg.order_id]
-    monkeypatch.setattr("tianqin_backtrader.order_desk.CANCEL_AGAIN", -1.0)
+    monkeypatch.setattr("tianqin_backtrader.execution.order_manager.CANCEL_AGAIN", -1.0)
     at.pass_by()
     assert len(at.gateway.withdrawn) == 2
     at.end(leg)

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from tianqin_backtrader import holiday_cache as cache
+from tianqin_backtrader.calendars import holiday_cache as cache
 from tianqin_backtrader.errors import CalendarError, ConfigError, LinkError
 
 LISTED = ["2026-01-01", "2026-02-16", "2026-10-01", "2026-10-02"]

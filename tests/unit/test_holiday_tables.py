@@ -1,4 +1,4 @@
-"""python -m tianqin_backtrader.update_tables, against the holidays a real server gives."""
+"""``calendars.update_tables``, against the holidays a real server gives."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tianqin_backtrader.embedded import EmbeddedSandbox
+from tianqin_backtrader.calendars.update_tables import main, updated_holidays
 from tianqin_backtrader.errors import CalendarError
-from tianqin_backtrader.update_tables import main, updated_holidays
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 PACKAGED = Path(str(files("tianqin_backtrader") / "data" / "holidays.csv"))
 TABLE = """date,name,status
@@ -92,7 +92,13 @@ def test_it_writes_when_told_to_and_then_agrees(url, old, capsys):
 
 def test_as_a_command_with_the_address_of_the_environment(url, old):
     environment = {**os.environ, "TQ_CHINESE_HOLIDAY_URL": url}
-    command = [sys.executable, "-m", "tianqin_backtrader.update_tables", "--table", str(old)]
+    command = [
+        sys.executable,
+        "-m",
+        "tianqin_backtrader.calendars.update_tables",
+        "--table",
+        str(old),
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert "+2026-10-01,,official" in done.stdout

@@ -7,11 +7,11 @@ from datetime import date, datetime, timedelta
 import exchange_calendars
 import pytest
 
-from tianqin_backtrader import holidays as module
-from tianqin_backtrader import trading_calendar
+from tianqin_backtrader.calendars import holidays as module
+from tianqin_backtrader.calendars import trading_calendar
+from tianqin_backtrader.calendars.holidays import Holidays, load_holidays, parse_dates
+from tianqin_backtrader.calendars.products import load_products
 from tianqin_backtrader.errors import CalendarError, CalendarOutOfRange
-from tianqin_backtrader.holidays import Holidays, load_holidays, parse_dates
-from tianqin_backtrader.products import load_products
 from tianqin_backtrader.session_calendar import SessionCalendar
 
 TABLE = load_holidays()

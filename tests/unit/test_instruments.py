@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tianqin_backtrader import instruments
+from tianqin_backtrader.contracts import instrument_provider
+from tianqin_backtrader.contracts.instrument_provider import Instruments
+from tianqin_backtrader.core.model import Instrument
 from tianqin_backtrader.errors import LinkLost, LinkTimeout, UnknownSymbol
-from tianqin_backtrader.instruments import Instruments
-from tianqin_backtrader.model import Instrument
 
 CU = Instrument("SHFE.cu2612", "FUTURE", "SHFE", "cu", 10.0, 0, 5, False, None, 80_000.0, 70_000.0)
 MONDAY, TUESDAY = datetime.date(2026, 11, 9), datetime.date(2026, 11, 10)
@@ -100,12 +100,12 @@ def test_without_a_session_it_is_asked_when_there_is_one(book, source, day):
 
 def test_a_question_that_is_lost_is_asked_again(book, source, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(instruments, "monotonic", lambda: now[0])
+    monkeypatch.setattr(instrument_provider, "monotonic", lambda: now[0])
     book.get(CU.symbol)
     book.ask()
     book.follow()
     assert len(source.asked) == 1
-    now[0] += instruments.ASK_AGAIN + 1
+    now[0] += instrument_provider.ASK_AGAIN + 1
     book.follow()
     assert len(source.asked) == 2
     book.ask()  # a new session
@@ -180,7 +180,7 @@ def test_in_a_run_an_explicit_question_takes_a_moment_at_most(hurried, source):
 
 
 def test_who_has_time_may_say_so(hurried, source):
-    assert hurried.get(CU.symbol, instruments.PATIENCE) is CU
+    assert hurried.get(CU.symbol, instrument_provider.PATIENCE) is CU
     assert source.waited == [CU.symbol]
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tianqin_backtrader.clock import ManualClock
+from tianqin_backtrader.core.clock import ManualClock
+from tianqin_backtrader.core.model import Direction, Fill, Offset, OrderReport
 from tianqin_backtrader.errors import JournalError
-from tianqin_backtrader.journal import Journal
-from tianqin_backtrader.journal_tables import TABLES
-from tianqin_backtrader.journal_values import Origin
-from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
-from tianqin_backtrader.record_rows import JournalReader
+from tianqin_backtrader.records.journal import Journal
+from tianqin_backtrader.records.journal_schema import TABLES
+from tianqin_backtrader.records.journal_values import Origin
+from tianqin_backtrader.records.rows import JournalReader
 
 DAY = date(2026, 11, 10)
 SYMBOL = "SHFE.cu2612"
@@ -153,7 +153,7 @@ def test_together_is_all_or_nothing(journal):
 
 def test_a_second_program_is_told(tmp_path):
     path = tmp_path / "journal.sqlite"
-    code = f"from tianqin_backtrader.journal import Journal; Journal({str(path)!r})"
+    code = f"from tianqin_backtrader.records.journal import Journal; Journal({str(path)!r})"
     command = [sys.executable, "-c", code]
     with Journal(path):
         with pytest.raises(JournalError, match="another program"):

@@ -6,7 +6,7 @@ import threading
 import pytest
 from websockets.sync.server import serve
 
-from tianqin_backtrader.knock import IN_VAIN, Knock, Knocks
+from tianqin_backtrader.gateway.probe import IN_VAIN, Knock, Knocks
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from tianqin_backtrader.clock import SECOND, ManualClock, MarketClock, to_ns
-from tianqin_backtrader.lifeline import AFTERWARDS, GRACE, NEVER, UNSURE, Lifeline
+from tianqin_backtrader.core.clock import SECOND, ManualClock, MarketClock, to_ns
+from tianqin_backtrader.gateway.liveness import AFTERWARDS, GRACE, NEVER, UNSURE, Lifeline
 
 CU, RB, IF, MAIN = "SHFE.cu2612", "SHFE.rb2701", "CFFEX.IF2612", "KQ.m@SHFE.cu"
 END = to_ns(datetime(2026, 11, 10, 10))

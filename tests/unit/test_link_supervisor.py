@@ -2,7 +2,7 @@
 
 import pytest
 
-from tianqin_backtrader.link_supervisor import (
+from tianqin_backtrader.gateway.supervisor import (
     ANSWER,
     ANSWERS_KEPT,
     ATTEMPTS,

@@ -5,11 +5,11 @@ from datetime import datetime
 import pytest
 from sieves import all_that_can_be
 
-from tianqin_backtrader.bar_builder import BarBuilder, SlotTable
-from tianqin_backtrader.clock import MINUTE, SECOND, to_ns
-from tianqin_backtrader.live_bars import LiveBars
-from tianqin_backtrader.live_ticks import LiveTicks
-from tianqin_backtrader.model import Bar, Tick
+from tianqin_backtrader.core.clock import MINUTE, SECOND, to_ns
+from tianqin_backtrader.core.model import Bar, Tick
+from tianqin_backtrader.feeds.bar_builder import BarBuilder, SlotTable
+from tianqin_backtrader.feeds.live_bars import LiveBars
+from tianqin_backtrader.feeds.live_ticks import LiveTicks
 from tianqin_backtrader.session_calendar import CALENDAR
 
 START = to_ns(datetime(2026, 11, 10, 9, 31))

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.local_server import STREAMS, Answer, LocalServer, Site
+from tianqin_backtrader.monitoring.http_server import STREAMS, Answer, LocalServer, Site
 
 TOKEN = "a-token-of-mine"
 

@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from tianqin_backtrader import log_to
+from tianqin_backtrader.core.redaction import clean, hide
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.redaction import clean, hide
 
 
 @pytest.fixture(autouse=True)

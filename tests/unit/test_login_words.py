@@ -2,7 +2,7 @@
 
 import pytest
 
-from tianqin_backtrader.login_words import (
+from tianqin_backtrader.core.login_words import (
     ADVICE,
     MORE_WORDS,
     NO_END,
@@ -16,7 +16,7 @@ from tianqin_backtrader.login_words import (
     refusal_in,
     why_of,
 )
-from tianqin_backtrader.model import Notice
+from tianqin_backtrader.core.model import Notice
 
 WRONG = Notice(3, "WARNING", "交易服务器登录失败,CTP:不合法的登录")
 OVER = Notice(345, "INFO", "用户登录失败!")

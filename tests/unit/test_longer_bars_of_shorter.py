@@ -7,10 +7,10 @@ from random import Random
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.bar_builder import MidnightSlotTable, SlotTable, day_of_minutes
-from tianqin_backtrader.bar_lines import BarFeed
-from tianqin_backtrader.clock import DAY, HOUR, MINUTE, SECOND, from_ns, to_ns
-from tianqin_backtrader.model import Bar
+from tianqin_backtrader.core.clock import DAY, HOUR, MINUTE, SECOND, from_ns, to_ns
+from tianqin_backtrader.core.model import Bar
+from tianqin_backtrader.feeds.bar_builder import MidnightSlotTable, SlotTable, day_of_minutes
+from tianqin_backtrader.feeds.bar_lines import BarFeed
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAYS = [date(2026, 11, day) for day in (6, 9)]

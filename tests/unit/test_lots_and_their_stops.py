@@ -4,10 +4,10 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, StubbedDesk
 
-from tianqin_backtrader import order_planner
-from tianqin_backtrader.model import Direction
-from tianqin_backtrader.order_desk import ATTEMPTS
-from tianqin_backtrader.ticket import Stage
+from tianqin_backtrader.core.model import Direction
+from tianqin_backtrader.execution import order_router
+from tianqin_backtrader.execution.order_manager import ATTEMPTS
+from tianqin_backtrader.orders.ticket import Stage
 
 LIMIT, STOP = bt.Order.Limit, bt.Order.Stop
 OPENED, CLOSED = ("OPEN", 3), ("CLOSETODAY", 3)
@@ -296,7 +296,7 @@ def test_lots_that_keep_a_stop_are_not_told():
 def clock(monkeypatch):
     """Seconds, moved by hand."""
     seconds = [100.0]
-    monkeypatch.setattr(order_planner, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(order_router, "monotonic", lambda: seconds[0])
     return seconds
 
 

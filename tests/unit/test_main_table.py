@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader.clock import monotonic, pause
+from tianqin_backtrader.contracts.adjustment import MainChange
+from tianqin_backtrader.contracts.continuous import MainContracts, fetch_table
+from tianqin_backtrader.core.clock import monotonic, pause
 from tianqin_backtrader.errors import LinkLost
-from tianqin_backtrader.main_bars import MainBars
-from tianqin_backtrader.main_contracts import MainContracts, fetch_table
-from tianqin_backtrader.main_gaps import MainChange
+from tianqin_backtrader.feeds.continuous_feed import MainBars
 from tianqin_backtrader.session_calendar import CALENDAR
 
 MAIN = "KQ.m@SHFE.cu"

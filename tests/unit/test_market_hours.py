@@ -2,8 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from tianqin_backtrader.link_supervisor import Event
-from tianqin_backtrader.market_hours import MarketHours
+from tianqin_backtrader.calendars.market_hours import Edge, MarketHours
 from tianqin_backtrader.session_calendar import CALENDAR
 
 MINUTE = timedelta(minutes=1)
@@ -25,10 +24,10 @@ def test_a_day_of_copper():
     found, awake = events_of(
         datetime(2026, 11, 10, 8, 0), datetime(2026, 11, 11, 1, 30), "SHFE.cu2612"
     )
-    assert [moment for moment, event in found if event is Event.AHEAD] == [
+    assert [moment for moment, event in found if event is Edge.AHEAD] == [
         "10 08:57", "10 13:27", "10 20:57",
     ]  # fmt: skip
-    assert [moment for moment, event in found[1:] if event is Event.BOUNDARY] == [
+    assert [moment for moment, event in found[1:] if event is Edge.BOUNDARY] == [
         "10 09:00", "10 10:15", "10 10:30", "10 11:30", "10 13:30", "10 15:00", "10 21:00",
         "11 01:00",
     ]  # fmt: skip
@@ -41,12 +40,12 @@ def test_no_night_no_renewal_ahead_of_it():
     found, _ = events_of(
         datetime(2026, 11, 10, 14, 0), datetime(2026, 11, 11, 9, 40), "CFFEX.T2612"
     )
-    assert [moment for moment, event in found if event is Event.AHEAD] == ["11 09:27"]
+    assert [moment for moment, event in found if event is Edge.AHEAD] == ["11 09:27"]
 
 
 def test_the_eve_of_a_holiday_has_no_night():
     found, _ = events_of(datetime(2026, 9, 24, 14, 0), datetime(2026, 9, 28, 9, 0), "SHFE.cu2612")
-    assert [moment for moment, event in found if event is Event.AHEAD] == ["28 08:57"]
+    assert [moment for moment, event in found if event is Edge.AHEAD] == ["28 08:57"]
 
 
 def test_while_another_product_trades_nothing_is_renewed():
@@ -54,12 +53,12 @@ def test_while_another_product_trades_nothing_is_renewed():
     found, _ = events_of(
         datetime(2026, 11, 10, 11, 0), datetime(2026, 11, 10, 14, 0), "SHFE.cu2612", "CFFEX.IF2612"
     )
-    assert [moment for moment, event in found if event is Event.AHEAD] == ["10 12:57"]
+    assert [moment for moment, event in found if event is Edge.AHEAD] == ["10 12:57"]
 
 
 def test_without_a_lead_it_is_always_awake():
     found, awake = events_of(
         datetime(2026, 11, 14, 8, 0), datetime(2026, 11, 14, 9, 0), "SHFE.cu2612", lead=None
     )
-    assert {event for _, event in found} == {Event.BOUNDARY}
+    assert {event for _, event in found} == {Edge.BOUNDARY}
     assert all(awake.values())

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.equity_curve import EquityPoint, by_day, max_drawdown, profit_curve
-from tianqin_backtrader.metrics import statistics
-from tianqin_backtrader.model import Direction, Offset
-from tianqin_backtrader.round_trips import Execution, match
+from tianqin_backtrader.core.model import Direction, Offset
+from tianqin_backtrader.records.equity_curve import EquityPoint, by_day, max_drawdown, profit_curve
+from tianqin_backtrader.records.metrics import statistics
+from tianqin_backtrader.records.round_trips import Execution, match
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

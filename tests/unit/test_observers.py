@@ -1,6 +1,6 @@
 """Whoever listens never disturbs."""
 
-from tianqin_backtrader.observers import Observer, Observers
+from tianqin_backtrader.monitoring.observers import Observer, Observers
 
 
 class Counts(Observer):

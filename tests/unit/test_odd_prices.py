@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader.contract_questions import CleanQuote
-from tianqin_backtrader.data_tree import price_of
-from tianqin_backtrader.model import NAN
-from tianqin_backtrader.odd_prices import Limits, oddity, sane
+from tianqin_backtrader.contracts.odd_prices import Limits, oddity, price_of, sane
+from tianqin_backtrader.core.model import NAN
+from tianqin_backtrader.gateway.queries import CleanQuote
 
 CU, OPTION, SPREAD, MAIN = (
     "SHFE.cu2612",

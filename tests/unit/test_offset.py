@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from tianqin_backtrader.model import Offset
-from tianqin_backtrader.offset import Closable, Leg, held_lots, split_close, split_order
+from tianqin_backtrader.contracts.offsets import Closable, Leg, held_lots, split_close, split_order
+from tianqin_backtrader.core.model import Offset
 
 
 def test_two_of_today_and_five_of_yesterday_closing_four():

@@ -7,8 +7,7 @@ from itertools import product
 
 import pytest
 
-from tianqin_backtrader.errors import ConfigError, VolumeOutOfRange
-from tianqin_backtrader.lot_rules import (
+from tianqin_backtrader.contracts.lots import (
     NO_LIMITS,
     Closing,
     Counter,
@@ -17,8 +16,7 @@ from tianqin_backtrader.lot_rules import (
     Priority,
     priority_refusal,
 )
-from tianqin_backtrader.model import Offset
-from tianqin_backtrader.offset import (
+from tianqin_backtrader.contracts.offsets import (
     Closable,
     Leg,
     OffsetRules,
@@ -27,6 +25,8 @@ from tianqin_backtrader.offset import (
     plan_instead,
     plan_order,
 )
+from tianqin_backtrader.core.model import Offset
+from tianqin_backtrader.errors import ConfigError, VolumeOutOfRange
 
 #: (today, frozen of it, history, frozen of it)
 HELD = [

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.allocation import LotsChange
-from tianqin_backtrader.clock import ManualClock
-from tianqin_backtrader.open_trades import OpenTrades
-from tianqin_backtrader.unsubscribed_data import UnsubscribedData
+from tianqin_backtrader.account.allocation import LotsChange
+from tianqin_backtrader.core.clock import ManualClock
+from tianqin_backtrader.execution.open_trades import OpenTrades
+from tianqin_backtrader.feeds.placeholder import UnsubscribedData
 
 CU, PRICE = "SHFE.cu2612", 78000.0
 COSTS = bt.CommissionInfo(mult=5.0, commission=0.0, margin=1.0, stocklike=False)

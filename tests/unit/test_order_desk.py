@@ -8,13 +8,13 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import RB, SYMBOL, StubbedDesk
 
-from tianqin_backtrader import order_desk
-from tianqin_backtrader.clock import HOUR, SECOND
-from tianqin_backtrader.contract_questions import ContractQuestions
-from tianqin_backtrader.order_desk import ATTEMPTS
-from tianqin_backtrader.risk_desk import RiskDesk
-from tianqin_backtrader.risk_limits import RiskLimits
-from tianqin_backtrader.ticket import Stage
+from tianqin_backtrader.core.clock import HOUR, SECOND
+from tianqin_backtrader.execution import order_manager
+from tianqin_backtrader.execution.order_manager import ATTEMPTS
+from tianqin_backtrader.gateway.queries import ContractQuestions
+from tianqin_backtrader.orders.ticket import Stage
+from tianqin_backtrader.risk.kill_switch import RiskDesk
+from tianqin_backtrader.risk.limits import RiskLimits
 
 
 def entry(at, price):
@@ -132,7 +132,7 @@ def test_an_exit_that_was_taken_may_be_refused_thirty_times_again():
 
 
 def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch):
-    monkeypatch.setattr(order_desk, "CANCEL_AGAIN", -1.0)
+    monkeypatch.setattr(order_manager, "CANCEL_AGAIN", -1.0)
     at = StubbedDesk(today=3)
     target = at.submit(at.exit(3))
     at.alive(target.legs[0])

@@ -6,7 +6,7 @@ from itertools import permutations, product
 import pytest
 
 from tianqin_backtrader.errors import IllegalTransition, OrderError
-from tianqin_backtrader.order_group import (
+from tianqin_backtrader.orders.contingency import (
     TRANSITIONS,
     Action,
     Do,

@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from tianqin_backtrader.model import NAN, Direction, Fill, Offset, OrderReport
-from tianqin_backtrader.order_identity import OrderIdentity, made_up
+from tianqin_backtrader.core.model import NAN, Direction, Fill, Offset, OrderReport
+from tianqin_backtrader.gateway.order_identity import OrderIdentity, made_up
 
 NUMBER = "25169789"
 OURS = OrderReport(

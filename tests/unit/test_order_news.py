@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.allocation import LotsChange
-from tianqin_backtrader.order_news import OrderNews
-from tianqin_backtrader.unsubscribed_data import UnsubscribedData, has_bar, has_time
+from tianqin_backtrader.account.allocation import LotsChange
+from tianqin_backtrader.execution.notifications import OrderNews
+from tianqin_backtrader.feeds.placeholder import UnsubscribedData, has_bar, has_time
 
 CU, IF = "SHFE.cu2612", "CFFEX.IF2612"
 NUMBERS = count(1)

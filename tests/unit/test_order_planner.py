@@ -4,11 +4,11 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, StubbedDesk
 
-from tianqin_backtrader import order_planner
-from tianqin_backtrader.exits import SideLots, Timing
-from tianqin_backtrader.lot_rules import Priority
-from tianqin_backtrader.model import Direction, Offset
-from tianqin_backtrader.ticket import Stage
+from tianqin_backtrader.contracts.lots import Priority
+from tianqin_backtrader.core.model import Direction, Offset
+from tianqin_backtrader.execution import order_router
+from tianqin_backtrader.orders.exits import SideLots, Timing
+from tianqin_backtrader.orders.ticket import Stage
 
 SELL = Direction.SELL
 
@@ -89,7 +89,7 @@ def test_an_exit_for_lots_that_are_all_of_today_is_rejected_with_the_numbers():
 def clock(monkeypatch):
     """Seconds, moved by hand."""
     seconds = [100.0]
-    monkeypatch.setattr(order_planner, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(order_router, "monotonic", lambda: seconds[0])
     return seconds
 
 

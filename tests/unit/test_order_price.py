@@ -2,9 +2,7 @@
 
 import pytest
 
-from tianqin_backtrader.errors import OrderError, PriceOutOfRange
-from tianqin_backtrader.model import Direction, Instrument
-from tianqin_backtrader.order_price import (
+from tianqin_backtrader.contracts.order_terms import (
     STAYS,
     Wish,
     exchange_terms,
@@ -12,6 +10,8 @@ from tianqin_backtrader.order_price import (
     passive_price,
     wish,
 )
+from tianqin_backtrader.core.model import Direction, Instrument
+from tianqin_backtrader.errors import OrderError, PriceOutOfRange
 
 BUY, SELL = Direction.BUY, Direction.SELL
 LIMITS = (110.0, 90.0)

@@ -7,16 +7,16 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import StubbedDesk
 
-from tianqin_backtrader import order_scribe
 from tianqin_backtrader.errors import JournalError
-from tianqin_backtrader.order_scribe import AGAIN, AT_MOST, OrderScribe
+from tianqin_backtrader.execution import write_ahead
+from tianqin_backtrader.execution.write_ahead import AGAIN, AT_MOST, OrderScribe
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """Seconds, moved by hand."""
     seconds = [0.0]
-    monkeypatch.setattr(order_scribe, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(write_ahead, "monotonic", lambda: seconds[0])
     return seconds
 
 

@@ -4,9 +4,9 @@ from itertools import permutations, product
 
 import pytest
 
+from tianqin_backtrader.core.model import Direction, Fill, Offset, OrderReport
 from tianqin_backtrader.errors import IllegalTransition
-from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
-from tianqin_backtrader.order_state import (
+from tianqin_backtrader.orders.leg import (
     OVER,
     TRANSITIONS,
     UNCONFIRMED,

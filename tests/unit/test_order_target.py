@@ -5,7 +5,10 @@ from math import nan
 
 import pytest
 
-from tianqin_backtrader.chased_order import (
+from tianqin_backtrader.core.clock import SECOND
+from tianqin_backtrader.core.model import Direction
+from tianqin_backtrader.errors import IllegalTransition, OrderError
+from tianqin_backtrader.orders.pegged import (
     TRANSITIONS,
     ChaseRules,
     Phase,
@@ -14,10 +17,7 @@ from tianqin_backtrader.chased_order import (
     Style,
     WorkingOrder,
 )
-from tianqin_backtrader.clock import SECOND
-from tianqin_backtrader.errors import IllegalTransition, OrderError
-from tianqin_backtrader.model import Direction
-from tianqin_backtrader.order_target import (
+from tianqin_backtrader.orders.target import (
     Cancel,
     CancelRefused,
     Ended,

@@ -4,9 +4,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from tianqin_backtrader.clock import to_backtrader, to_ns
+from tianqin_backtrader.contracts.time_in_force import validity
+from tianqin_backtrader.core.clock import to_backtrader, to_ns
 from tianqin_backtrader.errors import OrderError
-from tianqin_backtrader.order_validity import validity
 from tianqin_backtrader.session_calendar import CALENDAR
 
 NOW = datetime(2026, 11, 10, 21, 30)  # a night that belongs to the eleventh

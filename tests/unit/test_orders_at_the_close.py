@@ -6,8 +6,8 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, StubbedDesk
 
+from tianqin_backtrader.contracts.time_in_force import Validity
 from tianqin_backtrader.errors import TianqinError
-from tianqin_backtrader.order_validity import Validity
 
 CLOSE = bt.Order.Close
 FULL_DAY = datetime(2026, 1, 5, 15)

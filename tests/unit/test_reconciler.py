@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader.clock import SECOND, ManualClock
-from tianqin_backtrader.reconciler import LATE, SETTLED, Reconciler, expired
+from tianqin_backtrader.core.clock import SECOND, ManualClock
+from tianqin_backtrader.reconciliation.after_reconnect import LATE, SETTLED, Reconciler, expired
 
 CU = "SHFE.cu2612"
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from tianqin_backtrader import clock, trading_login
-from tianqin_backtrader.clock import SECOND, deadline_in
+from tianqin_backtrader.core import clock
+from tianqin_backtrader.core.clock import SECOND, deadline_in
+from tianqin_backtrader.core.login_words import Refusal, Why
+from tianqin_backtrader.core.model import CONNECTED, LOST, RESTORED, Notice
 from tianqin_backtrader.errors import (
     CounterAway,
     LinkLost,
@@ -11,9 +13,8 @@ from tianqin_backtrader.errors import (
     LoginRefused,
     TradingLoginRefused,
 )
-from tianqin_backtrader.link_supervisor import Event, State
-from tianqin_backtrader.login_words import Refusal, Why
-from tianqin_backtrader.model import CONNECTED, LOST, RESTORED, Notice
+from tianqin_backtrader.gateway import trading_login
+from tianqin_backtrader.gateway.supervisor import Event, State
 from tianqin_backtrader.store_reconnect import Reconnector
 
 ENDED = Notice(0, "WARNING", "您的账号已在其他地方登录，被强制退出")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.clock import to_ns
-from tianqin_backtrader.model import Instrument
-from tianqin_backtrader.recording import (
+from tianqin_backtrader.core.clock import to_ns
+from tianqin_backtrader.core.model import Instrument
+from tianqin_backtrader.recording.tracks import (
     LARGEST_REQUEST,
     TRIES,
     DayOfTime,

@@ -3,9 +3,9 @@
 import pytest
 
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.recording import MINUTES, TICKS
-from tianqin_backtrader.recording_compare import compare_folders
-from tianqin_backtrader.recording_files import RecordingFiles
+from tianqin_backtrader.recording.compare import compare_folders
+from tianqin_backtrader.recording.parquet_files import RecordingFiles
+from tianqin_backtrader.recording.tracks import MINUTES, TICKS
 
 SYMBOL, DAY = "SHFE.cu2612", "2026-11-10"
 ORDERS = "order_id,bar,symbol,direction,offset,volume_orign,limit_price,status\n"

@@ -5,9 +5,9 @@ import sqlite3
 import pytest
 
 from tianqin_backtrader.errors import JournalError
-from tianqin_backtrader.recording import DAYS, MINUTES, TICKS, IdSet
-from tianqin_backtrader.recording_files import RecordingFiles
-from tianqin_backtrader.recording_journal import NAME, RecordingJournal
+from tianqin_backtrader.recording.parquet_files import RecordingFiles
+from tianqin_backtrader.recording.spool import NAME, RecordingJournal
+from tianqin_backtrader.recording.tracks import DAYS, MINUTES, TICKS, IdSet
 
 SYMBOL, DAY = "SHFE.cu2612", "2026-11-10"
 NAN = float("nan")

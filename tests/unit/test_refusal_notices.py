@@ -2,9 +2,9 @@
 
 import pytest
 
-from tianqin_backtrader.clock import SECOND
-from tianqin_backtrader.model import Direction, Notice
-from tianqin_backtrader.refusal_notices import KEPT, RefusalNotices, may_refuse_an_order
+from tianqin_backtrader.core.clock import SECOND
+from tianqin_backtrader.core.model import Direction, Notice
+from tianqin_backtrader.gateway.refusal_notices import KEPT, RefusalNotices, may_refuse_an_order
 
 BUY, SELL = Direction.BUY, Direction.SELL
 CLOSED = Notice(333, "WARNING", "当前时间不支持下单!")

@@ -4,11 +4,11 @@ from datetime import date
 
 import pytest
 
-from tianqin_backtrader.journal import JOURNAL, Journal
-from tianqin_backtrader.journal_values import Origin
-from tianqin_backtrader.model import Direction, Fill, Offset
-from tianqin_backtrader.records import KINDS, Records, WrittenRecords
-from tianqin_backtrader.report import terminal_table, write_report
+from tianqin_backtrader.core.model import Direction, Fill, Offset
+from tianqin_backtrader.records.journal import JOURNAL, Journal
+from tianqin_backtrader.records.journal_values import Origin
+from tianqin_backtrader.records.records import KINDS, Records, WrittenRecords
+from tianqin_backtrader.records.report import terminal_table, write_report
 
 DAY = date(2026, 11, 10)
 AT = 1794229200000000000

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 from desk_on_stubs import BEGIN, SYMBOL, Anything, StubbedDesk
 
+from tianqin_backtrader.core.model import Direction, Fill, Offset, OrderReport
 from tianqin_backtrader.errors import StartRefused
-from tianqin_backtrader.journal_plans import RecordedLeg
-from tianqin_backtrader.left_behind import leg_of
-from tianqin_backtrader.model import Direction, Fill, Offset, OrderReport
-from tianqin_backtrader.order_state import OrderState
-from tianqin_backtrader.reconciler import SETTLED
-from tianqin_backtrader.restart import NEVER_LEFT, UNSHOWN, Restart
-from tianqin_backtrader.restart_picture import Picture
-from tianqin_backtrader.ticket import Stage
+from tianqin_backtrader.orders.leg import OrderState
+from tianqin_backtrader.orders.ticket import Stage
+from tianqin_backtrader.reconciliation.after_reconnect import SETTLED
+from tianqin_backtrader.reconciliation.position_diff import Picture
+from tianqin_backtrader.reconciliation.saved_orders import leg_of
+from tianqin_backtrader.reconciliation.startup import NEVER_LEFT, UNSHOWN, Restart
+from tianqin_backtrader.records.journal_queries import RecordedLeg
 
 
 @pytest.fixture
@@ -105,7 +105,9 @@ def test_orders_are_not_taken_for_filled_while_the_account_shows_no_positions():
 def test_trades_of_others_are_known_by_either_name_that_records_have_given_them(name, monkeypatch):
     at = StubbedDesk(today=2)
     at.store.sandbox_server, at.gateway.renewable = None, True
-    monkeypatch.setattr("tianqin_backtrader.restart.expired", lambda *args, **options: False)
+    monkeypatch.setattr(
+        "tianqin_backtrader.reconciliation.startup.expired", lambda *args, **options: False
+    )
     fill = replace(FILL, exchange_trade_id="77")
     lots = SimpleNamespace(fields={"lots": [[SYMBOL, "long", 2]], "foreign": [name]}, seq=1)
     journal = SimpleNamespace(plan_of=lambda *names: lots, lots_since=lambda seq: {})

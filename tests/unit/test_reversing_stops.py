@@ -4,11 +4,11 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, StubbedDesk
 
+from tianqin_backtrader.contracts.time_in_force import GOOD_TILL_CANCELLED
 from tianqin_backtrader.errors import RiskRefused
-from tianqin_backtrader.exits import Timing
-from tianqin_backtrader.order_desk import ATTEMPTS
-from tianqin_backtrader.order_validity import GOOD_TILL_CANCELLED
-from tianqin_backtrader.ticket import Stage
+from tianqin_backtrader.execution.order_manager import ATTEMPTS
+from tianqin_backtrader.orders.exits import Timing
+from tianqin_backtrader.orders.ticket import Stage
 
 CLOSES, OPENS = ("CLOSETODAY", 3), ("OPEN", 3)
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.clock import SECOND
+from tianqin_backtrader.core.clock import SECOND
+from tianqin_backtrader.core.model import Direction
 from tianqin_backtrader.errors import ConfigError, JournalError, OrderError, RiskRefused
-from tianqin_backtrader.model import Direction
-from tianqin_backtrader.risk import TRANSITIONS, GuardEvent, RiskGuard
-from tianqin_backtrader.risk_limits import (
+from tianqin_backtrader.reconciliation.saved_risk import RiskMemory
+from tianqin_backtrader.risk.engine import TRANSITIONS, GuardEvent, RiskGuard
+from tianqin_backtrader.risk.limits import (
     GuardState,
     OrderIntent,
     OwnOrder,
@@ -22,7 +23,6 @@ from tianqin_backtrader.risk_limits import (
     RiskLimits,
     reduces,
 )
-from tianqin_backtrader.risk_memory import RiskMemory
 
 BUY, SELL = Direction.BUY, Direction.SELL
 CU = "SHFE.cu2612"

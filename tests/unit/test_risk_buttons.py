@@ -5,38 +5,38 @@ import pytest
 from desk_on_stubs import SYMBOL, Anything, StubbedDesk
 
 from tianqin_backtrader.errors import JournalError
-from tianqin_backtrader.risk_buttons import RiskButtons
-from tianqin_backtrader.risk_desk import RiskDesk
-from tianqin_backtrader.risk_limits import GuardState, RiskLimits
-from tianqin_backtrader.ticket import Effect, Stage
+from tianqin_backtrader.execution.engine import ExecutionEngine
+from tianqin_backtrader.orders.ticket import Effect, Stage
+from tianqin_backtrader.risk.kill_switch import RiskDesk
+from tianqin_backtrader.risk.limits import GuardState, RiskLimits
 
 STOP, LIMIT = bt.Order.Stop, bt.Order.Limit
 CLOSES, OPENS = ("CLOSETODAY", 3), ("OPEN", 3)
 
 
-class Buttons(RiskButtons):
-    """The broker's buttons on a desk with stubs."""
-
-    def __init__(self, at, **limits):
-        self.store, self._desk, self._held, self._account = at.store, at.desk, at.held, at.account
-        self._targets = self._restart = self._flattener = Anything()
-        self._scribe = at.desk.scribe
-        self._risk = RiskDesk(at.store, at.account, RiskLimits(**limits), self._live_legs)
-        at.planner._guard = at.desk._guard = self._risk
-        at.store.hours = type("Hours", (), {"trading": True})
+def engine(at, **limits):
+    """What decides over orders, on a desk with stubs."""
+    risk = RiskDesk(at.store, at.account, RiskLimits(**limits), at.desk.working)
+    at.planner._guard = at.desk._guard = risk
+    at.store.hours = type("Hours", (), {"trading": True})
+    made = ExecutionEngine(
+        at.store, at.account, at.desk, Anything(), at.held, Anything(), risk, Anything()
+    )
+    made.looks_after(Anything(), Anything(), Anything())
+    return made
 
 
 def lose(at, buttons):
     """The day's loss reaches its limit."""
     at.account.day_profit = lambda: -2000.0
-    buttons._tend_loss()
+    buttons._look_at_loss()
 
 
 def fill_disk(at, buttons):
     """The records cannot be written."""
     buttons._scribe.broken = JournalError("journal.db", "the disk is full")
     buttons.records_failed(buttons._scribe.broken)
-    buttons._tend_halting()
+    buttons._look_at_halting()
 
 
 TROUBLES = [
@@ -54,7 +54,7 @@ def at():
 
 @troubles
 def test_a_reversing_stop_that_waits_keeps_what_it_closes(at, meet, limits):
-    buttons = Buttons(at, **limits)
+    buttons = engine(at, **limits)
     stop = at.place(6, 2990.0, exectype=STOP)
     meet(at, buttons)
     assert (stop.stage, stop.volume, stop.may_open) == (Stage.WATCHED, 3, 0)
@@ -71,7 +71,7 @@ def test_a_reversing_stop_that_waits_keeps_what_it_closes(at, meet, limits):
 @troubles
 @pytest.mark.parametrize("filled", [0, 1])
 def test_its_close_at_the_exchange_stays_there(at, meet, limits, filled):
-    buttons = Buttons(at, **limits)
+    buttons = engine(at, **limits)
     stop = at.place(6, 2990.0, exectype=STOP)
     at.price = 2990.0
     at.turn()
@@ -86,7 +86,7 @@ def test_its_close_at_the_exchange_stays_there(at, meet, limits, filled):
 
 @troubles
 def test_what_it_opens_is_withdrawn_when_it_has_closed(at, meet, limits):
-    buttons = Buttons(at, **limits)
+    buttons = engine(at, **limits)
     stop = at.place(6, 2990.0, exectype=STOP)
     at.price = 2990.0
     at.turn()
@@ -98,7 +98,7 @@ def test_what_it_opens_is_withdrawn_when_it_has_closed(at, meet, limits):
 
 @troubles
 def test_beside_a_target_it_gets_smaller_with_it(at, meet, limits):
-    buttons = Buttons(at, **limits)
+    buttons = engine(at, **limits)
     target = at.place(3, 3050.0, exectype=LIMIT)
     stop = at.place(6, 2990.0, exectype=STOP, oco=target)
     meet(at, buttons)
@@ -110,7 +110,7 @@ def test_beside_a_target_it_gets_smaller_with_it(at, meet, limits):
 
 @troubles
 def test_an_order_that_waits_for_nothing_is_withdrawn_whole(at, meet, limits):
-    buttons = Buttons(at, **limits)
+    buttons = engine(at, **limits)
     reversal = at.place(6, 3050.0, exectype=LIMIT)
     meet(at, buttons)
     assert at.gateway.withdrawn == [reversal.legs[0].order_id]
@@ -119,7 +119,7 @@ def test_an_order_that_waits_for_nothing_is_withdrawn_whole(at, meet, limits):
 @pytest.mark.parametrize("exectype", [STOP, bt.Order.StopLimit])
 def test_a_stop_that_reverses_since_the_halt_closes(exectype):
     at = StubbedDesk()
-    fill_disk(at, Buttons(at))
+    fill_disk(at, engine(at))
     stop = at.ticket(6, 2990.0, exectype=exectype)
     stop.order.p.pricelimit = 2980.0
     at.held.place(stop, None, None, True)
@@ -133,7 +133,7 @@ def test_a_stop_that_reverses_since_the_halt_closes(exectype):
 
 
 def test_what_a_limit_of_lots_stops_of_a_reversing_stop_is_what_it_opens(at):
-    Buttons(at, max_position=2)
+    engine(at, max_position=2)
     stop = at.ticket(6, 2990.0, exectype=bt.Order.StopLimit)
     stop.order.p.pricelimit, stop.may_open = 2980.0, 3
     at.held.place(stop, None, None, True)

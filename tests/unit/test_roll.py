@@ -5,13 +5,14 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from tianqin_backtrader import roll as roll_module
 from tianqin_backtrader.errors import IllegalTransition, JournalError, OrderError
-from tianqin_backtrader.roll import Roll
-from tianqin_backtrader.roll_desk import RollDesk
-from tianqin_backtrader.roll_state import RollPhase, RollPlan, RollState, Side
+from tianqin_backtrader.rolling import roll as roll_module
+from tianqin_backtrader.rolling.roll import Roll
+from tianqin_backtrader.rolling.roll_service import RollDesk
+from tianqin_backtrader.rolling.roll_state import RollPhase, RollPlan, RollState, Side
 
 OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
+SERVICE = "tianqin_backtrader.rolling.roll_service"
 PLAN = RollPlan(OLD, NEW, Side.LONG, 5, 5, 0, 1, 50.0, 300.0)
 
 
@@ -153,11 +154,11 @@ def test_what_its_owner_decides_is_not_done_where_it_cannot_be_written(wall):
 def test_a_new_roll_that_cannot_be_written_is_not_begun(wall, monkeypatch):
     world = World()
     world.store.broker.risk.state = "ACTIVE"
-    monkeypatch.setattr("tianqin_backtrader.roll_desk.RollFile.of", lambda *of: world.file)
-    monkeypatch.setattr("tianqin_backtrader.roll_desk.roll_files", lambda folder: [])
+    monkeypatch.setattr(f"{SERVICE}.RollFile.of", lambda *of: world.file)
+    monkeypatch.setattr(f"{SERVICE}.roll_files", lambda folder: [])
     desk = RollDesk(world.store)
     desk._loaded = True
-    monkeypatch.setattr("tianqin_backtrader.roll_desk.GuardState", SimpleNamespace(ACTIVE="ACTIVE"))
+    monkeypatch.setattr(f"{SERVICE}.GuardState", SimpleNamespace(ACTIVE="ACTIVE"))
     monkeypatch.setattr(RollDesk, "folder", "records")
     world.file.full = True
     with pytest.raises(JournalError):

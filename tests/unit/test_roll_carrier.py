@@ -7,16 +7,16 @@ from unittest.mock import MagicMock
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.conditional_order import stop as stop_at
+from tianqin_backtrader.contracts.order_terms import Wish
+from tianqin_backtrader.core.model import Direction, Fill, Offset
 from tianqin_backtrader.errors import LotsGone, NotKnownYet, OrderError, VolumeOutOfRange
-from tianqin_backtrader.held_orders import HeldOrders
-from tianqin_backtrader.model import Direction, Fill, Offset
-from tianqin_backtrader.order_desk import OrderDesk
-from tianqin_backtrader.order_price import Wish
-from tianqin_backtrader.order_state import OrderLeg
-from tianqin_backtrader.roll_carrier import ExitCarrier
-from tianqin_backtrader.roll_state import RollPlan, RollState, Side
-from tianqin_backtrader.ticket import Effect, Ending, Stage, Ticket
+from tianqin_backtrader.execution.contingent_orders import HeldOrders
+from tianqin_backtrader.execution.order_manager import OrderDesk
+from tianqin_backtrader.orders.conditional import stop as stop_at
+from tianqin_backtrader.orders.leg import OrderLeg
+from tianqin_backtrader.orders.ticket import Effect, Ending, Stage, Ticket
+from tianqin_backtrader.rolling.roll_carrier import ExitCarrier
+from tianqin_backtrader.rolling.roll_state import RollPlan, RollState, Side
 
 OLD, NEW, RB = "SHFE.cu2612", "SHFE.cu2701", "SHFE.rb2701"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tianqin_backtrader.conditional_order import stop, trailing_stop
-from tianqin_backtrader.model import Direction
-from tianqin_backtrader.roll_exits import (
+from tianqin_backtrader.core.model import Direction
+from tianqin_backtrader.orders.conditional import stop, trailing_stop
+from tianqin_backtrader.rolling.roll_exits import (
     CarriedExit,
     Row,
     Share,

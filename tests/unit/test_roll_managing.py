@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader import RollManager, roll_manager
+from tianqin_backtrader import RollManager
 from tianqin_backtrader.errors import JournalError, OrderError
-from tianqin_backtrader.risk_limits import GuardState
-from tianqin_backtrader.roll_rules import decide
+from tianqin_backtrader.risk.limits import GuardState
+from tianqin_backtrader.rolling import roll_manager
+from tianqin_backtrader.rolling.roll_rules import decide
 from tianqin_backtrader.session_calendar import CALENDAR
 
 MAIN, OLD, NEW = "KQ.m@SHFE.cu", "SHFE.cu2612", "SHFE.cu2701"

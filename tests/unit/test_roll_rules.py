@@ -4,10 +4,10 @@ from datetime import date
 
 import pytest
 
+from tianqin_backtrader.contracts.adjustment import MainChange, back_adjusted, changes_of
+from tianqin_backtrader.core.model import Bar
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.main_gaps import MainChange, back_adjusted, changes_of
-from tianqin_backtrader.model import Bar
-from tianqin_backtrader.roll_rules import (
+from tianqin_backtrader.rolling.roll_rules import (
     Listed,
     RollRules,
     RollTrigger,

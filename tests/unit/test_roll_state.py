@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from tianqin_backtrader.chased_order import ChaseRules, Quote
+from tianqin_backtrader.core.model import Direction
 from tianqin_backtrader.errors import IllegalTransition, JournalError
-from tianqin_backtrader.model import Direction
-from tianqin_backtrader.roll_exits import CarriedExit
-from tianqin_backtrader.roll_file import RollFile, roll_files
-from tianqin_backtrader.roll_report import make_report
-from tianqin_backtrader.roll_state import (
+from tianqin_backtrader.orders.pegged import ChaseRules, Quote
+from tianqin_backtrader.rolling.roll_exits import CarriedExit
+from tianqin_backtrader.rolling.roll_file import RollFile, roll_files
+from tianqin_backtrader.rolling.roll_report import make_report
+from tianqin_backtrader.rolling.roll_state import (
     TRANSITIONS,
     ExitFill,
     Move,

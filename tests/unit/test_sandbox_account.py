@@ -6,14 +6,14 @@ from datetime import date
 
 import pytest
 
-from tianqin_backtrader.sandbox.account import (
+from tianqin_backtrader.sandbox.exchange.account import (
     Account,
     commission_fen,
     fen_per_tick,
     to_price,
     to_ticks,
 )
-from tianqin_backtrader.sandbox.instruments import Fees, Instrument, build_instruments
+from tianqin_backtrader.sandbox.market.listing import Fees, Instrument, build_instruments
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)

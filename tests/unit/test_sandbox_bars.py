@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tianqin_backtrader.clock import BEIJING_OFFSET, DAY, MINUTE, SECOND, to_ns
-from tianqin_backtrader.sandbox.bars import BarSeries, DayBars, find_slots
-from tianqin_backtrader.sandbox.instruments import build_instruments
-from tianqin_backtrader.sandbox.market import Market
-from tianqin_backtrader.sandbox.replay import FileMarket
+from tianqin_backtrader.core.clock import BEIJING_OFFSET, DAY, MINUTE, SECOND, to_ns
+from tianqin_backtrader.sandbox.market.bars import BarSeries, DayBars, find_slots
+from tianqin_backtrader.sandbox.market.listing import build_instruments
+from tianqin_backtrader.sandbox.market.market import Market
+from tianqin_backtrader.sandbox.market.replay import FileMarket
 from tianqin_backtrader.session_calendar import CALENDAR
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"

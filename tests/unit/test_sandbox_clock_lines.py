@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.sandbox.clock_lines import ClockLine, ClockLines
-from tianqin_backtrader.shared_clock import PORT, SAYS, SLEEPS, WAITS, WORD
+from tianqin_backtrader.core.shared_clock import PORT, SAYS, SLEEPS, WAITS, WORD
+from tianqin_backtrader.sandbox.wire.clock_lines import ClockLine, ClockLines
 
 
 class Wire(asyncio.Transport):

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.sandbox.connection import Connection, text_frame
-from tianqin_backtrader.sandbox.outbox import Outbox
-from tianqin_backtrader.sandbox.td import TdSession
+from tianqin_backtrader.sandbox.wire.connection import Connection, text_frame
+from tianqin_backtrader.sandbox.wire.send_queue import Outbox
+from tianqin_backtrader.sandbox.wire.td import TdSession
 
 
 class Line(asyncio.Transport):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from exchange_desk import DAY, PRICES, Desk
 
-from tianqin_backtrader.clock import SECOND, to_ns
-from tianqin_backtrader.sandbox.counter import COUNTERS, CTP, KQ, PLAIN
-from tianqin_backtrader.sandbox.ctp_view import CtpOptions, CtpView
-from tianqin_backtrader.sandbox.views import ALONE, UNASKED, KqView, PlainView
+from tianqin_backtrader.core.clock import SECOND, to_ns
+from tianqin_backtrader.sandbox.exchange.counter import COUNTERS, CTP, KQ, PLAIN
+from tianqin_backtrader.sandbox.exchange.ctp_view import CtpOptions, CtpView
+from tianqin_backtrader.sandbox.exchange.views import ALONE, UNASKED, KqView, PlainView
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded_trading"
 CU, M, IF, SR, SI = "SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612", "CZCE.SR701", "GFEX.si2701"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from exchange_desk import Desk
 
-from tianqin_backtrader.sandbox.derivatives import option_price
-from tianqin_backtrader.sandbox.instruments import Instrument, build_instruments
-from tianqin_backtrader.sandbox.market import Market
+from tianqin_backtrader.sandbox.market.derivatives import option_price
+from tianqin_backtrader.sandbox.market.listing import Instrument, build_instruments
+from tianqin_backtrader.sandbox.market.market import Market
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)

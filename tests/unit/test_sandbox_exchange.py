@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 from exchange_desk import DAY, INSTRUMENTS, PRICES, Desk
 
-from tianqin_backtrader.clock import to_ns
-from tianqin_backtrader.sandbox.exchange import Exchange
+from tianqin_backtrader.core.clock import to_ns
+from tianqin_backtrader.sandbox.exchange.exchange import Exchange
 from tianqin_backtrader.session_calendar import CALENDAR
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns, to_ns
 from tianqin_backtrader.sandbox.engine import Engine
-from tianqin_backtrader.sandbox.md import MdSession
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
+from tianqin_backtrader.sandbox.wire.md import MdSession
 
 COPPER, LAST = "SHFE.cu2611", date(2026, 11, 16)  # the 15th is a Sunday
 AFTER = date(2026, 11, 17)

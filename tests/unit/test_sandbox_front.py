@@ -4,11 +4,11 @@ from datetime import datetime
 
 import pytest
 
-from tianqin_backtrader.clock import SECOND
-from tianqin_backtrader.sandbox.counter import CTP, KQ
+from tianqin_backtrader.core.clock import SECOND
+from tianqin_backtrader.sandbox.exchange.counter import CTP, KQ
+from tianqin_backtrader.sandbox.exchange.front import CHANGE_PASSWORD, Front
+from tianqin_backtrader.sandbox.exchange.ledger import Notice
 from tianqin_backtrader.sandbox.faults import FaultError
-from tianqin_backtrader.sandbox.front import CHANGE_PASSWORD, Front
-from tianqin_backtrader.sandbox.ledger import Notice
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
 
 MORNING = datetime(2026, 11, 10, 9, 31)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from exchange_desk import Desk
 
-from tianqin_backtrader.sandbox.derived import INDEX_OPTIONS
-from tianqin_backtrader.sandbox.instruments import MONTHS_LISTED
-from tianqin_backtrader.sandbox.market import Market
-from tianqin_backtrader.sandbox.quotes import DayView
+from tianqin_backtrader.sandbox.market.derived_instruments import INDEX_OPTIONS
+from tianqin_backtrader.sandbox.market.listing import MONTHS_LISTED
+from tianqin_backtrader.sandbox.market.market import Market
+from tianqin_backtrader.sandbox.market.product_terms import TERMS
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
-from tianqin_backtrader.sandbox.terms import TERMS
+from tianqin_backtrader.sandbox.wire.quotes import DayView
 
 DAY = date(2026, 11, 10)
 COPPER = "KQ.i@SHFE.cu"

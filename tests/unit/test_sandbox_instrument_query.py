@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.clock import to_ns
-from tianqin_backtrader.sandbox.instrument_query import DayFacts, InstrumentQuery
-from tianqin_backtrader.sandbox.instruments import build_instruments, contract_of
+from tianqin_backtrader.core.clock import to_ns
+from tianqin_backtrader.sandbox.market.listing import build_instruments, contract_of
+from tianqin_backtrader.sandbox.wire.instrument_query import DayFacts, InstrumentQuery
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.sandbox.connection import Connection
 from tianqin_backtrader.sandbox.fault_runner import FaultRunner
 from tianqin_backtrader.sandbox.faults import FaultBook, make_fault
-from tianqin_backtrader.sandbox.latency import Latency
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
-from tianqin_backtrader.sandbox.td import TdSession
+from tianqin_backtrader.sandbox.wire.connection import Connection
+from tianqin_backtrader.sandbox.wire.latency import Latency
+from tianqin_backtrader.sandbox.wire.td import TdSession
 
 
 class Clock:

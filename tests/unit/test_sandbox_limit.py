@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, SECOND, from_ns, to_ns
-from tianqin_backtrader.sandbox.bars import BarSeries
+from tianqin_backtrader.core.clock import MINUTE, SECOND, from_ns, to_ns
 from tianqin_backtrader.sandbox.fault_runner import FaultRunner
 from tianqin_backtrader.sandbox.faults import FaultBook, FaultError, make_fault
-from tianqin_backtrader.sandbox.limit_lock import LimitLock
-from tianqin_backtrader.sandbox.market import Market
-from tianqin_backtrader.sandbox.md import MdSession
+from tianqin_backtrader.sandbox.market.bars import BarSeries
+from tianqin_backtrader.sandbox.market.limit_lock import LimitLock
+from tianqin_backtrader.sandbox.market.market import Market
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
+from tianqin_backtrader.sandbox.wire.md import MdSession
 
 DAY, NEXT = date(2026, 11, 10), date(2026, 11, 11)
 TEN, ELEVEN = (to_ns(datetime(2026, 11, 10, hour)) for hour in (10, 11))

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, SECOND, from_ns, to_ns
-from tianqin_backtrader.sandbox.instruments import TERMS, build_instruments, contract_of
-from tianqin_backtrader.sandbox.market import Market
+from tianqin_backtrader.core.clock import MINUTE, SECOND, from_ns, to_ns
+from tianqin_backtrader.sandbox.market.listing import TERMS, build_instruments, contract_of
+from tianqin_backtrader.sandbox.market.market import Market
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
 from tianqin_backtrader.session_calendar import CALENDAR
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, to_ns
-from tianqin_backtrader.sandbox.charts import CHUNK
-from tianqin_backtrader.sandbox.id_ranges import IdRanges
-from tianqin_backtrader.sandbox.instrument_query import DayFacts, InstrumentQuery
-from tianqin_backtrader.sandbox.instruments import build_instruments
-from tianqin_backtrader.sandbox.market import Market
-from tianqin_backtrader.sandbox.md import MdContext, MdSession
-from tianqin_backtrader.sandbox.series import SeriesBook
-from tianqin_backtrader.sandbox.timeline import Timeline
+from tianqin_backtrader.core.clock import MINUTE, to_ns
+from tianqin_backtrader.sandbox.market.listing import build_instruments
+from tianqin_backtrader.sandbox.market.market import Market
+from tianqin_backtrader.sandbox.market.timeline import Timeline
+from tianqin_backtrader.sandbox.wire.charts import CHUNK
+from tianqin_backtrader.sandbox.wire.id_ranges import IdRanges
+from tianqin_backtrader.sandbox.wire.instrument_query import DayFacts, InstrumentQuery
+from tianqin_backtrader.sandbox.wire.md import MdContext, MdSession
+from tianqin_backtrader.sandbox.wire.series import SeriesBook
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.sandbox.account import Account
-from tianqin_backtrader.sandbox.instruments import build_instruments
-from tianqin_backtrader.sandbox.order_rules import (
+from tianqin_backtrader.sandbox.exchange.account import Account
+from tianqin_backtrader.sandbox.exchange.order_rules import (
     RULES,
     Order,
     Situation,
@@ -16,6 +15,7 @@ from tianqin_backtrader.sandbox.order_rules import (
     frozen_per_lot,
     refusal,
 )
+from tianqin_backtrader.sandbox.market.listing import build_instruments
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tianqin_backtrader.embedded import EmbeddedSandbox
 from tianqin_backtrader.errors import SandboxError
-from tianqin_backtrader.sandbox.bars import BarSeries
-from tianqin_backtrader.sandbox.instruments import build_instruments
-from tianqin_backtrader.sandbox.market import Market
-from tianqin_backtrader.sandbox.replay import FileMarket
+from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
+from tianqin_backtrader.sandbox.market.bars import BarSeries
+from tianqin_backtrader.sandbox.market.listing import build_instruments
+from tianqin_backtrader.sandbox.market.market import Market
+from tianqin_backtrader.sandbox.market.replay import FileMarket
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
 from tianqin_backtrader.session_calendar import CALENDAR
 

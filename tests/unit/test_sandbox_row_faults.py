@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, SECOND
-from tianqin_backtrader.sandbox.connection import Connection
+from tianqin_backtrader.core.clock import MINUTE, SECOND
 from tianqin_backtrader.sandbox.fault_runner import FaultRunner
 from tianqin_backtrader.sandbox.faults import FaultBook, FaultError, make_fault
-from tianqin_backtrader.sandbox.md import MdSession
-from tianqin_backtrader.sandbox.row_faults import RowFaults
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
+from tianqin_backtrader.sandbox.wire.connection import Connection
+from tianqin_backtrader.sandbox.wire.md import MdSession
+from tianqin_backtrader.sandbox.wire.row_faults import RowFaults
 
 CU, MEAL = "SHFE.cu2612", "DCE.m2701"
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tianqin_backtrader.sandbox.ledger import Notice
-from tianqin_backtrader.sandbox.td import TdSession
-from tianqin_backtrader.sandbox.views import JOINED, UNASKED, Parcel
+from tianqin_backtrader.sandbox.exchange.ledger import Notice
+from tianqin_backtrader.sandbox.exchange.views import JOINED, UNASKED, Parcel
+from tianqin_backtrader.sandbox.wire.td import TdSession
 
 
 class Desk:

@@ -4,10 +4,10 @@ from datetime import date, datetime
 
 import pytest
 
-from tianqin_backtrader.clock import from_ns, to_ns
-from tianqin_backtrader.sandbox.instruments import build_instruments
-from tianqin_backtrader.sandbox.market import Market
-from tianqin_backtrader.sandbox.timeline import Timeline, auction_open
+from tianqin_backtrader.core.clock import from_ns, to_ns
+from tianqin_backtrader.sandbox.market.listing import build_instruments
+from tianqin_backtrader.sandbox.market.market import Market
+from tianqin_backtrader.sandbox.market.timeline import Timeline, auction_open
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAY = date(2026, 11, 10)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tianqin_backtrader import holidays
 from tianqin_backtrader import session_calendar as calendar
+from tianqin_backtrader.calendars import holidays
 from tianqin_backtrader.errors import CalendarError, CalendarOutOfRange
 
 TABLE = Path(__file__).parents[1] / "data" / "session_cases.csv"

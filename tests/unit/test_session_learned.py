@@ -5,10 +5,10 @@ from datetime import date, datetime
 
 import pytest
 
-from tianqin_backtrader import hours_book
+from tianqin_backtrader.calendars import session_table
+from tianqin_backtrader.calendars.holidays import load_holidays
+from tianqin_backtrader.calendars.products import load_products
 from tianqin_backtrader.errors import CalendarError
-from tianqin_backtrader.holidays import load_holidays
-from tianqin_backtrader.products import load_products
 from tianqin_backtrader.session_calendar import Hours, SessionCalendar
 
 DAY = [["09:00:00", "10:15:00"], ["10:30:00", "11:30:00"], ["13:30:00", "15:00:00"]]
@@ -30,9 +30,9 @@ def logged():
     texts = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: texts.append(record.getMessage())
-    hours_book.logger.addHandler(handler)
+    session_table.logger.addHandler(handler)
     yield texts
-    hours_book.logger.removeHandler(handler)
+    session_table.logger.removeHandler(handler)
 
 
 def closes(calendar, symbol, day):

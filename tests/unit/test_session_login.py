@@ -11,7 +11,7 @@ from requests.adapters import HTTPAdapter
 from tqsdk import TqAccount, TqKq, TqMultiAccount
 
 from tianqin_backtrader.errors import LinkLost, LoginRefused
-from tianqin_backtrader.session_login import SessionLogin
+from tianqin_backtrader.gateway.session_login import SessionLogin
 
 MD, TD, BROKER = "wss://md.example/x", "wss://td.example/y", "H宏源期货"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tianqin_backtrader.clock import MINUTE, from_ns, to_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns, to_ns
 from tianqin_backtrader.session_calendar import CALENDAR, Hours
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tianqin_backtrader import session_calendar as calendar
+from tianqin_backtrader.calendars.products import delivery_month
 from tianqin_backtrader.errors import CalendarError
-from tianqin_backtrader.products import delivery_month
 
 PRODUCTS = sorted(calendar.CALENDAR.products)
 #: From the first announced day to the last evening whose next trading day is announced.
@@ -148,7 +148,7 @@ def test_what_is_no_moment_is_an_error_that_says_so(now):
 
 
 def test_without_an_instant_the_machines_clock_is_asked(monkeypatch):
-    from tianqin_backtrader import clock
+    from tianqin_backtrader.core import clock
 
     monkeypatch.setattr(clock.time, "time_ns", lambda: clock.to_ns(datetime(2026, 11, 13, 21)))
     for _ in range(2):

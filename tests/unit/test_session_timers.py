@@ -5,10 +5,10 @@ from datetime import date, datetime, time, timedelta
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.bar_builder import SlotTable
-from tianqin_backtrader.bar_lines import BarFeed
-from tianqin_backtrader.clock import MINUTE, from_ns
-from tianqin_backtrader.model import Bar
+from tianqin_backtrader.core.clock import MINUTE, from_ns
+from tianqin_backtrader.core.model import Bar
+from tianqin_backtrader.feeds.bar_builder import SlotTable
+from tianqin_backtrader.feeds.bar_lines import BarFeed
 from tianqin_backtrader.session_calendar import CALENDAR
 
 START, END = bt.timer.SESSION_START, bt.timer.SESSION_END

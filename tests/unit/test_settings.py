@@ -8,9 +8,10 @@ import keyring
 import pytest
 from keyring.backend import KeyringBackend
 
-from tianqin_backtrader import RiskLimits, Settings, session_calendar, settings_sections
+from tianqin_backtrader import RiskLimits, Settings, session_calendar
+from tianqin_backtrader.config import sections as settings_sections
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.risk_limits import GuardState
+from tianqin_backtrader.risk.limits import GuardState
 
 SECRET = "correct-horse-battery"
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from tianqin_backtrader.clock import (
+from tianqin_backtrader.core.clock import (
     SECOND,
     Machine,
     WallClock,
@@ -20,7 +20,15 @@ from tianqin_backtrader.clock import (
     to_ns,
     wait_for,
 )
-from tianqin_backtrader.shared_clock import NO_END, PORT, SAYS, SLEEPS, WAITS, WORD, SharedClock
+from tianqin_backtrader.core.shared_clock import (
+    NO_END,
+    PORT,
+    SAYS,
+    SLEEPS,
+    WAITS,
+    WORD,
+    SharedClock,
+)
 
 NOON = to_ns(datetime(2026, 11, 10, 13, 30))
 

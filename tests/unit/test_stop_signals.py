@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from tianqin_backtrader.client_loop import ClientLoop
-from tianqin_backtrader.stop_signals import StopSignals, callers
+from tianqin_backtrader.gateway.event_loop import ClientLoop
+from tianqin_backtrader.gateway.stop_signals import StopSignals, callers
 
 
 class Run:

@@ -6,9 +6,9 @@ from datetime import datetime
 import pytest
 from sieves import AnyTime, all_that_can_be, always
 
-from tianqin_backtrader.clock import HOUR, MINUTE, SECOND, ManualClock, MarketClock, to_ns
-from tianqin_backtrader.model import NAN, Tick
-from tianqin_backtrader.tick_sieve import SAID, TickSieve
+from tianqin_backtrader.core.clock import HOUR, MINUTE, SECOND, ManualClock, MarketClock, to_ns
+from tianqin_backtrader.core.model import NAN, Tick
+from tianqin_backtrader.feeds.tick_sieve import SAID, TickSieve
 
 CU, SPREAD = "SHFE.cu2612", "CZCE.SPD SR701&SR705"
 NOW = to_ns(datetime(2026, 11, 10, 8, 55))

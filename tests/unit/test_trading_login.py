@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.login_words import Refusal, Why
-from tianqin_backtrader.trading_login import (
+from tianqin_backtrader.core.login_words import Refusal, Why
+from tianqin_backtrader.gateway.trading_login import (
     FRONT_LOGIN,
     HEALTHY,
     ONCE_MORE,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tqsdk.objs import Order, Position, Trade
 
-from tianqin_backtrader.clock import SECOND
-from tianqin_backtrader.data_tree import plain, to_fill, to_report
+from tianqin_backtrader.core.clock import SECOND
+from tianqin_backtrader.gateway.rows import plain, to_fill, to_report
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded_trading"
 NOW = 1_800_000_000 * SECOND

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .shell import console, table
 
 if TYPE_CHECKING:
-    from ..settings import Settings
+    from ..config.settings import Settings
     from ..store import MyStore
 
 #: Fields of the account that are shown, as TqSdk names them.

@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from .findings import Finding, bad, good, warning
 
 if TYPE_CHECKING:
-    from ..settings import Settings
+    from ..config.settings import Settings
 
 #: The Pythons and the TqSdk that the library is tested with.
 PYTHONS, TESTED_TQSDK = ((3, 11), (3, 13)), "3.10"

@@ -18,8 +18,8 @@ from .findings import Finding, State, bad, good, skipped, warning
 from .probe import Refused, clock_offset, first_word
 
 if TYPE_CHECKING:
-    from ..settings import Settings
-    from ..tianqin_login import TianqinLogin
+    from ..config.settings import Settings
+    from ..gateway.login import TianqinLogin
 
 #: Days before the end of a licence from which it is told.
 SOON = 14
@@ -59,7 +59,7 @@ def _log_in(settings: Settings) -> tuple[TianqinLogin | None, Finding]:
     except ConfigError as error:
         missing, _, advice = str(error).partition(": ")
         return None, bad(check, missing, advice)
-    from ..tianqin_login import TianqinLogin
+    from ..gateway.login import TianqinLogin
 
     try:
         return TianqinLogin(user, password), good(check, f"TianQin knows {user}")

@@ -19,7 +19,7 @@ def command(ctx: click.Context, one: Path, other: Path) -> None:
     A day that was traded live and the same day replayed are: else the first difference is shown.
     Exit codes: 0 equal, 1 not.
     """
-    from ..recording_compare import compare_folders
+    from ..recording.compare import compare_folders
 
     found = compare_folders(one, other)
     click.echo(str(found))

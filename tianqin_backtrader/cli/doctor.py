@@ -15,7 +15,7 @@ from .findings import Finding, State, bad
 from .shell import REFUSED, Command, Shell, answer, console, json_option, place_option
 
 if TYPE_CHECKING:
-    from ..settings import Settings
+    from ..config.settings import Settings
 
 _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.BAD: "bold red", State.SKIPPED: "dim"}
 
@@ -56,8 +56,8 @@ def _silence() -> Any:
 
 
 def _findings(shell: Shell, *, live: bool) -> Iterator[Finding]:
-    from ..clock import beijing_now
-    from . import checks_here, checks_there
+    from ..cli import checks_here, checks_there
+    from ..core.clock import beijing_now
 
     yield checks_here.versions()
     settings, trouble = _settings(shell)
@@ -72,8 +72,8 @@ def _findings(shell: Shell, *, live: bool) -> Iterator[Finding]:
 
 def _settings(shell: Shell) -> tuple[Settings, Finding | None]:
     """The configuration; where it is wrong, what can be checked without it, and the finding."""
-    from ..settings import Settings
-    from ..settings_sections import AccountSettings
+    from ..config.sections import AccountSettings
+    from ..config.settings import Settings
 
     try:
         return shell.settings(), None

@@ -95,7 +95,7 @@ def _open_markets(store: MyStore) -> set[str]:
 
 
 def _wait(store: MyStore, done: Callable[[], bool]) -> None:
-    from ..clock import monotonic
+    from ..core.clock import monotonic
 
     deadline = monotonic() + PATIENCE
     while not done() and monotonic() < deadline:

@@ -14,9 +14,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
-from ..clock import SECOND, WallClock, monotonic
+from ..core.clock import SECOND, WallClock, monotonic
 from ..errors import LinkError, LinkLost, LinkTimeout
-from ..knock import certificates
+from ..gateway.probe import certificates
 
 #: Seconds for a connection, and for the first word.
 PATIENCE = 5.0

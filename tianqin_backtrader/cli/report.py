@@ -22,11 +22,14 @@ def command(folder: Path, output: Path | None, as_json: bool) -> None:
 
     The figures come to the terminal, the report with its pictures into an HTML file.
     """
-    from ..records import Records
+    from ..records.records import Records
 
     with Records(folder) as records:
         statistics = records.statistics()
-    from ..report import terminal_table, write_report  # needs an extra; what is wrong goes first
+    from ..records.report import (  # needs an extra; what is wrong goes first
+        terminal_table,
+        write_report,
+    )
 
     if as_json:
         answer({"report": write_report(folder, output), "statistics": vars_of(statistics)})

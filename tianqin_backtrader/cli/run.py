@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError
-from ..feed_names import named
+from ..feeds.names import named
 from .shell import Command, Shell, answer, console, json_option, table
 from .strategy_file import load_strategy, parameters
 
 if TYPE_CHECKING:
-    from ..settings import Settings
+    from ..config.settings import Settings
     from ..store import MyStore
 
 #: Options that mean something in the sandbox alone.
@@ -146,7 +146,7 @@ def _run(
 ) -> dict[str, Any]:
     import backtrader as bt
 
-    from ..alerts import Alerts
+    from ..monitoring.alerts.service import Alerts
     from ..performance_tracker import PerformanceTracker
 
     folder = options["records"] or Path(settings.records.folder)
@@ -210,7 +210,7 @@ def stopping(store: MyStore, cerebro: Any) -> Iterator[None]:
         store: Made with ``stop_on_signals=False``: results are shown afterwards.
         cerebro: What runs.
     """
-    from ..stop_signals import StopSignals
+    from ..gateway.stop_signals import StopSignals
 
     def stop_run() -> bool:
         cerebro.runstop()

@@ -22,7 +22,7 @@ def command(shell: Shell, symbol: str, day: datetime | None, as_json: bool) -> N
     evening of the trading day before. No connection is needed: hours are those of the packaged
     tables and of [sessions] in the configuration.
     """
-    from ..clock import beijing_now
+    from ..core.clock import beijing_now
 
     shell.settings().use_sessions()
     now = beijing_now()
@@ -39,7 +39,7 @@ def sessions_of(symbol: str, day: date | None, now: datetime) -> dict[str, Any]:
     Raises:
         CalendarError: No such product, or no trading day.
     """
-    from ..auctions import auctions
+    from ..calendars.auctions import auctions
     from ..errors import CalendarError
     from ..session_calendar import CALENDAR
 

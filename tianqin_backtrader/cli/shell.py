@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ..settings import Settings
+    from ..config.settings import Settings
 
 #: Exit codes besides 0.
 REFUSED, WRONG_USE = 1, 2
@@ -40,7 +40,7 @@ class Shell:
         Raises:
             ConfigError: It cannot be meant.
         """
-        from ..settings import Settings
+        from ..config.settings import Settings
 
         return Settings.load(self._config)
 

@@ -1,5 +1,5 @@
 """The embedded exchange: a TianQin-compatible service on loopback.
 
-``python -m tianqin_backtrader.sandbox`` runs it; ``tianqin_backtrader.embedded`` starts it from
-a program. It needs neither TqSdk nor Backtrader.
+``python -m tianqin_backtrader.sandbox`` runs it; ``sandbox.embedded`` starts it from a program. It
+needs neither TqSdk nor Backtrader.
 """

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TianqinError
-from .counter import COUNTERS
-from .ctp_view import COMMISSIONS
+from .exchange.counter import COUNTERS
+from .exchange.ctp_view import COMMISSIONS
 from .faults import FaultError
 from .server import DEFAULT_SEED, DEFAULT_START, HOST, SandboxOptions, SandboxServer
 

@@ -18,18 +18,18 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from ..clock import MINUTE, SECOND, monotonic, passed_ns
-from ..shared_clock import NO_END
-from .clock_lines import ClockLines
-from .connection import Connection
-from .floor import Floor
-from .instrument_query import InstrumentQuery
-from .ledger import Notice
-from .md import MdContext, MdSession
-from .outbox import Diff
-from .series import SeriesBook
-from .td import TdSession
-from .views import Parcel
+from ..core.clock import MINUTE, SECOND, monotonic, passed_ns
+from ..core.shared_clock import NO_END
+from .exchange.ledger import Notice
+from .exchange.views import Parcel
+from .venue import Floor
+from .wire.clock_lines import ClockLines
+from .wire.connection import Connection
+from .wire.instrument_query import InstrumentQuery
+from .wire.md import MdContext, MdSession
+from .wire.send_queue import Diff
+from .wire.series import SeriesBook
+from .wire.td import TdSession
 
 logger = logging.getLogger(__name__)
 

@@ -7,17 +7,17 @@ import random
 from functools import partial
 from typing import Any
 
-from ..clock import SECOND
-from .connection import Connection
-from .ctp_view import CtpView
+from ..core.clock import SECOND
 from .engine import Engine
+from .exchange.ctp_view import CtpView
+from .exchange.front import CHANGE_PASSWORD, ELSEWHERE
+from .exchange.ledger import Notice
 from .faults import Fault, FaultBook, FaultError, kinds, market_time
-from .front import CHANGE_PASSWORD, ELSEWHERE
-from .latency import Latency
-from .ledger import Notice
-from .md import MdSession
-from .row_faults import RowFaults
-from .td import TdSession
+from .wire.connection import Connection
+from .wire.latency import Latency
+from .wire.md import MdSession
+from .wire.row_faults import RowFaults
+from .wire.td import TdSession
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..clock import to_ns
+from ..core.clock import to_ns
 
 _CONN = {"conn": "all"}
 _OTHER_HAND: dict[str, Any] = {

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..clock import from_ns, to_ns
+from ..core.clock import from_ns, to_ns
 from .engine import Engine
 from .fault_runner import FaultRunner
 from .faults import FaultError, make_fault, market_time
-from .floor import is_held
+from .venue import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -15,24 +15,24 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from ..clock import SECOND, WallClock, beijing_now
+from ..core.clock import SECOND, WallClock, beijing_now
 from ..session_calendar import CALENDAR
-from .auth_api import AuthApi, Users
-from .clock_lines import ClockLine
-from .connection import Connection
-from .counter import COUNTERS
-from .ctp_view import CtpOptions
 from .engine import Engine, EngineOptions
-from .exchange import Exchange
+from .exchange.counter import COUNTERS
+from .exchange.ctp_view import CtpOptions
+from .exchange.exchange import Exchange
 from .fault_runner import FaultRunner
 from .faults import FaultBook, parse_script
-from .floor import Floor
 from .http_api import HttpApi
-from .instruments import build_instruments
-from .market import Market
-from .md import MdSession
-from .td import TdSession
-from .timeline import Timeline
+from .market.listing import build_instruments
+from .market.market import Market
+from .market.timeline import Timeline
+from .venue import Floor
+from .wire.auth_api import AuthApi, Users
+from .wire.clock_lines import ClockLine
+from .wire.connection import Connection
+from .wire.md import MdSession
+from .wire.td import TdSession
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def make_engine(options: SandboxOptions) -> Engine:
     begins = options.begins
     market: Any
     if options.replay is not None:
-        from .replay import FileMarket  # brings pandas
+        from .market.replay import FileMarket  # brings pandas
 
         market = FileMarket(options.replay, CALENDAR)
         begins = options.start if options.start is not None else market.first_day

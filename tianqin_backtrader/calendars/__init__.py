@@ -1,0 +1,1 @@
+"""Products, trading hours, trading days and holidays."""

@@ -1,0 +1,72 @@
+"""Trading days: which dates they are, and which one an instant belongs to."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from ..errors import CalendarError
+from .holidays import Holidays
+from .trading_hours import NEXT_DAY_FROM, ONE_DAY
+
+_MONDAY = 0
+# No product had a night from the evening of 2020-02-03 to that of 2020-04-30.
+_SUSPENDED = (date(2020, 2, 3), date(2020, 4, 30))
+
+
+class TradingDays:
+    """The days of all six exchanges, which have closed together since 2015.
+
+    Attributes:
+        holidays: What is known of closed days.
+    """
+
+    def __init__(self, holidays: Holidays) -> None:
+        self.holidays = holidays
+
+    def is_trading_day(self, day: date) -> bool:
+        """Whether the exchanges are open on the date."""
+        return self.holidays.is_trading_day(day)
+
+    def must_know(self, day: date) -> None:
+        """For the gate before an order: refuse a day of a year not announced yet.
+
+        Raises:
+            CalendarOutOfRange: The day is beyond the announced years.
+        """
+        self.holidays.must_know(day)
+
+    def next_trading_day(self, day: date) -> date:
+        """The first trading day after the date."""
+        return self.roll(day + ONE_DAY)
+
+    def previous_trading_day(self, day: date) -> date:
+        """The last trading day before the date."""
+        day -= ONE_DAY
+        while not self.is_trading_day(day):
+            day -= ONE_DAY
+        return day
+
+    def roll(self, day: date) -> date:
+        """The date itself if it is a trading day, else the next one."""
+        while not self.is_trading_day(day):
+            day += ONE_DAY
+        return day
+
+    def trading_day_at(self, now: datetime) -> date:
+        """The trading day an instant belongs to, inside a session or outside.
+
+        From 18:00 on that of the next date, else of the same date, rolled to a trading day.
+
+        Raises:
+            CalendarError: ``now`` is no datetime, or carries a timezone.
+        """
+        if not isinstance(now, datetime) or now.tzinfo is not None:
+            raise CalendarError(f"moments are naive Beijing datetimes; convert {now!r} first")
+        late = now.time() >= NEXT_DAY_FROM
+        return self.roll(now.date() + ONE_DAY if late else now.date())
+
+    def has_night(self, day: date) -> bool:
+        """Whether night sessions lead into the trading day (for products that have them)."""
+        weekday = day - (timedelta(days=3) if day.weekday() == _MONDAY else ONE_DAY)
+        # A closed weekday in between makes the evening that of a holiday.
+        return self.is_trading_day(weekday) and not _SUSPENDED[0] <= weekday <= _SUSPENDED[1]

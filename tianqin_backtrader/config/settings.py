@@ -1,0 +1,177 @@
+"""``Settings``: a configuration file and the environment, and the store they describe.
+
+::
+
+    settings = Settings.load()
+    with settings.store() as store:
+        cerebro.setbroker(store.getbroker(risk=settings.risk))
+
+The library needs none of it: ``MyStore`` has parameters. ``sections`` shows what can be
+written.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from ..errors import ConfigError
+from ..monitoring.alerts.settings import AlertSettings
+from ..risk.limits import RiskLimits
+from ..session_calendar import use_user_sessions
+from .credentials import SERVICE, account_password, tianqin_password
+from .sections import (
+    ACCOUNT_PASSWORD,
+    PREFIX,
+    AccountSettings,
+    RecordsSettings,
+    SessionsSettings,
+    expanded,
+    parse_sections,
+)
+
+#: The file's name in the working directory, and the variable that names another one.
+FILE_NAME, FILE_VARIABLE = "tianqin_backtrader.toml", f"{PREFIX}CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A configuration. It holds no password: those are fetched when a store is made.
+
+    Attributes:
+        account, records, sessions, risk, alerts: The sections; without limits ``risk`` is None.
+        path: The file that was read; None for none.
+    """
+
+    account: AccountSettings = field(default_factory=AccountSettings)
+    records: RecordsSettings = field(default_factory=RecordsSettings)
+    sessions: SessionsSettings = field(default_factory=SessionsSettings)
+    risk: RiskLimits | None = None
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    path: Path | None = None
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the file and the environment; the environment comes first.
+
+        Args:
+            path: The file; default that of ``TQBT_CONFIG``, else ``tianqin_backtrader.toml`` in
+                the working directory if there is one.
+            environ: Default ``os.environ``.
+
+        Raises:
+            ConfigError: A file that was named is not there, or something in file or environment
+                cannot be meant; names the key, the value and what is allowed.
+        """
+        environ = os.environ if environ is None else environ
+        file = _find(path or environ.get(FILE_VARIABLE))
+        tables = {} if file is None else _read(file)
+        sections = parse_sections(tables, "the environment" if file is None else str(file), environ)
+        settings = cls(**sections, path=file)
+        return settings if file is None else settings._beside(file.parent, tables)
+
+    def _beside(self, folder: Path, tables: Mapping[str, Any]) -> Self:
+        """Paths that the file has written are relative to it."""
+        records, sessions = self.records, self.sessions
+        if tables.get("records", {}).get("folder") == records.folder:
+            records = replace(records, folder=str(folder / records.folder))
+        if sessions.file and tables.get("sessions", {}).get("file") == sessions.file:
+            sessions = replace(sessions, file=str(folder / sessions.file))
+        return replace(self, records=records, sessions=sessions)
+
+    def use_sessions(self) -> None:
+        """Put the trading hours of ``[sessions]`` in force, if there are any.
+
+        Raises:
+            ConfigError: As ``use_user_sessions``.
+        """
+        if self.sessions.file:
+            use_user_sessions(self.sessions.file)
+
+    def alerts_expanded(self) -> AlertSettings:
+        """The alerts with the variables in their urls filled in: secrets, for the sender alone.
+
+        Raises:
+            ConfigError: A variable is not set.
+        """
+        return replace(self.alerts, urls=expanded(self.alerts.urls, os.environ))
+
+    def tianqin(self) -> tuple[str, str]:
+        """User and password of TianQin.
+
+        Raises:
+            ConfigError: One of them is missing; says where to put it.
+        """
+        user = self.account.user
+        password = tianqin_password(user)
+        if user and password:
+            return user, password
+        missing = "no password of the TianQin user" if user else "no TianQin account"
+        raise ConfigError(
+            f"{missing}: set TQ_USER and TQ_PASS, or keep the password in the keyring with "
+            f"'keyring set {SERVICE} {user or '<user>'}'. An account is free: "
+            "https://account.shinnytech.com. The sandbox needs none"
+        )
+
+    def live_account(self) -> Any:
+        """tqsdk's account object of the futures account.
+
+        Raises:
+            ConfigError: Company, number or password is missing; says where to put it.
+        """
+        from ..gateway.login import futures_account
+
+        account = self.account
+        for key in ("broker", "number"):
+            if not getattr(account, key):
+                raise ConfigError(
+                    f"live needs the futures account: write account.{key} into the file, "
+                    f"or set {PREFIX}ACCOUNT_{key.upper()}"
+                )
+        password = account_password(account.number)
+        if not password:
+            raise ConfigError(
+                f"no password of the futures account {account.number}: set {ACCOUNT_PASSWORD}, or "
+                f"keep it in the keyring with 'keyring set {SERVICE} {account.number}'"
+            )
+        return futures_account(account.broker, account.number, password)
+
+    def store(self, *, live: bool = False, **options: Any) -> Any:
+        """A connected ``MyStore``, with the user's trading hours in force.
+
+        Args:
+            live: On the futures account; else on the TianQin paper account.
+            options: Further parameters of ``MyStore``.
+
+        Raises:
+            ConfigError: Something of the account is missing; nothing was connected.
+            LoginRefused, LinkError: As of ``MyStore``.
+        """
+        from ..store import MyStore
+
+        user, password = self.tianqin()
+        account = self.live_account() if live else None
+        self.use_sessions()
+        return MyStore(user, password, account=account, **options)
+
+
+def _find(named: str | Path | None) -> Path | None:
+    path = Path(named) if named else Path(FILE_NAME)
+    if path.is_file():
+        return path.absolute()
+    if named:
+        raise ConfigError(f"there is no configuration file {path}")
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error

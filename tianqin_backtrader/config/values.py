@@ -1,0 +1,65 @@
+"""Values of a configuration: from TOML or from a variable's text to what a field holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ConfigError
+from ..risk.limits import GuardState
+
+
+def read_value(hint: Any, value: Any, where: str) -> Any:
+    """A value as its field has it.
+
+    Raises:
+        ConfigError: It is none; says what is expected.
+    """
+    read, expected = _READERS[hint]
+    try:
+        return read(value)
+    except (TypeError, ValueError) as error:
+        shown = "" if where.endswith(("alerts.urls", "ALERTS_URLS")) else f" {value!r}:"
+        raise ConfigError(f"{where} cannot be{shown} expected {expected}") from error
+
+
+def _exactly(*kinds: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise TypeError
+        return value
+
+    return read
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
+        raise TypeError
+    return tuple(listed)
+
+
+#: By type of a field: what makes its value, and what an error says is expected.
+_READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
+    str: (_exactly(str), "a text in quotation marks"),
+    bool: (_exactly(bool), "true or false"),
+    float: (lambda value: float(_exactly(int, float)(value)), "a number"),
+    int | None: (_exactly(int), "a whole number"),
+    float | None: (lambda value: float(_exactly(int, float)(value)), "a number"),
+    GuardState: (GuardState, f"{GuardState.REDUCING} or {GuardState.HALTED}"),
+    tuple[str, ...]: (_texts, 'a list of texts, ["...", "..."]'),
+}
+
+
+def from_text(hint: Any, text: str) -> Any:
+    """A variable's text as TOML would have had it; what cannot be stays a text, for the error."""
+    if hint == tuple[str, ...]:
+        return [one.strip() for one in text.split(",") if one.strip()]
+    if hint is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    for kind in (int, float) if hint in (float, int | None, float | None) else ():
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

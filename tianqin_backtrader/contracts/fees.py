@@ -1,0 +1,153 @@
+"""What trades cost where the trades themselves do not say: estimated, then settled (pure).
+
+A futures company's trades name no fee, but its account says what the trading day has cost so far:
+seconds later, of all who trade on it, and from 0 on every day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from datetime import date
+
+from ..core.clock import SECOND, Instants
+from ..core.model import Fill, Instrument
+from .paid_fees import PaidFees
+
+#: When the account's figure has changed since the last trade, and so long has passed since then,
+#: it is a figure after all trades; nanoseconds.
+SETTLED = 5 * SECOND
+#: When it has not changed for so long since the last trade, nothing was charged; nanoseconds.
+UNCHANGED = 30 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class DayFees:
+    """What the account says: ``commission`` of its trading day so far, and ``pre_balance``.
+
+    Yuan. That the latter changes tells that a new trading day has begun.
+    """
+
+    commission: float
+    pre_balance: float
+
+
+class FeeLedger:
+    """Fees of trades, by trade until the account says what they came to.
+
+    Args:
+        all_named: Whether every trade names its fee: then there is nothing to settle.
+
+    Attributes:
+        all_named: As above.
+        paid: What lots have cost so far.
+    """
+
+    def __init__(self, *, all_named: bool) -> None:
+        self.all_named, self.paid = all_named, PaidFees()
+        self._estimates: dict[tuple[str, str], float] = {}
+        self._booked: defaultdict[date, float] = defaultdict(float)
+        self._base = 0.0
+        self._settled = 0.0
+        self._told: DayFees | None = None
+        #: The trades since the account's figure was last known to be after all of them.
+        self._lots: Counter[tuple[str, str]] = Counter()
+        self._least = math.inf
+        self._before = 0.0
+        self._open = self._changed = self._mixed = False
+        #: Whether the next figure is to hold fees of earlier trades, too: they came to nothing yet.
+        self._owed = False
+        self._since = Instants(0, 0)
+
+    # -- trades -------------------------------------------------------------------------------
+
+    def estimated(self, fill: Fill, instrument: Instrument) -> Fill:
+        """A trade that names no fee, with an estimate; the same one whenever it is told."""
+        place = (fill.order_id, fill.trade_id)
+        if place not in self._estimates:
+            a_lot = self.paid.a_lot(instrument, fill.offset)
+            self._estimates[place] = round(a_lot * fill.volume, 2)
+        return replace(fill, commission=self._estimates[place])
+
+    def take(self, fill: Fill, day: date, at: Instants) -> None:
+        """A trade has been booked, at what it names or at the estimate."""
+        if self.all_named:
+            return
+        self._booked[day] += fill.commission
+        if not self._open:
+            self._lots.clear()
+            self._least, self._mixed = math.inf, self._owed
+            self._before = self._told.commission if self._told is not None else math.nan
+        self._lots[fill.symbol, str(fill.offset)] += fill.volume
+        self._least = min(self._least, fill.commission)
+        self._open, self._changed, self._since = True, False, at
+
+    # -- the account --------------------------------------------------------------------------
+
+    def begin(self, told: DayFees, coming: float = 0.0) -> None:
+        """The books begin.
+
+        Args:
+            told: What the account says now.
+            coming: Fees of trades that are in that figure, and are taken here later.
+        """
+        self._told = told if math.isfinite(told.commission) else None
+        self._base = told.commission - coming if self._told is not None else math.nan
+
+    def settle(self, told: DayFees, settled: date, at: Instants) -> float:
+        """What is to be booked beside the fees of the trades, so that both come to the same; yuan.
+
+        Args:
+            told: What the account says now.
+            settled: The last trading day that is over: what was traded later is in the figure of
+                the account's next day.
+            at: Now.
+        """
+        if self.all_named or not math.isfinite(told.commission):
+            return 0.0
+        if self._told is None:
+            self._base = told.commission - self._total
+        elif _is_another_day(self._told, told):
+            self._begin_day(settled)
+        before, self._told = self._told, told
+        changed = before is None or before.commission != told.commission
+        self._changed |= changed
+        if not changed and not self._open:
+            return 0.0
+        difference = round(told.commission - self._base - self._total, 2)
+        quiet = at.since(self._since) > (SETTLED if self._changed else UNCHANGED)
+        if self._open and not quiet and not (changed and difference > -self._least / 2):
+            return 0.0  # some of the trades are not in it yet
+        if quiet:
+            self._owed = bool(self._lots) and not self._changed
+            self._open = False
+            self._learn(told.commission)
+        self._settled += difference
+        return difference
+
+    @property
+    def _total(self) -> float:
+        return sum(self._booked.values()) + self._settled
+
+    def _begin_day(self, settled: date) -> None:
+        for day in [day for day in self._booked if day <= settled]:
+            del self._booked[day]
+        self._base = self._settled = self._before = 0.0
+        self._open &= bool(self._booked)
+        self._owed &= bool(self._booked)
+        self._mixed = True  # trades of both days
+        self._estimates.clear()
+
+    def _learn(self, commission: float) -> None:
+        """Where all trades were of one kind, it is clear what a lot of that kind has cost."""
+        cost = commission - self._before
+        if len(self._lots) == 1 and cost > 0 and not self._mixed:
+            [((symbol, offset), lots)] = self._lots.items()
+            self.paid.put(symbol, offset, cost / lots)
+
+
+def _is_another_day(before: DayFees, told: DayFees) -> bool:
+    if math.isfinite(before.pre_balance) and math.isfinite(told.pre_balance):
+        return before.pre_balance != told.pre_balance
+    return told.commission < before.commission

@@ -1,0 +1,108 @@
+"""Until when an order is good, from what Backtrader's ``valid`` may be.
+
+Exchange orders die at the day's close. What is good for longer is sent again the next day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any, Protocol
+
+from ..core.clock import DAY, from_ns, to_backtrader
+from ..errors import CalendarError, OrderError
+
+_ORIGIN = to_backtrader(0)
+
+
+class Calendar(Protocol):
+    """What is asked of the trading calendar."""
+
+    def sessions(self, symbol: str, day: date) -> tuple[tuple[datetime, datetime], ...]:
+        """(open, close) of a trading day."""
+        ...
+
+    def trading_day_at(self, now: datetime) -> date:
+        """The trading day of a moment."""
+        ...
+
+    def next_trading_day(self, day: date) -> date:
+        """The one after a day."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """How long an order is good.
+
+    Attributes:
+        until: Its last moment, naive Beijing time; None for no end of its own.
+        over_days: Whether it is sent again when the day's close has ended it.
+    """
+
+    until: datetime | None = None
+    over_days: bool = False
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.until is not None and now > self.until
+
+
+#: As the exchange has it: to the day's close, whose cancel is a cancel.
+EXCHANGE_DAY = Validity()
+GOOD_TILL_CANCELLED = Validity(over_days=True)
+
+
+def validity(valid: Any, symbol: str, now: datetime, calendar: Calendar) -> Validity:
+    """What Backtrader's ``valid`` means now.
+
+    Args:
+        valid: None for until cancelled; 0 or ``Order.DAY`` for the trading day, to its last
+            close, after that for the next one; a date for the trading day of that date; a
+            datetime or Backtrader's number of one; a timedelta from now.
+        symbol: Whose sessions count.
+        now: Naive Beijing time.
+        calendar: The trading calendar.
+
+    Raises:
+        OrderError: It is none of these, or lies in the past.
+    """
+    if valid is None:
+        return GOOD_TILL_CANCELLED
+    today = calendar.trading_day_at(now)
+    if day_is_over(symbol, today, now, calendar):
+        today = calendar.next_trading_day(today)  # a bar of days comes when its close is over
+    until = _until(valid, symbol, now, today, calendar)
+    if until < now:
+        raise OrderError(f"the order was good until {until} only, and it is {now}")
+    return Validity(until, over_days=until > last_close(symbol, today, calendar))
+
+
+def last_close(symbol: str, day: date, calendar: Calendar) -> datetime:
+    """The end of a trading day; of a day without trading, its midnight."""
+    try:
+        return calendar.sessions(symbol, day)[-1][1]
+    except (CalendarError, IndexError):
+        return datetime.combine(day, time.max)
+
+
+def day_is_over(symbol: str, day: date, now: datetime, calendar: Calendar) -> bool:
+    """Whether a trading day has had its last close: from then on the exchange may have settled it,
+    and lists its orders and trades no more. The next day begins hours later.
+    """
+    return now >= last_close(symbol, day, calendar)
+
+
+def _until(valid: Any, symbol: str, now: datetime, today: date, calendar: Calendar) -> datetime:
+    if isinstance(valid, timedelta):
+        return now + valid if valid else last_close(symbol, today, calendar)
+    if isinstance(valid, datetime):
+        return valid
+    if isinstance(valid, date):
+        return last_close(symbol, valid, calendar)
+    if isinstance(valid, int | float) and not isinstance(valid, bool) and valid == valid:
+        if not valid:
+            return last_close(symbol, today, calendar)
+        if abs(valid - _ORIGIN) < 100 * 366:
+            return from_ns(round((valid - _ORIGIN) * DAY))
+    raise OrderError(f"valid is None, a date, datetime, timedelta or 0, not {valid!r}")

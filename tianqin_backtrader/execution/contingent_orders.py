@@ -1,0 +1,578 @@
+"""Orders that depend on others: not transmitted yet, in brackets, in OCO groups.
+
+``contingency`` says what the fate of one means for others, ``order_emulator`` when its moment has
+come; here the actions are carried out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import backtrader as bt
+
+from ..core.model import Direction, Fill, Offset
+from ..errors import OrderError, TianqinError
+from ..orders import contingency
+from ..orders.conditional import resize
+from ..orders.contingency import Action, Answer, Do, MemberState, OrderGroup, Part, Role
+from ..orders.exits import SharedLots
+from ..orders.ticket import Effect, Ending, Stage, Ticket
+from .order_emulator import OrderWatch
+from .order_manager import OrderDesk
+
+logger = logging.getLogger(__name__)
+
+#: Orders of Backtrader that bound a loss.
+_STOPS = (bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail, bt.Order.StopTrailLimit)
+_ENDED_BY_OWNER = (Ending.CANCEL, Ending.EXPIRE)
+
+
+class Box:
+    """A group and the orders in it."""
+
+    kind = "group"
+
+    def __init__(self, group: OrderGroup, tickets: list[Ticket], key: str = "") -> None:
+        self.group = group
+        self.tickets = {ticket.key: ticket for ticket in tickets}
+        self.key = key or tickets[0].key
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal."""
+        return self.group.to_dict(), self.group.over
+
+    @property
+    def parents(self) -> list[Ticket]:
+        """The parent of a bracket while it may open more."""
+        return [self.tickets[member.order_id] for member in self.group.parents]
+
+    def role(self, ticket: Ticket) -> Role:
+        """What an order is in it."""
+        return self.group[ticket.key].role
+
+    def has_exit(self, ticket: Ticket) -> bool:
+        """Whether an order is one of exits for the same lots."""
+        return any(member.order_id == ticket.key for member in self.group.exits)
+
+    def closes_by(self, ticket: Ticket) -> Direction:
+        """The direction of the orders that close the lots which one of its orders is about."""
+        if self.role(ticket) is not Role.PARENT:
+            return ticket.direction
+        return Direction.SELL if ticket.direction is Direction.BUY else Direction.BUY
+
+    def share(self) -> None:
+        """Let its orders know which lots they close together."""
+        exits = [self.tickets[member.order_id] for member in self.group.exits]
+        numbers = frozenset(ticket.order.ref for ticket in exits)
+        lots = max(0, self.group.unprotected)
+        for ticket in self.tickets.values():
+            ticket.shared.pop(self.key, None)
+        for ticket in exits:
+            ticket.shared[self.key] = SharedLots(lots, numbers - {ticket.order.ref})
+
+
+class HeldOrders:
+    """Watches what waits, and keeps groups together.
+
+    Args:
+        desk: Sends and withdraws.
+    """
+
+    def __init__(self, desk: OrderDesk) -> None:
+        self._desk, self._store = desk, desk.store
+        self._watch = OrderWatch(desk, self._take_fired)
+        self._boxes: dict[int, list[Box]] = defaultdict(list)
+        self._drafts: dict[int, list[tuple[Ticket, Any]]] = {}
+        self._taken: set[int] = set()
+        desk.on_end.append(self._take_end)
+
+    # -- in -----------------------------------------------------------------------------------
+
+    def place(self, ticket: Ticket, parent: Any, oco: Any, transmit: bool) -> None:
+        """Take one of Backtrader's orders: now, or when its bracket is complete."""
+        at_once = ticket.order.exectype in (bt.Order.Market, bt.Order.Limit)
+        if parent is not None and parent.ref not in self._drafts:
+            self._rely_on(ticket, parent)
+        try:
+            self._desk.admit(ticket, waits=not at_once or parent is not None)
+            if not at_once:
+                ticket.condition = self._watch.condition(ticket)
+            first = parent.ref if parent is not None else ticket.order.ref
+            if parent is not None and first not in self._drafts:
+                self._child_of_sent(ticket, parent)
+                return
+        except TianqinError as error:
+            self._refuse_family(ticket, parent, str(error))
+            return
+        if parent is not None or not transmit:
+            self._drafts.setdefault(first, []).append((ticket, oco))
+            if transmit:
+                self._launch(self._drafts.pop(first))
+            return
+        if oco is not None and not self._join(ticket, oco):
+            return
+        self._start(ticket)
+
+    def _rely_on(self, child: Ticket, parent: Any) -> None:
+        """A child whose parent has opened lots protects them, or they have no protection."""
+        first = self._desk.tickets.get(parent.ref)
+        if first is not None and first.filled:
+            _closes_only(child)
+
+    def _start(self, ticket: Ticket) -> None:
+        """Watch it or send it."""
+        if ticket.condition is None:
+            self._desk.submit(ticket)
+            return
+        self._take_in(ticket)
+        self._watch.watch(ticket)
+
+    def _take_in(self, ticket: Ticket) -> None:
+        """An order that waits is told as Submitted and Accepted: it is ours to look after."""
+        self._taken.add(ticket.order.ref)
+        self._desk.enter(ticket)
+        ticket.order.accept(ticket.order.broker)
+        self._desk.tell(ticket.order)
+
+    def _refuse_family(self, ticket: Ticket, parent: Any, reason: str) -> None:
+        """A bracket with an order that cannot be is refused whole: nothing goes unprotected."""
+        first = parent.ref if parent is not None else ticket.order.ref
+        for other, _ in self._drafts.pop(first, []):
+            self._desk.refuse(other, f"another order of its bracket is refused: {reason}")
+        self._desk.refuse(ticket, reason)
+
+    # -- brackets and OCO ---------------------------------------------------------------------
+
+    def _launch(self, family: list[tuple[Ticket, Any]]) -> None:
+        (parent, oco), *children = family
+        if oco is not None and not self._join(parent, oco):
+            for child, _ in children:
+                self._desk.refuse(child, "its parent order is refused")
+            return
+        if children:
+            self._desk.scribe.touch(parent)  # records have it before its children
+            parts = [_part(child) for child, _ in children]
+            group = contingency.bracket(_part(parent), parts)
+            self._put(Box(group, [parent, *(child for child, _ in children)]))
+            for child, _ in children:
+                self._wait_for_parent(child)
+            known = {one.order.ref for one, _ in family} | {getattr(oco, "ref", None)}
+            for child, other in children:
+                if other is not None and other.ref not in known:
+                    self._join(child, other)
+        if not parent.over:
+            self._start(parent)
+
+    def _put(self, box: Box) -> None:
+        """Keep a new group, or a group with a new order."""
+        for ticket in box.tickets.values():
+            if box not in self._boxes[ticket.order.ref]:
+                self._boxes[ticket.order.ref].append(box)
+        box.share()
+        self._desk.scribe.touch_plan(box)
+
+    def _wait_for_parent(self, child: Ticket) -> None:
+        child.stage = Stage.DORMANT
+        _closes_only(child)
+        self._take_in(child)
+        child.stage = Stage.DORMANT
+        self._desk.scribe.touch(child)
+
+    def _child_of_sent(self, child: Ticket, parent: Any) -> None:
+        """A child of a parent that was transmitted before joins the others it has.
+
+        Raises:
+            OrderError: There is nothing that it could protect.
+        """
+        first = self._desk.tickets.get(parent.ref)
+        if first is None or (first.over and not first.filled):
+            raise OrderError("its parent order is over without a fill, or was never sent")
+        box = next((one for one in self._boxes[parent.ref] if one.role(first) is Role.PARENT), None)
+        if box is None:
+            box = Box(_so_far(contingency.bracket(_part(first), []), first), [first])
+        answer = contingency.add_child(box.group, _part(child))
+        if first.over and answer[0].unprotected <= 0:
+            raise OrderError("what its parent order has opened was closed")
+        box.group, box.tickets[child.key] = answer[0], child
+        self._put(box)
+        self._wait_for_parent(child)
+        self._answer(box, answer)
+
+    def _join(self, ticket: Ticket, other: Any) -> bool:
+        """Put an order into the OCO group of another; False if that has had its end."""
+        first = self._desk.tickets.get(other.ref)
+        same_lots = first is not None and _close_the_same(first, ticket)
+        if first is None or first.over or (first.filled and not same_lots):
+            self._desk.refuse(ticket, "the order that it depends on (oco) has traded or is over")
+            return False
+        box = next((one for one in self._boxes[other.ref] if one.role(first) is Role.PEER), None)
+        if box is None:
+            group = contingency.oco([_part(first, closes=same_lots)])
+            box = Box(_so_far(group, first), [first], f"{first.key}_{ticket.key}")
+        same_lots = all(_close_the_same(one, ticket) for one in box.tickets.values())
+        box.group = contingency.join(box.group, _part(ticket, closes=same_lots))
+        box.tickets[ticket.key] = ticket
+        self._put(box)
+        self._answer(box, contingency.level(box.group))
+        return True
+
+    # -- what happens -------------------------------------------------------------------------
+
+    def take_fill(self, ticket: Ticket, fill: Fill) -> None:
+        """A fill of an order that may be in groups."""
+        closed = fill.volume if ticket.closes_by(fill.offset) else 0
+        for box in self._boxes.get(ticket.order.ref, ()):
+            answer = contingency.on_fill(box.group, ticket.key, fill.volume, closed=closed)
+            self._answer(box, answer)
+
+    def _take_end(self, ticket: Ticket) -> None:
+        self._watch.forget(ticket)
+        self._drafts.pop(ticket.order.ref, None)
+        boxes = self._boxes.get(ticket.order.ref, [])
+        for box in boxes:
+            self._answer(box, _end(box, ticket))
+        if not any(box.has_exit(ticket) for box in boxes):
+            self._look_at_stop(ticket)
+        self._taken.discard(ticket.order.ref)
+
+    def _take_fired(self, ticket: Ticket) -> None:
+        """Its price or time has come: what it depends on ends first."""
+        for box in self._boxes.get(ticket.order.ref, ()):
+            self._answer(box, contingency.on_fire(box.group, ticket.key))
+            if box.has_exit(ticket):
+                ticket.after += box.parents
+            elif box.role(ticket) is Role.PEER:
+                others = (other for other in box.tickets.values() if other is not ticket)
+                ticket.after += [other for other in others if other.stage is Stage.WORKING]
+        if not ticket.over:
+            self._desk.release(ticket)
+
+    def _answer(self, box: Box, answer: Answer) -> None:
+        box.group, actions = answer
+        box.share()
+        self._desk.scribe.touch_plan(box)
+        for action in actions:
+            self._carry_out(box, action)
+
+    def _carry_out(self, box: Box, action: Action) -> None:
+        ticket = box.tickets[action.order_id]
+        if action.do is Do.EXPOSED:
+            self._tell_exposed(ticket, action.volume, box.closes_by(ticket))
+        elif ticket.over:
+            return
+        elif action.do is Do.CANCEL:
+            self._desk.cancel(ticket)
+        elif action.do is Do.RESIZE:
+            self._resize(ticket, action.volume)
+        elif action.do is Do.SUSPEND:
+            self._suspend(ticket, box.parents)
+        else:
+            self._resize(ticket, action.volume)
+            self._activate(ticket, box.parents)
+
+    def _activate(self, ticket: Ticket, parents: list[Ticket]) -> None:
+        """Its parent has opened lots: watch it, or send it."""
+        if not ticket.order.triggered:  # else it waits until the parent can open no more
+            ticket.after = [one for one in ticket.after if one not in parents]
+        if ticket.condition is not None:
+            self._watch.watch(ticket)
+        elif ticket.stage is not Stage.WORKING:  # else it is being withdrawn, and sent again
+            self._desk.release(ticket)
+
+    def _suspend(self, ticket: Ticket, parents: list[Ticket]) -> None:
+        """There is nothing to close: it waits for the end of its parent, and is told nothing."""
+        if ticket.stage is Stage.WATCHED:
+            self._watch.forget(ticket)
+            ticket.stage = Stage.DORMANT
+        elif ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE and parents:
+            self._desk.stand_back(ticket, parents[0])
+        else:
+            ticket.after += [one for one in parents if one not in ticket.after]
+        self._desk.scribe.touch(ticket)
+
+    # -- exits that go to another contract ----------------------------------------------------
+
+    def group_of(self, ticket: Ticket) -> str:
+        """One name for all exits that share a bracket or OCO group with an exit, or with another
+        one of them; its own key if it is in none.
+        """
+        names: set[str] = set()
+        left = [ticket]
+        while left:
+            one = left.pop()
+            for box in self._boxes.get(one.order.ref, ()):
+                if box.key not in names and box.has_exit(one):
+                    names.add(box.key)
+                    left += [box.tickets[member.order_id] for member in box.group.exits]
+        return min(names, default=ticket.key)
+
+    def partners(self, ticket: Ticket) -> list[Ticket]:
+        """Living orders that share a group with an order; parent and child are no partners."""
+        return [
+            other
+            for box in self._boxes.get(ticket.order.ref, ())
+            for other in box.tickets.values()
+            if other is not ticket and not other.over
+            and Role.PARENT not in (box.role(ticket), box.role(other))
+        ]  # fmt: skip
+
+    def take_stand_ins(self, tickets: list[Ticket], living: Iterable[Ticket] = ()) -> None:
+        """Take orders that stand in for exits of another contract, those of one group.
+
+        Args:
+            tickets: The orders.
+            living: Those that stand in for other exits of the group already.
+        """
+        self._bind_stand_ins(tickets, list(living))
+        for ticket in tickets:
+            self._take_in(ticket)
+        for ticket in tickets:
+            if ticket.over:
+                continue
+            if ticket.condition is None:
+                self._desk.release(ticket)
+            else:
+                self._watch.watch(ticket)
+
+    def _bind_stand_ins(self, tickets: list[Ticket], living: list[Ticket]) -> None:
+        first, *rest = (*living, *tickets)
+        if not rest:
+            return
+        boxes = self._boxes.get(first.order.ref, ()) if living else ()
+        box = next((box for box in boxes if box.has_exit(first)), None)
+        if box is None:
+            group = _so_far(contingency.oco([_part(first, closes=True)]), first)
+            box = Box(group, [first], f"{first.key}_{rest[0].key}")
+        for ticket in rest:
+            if ticket.key not in box.tickets:
+                box.group = contingency.join(box.group, _part(ticket, closes=True))
+                box.tickets[ticket.key] = ticket
+        self._put(box)
+        self._answer(box, contingency.level(box.group))
+
+    def tell_refused_stand_in(self, ticket: Ticket, lots: int) -> None:
+        """Tell of lots that a refused order was to stand for, where no stop stands for them.
+
+        The end of a stop has told it already.
+        """
+        if not _is_stop(ticket):
+            self._tell_exposed(ticket, lots, ticket.direction)
+
+    def stand_for(self, lots: dict[Ticket, int]) -> None:
+        """Let exits of one group stand for so many lots each, filled ones not counted."""
+        boxes = {box.key: box for one in lots for box in self._boxes.get(one.order.ref, ())}
+        for box in boxes.values():
+            mine = {one.key: left for one, left in lots.items() if one.key in box.tickets}
+            box.group = contingency.stand_for(box.group, mine)
+            box.share()
+            self._desk.scribe.touch_plan(box)
+        for ticket, left in lots.items():
+            self._resize(ticket, ticket.filled + left)
+
+    def keep_closing(self, ticket: Ticket) -> None:
+        """Let an exit that reverses only close; what of it closes at the exchange stays there."""
+        closes = [leg for leg in ticket.unsent if leg.offset is not Offset.OPEN]
+        working = [leg for leg in ticket.live_legs if leg.offset is not Offset.OPEN]
+        sent = sum(leg.volume for leg in closes) + sum(leg.open_lots for leg in working)
+        fewer = ticket.left - max(ticket.closing, sent)
+        ticket.may_open = (ticket.may_open or 0) - ticket.opening
+        ticket.effect, ticket.allow_partial, ticket.unsent = Effect.CLOSE, True, closes
+        for box in self._boxes.get(ticket.order.ref, ()):
+            box.group = contingency.open_fewer(box.group, ticket.key, fewer)
+            box.share()
+            self._desk.scribe.touch_plan(box)
+        self._resize(ticket, ticket.volume - fewer)
+
+    def _resize(self, ticket: Ticket, volume: int) -> None:
+        """Let it stand for as many lots as all its groups allow."""
+        for box in self._boxes[ticket.order.ref]:
+            if box.has_exit(ticket):
+                volume = min(volume, box.group[ticket.key].volume)
+        if ticket.condition is not None and volume > ticket.filled:
+            ticket.condition = resize(ticket.condition, volume - ticket.filled)
+        self._desk.change_volume(ticket, volume)
+
+    # -- lots without protection --------------------------------------------------------------
+
+    def _look_at_stop(self, ticket: Ticket) -> None:
+        """A stop in no group of exits is over: do its lots rely on it?
+
+        One that was refused as it was placed has protected nothing, and was to.
+        """
+        if not _is_stop(ticket) or not ticket.exits:
+            return
+        if ticket.order.ref not in self._taken and self._store.in_history:
+            return  # it is of a past market
+        expired = ticket.order.status == bt.Order.Expired
+        if _unasked(ticket) and (not expired or ticket.order.triggered):
+            self._tell_exposed(ticket, ticket.left - ticket.opening, ticket.direction)
+
+    def _tell_exposed(self, ticket: Ticket, lots: int, direction: Direction) -> None:
+        """Tell that lots which are still held have lost the last order that bounded their loss.
+
+        Args:
+            ticket: The order that is over, or has opened them.
+            lots: How many; negative if the orders of a group have closed too many.
+            direction: Of the orders that could close them.
+        """
+        symbol, order = ticket.symbol, ticket.order
+        name = f"order {order.ref} ({order.getordername()}) is {order.getstatusname()}"
+        if lots < 0:
+            text = f"{symbol}: {-lots} lots more were closed than a group of orders was to close"
+        else:
+            lots = self._bare(symbol, direction, lots)
+            if lots <= 0:
+                return
+            text = f"{symbol}: {lots} lots have no protection: {name}"
+        reason = order.info.get("reason")
+        text += f": {reason}" if reason else ""
+        self._say(symbol, lots, text, order=order)
+
+    def _say(self, symbol: str, lots: int, text: str, **facts: Any) -> None:
+        logger.error("%s", text)
+        self._store.observers.exposed(symbol, lots, text)
+        self._store.put_notification(text, lots=lots, **facts)
+
+    def _bare(self, symbol: str, direction: Direction, lots: int) -> int:
+        """Of lots that a stop was for, those that are held and have no other; 0 or less if none."""
+        held = self._desk.account.booked(symbol, direction)
+        return min(lots, held - self._covered(symbol, direction))
+
+    def settle_stops(self, *symbols: str) -> None:
+        """Know stops as exits that had nothing to close when they were placed, and have now.
+
+        Args:
+            symbols: Their contracts; () for all.
+        """
+        for ticket in self._desk.tickets.values():
+            waits = ticket.stage is Stage.WATCHED and _is_stop(ticket)
+            if waits and (not symbols or ticket.symbol in symbols):
+                self._desk.settle_again(ticket)
+
+    def withdraw(self, tickets: Iterable[Ticket], reason: str) -> None:
+        """Withdraw orders for the library; lots that lose their stop by it are told.
+
+        Args:
+            tickets: The orders.
+            reason: Shown as ``order.info.reason`` at their ends.
+        """
+        stops = {
+            (one.symbol, one.direction)
+            for one in self._desk.tickets.values()
+            if not one.over and _is_stop(one)
+        }
+        before = {place: self._covered(*place) for place in stops}
+        for ticket in tickets:
+            if not ticket.over:  # else the end of another one has ended it
+                self._desk.cancel(ticket, reason=reason)
+        for (symbol, direction), lots in before.items():
+            bare = self._bare(symbol, direction, lots)
+            if bare > 0:
+                self._say(symbol, bare, f"{symbol}: {bare} lots have no protection: {reason}")
+
+    def _covered(self, symbol: str, direction: Direction) -> int:
+        """Lots of a side for which a stop stands; those of one group stand for the same."""
+        lots: dict[str, int] = {}
+        for ticket in self._desk.tickets.values():
+            stands = _is_stop(ticket) and ticket.exits and ticket.ending not in _ENDED_BY_OWNER
+            if ticket.symbol != symbol or ticket.direction is not direction or not stands:
+                continue
+            if ticket.held_back:  # its lots are in another contract, or on their way there
+                continue
+            if ticket.stage not in (Stage.OVER, Stage.DRAFT, Stage.DORMANT):
+                boxes = self._boxes.get(ticket.order.ref)
+                key = boxes[0].key if boxes else ticket.key
+                lots[key] = max(lots.get(key, 0), ticket.left - ticket.opening)
+        return sum(lots.values())
+
+    # -- after a restart ----------------------------------------------------------------------
+
+    def adopt(self, ticket: Ticket) -> None:
+        """An order of an earlier run that waits for its price or time."""
+        self._taken.add(ticket.order.ref)
+        if ticket.stage is Stage.WATCHED:
+            self._watch.watch(ticket)
+
+    def adopt_group(self, key: str, fields: dict[str, Any], tickets: list[Ticket]) -> None:
+        """A group of an earlier run, with all its orders."""
+        box = Box(OrderGroup.from_dict(fields), tickets, key)
+        for ticket in tickets:
+            self._boxes[ticket.order.ref].append(box)
+        box.share()
+
+    def role(self, ticket: Ticket) -> Role | None:
+        """What an order is in the first group that it belongs to."""
+        boxes = self._boxes.get(ticket.order.ref)
+        return boxes[0].role(ticket) if boxes else None
+
+    def complete_groups(self) -> None:
+        """Carry out what a group has decided and a killed program had not done yet."""
+        for box in {box.key: box for boxes in self._boxes.values() for box in boxes}.values():
+            for member in box.group.members:
+                self._complete(box, box.tickets[member.order_id])
+            self._answer(box, contingency.level(box.group))
+
+    def _complete(self, box: Box, ticket: Ticket) -> None:
+        member = box.group[ticket.key]
+        if ticket.over:
+            if member.state is not MemberState.OVER:
+                self._answer(box, _end(box, ticket))
+        elif member.state in (MemberState.ENDING, MemberState.OVER):
+            self._carry_out(box, Action(Do.CANCEL, ticket.key))
+        elif member.state is MemberState.SUSPENDED:
+            self._carry_out(box, Action(Do.SUSPEND, ticket.key))
+        elif member.state is MemberState.ACTIVE and ticket.stage is Stage.DORMANT:
+            self._carry_out(box, Action(Do.ACTIVATE, ticket.key, member.volume))
+        elif member.state is MemberState.ACTIVE and member.volume != ticket.volume:
+            self._carry_out(box, Action(Do.RESIZE, ticket.key, member.volume))
+
+    def tend(self) -> None:
+        """Every round: hold the prices of the moment against what waits for them."""
+        self._watch.tend()
+
+
+def _closes_only(child: Ticket) -> None:
+    """A child protects what its parent has opened, and never opens anything itself."""
+    child.effect, child.allow_partial, child.may_open = Effect.CLOSE, True, 0
+
+
+def _is_stop(ticket: Ticket) -> bool:
+    return ticket.order.exectype in _STOPS
+
+
+def _part(ticket: Ticket, *, closes: bool = False) -> Part:
+    """An order as it enters a group; ``closes`` says whether the others close its lots, too."""
+    closing = ticket.volume - (ticket.may_open or 0) if closes else 0
+    return Part(ticket.key, ticket.volume, closing, protects=_is_stop(ticket))
+
+
+def _close_the_same(one: Ticket, other: Ticket) -> bool:
+    """Whether two orders are exits for lots of one side."""
+    same = (one.symbol, one.direction) == (other.symbol, other.direction)
+    return same and one.exits and other.exits
+
+
+def _so_far(group: OrderGroup, ticket: Ticket) -> OrderGroup:
+    """A group of one order, with what that has come to."""
+    if ticket.filled:
+        closed = sum(leg.filled for leg in ticket.legs if ticket.closes_by(leg.offset))
+        group, _ = contingency.on_fill(group, ticket.key, ticket.filled, closed=closed)
+    if ticket.over:
+        group, _ = contingency.on_end(group, ticket.key)
+    return group
+
+
+def _unasked(ticket: Ticket) -> bool:
+    """Whether an order has ended otherwise than by its owner's wish or its last lot."""
+    status = ticket.order.status
+    if status == bt.Order.Canceled:
+        return not ticket.ending
+    return status in (bt.Order.Rejected, bt.Order.Margin, bt.Order.Expired)
+
+
+def _end(box: Box, ticket: Ticket) -> Answer:
+    """What the end of an order means for its group, by who has ended it."""
+    return contingency.on_end(box.group, ticket.key, unasked=_unasked(ticket))

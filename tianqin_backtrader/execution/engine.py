@@ -1,0 +1,258 @@
+"""``ExecutionEngine``: what happens to orders in a round, in which order, and at the owner's word.
+
+Reports of the exchange come first, then what they leave to be done; what was written meanwhile is
+on disk before strategies are told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..account.ledger import AccountView
+from ..core.clock import monotonic
+from ..core.model import Fill, OrderReport
+from ..errors import JournalError
+from ..orders.ticket import OF_A_ROLL, Effect, Ticket
+from ..risk.kill_switch import Flattener, RiskDesk
+from ..risk.limits import GuardState
+from .contingent_orders import HeldOrders
+from .execution_reports import OrderReturns
+from .order_manager import OrderDesk
+from .target_positions import TargetDesk
+from .write_ahead import Planned
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+
+class SavedState(Protocol):
+    """What an earlier run has left."""
+
+    @property
+    def lots(self) -> Planned: ...
+
+    def hand_targets(self, adopt: Callable[..., Any], symbol: str | None = None) -> None: ...
+
+
+class Reconciles(Protocol):
+    """Holds what the account shows against what we know."""
+
+    def follow_session(self, session: int) -> None: ...
+
+    def tend(self) -> None: ...
+
+
+class Expires(Protocol):
+    """Settles lots of contracts that have expired; True if there were any."""
+
+    def tend(self) -> bool: ...
+
+
+class ExecutionEngine:
+    """All that looks after orders, in its order.
+
+    Args:
+        store: Whose orders they are.
+        account: Positions.
+        desk: Sends and withdraws.
+        returns: Takes reports.
+        held: Orders that wait for a price, a time or another order.
+        targets: Positions that are worked to.
+        risk: The rules.
+        flattener: Closes everything.
+
+    Attributes:
+        begun: Whether the account was taken over: before that, a start looks at all there is.
+    """
+
+    def __init__(
+        self,
+        store: MyStore,
+        account: AccountView,
+        desk: OrderDesk,
+        returns: OrderReturns,
+        held: HeldOrders,
+        targets: TargetDesk,
+        risk: RiskDesk,
+        flattener: Flattener,
+    ) -> None:
+        self._store, self._account, self._desk, self._returns = store, account, desk, returns
+        self._held, self._targets, self._risk = held, targets, risk
+        self._flattener, self._scribe = flattener, desk.scribe
+        self.begun = self._halting = False
+
+    def looks_after(self, saved: SavedState, reconciler: Reconciles, expiry: Expires) -> None:
+        """Name what compares orders and lots with the account."""
+        self._saved, self._reconciler, self._expiry = saved, reconciler, expiry
+
+    def begin(self) -> None:
+        """The account was taken over; an earlier run may have died before all was withdrawn."""
+        self._halting = self._flattener.busy or self._risk.guard.state is GuardState.HALTED
+        self.begun = True
+
+    # -- a round ----------------------------------------------------------------------------------
+
+    def take_reports(self, reports: list[OrderReport | Fill]) -> None:
+        """Apply what the exchange says, and queue what strategies are to be told."""
+        self._desk.heard_at = monotonic()
+        if self.begun:
+            self._returns.take(reports)
+            self._reconciler.tend()
+            self._scribe.flush()
+
+    def on_round(self, session: int, reconnector: Any) -> None:
+        """Look after unanswered orders, and after all that waits with us."""
+        self._returns.follow_session(session, reconnector)
+        if not self.begun:
+            return
+        self._returns.tend()
+        self._reconciler.follow_session(session)
+        self._account.settle_fees()
+        self._look_at_halting()
+        self._look_at_loss()
+        self._desk.tend()
+        self._held.tend()
+        self._targets.tend()
+        if self._flattener.busy:
+            self._flattener.tend({symbol for symbol, legs in self._desk.live.items() if legs})
+        if self._expiry.tend():
+            self._scribe.touch_plan(self._saved.lots)
+        self._scribe.flush()
+
+    # -- the owner's word -------------------------------------------------------------------------
+
+    def halt(self, reason: str) -> None:
+        """Withdraw every order and send no other until ``resume``, in later runs, too."""
+        self._risk.guard.halt(reason)
+        self._flattener.end()
+        self.drop_targets()
+        self._withdraw_for(lambda ticket: True)
+        self._scribe.flush()
+
+    def resume(self) -> None:
+        """Take orders again after ``halt``, ``flatten`` or a limit."""
+        self._scribe.mend()
+        self._risk.resume()
+        self._flattener.end()
+        self._withdraw(lambda ticket: not ticket.guarded)
+        self._scribe.flush()
+
+    def flatten(self, reason: str) -> None:
+        """Withdraw every order and close all that the account holds, at the market."""
+        self._risk.guard.reduce(reason)
+        self.drop_targets()
+        self._withdraw(lambda ticket: ticket.guarded)  # of a flatten before: it has its place
+        self._flattener.begin()
+        self._scribe.flush()
+
+    def cancel_all(self) -> None:
+        """Withdraw every order of this broker that is not over, those that wait with us, too."""
+        self._withdraw(lambda ticket: True)
+
+    # -- what follows from it ---------------------------------------------------------------------
+
+    def drop_targets(self) -> None:
+        """Work to no target any more, nor to one that an earlier run has begun."""
+        self._saved.hand_targets(self._targets.adopt)
+        self._targets.drop_all()
+
+    def _withdraw(self, which: Callable[[Ticket], bool]) -> None:
+        for ticket in list(self._desk.tickets.values()):
+            if not ticket.over and which(ticket):
+                self._desk.cancel(ticket)
+
+    def _withdraw_for(self, which: Callable[[Ticket], bool]) -> None:
+        """Withdraw orders for what the rules say; lots that lose their stop by it are told."""
+        self._held.settle_stops()
+        tickets = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
+        words = f"trading is {self._risk.guard.state}: {self._risk.guard.reason}"
+        self._held.withdraw([ticket for ticket in tickets if which(ticket)], words)
+
+    def _withdraw_openings(self, which: Callable[[Ticket], bool]) -> None:
+        """Withdraw orders that may open; of stops and the like that reverse, what closes stays."""
+        self._held.settle_stops()
+        for ticket in list(self._desk.tickets.values()):
+            if not ticket.over and which(ticket) and _closes_first(ticket):
+                self._held.keep_closing(ticket)
+                text = (
+                    f"order {ticket.order.ref} on {ticket.symbol} only closes from now on: trading "
+                    f"is {self._risk.guard.state}"
+                )
+                logger.warning("%s", text)
+                self._store.put_notification(text, order=ticket.order)
+        self._withdraw_for(which)
+
+    @property
+    def records_broken(self) -> bool:
+        """Whether records cannot be written at the moment."""
+        return self._scribe.broken is not None
+
+    def records_failed(self, error: JournalError) -> None:
+        """What cannot be written halts trading: what may open is withdrawn, and not sent."""
+        if not self.records_broken:
+            self._scribe.fail(error)  # which comes back here
+            return
+        text = f"HALTED: {error}; exits go on; make room, then broker.resume()"
+        logger.error("%s", text)
+        self._store.put_notification(text)
+        self._risk.guard.halt(str(error), keeps_exits=True)
+        self._halting = True
+
+    def _look_at_loss(self) -> None:
+        """At the limit of the day's loss nothing stays out that could make a position larger."""
+        if not self._risk.meets_loss():
+            return
+        guard = self._risk.guard
+        text = f"{guard.state}: {guard.reason}; what adds to positions is withdrawn"
+        logger.error("%s", text)
+        self._store.put_notification(text)
+        self.drop_targets()
+        halted = guard.state is GuardState.HALTED
+        goes = self._is_no_exit if halted else self._adds
+        self._withdraw_openings(lambda ticket: ticket.guarded and goes(ticket))
+        guard.answered_loss()
+
+    def _adds(self, ticket: Ticket) -> bool:
+        """Whether an order is for more lots than are held on the side that it reduces."""
+        held = -self._account.position(ticket.symbol).size * ticket.direction.sign
+        return ticket.effect is not Effect.CLOSE and ticket.left > held
+
+    def _is_no_exit(self, ticket: Ticket) -> bool:
+        """Whether an order may open, or closes for a target or a roll, and not for a strategy."""
+        return _works_for_us(ticket) or not ticket.exits or ticket.opening > 0
+
+    def _look_at_halting(self) -> None:
+        """Withdraw what the state does not allow; of a flatten what it has out stays."""
+        if not self._halting:
+            return
+        self._halting = False
+        self.drop_targets()
+        if self._risk.guard.state is not GuardState.HALTED:
+            self._withdraw(lambda ticket: ticket.guarded)
+        elif self._risk.guard.keeps_exits:
+            self._withdraw_openings(self._is_no_exit)
+        else:
+            self._withdraw_for(lambda ticket: True)
+
+    def take_differences(self, text: str) -> None:
+        """Somebody or something else has changed what is held: the owner has to look."""
+        text = f"{text}; only orders that reduce are sent until broker.resume()"
+        logger.error("%s", text)
+        self._store.put_notification(text)
+        self._scribe.note(text, "ERROR")
+        self._risk.guard.reduce(text)
+
+
+def _works_for_us(ticket: Ticket) -> bool:
+    """Whether an order is for a target or a roll, and not for a strategy."""
+    return ticket.for_target or OF_A_ROLL in ticket.order.info
+
+
+def _closes_first(ticket: Ticket) -> bool:
+    """Whether lots rely on a part of an order that waits for a price or time, or has fired."""
+    waits = ticket.condition is not None or bool(ticket.order.triggered)
+    return waits and ticket.closing > 0 and not _works_for_us(ticket)

@@ -1,0 +1,356 @@
+"""``OrderReturns`` is the way back: it applies what the exchange says, and strategies are told."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import backtrader as bt
+
+from ..contracts.offsets import Leg, plan_instead
+from ..core.clock import SECOND, Instants, WallClock, instants, to_backtrader
+from ..core.model import Fill, Offset, OrderReport
+from ..errors import IllegalTransition
+from ..orders.leg import OrderLeg, OrderState
+from ..orders.ticket import ENDS, Effect, Ending, Stage, Ticket
+from .foreign_fills import ForeignFills
+from .order_manager import OrderDesk
+
+logger = logging.getLogger(__name__)
+
+#: After so long an order without an answer says that the trading link is dead, nanoseconds.
+UNANSWERED = 5 * SECOND
+#: An order without an answer belongs to the refusal that came as a notice, after so long.
+NOTICED = SECOND
+#: An order that a new session does not know after so long never arrived, nanoseconds.
+UNKNOWN = 3 * SECOND
+#: Words of brokers for too little money.
+NO_FUNDS = ("资金不足", "保证金不足")
+#: Ends of closes of which some were not taken, and the others were.
+PASSED_BY = frozenset({OrderState.FILLED, OrderState.REJECTED, OrderState.LOST})
+#: The end of an order that the exchange has ended without being asked.
+UNASKED = frozenset({OrderState.CANCELLED, OrderState.LOST, OrderState.FILLED})
+
+
+class OrderReturns:
+    """Applies reports to orders.
+
+    Args:
+        desk: Where they were sent.
+
+    Attributes:
+        foreign: Orders of the account that this program has not sent, by id.
+        on_fill: Called with an order and its fill.
+        on_foreign: Called with a fill of an order that is not ours.
+    """
+
+    def __init__(self, desk: OrderDesk) -> None:
+        self._desk, self._store, self._account = desk, desk.store, desk.account
+        desk.settled = self.settle
+        self.foreign = desk.planner.claims.foreign
+        self.on_fill: list[Callable[[Ticket, Fill], None]] = []
+        self.on_foreign: list[Callable[[Fill], None]] = []
+        self._others = ForeignFills(self._store, self._account)
+        self._early: dict[str, dict[str, Fill]] = defaultdict(dict)
+        self._untold: list[Fill] = []
+        self._asked_again: set[str] = set()
+        self._session = 0
+        self._missing: dict[str, Instants] = {}
+
+    # -- reports ------------------------------------------------------------------------------
+
+    def take(self, reports: list[OrderReport | Fill]) -> None:
+        """Apply what the exchange says. A report that no order can make is logged and left."""
+        for told in reports:
+            found, report = self._desk.legs.get(told.order_id), told
+            if found is not None and isinstance(told, Fill):
+                report = self._account.priced(told)
+            try:
+                if found is None:
+                    self._take_foreign(report)
+                else:
+                    self._apply(*found, report)
+            except IllegalTransition as error:
+                logger.error("%s; the client's picture is read again", error)
+                if report.order_id not in self._asked_again:
+                    self._asked_again.add(report.order_id)
+                    self._store.gateway.report_again(report.order_id)
+        self._tell_without_order()
+
+    def _apply(self, ticket: Ticket, leg: OrderLeg, report: OrderReport | Fill) -> None:
+        given_up = leg.over
+        if isinstance(report, Fill):
+            if not leg.take_fill(report):
+                return
+            self._desk.scribe.fill(report, int(ticket.order.comminfo.p.mult))
+            self.tell_fill(ticket, report)
+            for told in self.on_fill:
+                told(ticket, report)
+        else:
+            numbered = leg.exchange_order_id
+            changed = leg.take_report(report)
+            if leg.exchange_order_id and not numbered:
+                ticket.attempts = 0  # what refuses it the next time is another trouble
+            self._desk.scribe.report(report)
+            if changed:
+                logger.info("%s %s", leg, leg.last_msg)
+        if leg.over:
+            self._desk.live[leg.symbol].pop(leg.order_id, None)
+        elif given_up:
+            self._desk.take_back(ticket, leg)
+        elif ticket.over:
+            self._desk.withdraw_rest(ticket)
+        if isinstance(report, Fill) and leg not in ticket.out:
+            self._desk.make_room(ticket)
+        self.settle(ticket)
+
+    def _take_foreign(self, report: OrderReport | Fill) -> None:
+        """An order that this program has not sent: its own earlier run's, or another program's."""
+        leg = self.foreign.get(report.order_id)
+        if isinstance(report, Fill):
+            early = self._early[report.order_id] if leg is None else {}
+            if report.trade_id in early:
+                return
+            if leg is None:
+                early[report.trade_id] = report
+                self._untold.append(report)
+            elif not leg.take_fill(report):
+                return
+            if self._desk.gate.reconciled:
+                self._others.take(report)
+                for told in self.on_foreign:
+                    told(report)
+            elif math.isfinite(report.commission):
+                self._account.priced(report)  # it is in the account, and its fee is learnt from
+        elif leg is not None:
+            leg.take_report(report)
+        else:
+            leg = OrderLeg.met(report)
+            self._desk.planner.claims.meet(leg, self._desk.day_for(leg.symbol))
+            for fill in self._early.pop(report.order_id, {}).values():
+                leg.take_fill(fill)
+            if self._desk.gate.reconciled:
+                text = f"an order that this program has not sent: {leg}"
+                logger.warning("%s", text)
+                self._store.put_notification(text, foreign_order=leg)
+
+    def _tell_without_order(self) -> None:
+        """Trades whose order has not come with them: it may follow, or there is none.
+
+        A broker's forced closes and exchanges for physicals have none.
+        """
+        untold, self._untold = self._untold, []
+        for fill in untold:
+            if fill.order_id in self._early and self._desk.gate.reconciled:
+                text = (
+                    f"a trade whose order this program has not sent, and does not see: "
+                    f"{fill.direction} {fill.offset} {fill.volume} {fill.symbol} at {fill.price}"
+                )
+                logger.warning("%s", text)
+                self._store.put_notification(text, foreign_fill=fill)
+
+    def tend(self) -> None:
+        """Every round: see to trades of others whose contract was not known."""
+        self._others.tend()
+
+    def tell_fill(self, ticket: Ticket, fill: Fill) -> None:
+        """Book a fill, and let the strategy know."""
+        order = ticket.order
+        self._accept(order)
+        status, info = order.status, order.comminfo
+        done = self._account.take_fill(fill, int(info.p.mult))
+        closed_fee = fill.commission * abs(done.closed) / fill.volume
+        order.execute(
+            to_backtrader(fill.time), fill.direction.sign * fill.volume, fill.price,
+            done.closed, info.getvaluesize(-done.closed, done.price_before), closed_fee,
+            done.opened, info.getvaluesize(done.opened, fill.price), fill.commission - closed_fee,
+            info.margin, info.profitandloss(-done.closed, done.price_before, fill.price),
+            done.size, done.price,
+        )  # fmt: skip
+        if status in ENDS:
+            order.partial()  # its end was told before, and stays: another one is not told
+        self._desk.tell(order)
+        if status in ENDS:
+            order.status = status
+
+    def _accept(self, order: Any) -> None:
+        """The exchange has it: told once, before anything else about it."""
+        if order.status == bt.Order.Submitted:
+            order.accept(order.broker)
+            self._desk.tell(order)
+
+    # -- ends ---------------------------------------------------------------------------------
+
+    def settle(self, ticket: Ticket) -> None:
+        """Bring Backtrader's status in line with the legs, each step told once."""
+        if any(leg.exchange_order_id for leg in ticket.legs):
+            self._accept(ticket.order)
+        if ticket.stage not in (Stage.WORKING, Stage.QUEUED) or ticket.live_legs:
+            return
+        if ticket.left <= 0:
+            if ticket.order.status == bt.Order.Completed:
+                self._desk.close(ticket)
+            else:
+                self._desk.finish(ticket, bt.Order.Completed)
+        elif ticket.stage is Stage.QUEUED:
+            return  # the desk sends the rest
+        elif ticket.ending is Ending.RESIZE:
+            self._desk.resume(ticket)
+        elif ticket.ending or not self._goes_on(ticket):
+            self._end(ticket)
+
+    def _goes_on(self, ticket: Ticket) -> bool:
+        """Send what comes next of an order whose legs are over; False if that is nothing."""
+        spares = self._instead(ticket)
+        if spares:
+            self._desk.send_instead(ticket, spares)
+            return True
+        if ticket.unsent and ticket.left == sum(leg.volume for leg in ticket.unsent):
+            if self._desk.gate.open(ticket.symbol):
+                self._desk.send_next(ticket)
+            else:
+                self._desk.queue(ticket)
+            return True
+        if ticket.exits and self._rest_is_next(ticket):
+            self._desk.release(ticket)
+            return True
+        if self._failed_protection(ticket) and self._desk.send_again(ticket):
+            return True
+        terms = ticket.sent_terms
+        rests = not terms.advanced and not terms.is_market  # else its rest was never to work
+        died = rests and all(leg.state in UNASKED for leg in ticket.out)
+        if died and ticket.validity.over_days and self._desk.day_over(ticket):
+            self._desk.queue(ticket, next_day=True)
+            return True
+        return False
+
+    def _rest_is_next(self, ticket: Ticket) -> bool:
+        """Whether the rest of an exit has waited: for its lots, or to open when it has closed."""
+        states = {leg.state for leg in ticket.out}
+        if states == {OrderState.FILLED}:
+            return True
+        if not ticket.protects or ticket.closing > 0 or OrderState.FILLED not in states:
+            return False
+        opens = any(leg.offset is Offset.OPEN for leg in ticket.out)
+        return not opens and states <= PASSED_BY  # other lots were closed instead
+
+    def _failed_protection(self, ticket: Ticket) -> bool:
+        """Whether closes that lots rely on were refused, or never arrived."""
+        if not ticket.protects or ticket.closing <= 0:
+            return False
+        return any(
+            leg.state in (OrderState.REJECTED, OrderState.LOST) and ticket.closes_by(leg.offset)
+            for leg in ticket.out
+        )
+
+    def _instead(self, ticket: Ticket) -> list[Leg]:
+        """Closes of other lots for those that the exchange refused."""
+        refused = [
+            leg
+            for leg in ticket.out
+            if leg.state is OrderState.REJECTED and leg.order_id not in ticket.spares
+        ]
+        if not refused or ticket.effect is Effect.OPEN:
+            return []
+        instrument = self._store.instrument(ticket.symbol)
+        market = ticket.sent_terms.is_market
+        rules = self._desk.planner.rules(ticket, instrument, market_order=market)
+        apart = rules.closing is rules.closing.APART
+        left = self._desk.planner.closable(ticket, rules)
+        spares: list[Leg] = []
+        for leg in refused:
+            ticket.spares.add(leg.order_id)  # nothing is sent for it a second time
+            legs = plan_instead(Leg(leg.offset, leg.volume), ticket.unsent, left, rules)
+            left = left.less(legs, closes_today_apart=apart)
+            spares += legs
+        return spares
+
+    def _end(self, ticket: Ticket) -> None:
+        failed = [leg for leg in ticket.out if leg.state is not OrderState.FILLED]
+        words = [leg.last_msg for leg in failed]
+        reason = ticket.withdrawn_for or "; ".join(dict.fromkeys(filter(None, words)))
+        never = all(leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in failed)
+        timed = ticket.validity.until is not None and ticket.ending is not Ending.CANCEL
+        if ticket.ending is Ending.EXPIRE or (timed and self._desk.day_over(ticket)):
+            status = bt.Order.Expired
+        elif never and not ticket.order.executed.size:
+            poor = any(words in reason for words in NO_FUNDS)
+            status = bt.Order.Margin if poor else bt.Order.Rejected
+        else:
+            status = bt.Order.Canceled
+        self._desk.finish(ticket, status, reason)
+
+    # -- sessions -----------------------------------------------------------------------------
+
+    def follow_session(self, session: int, reconnector: Any) -> None:
+        """Look after orders that were sent and are not answered.
+
+        In the session that sent them the trading link is dead. What a new session does not
+        know some seconds after it was made was lost with the old one, if its day is not over.
+        """
+        if session == self._session and not self._desk.unanswered and not self._missing:
+            return
+        if session != self._session:
+            if self._session:
+                for live in self._desk.live.values():
+                    self._missing |= dict.fromkeys(live, instants(self._store.clock))
+            self._session = session
+        if not self._store.trading_up:
+            return
+        if self._missing:
+            self._look_for_missing()
+        now = WallClock().now_ns()
+        for order_id, leg in list(self._desk.unanswered.items()):
+            answered = leg.state is not OrderState.SUBMITTED or leg.last_msg
+            if answered or order_id in self._missing:
+                del self._desk.unanswered[order_id]
+            elif leg.overdue(now, NOTICED) and (words := self._refusal_of(leg, reconnector)):
+                del self._desk.unanswered[order_id]
+                self._refused_by_notice(leg, words)
+            elif leg.overdue(now, UNANSWERED):
+                leg.time_out()
+                reconnector.trading_silent()
+                return
+
+    def _refusal_of(self, leg: OrderLeg, reconnector: Any) -> str:
+        """What a notice has said of an order that has no answer; "" if there was none."""
+        return str(
+            reconnector.refusals.take(leg.symbol, leg.direction, leg.volume, leg.sent_ns or 0)
+        )
+
+    def _refused_by_notice(self, leg: OrderLeg, words: str) -> None:
+        """The counter does not pass it on: it says so in a notice, and there is no order.
+
+        The notice names no order. Should it have been another's, the leg is heard of all the same.
+        """
+        ticket = self._desk.legs[leg.order_id][0]
+        leg.time_out()
+        leg.not_found()
+        leg.last_msg = words
+        logger.warning("%s %s", leg, words)
+        self._desk.live[leg.symbol].pop(leg.order_id, None)
+        self._desk.scribe.ended(leg)
+        self.settle(ticket)
+
+    def _look_for_missing(self) -> None:
+        known, now = self._store.gateway.known_orders(), instants(self._store.clock)
+        for order_id, since in list(self._missing.items()):
+            ticket, leg = self._desk.legs[order_id]
+            if leg.over or order_id in known:
+                del self._missing[order_id]
+            elif self._desk.day_over(ticket):
+                continue  # it may have been filled: the ``Reconciler`` knows
+            elif now.since(since) > UNKNOWN:
+                if leg.not_found():
+                    self._missing[order_id] = now  # ask once more
+                    continue
+                del self._missing[order_id]
+                if not leg.exchange_order_id:
+                    leg.last_msg = "it never reached the exchange: the connection broke as it left"
+                logger.error("%s %s", leg, leg.last_msg)
+                self._desk.live[leg.symbol].pop(order_id, None)
+                self._desk.scribe.ended(leg)
+                self.settle(ticket)

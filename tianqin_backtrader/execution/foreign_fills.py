@@ -1,0 +1,43 @@
+"""Foreign trades on the account: their lots count at once, their money when it is known.
+
+Of a contract that nobody here has asked for, the multiple is not known. It is asked for beside the
+run; until the answer comes, which is never while market data is away, the trades wait for the
+books.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..account.ledger import AccountView
+from ..core.model import Fill
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+
+class ForeignFills:
+    """Books them.
+
+    Args:
+        store: Knows contracts.
+        account: What is held.
+    """
+
+    def __init__(self, store: MyStore, account: AccountView) -> None:
+        self._store, self._account = store, account
+        self._waiting: dict[str, list[Fill]] = {}
+
+    def take(self, fill: Fill) -> None:
+        """Book one."""
+        self._account.take_lots(fill)
+        self._waiting.setdefault(fill.symbol, []).append(fill)
+        self.tend()
+
+    def tend(self) -> None:
+        """Every round: book those whose contract is known now."""
+        for symbol in list(self._waiting):
+            instrument = self._store.known_instrument(symbol)
+            if instrument is not None:
+                for fill in self._waiting.pop(symbol):
+                    self._account.book(self._account.priced(fill), int(instrument.volume_multiple))

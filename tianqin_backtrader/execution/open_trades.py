@@ -1,0 +1,244 @@
+"""The open trades of strategies, where lots come and go without an order of theirs.
+
+Backtrader makes trades of the fills of its own orders alone. Lots that were held before the run,
+and foreign trades, would leave trades that never close, and closes that are told as openings.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import backtrader as bt
+
+from ..account.allocation import LotsChange, allocate
+from ..contracts.continuous import MAIN
+from ..feeds.placeholder import UnsubscribedData, has_bar
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+#: A strategy, a feed and Backtrader's ``tradeid``.
+_Place = tuple[Any, Any, int]
+
+
+class OpenTrades:
+    """Changes them as the lots held have changed.
+
+    Args:
+        store: Knows the feeds.
+        stand_in: Gives what stands for the feed of a contract that has none.
+    """
+
+    def __init__(self, store: MyStore, stand_in: Callable[[str], UnsubscribedData]) -> None:
+        self._store, self._stand_in = store, stand_in
+        self._waiting: list[LotsChange] = []
+        #: Lots of trades that no order of their strategy has opened, by the trade's number.
+        self._given: Counter[int] = Counter()
+
+    @property
+    def strategies(self) -> list[Any]:
+        """Those of the run, as far as there are any."""
+        envs = (feed._env for feed in self._store.feeds if feed._env is not None)
+        return next((list(env.runningstrats) for env in envs), [])
+
+    @property
+    def at_work(self) -> bool:
+        """Whether strategies are called: a feed has a bar."""
+        return any(has_bar(feed) for feed in self._store.feeds)
+
+    def begin(self) -> None:
+        """A run begins with what is held then."""
+        self._waiting.clear()
+        self._given.clear()
+
+    def give(
+        self, lots: Mapping[str, tuple[int, float]], exits: Mapping[str, list[tuple[Any, int]]]
+    ) -> None:
+        """Let what was held before the run be open trades of those whose exits stand for it.
+
+        What no exit stands for is the first one's of them, or else the first strategy's.
+
+        Args:
+            lots: Net lots and their price by symbol.
+            exits: By symbol the orders that are to close them, each with its lots.
+        """
+        for symbol, (size, price) in lots.items():
+            for place, share in self._shares(size, exits.get(symbol, [])):
+                self._add(LotsChange(symbol, share, price), place)
+
+    def _shares(
+        self, size: int, exits: Iterable[tuple[Any, int]]
+    ) -> list[tuple[_Place | None, int]]:
+        """Signed lots for each place; None is wherever they are traded."""
+        wanted: dict[_Place | None, int] = {}
+        place: _Place | None
+        for order, lots in exits:  # a stop and its target stand for the same ones
+            place = self._place(order)
+            wanted[place] = max(lots, wanted.get(place, 0))
+        left, shares = abs(size), wanted.copy()
+        for place in wanted:
+            shares[place] = min(wanted[place], left)
+            left -= shares[place]
+        first = next(iter(wanted), None)
+        shares[first] = shares.get(first, 0) + left
+        return [(place, lots if size > 0 else -lots) for place, lots in shares.items() if lots]
+
+    def make_way(self, order: Any, symbol: str) -> None:
+        """Before a fill is told: let the lots that it closes be in the trade of its owner.
+
+        Those that were held before the run may be in that of another strategy.
+        """
+        closed = sum(bit.closed for bit in order.executed.iterpending())
+        if not closed or not self.strategies:
+            return
+        place = self._place(order)
+        own = _last_trade(*place)
+        if own is not None and own.size * closed > 0:
+            return  # it goes on to the other side, as Backtrader counts each strategy for itself
+        missing = int(abs(closed)) - (abs(own.size) if own is not None else 0)
+        for strategy, trade in list(self._open_trades(symbol)):
+            lots = min(missing, self._given[trade.ref], abs(trade.size))
+            if trade is not own and trade.size * closed < 0 and lots > 0:
+                own = own or _trade_of(*place)
+                self._move(strategy, trade, (place[0], own), lots)
+                missing -= lots
+
+    def _move(self, giver: Any, source: Any, to: tuple[Any, Any], lots: int) -> None:
+        """Let lots go from one trade to another, with their part of what was made and paid."""
+        taker, target = to
+        share = lots / abs(source.size)
+        fee, pnl = source.commission * share, source.pnl * share
+        size = lots if source.size > 0 else -lots
+        goes_on = not target.size and target.data is source.data
+        _update(taker, target, size, source.price, fee)
+        if goes_on:
+            target.baropen, target.dtopen = source.baropen, source.dtopen
+        target.justopened = False  # it is not told as an opening
+        source.size -= size
+        source.value *= 1 - share
+        for trade, more_fee, more_pnl in ((source, -fee, -pnl), (target, 0.0, pnl)):
+            trade.commission += more_fee
+            trade.pnl += more_pnl
+            trade.pnlcomm = trade.pnl - trade.commission
+        if not source.size:
+            giver._trades[source.data][source.tradeid].remove(source)
+        self._given[source.ref] -= lots
+        self._given[target.ref] += lots
+
+    def _place(self, order: Any) -> _Place:
+        """Where Backtrader keeps the trades that an order makes."""
+        owner = self.strategies[0] if order.owner is None else order.owner
+        return owner, order.data, order.tradeid
+
+    def take(self, change: LotsChange) -> None:
+        """Let trades of the other side be closed by a change, and told; what is left opens.
+
+        It waits while the contract is not known, and while the feed of a trade has no bar:
+        Backtrader stamps the end of a trade with its time.
+        """
+        self._waiting.append(change)
+        self.tend()
+
+    def tend(self) -> None:
+        """Every round: see to changes that wait."""
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            found = list(self._open_trades(change.symbol))
+            known = self._store.known_instrument(change.symbol) is not None
+            if known and all(has_bar(trade.data) for _, trade in found):
+                self._carry_out(change, found)
+            else:
+                self._waiting.append(change)
+
+    def _carry_out(self, change: LotsChange, found: list[tuple[Any, Any]]) -> None:
+        sizes, rest = allocate(change.size, [trade.size for _, trade in found])
+        fee = change.fee / abs(change.size)
+        for (strategy, trade), size in zip(found, sizes, strict=True):
+            if size:
+                _update(strategy, trade, size, change.price, fee * abs(size))
+        if rest:
+            self._add(LotsChange(change.symbol, rest, change.price, fee * abs(rest)))
+        for (strategy, trade), size in zip(found, sizes, strict=True):
+            if size and trade.isclosed:
+                _tell(strategy, trade)
+
+    # -- trades -------------------------------------------------------------------------------
+
+    def _open_trades(self, symbol: str) -> Iterator[tuple[Any, Any]]:
+        for strategy in self.strategies:
+            for data, by_id in list(strategy._trades.items()):
+                if self._is_of(data, symbol):
+                    for trades in list(by_id.values()):
+                        if trades and trades[-1].isopen:
+                            yield strategy, trades[-1]
+
+    def _add(self, change: LotsChange, place: _Place | None = None) -> None:
+        """Lots for an open trade of their side, else for a new one of the first strategy.
+
+        Args:
+            change: The lots.
+            place: Where a trade of theirs is to be, if that is known.
+        """
+        same = (one for one in self._open_trades(change.symbol) if one[1].size * change.size > 0)
+        found: tuple[Any, Any] | None
+        if place is not None:
+            found = place[0], _last_trade(*place) or _trade_of(*place)
+        else:
+            found = next(same, None) or self._new_trade(change.symbol)
+        if found is not None:
+            strategy, trade = found
+            _update(strategy, trade, change.size, change.price, change.fee)
+            self._given[trade.ref] += abs(change.size)
+            trade.justopened = False  # it is not told as an opening of the strategy's own
+
+    def _new_trade(self, symbol: str) -> tuple[Any, Any] | None:
+        for strategy in self.strategies:
+            for data in strategy.datas:
+                # One made of a feed is none of the store's: orders are on the feed.
+                if any(data is one for one in self._store.feeds) and self._is_of(data, symbol):
+                    return strategy, _trade_of(strategy, data)
+        for strategy in self.strategies:
+            return strategy, _trade_of(strategy, self._stand_in(symbol))
+        return None
+
+    def _is_of(self, data: Any, symbol: str) -> bool:
+        """Whether lots of a contract are traded through a feed."""
+        name = data._dataname
+        if not isinstance(name, str) or not name.startswith(MAIN):
+            return bool(name == symbol)
+        mains = self._store.mains
+        of_product = symbol.startswith(name.removeprefix(MAIN))  # else nobody need be asked
+        return of_product and (symbol == mains.traded(name) or symbol in mains.behind(name))
+
+
+def _last_trade(strategy: Any, data: Any, tradeid: int) -> Any:
+    """The trade that is open there, None if there is none."""
+    trades = strategy._trades[data][tradeid]
+    return trades[-1] if trades and trades[-1].isopen else None
+
+
+def _trade_of(strategy: Any, data: Any, tradeid: int = 0) -> Any:
+    trade = bt.Trade(data=data, tradeid=tradeid, historyon=strategy._tradehistoryon)
+    strategy._trades[data][tradeid].append(trade)
+    return trade
+
+
+def _update(strategy: Any, trade: Any, size: int, price: float, fee: float) -> None:
+    data = trade.data
+    kind = bt.BuyOrder if size > 0 else bt.SellOrder
+    order = kind(data=data, size=size, price=price, simulated=not has_bar(data))
+    comminfo = strategy.broker.getcommissioninfo(data)
+    if math.isnan(fee):
+        fee = comminfo.getcommission(size, price)
+    trade.update(order, size, price, 0.0, fee, 0.0, comminfo)
+
+
+def _tell(strategy: Any, trade: Any) -> None:
+    """As ``Strategy._addnotification`` does it."""
+    strategy._tradespending.append(copy.copy(trade))
+    if strategy.cerebro.p.quicknotify:
+        strategy._notify(qtrades=[copy.copy(trade)])

@@ -1,0 +1,245 @@
+"""Orders that wait with us for a price or a time: stops, trailing stops, the close.
+
+``conditional`` says when one fires; here it is shown the prices.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import backtrader as bt
+
+from ..contracts.order_terms import STAYS, Wish, passive_price
+from ..contracts.time_in_force import Validity, last_close
+from ..core.clock import SECOND, to_ns
+from ..core.model import Direction
+from ..errors import OrderError
+from ..orders.conditional import (
+    ConditionalOrder,
+    Kind,
+    Status,
+    at_close,
+    on_price,
+    stop,
+    trailing_stop,
+)
+from ..orders.ticket import Stage, Ticket
+from .order_manager import OrderDesk
+
+logger = logging.getLogger(__name__)
+
+#: Backtrader's Close is sent so long before the day's last close, and where the line is doubtful:
+#: a part of it was lost or away, or did not answer at once, in the last minutes.
+BEFORE_CLOSE, BEFORE_CLOSE_IN_DOUBT = 5 * SECOND, 60 * SECOND
+DOUBTFUL_FOR = 600 * SECOND
+#: Orders of Backtrader that wait for a price or a time.
+_CONDITIONS = (
+    bt.Order.Stop,
+    bt.Order.StopLimit,
+    bt.Order.StopTrail,
+    bt.Order.StopTrailLimit,
+    bt.Order.Close,
+)
+
+
+class Span:
+    """Prices and times at which nothing happens to the orders that wait on a contract."""
+
+    def __init__(self) -> None:
+        self._low, self._high, self._due = -math.inf, math.inf, math.inf
+
+    def narrow(self, condition: ConditionalOrder) -> None:
+        """One order more; a trailing stop leaves no room, as any price may move it."""
+        if condition.due_ns is not None:
+            self._due = min(self._due, condition.due_ns)
+        if condition.stop_price is None:
+            return
+        trails = condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT)
+        dust = 1e-6 * abs(condition.stop_price)
+        if trails or condition.direction is Direction.BUY:
+            self._high = min(self._high, condition.stop_price - dust)
+        if trails or condition.direction is Direction.SELL:
+            self._low = max(self._low, condition.stop_price + dust)
+        if trails:
+            self._low, self._high = math.inf, -math.inf
+
+    def contains(self, price: float, now: int) -> bool:
+        """Whether a price at a time changes nothing."""
+        return now < self._due and (price != price or self._low < price < self._high)
+
+
+class OrderWatch:
+    """Holds prices against what waits for them.
+
+    Args:
+        desk: Knows store, gate and records.
+        on_fire: Called with an order whose moment has come.
+    """
+
+    def __init__(self, desk: OrderDesk, on_fire: Callable[[Ticket], None]) -> None:
+        self._desk, self._store, self._on_fire = desk, desk.store, on_fire
+        self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
+        self._quiet: dict[str, Span] = {}
+        self._breaks, self._lost_at = 0, -math.inf
+
+    def condition(self, ticket: Ticket) -> ConditionalOrder:
+        """What an order of Backtrader waits for.
+
+        Raises:
+            OrderError: Its prices are none, or no such order exists.
+        """
+        order, created = ticket.order, ticket.order.created
+        if order.exectype not in _CONDITIONS:
+            raise OrderError(
+                "exectype is Market, Limit, Stop, StopLimit, StopTrail, StopTrailLimit or Close of "
+                f"bt.Order, not {order.exectype!r}"
+            )
+        if order.exectype == bt.Order.Close:
+            return self._at_close(ticket)
+        if order.p.price is None and order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
+            raise OrderError(f"a {order.getordername()} order needs a price")
+        plimit = order.p.pricelimit
+        needs_limit = order.exectype in (bt.Order.StopLimit, bt.Order.StopTrailLimit)
+        if needs_limit and plimit is None:
+            raise OrderError(f"a {order.getordername()} order needs a limit price (plimit)")
+        limit = plimit if needs_limit else None
+        if order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
+            return stop(ticket.direction, ticket.volume, order.p.price, limit_price=limit)
+        reference = order.p.price if order.p.price is not None else self._price(ticket.symbol)
+        if math.isnan(reference) and len(order.data):  # the first question about a quote
+            reference = float(order.data.close[0])
+        state = trailing_stop(
+            ticket.direction, ticket.volume, reference, trail_amount=order.p.trailamount,
+            trail_percent=order.p.trailpercent, limit_price=limit,
+        )  # fmt: skip
+        _show(created, state)
+        return state
+
+    def _at_close(self, ticket: Ticket) -> ConditionalOrder:
+        """Backtrader's Close: good until the close, and never sent after it."""
+        now, calendar = self._store.now(), self._store.calendar
+        day = calendar.trading_day_at(now)
+        close = last_close(ticket.symbol, day, calendar)
+        if close <= now:  # a bar of days comes when its close is over
+            close = last_close(ticket.symbol, calendar.next_trading_day(day), calendar)
+        until = ticket.validity.until
+        ticket.validity = Validity(close if until is None else min(until, close))
+        end = to_ns(close)
+        return at_close(ticket.direction, ticket.volume, end - BEFORE_CLOSE, valid_until_ns=end)
+
+    def watch(self, ticket: Ticket) -> None:
+        """From now on."""
+        ticket.stage = Stage.WATCHED
+        self._desk.scribe.touch(ticket)
+        self._watched[ticket.symbol][ticket.order.ref] = ticket
+        self._quiet.pop(ticket.symbol, None)
+        if ticket.order.exectype != bt.Order.Close:
+            self._price(ticket.symbol)  # subscribes
+
+    def _price(self, symbol: str) -> float:
+        return float(self._store.last_price(symbol))
+
+    def forget(self, ticket: Ticket) -> None:
+        """It is over."""
+        if self._watched.get(ticket.symbol, {}).pop(ticket.order.ref, None) is not None:
+            self._quiet.pop(ticket.symbol, None)
+
+    def tend(self) -> None:
+        """Hold the prices of the moment against what waits for them."""
+        now = self._store.clock.now_ns()
+        due = now + self._ahead(now)  # asked in every round: what is lost may be back in the next
+        for symbol, tickets in list(self._watched.items()):  # what ends may be forgotten
+            if tickets:
+                self._end_without_lots(symbol)
+            if not tickets or not self._store.trading_up or not self._desk.gate.open(symbol):
+                continue
+            span = self._quiet.get(symbol) or self._span(symbol)
+            price = self._price(symbol)
+            if span.contains(price, due):
+                continue
+            for ticket in list(tickets.values()):
+                if ticket.stage is Stage.WATCHED:
+                    self._look(ticket, price, _moment(ticket, now, due))
+            self._quiet.pop(symbol, None)
+
+    def _ahead(self, now: int) -> int:
+        """How much earlier Close is sent than it would be on a line that is sure."""
+        link = self._store.reconnector
+        if link.breaks != self._breaks or link.doubtful or not self._store.trading_up:
+            self._breaks, self._lost_at = link.breaks, now
+        doubtful = now - self._lost_at < DOUBTFUL_FOR
+        return BEFORE_CLOSE_IN_DOUBT - BEFORE_CLOSE if doubtful else 0
+
+    def _end_without_lots(self, symbol: str) -> None:
+        """Exits whose lots are gone: none of them may fire later, and open."""
+        for direction in Direction:
+            if self._desk.account.booked(symbol, direction):
+                continue
+            exits = [
+                ticket for ticket in self._watched[symbol].values()
+                if ticket.may_open == 0 and ticket.direction is direction
+                and not ticket.held_back
+            ]  # fmt: skip
+            held = exits and self._desk.account.held(symbol, direction).total
+            if exits and not held and not self._desk.planner.coming.of(symbol, direction):
+                for ticket in exits:
+                    self._desk.end_without_lots(ticket)
+
+    def _span(self, symbol: str) -> Span:
+        """Between which prices, and until when, nothing that waits can fire or move."""
+        span = Span()
+        for ticket in self._watched[symbol].values():
+            if ticket.condition is not None:
+                span.narrow(ticket.condition)
+        self._quiet[symbol] = span
+        return span
+
+    def _look(self, ticket: Ticket, price: float, now: int) -> None:
+        if ticket.condition is None or ticket.held_back:
+            return
+        before = ticket.condition
+        ticket.condition, fired = on_price(before, price, now)
+        if ticket.condition is not before:
+            self._desk.scribe.touch(ticket)
+        if ticket.condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT):
+            _show(ticket.order.created, ticket.condition)
+        if fired is None or ticket.condition.status is not Status.TRIGGERED:
+            return
+        ticket.order.triggered = True
+        self._desk.settle_again(ticket)  # its wish depends on what of it closes
+        logger.info("order %d fires at %s", ticket.order.ref, price)
+        del self._watched[ticket.symbol][ticket.order.ref]
+        limit = self._limit(ticket, fired.limit_price)
+        ticket.wish = Wish(limit, STAYS if limit is None and self._closes(ticket) else None)
+        ticket.condition = None
+        ticket.stage = Stage.QUEUED
+        self._on_fire(ticket)
+
+    def _closes(self, ticket: Ticket) -> bool:
+        """Whether lots rely on it. An entry must have its end at once: what protects it waits."""
+        held = -self._desk.account.position(ticket.symbol).size * ticket.direction.sign
+        return ticket.may_open is not None or ticket.left <= held
+
+    def _limit(self, ticket: Ticket, price: float | None) -> float | None:
+        if price is None:
+            return None
+        return passive_price(price, ticket.direction, self._store.instrument(ticket.symbol))
+
+
+def _moment(ticket: Ticket, now: int, due: int) -> int:
+    """The time as an order sees it: for Close it runs ahead, but not past the order's own end."""
+    end = ticket.condition.valid_until_ns if ticket.condition is not None else None
+    if ticket.order.exectype != bt.Order.Close or end is None:
+        return now
+    return min(due, max(now, end))
+
+
+def _show(created: Any, state: ConditionalOrder) -> None:
+    """Where a trailing stop stands, as Backtrader's users look for it."""
+    created.price = state.stop_price
+    if state.limit_price is not None:
+        created.pricelimit = state.limit_price

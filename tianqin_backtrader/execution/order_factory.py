@@ -1,0 +1,287 @@
+"""From what a strategy asks for to a ticket: the order, its feed, the contract it goes to."""
+
+from __future__ import annotations
+
+import math
+import sys
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import backtrader as bt
+
+from ..account.ledger import AccountView
+from ..contracts.continuous import MAIN
+from ..contracts.lots import plain, whole_lots
+from ..contracts.order_terms import STAYS, Wish, wish
+from ..contracts.time_in_force import validity
+from ..core.model import Direction
+from ..errors import OrderError, TianqinError
+from ..feeds.placeholder import Placeholders, has_time
+from ..orders.exits import Timing
+from ..orders.ticket import Effect, Ticket
+from .contingent_orders import HeldOrders
+from .order_manager import OrderDesk
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+#: Frames from where an order arrives to ``Strategy.close``, a strategy's own ``sell`` between them.
+_CLOSE_IS_WITHIN = 8
+
+
+class _OneOrder:
+    """Says in words that it is no list of the exchange's orders."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise OrderError(
+            "a four-way call returns one bt.Order, no list of exchange orders: these are in "
+            "order.legs (leg.order_id, leg.state, leg.filled), what has become of it is in "
+            "order.status and in notify_order"
+        )
+
+
+class _BuyOrder(_OneOrder, bt.BuyOrder):
+    pass
+
+
+class _SellOrder(_OneOrder, bt.SellOrder):
+    pass
+
+
+class OrderFactory:
+    """Makes orders and tickets of what is asked for, and hands them on.
+
+    Args:
+        broker: Whose orders Backtrader takes them for.
+        store: Feeds, contracts and time.
+        account: What is held.
+        desk: Sends them.
+        held: Keeps those that wait.
+        placeholders: Stand for contracts without a feed.
+        allow_partial: Of orders that do not say so.
+    """
+
+    def __init__(
+        self,
+        broker: object,
+        store: MyStore,
+        account: AccountView,
+        desk: OrderDesk,
+        held: HeldOrders,
+        placeholders: Placeholders,
+        *,
+        allow_partial: bool,
+    ) -> None:
+        self._broker, self._store, self._account = broker, store, account
+        self._desk, self._held, self._scribe = desk, held, desk.scribe
+        self._placeholders, self._allow_partial = placeholders, allow_partial
+
+    def backtrader_order(
+        self, kind: Any, owner: Any, data: Any, size: float, price: float | None, kwargs: Any
+    ) -> Any:
+        """What ``Strategy.buy`` or ``sell`` asks for; ``MyBroker.buy`` tells all."""
+        if not isinstance(data._dataname, str):  # a feed of others
+            data = self._placeholders(data._name or "a feed that is not of this store")
+        size, price = plain(size), plain(price)
+        kwargs = {name: plain(value) for name, value in kwargs.items()}
+        allow_partial = kwargs.pop("allow_partial", self._allow_partial)
+        close_only = kwargs.pop("close_only", True if _is_close() else None)
+        oco, parent = kwargs.get("oco"), kwargs.get("parent")
+        valid, transmit = kwargs.get("valid"), kwargs.get("transmit", True)
+        plimit = kwargs.pop("plimit", None)
+        ticket = self.ticket(kind, owner, data, abs(size), price, pricelimit=plimit, **kwargs)
+        order = ticket.order
+        ticket.allow_partial = allow_partial
+        try:
+            ticket.volume = whole_lots(size)
+            ticket.symbol = self._contract_for(ticket)
+            ticket.validity = validity(
+                valid, ticket.symbol, self._store.now(), self._store.calendar
+            )
+            if order.exectype == bt.Order.Limit:
+                ticket.wish = Wish(math.nan if price is None else price)
+            if parent is None:
+                self._desk.settle_effect(ticket, _timing(order, oco), close_only)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+        else:
+            self._held.place(ticket, parent, oco, transmit)
+        self._scribe.flush()
+        return order
+
+    def ticket(
+        self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
+    ) -> Ticket:
+        """An order of Backtrader's and its ticket; nothing is sent."""
+        if not isinstance(kwargs.get("valid"), date | timedelta | None):
+            kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` looks at it
+        known = {name: value for name, value in kwargs.items() if hasattr(bt.Order.params, name)}
+        info = {name: value for name, value in kwargs.items() if name not in known}
+        # Before its first bar, and while it is loaded, a feed has no time: the present stands in.
+        seen = data if has_time(data) else self._placeholders(data._dataname)
+        order = kind(owner=owner, data=seen, size=size, price=price, **known)
+        order.addinfo(**info)
+        order.p.data = data
+        order.broker = self._broker
+        direction = Direction.BUY if issubclass(kind, bt.BuyOrder) else Direction.SELL
+        volume = int(size) if math.isfinite(size) else 0
+        ticket = Ticket(order, data._dataname, direction, volume, Wish())
+        order.ticket, order.legs = ticket, ticket.legs
+        return ticket
+
+    def data(self, instrument: str) -> Any:
+        """The feed of a contract, or that of the main contract it is or was behind."""
+        live = [feed for feed in self._store.feeds if len(feed) or _comes_soon(feed)]
+        for feed in live:
+            if instrument in (feed._dataname, feed._name):
+                return feed
+        for feed in live:
+            if feed._dataname.startswith(MAIN) and instrument in self._store.mains.behind(
+                feed._dataname
+            ):
+                return feed
+        return self._placeholders(instrument)
+
+    def _contract_for(self, ticket: Ticket) -> str:
+        """Where an order on a main contract goes: to the lots that it closes, else to the present.
+
+        Raises:
+            OrderError: It would close lots of the contract before, and more.
+            LinkError: Nobody knows which contract that is.
+        """
+        symbol, mains = ticket.symbol, self._store.mains
+        before = mains.before(symbol)
+        if not before or ticket.effect is Effect.OPEN:
+            return str(mains.traded(symbol))
+        if ticket.effect is Effect.CLOSE:
+            side = "short" if ticket.direction is Direction.BUY else "long"
+            held = abs(self._account.position(before, side).size)
+        else:
+            held = -self._account.position(before).size * ticket.direction.sign
+        if held <= 0:
+            return str(mains.traded(symbol))
+        if ticket.volume > held:
+            raise OrderError(_still_held(symbol, before, held))
+        return str(before)
+
+    def contract_of(self, symbol: str) -> str:
+        """The contract behind a main contract, where nothing of the one before is held."""
+        before = self._store.mains.before(symbol)
+        held = abs(self._account.position(before).size) if before else 0
+        if held:
+            raise OrderError(_still_held(symbol, before, held))
+        return str(self._store.mains.traded(symbol))
+
+    def four_way(
+        self,
+        direction: Direction,
+        effect: Effect,
+        instrument: str,
+        size: int,
+        limit_price: Any,
+        *,
+        order_type: str | None = None,
+        advanced: str | None = None,
+        owner: Any = None,
+        valid: Any = None,
+        allow_partial: bool | None = None,
+        guarded: bool = True,
+        stays: bool = False,
+    ) -> Any:
+        """An order that says itself whether it opens or closes; ``MyBroker.buy_open`` tells all."""
+        kind = _BuyOrder if direction is Direction.BUY else _SellOrder
+        size, limit_price = plain(size), plain(limit_price)
+        is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
+        exectype = bt.Order.Limit if is_limit else bt.Order.Market
+        price = limit_price if is_limit else None
+        data = self.data(instrument)
+        ticket = self.ticket(kind, owner, data, size, price, exectype=exectype, valid=valid)
+        ticket.effect, ticket.guarded = effect, guarded
+        ticket.allow_partial = self._allow_partial if allow_partial is None else allow_partial
+        try:
+            ticket.volume = whole_lots(size)
+            if instrument != data._name:  # the feed may be that of the main contract
+                ticket.symbol = instrument
+            ticket.symbol = self._contract_for(ticket)
+            ticket.wish = Wish(None, STAYS) if stays else wish(limit_price, order_type, advanced)
+            if valid is not None:
+                now, calendar = self._store.now(), self._store.calendar
+                ticket.validity = validity(valid, ticket.symbol, now, calendar)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+            return ticket.order
+        self._desk.submit(ticket)
+        self._scribe.flush()
+        return ticket.order
+
+    def close_unguarded(self, symbol: str, direction: Direction, volume: int, stays: bool) -> None:
+        """Close lots whatever the risk rules say; what cannot be closed is left."""
+        self.four_way(
+            direction, Effect.CLOSE, symbol, volume, None,
+            guarded=False, allow_partial=True, stays=stays,
+        )  # fmt: skip
+
+    def for_target(
+        self, symbol: str, direction: Direction, volume: int, price: float, owner: Any, early: bool
+    ) -> Ticket:
+        """Send a limit order that works to a target."""
+        kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
+        data = self.data(symbol)
+        ticket = self.ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
+        ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
+        try:
+            self._desk.settle_effect(ticket, Timing.AT_ONCE, None)
+        except TianqinError as error:
+            self._desk.refuse(ticket, str(error))
+        else:
+            self._desk.submit(ticket, early=early)
+        return ticket
+
+    def stand_in_for(
+        self, other: Ticket, symbol: str, volume: int, price: float | None, plimit: float | None
+    ) -> Ticket:
+        """An order like another one, on another contract."""
+        order = other.order
+        kind = bt.BuyOrder if other.direction is Direction.BUY else bt.SellOrder
+        info = {name: value for name, value in order.info.items() if name != "reason"}
+        ticket = self.ticket(
+            kind, order.owner, self.data(symbol), volume, price, pricelimit=plimit,
+            exectype=order.exectype, trailamount=order.p.trailamount,
+            trailpercent=order.p.trailpercent, tradeid=order.tradeid, **info,
+        )  # fmt: skip
+        ticket.symbol = symbol
+        return ticket
+
+
+def _comes_soon(feed: Any) -> bool:
+    """Whether a feed of the run has its first bar within a minute of trading.
+
+    Fills are told under it then: Backtrader keeps trades by feed.
+    """
+    return feed._env is not None and feed._timeframe < bt.TimeFrame.Days
+
+
+def _timing(order: Any, oco: Any) -> Timing:
+    """When an order takes its lots."""
+    if oco is not None or order.exectype not in (bt.Order.Market, bt.Order.Limit):
+        return Timing.LATER
+    return Timing.RESTS if order.exectype == bt.Order.Limit else Timing.AT_ONCE
+
+
+def _is_close() -> bool:
+    """Whether a strategy's ``close`` is at work: the sell or buy that it makes does not say so."""
+    frame = sys._getframe(1)
+    for _ in range(_CLOSE_IS_WITHIN):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+        if frame.f_code is bt.Strategy.close.__code__:
+            return True
+    return False
+
+
+def _still_held(symbol: str, before: str, held: float) -> str:
+    return (
+        f"{held:g} lots of {before}, the contract behind {symbol} before, are still held: roll "
+        "them (store.roll), or close just them, before other lots are ordered"
+    )

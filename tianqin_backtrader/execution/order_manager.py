@@ -1,0 +1,669 @@
+"""``OrderDesk`` is the way out: it takes orders, lets them wait, sends and withdraws their legs."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import backtrader as bt
+
+from ..account.ledger import AccountView
+from ..contracts.offsets import Leg
+from ..contracts.time_in_force import day_is_over, last_close
+from ..core.clock import SECOND, WallClock, monotonic, to_backtrader
+from ..core.model import Offset
+from ..errors import (
+    CalendarError,
+    LinkLost,
+    LotsGone,
+    NotKnownYet,
+    OrderError,
+    PriceOutOfRange,
+    RiskRefused,
+    TianqinError,
+)
+from ..orders.exits import Timing
+from ..orders.leg import OrderLeg, OrderState
+from ..orders.ticket import Effect, Ending, Stage, Ticket
+from .order_router import Guard, OrderPlanner, Plan
+from .pre_trade import OrderGate
+from .write_ahead import OrderScribe
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which a cancel without effect is repeated.
+CANCEL_AGAIN = 5.0
+#: Market time between two attempts to send an exit that lots rely on, and how many there are.
+AGAIN_AFTER, ATTEMPTS = 2 * SECOND, 30
+#: Market time after which a fired exit is told that waits for the limit that it is sent at.
+WITHOUT_LIMIT = 5 * SECOND
+
+
+class OrderDesk:
+    """Takes orders, sends their legs and withdraws them.
+
+    Args:
+        store: Gives instruments, the time and the gateway.
+        account: What is held.
+        gate: Says whether the moment is right.
+        planner: Makes prices and legs of wishes.
+        guard: Counts cancels, and orders that it has not looked at.
+        scribe: Writes down what happens, before it has effects.
+        tell: Hands a clone of an order to ``notify_order``.
+
+    Attributes:
+        legs: Every leg sent, with its order, by id.
+        on_end: Called with an order that is over.
+        settled: Called when a leg has ended without a report.
+        live: Legs of which something is expected, by symbol and id.
+        unanswered: Legs of which nothing has been heard.
+        heard_at: When the trading side has said something last, as ``monotonic`` counts.
+    """
+
+    def __init__(
+        self,
+        store: MyStore,
+        account: AccountView,
+        gate: OrderGate,
+        planner: OrderPlanner,
+        guard: Guard,
+        scribe: OrderScribe,
+        tell: Callable[[Any], None],
+    ) -> None:
+        self.store, self.account, self.gate = store, account, gate
+        self.tell, self.scribe = tell, scribe
+        self.planner, self._guard = planner, guard
+        self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
+        self.tickets: dict[int, Ticket] = {}
+        self.on_end: list[Callable[[Ticket], None]] = []
+        self.settled: Callable[[Ticket], None] = lambda ticket: None
+        self.live: dict[str, dict[str, OrderLeg]] = {}
+        self.unanswered: dict[str, OrderLeg] = {}
+        self.heard_at = monotonic()
+        self._queued: dict[int, Ticket] = {}
+        self._withdrawn: dict[int, Ticket] = {}
+        self._expiries: list[tuple[datetime, int, Ticket]] = []
+        self._serial = count()
+
+    # -- in -----------------------------------------------------------------------------------
+
+    def admit(self, ticket: Ticket, *, waits: bool = False) -> None:
+        """Check what can be checked of an order that is to wait.
+
+        Args:
+            ticket: The order.
+            waits: It waits with us for a price, a time, or its parent.
+
+        Raises:
+            TianqinError: It can never be sent.
+        """
+        waits = waits or self._waits_for_link(ticket)
+        self.gate.admit(ticket.order.data._dataname, waits=waits)
+        self._must_be_free(ticket)
+        if self.store.instrument(ticket.symbol).expired:
+            raise OrderError(f"{ticket.symbol} has expired")
+        self.planner.terms(ticket, check_limits=False)
+        self._guard.admit(ticket.volume)
+
+    def settle_effect(self, ticket: Ticket, timing: Timing, close_only: bool | None) -> None:
+        """Decide what of one of Backtrader's orders has to close, as it is placed.
+
+        Raises:
+            TianqinError: The counter cannot keep the broker's priority there.
+        """
+        self.planner.settle_effect(ticket, timing, self._queued.values(), close_only)
+
+    def settle_again(self, ticket: Ticket) -> None:
+        """A stop that had nothing to close when it was placed closes what is held now.
+
+        Its entry may have been a limit order that has been filled since.
+        """
+        undecided = ticket.may_open is None and ticket.close_only is None
+        if undecided and ticket.effect is Effect.NET:
+            self.settle_effect(ticket, Timing.LATER, None)
+            self.scribe.touch(ticket)
+
+    def working(self, symbol: str) -> list[OrderLeg]:
+        """The exchange orders on a contract that are not over."""
+        return list(self.live.get(symbol, {}).values())
+
+    def on_their_way(self) -> set[Ticket]:
+        """Orders at the exchange, and those that are sent as soon as it takes them."""
+        sent = {self.legs[order_id][0] for live in self.live.values() for order_id in live}
+        going_on = (Ending.NONE, Ending.RESIZE)
+        return {
+            one
+            for one in sent | {*self._queued.values()}
+            if not one.over and one.ending in going_on
+        }
+
+    def submit(self, ticket: Ticket, *, early: bool = False) -> bool:
+        """Take an order to be sent now, or at the open; False if it was refused.
+
+        ``early`` ones, and those that flatten, wait for no bar of their feed.
+        """
+        try:
+            if ticket.guarded:  # what flattens waits for no bar, and for no roll
+                waits = self._waits_for_link(ticket)
+                self.gate.admit(ticket.order.data._dataname, early=early, waits=waits)
+                self._must_be_free(ticket)
+            held = self.gate.holds(ticket.symbol) or not self.store.trading_up
+            plan = None if held else self._plan(ticket)
+            self.planner.terms(ticket, check_limits=plan is not None)
+        except TianqinError as error:
+            self.refuse(ticket, str(error))
+            return False
+        self.enter(ticket)
+        if plan is None:
+            self.queue(ticket)
+        else:
+            self._carry_out(ticket, plan)
+        return True
+
+    def _waits_for_link(self, ticket: Ticket) -> bool:
+        """Whether an order that is given while the link is down leaves when it is back.
+
+        An exit does, unless it would open, too, or its owner wants it at once or not at all. Where
+        a login was refused it may be for ever: it is refused in words.
+        """
+        if self.store.trading_up or not ticket.exits or ticket.opening:
+            return False
+        at_once = ticket.for_target or ticket.wish.advanced in ("FAK", "FOK")
+        return not at_once and not self.store.reconnector.trading_rests
+
+    def _must_be_free(self, ticket: Ticket) -> None:
+        """Refuse an order on a contract that is being rolled, unless all it does is close."""
+        if ticket.effect is not Effect.CLOSE:
+            self.gate.must_be_free(ticket.symbol)
+
+    def enter(self, ticket: Ticket) -> None:
+        """An order is ours from here on; it is told as Submitted."""
+        order = ticket.order
+        order.addcomminfo(self.account.comminfo(ticket.symbol))
+        self.tickets[order.ref] = ticket
+        self.planner.coming.note(ticket)
+        if ticket.validity.until is not None:
+            heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
+        order.submit(order.broker)
+        self.tell(order)
+
+    def refuse(self, ticket: Ticket, reason: str) -> None:
+        """Reject an order; nothing of it was sent."""
+        self.tickets[ticket.order.ref] = ticket
+        self.finish(ticket, bt.Order.Rejected, reason)
+
+    def release(self, ticket: Ticket) -> None:
+        """Send an order that has waited, or let it wait on while the market takes none."""
+        if ticket.over:
+            return
+        if self._must_wait(ticket) or not self.gate.open(ticket.symbol):
+            self.queue(ticket)
+            return
+        try:
+            plan = self._plan(ticket)
+        except LotsGone as error:
+            self.end_without_lots(ticket, str(error))
+        except TianqinError as error:
+            if isinstance(error, PriceOutOfRange) and ticket.has_been_taken:
+                self._wait_for_limits(ticket, error)
+            elif _only_too_fast(error) and (ticket.has_been_taken or ticket.exits):
+                self.queue(ticket)
+            else:
+                status = bt.Order.Canceled if ticket.filled else bt.Order.Rejected
+                self.finish(ticket, status, str(error))
+        else:
+            if plan is None:
+                self.queue(ticket)
+            else:
+                self._carry_out(ticket, plan)
+
+    def _plan(self, ticket: Ticket) -> Plan | None:
+        """What is sent for an order now; None while its price is not known yet.
+
+        Raises:
+            TianqinError: It cannot be sent.
+        """
+        try:
+            return self.planner.plan(ticket)
+        except NotKnownYet as error:
+            logger.info("order %d waits: %s", ticket.order.ref, error)
+            self._tell_without_limit(ticket, str(error))
+            return None
+
+    def _must_wait(self, ticket: Ticket) -> bool:
+        """Whether its turn has not come.
+
+        Its own legs end first, others go before it, or it was refused a moment ago.
+        """
+        if ticket.live_legs or self._is_behind(ticket):
+            return True
+        held = self.account.booked(ticket.symbol, ticket.direction)
+        if not held and self._may_be_rolled(ticket):
+            return True
+        return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
+
+    def _is_behind(self, ticket: Ticket) -> bool:
+        """Whether others go first."""
+        return ticket.held_back or any(not other.over for other in ticket.after)
+
+    def _carry_out(self, ticket: Ticket, plan: Plan) -> None:
+        """Send what can be sent; let others stand back, or wait, for what cannot."""
+        for number in plan.stand_back:
+            self.stand_back(self.tickets[number], ticket)
+        if plan.foreign > ticket.behind_others and ticket.hurries and not ticket.for_target:
+            self._tell_behind_others(ticket, plan.foreign)
+        ticket.behind_others = plan.foreign
+        if plan.legs:
+            self._queued.pop(ticket.order.ref, None)
+            self._send_plan(ticket, plan)
+        else:
+            if ticket.stage is not Stage.QUEUED:
+                logger.info("order %d waits for the lots that it is to close", ticket.order.ref)
+            self.queue(ticket)
+
+    def _tell_behind_others(self, ticket: Ticket, lots: int) -> None:
+        """An exit that is to trade now waits for another terminal, and that may be for ever."""
+        order = ticket.order
+        text = (
+            f"{ticket.symbol}: {lots} lots that order {order.ref} ({order.getordername()}) is to "
+            f"close now are held by an order that this program has not sent: it waits for its end"
+        )
+        logger.error("%s", text)
+        if order.triggered:
+            self.store.observers.exposed(ticket.symbol, lots, text)
+        self.store.put_notification(text, order=order, lots=lots)
+
+    def _tell_without_limit(self, ticket: Ticket, reason: str) -> None:
+        """A fired exit whose price is not known for some seconds: lots rely on it; told once."""
+        now = self.store.clock.now_ns()
+        if not ticket.protects or now < (ticket.told_without_limit or 0):
+            return
+        if ticket.told_without_limit is None:
+            ticket.told_without_limit = now + WITHOUT_LIMIT
+            return
+        ticket.told_without_limit = math.inf
+        order, lots = ticket.order, ticket.closing
+        text = (
+            f"{ticket.symbol}: {lots} lots that order {order.ref} ({order.getordername()}) is to "
+            f"close now are held: it waits for its price ({reason})"
+        )
+        logger.error("%s", text)
+        self.store.observers.exposed(ticket.symbol, lots, text)
+        self.store.put_notification(text, order=order, lots=lots)
+
+    def stand_back(self, ticket: Ticket, other: Ticket) -> None:
+        """Withdraw an order that closes, until another one that needs its lots is over.
+
+        It is told nothing: if the other comes to nothing, it is sent again.
+        """
+        logger.info("order %d stands back for order %d", ticket.order.ref, other.order.ref)
+        ticket.after.append(other)
+        self.cancel(ticket, Ending.RESIZE)
+
+    def end_without_lots(self, ticket: Ticket, reason: str = "") -> None:
+        """What it was to close is gone: nothing is opened in its place.
+
+        An exit that a roll takes along waits: its lots may be on their way to the other contract.
+        Where our fills know the lots, and only the account does not show them, nobody wished it:
+        they may be held, without protection.
+        """
+        if ticket.over:
+            return
+        if self._may_be_rolled(ticket):
+            if ticket.stage is not Stage.WATCHED and ticket.order.ref not in self._queued:
+                self.queue(ticket)
+            return
+        reason = reason or f"the lots of {ticket.symbol} that it was to close are gone"
+        text = f"order {ticket.order.ref} ends: {reason}"
+        logger.warning("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        if not self.account.booked(ticket.symbol, ticket.direction):
+            ticket.ending = Ending.CANCEL  # nobody has refused it
+        self.finish(ticket, bt.Order.Canceled, reason)
+
+    def _may_be_rolled(self, ticket: Ticket) -> bool:
+        """Whether a roll of its contract takes an exit along: a stop, fired or not, or a target."""
+        waits = ticket.condition is not None or bool(ticket.order.triggered) or ticket.rests
+        return ticket.symbol in self.gate.reserved and ticket.exits and waits
+
+    def _wait_for_limits(self, ticket: Ticket, error: PriceOutOfRange) -> None:
+        """An order that is good for longer than a day whose prices cannot reach it."""
+        text = f"order {ticket.order.ref} waits for another day: {error}"
+        logger.info("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        ticket.sent_day = self.store.calendar.trading_day_at(self.store.now())
+        self.queue(ticket, next_day=True)
+
+    def queue(self, ticket: Ticket, *, next_day: bool = False) -> None:
+        """Keep an order until the market is open, or open on another day."""
+        ticket.stage, ticket.next_day = Stage.QUEUED, next_day
+        ticket.unsent.clear()
+        self._queued[ticket.order.ref] = ticket
+        self.scribe.touch(ticket)
+
+    def adopt(self, ticket: Ticket) -> None:
+        """Take over an order of an earlier run as it stands."""
+        ref = ticket.order.ref
+        self.tickets[ref] = ticket
+        for leg in ticket.legs:
+            self.legs[leg.order_id] = (ticket, leg)
+            live = self.live.setdefault(leg.symbol, {})
+            if not leg.over:
+                live[leg.order_id] = leg
+                self.planner.claims.note(ticket, leg)
+        if ticket.over:
+            return
+        self.planner.coming.note(ticket)
+        if ticket.validity.until is not None:
+            heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
+        if ticket.stage is Stage.QUEUED:
+            self._queued[ref] = ticket
+        elif ticket.ending:
+            self._withdrawn[ref] = ticket
+
+    def day_over(self, ticket: Ticket) -> bool:
+        """Whether the trading day on which an order was sent last has had its close."""
+        day, store = ticket.sent_day, self.store
+        return day is not None and day_is_over(ticket.symbol, day, store.now(), store.calendar)
+
+    def day_for(self, symbol: str) -> date:
+        """The trading day that an order sent now is good for."""
+        store, calendar = self.store, self.store.calendar
+        day: date = calendar.trading_day_at(store.now())
+        if not day_is_over(symbol, day, store.now(), calendar):
+            return day
+        try:
+            day = calendar.next_trading_day(day)
+        except CalendarError:
+            logger.debug("the trading day after %s is not known", day)
+        return day
+
+    # -- out ----------------------------------------------------------------------------------
+
+    def _send_plan(self, ticket: Ticket, plan: Plan) -> None:
+        if plan.lots < ticket.left and not plan.waits:
+            words = f"{ticket.left} lots asked for, {plan.lots} can be traded"
+            ticket.order.addinfo(reason=f"{words}: {plan.left_out}" if plan.left_out else words)
+            if plan.left_out:
+                self._tell_left_out(ticket, plan.left_out)
+            ticket.resize(ticket.filled + plan.lots)
+        ticket.stage, ticket.sent_terms = Stage.WORKING, plan.terms
+        ticket.wave, ticket.unsent = len(ticket.legs), list(plan.legs)
+        ticket.sent_day = self.store.calendar.trading_day_at(self.store.now())
+        self.send_next(ticket)
+
+    def _tell_left_out(self, ticket: Ticket, words: str) -> None:
+        text = f"order {ticket.order.ref}: {words}"
+        logger.warning("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+
+    def send_next(self, ticket: Ticket) -> None:
+        """Send the next legs: what opens waits until everything that closes has been filled."""
+        opens = bool(ticket.unsent) and ticket.unsent[0].offset is Offset.OPEN
+        while ticket.unsent and (ticket.unsent[0].offset is Offset.OPEN) == opens:
+            self._send(ticket, ticket.unsent.pop(0))
+
+    def send_instead(self, ticket: Ticket, legs: Iterable[Leg]) -> None:
+        """Send legs in place of refused ones."""
+        for leg in legs:
+            self._guard.passed_by(ticket.symbol, 1)
+            sent = self._send(ticket, leg)
+            ticket.spares.add(sent.order_id)
+
+    def _send(self, ticket: Ticket, leg: Leg) -> OrderLeg:
+        order_id, terms = ticket.new_order_id(), ticket.sent_terms
+        sent = OrderLeg(
+            order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
+            terms.limit_price, WallClock().now_ns(),
+        )  # fmt: skip
+        ticket.legs.append(sent)
+        self.legs[order_id] = (ticket, sent)
+        self.live.setdefault(ticket.symbol, {})[order_id] = self.unanswered[order_id] = sent
+        self.planner.claims.note(ticket, sent)
+        price = terms.limit_price
+        self.account.bind(sent, price if isinstance(price, int | float) else math.nan)
+        try:
+            self.scribe.intent(ticket, sent, terms)
+            self.store.gateway.insert_order(
+                order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
+                terms.limit_price, terms.advanced,
+            )  # fmt: skip
+        except TianqinError as error:
+            sent.reject(str(error))
+            self.scribe.ended(sent)
+            ticket.spares.add(order_id)  # the client's rules hold for other lots, too
+            self.live[ticket.symbol].pop(order_id, None)
+            self.settled(ticket)
+        logger.info("%s sent at %s", sent, terms.limit_price)
+        return sent
+
+    def send_again(self, ticket: Ticket) -> bool:
+        """Send an exit once more that was refused, or never arrived; False after too many times.
+
+        Lots rely on it: what the front refuses now ("busy") it may take a moment later.
+        """
+        if ticket.attempts >= ATTEMPTS:
+            return False
+        ticket.attempts += 1
+        ticket.not_before = self.store.clock.now_ns() + AGAIN_AFTER
+        words = "; ".join(dict.fromkeys(leg.last_msg for leg in ticket.out if leg.last_msg))
+        text = (
+            f"order {ticket.order.ref} on {ticket.symbol} closes {ticket.closing} lots and was not "
+            f"taken ({words}): it is sent again, attempt {ticket.attempts} of {ATTEMPTS}"
+        )
+        logger.error("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        self.queue(ticket)
+        return True
+
+    # -- withdrawal ---------------------------------------------------------------------------
+
+    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL, reason: str = "") -> None:
+        """Withdraw an order; what is at the exchange ends when the exchange says so.
+
+        Args:
+            ticket: The order.
+            ending: What becomes of it.
+            reason: Shown as ``order.info.reason`` at its end.
+        """
+        ticket.withdrawn_for = reason or ticket.withdrawn_for
+        if ticket.over:
+            name = ticket.order.getstatusname()
+            text = f"order {ticket.order.ref} is over ({name}): there is nothing to cancel"
+            logger.info("%s", text)
+            self.store.put_notification(text, order=ticket.order)
+            return
+        if ticket.stage is not Stage.WORKING:
+            expires, ticket.ending = ending is Ending.EXPIRE, ending
+            status = bt.Order.Expired if expires else bt.Order.Canceled
+            self.finish(ticket, status, ticket.withdrawn_for)
+            return
+        if ticket.ending in (Ending.NONE, Ending.RESIZE):
+            ticket.ending = ending
+        ticket.unsent.clear()
+        self._withdraw(ticket)
+
+    def change_volume(self, ticket: Ticket, volume: int) -> None:
+        """Let an order stand for other lots; one at the exchange is withdrawn and sent again.
+
+        It stays where what it has there is what it stands for now.
+        """
+        if ticket.over or volume == ticket.volume:
+            return
+        ticket.resize(volume)
+        self.scribe.touch(ticket)
+        out = sum(leg.open_lots for leg in ticket.live_legs)
+        out += sum(leg.volume for leg in ticket.unsent)
+        if out != ticket.left and ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
+            self.cancel(ticket, Ending.RESIZE)
+
+    def is_leaving(self, ref: int) -> bool:
+        """Whether the withdrawal of an order was asked for and is waited for."""
+        ticket = self._withdrawn.get(ref)
+        return ticket is not None and ticket.ending is Ending.CANCEL
+
+    def _withdraw(self, ticket: Ticket) -> None:
+        ticket.cancel_asked = monotonic()
+        self._withdrawn[ticket.order.ref] = ticket
+        self.scribe.touch(ticket)
+        self.scribe.flush()
+        if not self.store.trading_up:
+            return  # asked for again when the link is back
+        for leg in ticket.leaving:
+            if leg.state is not OrderState.FINISHING:  # else it has left, and its fills are awaited
+                self.cancel_leg(leg)
+
+    def take_back(self, ticket: Ticket, leg: OrderLeg) -> None:
+        """A leg that was given up lives after all: its lots are claimed, and are traded once.
+
+        Where nothing was sent in its place, nothing is; else it is withdrawn.
+        """
+        self.live[leg.symbol][leg.order_id] = leg
+        self.planner.claims.note(ticket, leg)
+        text = f"order {ticket.order.ref}: {leg} is not over after all"
+        logger.warning("%s", text)
+        self.store.put_notification(text, order=ticket.order)
+        works = leg.state is not OrderState.FINISHING
+        if ticket.stage is not Stage.QUEUED:
+            if works and leg in ticket.leaving:
+                self._withdraw(ticket)
+            return
+        self._queued.pop(ticket.order.ref, None)
+        ticket.stage, ticket.next_day = Stage.WORKING, False
+        self.scribe.touch(ticket)
+        if not works or leg not in ticket.out or ticket.excess or self._is_behind(ticket):
+            self.cancel(ticket, Ending.RESIZE)  # and sent again when that is over
+
+    def withdraw_rest(self, ticket: Ticket) -> None:
+        """Withdraw what works of an order that was told to be over, as an earlier run left it."""
+        works = [leg for leg in ticket.live_legs if leg.state is not OrderState.FINISHING]
+        if works and ticket.order.ref not in self._withdrawn:
+            logger.error("%s works, but its order was told to be over: withdrawn", works[0])
+            self._withdraw(ticket)
+
+    def resume(self, ticket: Ticket) -> None:
+        """It was withdrawn for a while, and that is over: send what it stands for now."""
+        ticket.ending, ticket.doubted = Ending.NONE, False
+        self.release(ticket)
+
+    def make_room(self, ticket: Ticket) -> None:
+        """A leg that was given up has traded: what was sent in its place may be too much."""
+        if ticket.stage is Stage.WORKING and ticket.excess:
+            self.cancel(ticket, Ending.RESIZE)
+
+    def _doubt_link(self, ticket: Ticket) -> None:
+        """A cancel without any answer is a sign of a dead trading link, as an order is; once."""
+        silent = self.heard_at < ticket.cancel_asked and self.gate.open(ticket.symbol)
+        if silent and not ticket.doubted:
+            ticket.doubted = True
+            self.store.reconnector.trading_silent()
+
+    def cancel_leg(self, leg: OrderLeg) -> None:
+        """Ask for the withdrawal of one leg."""
+        self._guard.cancelled(leg.symbol)
+        try:
+            self.store.gateway.cancel_order(leg.order_id)
+        except LinkLost:
+            logger.warning("%s cannot be withdrawn while there is no session", leg)
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def finish(self, ticket: Ticket, status: int, reason: str = "") -> None:
+        """Tell the end of an order, once."""
+        if ticket.over:
+            return
+        order = ticket.order
+        if reason:
+            order.addinfo(reason=reason)
+        order.status = status
+        # Not the feed's time: between two bars it has none.
+        order.executed.dt = to_backtrader(self.store.clock.now_ns())
+        logger.info("order %d is %s: %s", order.ref, order.getstatusname(), reason)
+        if not ticket.legs:
+            self.scribe.refused(ticket, reason or order.getstatusname())
+        self.tell(order)
+        self._tell_missed_close(ticket)
+        self.close(ticket)
+
+    def close(self, ticket: Ticket) -> None:
+        """An order is over, and that has been told."""
+        ticket.stage = Stage.OVER
+        ticket.unsent.clear()
+        self.scribe.touch(ticket)
+        self._queued.pop(ticket.order.ref, None)
+        self._withdrawn.pop(ticket.order.ref, None)
+        for told in self.on_end:
+            told(ticket)
+
+    # -- every round --------------------------------------------------------------------------
+
+    def tend(self) -> None:
+        """See to what waits: ends that have come, markets that have opened, cancels unheard."""
+        if not (self._expiries or self._queued or self._withdrawn):
+            return
+        now = self.store.now()
+        while self._expiries and self._expiries[0][0] < now:
+            *_, ticket = heappop(self._expiries)
+            if not ticket.over:
+                self.cancel(ticket, Ending.EXPIRE)
+        for ticket in list(self._withdrawn.values()):
+            if not ticket.leaving:
+                self._withdrawn.pop(ticket.order.ref, None)
+                ticket.doubted = False
+            elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN:
+                self._doubt_link(ticket)
+                self._withdraw(ticket)
+        if self._queued:
+            self._release_queued(now)
+
+    def _tell_missed_close(self, ticket: Ticket) -> None:
+        """Backtrader's Close was to end a position with the day, and is over without that."""
+        order, until = ticket.order, ticket.validity.until
+        if ticket.stage is Stage.DRAFT:
+            return  # it was refused as it was placed
+        if order.exectype != bt.Order.Close or ticket.left <= 0 or ticket.ending is Ending.CANCEL:
+            return
+        if not (order.triggered or (until is not None and self._is_close(ticket.symbol, until))):
+            return  # it was refused at once, or was to be good for a shorter time
+        stays = min(ticket.closing, self.account.booked(ticket.symbol, ticket.direction))
+        text = (
+            f"order {order.ref} (Close) has missed the close of {ticket.symbol}: "
+            f"{ticket.left} lots were not traded, and are not sent into the next day"
+        )
+        if stays > 0:
+            text += f"; {stays} lots stay open"
+            self.store.observers.exposed(ticket.symbol, stays, text)
+        logger.error("%s", text)
+        self.store.put_notification(text, order=order, lots=max(0, stays))
+
+    def _is_close(self, symbol: str, moment: datetime) -> bool:
+        calendar = self.store.calendar
+        return moment == last_close(symbol, calendar.trading_day_at(moment), calendar)
+
+    def _release_queued(self, now: datetime) -> None:
+        today = self.store.calendar.trading_day_at(now)
+        is_open: dict[str, bool] = {}
+        for ref, ticket in list(self._queued.items()):
+            if ref not in self._queued:
+                continue  # the end of one before it has withdrawn it, or sent it
+            symbol = ticket.symbol
+            if symbol not in is_open:
+                is_open[symbol] = self.gate.open(symbol)
+            if not is_open[symbol] or self._must_wait(ticket):
+                continue
+            if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
+                continue
+            self.release(ticket)
+
+
+def _only_too_fast(error: TianqinError) -> bool:
+    """Whether a limit refuses what it would let pass a moment later."""
+    return isinstance(error, RiskRefused) and error.limit == "orders_per_second"

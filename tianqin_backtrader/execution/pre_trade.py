@@ -1,0 +1,107 @@
+"""What must not leave now: orders in history, while the link is down, in a closed market."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, OrderError
+from ..feeds.placeholder import has_bar
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+
+class WhenClosed(StrEnum):
+    """What becomes of an order that the market cannot take now."""
+
+    REJECT = "reject"
+    HOLD = "hold"  # until the market opens
+
+
+def choice(value: Any, name: str) -> WhenClosed:
+    """A parameter of the broker.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    try:
+        return WhenClosed(value)
+    except ValueError as error:
+        raise ConfigError(f'{name} is "reject" or "hold", not {value!r}') from error
+
+
+class OrderGate:
+    """Looks at the moment before an order is taken, and before it is sent.
+
+    Args:
+        store: Knows the link, the feeds and the time.
+        closed: What becomes of orders outside sessions.
+        auction: What becomes of orders in call auctions.
+    """
+
+    def __init__(self, store: MyStore, closed: WhenClosed, auction: WhenClosed) -> None:
+        self._store = store
+        self._closed, self._auction = closed, auction
+        self.reconciled = False
+        #: Contracts that somebody has for himself, and why.
+        self.reserved: dict[str, str] = {}
+
+    def admit(self, symbol: str, *, early: bool = False, waits: bool = False) -> None:
+        """Refuse what comes at the wrong time of a run.
+
+        Args:
+            symbol: The contract of the order's feed.
+            early: It needs no bar: its owner has decided already.
+            waits: It waits with us, and needs no link now.
+
+        Raises:
+            OrderError: In history, before the account is known, while trading is cut off.
+        """
+        store = self._store
+        if store.no_trading and not (waits and self.reconciled):
+            raise OrderError(f"no orders while {store.no_trading}")
+        if store.in_history:
+            raise OrderError("no orders while history is being delivered (history_phase)")
+        feeds = [feed for feed in store.feeds if feed._dataname == symbol]
+        if feeds and not early and not any(has_bar(feed) for feed in feeds):
+            raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
+        if not self.reconciled:
+            raise OrderError("no orders before the account's positions have been taken over")
+
+    def must_be_free(self, symbol: str) -> None:
+        """Refuse orders on a contract that is being rolled.
+
+        Raises:
+            OrderError: It is.
+        """
+        if symbol in self.reserved:
+            raise OrderError(f"no other orders on {symbol}: {self.reserved[symbol]}")
+
+    def holds(self, symbol: str) -> bool:
+        """Whether an order must wait for the market.
+
+        Raises:
+            OrderError: It must not even wait, by the owner's choice.
+        """
+        now = self._store.now()
+        calendar = self._store.calendar
+        if calendar.is_auction(symbol, now):
+            if self._auction is WhenClosed.HOLD:
+                return True
+            raise OrderError(f"{symbol} is in a call auction at {now}")
+        if self._store.is_trading(symbol):
+            return False
+        if self._closed is WhenClosed.HOLD:
+            return True
+        opens = calendar.next_session_boundary(symbol, now)
+        raise OrderError(f"{symbol} does not trade at {now}; it opens at {opens}")
+
+    def open(self, symbol: str) -> bool:
+        """Whether the exchange would take an order now."""
+        now = self._store.now()
+        return (
+            self._store.trading_up
+            and self._store.may_trade(symbol)
+            and not self._store.calendar.is_auction(symbol, now)
+        )

@@ -1,0 +1,277 @@
+"""Net positions that are worked to: ``target`` with the orders of the desk."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import backtrader as bt
+
+from ..account.ledger import SIDES
+from ..core.model import Direction, Fill, Offset
+from ..errors import LinkError, OrderError
+from ..orders.pegged import ChaseRules, Quote, Style
+from ..orders.target import (
+    Cancel,
+    Ended,
+    Event,
+    Filled,
+    Lots,
+    Moved,
+    NewTarget,
+    Place,
+    TargetState,
+    step,
+)
+from ..orders.ticket import Ticket
+from ..orders.ticket_codec import owner_name
+from .order_manager import OrderDesk
+
+logger = logging.getLogger(__name__)
+
+
+class PositionTarget:
+    """A net position that is being worked to, as the strategy sees it.
+
+    Attributes:
+        symbol: The contract.
+        orders: The ``bt.Order``s sent for it so far.
+        resumed: Whether an earlier run has begun it: it waits for no bar.
+        reason: Why it is ``stalled``, in words; "" while it is not.
+    """
+
+    kind = "target"
+
+    def __init__(self, symbol: str, state: TargetState) -> None:
+        self.symbol, self.state = symbol, state
+        self.owner: Any = None
+        self.orders: list[Any] = []
+        self.events: list[Event] = []
+        self.dropped = self.resumed = False
+        self.reason = ""
+
+    @property
+    def key(self) -> str:
+        """Its name in the records."""
+        return self.symbol
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal."""
+        wanted = [event.target for event in self.events if isinstance(event, NewTarget)]
+        fields = {
+            "symbol": self.symbol,
+            "target": wanted[-1] if wanted else self.target,
+            "rules": asdict(self.state.rules),
+            "owner": owner_name(self.owner),
+        }
+        return fields, self.reached or self.dropped
+
+    @property
+    def target(self) -> int:
+        """Net lots that are wanted."""
+        return self.state.target
+
+    @property
+    def net(self) -> int:
+        """Net lots by the fills so far."""
+        return self.state.net
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target is reached and nothing is out."""
+        return self.state.reached and not self.events
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it has given up, for ``reason``; a new target goes on.
+
+        After too many rejections, or where fewer lots are missing than the contract opens at once.
+        """
+        return self.state.stalled
+
+
+class TargetDesk:
+    """Steps every target in every round.
+
+    Args:
+        desk: Sends and withdraws.
+        place: Makes an order (symbol, direction, lots, limit price, owner, whether it goes on with
+            what an earlier run has begun).
+    """
+
+    def __init__(
+        self, desk: OrderDesk, place: Callable[[str, Direction, int, float, Any, bool], Ticket]
+    ) -> None:
+        self._desk, self._store, self._place = desk, desk.store, place
+        self._targets: dict[str, PositionTarget] = {}
+        self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
+        self._returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
+        desk.on_end.append(self._take_end)
+
+    def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
+        """Work to a net position from now on."""
+        for ticket in self._returning.get(symbol, ({}, None, []))[2]:
+            if not ticket.over:
+                self._desk.cancel(ticket)  # an earlier run's, for another target
+        found = self._targets.get(symbol)
+        if found is None or (found.reached and self._held(symbol) != found.net):
+            state = TargetState(symbol, net, net=self._held(symbol))
+            found = self._targets[symbol] = PositionTarget(symbol, state)
+        if rules is not None:
+            found.state = replace(found.state, rules=rules)
+        found.owner = owner
+        found.events.append(NewTarget(net))
+        self._desk.scribe.touch_plan(found)
+        return found
+
+    def begin_again(self) -> None:
+        """Another run: the strategies of the one before hear no more, its first one is told."""
+        for target in self._targets.values():
+            target.owner = None
+
+    def drop(self, symbol: str) -> None:
+        """Work to it no more; its order is withdrawn."""
+        target = self._targets.pop(symbol, None)
+        fields, owner, working = self._returning.pop(symbol, ({}, None, []))
+        if fields and target is None:
+            target = PositionTarget(symbol, TargetState(symbol, fields["target"]))
+            target.owner = owner
+        if target is not None:
+            target.dropped = True
+            self._desk.scribe.touch_plan(target)
+        out = [ticket for found, _, ticket in self._sent.values() if found is target]
+        for ticket in (*out, *working):
+            if not ticket.over:
+                self._desk.cancel(ticket)
+
+    def drop_all(self) -> None:
+        """Work to none of them any more, those of an earlier run among them."""
+        for symbol in (*self._targets, *self._returning):
+            self.drop(symbol)
+
+    def _held(self, symbol: str) -> int:
+        return int(self._desk.account.position(symbol).size)
+
+    def _lots(self, symbol: str) -> Lots:
+        account = self._desk.account
+        longs, shorts = (abs(int(account.position(symbol, side).size)) for side in SIDES)
+        least = self._store.instrument(symbol).open_min_limit_order_volume
+        return Lots(longs, shorts, max(least, 1))
+
+    def take_fill(self, ticket: Ticket, fill: Fill) -> None:
+        """A fill of an order that may be a target's."""
+        found = self._sent.get(ticket.order.ref)
+        if found is None or found[0] is not self._targets.get(fill.symbol):
+            self.take_other(fill)
+        else:
+            target, order_id, _ = found
+            target.events.append(Filled(order_id, fill.trade_id, fill.direction, fill.volume))
+
+    def take_other(self, fill: Fill) -> None:
+        """A fill of another order: what is still on its way to the target is another number."""
+        target = self._targets.get(fill.symbol)
+        if target is not None and not target.reached:
+            target.events.append(Moved(fill.direction.sign * fill.volume))
+
+    def _take_end(self, ticket: Ticket) -> None:
+        found = self._sent.get(ticket.order.ref)
+        if found is not None:
+            target, order_id, _ = found
+            status = ticket.order.status
+            rejected = status in (bt.Order.Rejected, bt.Order.Margin)
+            target.events.append(Ended(order_id, ticket.filled, rejected))
+
+    def tend(self) -> None:
+        """Do what each target wants now."""
+        self._tend_returning()
+        for target in list(self._targets.values()):
+            if target.reached and not target.events:
+                continue
+            self._step(target)
+            if target.reached:
+                self._desk.scribe.touch_plan(target)
+
+    # -- after a restart ----------------------------------------------------------------------
+
+    def adopt(self, fields: dict[str, Any], owner: Any, working: list[Ticket]) -> None:
+        """A target of an earlier run: what it has out is withdrawn first, then it goes on.
+
+        A rest that is too little to be opened again stays out, and is waited for.
+        """
+        symbol = fields["symbol"]
+        self._returning[symbol] = (fields, owner, working)
+        least = self._lots(symbol).open_least
+        for ticket in working:
+            opens = bool(ticket.live_legs) and all(
+                leg.offset is Offset.OPEN for leg in ticket.live_legs
+            )
+            if not opens or ticket.left >= least:
+                self._desk.cancel(ticket)
+
+    def _tend_returning(self) -> None:
+        for symbol, (fields, owner, working) in list(self._returning.items()):
+            if all(ticket.over for ticket in working):
+                del self._returning[symbol]
+                if symbol not in self._targets:
+                    rules = fields["rules"] | {"style": Style(fields["rules"]["style"])}
+                    self.set(symbol, fields["target"], ChaseRules(**rules), owner).resumed = True
+
+    def _step(self, target: PositionTarget) -> None:
+        events, target.events = target.events, []
+        now = self._store.clock.now_ns()
+        lots, quote = self._lots(target.symbol), self._quote(target)
+        target.state, action = step(target.state, events, now, quote, lots)
+        if isinstance(action, Place):
+            ticket = self._place(
+                target.symbol, action.direction, action.volume, action.price, target.owner,
+                target.resumed,
+            )  # fmt: skip
+            self._sent[ticket.order.ref] = (target, action.order_id, ticket)
+            target.orders.append(ticket.order)
+            if ticket.over:  # refused at once
+                self._take_end(ticket)
+        elif isinstance(action, Cancel):
+            for found, order_id, ticket in self._sent.values():
+                if found is target and order_id == action.order_id and not ticket.over:
+                    self._desk.cancel(ticket)
+                    break
+        self._tell_stalled(target, lots)
+
+    def _tell_stalled(self, target: PositionTarget, lots: Lots) -> None:
+        """That it goes no further, and why, once."""
+        before, target.reason = target.reason, self._why_stalled(target, lots)
+        if target.reason and target.reason != before:
+            text = f"{target.symbol}: the target of {target.target} lots is left: {target.reason}"
+            logger.warning("%s", text)
+            self._store.put_notification(text, target=target)
+
+    def _why_stalled(self, target: PositionTarget, lots: Lots) -> str:
+        state = target.state
+        if not state.stalled:
+            return ""
+        if state.refused:
+            words = target.orders[-1].info.get("reason", "") if target.orders else ""
+            return f"{state.rejections} orders in a row were refused ({words})"
+        most = state.rules.max_order_volume
+        at_most = f", {most} of them in an order by max_order_volume" if most else ""
+        return (
+            f"{state.short} lots are missing{at_most}, and an order opens {lots.open_least} at "
+            "least"
+        )
+
+    def _quote(self, target: PositionTarget) -> Quote | None:
+        """None where an order would be refused now: it is no rejection that counts."""
+        symbol, gate = target.symbol, self._desk.gate
+        if not gate.open(symbol):
+            return None
+        try:
+            gate.admit(symbol, early=target.resumed)
+            quote = self._store.gateway.quote(symbol)
+        except (LinkError, OrderError):
+            return None
+        if math.isnan(quote.last_price):
+            return None
+        return Quote(quote.bid_price1, quote.ask_price1, quote.upper_limit, quote.lower_limit)

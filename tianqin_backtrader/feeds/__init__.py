@@ -1,0 +1,1 @@
+"""From ticks to bars: history, live bars, proof and resampling."""

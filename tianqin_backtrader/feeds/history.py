@@ -1,0 +1,139 @@
+"""What a feed knows before its first live bar: official bars of the past, and where they end."""
+
+from __future__ import annotations
+
+import logging
+from datetime import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..calendars.doubted_stamps import can_be, phase_at
+from ..core.clock import DAY, from_ns, monotonic, to_ns
+from ..core.model import Bar, Tick
+from ..errors import LinkTimeout
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: Older bars asked for at a time.
+LARGEST_REQUEST = 8_000
+#: No market that trades today was silent for so long: longer than any holiday.
+ANOTHER_TIME = 30 * DAY
+#: Minutes of the longest trading day: the night to 2:30 and the day.
+LONGEST_DAY = 600
+#: Seconds to wait for history before giving up.
+HISTORY_TIMEOUT = 60.0
+
+
+class FeedHistory:
+    """The past of one contract.
+
+    Args:
+        store: The ``MyStore``.
+        symbol: The contract.
+        klines, ticks: The server's rows.
+        width: Bars of history that are wanted.
+        whole_days: With them those before, back to the opening of their first trading day.
+    """
+
+    def __init__(
+        self, store: MyStore, symbol: str, klines: Any, ticks: Any, width: int, *, whole_days: bool
+    ) -> None:
+        self._store, self._symbol = store, symbol
+        self._klines, self._ticks, self._width = klines, ticks, width
+        self._whole_days = whole_days and width > 0
+        self._first_id = 0
+
+    def load(self) -> None:
+        """Wait until it is there, however many requests it takes.
+
+        Raises:
+            LinkTimeout: Nothing came for a minute.
+        """
+        self._await(self._klines, self._ticks)
+        charts = self._store.gateway.charts
+        margin = LONGEST_DAY if self._whole_days else 0
+        first_id = max(0, self._klines.last_id - self._width - margin)
+        left_id = self._klines.left_id
+        while self._width and left_id > first_id:
+            width = min(left_id - first_id, LARGEST_REQUEST)
+            left_id -= width
+            here = 1 - (left_id - first_id) / max(1, self._klines.last_id - first_id)
+            logger.info("%s: asking for %.0f %% of the history", self._symbol, 100 * here)
+            older = charts.older(self._klines, left_id, width)
+            self._await(older)
+            charts.drop(older)
+        self._first_id = left_id
+        self._join_the_servers_time()
+        self._store.catch_up(monotonic() + HISTORY_TIMEOUT)
+
+    def _await(self, *series: Any) -> None:
+        deadline = monotonic() + HISTORY_TIMEOUT
+        while not all(one.ready for one in series):
+            self._store.gateway.pump(max(0.0, deadline - monotonic()))
+            if monotonic() >= deadline:
+                raise LinkTimeout(f"TianQin sent no history of {self._symbol} within a minute")
+
+    def _join_the_servers_time(self) -> None:
+        """A server may play another time without saying so: its newest tick is months old."""
+        clock, last_id = self._store.clock, self._ticks.last_id
+        newest = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
+            clock.join(newest[0].time)
+
+    def final_and_running(self) -> tuple[list[Bar], Bar | None]:
+        """What is finished of the official bars, and the one that is not."""
+        last_id = self._klines.last_id
+        if last_id < 0:
+            return [], None
+        bars: list[Bar] = self._klines.bars(self._first_id, last_id)
+        if bars and bars[-1].id == last_id and bars[-1].end > self.passed():
+            return bars[:-1], bars[-1]
+        return bars, None
+
+    def passed(self) -> int:
+        """What has passed at the exchange for sure, nanoseconds; nothing until then can be missing.
+
+        It is the stamp of a tick, or when a question was asked that the server has answered. The
+        machine's clock alone makes no bar history.
+        """
+        if self._store.clock.virtual:
+            return int(self._store.clock.now_ns())
+        last_id = self._ticks.last_id
+        newest: list[Tick] = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        phase_of = partial(phase_at, self._store.calendar, self._symbol)
+        stamps = [
+            one.time - 1 for one in newest if can_be(self._store.clock, one.time, phase_of)
+        ]  # fmt: skip
+        alive_at: int = self._store.alive_at(self._symbol)
+        return max(alive_at, *stamps, 0)
+
+    def newest(self, bars: list[Bar], *, night_start: bool) -> list[Bar]:
+        """What is delivered of finished bars: the newest ones, whole trading days if wanted."""
+        begin = max(0, len(bars) - self._width)
+        if not (night_start and self._width):
+            return bars[begin:] if self._width else []
+        back = range(begin, -1, -1) if self._whole_days else ()
+        places = (*back, *range(begin, len(bars)))
+        found = next((place for place in places if self._opens_a_day(bars, place)), None)
+        if found is None:
+            return bars[begin:] if self._whole_days else []
+        return bars[found:]
+
+    def _opens_a_day(self, bars: list[Bar], place: int) -> bool:
+        """Whether a trading day begins within a bar: hours of CFFEX begin before the market does.
+
+        So does the contract's very first bar: on its first day it has no night.
+        """
+        if place >= len(bars) or (place and bars[place].start == bars[place - 1].end):
+            return False
+        bar, calendar = bars[place], self._store.calendar
+        start = from_ns(bar.start)
+        if bar.id == 0:
+            return True
+        if start.time() < time(9):
+            return False
+        opening = calendar.sessions(self._symbol, calendar.trading_day_at(start))[0][0]
+        return bar.start <= to_ns(opening) < bar.end

@@ -1,0 +1,91 @@
+"""A stand-in for the feed of a contract that has none, so that orders on it can be Backtrader's.
+
+And what of a feed such orders ask for: its time, and whether a bar of it has been delivered.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+import backtrader as bt
+
+from ..core.clock import to_backtrader
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+
+class _Present:
+    """The ``datetime`` line of a contract without bars: now."""
+
+    def __init__(self, store: MyStore) -> None:
+        self._store = store
+
+    def __getitem__(self, _ago: int) -> float:
+        return to_backtrader(self._store.clock.now_ns())
+
+    def datetime(self, _ago: int = 0) -> datetime:
+        now: datetime = self._store.now()
+        return now
+
+    def date(self, _ago: int = 0) -> date:
+        return self.datetime().date()
+
+
+class UnsubscribedData:
+    """Stands for a contract without a feed in orders on it, as far as Backtrader asks."""
+
+    _compensate = None
+    history_phase = False
+
+    class p:
+        """Backtrader looks for the session's end among a feed's parameters."""
+
+        sessionend = time(15, 0)
+
+    def __init__(self, symbol: str, store: MyStore) -> None:
+        self._name = self._dataname = symbol
+        self.close = [math.nan]
+        self.datetime = _Present(store)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
+
+    def date2num(self, moment: datetime) -> float:
+        """As feeds have it."""
+        return float(bt.date2num(moment))
+
+
+class Placeholders:
+    """One for each contract that is asked for.
+
+    Args:
+        store: Tells the time.
+    """
+
+    def __init__(self, store: MyStore) -> None:
+        self._store = store
+        self._made: dict[str, UnsubscribedData] = {}
+
+    def __call__(self, symbol: str) -> UnsubscribedData:
+        """That of a contract; always the same one."""
+        if symbol not in self._made:
+            self._made[symbol] = UnsubscribedData(symbol, self._store)
+        return self._made[symbol]
+
+
+def has_time(data: Any) -> bool:
+    """Whether a feed can stamp something now; one whose next bar is being loaded cannot."""
+    if isinstance(data, UnsubscribedData):
+        return True
+    return len(data) > 0 and not math.isnan(data.datetime[0])
+
+
+def has_bar(data: Any) -> bool:
+    """Whether a feed has delivered a bar; the first, while it is loaded, may be taken back."""
+    return len(data) > 1 or has_time(data)

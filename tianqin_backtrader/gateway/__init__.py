@@ -1,0 +1,1 @@
+"""The session with TianQin: login, connection, rows, queries and trading."""

@@ -1,0 +1,146 @@
+"""Around the making and the end of a client: its event loop, its environment, its proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakSet
+
+from ..core.clock import machine, monotonic
+from .stop_signals import SIGNALS, puts_off
+
+#: Turns of the loop that cancelled tasks get to end.
+_LAST_TURNS = 1000
+
+
+class ClientLoop(asyncio.SelectorEventLoop):
+    """An event loop that can break its connections, and waits by the machine's clock.
+
+    A connection that is frozen or half dead would hold up the end of its client for ten seconds,
+    waiting for the other side to say good-bye.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(machine().selector())
+        self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
+        #: Connections that it has opened so far, and whether it has broken them.
+        self.opened, self.aborted = 0, False
+
+    def time(self) -> float:
+        """The machine's."""
+        return monotonic()
+
+    async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """As of any loop; the connection is remembered."""
+        transport, protocol = await super().create_connection(*args, **kwargs)
+        self._connections.add(transport)
+        self.opened += 1
+        machine().connected(transport.get_extra_info("sockname")[1])
+        return transport, protocol
+
+    def abort_connections(self) -> None:
+        """Break all connections now."""
+        self.aborted = True
+        for transport in list(self._connections):
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+
+    @contextmanager
+    def whole_callbacks(self) -> Iterator[None]:
+        """Signals come between two callbacks, not inside one: tqsdk would leave tasks half made.
+
+        Those of Ctrl-C, and of SIGTERM in ``with MyStore(...)``. A second one comes at once.
+        Handlers of the user's own are left alone.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        ours: dict[int, Any] = {number: one for number, one in handlers.items() if puts_off(one)}
+        pending: list[tuple[asyncio.Handle, Callable[[], None]]] = []
+
+        def restore() -> None:
+            for number, handler in ours.items():
+                signal.signal(number, handler)
+
+        def defer(number: int, frame: object) -> None:
+            restore()
+
+            def handle() -> None:
+                pending.clear()
+                ours[number](number, None)
+
+            pending.append((self.call_soon_threadsafe(handle), handle))  # wakes the loop
+
+        for number in ours:
+            signal.signal(number, defer)
+        try:
+            yield
+        finally:
+            restore()
+            if pending:
+                handle, act = pending.pop()
+                handle.cancel()
+                act()
+
+    def end(self) -> None:
+        """Cancel what still runs, and close."""
+        if self.is_closed():
+            return
+        around = asyncio.events._get_running_loop()  # a notebook's
+        asyncio.events._set_running_loop(None)
+        try:
+            for task in asyncio.all_tasks(self):
+                task.cancel()
+            for _ in range(_LAST_TURNS):
+                if not asyncio.all_tasks(self):
+                    break
+                # Not run_until_complete: tqsdk stops the loop whenever a task of its own ends.
+                self.call_later(0.001, self.stop)
+                self.run_forever()
+            self.close()
+        finally:
+            asyncio.events._set_running_loop(around)
+
+
+@contextmanager
+def closing_on_error(loop: ClientLoop) -> Iterator[None]:
+    """A ``TqApi`` that fails while it is made leaves its tasks and its loop open."""
+    try:
+        yield
+    except BaseException:
+        loop.end()
+        raise
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the length of a block, then put back what was there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def past_proxies(urls: Mapping[str, str]) -> dict[str, str]:
+    """The addresses, and that no proxy of the environment gets what is meant for this machine."""
+    return dict(urls) | exemption(urls.values())
+
+
+def exemption(urls: Iterable[str]) -> dict[str, str]:
+    """Variables by which no proxy gets what is meant for this machine; {} where nothing is."""
+    if not any("://127.0.0.1" in url for url in urls):
+        return {}
+    exempt = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1")))
+    return {"no_proxy": exempt, "NO_PROXY": exempt}

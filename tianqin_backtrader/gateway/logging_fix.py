@@ -1,0 +1,52 @@
+"""Puts the standard library's logging back in order, and keeps secrets out of it.
+
+Importing tqsdk (through ``shinny_structlog``) replaces the root of all loggers: what is logged
+afterwards reaches no handler that ``logging.basicConfig`` has made, before or later. It also
+replaces the class of all loggers to come, by one that hides the ``extra`` of a record.
+"""
+
+from __future__ import annotations
+
+import asyncio.log
+import logging
+import sys
+from typing import Any
+
+from ..core.redaction import redacted as redacted
+
+
+def restore_logging() -> None:
+    """Make loggers those of the standard library again, tqsdk's apart; twice does no harm.
+
+    asyncio's logger is older than any import of tqsdk, so its manager is the original one.
+    """
+    manager = asyncio.log.logger.manager
+    if logging.Logger.manager is manager:
+        return
+    logging.setLoggerClass(logging.Logger)
+    manager.loggerClass = _make_logger  # type: ignore[assignment]
+    for name, known in manager.loggerDict.items():
+        if _is_tqsdks(name) and isinstance(known, logging.Logger):
+            known.__class__ = _tqsdks_class()  # one that the user has set up before the import
+
+    def get_logger(name: str | None = None) -> logging.Logger:
+        return manager.getLogger(name) if name and name != manager.root.name else manager.root
+
+    logging.Logger.manager = manager
+    logging.Logger.root = manager.root
+    logging.getLogger = get_logger
+
+
+def _tqsdks_class() -> Any:
+    return sys.modules["shinny_structlog"].ShinnyLogger
+
+
+def _is_tqsdks(name: str) -> bool:
+    return name.partition(".")[0] == "TqApi"
+
+
+def _make_logger(name: str) -> logging.Logger:
+    """tqsdk logs with keywords that only a class of its own understands."""
+    make = _tqsdks_class() if _is_tqsdks(name) else logging.Logger
+    logger: logging.Logger = make(name)
+    return logger

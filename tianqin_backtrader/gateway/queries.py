@@ -1,0 +1,205 @@
+"""``ContractQuestions``: what TianQin is asked about contracts, and the client's quotes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tqsdk.diff import _get_obj
+from tqsdk.exceptions import TqTimeoutError
+from tqsdk.objs_not_entity import QuoteList
+
+from ..contracts.instrument_provider import check_name, no_such_contract
+from ..contracts.odd_prices import Limits, sane
+from ..core.model import Instrument
+from ..errors import LinkTimeout, OrderError
+from .api_holder import ApiHolder
+from .rows import to_instrument
+
+_T = TypeVar("_T")
+
+#: A question that costs nothing to answer.
+ALIVE_QUERY = "query{multi_symbol_info(instrument_id:[]){... on basic{instrument_id}}}"
+
+_INSTRUMENT_QUERY = """
+query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) {
+ ... on basic { instrument_id class exchange_id price_tick price_decs trading_time { day night } }
+ ... on tradeable { volume_multiple upper_limit lower_limit }
+ ... on index { index_multiple }
+ ... on future { expired product_id expire_datetime settlement_price margin commission
+                 max_limit_order_volume max_market_order_volume
+                 open_min_limit_order_volume open_min_market_order_volume }
+ ... on option { expired expire_datetime settlement_price max_limit_order_volume
+                 max_market_order_volume }
+ ... on combine { expired product_id expire_datetime }
+ ... on derivative { underlying { edges { node { ... on basic { instrument_id } } } } }
+}}"""
+
+
+#: Prices of a quote by which something is decided: they are held against the day's limits.
+_PRICES = frozenset(
+    {"last_price", *(f"{side}_price{level}" for side in ("bid", "ask") for level in range(1, 11))}
+)
+_LIMITS = frozenset({"upper_limit", "lower_limit"})
+
+
+class CleanQuote:
+    """The client's quote of a contract; a price that cannot be one is nan.
+
+    Args:
+        symbol: The contract.
+        quote: tqsdk's, which is always the newest.
+    """
+
+    def __init__(self, symbol: str, quote: Any) -> None:
+        self._symbol, self._quote = symbol, quote
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._quote, name)
+        if name in _PRICES:
+            return sane(self._symbol, float(value), Limits(self.lower_limit, self.upper_limit))
+        return sane(self._symbol, float(value)) if name in _LIMITS else value
+
+
+class ContractQuestions(ApiHolder):
+    """Specifications and quotes; a part of ``Gateway``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._questions = 0
+        self._quotes: dict[str, CleanQuote] = {}
+
+    if TYPE_CHECKING:  # of the ``Gateway``
+
+        @property
+        def matches_itself(self) -> bool: ...
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Ask TianQin for a contract's specification of today.
+
+        Raises:
+            UnknownSymbol: There is no such contract; known at once, without a time-out.
+            LinkTimeout: No answer within a minute.
+        """
+        api = self.api
+        check_name(symbol)
+        try:
+            # tqsdk answers a question it has had before from memory; tomorrow's limits are others.
+            self._questions += 1
+            query = f"{_INSTRUMENT_QUERY}\n# {self._questions}"
+            answer = api.query_graphql(query, {"instrument_id": [symbol]})
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"TianQin did not say within 60 s what {symbol} is") from error
+        found, words = self._instruments_of(answer), answer.get("error")
+        if words or symbol not in found:
+            raise no_such_contract(symbol, str(words or ""))
+        return found[symbol]
+
+    def ask_instruments(self, symbols: list[str]) -> Callable[[], dict[str, Instrument] | None]:
+        """Ask for specifications without waiting.
+
+        Returns:
+            Gives the answer when it has come, once; None before.
+        """
+        return self._question(_INSTRUMENT_QUERY, {"instrument_id": symbols}, self._instruments_of)
+
+    def contracts(self, exchange_id: str, product_id: str) -> list[str]:
+        """The futures of a product that trade.
+
+        Raises:
+            LinkTimeout: No answer in time.
+        """
+        try:
+            found = self.api.query_quotes(
+                ins_class="FUTURE", exchange_id=exchange_id, product_id=product_id, expired=False
+            )
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"TianQin did not say what {product_id} there are") from error
+        return sorted(found)
+
+    def ask(self) -> Callable[[], bool]:
+        """Ask market data something; the answer says that the line is alive, held back or not.
+
+        Returns:
+            Tells whether the answer has come.
+        """
+        answer = self._question(ALIVE_QUERY, {}, bool)
+        return lambda: answer() is not None
+
+    def _question(
+        self, query: str, variables: dict[str, Any], read: Callable[[Any], _T]
+    ) -> Callable[[], _T | None]:
+        """Ask the server of instruments; what is returned gives what is read of the answer."""
+        self._questions += 1
+        query_id = f"TQBT_{self._questions}"
+        api = self.api
+        pack = {"aid": "ins_query", "query_id": query_id, "variables": variables}
+        api._send_pack(pack | {"query": query})
+
+        def answer() -> _T | None:
+            came = api._data.get("symbols", {}).get(query_id)
+            if came is None:
+                return None
+            found = read(came)
+            api._send_pack(pack | {"query": ""})  # the server takes its answer back
+            return found
+
+        return answer
+
+    def _instruments_of(self, answer: Mapping[str, Any]) -> dict[str, Instrument]:
+        rows = (answer.get("result") or {}).get("multi_symbol_info") or []
+        found = {one.symbol: one for one in map(to_instrument, rows)}
+        self.contracts_known |= found
+        return found
+
+    # -- quotes -------------------------------------------------------------------------------
+
+    def price_limits(self, symbol: str) -> tuple[float, float]:
+        """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
+
+        One that the quote has not either, as before the day's first data, is nan.
+        """
+        quote = self.quote(symbol)
+        return float(quote.upper_limit), float(quote.lower_limit)
+
+    def best_prices(self, symbol: str) -> tuple[float, float]:
+        """The market's (ask, bid) now.
+
+        Raises:
+            OrderError: One of them is missing: nobody buys, or nobody sells.
+        """
+        quote = self.quote(symbol)
+        prices = (float(quote.ask_price1), float(quote.bid_price1))
+        if any(price != price for price in prices):
+            raise OrderError(f"{symbol} has no two sides now: give a limit price")
+        return prices
+
+    def quote(self, symbol: str) -> CleanQuote:
+        """The client's quote of a contract, subscribed when it is first asked for.
+
+        Nothing is waited for: until its first data has come, prices are nan. Only a client that
+        fills orders itself is let run until it has the quote, as it cannot fill any without.
+
+        Raises:
+            LinkLost: There is no session.
+            LinkTimeout: A client that fills orders itself did not get the quote in half a minute.
+            OrderError: The user may not see the contract's market data.
+        """
+        found = self._quotes.get(symbol)
+        if found is None:
+            found = self._quotes[symbol] = self._subscribe(symbol)
+        return found
+
+    def _subscribe(self, symbol: str) -> CleanQuote:
+        api = self.api
+        try:
+            if self.matches_itself:
+                return CleanQuote(symbol, api.get_quote(symbol))
+            api._auth._has_md_grants(symbol)
+        except TqTimeoutError as error:
+            raise LinkTimeout(f"no quote of {symbol} within 30 s") from error
+        except Exception as error:  # tqsdk raises bare Exception
+            raise OrderError(str(error)) from error
+        quote = _get_obj(api._data, ["quotes", symbol], api._prototype["quotes"]["#"])
+        QuoteList(api, [quote])  # its tasks subscribe, and go on in ``pump``
+        return CleanQuote(symbol, quote)

@@ -1,0 +1,390 @@
+"""What the client's data tree holds, made into values: rows by id, contracts, orders, trades.
+
+tqsdk merges everything the server sends into one tree of entities. It holds every tick and bar,
+exact, while the client's quote shows only the newest state and its frames are float64. The tree is
+handed in; nothing here imports tqsdk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Protocol
+
+from ..contracts.odd_prices import sane
+from ..core.clock import SECOND, from_ns
+from ..core.model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
+from ..core.redaction import clean
+
+
+class Series:
+    """The ticks or bars of one symbol in the client's data tree, read by id.
+
+    Attributes:
+        symbol: The contract.
+        seconds: Length of a bar; 0 for ticks.
+        width: Rows of the past that are asked for.
+        chart_id: Names the request.
+
+    Args:
+        symbol, seconds, width: As above.
+        name: What tells the request from others for the same rows.
+    """
+
+    def __init__(self, symbol: str, seconds: int, width: int, name: str) -> None:
+        self.symbol, self.seconds, self.width = symbol, seconds, width
+        self.chart_id = f"TQBT_{symbol}_{seconds}_{name}"
+        self._root: Mapping[str, Any] = {}
+        self._chart: Mapping[str, Any] = {}
+        self._released = -1
+
+    def bind(self, root: Mapping[str, Any], chart: Mapping[str, Any]) -> None:
+        """Read from here on.
+
+        Args:
+            root: The attributes of the tree's entity that holds ``data`` and ``last_id``.
+            chart: Those of the chart that asks for the rows.
+        """
+        self._root, self._chart = root, chart
+        self._released = -1
+
+    @property
+    def path(self) -> list[str]:
+        """Where it is in the tree."""
+        if self.seconds == 0:
+            return ["ticks", self.symbol]
+        return ["klines", self.symbol, str(self.seconds * SECOND)]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the asked-for past has come, whole."""
+        return bool(self._chart.get("ready", False))
+
+    @property
+    def last_id(self) -> int:
+        """The newest id, -1 while there is none, or while the past has not come yet."""
+        return int(self._root.get("last_id", -1)) if self._chart.get("ready", False) else -1
+
+    @property
+    def left_id(self) -> int:
+        """The oldest id of the asked-for past, at least 0."""
+        return max(0, int(self._chart.get("left_id", -1)))
+
+    def ticks(self, first_id: int, last_id: int) -> list[Tick]:
+        """The ticks of a range of ids, both included; rows that never came are left out."""
+        rows = self._root["data"].__dict__
+        found = (rows.get(str(row_id)) for row_id in range(first_id, last_id + 1))
+        return [
+            Tick(
+                row_id,
+                row.datetime,
+                row.last_price,
+                row.volume,
+                row.amount,
+                row.open_interest,
+                row.bid_price1,
+                row.ask_price1,
+                row.bid_volume1,
+                row.ask_volume1,
+                row.bid_price2,
+                row.ask_price2,
+            )
+            for row_id, row in zip(range(first_id, last_id + 1), found, strict=True)
+            if row is not None
+        ]
+
+    def bars(self, first_id: int, last_id: int) -> list[Bar]:
+        """The bars of a range of ids, both included; rows that never came are left out."""
+        rows = self._root["data"].__dict__
+        length = self.seconds * SECOND
+        bars = []
+        for row_id in range(first_id, last_id + 1):
+            row = rows.get(str(row_id))
+            if row is not None:
+                start = row.datetime
+                bars.append(
+                    Bar(
+                        start, start + length, row.open, row.high, row.low, row.close,
+                        row.volume, row.open_oi, row.close_oi, id=row_id,
+                    )
+                )  # fmt: skip
+        return bars
+
+    def rows(self, first_id: int, last_id: int, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Whole rows of a range of ids, the id and the fields in their order; as ``ticks``."""
+        rows, pick = self._root["data"].__dict__, itemgetter(*fields)
+        found = ((row_id, rows.get(str(row_id))) for row_id in range(first_id, last_id + 1))
+        return [(row_id, *pick(row.__dict__)) for row_id, row in found if row is not None]
+
+    def forget(self, first_id: int, last_id: int) -> None:
+        """Forget a range of ids that ``release`` does not reach."""
+        rows = self._root["data"].__dict__
+        for row_id in range(first_id, last_id + 1):
+            rows.pop(str(row_id), None)
+
+    def release(self, keep: int) -> None:
+        """Forget all but the newest ``keep`` rows: the client would keep them for ever."""
+        until = self.last_id - keep
+        if until <= self._released:
+            return
+        rows = self._root["data"].__dict__
+        first = self._released
+        if first < 0:
+            first = min((int(key) for key in rows if key.isdigit()), default=until)
+        for row_id in range(first, until):
+            rows.pop(str(row_id), None)
+        self._released = until
+
+
+class FrameSeries:
+    """The same from a frame of tqsdk's public surface, as far back as the frame goes.
+
+    Args:
+        symbol, seconds, width: As of ``Series``.
+        frame: What ``get_tick_serial`` or ``get_kline_serial`` returned.
+    """
+
+    ready = True
+    #: It is none of ours: tqsdk has named it.
+    chart_id = ""
+
+    def __init__(self, symbol: str, seconds: int, width: int, frame: Any) -> None:
+        self.symbol, self.seconds, self.width = symbol, seconds, width
+        self.bind(frame)
+
+    def bind(self, frame: Any) -> None:
+        """Read from here on."""
+        self._frame = frame
+
+    @property
+    def path(self) -> list[str]:
+        """It has none."""
+        return []
+
+    @property
+    def last_id(self) -> int:
+        """The newest id, -1 while there is none."""
+        return int(self._frame["id"].iloc[-1])
+
+    @property
+    def left_id(self) -> int:
+        """The oldest id of the frame, at least 0."""
+        return max(0, int(self._frame["id"].iloc[0]))
+
+    def ticks(self, first_id: int, last_id: int) -> list[Tick]:
+        """As of ``Series``; levels that the market does not have are nan."""
+        found = []
+        for row in self._rows(first_id, last_id):
+            volumes = (row["bid_volume1"], row["ask_volume1"])
+            bid_volume, ask_volume = (int(one) if one == one else 0 for one in volumes)
+            found.append(
+                Tick(
+                    int(row["id"]), _to_microsecond(row["datetime"]), row["last_price"],
+                    int(row["volume"]), row["amount"], int(row["open_interest"]),
+                    row["bid_price1"], row["ask_price1"], bid_volume, ask_volume,
+                    row.get("bid_price2", NAN), row.get("ask_price2", NAN),
+                )
+            )  # fmt: skip
+        return found
+
+    def bars(self, first_id: int, last_id: int) -> list[Bar]:
+        """As of ``Series``."""
+        found = []
+        for row in self._rows(first_id, last_id):
+            start = _to_microsecond(row["datetime"])
+            found.append(
+                Bar(
+                    start, start + self.seconds * SECOND, row["open"], row["high"], row["low"],
+                    row["close"], int(row["volume"]), int(row["open_oi"]), int(row["close_oi"]),
+                    id=int(row["id"]),
+                )
+            )  # fmt: skip
+        return found
+
+    def rows(self, first_id: int, last_id: int, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """As of ``Series``; stamps to the microsecond."""
+        return [
+            (
+                int(row["id"]),
+                *(
+                    _to_microsecond(row[name]) if name == "datetime" else row.get(name, NAN)
+                    for name in fields
+                ),
+            )
+            for row in self._rows(first_id, last_id)
+        ]
+
+    def forget(self, first_id: int, last_id: int) -> None:
+        """The frame has its length."""
+
+    def _rows(self, first_id: int, last_id: int) -> list[dict[str, Any]]:
+        ids = self._frame["id"]
+        inside = self._frame[(ids >= max(0, first_id)) & (ids <= last_id)]
+        rows: list[dict[str, Any]] = inside.to_dict("records")
+        return rows
+
+    def release(self, keep: int) -> None:
+        """The frame has its length."""
+
+
+def _to_microsecond(float_ns: float) -> int:
+    """Frames are float64: nanoseconds are exact to 256 only."""
+    return round(float_ns / 1000) * 1000
+
+
+#: Rows of a chart, whichever way they are read.
+Charted = Series | FrameSeries
+
+
+class OfChart(Protocol):
+    """What says which chart's rows something stands on."""
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def seconds(self) -> int: ...
+
+    @property
+    def path(self) -> list[str]: ...
+
+    def release(self, keep: int) -> None: ...
+
+
+#: No trade is older: what says so has no time. The first hour of 2000, nanoseconds.
+_FIRST_TIME = 946_656_000 * SECOND
+
+
+_DIRECTIONS, _OFFSETS = frozenset(map(str, Direction)), frozenset(map(str, Offset))
+
+
+def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
+    value = raw.get(name)
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def to_instrument(raw: Mapping[str, Any]) -> Instrument:
+    expire = raw.get("expire_datetime")
+    edges = (raw.get("underlying") or {}).get("edges") or []
+    number: Callable[..., float] = _number
+    return Instrument(
+        symbol=raw["instrument_id"],
+        ins_class=raw.get("class") or "",
+        exchange_id=raw.get("exchange_id") or "",
+        product_id=raw.get("product_id") or "",
+        price_tick=number(raw, "price_tick"),
+        price_decs=int(number(raw, "price_decs", 0)),
+        volume_multiple=int(number(raw, "volume_multiple", number(raw, "index_multiple", 1))),
+        expired=bool(raw.get("expired", False)),
+        expire_datetime=from_ns(int(expire)) if expire else None,
+        upper_limit=sane(raw["instrument_id"], number(raw, "upper_limit")),
+        lower_limit=sane(raw["instrument_id"], number(raw, "lower_limit")),
+        pre_settlement=number(raw, "settlement_price"),
+        margin=number(raw, "margin"),
+        commission=number(raw, "commission"),
+        max_limit_order_volume=int(number(raw, "max_limit_order_volume", 0)),
+        max_market_order_volume=int(number(raw, "max_market_order_volume", 0)),
+        open_min_limit_order_volume=int(number(raw, "open_min_limit_order_volume", 0)),
+        open_min_market_order_volume=int(number(raw, "open_min_market_order_volume", 0)),
+        underlying_symbol=edges[0]["node"]["instrument_id"] if edges else "",
+        trading_time=raw.get("trading_time") or {},
+    )
+
+
+def to_report(order_id: str, order: Any) -> OrderReport | None:
+    """An order as the client has it; None while its own fields have not come.
+
+    A trade that comes before its order, or has none, makes the client show an order without any.
+    """
+    direction, offset = _word(order, "direction"), _word(order, "offset")
+    if direction not in _DIRECTIONS or offset not in _OFFSETS or not _word(order, "status"):
+        return None
+    symbol = _symbol(order)
+    if symbol is None:
+        return None
+    return OrderReport(
+        order_id=order_id,
+        symbol=symbol,
+        direction=Direction(direction),
+        offset=Offset(offset),
+        volume_orign=_lots(order, "volume_orign"),
+        volume_left=_lots(order, "volume_left"),
+        limit_price=_number(order, "limit_price"),  # market orders have none
+        status=order.status,
+        exchange_order_id=_word(order, "exchange_order_id"),
+        last_msg=_word(order, "last_msg"),
+    )
+
+
+def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> Fill | None:
+    """A trade as the client has it; None while its fields have not come.
+
+    Trades that a broker or an exchange makes (forced closes, exchange for physicals) may have no
+    order: their order id is that of none, or "".
+
+    Args:
+        trade_id: Its key.
+        trade: The client's object.
+        now: Nanoseconds; stands for the time of a trade that has none.
+        names_fees: Whether a fee of 0.0 is one: else it is none that is told.
+    """
+    direction, offset, symbol = _word(trade, "direction"), _word(trade, "offset"), _symbol(trade)
+    price, volume = _number(trade, "price"), _lots(trade, "volume")
+    known = direction in _DIRECTIONS and offset in _OFFSETS
+    if not known or symbol is None or volume <= 0 or price != price:
+        return None
+    time, fee = _number(trade, "trade_date_time"), _number(trade, "commission")
+    return Fill(
+        trade_id=trade_id,
+        order_id=str(trade.get("order_id") or ""),
+        symbol=symbol,
+        direction=Direction(direction),
+        offset=Offset(offset),
+        price=price,
+        volume=volume,
+        time=int(trade.trade_date_time) if time > _FIRST_TIME else now,
+        commission=fee if fee or names_fees else NAN,
+        exchange_trade_id=_word(trade, "exchange_trade_id"),
+    )
+
+
+def _lots(raw: Mapping[str, Any], name: str) -> int:
+    lots = _number(raw, name, 0)
+    return int(lots) if lots == lots else 0
+
+
+def _word(raw: Mapping[str, Any], name: str) -> str:
+    """A text without the blanks that a counter fills it up with; "" where there is none."""
+    value = raw.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _symbol(raw: Mapping[str, Any]) -> str | None:
+    parts = _word(raw, "exchange_id"), _word(raw, "instrument_id")
+    return ".".join(parts) if all(parts) else None
+
+
+def plain(entity: Any) -> dict[str, Any]:
+    """The fields of an account or a position; "-", which is no value, becomes nan."""
+    return {
+        name: NAN if value == "-" else value
+        for name, value in entity.items()
+        if isinstance(value, int | float | str)
+    }
+
+
+#: In place of a settlement statement, which holds the account, its owner and all it owns.
+STATEMENT_CAME = "the settlement statement of the day has come; TqSdk confirms it"
+
+
+def to_notice(raw: Mapping[str, Any]) -> Notice:
+    """A notification, without secrets and without the text of a settlement statement."""
+    kind = str(raw.get("type", ""))
+    content = str(raw.get("content", ""))
+    return Notice(
+        code=int(raw.get("code", 0)),
+        level=str(raw.get("level", "INFO")),
+        content=STATEMENT_CAME if kind == "SETTLEMENT" else clean(content),
+        conn_id=str(raw.get("conn_id", "")),
+        type=kind,
+    )

@@ -1,0 +1,224 @@
+"""``TradingSide``: the account, its orders and trades, as the client has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from tqsdk.diff import _get_obj
+from tqsdk.exceptions import TqTimeoutError
+from tqsdk.utils import _query_for_quote
+
+from ..core.clock import WallClock, from_ns
+from ..core.model import Direction, Fill, Offset, OrderReport
+from ..errors import LinkLost, OrderError, UnknownSymbol
+from ..session_calendar import CALENDAR
+from .api_holder import ApiHolder
+from .order_identity import OrderIdentity, made_up
+from .rows import plain, to_fill, to_report
+
+
+class TradingSide(ApiHolder):
+    """Account, positions and orders; a part of ``Gateway``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_account: dict[str, Any] = {}
+        self._last_positions: dict[str, dict[str, Any]] = {}
+        self._orders: dict[str, tuple[Any, ...]] = {}
+        self._trades: set[str] = set()
+        self._identity = OrderIdentity()
+        self._tells_time = False
+        self._trading: Any = None
+        self._trading_news = False
+        #: Whether every trade names its fee, so that 0.0 is a fee, too.
+        self.names_fees = True
+        #: Whether the session is logged in at the account's counter; without that the last picture
+        #: of the account stays, and no order leaves.
+        self.logged_in = False
+
+    def _watch_trading(self) -> None:
+        """A new session: whatever it shows is news."""
+        api = self.api
+        self._trading = api.register_update_notify(
+            [api.get_account(), api.get_order(), api.get_trade()]
+        )
+        self._trading_news = True
+        self._identity.new_session()
+        for order_id in [one for one in self._orders if made_up(one)]:
+            del self._orders[order_id]  # whose they are is to be seen again
+
+    def _keep_account(self) -> None:
+        """A session ends: what it showed last serves until there is another."""
+        if self.logged_in:
+            self._last_account, self._last_positions = self.account(), self.positions()
+
+    def insert_order(
+        self,
+        order_id: str,
+        symbol: str,
+        direction: Direction,
+        offset: Offset,
+        volume: int,
+        limit_price: float | str | None,
+        advanced: str | None = None,
+    ) -> None:
+        """Hand an order to the client; it leaves with the next ``pump``.
+
+        Args:
+            limit_price: A price, None for a market order, ``"BEST"`` or ``"FIVELEVEL"``.
+            advanced: None, ``"FAK"`` or ``"FOK"``.
+
+        Raises:
+            OrderError: The client's own rules forbid it, or nobody is logged in; nothing was sent.
+        """
+        api = self.api
+        if not self.logged_in:
+            raise OrderError("no orders while nobody is logged in at the account's counter")
+        try:
+            self._introduce(symbol)
+            api.insert_order(
+                symbol, str(direction), str(offset), volume, limit_price, advanced, order_id
+            )
+        except TqTimeoutError as error:
+            raise UnknownSymbol(symbol, f"TianQin knows no contract {symbol!r}") from error
+        except Exception as error:  # tqsdk raises bare Exception
+            raise OrderError(str(error)) from error
+
+    def _introduce(self, symbol: str) -> None:
+        """Tell the client of a contract what we know: else it would ask, and wait.
+
+        A new session's client knows no contract, and its market data may be away.
+        """
+        api, known = self.api, self.contracts_known.get(symbol)
+        quote = _get_obj(api._data, ["quotes", symbol], api._prototype["quotes"]["#"])
+        if known is None or quote.price_tick > 0:
+            return
+        for query in _query_for_quote([symbol], api._pre20_ins_info.keys()):
+            api._send_pack(query)  # all else that it wants to know
+        quote.price_tick, quote.ins_class = known.price_tick, known.ins_class
+
+    def cancel_order(self, order_id: str) -> None:
+        """Ask for the withdrawal of an order; it leaves with the next ``pump``.
+
+        Raises:
+            LinkLost: There is no session with the account's counter.
+        """
+        if not self.logged_in:
+            raise LinkLost("not logged in at the account's counter at the moment")
+        self.api.cancel_order(self._identity.counters(order_id))
+
+    def trading_changed(self) -> bool:
+        """Whether account, orders or trades have changed since the last question."""
+        changed, self._trading_news = self._trading_news and self.logged_in, False
+        while self.logged_in and not self._trading.empty():
+            self._trading.recv_nowait()
+            changed = True
+        return changed
+
+    def all_reports(self) -> list[OrderReport | Fill]:
+        """Every order and trade that the client knows, as ``new_reports``."""
+        self._orders.clear()
+        self._trades.clear()
+        return self.new_reports()
+
+    def new_reports(self) -> list[OrderReport | Fill]:
+        """Orders that changed and trades that are new, each trade before its order's end.
+
+        Objects of which not everything has come wait. An order of ours that the gateway lists
+        under an id of its own making is told under ours; so are its trades.
+        """
+        orders = list(self._changed_orders())  # first: they say whose the trades are
+        news: list[OrderReport | Fill] = []
+        for trade_id, trade in self.api.get_trade().items():
+            if trade_id in self._trades:
+                continue
+            fill = to_fill(trade_id, trade, self._now(), names_fees=self.names_fees)
+            if fill is not None:
+                self._trades.add(trade_id)
+                news.append(self._identity.fill(fill))
+        return news + orders
+
+    def fills(self) -> Iterator[Fill]:
+        """Every trade in the client's picture, its order by our id."""
+        for trade_id, trade in self.api.get_trade().items():
+            fill = to_fill(trade_id, trade, self._now(), names_fees=self.names_fees)
+            if fill is not None:
+                yield self._identity.fill(fill)
+
+    def _changed_orders(self) -> Iterator[OrderReport]:
+        self._follow_day()
+        for order_id, order in self.api.get_order().items():
+            state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
+            if self._orders.get(order_id) == state:
+                continue
+            report = to_report(order_id, order)
+            if report is not None:
+                self._orders[order_id] = state
+                yield self._identity.report(report)
+
+    def recognise(self, report: OrderReport) -> None:
+        """Know an order of an earlier run again, whatever id the gateway lists it under now.
+
+        Args:
+            report: The last one, with the number that the exchange gave; of today.
+        """
+        self._follow_day()
+        self._identity.recognise(report)
+
+    def _follow_day(self) -> None:
+        told = self.virtual_now()
+        self._tells_time = self._tells_time or told is not None
+        if told is not None or not self._tells_time:  # else a new session has not said it yet
+            self._identity.begin_day(CALENDAR.trading_day_at(from_ns(self._now())))
+
+    def _now(self) -> int:
+        return self.virtual_now() or WallClock().now_ns()
+
+    def account(self) -> dict[str, Any]:
+        """The account's fields as TqSdk names them, in yuan; without a session the last ones."""
+        return plain(self._api.get_account()) if self.logged_in else dict(self._last_account)
+
+    def funds(self, *names: str) -> tuple[float, ...]:
+        """Some of the account's fields, nan where it has none; as ``account``, for every round."""
+        found = self._api.get_account() if self.logged_in else self._last_account
+        return tuple(float(found.get(name, math.nan)) for name in names)
+
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """The account's positions by symbol, fields as TqSdk names them; as ``account``."""
+        if not self.logged_in:
+            return dict(self._last_positions)
+        found = self._api.get_position()
+        return {symbol: plain(position) for symbol, position in found.items()}
+
+    def report_again(self, order_id: str) -> None:
+        """Have the next ``new_reports`` tell an order and its trades once more."""
+        ours = self._identity.ours
+        for told in [told for told in self._orders if ours(told) == order_id]:
+            del self._orders[told]
+        trades = self.api.get_trade()
+        self._trades -= {
+            trade_id
+            for trade_id in self._trades
+            if trade_id in trades and ours(trades[trade_id].order_id) == order_id
+        }
+        self._trading_news = True
+
+    def position(self, symbol: str) -> dict[str, Any]:
+        """The account's position in one contract, fields as TqSdk names them; {} if none."""
+        if not self.logged_in:
+            return self._last_positions.get(symbol, {})
+        found = self._api.get_position()
+        return plain(found[symbol]) if symbol in found else {}
+
+    def known_orders(self) -> set[str]:
+        """The ids of the orders in the client's picture; in a new session, in the exchange's."""
+        return set(self.orders())
+
+    def orders(self) -> dict[str, OrderReport]:
+        """Every order in the client's picture, by our ids."""
+        self._follow_day()
+        told = (to_report(order_id, order) for order_id, order in self.api.get_order().items())
+        named = (self._identity.report(report) for report in told if report is not None)
+        return {report.order_id: report for report in named}

@@ -1,0 +1,1 @@
+"""Alerts: what is worth one, when, and to whom."""

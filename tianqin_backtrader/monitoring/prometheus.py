@@ -1,0 +1,189 @@
+"""``Monitoring``: a store's health as JSON, and figures for Prometheus, on a local port.
+
+    store.monitor(9101)        # http://127.0.0.1:9101/health and /metrics
+
+The store's thread publishes a frozen ``Snapshot`` a few times a second; HTTP threads read that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..core.clock import monotonic
+from ..errors import ConfigError
+from ..gateway.supervisor import State
+from .http_server import Answer, LocalServer, Site
+from .observers import Observer
+from .snapshot import Snapshot, plain, take_snapshot
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+#: Seconds between two snapshots.
+PUBLISH_EVERY = 0.25
+_STATES = tuple(map(str, State))
+_RISK = ("ACTIVE", "REDUCING", "HALTED")
+
+
+class Publisher(Observer):
+    """Takes snapshots of a store in its own thread.
+
+    Args:
+        store: A ``MyStore``.
+
+    Attributes:
+        latest: The newest one; any thread may read it.
+    """
+
+    def __init__(self, store: MyStore) -> None:
+        self._store = store
+        self._counts = {"rounds": 0, "orders": 0, "rejected": 0, "fills": 0}
+        self._seen: dict[int, int] = {}  # fills told so far of orders that are not over
+        self.latest: Snapshot = take_snapshot(store, monotonic(), self._counts)
+        store.observers.add(self)
+
+    def round(self) -> None:
+        """Publish, if it is time."""
+        self._counts["rounds"] += 1
+        now = monotonic()
+        if now - self.latest.taken >= PUBLISH_EVERY:
+            self.publish(now)
+
+    def publish(self, now: float) -> None:
+        """Take a snapshot now."""
+        self.latest = take_snapshot(self._store, now, self._counts)
+
+    def order(self, order: Any) -> None:
+        """Count what is new of an order."""
+        counts = self._counts
+        if order.ref not in self._seen:
+            counts["orders"] += 1
+        fills = sum(len(leg.fills) for leg in order.legs)
+        counts["fills"] += fills - self._seen.get(order.ref, 0)
+        counts["rejected"] += order.status in (order.Rejected, order.Margin)
+        self._seen[order.ref] = fills
+
+
+class Monitoring(Publisher):
+    """Serves ``/health`` and ``/metrics`` on 127.0.0.1; made by ``store.monitor``.
+
+    Args:
+        store: A ``MyStore``.
+        port: 0 takes any free one.
+
+    Attributes:
+        url: Where.
+
+    Raises:
+        ConfigError: The port is taken, or prometheus_client is missing.
+    """
+
+    def __init__(self, store: MyStore, port: int = 0) -> None:
+        super().__init__(store)
+        try:
+            pages = {"/health": health_page(self), "/metrics": metrics_page(self)}
+            self._server = LocalServer(Site(pages, {}, {}), port)
+        except ConfigError:
+            store.observers.remove(self)
+            raise
+        self.url = self._server.url
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._store.observers.remove(self)
+        self._server.close()
+
+    closed = close
+
+
+def health_page(publisher: Publisher) -> Callable[[], Answer]:
+    """Health of what is published, as JSON."""
+    return lambda: Answer.json(health_of(publisher.latest, monotonic()))
+
+
+def metrics_page(publisher: Publisher) -> Callable[[], Answer]:
+    """Figures of what is published, for Prometheus.
+
+    Raises:
+        ConfigError: prometheus_client is missing.
+    """
+    try:
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+    except ImportError as error:
+        raise ConfigError(
+            "monitoring needs prometheus_client: pip install 'tianqin_backtrader[monitoring]'"
+        ) from error
+    registry = CollectorRegistry()
+    registry.register(_Collector(publisher))
+    return lambda: Answer(generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def health_of(snapshot: Snapshot, now: float) -> dict[str, Any]:
+    """``store.health()`` as JSON has it, with risk, account and the age of all that in seconds."""
+    return {
+        "at": plain(snapshot.at),
+        "age": round(max(0.0, now - snapshot.taken), 3),
+        "strategy": snapshot.strategy,
+        "trading": snapshot.trading,
+        **plain(snapshot.health),
+        "risk_state": snapshot.risk_state,
+        "risk_reason": snapshot.risk_reason,
+        "account": plain(snapshot.account),
+        "positions": plain(snapshot.positions),
+        "bars": plain(snapshot.bars),
+        "counts": plain(snapshot.counts),
+    }
+
+
+class _Collector:
+    """Snapshots in Prometheus' words."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def describe(self) -> list[Any]:
+        """Nothing before there is somebody to ask."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        """The newest snapshot."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        now = self._publisher.latest
+        health = now.health
+        gauges = {
+            "market_data_up": ("Whether ticks can come", health.market_data_up),
+            "trading_up": ("Whether orders go out", health.trading_up),
+            "market_trading": ("Whether a subscribed contract trades", now.trading),
+            "reconnects_today": ("New sessions since 21:20", health.reconnects_today),
+            "lag_seconds": ("The newest tick behind the exchange's clock", health.lag),
+            "snapshot_age_seconds": (
+                "Since the store's thread was last seen",
+                max(0.0, monotonic() - now.taken),
+            ),
+        } | {f"account_{name}_yuan": (name, value) for name, value in now.account.items()}
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(f"tianqin_{name}", text, value=float(value))
+        for name, states, state in (
+            ("link_state", _STATES, health.state),
+            ("risk_state", _RISK, now.risk_state),
+        ):
+            family = GaugeMetricFamily(f"tianqin_{name}", "1 for the state", labels=["state"])
+            for one in states:
+                family.add_metric([one], float(one == state))
+            yield family
+        lots = GaugeMetricFamily("tianqin_position_lots", "Lots", labels=["symbol", "side"])
+        for held in now.positions:
+            lots.add_metric([held.symbol, held.side], held.lots)
+        yield lots
+        bars = GaugeMetricFamily(
+            "tianqin_bars", "Live bars against the official ones", labels=["feed", "result"]
+        )
+        for feed, counts in now.bars.items():
+            for result, count in counts.items():
+                bars.add_metric([feed, result], count)
+        yield bars
+        for name, count in now.counts.items():
+            yield CounterMetricFamily(f"tianqin_{name}", f"{name} so far", value=count)

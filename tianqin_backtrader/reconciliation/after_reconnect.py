@@ -1,0 +1,295 @@
+"""After every new session: what our fills come to, beside what the account holds.
+
+The exchange lists the orders and trades of one trading day. What an order of the day before got
+while nobody looked shows in the positions alone; without looking there it would be taken for one
+that got nothing, and be sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ..core.clock import SECOND, Instants, instants
+from ..core.model import NAN, Fill, Offset, OrderReport
+from ..errors import UnknownSymbol
+from ..execution.execution_reports import OrderReturns
+from ..execution.order_manager import OrderDesk
+from ..execution.write_ahead import Planned
+from ..orders.leg import OrderLeg
+from .position_diff import Place, Sent, compare, place_of
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: What differs for so long in a new session is not on its way, nanoseconds.
+SETTLED = 10 * SECOND
+#: What a first picture lacked and is shown for so long was not traded, but held before.
+LATE = SECOND
+#: So often it is looked for lots that were given up.
+AGAIN = SECOND
+
+Difference = tuple[str, str, int, int]
+
+
+class Reconciler:
+    """Puts our fills and the account together again.
+
+    Args:
+        desk: Where orders were sent.
+        returns: Takes what they got.
+        lots: What the records start from; written again when lots are taken over.
+        on_difference: Called with the words about lots that nothing explains, once they are taken
+            over.
+    """
+
+    def __init__(
+        self,
+        desk: OrderDesk,
+        returns: OrderReturns,
+        lots: Planned,
+        on_difference: Callable[[str], None],
+    ) -> None:
+        self._desk, self._returns, self._lots, self._tell = desk, returns, lots, on_difference
+        self._store, self._account = desk.store, desk.account
+        self._session = 0
+        self._due = self._first = False
+        self._since = self._started = self._looked = Instants(0, 0)
+        self._differences: list[Difference] = []
+        #: Lots by contract and side that the account no longer showed, and that were given up.
+        self._given_up: dict[Place, int] = {}
+        self._lacking = False
+
+    def follow_session(self, session: int) -> None:
+        """Every round, before its reports: see whether there is a new session."""
+        if session != self._session:
+            self._due, self._first, self._session = True, not self._session, session
+            self._begin([])
+            self._started, self._lacking = self._since, False
+        else:
+            self.tend()
+
+    def tend(self) -> None:
+        """Look, as soon as a new session's first reports are taken: before strategies go on.
+
+        Where lots were given up it is looked at later, too: a counter may show them all the same.
+        """
+        if not self._is_time() or not self._store.trading_up or not self._contracts_known():
+            return
+        self._looked = self._now()
+        if self._account.lacks_positions():
+            self._tell_lacking()
+            return
+        differences = self._look()
+        if differences != self._differences:
+            self._begin(differences)
+        stable = self._now().since(self._since)
+        if stable > LATE and (back := self._come_back(differences)):
+            self._take_back(back)
+        elif not self._due:
+            return
+        elif not differences:
+            # A program's first picture may lack what is held: a counter may show it later.
+            self._due = self._first and self._now().since(self._started) <= SETTLED
+            self._given_up.clear()
+        elif self._first and stable > LATE and (late := self._held_before(differences)):
+            self._take_held(late)
+        elif stable > SETTLED:
+            self._due = False
+            self._take_over(differences)
+
+    def _is_time(self) -> bool:
+        looked = self._now().since(self._looked)
+        return self._due or (bool(self._given_up) and looked >= AGAIN)
+
+    def _tell_lacking(self) -> None:
+        """An account without any positions says nothing of those that our fills know."""
+        if self._lacking or self._now().since(self._started) <= SETTLED:
+            return
+        self._lacking = True
+        text = (
+            "the account has told no positions since the login, though margin is bound: what our "
+            "fills know is taken to be held, and exits wait for it"
+        )
+        logger.error("%s", text)
+        self._store.put_notification(text)
+
+    def _come_back(self, differences: list[Difference]) -> dict[str, int]:
+        """Lots that were given up and are shown after all, by contract."""
+        found: dict[str, int] = {}
+        for symbol, side, ours, theirs in differences:
+            lots = min(theirs - ours, self._given_up.get((symbol, side), 0))
+            if lots > 0 and not self._desk.live.get(symbol):
+                found[symbol] = found.get(symbol, 0) + lots
+        return found
+
+    def _take_back(self, back: dict[str, int]) -> None:
+        """Hold them again; what protected them has ended for want of lots."""
+        self._hold(list(back))
+        for place in [place for place in self._given_up if place[0] in back]:
+            del self._given_up[place]
+        for symbol, lots in back.items():
+            text = (
+                f"{symbol}: the account shows lots again that had been given up: they are taken "
+                f"over; {lots} lots have no protection: their stops have ended"
+            )
+            logger.error("%s", text)
+            self._store.observers.exposed(symbol, lots, text)
+            self._store.put_notification(text, symbol=symbol, lots=lots)
+
+    def _contracts_known(self) -> bool:
+        """Whether everything is known of what is held: the money of a difference is, then."""
+        store = self._store
+        held = {symbol for symbol, _ in (*self._account.sides, *self._account.held_lots())}
+        symbols = held | {leg.symbol for leg in self._returns.foreign.values()}
+        known = [store.known_instrument(symbol) or store.is_unknown(symbol) for symbol in symbols]
+        return all(known)  # not before each was asked for
+
+    def _held_before(self, differences: list[Difference]) -> list[str]:
+        """Contracts that our fills have not touched: what is shown of them was held before."""
+        return [
+            symbol
+            for symbol in _symbols(differences)
+            if not self._desk.live.get(symbol) and not self._account.net.get(symbol)
+        ]
+
+    def _take_held(self, symbols: list[str]) -> None:
+        self._hold(symbols)
+        for symbol in symbols:
+            text = (
+                f"{symbol}: the account has shown what it holds after the start: it is taken over"
+            )
+            logger.warning("%s", text)
+            self._store.put_notification(text, symbol=symbol)
+
+    def _hold(self, symbols: list[str]) -> None:
+        """Hold what the account holds, on record, too: it is what the next start looks for."""
+        for symbol in symbols:
+            self._account.take_over(symbol)
+        self._desk.scribe.touch_plan(self._lots)
+
+    def _begin(self, differences: list[Difference]) -> None:
+        self._differences, self._since = differences, self._now()
+
+    def _now(self) -> Instants:
+        return instants(self._store.clock)
+
+    def _look(self) -> list[Difference]:
+        ended = self._ended()
+        account = self._account
+        ours = {
+            place: abs(int(position.size))
+            for place, position in account.sides.items()
+            if position.size
+        }
+        gone = [
+            symbol
+            for symbol in {symbol for symbol, _ in ours}
+            if expired(self._store, symbol, waits=False)
+        ]
+        costs = account.open_prices()
+        picture = compare(ours, account.held_lots(), [], ended, costs, gone)
+        for fill in unseen_fills(self._store, ended, picture.filled, costs):
+            logger.warning("%s: the account holds %d lots of it", fill.order_id, fill.volume)
+            self._returns.take([fill])
+        self._returns.take([day_end(leg) for leg in ended])
+        return picture.differences
+
+    def _ended(self) -> list[OrderLeg]:
+        """Orders whose day is over, ours first, that this session does not list."""
+        known = self._store.gateway.known_orders()
+        ours = [
+            leg
+            for live in self._desk.live.values()
+            for leg in live.values()
+            if leg.order_id not in known and self._desk.day_over(self._desk.legs[leg.order_id][0])
+        ]
+        others = [
+            leg
+            for leg in self._returns.foreign.values()
+            if not leg.over and leg.order_id not in known
+        ]
+        return ours + others
+
+    def _take_over(self, differences: list[Difference]) -> None:
+        found = ", ".join(
+            f"{symbol} {side}: {ours} by our fills, {theirs} on the account"
+            for symbol, side, ours, theirs in differences
+        )
+        for symbol, side, ours, theirs in differences:
+            if theirs < ours:
+                self._given_up[symbol, side] = ours - theirs
+        self._hold(_symbols(differences))
+        when = "the start" if self._first else "the link was away"
+        self._tell(f"nothing explains what the account holds after {when}: {found}")
+
+
+def _symbols(differences: list[Difference]) -> list[str]:
+    return list(dict.fromkeys(symbol for symbol, *_ in differences))
+
+
+def expired(store: MyStore, symbol: str, *, waits: bool) -> bool:
+    """Whether a contract has ended: the account has settled what was held of it.
+
+    Args:
+        store: Knows contracts and the time.
+        symbol: The contract.
+        waits: Whether its specification is waited for; else it has not ended as far as is known.
+    """
+    try:
+        instrument = store.instrument(symbol) if waits else store.known_instrument(symbol)
+    except UnknownSymbol:
+        return True
+    if instrument is None:
+        return bool(store.is_unknown(symbol))
+    ends = instrument.expire_datetime
+    return bool(instrument.expired or (ends is not None and ends <= store.now()))
+
+
+def day_end(leg: OrderLeg) -> OrderReport:
+    """The end of an order of an earlier day."""
+    price = leg.limit_price if isinstance(leg.limit_price, int | float) else NAN
+    return OrderReport(
+        leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume, leg.volume - leg.filled,
+        price, "FINISHED", leg.exchange_order_id or "unknown", "its trading day is over",
+    )  # fmt: skip
+
+
+def unseen_fills(
+    store: MyStore, ended: Iterable[Sent], filled: Mapping[str, int], costs: Mapping[Place, float]
+) -> list[Fill]:
+    """What orders of an earlier day must have got: the account holds it.
+
+    Their trades are no longer told, and their fees are not known.
+
+    Args:
+        store: Time and instruments.
+        ended: The orders.
+        filled: Lots by order id, of a ``Picture``.
+        costs: The account's mean price of the lots held, where it is known.
+    """
+    return [
+        Fill(
+            f"{leg.order_id}_unseen", leg.order_id, leg.symbol, leg.direction, leg.offset,
+            _price(store, leg, costs), filled[leg.order_id], store.clock.now_ns(), NAN,
+        )
+        for leg in ended
+        if leg.order_id in filled
+    ]  # fmt: skip
+
+
+def _price(store: MyStore, leg: Sent, costs: Mapping[Place, float]) -> float:
+    """An order's own price, the worst it can have been.
+
+    A market order has none: what the account says its lots have cost, or the last settlement.
+    """
+    if isinstance(leg.limit_price, int | float) and math.isfinite(leg.limit_price):
+        return leg.limit_price
+    cost = costs.get(place_of(leg.symbol, leg.direction, leg.offset), NAN)
+    if leg.offset is Offset.OPEN and math.isfinite(cost):
+        return cost
+    return float(store.instrument(leg.symbol).pre_settlement)

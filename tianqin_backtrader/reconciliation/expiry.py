@@ -1,0 +1,99 @@
+"""Contracts that expire while they are held: the account has settled them, and so do we.
+
+What waits for a price of them, or for another day, is over, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import date
+from typing import TYPE_CHECKING
+
+from ..account.ledger import SIDES, AccountView
+from ..contracts.odd_prices import sane
+from ..core.clock import SECOND, passed_ns
+from ..core.model import Instrument
+from ..errors import TianqinError
+from ..execution.order_manager import OrderDesk
+from ..orders.ticket import Ending, Stage
+from .after_reconnect import expired
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: For so long a settlement price is waited for that has not come yet, nanoseconds.
+PATIENCE = 3 * SECOND
+
+
+class ExpiryDesk:
+    """Looks once a trading day at what is held and at what waits.
+
+    Args:
+        account: What is held.
+        desk: Knows the orders.
+    """
+
+    def __init__(self, account: AccountView, desk: OrderDesk) -> None:
+        self._account, self._desk = account, desk
+        self._store: MyStore = desk.store
+        self._day: date | None = None
+        self._expiring: set[str] = set()
+        self._asked: dict[str, int] = {}
+
+    def tend(self) -> bool:
+        """Settle what has expired; return whether anything was."""
+        today = self._store.calendar.trading_day_at(self._store.now())
+        if today != self._day:
+            self._day = today
+            self._end_waiting()
+            self._expiring = {
+                symbol
+                for symbol, held in self._account.net.items()
+                if held.size or any(self._account.position(symbol, side).size for side in SIDES)
+            }
+        return bool(self._expiring) and self._settle()
+
+    def _end_waiting(self) -> None:
+        for ticket in list(self._desk.tickets.values()):
+            waits = not ticket.over and ticket.stage is not Stage.WORKING
+            if waits and expired(self._store, ticket.symbol, waits=False):
+                ticket.order.addinfo(reason=f"{ticket.symbol} has expired")
+                self._desk.cancel(ticket, Ending.EXPIRE)
+
+    def _settle(self) -> bool:
+        settled = False
+        for symbol in list(self._expiring):
+            instrument = self._store.known_instrument(symbol)
+            if instrument is None:
+                continue  # asked for
+            ends = instrument.expire_datetime
+            if not instrument.expired and (ends is None or ends > self._store.now()):
+                self._expiring.discard(symbol)  # not today
+            elif not self._store.gateway.position(symbol).get("pos", 0):
+                price = self._price(symbol, instrument)
+                if price != price:
+                    continue
+                self._expiring.discard(symbol)
+                lots = self._account.settle(symbol, price)
+                text = f"{symbol} has expired: {lots} lots were settled at {price}"
+                logger.warning("%s", text)
+                self._store.put_notification(text, symbol=symbol, lots=lots, price=price)
+                settled = True
+        return settled
+
+    def _price(self, symbol: str, instrument: Instrument) -> float:
+        """The last day's settlement price, nan while it may still come; that of the day before
+        where it does not.
+        """
+        since = self._asked.setdefault(symbol, passed_ns())
+        try:
+            price = float(self._store.gateway.quote(symbol).settlement)
+        except TianqinError:
+            price = math.nan
+        if price or not instrument.ins_class.endswith("OPTION"):  # an option may end at nothing
+            price = sane(symbol, price)
+        late = price != price and passed_ns() - since > PATIENCE
+        return instrument.pre_settlement if late else price

@@ -1,0 +1,68 @@
+"""What risk rules must not forget when the program ends: state, counts, an unfinished flatten.
+
+Otherwise whatever starts a halted program again would let it trade.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..execution.write_ahead import OrderScribe
+from ..records.journal import Journal
+from ..risk.engine import RiskGuard
+from ..risk.kill_switch import Flattener
+from ..risk.limits import GuardState
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+
+class RiskMemory:
+    """Keeps them in the journal.
+
+    Args:
+        store: Told what an earlier run has left.
+        guard: The rules.
+        flattener: Closes all that is held.
+        scribe: Writes.
+    """
+
+    kind, key = "risk", "guard"
+
+    def __init__(
+        self, store: MyStore, guard: RiskGuard, flattener: Flattener, scribe: OrderScribe
+    ) -> None:
+        self._store, self._guard, self._flattener, self._scribe = store, guard, flattener, scribe
+        # The guard's, but for a halt by the records themselves.
+        self._meant = {"state": str(GuardState.ACTIVE), "reason": "", "keeps_exits": False}
+        guard.changed = flattener.changed = lambda: scribe.touch_plan(self)
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal. A halt by records that cannot be written is over with the program."""
+        fields, broken = self._guard.to_dict(), self._scribe.broken
+        if broken is None or self._guard.reason != str(broken):
+            self._meant = {name: fields[name] for name in self._meant}
+        elif self._guard.would_reduce:
+            reducing = {"state": str(GuardState.REDUCING), "reason": self._guard.would_reduce}
+            self._meant |= reducing
+        return fields | self._meant | {"flattening": self._flattener.busy}, False
+
+    def recall(self, journal: Journal) -> None:
+        """Go on as an earlier run has left it; told if it has left it other than ACTIVE."""
+        plan = journal.plan_of(self.kind, self.key)
+        if plan is None or plan.over:
+            return
+        self._guard.recall(plan.fields)
+        self._meant |= {name: plan.fields[name] for name in self._meant if name in plan.fields}
+        if plan.fields["flattening"]:
+            self._flattener.begin()
+        if self._guard.state is not GuardState.ACTIVE:
+            text = (
+                f"{self._guard.state} since an earlier run: {self._guard.reason}; "
+                "broker.resume() ends it"
+            )
+            logger.warning("%s", text)
+            self._store.put_notification(text)

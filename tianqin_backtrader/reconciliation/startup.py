@@ -1,0 +1,355 @@
+"""What an earlier run left behind: orders, groups and targets come back before anything may trade.
+
+The journal says what was meant and seen, the account what is. Orders that were sent go on, fills
+that nobody has seen are told, what never left is told as such, and lots that nothing explains
+stop the start.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import backtrader as bt
+
+from ..contracts.time_in_force import day_is_over
+from ..core.clock import SECOND, instants
+from ..core.model import Fill, OrderReport
+from ..errors import StartRefused
+from ..execution.contingent_orders import HeldOrders
+from ..execution.execution_reports import OrderReturns
+from ..execution.order_manager import OrderDesk
+from ..orders.contingency import Role
+from ..orders.leg import OrderLeg
+from ..orders.ticket import Ending, Stage, Ticket
+from ..orders.ticket_codec import owner_name
+from ..records.journal import Journal
+from ..records.journal_queries import RecordedLeg
+from .after_reconnect import SETTLED, day_end, expired, unseen_fills
+from .position_diff import Picture, compare
+from .saved_orders import Found, LeftBehind, Orders
+from .saved_risk import RiskMemory
+
+logger = logging.getLogger(__name__)
+
+#: The exchange must know an order so long after it was meant to be sent; else it never left.
+UNKNOWN = 3 * SECOND
+NEVER_LEFT = "it never left: the program ended before it was sent"
+
+#: So long positions are waited for that the account does not show, though margin is bound.
+UNSHOWN = 60 * SECOND
+NOT_SHOWN = (
+    "the account has shown no positions for a minute, though margin is bound: whether orders of an "
+    "earlier day were filled is not known, and nothing was sent. Start again when another terminal "
+    "shows the positions"
+)
+
+Report = OrderReport | Fill
+
+
+class HeldLots:
+    """The lots that the records start from: what is held, fills since then apart."""
+
+    kind, key = "held", "account"
+
+    def __init__(self, account: Any) -> None:
+        self._account = account
+        self._serial = 0
+        #: The identities of trades of others that are in the lots.
+        self.foreign: set[str] = set()
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal; every row counts from its place on, so no two are equal."""
+        self._serial += 1
+        lots = [
+            [*place, abs(int(position.size))]
+            for place, position in self._account.sides.items()
+            if position.size
+        ]
+        return {"lots": lots, "foreign": sorted(self.foreign), "serial": self._serial}, False
+
+
+class Restart:
+    """Puts journal and account together, once.
+
+    Args:
+        desk, returns, held: Where the orders go on.
+        make: Makes orders, and tells them.
+        memory: Of the risk rules.
+        resend: Send what never left, instead of telling it as Expired.
+        accept: Go on where nothing explains what the account holds.
+    """
+
+    def __init__(
+        self, desk: OrderDesk, returns: OrderReturns, held: HeldOrders, make: Orders, *,
+        memory: RiskMemory, resend: bool, accept: bool,
+    ) -> None:  # fmt: skip
+        self._desk, self._returns, self._held, self._make = desk, returns, held, make
+        self._store, self._account, self._scribe = desk.store, desk.account, desk.scribe
+        self._past = LeftBehind(desk, make)
+        self._memory = memory
+        self._resend, self._accept = resend, accept
+        self.lots = HeldLots(self._account)
+        self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
+        self.adopted: list[Ticket] = []
+        #: Net lots and prices before what is now to be told, by symbol; given to strategies once.
+        self.begun_with: dict[str, tuple[int, float]] = {}
+
+    def run(self, equity: Callable[[], float]) -> None:
+        """Take over what the account holds and what the records know.
+
+        Args:
+            equity: Says what the account is worth; asked when its positions are taken.
+
+        Raises:
+            StartRefused: They differ, and nothing explains it, or the account does not show what
+                it holds; nothing was sent.
+            JournalError: The records cannot be read.
+        """
+        journal = self._scribe.journal
+        today = self._store.calendar.trading_day_at(self._store.now())
+        found = Found()
+        if journal is not None:
+            self._past.look_at_clock(journal)
+            if self._account_is_new():
+                self._past.bury(journal)
+            else:
+                found = self._past.read(journal, today)
+                self._memory.recall(journal)
+        self._wait_for_answers(found)
+        mine = set() if journal is None else journal.orders_since(today)
+        began = instants(self._store.clock)
+        while True:
+            reports = self._store.gateway.all_reports()
+            lost = self._unanswered(found)
+            ended = [leg for leg in lost if self._day_over(leg)]
+            picture = self._compare(journal, reports, mine, ended)
+            # A counter may show positions a while after all the rest.
+            waited = instants(self._store.clock).since(began)
+            if self._is_settled(picture, waited):
+                break
+            self._store.pump(0.1)
+        self._must_be_explained(journal, picture)
+        unseen = unseen_fills(self._store, ended, picture.filled, self._account.open_prices())
+        ours = [one for one in reports if one.order_id in self._desk.legs]
+        others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
+        news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
+        self._account.begin(equity(), [fill for _, fill in found.untold] + news + unseen)
+        self.begun_with = self._account.net_lots()
+        self._returns.take(others)
+        self.lots.foreign |= {one.identity for one in others if isinstance(one, Fill)}
+        self._desk.gate.reconciled = True
+        self._go_on(found, [*unseen, *ours], ended, [leg for leg in lost if leg not in ended])
+        self._scribe.touch_plan(self.lots)
+        self._scribe.flush()
+
+    def begin_again(self) -> None:
+        """Another run on the same account: its strategies are told of what goes on."""
+        self.begun_with = self._account.net_lots()
+        self.adopted = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
+        for ticket in self.adopted:
+            ticket.owner_name = owner_name(ticket.order.owner) or ticket.owner_name
+
+    def hand_targets(
+        self, take: Callable[[dict[str, Any], Any, list[Ticket]], object], symbol: str | None = None
+    ) -> None:
+        """Give away targets of an earlier run, or that of a symbol, before strategies are there."""
+        kept = [one for one in self.targets if symbol not in (None, one[0]["symbol"])]
+        given, self.targets[:] = [one for one in self.targets if one not in kept], kept
+        for fields, working in given:
+            take(fields, None, working)
+
+    def take_foreign(self, fill: Fill) -> None:
+        """A trade of others has changed what is held."""
+        self.lots.foreign.add(fill.identity)
+        self._scribe.touch_plan(self.lots)
+
+    # -- the records --------------------------------------------------------------------------
+
+    def _account_is_new(self) -> bool:
+        """Whether the account was born with this program: there is nothing to go on with."""
+        embedded = self._store.sandbox_server is not None
+        return embedded or not self._store.gateway.renewable
+
+    # -- the account --------------------------------------------------------------------------
+
+    def _unanswered(self, found: Found) -> list[RecordedLeg]:
+        """Orders whose end is not on record and which the account does not show."""
+        known = self._store.gateway.known_orders()
+        return [
+            leg
+            for order_id, leg in found.recorded.items()
+            if not leg.over and order_id not in known
+        ]
+
+    def _day_over(self, leg: RecordedLeg) -> bool:
+        store = self._store
+        return day_is_over(leg.symbol, leg.trading_day, store.now(), store.calendar)
+
+    def _wait_for_answers(self, found: Found) -> None:
+        """What was sent as the program died may still be on its way."""
+        clock = self._store.clock
+        began = instants(clock)
+        while True:
+            young = [leg for leg in self._unanswered(found) if not self._day_over(leg)]
+            waited = instants(clock).since(began)
+            if young and not clock.virtual:
+                waited = max(waited, clock.now_ns() - max(leg.meant_at for leg in young))
+            if not young or waited >= UNKNOWN:
+                return
+            self._store.pump(min(0.1, (UNKNOWN - waited) / SECOND))
+
+    def _counted(self, fill: Fill) -> bool:
+        ticket_leg = self._desk.legs.get(fill.order_id)
+        return ticket_leg is not None and fill.trade_id in ticket_leg[1].fills
+
+    def _compare(
+        self,
+        journal: Journal | None,
+        reports: Iterable[Report],
+        mine: set[str],
+        ended: list[RecordedLeg],
+    ) -> Picture:
+        base = None if journal is None else journal.plan_of("held", "account")
+        if journal is None or base is None or self._account_is_new():
+            return Picture()
+        recorded = {(symbol, side): lots for symbol, side, lots in base.fields["lots"]}
+        for place, lots in journal.lots_since(base.seq).items():
+            recorded[place] = recorded.get(place, 0) + lots
+        known = set(base.fields["foreign"])
+        news = [
+            one
+            for one in reports
+            if isinstance(one, Fill) and not self._counted(one)
+            and one.identity not in known and one.trade_id not in known  # as it was called once
+            and (one.order_id in self._desk.legs or one.order_id not in mine)
+        ]  # fmt: skip
+        gone = [
+            symbol
+            for symbol in {symbol for symbol, _ in recorded}
+            if expired(self._store, symbol, waits=True)
+        ]
+        held, costs = self._account.held_lots(), self._account.open_prices()
+        return compare(recorded, held, news, ended, costs, gone)
+
+    def _is_settled(self, picture: Picture, waited: float) -> bool:
+        """Whether the account has shown what there is to compare.
+
+        Lots that it does not show while margin is bound are not gone: nothing has closed them.
+
+        Raises:
+            StartRefused: It has not shown any for long.
+        """
+        if not (picture.filled and self._account.lacks_positions()):
+            return not picture.differences or waited >= SETTLED
+        if waited < UNSHOWN:
+            return False
+        raise StartRefused("", picture.differences, NOT_SHOWN)
+
+    def _must_be_explained(self, journal: Journal | None, picture: Picture) -> None:
+        if journal is None or not picture.differences:
+            return
+        error = StartRefused(journal.path, picture.differences)
+        if not self._accept:
+            raise error
+        logger.warning("accepted: %s", error)
+        self._scribe.note(f"accepted: {error}", "WARNING")
+
+    # -- going on -----------------------------------------------------------------------------
+
+    def _go_on(
+        self, found: Found, reports: list[Report], ended: list[RecordedLeg],
+        never: list[RecordedLeg],
+    ) -> None:  # fmt: skip
+        self.adopted = [ticket for ticket in found.tickets.values() if not ticket.over]
+        for plan, tickets in found.groups:
+            self._held.adopt_group(plan.key, plan.fields, tickets)
+        for ticket in self.adopted:
+            self._held.adopt(ticket)
+            self._tell_again(ticket)
+        for ticket, fill in found.untold:
+            self._returns.tell_fill(ticket, fill)
+        for key, status in found.ends.items():
+            order = found.tickets[key].order
+            if order.status != status:
+                order.status = status
+                self._make.tell(order)
+        self._returns.take(reports)
+        self._returns.take([day_end(self._desk.legs[leg.order_id][1]) for leg in ended])
+        for leg in never:
+            self._never_left(*self._desk.legs[leg.order_id])
+        self._held.complete_groups()
+        for ticket in self.adopted:
+            self._send_rest(ticket)
+            self._returns.settle(ticket)
+        for plan in found.targets:
+            working = [
+                ticket for ticket in self.adopted
+                if ticket.for_target and ticket.symbol == plan.key and not ticket.over
+            ]  # fmt: skip
+            self.targets.append((plan.fields, working))
+        if self.adopted:
+            text = f"{len(self.adopted)} orders of an earlier run go on"
+            logger.info("%s", text)
+            self._scribe.note(text)
+        # What was not told of those that are over is told to their own strategies, too.
+        self.adopted = list(found.tickets.values())
+
+    def _tell_again(self, ticket: Ticket) -> None:
+        """What was done and not told before the program died."""
+        order = ticket.order
+        if order.status == bt.Order.Created:
+            order.submit(order.broker)
+            self._make.tell(order)
+        waits = ticket.condition is not None or ticket.stage is Stage.DORMANT
+        if waits and order.status == bt.Order.Submitted:
+            order.accept(order.broker)
+            self._make.tell(order)
+
+    def _never_left(self, ticket: Ticket, leg: OrderLeg) -> None:
+        """The exchange does not know it, and has been given the time to."""
+        while leg.not_found():
+            pass  # it had been heard of
+        if not leg.exchange_order_id:
+            leg.last_msg = NEVER_LEFT
+        self._desk.live[leg.symbol].pop(leg.order_id, None)
+        self._scribe.ended(leg)
+        logger.warning("%s %s", leg, leg.last_msg)
+        if ticket.over or ticket.live_legs:
+            return
+        if any(one.exchange_order_id or one.fills for one in ticket.out) or ticket.ending not in (
+            Ending.NONE, Ending.RESIZE,
+        ):  # fmt: skip
+            self._returns.settle(ticket)
+        elif ticket.protects and ticket.closing <= 0 and not self._resend:
+            self._returns.settle(ticket)  # it has closed; what it opens is an entry
+        elif self._resend or self._protects(ticket) or self._was_taken(ticket):
+            ticket.unsent.clear()
+            ticket.ending = Ending.NONE
+            self._desk.release(ticket)
+        else:
+            self._desk.finish(ticket, bt.Order.Expired, NEVER_LEFT)
+
+    def _protects(self, ticket: Ticket) -> bool:
+        """A child of a bracket, or another exit that has fired, is sent in any case: without it
+        lots would have no protection.
+        """
+        role = self._held.role(ticket)
+        exit_of_a_group = role is Role.PEER and ticket.may_open == 0  # its end ends the others
+        return ticket.protects or role is Role.CHILD or exit_of_a_group
+
+    def _was_taken(self, ticket: Ticket) -> bool:
+        """Whether its strategy was told that it works: it was sent again, or stands in for another.
+
+        An entry that has fired is none: its price has passed.
+        """
+        worked = any(leg.exchange_order_id for leg in ticket.legs)
+        return ticket.has_been_taken and (worked or ticket.may_open == 0)
+
+    def _send_rest(self, ticket: Ticket) -> None:
+        """Closes that were to leave together with those that did."""
+        closing = [leg for leg in ticket.unsent if str(leg.offset) != "OPEN"]
+        if ticket.stage is Stage.WORKING and closing and not ticket.ending:
+            if self._desk.gate.open(ticket.symbol):
+                self._desk.send_next(ticket)

@@ -1,0 +1,1 @@
+"""Ticks and bars, recorded to Parquet."""

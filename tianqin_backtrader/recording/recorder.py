@@ -1,0 +1,333 @@
+"""``Recorder``: a session's ticks and official bars to disk, each row once; ``MyStore.record``.
+
+It is called at every wait of the store and never waits itself. Rows go into a journal that is made
+safe every second; a trading day that is over goes from there into Parquet files. What is missing,
+by id, is asked for from TianQin's history.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..calendars.doubted_stamps import DoubtedStamps, phase_at
+from ..contracts.instrument_provider import Answer
+from ..core.clock import monotonic, to_ns
+from ..core.model import Instrument
+from ..errors import ConfigError, JournalError, TianqinError
+from ..records.csv_log import csv_lines, replace_file
+from .parquet_files import RecordingFiles, arrow_errors
+from .spool import RecordingJournal
+from .stream import Stream
+from .tracks import (
+    KINDS,
+    TICKS,
+    DayOfTime,
+    Kind,
+    Row,
+    Span,
+    Track,
+    instrument_fields,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which what was taken is made safe, and after which a question is asked again.
+COMMIT_EVERY, ANSWER_TIMEOUT = 1.0, 60.0
+#: Ticks that the client keeps of each contract, and waits after which it forgets the others.
+ROWS_KEPT, RELEASE_EVERY = 1000, 500
+
+
+class Recorder:
+    """The recording of some contracts of a session; made by ``MyStore.record``.
+
+    Args:
+        store: The ``MyStore``.
+        symbols: Contracts, main contracts, indexes.
+        path: The recording's folder; it may hold earlier days.
+
+    Attributes:
+        symbols: As given.
+        failed: Why the recording has stopped, "" while it goes on.
+        rows_written: Rows taken in this session.
+
+    Raises:
+        UnknownSymbol: No such contract.
+        JournalError: The folder cannot be written, or another program records into it.
+        ConfigError: pyarrow is missing, or no contract was named.
+    """
+
+    def __init__(self, store: MyStore, symbols: Iterable[str], path: str | Path) -> None:
+        self.symbols = tuple(dict.fromkeys([symbols] if isinstance(symbols, str) else symbols))
+        if not self.symbols:
+            raise ConfigError("name at least one contract to record, such as KQ.m@SHFE.cu")
+        self._store = store
+        instruments = {symbol: store.instrument(symbol) for symbol in self.symbols}
+        self._files = RecordingFiles(path)
+        self._errors: tuple[type[Exception], ...] = (
+            sqlite3.Error, OSError, TianqinError, *arrow_errors()
+        )  # fmt: skip
+        self.folder = self._files.folder
+        self._journal = RecordingJournal(self.folder)
+        self.failed, self.rows_written, self._closed = "", 0, False
+        self._day_of = DayOfTime(store.calendar)
+        self._stamps = {
+            symbol: DoubtedStamps(store.clock, partial(phase_at, store.calendar, symbol))
+            for symbol in self.symbols
+        }
+        self._asked: dict[tuple[str, str], tuple[float, Answer]] = {}
+        self._instruments: set[tuple[str, str]] = set()
+        self._request: tuple[Stream, Span, Any, float] | None = None
+        self._starts: dict[Stream, int] = {}
+        self._turn, self._takes, self._sessions = 0, 0, store.reconnector.sessions
+        self._committed = monotonic()
+        self._today = self._day_of(store.clock.now_ns() or to_ns(store.now()))
+        try:
+            self._begin(instruments)
+        except self._errors as error:
+            self._journal.close()
+            raise JournalError(self.folder, f"cannot be carried on: {error}") from error
+        logger.info("recording %s into %s", ", ".join(self.symbols), self.folder)
+
+    def _begin(self, instruments: dict[str, Instrument]) -> None:
+        """Mend what a crash has left, and see what is there."""
+        self._files.repair()
+        self._parts = dict.fromkeys(self._journal.parts())
+        for symbol, instrument in instruments.items():
+            self._keep_instrument(symbol, self._today, instrument)
+        self._instruments.clear()  # in the evening it may be yesterday's: the first tick asks again
+        self._streams = [
+            self._stream(kind, symbol, self._today) for symbol in self.symbols for kind in KINDS
+        ]
+
+    def _stream(self, kind: Kind, symbol: str, today: str) -> Stream:
+        have = self._files.ids(kind, symbol)
+        have.add_ids(self._journal.ids(kind, symbol))
+        known = self._journal.track(kind, symbol)
+        if known is None:
+            days = self._files.days(kind, symbol)
+            # Of a folder without its journal: what is there begins where it begins.
+            known = (days[0], have.first) if days else (today, None)
+            self._journal.put_track(kind, symbol, *known)
+        first_day, start = known
+        return Stream(self._store, kind, symbol, Track(have, start, first_day), self._day_of)
+
+    # -- what the store calls -----------------------------------------------------------------
+
+    def take(self) -> list[tuple[str, int]]:
+        """Record what has come: contracts and the stamps of their newest live ticks.
+
+        Nothing is raised: a recording that fails must not end the trading beside it.
+        """
+        if self.failed or self._closed:
+            return []
+        try:
+            return self._take()
+        except self._errors as error:
+            self.failed = f"{type(error).__name__}: {error}"
+            logger.exception("the recording into %s has stopped", self.folder)
+            self._store.put_notification(f"the recording has stopped: {self.failed}")
+            return []
+
+    def _take(self) -> list[tuple[str, int]]:
+        if self._store.reconnector.sessions != self._sessions:
+            self._sessions = self._store.reconnector.sessions
+            self._asked.clear()  # the old session's
+            for stream in self._streams:
+                stream.track.try_again()
+        stamps = []
+        for stream in self._streams:
+            rows = stream.new_rows(self._store.alive_at(stream.symbol))
+            if rows:
+                self._write(stream, rows)
+                if stream.kind is TICKS:
+                    if stream.live and self._stamps[stream.symbol].believes(rows[-1][1][1]):
+                        stamps.append((stream.symbol, rows[-1][1][1]))
+                    self._need_instrument(stream.symbol, rows[-1][0])
+        if self._store.gateway.connected:
+            self._take_instruments()
+            self._repair()
+        if monotonic() - self._committed > COMMIT_EVERY:
+            self._journal.commit()
+            self._committed = monotonic()
+        self._end_a_day()
+        self._takes += 1
+        if self._takes % RELEASE_EVERY == 0:
+            for stream in self._streams:
+                if stream.kind is TICKS:
+                    self._store.gateway.charts.release(stream.series, ROWS_KEPT)
+        return stamps
+
+    @property
+    def dues(self) -> list[tuple[str, int]]:
+        """Contracts, and when their running bars are final without a successor, nanoseconds."""
+        return [(stream.symbol, stream.next_close) for stream in self._streams]
+
+    def _write(self, stream: Stream, rows: list[tuple[str, Row]]) -> None:
+        self._journal.add(stream.kind, stream.symbol, rows)
+        self.rows_written += len(rows)
+        for day in {day for day, _ in rows}:
+            self._parts[stream.kind, stream.symbol, day] = None
+
+    # -- what is missing ----------------------------------------------------------------------
+
+    def _repair(self) -> None:
+        """Ask for missing rows, one question at a time, and take what has come of it."""
+        if self._request is None:
+            self._next_request()
+            return
+        stream, span, asked, since = self._request
+        came = asked.ready
+        # Piece by piece: what the client is made to forget before it is whole never comes again.
+        rows = stream.pick(asked, *span) if stream.series.last_id >= 0 else []
+        if rows:
+            self._write(stream, rows)
+        if not came and monotonic() - since < ANSWER_TIMEOUT:
+            return
+        charts = self._store.gateway.charts
+        charts.drop(asked)
+        if stream.kind is TICKS:
+            charts.forget(stream.series, span[0], min(span[1], stream.series.last_id - ROWS_KEPT))
+        if came:
+            stream.track.answered(span)
+        self._request = None
+
+    def _next_request(self) -> None:
+        for _ in self._streams:
+            stream = self._streams[self._turn % len(self._streams)]
+            self._turn += 1
+            track = stream.track
+            if (track.whole and stream in self._starts) or stream.series.last_id < 0:
+                continue
+            track.seek()
+            self._keep_start(stream)
+            span = track.askable()
+            if span is not None:
+                logger.info("%s: asking for %s %d to %d", stream.symbol, stream.kind.name, *span)
+                width = span[1] - span[0] + 1
+                asked = self._store.gateway.charts.older(stream.series, span[0], width)
+                self._request = (stream, span, asked, monotonic())
+                return
+
+    def _keep_start(self, stream: Stream) -> None:
+        track, start = stream.track, stream.track.start
+        if start is not None and start != self._starts.get(stream):
+            self._starts[stream] = start
+            self._journal.put_track(stream.kind, stream.symbol, track.first_day, start)
+
+    # -- specifications -----------------------------------------------------------------------
+
+    def _need_instrument(self, symbol: str, day: str) -> None:
+        key = (symbol, day)
+        if key in self._instruments or key in self._asked or not self._store.gateway.connected:
+            return
+        if day == self._day_of(to_ns(self._store.now())):  # it is told of today only
+            self._asked[key] = monotonic(), self._store.gateway.ask_instruments([symbol])
+
+    def _take_instruments(self) -> None:
+        for key, (since, answer) in list(self._asked.items()):
+            found = answer()
+            if found:
+                self._keep_instrument(*key, found[key[0]])
+            if found is not None or monotonic() - since > ANSWER_TIMEOUT:
+                del self._asked[key]
+
+    def _keep_instrument(self, symbol: str, day: str, instrument: Instrument) -> None:
+        self._instruments.add((symbol, day))
+        fields = json.dumps(instrument_fields(instrument), ensure_ascii=False)
+        self._journal.put_instrument(symbol, day, fields)
+
+    # -- into files ---------------------------------------------------------------------------
+
+    def _end_a_day(self) -> None:
+        """One file of a trading day that is over, if there is any."""
+        now = self._store.clock.now_ns()
+        if now:
+            self._today = self._day_of(now)
+        for part in self._parts:
+            if part[2] < self._today and not self._is_busy(part):
+                self._to_file(*part)
+                del self._parts[part]
+                self._list_holes()
+                return
+
+    def _is_busy(self, part: tuple[Kind, str, str]) -> bool:
+        """Whether rows are being asked for that may belong to it: it would be written again."""
+        stream = self._request[0] if self._request is not None else None
+        return stream is not None and (stream.kind, stream.symbol) == part[:2]
+
+    def _to_file(self, kind: Kind, symbol: str, day: str) -> None:
+        self._journal.commit()
+        rows = self._journal.rows(kind, symbol, day)
+        self._files.merge(kind, symbol, day, rows, self._journal.instrument(symbol, day))
+        self._journal.forget(kind, symbol, day)
+        logger.info("%s of %s, %s: %d rows to a file", kind.name, symbol, day, len(rows))
+
+    def _list_holes(self) -> None:
+        lines = csv_lines([("kind", "symbol", "first_id", "last_id"), *self.holes()])
+        replace_file(self.folder / "holes.csv", lines)
+
+    def holes(self) -> list[tuple[str, str, int, int]]:
+        """What is missing: (kind, symbol, first id, last id)."""
+        return [
+            (stream.kind.name, stream.symbol, *span)
+            for stream in self._streams
+            for span in stream.track.holes
+        ]
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything of the past that can be had is recorded."""
+        return self._request is None and all(
+            stream.track.complete and stream.series.ready for stream in self._streams
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed: the store may record anew."""
+        return self._closed
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more can come of a market that is over."""
+        newest = all(one.track.newest >= one.series.last_id for one in self._streams)
+        return newest and self.caught_up and not self._asked
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Record and do nothing else, until ``stopped`` or the end of a market of finite days.
+
+        Raises:
+            JournalError: The recording has failed.
+            LinkError: The session cannot be renewed.
+        """
+        while not stopped() and not (self._store.market_over and self.complete):
+            self._store.pump(0.5)
+            if self.failed:
+                raise JournalError(self.folder, f"the recording has stopped: {self.failed}")
+
+    def close(self) -> None:
+        """Write everything into files, and the list of holes; twice does no harm."""
+        if self._closed:
+            return
+        if not self.failed and self._store.gateway.connected:
+            self.take()
+        self._closed = True
+        try:
+            for part in list(self._parts):
+                self._to_file(*part)
+            self._list_holes()
+        except self._errors as error:
+            raise JournalError(self.folder, f"cannot be written: {error}") from error
+        finally:
+            self._journal.close()
+        logger.info("recorded %d rows into %s", self.rows_written, self.folder)

@@ -1,0 +1,98 @@
+"""One contract's rows of one kind as they come: what of them is new and final."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core.clock import MINUTE, from_ns, to_ns
+from ..errors import ConfigError
+from .tracks import DAYS, MINUTES, TICKS, DayOfTime, Kind, Row, Track
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+#: Newest rows that are subscribed to; what is older is asked for.
+WIDTHS = {TICKS: 500, MINUTES: 600, DAYS: 10}
+#: A bar without a successor is final this long after its trading.
+AFTERWARDS = MINUTE
+NEVER = 1 << 62
+
+
+class Stream:
+    """One contract's rows of one kind.
+
+    Args:
+        store: The ``MyStore``.
+        kind, symbol: Which rows.
+        track: What of them is recorded.
+        day_of: Gives trading days.
+    """
+
+    def __init__(
+        self, store: MyStore, kind: Kind, symbol: str, track: Track, day_of: DayOfTime
+    ) -> None:
+        self._store, self.kind, self.symbol, self.track = store, kind, symbol, track
+        self._day_of = day_of
+        self.series = store.gateway.charts.series(symbol, kind.seconds, WIDTHS[kind])
+        self._taken = track.have.last
+        self._running: tuple[int, int] = (-1, NEVER)
+        self._calls = 0
+
+    def new_rows(self, alive_at: int) -> list[tuple[str, Row]]:
+        """What has come since the last call and is final.
+
+        Raises:
+            ConfigError: What is recorded comes from another market.
+        """
+        last_id: int = self.series.last_id
+        if last_id < 0:
+            return []
+        self._calls += 1
+        if self._calls == 1 and last_id < self._taken:
+            raise ConfigError(
+                f"the folder holds {self.kind.name} of {self.symbol} up to id {self._taken}, this "
+                f"market's end with {last_id}: it is another market's, take another folder"
+            )
+        final_id = last_id if self.kind is TICKS else self._final_id(last_id, alive_at)
+        if final_id <= self._taken:
+            return []
+        self.track.see(self.series.left_id, final_id)
+        # A bar is taken once more when the next one is: the last word on it may come late.
+        again = self._taken if self.kind is not TICKS else NEVER
+        first = min(self._taken + 1, again) if self._taken >= 0 else self.series.left_id
+        rows = self.pick(self.series, first, final_id, again)
+        self._taken = final_id
+        return rows
+
+    @property
+    def live(self) -> bool:
+        """Whether what has come last has just happened; what comes first may be days old."""
+        return self._calls > 1
+
+    def pick(
+        self, series: Any, first_id: int, last_id: int, again: int = NEVER
+    ) -> list[tuple[str, Row]]:
+        """Of a series' rows at hand in a range those that are to be written."""
+        rows = series.rows(max(0, first_id), last_id, self.kind.fields)
+        dated = [(self._day_of(row[1]), row) for row in rows if row[1]]
+        return self.track.take(dated, again)
+
+    def _final_id(self, last_id: int, alive_at: int) -> int:
+        if self._running[0] != last_id:
+            rows = self.series.rows(last_id, last_id, self.kind.fields)
+            if not rows:
+                return last_id - 1
+            self._running = (last_id, self._end(rows[0][1]) + AFTERWARDS)
+        return last_id if alive_at > self._running[1] else last_id - 1
+
+    def _end(self, start: int) -> int:
+        if self.kind is MINUTES:
+            return start + MINUTE
+        sessions = self._store.calendar.sessions(self.symbol, from_ns(start).date())
+        return to_ns(sessions[-1][1])
+
+    @property
+    def next_close(self) -> int:
+        """When the running bar is final without a successor, nanoseconds."""
+        running_id, final_at = self._running
+        return final_at if running_id > self._taken else NEVER

@@ -1,0 +1,222 @@
+"""Writes a store's account, orders and bars into a journal: what is worth a row, and when."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from ..core.clock import from_backtrader, from_ns, to_ns
+from .journal import Journal
+from .journal_values import Origin, to_json
+from ..core.model import Direction, OrderReport
+
+if TYPE_CHECKING:
+    from ..broker import MyBroker
+    from ..store import MyStore
+
+#: Of a position that is flat these stay what they are; everything else is 0.
+_LASTING = frozenset({"last_price"})
+#: No exchange trades later on a trading day's own date.
+_DAYS_END = time(15, 15)
+
+
+class AccountScribe:
+    """Translates what a ``MyStore`` and its orders show into rows.
+
+    Args:
+        store: The store whose broker's account is recorded.
+        journal: Where to.
+        strategy: The name written with orders.
+
+    Raises:
+        JournalError: From every method: a row cannot be written.
+    """
+
+    def __init__(self, store: MyStore, journal: Journal, strategy: str) -> None:
+        self._store, self._journal, self._strategy = store, journal, strategy
+        last = journal.last("equity")
+        self._day = date.fromisoformat(last["trading_day"]) if last else None
+        self._settled = self._day if last and last["why"] == "settled" else None
+        self._before = dict(last) if last else {}
+        self._held = journal.held_positions()  # what an earlier run has seen may be gone by now
+        self._stood: tuple[dict[str, Any], dict[str, Any]] | None = None
+        self._seen: dict[str, tuple[object, ...]] = {}
+
+    @property
+    def _broker(self) -> MyBroker:
+        """Whose account it is, if its store is at an end, too."""
+        broker = self._store.broker
+        assert broker is not None
+        return broker
+
+    def _now(self) -> tuple[int, date]:
+        now = self._store.now()
+        return to_ns(now), self._store.calendar.trading_day_at(now)
+
+    # -- orders -------------------------------------------------------------------------------
+
+    def take_order(self, order: Any) -> None:
+        """Write down how a Backtrader order stands, leg by leg; what is on record stays once."""
+        now, day = self._now()
+        if not order.legs and not order.alive():
+            self._refused(order, now, day)
+        for number, leg in enumerate(order.legs):
+            stands = (leg.state, leg.filled, leg.exchange_order_id, leg.last_msg)
+            if self._seen.get(leg.order_id) == stands:
+                continue
+            with self._journal.together():
+                if leg.order_id not in self._seen:
+                    self._journal.intent(
+                        leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume,
+                        leg.limit_price, trading_day=day, exchange_time=now,
+                        origin=self._origin(order, number),
+                    )  # fmt: skip
+                self._take_leg(leg, now, day)
+            self._seen[leg.order_id] = stands
+
+    def _take_leg(self, leg: Any, now: int, day: date) -> None:
+        multiple = self._store.instrument(leg.symbol).volume_multiple
+        for fill in leg.fills.values():
+            traded = self._store.calendar.trading_day_at(from_ns(fill.time))
+            self._journal.fill(fill, trading_day=traded, volume_multiple=multiple)
+        if leg.over or leg.exchange_order_id:
+            price = leg.limit_price
+            self._journal.report(
+                OrderReport(
+                    leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume,
+                    leg.volume - leg.filled, price, "FINISHED" if leg.over else "ALIVE",
+                    leg.exchange_order_id, leg.last_msg,
+                ),
+                trading_day=day, exchange_time=now,
+            )  # fmt: skip
+
+    def _refused(self, order: Any, now: int, day: date) -> None:
+        """An order that our own rules refused has no leg; it is on record all the same."""
+        direction = Direction.BUY if order.isbuy() else Direction.SELL
+        order_id, symbol = f"REFUSED_{now}_{order.ref}", order.data._dataname
+        volume = int(abs(order.created.size))
+        price = order.created.price
+        reason = str(order.info.get("reason", ""))
+        when: dict[str, Any] = {"trading_day": day, "exchange_time": now}
+        with self._journal.together():
+            self._journal.intent(
+                order_id, symbol, direction, "", volume, price,
+                origin=self._origin(order, 0), **when,
+            )  # fmt: skip
+            self._journal.report_refusal(order_id, symbol, direction, volume, reason, **when)
+
+    def _origin(self, order: Any, leg: int) -> Origin:
+        created = order.created
+        bar = from_backtrader(created.dt) if created.dt else 0
+        return Origin(self._strategy, order.ref, leg, bar, created.pclose or math.nan)
+
+    # -- account ------------------------------------------------------------------------------
+
+    def take_account(self) -> None:
+        """Write down the account and its positions; after the day's settlement no more."""
+        broker = self._broker
+        account, positions = broker.get_account(), broker.get_account_positions()
+        if not _is_told(account):
+            return
+        now, day = self._now()
+        self._follow_settlement(account, now, day)
+        if day == self._settled:
+            return
+        gone = {symbol: _flat(one) for symbol, one in self._held.items() if symbol not in positions}
+        self._journal.account(account, gone | positions, trading_day=day, exchange_time=now)
+        self._held, self._stood = positions, (account, positions)
+
+    def take_equity(self, why: str) -> None:
+        """Write down what the account is worth now."""
+        broker = self._broker
+        account = broker.get_account()
+        if not _is_told(account):
+            return
+        now, day = self._now()
+        self._follow_settlement(account, now, day)
+        if day == self._settled:
+            return
+        exposure = 0.0
+        for symbol, position in broker.get_account_positions().items():
+            price = position.get("last_price", math.nan)
+            lots = position["pos_long"] + position["pos_short"]
+            instrument = self._store.known_instrument(symbol)
+            if price == price and instrument is not None:  # else it counts when it is known
+                exposure += lots * price * instrument.volume_multiple
+        self._journal.equity(why, account, exposure, trading_day=day, exchange_time=now)
+        self._remember(account, day, now, exposure)
+
+    def take_last(self) -> None:
+        """The program ends: write down how the account stands, if that is not on record."""
+        broker = self._broker
+        stands = broker.get_account(), broker.get_account_positions()
+        if self._stood is None or not all(map(_same, stands, self._stood)):
+            self.take_equity("stop")
+            self.take_account()
+
+    def _remember(self, account: dict[str, Any], day: date, now: int, exposure: float) -> None:
+        self._day, self._before = day, dict(account)
+        self._before |= {"exchange_time": now, "exposure": exposure}
+
+    def _follow_settlement(self, account: dict[str, Any], now: int, day: date) -> None:
+        """Settled: the day's profit is booked at the settlement price, and its figures begin anew.
+
+        The new balance is the old day's last, and the next day's first.
+        """
+        before = self._before
+        known = "pre_balance" in before
+        last_day = self._day
+        if last_day is None or last_day == self._settled:
+            return
+        if known:
+            settled = account["pre_balance"] != before["pre_balance"]
+        else:  # of an earlier run: its next trading day is today
+            settled = self._store.calendar.next_trading_day(last_day) == day
+        if not settled:
+            return
+        if known:
+            last_day = self._settled_day(now, day)
+            if last_day == self._settled:
+                return
+        flows = {name: before[name] for name in ("deposit", "withdraw")}
+        closed = {"balance": account["pre_balance"], **flows}
+        self._journal.equity(
+            "settled", closed, before["exposure"], trading_day=last_day,
+            exchange_time=now if day == last_day else before["exchange_time"],
+        )  # fmt: skip
+        self._settled = last_day
+
+    def _settled_day(self, now: int, day: date) -> date:
+        """The day whose settlement is seen now; the account may tell it when the next has begun."""
+        over = from_ns(now) >= datetime.combine(day, _DAYS_END)
+        before: date = self._store.calendar.previous_trading_day(day)
+        return day if over else before
+
+    # -- bars ---------------------------------------------------------------------------------
+
+    def take_bar(self, feed: Any) -> None:
+        """Write down the bar that a feed has just delivered, as the contract's that it trades."""
+        end = from_backtrader(feed.datetime[0])
+        bar = (feed.open[0], feed.high[0], feed.low[0], feed.close[0], int(feed.volume[0]))
+        day = self._store.calendar.trading_day_at(from_ns(end))
+        symbol = self._store.mains.traded(feed._dataname)
+        self._journal.mark(symbol, bar, trading_day=day, exchange_time=end)
+
+
+def _flat(position: dict[str, Any]) -> dict[str, Any]:
+    """A position after its last lot was closed."""
+    return {
+        name: type(value)(0) if isinstance(value, int | float) and name not in _LASTING else value
+        for name, value in position.items()
+    }
+
+
+def _is_told(account: dict[str, Any]) -> bool:
+    """Whether the account's figures have come: a counter may tell them later than the login."""
+    return all(math.isfinite(account.get(name, math.nan)) for name in ("balance", "pre_balance"))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two accounts, or the positions of two, say the same; nan is nan."""
+    return bool(to_json(one) == to_json(other))

@@ -1,0 +1,131 @@
+"""What a restart reads of a journal: plans, and all that is on record of an exchange order."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from ..core.model import NAN, Direction, Fill, Offset, OrderReport
+
+PLAN_COLUMNS = "SELECT seq, kind, key, over, fields FROM plans"
+#: The latest row of each key, unless it was over before a day; what was first made comes first.
+PLANS = """
+SELECT p.seq, p.kind, p.key, p.over, p.fields
+FROM (SELECT MIN(seq) AS first, MAX(seq) AS latest FROM plans GROUP BY kind, key)
+JOIN plans p ON p.seq = latest
+WHERE p.over = 0 OR p.trading_day >= ? ORDER BY first
+"""
+INTENT = """
+SELECT order_id, symbol, direction, offset, volume, limit_price, trading_day, received_at
+FROM intents WHERE order_id = ?
+"""
+LAST_REPORT = """
+SELECT order_id, symbol, direction, offset, volume_orign, volume_left, limit_price, status,
+       exchange_order_id, last_msg
+FROM reports WHERE order_id = ? ORDER BY seq DESC LIMIT 1
+"""
+#: The latest report of each order that has a number at its exchange.
+NUMBERED = """
+SELECT order_id, symbol, direction, offset, volume_orign, volume_left, limit_price, status,
+       exchange_order_id, last_msg
+FROM reports WHERE seq IN (
+    SELECT MAX(seq) FROM reports WHERE trading_day >= ? AND exchange_order_id != ''
+    GROUP BY order_id
+)
+"""
+FILLS = """
+SELECT trade_id, order_id, symbol, direction, offset, price, volume, exchange_time, commission
+FROM fills WHERE order_id = ? ORDER BY seq
+"""
+LAST_POSITIONS = """
+SELECT symbol, fields FROM positions
+WHERE seq IN (SELECT MAX(seq) FROM positions GROUP BY symbol)
+"""
+LOTS_SINCE = """
+SELECT symbol, CASE WHEN (direction = 'BUY') = (offset = 'OPEN') THEN 'long' ELSE 'short' END,
+       SUM(CASE WHEN offset = 'OPEN' THEN volume ELSE -volume END)
+FROM fills WHERE seq > ? GROUP BY 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A row of ``plans``; ``fields`` as they were given."""
+
+    seq: int
+    kind: str
+    key: str
+    over: bool
+    fields: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...]) -> Plan:
+        """From the columns of ``PLAN_COLUMNS``."""
+        seq, kind, key, over, fields = row
+        return cls(seq, kind, key, bool(over), json.loads(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLeg:
+    """An exchange order as the journal has it.
+
+    Attributes:
+        meant_at: When its intent was written, our clock, nanoseconds since 1970 UTC.
+        report: The last one, None if nothing was ever reported.
+        fills: In the order in which they came.
+    """
+
+    order_id: str
+    symbol: str
+    direction: Direction
+    offset: Offset
+    volume: int
+    limit_price: float | str | None
+    trading_day: date
+    meant_at: int
+    report: OrderReport | None
+    fills: tuple[Fill, ...]
+
+    @property
+    def filled(self) -> int:
+        """Lots filled."""
+        return sum(fill.volume for fill in self.fills)
+
+    @property
+    def over(self) -> bool:
+        """Whether its end is on record, with every fill of it."""
+        report = self.report
+        if report is None or report.status != "FINISHED":
+            return False
+        return self.filled >= report.volume_orign - report.volume_left
+
+
+def recorded_leg(
+    intent: tuple[Any, ...], reports: list[tuple[Any, ...]], fills: list[tuple[Any, ...]]
+) -> RecordedLeg:
+    """Rows of ``INTENT``, ``LAST_REPORT`` and ``FILLS`` as a value."""
+    order_id, symbol, direction, offset, volume, limit_price, day, meant_at = intent
+    return RecordedLeg(
+        order_id, symbol, Direction(direction), Offset(offset), volume, limit_price,
+        date.fromisoformat(day), meant_at, recorded_report(reports[0]) if reports else None,
+        tuple(_fill(row) for row in fills),
+    )  # fmt: skip
+
+
+def recorded_report(row: tuple[Any, ...]) -> OrderReport:
+    """A row of ``LAST_REPORT`` or ``NUMBERED`` as a value."""
+    order_id, symbol, direction, offset, orign, left, price, *rest = row
+    return OrderReport(
+        order_id, symbol, Direction(direction), Offset(offset), orign, left,
+        NAN if price is None else price, *rest,
+    )  # fmt: skip
+
+
+def _fill(row: tuple[Any, ...]) -> Fill:
+    trade_id, order_id, symbol, direction, offset, price, volume, time, fee = row
+    return Fill(
+        trade_id, order_id, symbol, Direction(direction), Offset(offset), price, volume, time,
+        NAN if fee is None else fee,
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""Backtrader's own picture, ``cerebro.plot()``, on a machine without a screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+
+
+def plot_to_files(cerebro: Any, path: str | Path, **options: Any) -> list[Path]:
+    """Draw ``cerebro.plot()`` into PNG files instead of windows.
+
+    Args:
+        cerebro: After its ``run``.
+        path: ``"run.png"``; a second figure goes to ``run_2.png``, and so on.
+        options: As for ``cerebro.plot`` (``style="candle"``, ``numfigs=2``, ...).
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigError: matplotlib is missing.
+    """
+    try:
+        import backtrader.plot  # noqa: F401 (asks for a window system when it is imported)
+        import matplotlib
+    except ImportError as error:
+        raise ConfigError(
+            "pictures need matplotlib: pip install 'tianqin_backtrader[plot]'"
+        ) from error
+    matplotlib.use("Agg")
+    first = Path(path)
+    files: list[Path] = []
+    for strategy_figures in cerebro.plot(iplot=False, **options):
+        for figure in strategy_figures:
+            count = len(files) + 1
+            file = first if count == 1 else first.with_name(f"{first.stem}_{count}{first.suffix}")
+            figure.savefig(file)
+            files.append(file)
+    return files

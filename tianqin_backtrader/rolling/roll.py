@@ -1,0 +1,560 @@
+"""One roll at the exchange: leg after leg, each step on disk before it is taken."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ..core.clock import SECOND, monotonic
+from ..core.model import Fill, Offset, OrderReport
+from ..errors import JournalError, OrderError
+from ..risk.limits import GuardState
+from .roll_carrier import ExitCarrier
+from .roll_exits import price_gap
+from .roll_file import RollFile
+from .roll_leg import RollLeg, book_lots, book_time, market_quote
+from .roll_report import RollReport, make_report
+from .roll_state import (
+    Move,
+    PositionMismatch,
+    RollEvent,
+    RollFill,
+    RollPhase,
+    RollState,
+    TooFewToOpen,
+    next_move,
+)
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: A new session's picture of the account is believed after so long, by the faster clock.
+SETTLE = 3 * SECOND
+#: Seconds in which the account must show what the fills have told: of this machine, of the market.
+AGREE_WITHIN, AGREE_WITHIN_MARKET = 10.0, 60 * SECOND
+#: Seconds after which a cancel without effect is repeated.
+CANCEL_AGAIN = 5.0
+#: Seconds after which a state that could not be written is written again.
+WRITE_AGAIN = 5.0
+#: No slice is begun so shortly before a break: it would be half done over it.
+BEFORE_A_BREAK = timedelta(seconds=120)
+
+
+class Roll:
+    """One roll; made by ``MyStore.roll`` and by ``RollManager``.
+
+    Attributes:
+        state: A ``RollState``, as it is on disk.
+    """
+
+    def __init__(self, store: MyStore, state: RollState, file: RollFile) -> None:
+        self._store: MyStore = store
+        self._broker, self._file = store.getbroker(), file
+        self.state = state
+        self.leg: RollLeg | None = None
+        self._held: tuple[int, int] | None = None  # what was held last, by the fills since
+        self._asked: dict[str, float] = {}
+        self._waits_for = ""
+        self._taking = 0  # lots that the next slice closes, before its leg begins
+        self._interrupted = False  # whether an exit has fired since the last slice
+        self._eaten = ""  # the time of the new contract's book that the last slice has met
+        self._unwritten: JournalError | None = None  # why the file is behind the state
+        self._write_again_at = 0.0
+        self._exits: ExitCarrier = self._broker.exit_carrier(state.plan, self._remember)
+        self._look_again()
+
+    # -- what it is asked ---------------------------------------------------------------------
+
+    @property
+    def phase(self) -> RollPhase:
+        """Where it stands."""
+        return self.state.phase
+
+    @property
+    def done(self) -> bool:
+        """Whether all lots are in the new contract."""
+        return self.state.phase is RollPhase.DONE
+
+    @property
+    def halted(self) -> bool:
+        """Whether the alarm was given; ``resume`` or ``drop`` it."""
+        return self.state.phase is RollPhase.HALTED
+
+    @property
+    def contracts(self) -> tuple[str, str]:
+        """Old and new."""
+        return self.state.plan.old, self.state.plan.new
+
+    def report(self) -> RollReport:
+        """What was moved so far, and at what cost."""
+        multiple = self._store.instrument(self.state.plan.old).volume_multiple
+        return make_report(self.state, multiple)
+
+    # -- what its owner decides ---------------------------------------------------------------
+
+    def resume(self) -> None:
+        """After an alarm: the roll goes on from what is held.
+
+        Raises:
+            IllegalTransition: It is not HALTED.
+            JournalError: Its file cannot be written; nothing has changed.
+        """
+        self._save(self.state.after(RollEvent.RESUME))
+        self._look_again()
+        self._reserve()
+
+    def drop(self) -> None:
+        """Leave things as they are: each lot keeps the stops and targets that it has now.
+
+        Exits whose lots are in neither contract are withdrawn; ``notify_store`` and an alert
+        (event ``exposed``) tell how many lots these are.
+
+        Raises:
+            IllegalTransition: A leg is out, or it is over.
+            OrderError: An order of the roll is still out: what it trades would have no exits.
+            JournalError: Its file cannot be written; it is not dropped.
+        """
+        now = self._store.clock.now_ns()
+        self.state.after(RollEvent.DROP, now)
+        self._must_have_nothing_out()
+        self._tend_exits(gives_back=True)
+        self._save(self.state.after(RollEvent.DROP, now))
+        between = self._exits.leave(self.state)
+        if between:
+            self._tell_between(between)
+        self._unreserve()
+
+    def _must_have_nothing_out(self) -> None:
+        """Refuse while an order of the roll lives.
+
+        Raises:
+            OrderError: One does.
+        """
+        shown = self._store.gateway.orders()
+        for order_id in self.state.order_ids:
+            known, there = self._broker.get_order(order_id), shown.get(order_id)
+            if known is not None:
+                alive = known.alive()
+            else:
+                alive = there is not None and there.status == "ALIVE"
+            if alive:
+                raise OrderError(
+                    f"order {order_id} of the roll of {self.contracts[0]} is still out, and what "
+                    "it trades would have no stops and targets: withdraw it "
+                    "(broker.cancel_order) or wait for its end, then drop the roll"
+                )
+
+    def _tell_between(self, lots: int) -> None:
+        old, new = self.contracts
+        text = f"{lots} lots of {old} were closed and not opened in {new}: the roll is dropped"
+        logger.error("%s", text)
+        self._store.observers.exposed(old, lots, text)
+        self._store.put_notification(text, roll=self, lots=lots)
+
+    # -- every round --------------------------------------------------------------------------
+
+    def begin(self, *, restarted: bool) -> None:
+        """Take the contracts over: orders that may open are withdrawn, new ones are refused.
+
+        Exits go on; ``roll_carrier`` takes them along.
+
+        Raises:
+            JournalError: A new one cannot be written down; nothing has been done.
+        """
+        if restarted:
+            self._remember(self.state.after(RollEvent.RESTART))
+        else:
+            before = tuple(self._exits.fills(self.state))
+            self._save(self._exits.meet(replace(self.state, closed_before=before)))
+        for symbol in self.contracts:
+            self._broker.drop_target(symbol)
+        self._reserve()
+        if self.halted:
+            self._alarm()
+        elif not restarted:
+            self._exits.withdraw_entries(self.state)
+        logger.info("%s", self.report())
+
+    def tend(self) -> None:
+        """See how it stands, and do the next thing."""
+        self._write_again()
+        if self.state.ended:
+            return
+        if self.halted:
+            self._tend_exits(gives_back=True)
+            return
+        if not self._store.trading_up:
+            if self.leg is None:
+                self._look_again()  # the time without a line is no time to agree in
+            return
+        try:
+            self._tend_exits()
+            self._must_be_written()
+            if self.leg is None:
+                self._check()
+            else:
+                self._work(self.leg)
+        except (PositionMismatch, TooFewToOpen, JournalError) as error:
+            self._halt(str(error))
+
+    # -- exits --------------------------------------------------------------------------------
+
+    def _tend_exits(self, *, gives_back: bool = False) -> None:
+        """Let stops and targets follow their lots; one that goes to the market ends the slice."""
+        exits, fills = self._exits, self._exits.fills(self.state)
+        state = replace(self.state, exit_fills={**self.state.exit_fills, **fills})
+        if not gives_back:
+            state = exits.meet(state)
+        if state.exits and state.gap is None:
+            state = replace(state, gap=self._gap())
+        self._keep(state)
+        closing = self.leg is not None and self.leg.phase is RollPhase.CLOSING
+        taking = self.leg.left if self.leg is not None and closing else self._taking
+        self._keep(exits.tend(self.state, taking=taking, gives_back=gives_back))
+        if exits.fired(self.state):
+            self._interrupted = True
+            if self.leg is not None:
+                logger.info("an exit has gone out: no more of the slice %s -> %s", *self.contracts)
+                self.leg.give_up()
+
+    def _keep(self, state: RollState) -> None:
+        """On disk, if its exits have changed."""
+        if _of_exits(state) != _of_exits(self.state):
+            self._remember(state)
+
+    def _gap(self) -> float | None:
+        """What prices of exits are shifted by, None while a book is empty."""
+        old, new = (market_quote(self._store, symbol) for symbol in self.contracts)
+        if old is None or new is None:
+            return None
+        before, after = ((one.bid_price1 + one.ask_price1) / 2 for one in (old, new))
+        if math.isnan(before + after):
+            return None
+        gap = price_gap(before, after, self._store.instrument(self.state.plan.new).price_tick)
+        text = "stops and targets of %s are shifted by %g for %s"
+        logger.info(text, self.contracts[0], gap, self.contracts[1])
+        return gap
+
+    # -- between two legs ---------------------------------------------------------------------
+
+    def _look_again(self) -> None:
+        """Begin to look at the account anew."""
+        self._session = self._store.reconnector.sessions
+        self._since_wall, self._since_market = monotonic(), self._store.clock.now_ns()
+
+    def _check(self) -> None:
+        if self._store.reconnector.sessions != self._session:
+            self._look_again()
+        self._exits.withdraw_entries(self.state)
+        if self._still_works() or not self._settled():
+            return
+        self._follow_late_entries()
+        plan = self.state.plan
+        self._held = self._account_holds()
+        if self._interrupted:
+            self._interrupted = False
+            self._remember(self._exits.give_up(self.state))
+            self._held = self._account_holds()
+        move = next_move(plan, *self._held, self.state.exited(plan.old))
+        if move.event is RollEvent.ALL_MOVED:
+            self._taking = 0
+            self._take_fills()
+            self._tend_exits(gives_back=True)
+            self._remember(self.state.after(move.event, self._store.clock.now_ns()))
+            self._unreserve()
+            logger.info("%s", self.report())
+            self._store.put_notification(str(self.report()), roll=self)
+        elif self._may_begin(move) and self._lots_are_free(move):
+            self._taking = 0
+            self._take_fills()  # of a leg that an earlier program has begun, with its reference
+            self._save(replace(self.state.after(move.event), reference=float("nan")))
+            self.leg = RollLeg(self._store, plan, self.state.phase, move)
+
+    def _follow_late_entries(self) -> None:
+        """Lots that entries have opened as they were withdrawn are moved, too."""
+        plan, state = self.state.plan, self.state
+        if state.order_ids or plan.lots != plan.old_start:
+            return
+        old, new = self._account_holds()
+        if old > plan.old_start or new > plan.new_start:
+            old, new = max(old, plan.old_start), max(new, plan.new_start)
+            plan = replace(plan, lots=old, old_start=old, new_start=new)
+            self._save(replace(state, plan=plan))
+            self._exits.follow(plan)
+
+    def _lots_are_free(self, move: Move) -> bool:
+        """Whether targets have left the lots that a slice closes; they are asked to."""
+        if move.event is not RollEvent.CLOSE:
+            return True
+        self._taking = move.lots
+        self._tend_exits()
+        return not self._exits.holds_back(self.state, move.lots)
+
+    def _still_works(self) -> bool:
+        """Withdraw what is still out on these contracts but exits; whether there is something.
+
+        Raises:
+            PositionMismatch: It is not ours.
+        """
+        going_out = self._exits.going_out(self.state)
+        if going_out:
+            numbers = ", ".join(str(ticket.order.ref) for ticket in going_out)
+            self._tell_that_it_waits(f"exits are at the market (order {numbers})")
+        found = bool(going_out)
+        for order_id, order in self._store.gateway.orders().items():
+            symbol = order.symbol
+            if order.status != "ALIVE" or symbol not in self.contracts:
+                continue
+            known, ours = self._broker.get_order(order_id), order_id in self.state.order_ids
+            if known is None and not ours:
+                raise PositionMismatch(f"order {order_id} on {symbol} is not of this program")
+            if not ours and self._exits.is_exit(known.ticket):
+                continue
+            found = True
+            if ours and self._cannot_be_sent_again(order):
+                self._tell_that_it_waits(
+                    f"{order.volume_left} lots of {symbol} wait at {order.limit_price:g}, too few "
+                    "to be opened by another order"
+                )
+                continue
+            if monotonic() - self._asked.get(order_id, -CANCEL_AGAIN) < CANCEL_AGAIN:
+                continue
+            self._asked[order_id] = monotonic()
+            if known is not None:
+                self._broker.cancel(known)
+            else:
+                self._store.gateway.cancel_order(order_id)
+        return found
+
+    def _cannot_be_sent_again(self, order: OrderReport) -> bool:
+        left = order.volume_left
+        partly = order.offset is Offset.OPEN and 0 < left < order.volume_orign
+        return partly and left < self.state.plan.least
+
+    def _settled(self) -> bool:
+        """Whether the account's picture can be believed.
+
+        Raises:
+            PositionMismatch: It does not become what the fills have told.
+        """
+        market: int = self._store.clock.now_ns() - self._since_market
+        waited = monotonic() - self._since_wall
+        if self._held is None:
+            return max(int(waited * SECOND), market) >= SETTLE
+        holds = self._account_holds()
+        if holds == self._held:
+            return True
+        if waited > AGREE_WITHIN or market > AGREE_WITHIN_MARKET:
+            raise PositionMismatch(f"the account holds {holds}, by the fills it is {self._held}")
+        return False
+
+    def _account_holds(self) -> tuple[int, int]:
+        """Lots of the side in the old and in the new contract, as if no exit had closed any.
+
+        By ``pos_*``, which moves with the trade at every counter; the other fields come later.
+        """
+        state = self.state
+        old, new = (
+            int(self._broker.get_account_position(symbol).get(f"pos_{state.plan.side}", 0))
+            + state.exited(symbol)
+            for symbol in self.contracts
+        )
+        return old, new + state.given_up
+
+    def _may_begin(self, move: Move) -> bool:
+        """Whether a leg can be begun now; a slice needs both markets, and time."""
+        if move.event is RollEvent.OPEN:
+            return True  # half of a slice is done: the leg waits by itself, and its time counts
+        risk = self._broker.risk
+        if risk.state is not GuardState.ACTIVE:  # what is closed now could not be opened again
+            self._tell_that_it_waits(
+                f"state is {risk.state} ({risk.reason}); broker.resume(), or drop the roll"
+            )
+            return False
+        self._waits_for = ""
+        for quote in [market_quote(self._store, symbol) for symbol in self.contracts]:
+            if quote is None or math.isnan(quote.bid_price1 + quote.ask_price1):
+                return False  # closed, or at a limit
+        if not self._new_book_takes(move):
+            return False
+        now: datetime = self._store.now()
+        boundary: datetime = self._store.calendar.next_session_boundary(self.contracts[0], now)
+        return boundary - now >= BEFORE_A_BREAK
+
+    def _new_book_takes(self, move: Move) -> bool:
+        """Whether the new contract's book has a whole slice.
+
+        It is asked where the rest of an order could not be sent again.
+        """
+        plan = self.state.plan
+        if plan.least <= 1:
+            return True
+        direction = plan.direction(RollPhase.OPENING)
+        quote = market_quote(self._store, plan.new)
+        if quote is None or book_time(self._store, plan.new) == self._eaten:
+            return False  # what the last slice has taken is still shown in it
+        worst = (quote.bid_price1 + quote.ask_price1) / 2 + direction.sign * plan.max_slippage
+        if book_lots(self._store, plan.new, direction, worst) >= move.lots:
+            return True
+        self._tell_that_it_waits(
+            f"the book of {plan.new} shows fewer than {move.lots} lots within {plan.max_slippage:g}"
+        )
+        return False
+
+    def _tell_that_it_waits(self, why: str) -> None:
+        if why == self._waits_for:
+            return
+        self._waits_for = why
+        text = f"{self.state.plan.old} is not rolled on: {why}"
+        logger.warning("%s", text)
+        self._store.put_notification(text, roll=self)
+
+    # -- a leg --------------------------------------------------------------------------------
+
+    def _work(self, leg: RollLeg) -> None:
+        sent = leg.tend()
+        ids = (*self.state.order_ids, *leg.order_ids)
+        state = replace(self.state, order_ids=tuple(dict.fromkeys(ids)), reference=leg.reference)
+        if sent or state.order_ids != self.state.order_ids:
+            self._remember(state)  # before the next wait, with which orders leave
+            self._must_be_written()
+        if leg.done:
+            self._leg_done(leg)
+        elif leg.refused:
+            words = next(reversed(leg.orders.values())).info.get("reason", "")
+            self._halt(f"orders on {leg.symbol} are refused again and again: {words}")
+        elif leg.waited_ns > self.state.plan.patience * SECOND:
+            plan = self.state.plan
+            self._halt(
+                f"{leg.traded} lots of {leg.symbol} were traded in {plan.patience:g} s within "
+                f"{plan.max_slippage:g} of {leg.reference:g}, more are wanted"
+            )
+        else:
+            self._tell_break(leg)
+
+    def _leg_done(self, leg: RollLeg) -> None:
+        assert self._held is not None  # a leg begins from there
+        old, new = self._held
+        closes = leg.phase is RollPhase.CLOSING
+        self._held = (old - leg.traded, new) if closes else (old, new + leg.traded)
+        if not closes:
+            self._eaten = book_time(self._store, leg.symbol)
+        self.leg = None
+        self._take_fills()
+        self._remember(self.state.after(RollEvent.LEG_DONE))
+        self._look_again()
+
+    def _tell_break(self, leg: RollLeg) -> None:
+        """Half a slice over a break is told; it goes on when the market opens."""
+        half_done = leg.phase is RollPhase.OPENING or leg.traded
+        if leg.broken_off and half_done:
+            text = f"the market has closed while a slice is half done: {self.report()}"
+            logger.error("%s", text)
+            self._store.put_notification(text, roll=self)
+        leg.broken_off = False
+
+    def _take_fills(self) -> None:
+        """What the account's trades tell of our orders, an earlier program's among them."""
+        ours, fills = set(self.state.order_ids), dict(self.state.fills)
+        for fill in self._store.gateway.fills():
+            if fill.order_id in ours and fill.trade_id not in fills:
+                fills[fill.trade_id] = RollFill(
+                    fill.symbol, fill.direction, fill.price, fill.volume, self._fee(fill),
+                    self.state.reference,
+                )  # fmt: skip
+        self.state = replace(self.state, fills=fills)
+
+    def _fee(self, fill: Fill) -> float:
+        """Of a trade; where the counter names none, by the contract's rates."""
+        if math.isfinite(fill.commission):
+            return fill.commission
+        cost = self._broker.order_cost(fill.symbol, fill.volume, fill.price, closes=True)
+        return float(cost.commission)
+
+    # -- trouble ------------------------------------------------------------------------------
+
+    def _halt(self, reason: str) -> None:
+        self._take_fills()
+        self.state = self.state.after(RollEvent.TROUBLE, reason=reason)
+        if self.leg is not None:
+            self.leg.stop()
+        self.leg = self._held = None
+        self._taking, self._interrupted = 0, False
+        self._alarm()
+        self._remember(self.state)
+
+    def _alarm(self) -> None:
+        """Tell it. Stops and targets stay, here and on all other contracts."""
+        text = (
+            f"HALTED, its orders are withdrawn and on its contracts only exits are taken until "
+            f"resume() or drop(): {self.report()}"
+        )
+        logger.error("%s", text)
+        self._store.put_notification(text, roll=self)
+        self._reserve()
+
+    # -- the file -----------------------------------------------------------------------------
+
+    def _save(self, state: RollState) -> None:
+        """A step that is to be taken: it must be on disk first.
+
+        Raises:
+            JournalError: It is not; the state stays.
+        """
+        self._file.save(state)
+        self._unwritten = None
+        self._take(state)
+
+    def _remember(self, state: RollState) -> None:
+        """What has happened already, or what protects lots: it counts, written down or not."""
+        try:
+            self._save(state)
+        except JournalError as error:
+            if self._unwritten is None:
+                logger.error("%s", error)
+            self._unwritten, self._write_again_at = error, monotonic() + WRITE_AGAIN
+            self._take(state)
+
+    def _take(self, state: RollState) -> None:
+        if state.phase is not self.state.phase:
+            logger.info("%s -> %s: %s", *self.contracts, state.phase)
+        self.state = state
+
+    def _must_be_written(self) -> None:
+        """Nothing is sent for a roll that the next program would not know.
+
+        Raises:
+            JournalError: The file is behind the state.
+        """
+        if self._unwritten is not None:
+            raise self._unwritten
+
+    def _write_again(self) -> None:
+        if self._unwritten is not None and monotonic() >= self._write_again_at:
+            self._remember(self.state)
+            if self._unwritten is None:
+                logger.warning("the file of %s can be written again", self.state.plan.old)
+
+    # -- its contracts ------------------------------------------------------------------------
+
+    def _reserve(self) -> None:
+        """Refuse orders that may open on both contracts."""
+        plan = self.state.plan
+        reason = f"{plan.old} is being rolled into {plan.new}"
+        if self.halted:
+            reason = f"the roll of {plan.old} into {plan.new} is HALTED ({self.state.reason})"
+        for symbol in self.contracts:
+            self._broker.reserve(symbol, reason)
+
+    def _unreserve(self) -> None:
+        for symbol in self.contracts:
+            self._broker.reserve(symbol, None)
+
+
+def _of_exits(state: RollState) -> tuple[object, ...]:
+    return state.exits, state.exit_fills, state.given_up, state.gap

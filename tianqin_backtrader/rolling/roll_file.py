@@ -1,0 +1,85 @@
+"""Rolls on disk: one JSON file each, replaced whole, so that a kill leaves the old or the new."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..core.clock import from_ns
+from ..core.model import Direction
+from ..errors import JournalError
+from .roll_exits import CarriedExit
+from .roll_state import ExitFill, RollFill, RollPhase, RollPlan, RollState, Side
+
+
+class RollFile:
+    """Where one roll is kept.
+
+    Args:
+        path: The file.
+
+    Raises:
+        JournalError: It cannot be written or read. What is not on disk must not be sent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, folder: Path, state: RollState) -> RollFile:
+        """The file of a new roll; the names of finished ones are not used again."""
+        plan = state.plan
+        name = f"roll_{plan.old}_{plan.new}_{plan.side}_{from_ns(state.begun_ns):%Y%m%d_%H%M%S}"
+        path, number = folder / f"{name}.json", 1
+        while path.exists():
+            number += 1
+            path = folder / f"{name}_{number}.json"
+        return cls(path)
+
+    def save(self, state: RollState) -> None:
+        """Keep a state; when this returns it is on disk."""
+        text = json.dumps(asdict(state), ensure_ascii=False, indent=1)
+        beside = self.path.with_name(f".{self.path.name}.new")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self.path)
+        except OSError as error:
+            raise JournalError(self.path, f"cannot be written: {error}") from error
+
+    def load(self) -> RollState:
+        """What was kept."""
+        try:
+            return _state(json.loads(self.path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JournalError(self.path, f"is no roll that can be read: {error}") from error
+
+
+def roll_files(folder: Path) -> list[RollFile]:
+    """All of a folder, the oldest first by name."""
+    return [RollFile(path) for path in sorted(folder.glob("roll_*.json"))]
+
+
+def _state(raw: dict[str, Any]) -> RollState:
+    plan = RollPlan(**raw["plan"] | {"side": Side(raw["plan"]["side"])})
+    fills = {
+        trade_id: RollFill(**fill | {"direction": Direction(fill["direction"])})
+        for trade_id, fill in raw["fills"].items()
+    }
+    exit_fills = {
+        trade_id: ExitFill(**fill) for trade_id, fill in raw.get("exit_fills", {}).items()
+    }
+    rest = {
+        "phase": RollPhase(raw["phase"]),
+        "order_ids": tuple(raw["order_ids"]),
+        "exits": tuple(CarriedExit(**one) for one in raw.get("exits", ())),
+        "exit_fills": exit_fills,
+        "closed_before": tuple(raw.get("closed_before", ())),
+    }
+    return RollState(**raw | rest | {"plan": plan, "fills": fills})

@@ -1,0 +1,245 @@
+"""``RollManager``: sees when a contract is to be left, and has it rolled."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from ..calendars.products import split_symbol
+from ..contracts.continuous import MAIN
+from ..core.clock import from_ns, monotonic
+from ..errors import ConfigError, JournalError, LinkError, OrderError
+from ..risk.limits import GuardState
+from .roll import Roll
+from .roll_leg import market_quote
+from .roll_report import RollReport
+from .roll_rules import Decision, Listed, RollRules, RollTrigger, decide
+from .roll_service import PATIENCE
+from .roll_state import RollPhase
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: Day bars asked for of every contract of the product.
+RECENT_DAYS = 5
+#: Seconds after which a question without an answer is asked again.
+ASK_AGAIN = 60.0
+#: Seconds after which a dry run looks again for a book that it needs to say what a roll costs.
+LOOK_AGAIN = 0.5
+
+
+class RollManager:
+    """Keeps a product's position in the contract it belongs in, while Cerebro runs.
+
+    On every trading day, when the market has opened, it looks at the contracts of the product that
+    the account holds: those that are earlier than the one to hold are rolled (``MyStore.roll``),
+    one after the other, both sides. ``notify_store`` is told of every roll (keyword ``roll``) and,
+    days ahead, of contracts that may not be held much longer (keyword ``warning``). What cannot be
+    rolled, as an order is in the way, is told once a day and tried again every minute. Lots in
+    later contracts stay; so it is not for accounts that hold calendar spreads of the product.
+
+    What an earlier program has left unfinished goes on without a manager, too.
+
+    Args:
+        store: The ``MyStore``.
+        main: ``"KQ.m@SHFE.cu"``.
+        trigger: ``"main"``, when TianQin's main contract is a later one; ``"interest"``, when on
+            the day before a later contract had more open interest and more volume than the held
+            one; ``"days"``, only when its end draws near.
+        days_before: Trading days before the last day on which the contract may be held by which
+            it is rolled, whatever the trigger. Private persons may not hold into the delivery
+            month.
+        private: False for an account of a company, which may hold to the last trading day.
+        slice_lots, max_slippage, patience: As of ``MyStore.roll``.
+        dry_run: Only tell what would be rolled, and at what cost.
+
+    Attributes:
+        decisions: What was decided last, by held contract.
+        estimates: Of the dry run, a ``RollReport`` each.
+
+    Raises:
+        ConfigError: A parameter is wrong.
+        UnknownSymbol: No such main contract.
+    """
+
+    def __init__(
+        self,
+        store: MyStore,
+        main: str,
+        *,
+        trigger: str = "main",
+        days_before: int = 5,
+        private: bool = True,
+        slice_lots: int = 1,
+        max_slippage: float | None = None,
+        patience: float = PATIENCE,
+        dry_run: bool = False,
+    ) -> None:
+        if not main.startswith(MAIN):
+            raise ConfigError(f"{main!r} is no main contract: write KQ.m@SHFE.cu or the like")
+        try:
+            chosen = RollTrigger(trigger)
+        except ValueError as error:
+            names = ", ".join(RollTrigger)
+            raise ConfigError(f"trigger is one of {names}, not {trigger!r}") from error
+        self.rules = RollRules(chosen, days_before, private)
+        self.main, self._store, self._dry_run = main, store, dry_run
+        self._how: dict[str, Any] = {
+            "slice_lots": slice_lots, "max_slippage": max_slippage, "patience": patience,
+        }  # fmt: skip
+        store.instrument(main)  # there is one
+        self._exchange, self._product = main.removeprefix(MAIN).split(".")
+        self.decisions: dict[str, Decision] = {}
+        self.estimates: list[RollReport] = []
+        self.rolls: list[Roll] = []
+        self._dropped: list[Roll] = []
+        self._listed: dict[str, Any] = {}
+        self._day: date | None = None
+        self._looked: tuple[date, str, GuardState] | None = None
+        self._rests: date | None = None
+        self._told: set[tuple[date, str, str, str]] = set()  # day, contract, side, words
+        self._not_before = 0.0
+        store.getbroker()
+        store.keepers.append(self.tend)
+
+    def tend(self) -> None:
+        """Every round: look once a trading day, and again after each roll.
+
+        The manager looks again, too, when the day's main contract is heard of after the open, and
+        when the broker takes orders that open again.
+        """
+        store = self._store
+        today = store.calendar.trading_day_at(store.now())
+        situation = (today, store.mains.traded(self.main), store.getbroker().risk_state)
+        if situation == self._looked or not store.trading_up or not store.is_open(self.main):
+            return
+        held = self._held()
+        if not held or self._busy(today) or not store.getbroker().takes_orders(held[0]):
+            return
+        if monotonic() < self._not_before:
+            return
+        try:
+            if today != self._day:
+                self._ask(today)
+            if all(series.ready for series in self._listed.values()):
+                self._look(*situation)
+        except LinkError as error:
+            self._not_before = monotonic() + ASK_AGAIN
+            logger.warning("whether to roll %s is looked at again later: %s", self.main, error)
+
+    def _held(self) -> list[str]:
+        """Contracts of the product that the account holds."""
+        return [
+            symbol
+            for symbol in self._store.getbroker().get_account_positions()
+            if self._ours(symbol)
+        ]
+
+    def _ours(self, symbol: str) -> bool:
+        return split_symbol(symbol) == (self._exchange, self._product)
+
+    def _busy(self, today: date) -> bool:
+        """Whether a roll of the product is not over; behind one that was dropped: not today."""
+        rolls = [roll for roll in self._store.rolls.rolls if self._ours(roll.contracts[0])]
+        for roll in rolls:
+            if roll.phase is RollPhase.DROPPED and roll not in self._dropped:
+                self._dropped.append(roll)
+                self._rests = today
+        return today == self._rests or any(not roll.state.ended for roll in rolls)
+
+    def _ask(self, today: date) -> None:
+        """Which contracts there are, and how much they trade."""
+        store = self._store
+        self._listed = {
+            symbol: store.gateway.charts.series(symbol, 86400, RECENT_DAYS)
+            for symbol in store.gateway.contracts(self._exchange, self._product)
+        }
+        self._day = today
+
+    def _look(self, today: date, main: str, state: GuardState) -> None:
+        store, refused = self._store, False
+        listed = [self._facts(symbol, today) for symbol in self._listed]
+        for held in self._held():
+            if held not in self._listed:
+                continue  # it has expired; the broker settles it
+            decision = decide(held, listed, main, today, self.rules, store.calendar)
+            self.decisions[held] = decision
+            if decision.warn and self._is_news(today, held, "", decision.reason):
+                self._warn(decision)
+            if not decision.new:
+                continue
+            if self._dry_run and not self._has_books(held, decision.new):
+                self._not_before = monotonic() + LOOK_AGAIN
+                return  # what it would cost is said when it is known
+            rolls, fails = len(self.rolls), self._begin(today, held, decision)
+            if len(self.rolls) > rolls:
+                return  # the next one behind it
+            refused = refused or fails
+        if refused and state is GuardState.ACTIVE and not self._dry_run:
+            self._not_before = monotonic() + ASK_AGAIN  # what is in the way may be gone then
+        else:
+            self._looked = (today, main, state)
+
+    def _has_books(self, *symbols: str) -> bool:
+        """Whether prices of these contracts are known."""
+        quotes = [market_quote(self._store, symbol) for symbol in symbols]
+        return all(quote and quote.bid_price1 + quote.ask_price1 > 0 for quote in quotes)
+
+    def _facts(self, symbol: str, today: date) -> Listed:
+        series = self._listed[symbol]
+        expires = self._store.instrument(symbol).expire_datetime
+        last_day = date.max if expires is None else expires.date()
+        last_id = series.last_id
+        days = [
+            bar
+            for bar in (series.bars(max(0, last_id - RECENT_DAYS), last_id) if last_id >= 0 else [])
+            if from_ns(bar.start).date() < today
+        ]
+        if not days:
+            return Listed(symbol, last_day)
+        return Listed(symbol, last_day, days[-1].volume, days[-1].close_oi)
+
+    def _warn(self, decision: Decision) -> None:
+        level = logging.ERROR if decision.days_left < 0 else logging.WARNING
+        logger.log(level, "%s", decision.reason)
+        self._store.put_notification(decision.reason, warning=decision)
+
+    def _is_news(self, today: date, held: str, side: str, words: str) -> bool:
+        """Whether these words about a side of a contract have not been told today."""
+        what = (today, held, side, words)
+        news = what not in self._told
+        self._told = {one for one in self._told if one[0] == today} | {what}
+        return news
+
+    def _begin(self, today: date, held: str, decision: Decision) -> bool:
+        """Roll the sides of a contract, one after the other; whether one cannot be rolled."""
+        desk, position = self._store.rolls, self._store.getbroker().get_account_position(held)
+        sides = [side for side in ("long", "short") if position.get(f"pos_{side}")]
+        refused = False
+        for side in sides:
+            try:
+                plan = desk.plan(held, decision.new, side=side, **self._how)
+                if not self._dry_run:
+                    self.rolls.append(desk.start(plan))
+                    logger.info("%s is rolled into %s: %s", held, decision.new, decision.reason)
+                    return refused
+            except (OrderError, JournalError) as error:
+                refused, text = True, f"{held} cannot be rolled into {decision.new}: {error}"
+                if self._is_news(today, held, side, str(error)):
+                    self._tell(text)
+                continue
+            if not self._is_news(today, held, side, f"dry run into {decision.new}"):
+                continue
+            estimate = desk.estimate(plan)
+            self.estimates.append(estimate)
+            text = f"dry run, nothing is sent: {decision.reason}; {estimate}"
+            logger.info("%s", text)
+            self._store.put_notification(text, estimate=estimate)
+        return refused
+
+    def _tell(self, text: str) -> None:
+        logger.error("%s", text)
+        self._store.put_notification(text)

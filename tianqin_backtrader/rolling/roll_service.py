@@ -1,0 +1,204 @@
+"""All rolls of a store: those that were asked for, and those that an earlier program began."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..contracts.lots import LotLimits, Priority, whole_lots
+from ..errors import OrderError
+from ..risk.limits import GuardState
+from .roll import Roll
+from .roll_file import RollFile, roll_files
+from .roll_leg import market_quote
+from .roll_report import RollReport, make_report
+from .roll_state import RollFill, RollPhase, RollPlan, RollState, Side
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: Price ticks that an order may be worse than the middle at its leg's beginning.
+MAX_SLIPPAGE_TICKS = 20
+#: Seconds of trading time for one leg.
+PATIENCE = 300.0
+
+
+class RollDesk:
+    """Keeps rolls going.
+
+    Args:
+        store: The ``MyStore``; its broker has been made.
+    """
+
+    def __init__(self, store: MyStore) -> None:
+        self._store, self._broker = store, store.getbroker()
+        self.rolls: list[Roll] = []
+        self._loaded = False
+
+    @property
+    def folder(self) -> Path:
+        """Where rolls are kept: with the records."""
+        journal = getattr(self._broker, "journal", None)
+        if journal is not None:
+            return Path(journal.path).parent
+        return Path("records", self._store.strategy_name or "rolls").absolute()
+
+    def load(self) -> None:
+        """Go on with what an earlier program has left unfinished; once.
+
+        Raises:
+            JournalError: A file cannot be read: look at the account, and move the file away.
+        """
+        if self._loaded:
+            return
+        self._loaded = True
+        for file in roll_files(self.folder):
+            state = file.load()
+            if state.ended:
+                continue
+            if state.plan.account != self._account():
+                logger.warning("%s is of another account and left alone", file.path)
+                continue
+            roll = Roll(self._store, state, file)
+            logger.warning("an unfinished roll is taken up: %s", roll.report())
+            self.rolls.append(roll)
+            roll.begin(restarted=True)
+
+    def working_on(self, symbol: str) -> Roll | None:
+        """The roll of a contract that is not over."""
+        for roll in self.rolls:
+            if symbol in roll.contracts and not roll.state.ended:
+                return roll
+        return None
+
+    def tend(self) -> None:
+        """Every round, once the broker has taken over what there is."""
+        if not self._broker.begun:
+            return
+        for roll in self.rolls:
+            roll.tend()
+
+    # -- new ones -----------------------------------------------------------------------------
+
+    def plan(
+        self,
+        old: str,
+        new: str,
+        lots: int | None = None,
+        side: str | None = None,
+        slice_lots: int = 1,
+        max_slippage: float | None = None,
+        patience: float = PATIENCE,
+    ) -> RollPlan:
+        """What would be done.
+
+        Raises:
+            OrderError: It cannot be.
+        """
+        first, second = self._store.instrument(old), self._store.instrument(new)
+        key = (first.exchange_id, first.product_id, first.volume_multiple)
+        if old == new or key != (second.exchange_id, second.product_id, second.volume_multiple):
+            raise OrderError(f"{old} and {new} are not two contracts of one product")
+        for one in (first, second):
+            if one.ins_class != "FUTURE" or one.expired:
+                raise OrderError(f"{one.symbol} is no future that trades")
+        if Priority(self._broker.p.priority) in (Priority.LOCK, Priority.YESTERDAY_ONLY):
+            raise OrderError(
+                f"a broker with priority={self._broker.p.priority!r} does not close today's lots, "
+                "so that a roll would not come to its end: use another priority"
+            )
+        found = self._side(old, side)
+        held = self._held(old, found)
+        wanted = held if lots is None else lots
+        if wanted > held:
+            raise OrderError(f"{wanted} lots {found} of {old} are to be moved, but {held} are held")
+        least = max(second.open_min_limit_order_volume, 1)
+        slip = MAX_SLIPPAGE_TICKS * first.price_tick if max_slippage is None else max_slippage
+        if not slip >= 0 or not patience > 0:
+            raise OrderError("max_slippage is from 0 on, patience above 0")
+        plan = RollPlan(
+            old, new, found, whole_lots(wanted), held, self._held(new, found),
+            whole_lots(slice_lots), float(slip), float(patience), self._account(), least,
+        )  # fmt: skip
+        limits = LotLimits.of(second, market_order=False)
+        for lots in set(plan.slices()):
+            limits.pieces(lots, opens=True)  # raises where they cannot be opened
+        self._refuse_what_cannot_be_moved(plan)
+        return plan
+
+    def _refuse_what_cannot_be_moved(self, plan: RollPlan) -> None:
+        """Orders of others, which nobody here can move, and exits whose time is over."""
+        for symbol in (plan.old, plan.new):
+            for order_id, leg in self._broker.foreign_orders.items():
+                if leg.symbol == symbol and not leg.over and self._is_alive(order_id):
+                    raise OrderError(
+                        f"order {order_id} on {symbol} is not of this program, which cannot move "
+                        "it: withdraw it before the roll"
+                    )
+        self._broker.exit_carrier(plan, lambda state: None).refuse_what_cannot_be_carried()
+
+    def _is_alive(self, order_id: str) -> bool:
+        order = self._store.gateway.orders().get(order_id)
+        return order is not None and order.status == "ALIVE"
+
+    def start(self, plan: RollPlan) -> Roll:
+        """Begin a roll.
+
+        Raises:
+            OrderError: One of the contracts is being rolled, or the broker opens nothing now.
+            JournalError: It cannot be written down; nothing was begun.
+        """
+        self.load()
+        risk = self._broker.risk
+        if risk.state is not GuardState.ACTIVE:
+            raise OrderError(
+                f"state is {risk.state} ({risk.reason}): what a roll closes it could not open "
+                "again; broker.resume() first"
+            )
+        for symbol in (plan.old, plan.new):
+            busy = self.working_on(symbol)
+            if busy is not None:
+                raise OrderError(f"{symbol} is being rolled already: {busy.report()}")
+        state = RollState(plan, self._store.clock.now_ns())
+        roll = Roll(self._store, state, RollFile.of(self.folder, state))
+        roll.begin(restarted=False)
+        self.rolls.append(roll)
+        return roll
+
+    def estimate(self, plan: RollPlan) -> RollReport:
+        """What a roll would cost at the prices of the moment; nothing is sent."""
+        fills = {}
+        for symbol, phase in ((plan.old, RollPhase.CLOSING), (plan.new, RollPhase.OPENING)):
+            quote = market_quote(self._store, symbol)
+            direction = plan.direction(phase)
+            middle = price = float("nan")
+            if quote is not None:
+                middle = (quote.bid_price1 + quote.ask_price1) / 2
+                price = quote.ask_price1 if direction.sign > 0 else quote.bid_price1
+            cost = self._broker.order_cost(symbol, plan.lots, price, closes=True)
+            fills[symbol] = RollFill(symbol, direction, price, plan.lots, cost.commission, middle)
+        state = replace(RollState(plan, self._store.clock.now_ns()), fills=fills)
+        return make_report(state, self._store.instrument(plan.old).volume_multiple)
+
+    def _side(self, symbol: str, side: str | None) -> Side:
+        if side is not None:
+            try:
+                return Side(side)
+            except ValueError as error:
+                raise OrderError(f'side is "long", "short" or None, not {side!r}') from error
+        held = [one for one in Side if self._held(symbol, one)]
+        if not held:
+            raise OrderError(f"the account holds nothing of {symbol}: there is nothing to roll")
+        if len(held) > 1:
+            raise OrderError(f'both sides of {symbol} are held: give side="long" or "short"')
+        return held[0]
+
+    def _held(self, symbol: str, side: Side) -> int:
+        return int(self._broker.get_account_position(symbol).get(f"pos_{side}", 0))
+
+    def _account(self) -> str:
+        return str(self._store.gateway.account_id)

@@ -1,0 +1,1 @@
+"""Matching, accounts and the counters' ways."""

@@ -1,0 +1,1 @@
+"""The market that the embedded exchange makes: contracts, ticks and bars."""

@@ -1,0 +1,224 @@
+"""The contracts of the sandbox: true specifications, real months and last trading days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from itertools import chain
+
+from ...errors import CalendarError
+from ...session_calendar import Product, SessionCalendar, Spans, split_symbol
+from .derived_instruments import (
+    INDEX_OPTIONS,
+    combinations_of,
+    index_of,
+    index_options_of,
+    main_of,
+    options_of,
+)
+from .product_terms import OTHER_TERMS, TERMS, Fees, Terms, roll
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A future, a product's main contract (``ins_class`` CONT) or index, an option or combination.
+
+    ``limit_ratio`` and ``margin_ratio`` are shares of the price; ``expire`` is the end of the last
+    trading day, naive Beijing; ``trading_time`` is as TianQin writes it, hours past 24 included.
+    Options have an ``underlying``, a strike and a class (CALL or PUT), combinations two ``legs``.
+    """
+
+    symbol: str
+    exchange_id: str
+    code: str
+    ins_class: str
+    product_id: str
+    name: str
+    price_tick: float
+    price_decs: int
+    volume_multiple: int
+    max_limit_order_volume: int
+    max_market_order_volume: int
+    open_least: int
+    trading_time: dict[str, list[list[str]]]
+    listed: date
+    expire: datetime
+    delivery_year: int
+    delivery_month: int
+    limit_ratio: float
+    margin_ratio: float
+    fees: Fees
+    category: tuple[str, str]
+    underlying: str = ""
+    strike_price: float | None = None
+    option_class: str = ""
+    legs: tuple[str, ...] = ()
+
+
+#: Contracts per product that trade at a time.
+MONTHS_LISTED = 6
+#: The main contracts' past goes back to this delivery year (or to the one before the start): it
+#: does not move on with the start, for their ids are counted from there.
+FIRST_YEAR = 2025
+#: A new product begins with contracts that have so long to go.
+_FIRST_CONTRACTS_RUN = timedelta(days=120)
+
+
+class Instruments(Mapping[str, Instrument]):
+    """Everything of all products, by symbol: a product's is made when it is first asked for.
+
+    Args:
+        calendar: Sessions, trading days and products.
+        start, end: Contracts are there that trade at some time from a year or more before
+            ``start`` to ``end``; those that have expired, as the main contracts' past needs them.
+
+    Iterating goes in order of product and delivery; after each product's contracts come its
+    options and combinations, ``KQ.m@`` and ``KQ.i@``.
+    """
+
+    def __init__(self, calendar: SessionCalendar, start: date, end: date) -> None:
+        self._calendar, self._start, self._end = calendar, start, end
+        self._products: dict[str, dict[str, Instrument]] = {}
+
+    def __getitem__(self, symbol: str) -> Instrument:
+        try:
+            exchange_id, product_id = split_symbol(symbol)
+        except CalendarError as error:
+            raise KeyError(symbol) from error
+        return self.of_product(f"{exchange_id}.{product_id}")[symbol]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(map(self.of_product, TERMS))
+
+    def __len__(self) -> int:
+        return sum(len(self.of_product(key)) for key in TERMS)
+
+    def of_product(self, key: str) -> Mapping[str, Instrument]:
+        """All of a product (``"SHFE.cu"``); nothing of one that is unknown or not listed yet."""
+        if key not in self._products:
+            self._products[key] = self._make(key) if key in TERMS else {}
+        return self._products[key]
+
+    def _make(self, key: str) -> dict[str, Instrument]:
+        product, terms = self._calendar.products[key], TERMS[key]
+        if key in INDEX_OPTIONS:
+            found = index_options_of(product, terms, self._trading(INDEX_OPTIONS[key]))
+            return {one.symbol: one for one in found}
+        contracts = self._contracts(product, terms)
+        if not contracts:
+            return {}
+        return {
+            one.symbol: one
+            for one in (
+                *contracts,
+                *options_of(self._calendar, product, terms, self._alive(contracts), self._start),
+                *combinations_of(product, self._alive(contracts)),
+                main_of(product, contracts[0]),
+                index_of(product, contracts[0]),
+            )
+        }
+
+    def _contracts(self, product: Product, terms: Terms) -> list[Instrument]:
+        """Its futures in order of delivery."""
+        start, end = self._start, self._end
+        make = _ContractMaker(self._calendar, product, terms, start)
+        every = [
+            make(year, month)
+            for year in range(min(FIRST_YEAR, start.year - 1), end.year + 3)
+            for month in terms.months
+        ]
+        since = product.listed + _FIRST_CONTRACTS_RUN
+        contracts = [one for one in every if one.expire.date() >= since and one.listed <= end]
+        alive = self._alive(contracts)
+        later = sum(one.expire.date() < end for one in alive)
+        return contracts[: len(contracts) - len(alive) + MONTHS_LISTED + later]
+
+    def _alive(self, contracts: Iterable[Instrument]) -> list[Instrument]:
+        return [one for one in contracts if one.expire.date() >= self._start]
+
+    def _trading(self, key: str) -> list[Instrument]:
+        futures = (one for one in self.of_product(key).values() if one.ins_class == "FUTURE")
+        return self._alive(futures)
+
+
+def build_instruments(calendar: SessionCalendar, start: date, end: date) -> Instruments:
+    """Every contract that trades at some time from a year or more before ``start`` to ``end``."""
+    return Instruments(calendar, start, end)
+
+
+class _ContractMaker:
+    """Makes a product's contracts, with the hours of ``today``."""
+
+    def __init__(
+        self, calendar: SessionCalendar, product: Product, terms: Terms, today: date
+    ) -> None:
+        self._calendar, self._product, self._terms = calendar, product, terms
+        self._trading_time = _trading_time(calendar, product, today)
+
+    def __call__(self, year: int, month: int) -> Instrument:
+        product, terms = self._product, self._terms
+        digits = f"{year % 100:02d}{month:02d}"
+        # CZCE writes the year with one digit, DCE marks futures on a month's average with an F.
+        letters, average = product.product_id.removesuffix("_f"), product.product_id.endswith("_f")
+        written = digits[1:] if product.exchange_id == "CZCE" else digits
+        code = f"{letters}{written}{'F' * average}"
+        last_day = terms.last_day(self._calendar, year, month)
+        a_year_before = last_day.replace(year=last_day.year - 1, day=28)
+        return Instrument(
+            symbol=f"{product.exchange_id}.{code}",
+            exchange_id=product.exchange_id,
+            code=code,
+            ins_class="FUTURE",
+            product_id=product.product_id,
+            name=f"{product.name}{digits}",
+            price_tick=product.price_tick,
+            price_decs=max(0, len(f"{product.price_tick:g}".partition(".")[2])),
+            volume_multiple=product.volume_multiple,
+            max_limit_order_volume=product.max_limit_order_volume,
+            max_market_order_volume=product.max_market_order_volume,
+            open_least=terms.open_least,
+            trading_time=self._trading_time,
+            listed=roll(self._calendar, max(a_year_before, product.listed)),
+            expire=datetime.combine(last_day, time(15)),  # so TianQin says of bonds, too
+            delivery_year=year,
+            delivery_month=month,
+            limit_ratio=terms.limit_ratio,
+            margin_ratio=terms.margin_ratio,
+            fees=terms.fees,
+            category=terms.category,
+        )
+
+
+def contract_of(calendar: SessionCalendar, symbol: str, seen: date) -> Instrument:
+    """The specification of a contract of any product that was seen trading on a date.
+
+    Margins, limits and fees are those of ``TERMS``, of other products guesses.
+
+    Raises:
+        CalendarError: No such product.
+    """
+    product = calendar.product(symbol)
+    digits = "".join(filter(str.isdigit, symbol))
+    month = int(digits[-2:])
+    year = int(digits[:-2]) % 10 if len(digits) == 3 else int(digits[:-2])
+    step = 10 if len(digits) == 3 else 100
+    # The decade (CZCE writes one digit) in which it had not expired yet when it was seen.
+    year += seen.year // step * step
+    if (year, month) < (seen.year, seen.month):
+        year += step
+    terms = TERMS.get(product.key, OTHER_TERMS)
+    return replace(_ContractMaker(calendar, product, terms, seen)(year, month), symbol=symbol)
+
+
+def _trading_time(
+    calendar: SessionCalendar, product: Product, today: date
+) -> dict[str, list[list[str]]]:
+    def written(spans: Spans) -> list[list[str]]:
+        return [
+            [f"{a:%H:%M}:00", f"{b.hour if b > a else b.hour + 24:02d}:{b.minute:02d}:00"]
+            for a, b in spans
+        ]
+
+    hours = calendar.hours(product.key, today)
+    return {"day": written(hours.day), "night": written(hours.night)}

@@ -1,0 +1,1 @@
+"""TianQin's wire protocol, from the server's side."""
