@@ -316,12 +316,15 @@ class Chaotic(bt.Strategy):
         return self.cap - worst
 
     def closes(self, order):
-        """Lots of an order that are to close: as it was meant, or as its legs say."""
+        """Lots of an order that are to close: as it was meant, or as its legs say.
+
+        An order beside one that is still to open lots may close more of them than were held.
+        """
         left = abs(int(order.executed.remsize))
         sent = [leg for leg in order.legs if not leg.over]
         closing = sum(leg.volume - leg.filled for leg in sent if str(leg.offset) != "OPEN")
         meant = left if order.ref in self.closing else closing
-        return min(left, order.info.get("exits", meant))
+        return min(left, max(closing, order.info.get("exits", meant)))
 
     def free(self, symbol, buys):
         """Lots that a limit or market order of now would close: no earlier exit claims them."""

@@ -205,12 +205,18 @@ class Books:
         self._box = box
         self.orders, self.trades, self.positions, self.account = {}, {}, {}, {}
         self.changed_at, self._seen = time.monotonic(), None
+        self.account_told = True
 
     def look(self):
         accounts = self._box.state()["accounts"]
         if not accounts:
             return
         [found] = accounts.values()
+        if found["orders"] != {name: self.orders.get(name) for name in found["orders"]}:
+            self.account_told = True
+        alone = [one for one in found["trades"].values() if one["order_id"] not in found["orders"]]
+        if any(one["trade_id"] not in self.trades for one in alone):
+            self.account_told = self._box.counter != "ctp"
         self.orders |= found["orders"]
         self.trades |= found["trades"]
         self.positions, self.account = found["positions"], found["account"]
@@ -422,7 +428,7 @@ class Chaos:
                 tables[path.stem] = list(csv.DictReader(file))
         return Evidence(
             self.diary(), self.ends, self.books.orders, self.books.trades, self.books.positions,
-            self.books.account, tables, CAP, self.plan.other_lots,
+            self.books.account, tables, CAP, self.plan.other_lots, self.books.account_told,
         )  # fmt: skip
 
     def figures(self, evidence):

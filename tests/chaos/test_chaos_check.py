@@ -375,6 +375,13 @@ def test_lots_that_another_hand_opened_need_no_trade_of_the_strategy():
     assert not any("notify_trade" in one for one in check(shared))
 
 
+def test_figures_that_no_gateway_asks_for_are_not_compared():
+    for change in (account_file, read_account):
+        worse = copy.deepcopy(GOOD)
+        change(worse)
+        assert check(worse) and not check(replace(worse, account_told=False))
+
+
 def test_a_trade_that_another_hand_closed_while_no_program_was_there_is_told_to_nobody():
     gone = copy.deepcopy(GOOD)
     gone.diary[:] = [one for one in gone.diary if one["kind"] != "trade" or not one["closed"]]
