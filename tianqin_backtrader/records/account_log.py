@@ -7,9 +7,9 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from ..core.clock import from_backtrader, from_ns, to_ns
+from ..core.model import Direction, OrderReport
 from .journal import Journal
 from .journal_values import Origin, to_json
-from ..core.model import Direction, OrderReport
 
 if TYPE_CHECKING:
     from ..broker import MyBroker

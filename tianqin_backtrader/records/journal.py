@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.clock import Clock
+from ..core.model import Direction, Fill, Offset, OrderReport
 from .csv_log import set_aside
 from .journal_file import JournalFile
 from .journal_queries import (
@@ -37,7 +38,6 @@ from .journal_queries import (
     recorded_report,
 )
 from .journal_values import OPEN_ORDERS, OpenOrder, Origin, State, open_order, to_json, to_origin
-from ..core.model import Direction, Fill, Offset, OrderReport
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from .equity_curve import Day, Drawdown, EquityPoint, by_day, max_drawdown
 from ..core.model import NAN
+from .equity_curve import Day, Drawdown, EquityPoint, by_day, max_drawdown
 from .round_trips import Execution, Matched, RoundTrip, match
 
 #: Trading days of a year, as TqSdk counts.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.clock import from_ns
+from ..errors import JournalError
 from .csv_log import replace_file
 from .equity_curve import EquityPoint
-from ..errors import JournalError
 from .metrics import Statistics, TradeStatistics, statistics
 from .records import Records
 from .report_pictures import (

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.clock import from_ns
-from .equity_curve import Day, EquityPoint, profit_curve
-from ..errors import ConfigError
 from ..core.model import Direction, Offset
+from ..errors import ConfigError
+from .equity_curve import Day, EquityPoint, profit_curve
 from .round_trips import Execution, RoundTrip
 
 try:

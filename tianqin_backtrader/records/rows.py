@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.clock import from_ns
-from .equity_curve import EquityPoint
-from ..errors import JournalError
 from ..core.model import NAN, Direction, Offset
+from ..errors import JournalError
+from .equity_curve import EquityPoint
 from .round_trips import Execution
 
 Row = tuple[Any, ...]
