@@ -10,7 +10,7 @@ from tqsdk.objs import Order, Position, Trade
 from tianqin_backtrader.core.clock import SECOND
 from tianqin_backtrader.gateway.rows import plain, to_fill, to_report
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded_trading"
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded_trading"
 NOW = 1_800_000_000 * SECOND
 FIELDS = {
     "exchange_id": "SHFE", "instrument_id": "rb2701", "direction": "BUY", "offset": "OPEN",

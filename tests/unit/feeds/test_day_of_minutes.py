@@ -13,7 +13,7 @@ from tianqin_backtrader.core.model import Bar
 from tianqin_backtrader.feeds.bar_builder import day_of_minutes, day_slots
 from tianqin_backtrader.session_calendar import CALENDAR
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
 COLUMNS = ("open", "high", "low", "close", "volume", "close_oi")
 needs_recorded = pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here")
 

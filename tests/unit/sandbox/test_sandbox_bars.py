@@ -15,7 +15,7 @@ from tianqin_backtrader.sandbox.market.market import Market
 from tianqin_backtrader.sandbox.market.replay import FileMarket
 from tianqin_backtrader.session_calendar import CALENDAR
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
 MONDAY, FIRST_AFTER_HOLIDAY = date(2026, 11, 9), date(2026, 10, 8)
 
 

@@ -12,7 +12,7 @@ import pytest
 from tianqin_backtrader.core.clock import MINUTE, from_ns, to_ns
 from tianqin_backtrader.session_calendar import CALENDAR, Hours
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
 NO_NIGHT = RECORDED.parent / "market" / "no_night.csv"
 needs_recorded = pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here")
 MINUTES = sorted(RECORDED.glob("klines_60s_*.csv.gz"))

@@ -12,7 +12,7 @@ from tianqin_backtrader.sandbox.exchange.counter import COUNTERS, CTP, KQ, PLAIN
 from tianqin_backtrader.sandbox.exchange.ctp_view import CtpOptions, CtpView
 from tianqin_backtrader.sandbox.exchange.views import ALONE, UNASKED, KqView, PlainView
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded_trading"
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded_trading"
 CU, M, IF, SR, SI = "SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612", "CZCE.SR701", "GFEX.si2701"
 DAYS = ("_today", "_his")
 ELSEWHERE = (M, IF, SR, SI)

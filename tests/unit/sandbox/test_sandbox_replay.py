@@ -16,7 +16,7 @@ from tianqin_backtrader.sandbox.market.replay import FileMarket
 from tianqin_backtrader.sandbox.server import SandboxOptions, make_engine
 from tianqin_backtrader.session_calendar import CALENDAR
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
 DAYS = [date(2026, 11, 9), date(2026, 11, 10)]
 SYMBOL = "SHFE.cu2612"
 

@@ -10,7 +10,7 @@ from tianqin_backtrader import session_calendar as calendar
 from tianqin_backtrader.calendars import holidays
 from tianqin_backtrader.errors import CalendarError, CalendarOutOfRange
 
-TABLE = Path(__file__).parents[1] / "data" / "session_cases.csv"
+TABLE = Path(__file__).parents[2] / "data" / "session_cases.csv"
 CASES = list(csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines()))
 
 

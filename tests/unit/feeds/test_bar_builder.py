@@ -11,7 +11,7 @@ from tianqin_backtrader.core.model import Tick
 from tianqin_backtrader.feeds.bar_builder import BarBuilder, SlotTable, day_slots
 from tianqin_backtrader.session_calendar import CALENDAR
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
 DAY = "2026-11-10"
 
 
