@@ -234,7 +234,7 @@ def test_resume_forgives_what_was_lost_since_the_limit_was_met(sandbox, run):
                 break
         assert broker.risk_state is GuardState.REDUCING
         broker.resume()
-        broker._tend_loss()  # as the next round does, before the market moves on
+        broker._engine._look_at_loss()  # as the next round does, before the market moves on
         assert broker.risk_state is GuardState.ACTIVE
         done.append(True)
 
@@ -511,7 +511,7 @@ def test_what_expires_while_it_is_held_is_settled_and_told(sandbox, run):
         broker = strategy.broker
         bought = broker.buy_open(old, 2)
         yield bought
-        price, data = bought.executed.price, broker._data(old)
+        price, data = bought.executed.price, broker._orders.data(old)
         stop = broker.sell(None, data, 1, price * 0.97, exectype=bt.Order.Stop)
         limit = broker.sell(None, data, 1, round(price * 1.03, -1), exectype=bt.Order.Limit)
         yield from next_day(strategy)

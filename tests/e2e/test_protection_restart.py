@@ -53,7 +53,7 @@ class Exits:
     @classmethod
     def placed(cls, program, side, lots, *, as_oco=False):
         """By this program: a bracket, or an entry and then an OCO."""
-        broker, data, price = program.broker, program.broker._data(CU), side.price
+        broker, data, price = program.broker, program.broker._orders.data(CU), side.price
         enter, leave = (broker.sell, broker.buy) if side.short else (broker.buy, broker.sell)
         parent = enter(None, data, lots, price(0), exectype=LIMIT, transmit=as_oco)
         options = [{"parent": parent, "transmit": False}, {"parent": parent}]
@@ -180,7 +180,7 @@ def test_a_stop_that_has_closed_while_nobody_was_there_opens_what_it_was_to_open
     side.at(0, 1, near=3).at(4, LONG).at(-12, LONG, far=0).at(-12, LONG)
     box, program = play(side)
     with program() as first:
-        broker, data = first.broker, first.broker._data(CU)
+        broker, data = first.broker, first.broker._orders.data(CU)
         enter, leave = (broker.sell, broker.buy) if side.short else (broker.buy, broker.sell)
         entry = enter(None, data, 3, side.price(0), exectype=LIMIT)
         first.until(lambda: not entry.alive())

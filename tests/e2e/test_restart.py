@@ -87,7 +87,7 @@ def exchange_orders(box):
 def resting(program, away=600.0, **options):
     """A limit order that is not reached."""
     price = program.quote.last_price - away
-    order = program.broker.buy(None, program.broker._data(CU), 2, price,
+    order = program.broker.buy(None, program.broker._orders.data(CU), 2, price,
                                exectype=bt.Order.Limit, **options)  # fmt: skip
     program.until(lambda: order.status == bt.Order.Accepted)
     program.turn()
@@ -360,7 +360,7 @@ def test_another_run_on_one_store_is_told_of_what_the_first_has_left(box, tmp_pa
 
 def test_stops_brackets_and_oco_come_back(box, program):
     with program() as first:
-        broker, data, last = first.broker, first.broker._data(CU), first.quote.last_price
+        broker, data, last = first.broker, first.broker._orders.data(CU), first.quote.last_price
         stop = broker.sell(None, data, 1, last - 3000, exectype=bt.Order.Stop)
         trail = broker.sell(None, data, 1, exectype=bt.Order.StopTrail, trailamount=2500)
         parent = broker.buy(None, data, 2, last - 900, exectype=bt.Order.Limit, transmit=False)
@@ -399,7 +399,7 @@ def test_a_stop_whose_lots_were_closed_by_hand_meanwhile_ends_and_never_opens(bo
     with program() as first:
         entry = first.broker.buy_open(CU, 3)
         first.until(lambda: not entry.alive())
-        data, last = first.broker._data(CU), first.quote.last_price
+        data, last = first.broker._orders.data(CU), first.quote.last_price
         prices = {"trailamount": 2000} if kind == bt.Order.StopTrail else {}
         stop = first.broker.sell(None, data, 3, last - 2000, exectype=kind, **prices)
         first.turn()
@@ -425,7 +425,7 @@ def test_a_close_that_waits_for_a_withdrawal_goes_on_in_the_next_program(box, pr
     with program() as first:
         entry = first.broker.buy_open(CU, 3)
         first.until(lambda: not entry.alive())
-        data, last = first.broker._data(CU), first.quote.last_price
+        data, last = first.broker._orders.data(CU), first.quote.last_price
         target = first.broker.sell(None, data, 3, last + 900, exectype=bt.Order.Limit)
         first.until(lambda: target.status == bt.Order.Accepted)
         first.turn()
@@ -443,7 +443,7 @@ def test_a_close_that_waits_for_a_withdrawal_goes_on_in_the_next_program(box, pr
 
 def test_a_parent_that_was_filled_meanwhile_wakes_its_protection(box, program):
     with program() as first:
-        broker, data, last = first.broker, first.broker._data(CU), first.quote.last_price
+        broker, data, last = first.broker, first.broker._orders.data(CU), first.quote.last_price
         parent = broker.buy(None, data, 2, last - 30, exectype=bt.Order.Limit, transmit=False)
         broker.sell(None, data, 2, last - 5000, exectype=bt.Order.Stop, parent=parent,
                     transmit=False)  # fmt: skip
@@ -467,7 +467,9 @@ def test_a_reversal_is_finished_by_the_next_program(box, program):
         order = first.broker.buy_open(CU, 2)
         first.until(lambda: not order.alive())
         price = first.quote.last_price + 30
-        turn = first.broker.sell(None, first.broker._data(CU), 3, price, exectype=bt.Order.Limit)
+        turn = first.broker.sell(
+            None, first.broker._orders.data(CU), 3, price, exectype=bt.Order.Limit
+        )
         first.until(lambda: turn.status == bt.Order.Accepted)
         first.turn()
         assert len(turn.legs) == 1
@@ -645,7 +647,7 @@ def test_a_kill_before_the_withdrawals_leaves_nothing_out(box, program, button):
             broker.risk.halt("look at it")
         elif button == "flatten":
             broker.risk.reduce("enough")
-            broker._flattener.begin()
+            broker._engine._flattener.begin()
         else:
             now, day = first.store.clock.now_ns(), first.store.now().date()
             broker.risk.watch(RiskContext(now, day, day_profit=-2e6))

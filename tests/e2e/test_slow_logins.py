@@ -38,7 +38,7 @@ def faults(box):
 
 def exit_at_once(program):
     broker = program.broker
-    order = broker.sell(None, broker._data(CU), 2, None, exectype=bt.Order.Market)
+    order = broker.sell(None, broker._orders.data(CU), 2, None, exectype=bt.Order.Market)
     program.until(lambda: not order.alive(), 50)
     assert order.status == bt.Order.Completed
 

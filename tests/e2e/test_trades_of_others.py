@@ -185,7 +185,7 @@ def test_an_exit_leaves_at_once_while_market_data_is_away(box, relay, program, h
         first.until(lambda: not bought.alive())
         take_market_data_away(box, first, how)
         began = monotonic()
-        data = broker._data(CU)
+        data = broker._orders.data(CU)
         order = broker.sell(None, data, 2, None, exectype=bt.Order.Market)
         trail = broker.sell(None, data, 1, None, exectype=bt.Order.StopTrail, trailamount=500)
         unknown = broker.buy_open(M, 1)
