@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import backtrader as bt
 
 from tianqin_backtrader.account.ledger import AccountView
-from tianqin_backtrader.contracts.lots import Counter, Priority
+from tianqin_backtrader.contracts.lots import Priority
 from tianqin_backtrader.contracts.order_terms import STAYS, Wish
 from tianqin_backtrader.core.clock import SECOND, from_ns, to_ns
-from tianqin_backtrader.core.model import Direction, Fill, Instrument, Offset, OrderReport
+from tianqin_backtrader.core.context import Context
+from tianqin_backtrader.core.model import Counter, Direction, Fill, Instrument, Offset, OrderReport
 from tianqin_backtrader.errors import OrderError
 from tianqin_backtrader.execution.contingent_orders import HeldOrders
 from tianqin_backtrader.execution.execution_reports import OrderReturns
@@ -73,7 +74,7 @@ class Gate:
 class Gateway:
     """What is sent is written down; the position is what a test says."""
 
-    counter, matches_itself, names_fees = Counter.CTP, False, True
+    counter, matches_itself, names_fees, renewable = Counter.CTP, False, True, True
 
     def __init__(self):
         self.sent, self.withdrawn, self.known, self.margin = [], [], set(), 0.0
@@ -122,34 +123,42 @@ class StubbedDesk:
     """Long lots of one contract at SHFE, and orders about them."""
 
     def __init__(self, today=0, earlier=0, *, priority=Priority.TODAY_FIRST):
-        self.now, self.told, self.notes, self.silent = BEGIN, [], [], 0
+        self.now, self.told, self.silent = BEGIN, [], 0
         self.exposed, self.gateway, self.gate = Told(), Gateway(), Gate()
         self.gateway.lots |= {"pos_long_today": today, "pos_long_his": earlier}
         self.price = 3000.0
         self.line = SimpleNamespace(
-            trading_silent=self._fall_silent, trading_rests="", breaks=0, doubtful=False
+            trading_silent=self._fall_silent,
+            trading_rests="",
+            breaks=0,
+            doubtful=False,
+            trading_up=True,
         )
+        self.feeds = SimpleNamespace(in_history=False)
+        self.contracts = SimpleNamespace(get=lambda symbol: RB, known=lambda symbol: RB)
         observers = Observers()
         observers.add(self.exposed)
-        self.store = SimpleNamespace(
-            gateway=self.gateway, clock=SimpleNamespace(now_ns=lambda: self.now, virtual=True),
-            now=lambda: from_ns(self.now), calendar=Days(), trading_up=True, observers=observers,
-            instrument=lambda symbol: RB, known_instrument=lambda symbol: RB,
-            in_history=False,
-            put_notification=lambda text, **facts: self.notes.append((text, facts)),
-            reconnector=self.line, last_price=lambda symbol: self.price,
-        )  # fmt: skip
-        self.account = AccountView(self.store)
+        clock = SimpleNamespace(now_ns=lambda: self.now, virtual=True)
+        self.context = Context(clock, Days(), self.contracts, observers)
+        self.account = AccountView(self.context, self.gateway, self.line)
         self.account.begin(1e6)
-        self.planner = OrderPlanner(self.store, self.account, priority, Anything())
+        self.planner = OrderPlanner(
+            self.context, self.gateway, self.gateway, self.account, priority, Anything()
+        )
         scribe = Anything()
         scribe.journal = None
         self.desk = OrderDesk(
-            self.store, self.account, self.gate, self.planner, Anything(), scribe, self._tell
-        )
+            self.context, self.gateway, self.line, self.account, self.gate, self.planner,
+            Anything(), scribe, self._tell,
+        )  # fmt: skip
         self.returns = OrderReturns(self.desk)
-        self.held = HeldOrders(self.desk)
+        self.held = HeldOrders(self.desk, self.feeds, lambda symbol: self.price)
         self.returns.on_fill.append(self.held.take_fill)
+
+    @property
+    def notes(self):
+        """What ``notify_store`` is told: (text, facts)."""
+        return [(text, facts) for text, _, facts in self.context.unsaid]
 
     def _tell(self, order):
         self.told.append((order.ref, order.getstatusname(), int(order.executed.size)))
@@ -160,7 +169,7 @@ class StubbedDesk:
     def ticket(self, lots, price=None, *, kind=bt.SellOrder, exectype=bt.Order.Market, **options):
         """An order; at a price that stays where there is one."""
         order = kind(
-            owner=None, data=UnsubscribedData(SYMBOL, self.store), size=lots, price=price,
+            owner=None, data=UnsubscribedData(SYMBOL, self.context), size=lots, price=price,
             exectype=exectype, simulated=True,
         )  # fmt: skip
         order.p.simulated, order.broker = False, None
@@ -205,7 +214,7 @@ class StubbedDesk:
 
     def link(self, up):
         """The trading link goes, or comes back."""
-        self.gate.linked = self.gate.is_open = self.store.trading_up = up
+        self.gate.linked = self.gate.is_open = self.line.trading_up = up
 
     def submit(self, ticket):
         """Send it, as far as that can be."""

@@ -108,51 +108,58 @@ class MyBroker(bt.BrokerBase):
         super().__init__()
         self.store = self.p.store
         self.startingcash = 0.0
-        self._account = AccountView(self.store)
+        store = self.store
+        context, gateway, link, feeds = store.context, store.gateway, store.reconnector, store.feeds
+        self._account = AccountView(context, gateway, link)
         self._gate = OrderGate(
-            self.store,
-            choice(self.p.closed_market, "closed_market"),
-            choice(self.p.auction, "auction"),
-        )
+            context, link, feeds,
+            choice(self.p.closed_market, "closed_market"), choice(self.p.auction, "auction"),
+        )  # fmt: skip
         if self.p.on_restart not in ("expire", "resend"):
             raise ConfigError(f'on_restart is "expire" or "resend", not {self.p.on_restart!r}')
-        self._keeper = RecordKeeper(self.store, self.p.records)
-        self._scribe = OrderScribe(self.store, self.records_failed)
+        self._keeper = RecordKeeper(store, self.p.records)
+        self._scribe = OrderScribe(context, self.records_failed)
         self._risk = RiskDesk(
-            self.store, self._account, self.p.risk, lambda one: self._desk.working(one)
+            context, store.last_price, store.hours, self._account, self.p.risk,
+            lambda symbol: self._desk.working(symbol),
+        )  # fmt: skip
+        planner = OrderPlanner(
+            context, gateway, gateway, self._account, _priority(self.p.priority), self._risk
         )
-        planner = OrderPlanner(self.store, self._account, _priority(self.p.priority), self._risk)
         self._must_keep_priority()
         self._desk = OrderDesk(
-            self.store, self._account, self._gate, planner, self._risk, self._scribe, self._tell
-        )
-        placeholders = Placeholders(self.store)
-        self._trades = OpenTrades(self.store, placeholders)
+            context, gateway, link, self._account, self._gate, planner, self._risk, self._scribe,
+            self._tell,
+        )  # fmt: skip
+        placeholders = Placeholders(context)
+        self._trades = OpenTrades(context, feeds, store.mains, placeholders)
         self._news = OrderNews(self._desk, self._keeper, self._trades)
         self._returns = OrderReturns(self._desk)
-        self._held = HeldOrders(self._desk)
+        self._held = HeldOrders(self._desk, feeds, store.last_price)
         self._orders = OrderFactory(
-            self, self.store, self._account, self._desk, self._held, placeholders,
+            self, context, feeds, store.mains, self._account, self._desk, self._held, placeholders,
             allow_partial=self.p.allow_partial,
         )  # fmt: skip
-        self._targets = TargetDesk(self._desk, self._orders.for_target)
-        flattener = Flattener(self.store, self._account, self._orders.close_unguarded)
+        self._targets = TargetDesk(self._desk, gateway, self._orders.for_target)
+        flattener = Flattener(context, link, self._account, self._orders.close_unguarded)
         self._engine = ExecutionEngine(
-            self.store, self._account, self._desk, self._returns, self._held, self._targets,
+            context, self._account, self._desk, self._returns, self._held, self._targets,
             self._risk, flattener,
         )  # fmt: skip
         self._adoption = Adoption(
-            self.store, placeholders, self._orders.ticket, self._tell, self._trades
+            feeds, placeholders, self._orders.ticket, self._tell, self._trades
         )
         self._restart = Restart(
             self._desk, self._returns, self._held, self._adoption,
-            memory=RiskMemory(self.store, self._risk.guard, flattener, self._scribe),
+            memory=RiskMemory(context, self._risk.guard, flattener, self._scribe),
+            pump=store.pump, newborn=store.sandbox_server is not None,
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
         reconciler = Reconciler(
             self._desk, self._returns, self._restart.lots, self._engine.take_differences
         )
-        self._engine.looks_after(self._restart, reconciler, ExpiryDesk(self._account, self._desk))
+        expiry = ExpiryDesk(self._account, self._desk, gateway)
+        self._engine.looks_after(self._restart, reconciler, expiry)
         self._returns.on_fill += [
             self._held.take_fill, self._targets.take_fill, self._keeper.heard,
         ]  # fmt: skip

@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import date, datetime, timedelta
@@ -26,16 +25,17 @@ from .calendars.market_hours import MarketHours
 from .contracts.continuous import MAIN, MainContracts
 from .contracts.instrument_provider import HURRIED, PATIENCE, Instruments
 from .core.clock import SECOND, MarketClock, WallClock, from_ns, monotonic, passed_ns, to_ns
+from .core.context import Context
 from .core.model import Instrument
 from .datafeed import ONE_RUN, Dailyfeed, MinutesThenTicks, Mydatafeed, Tickfeed
 from .errors import (
-    CalendarOutOfRange,
     ConfigError,
     LinkError,
     OrderError,
     StoreClosed,
     UnknownSymbol,
 )
+from .feeds.feed_list import FeedList
 from .feeds.live_bars import Certificate
 from .feeds.names import named
 from .gateway.gateway import Gateway
@@ -122,7 +122,7 @@ class MyStore:
         self.calendar = session_calendar.CALENDAR
         self.clock = MarketClock(WallClock(), passed=passed_ns)
         self.sandbox_server: EmbeddedSandbox | None = None
-        self.feeds: list[Mydatafeed] = []
+        self.feeds = FeedList()
         self.broker: MyBroker | None = None
         self.mains = MainContracts(self, self._urls)
         #: Called in every round, as soon as there is a broker.
@@ -131,19 +131,22 @@ class MyStore:
         self.recorder: Recorder | None = None
         #: Who listens: alerts, monitoring, the live page.
         self.observers = Observers()
-        self._unsaid: deque[tuple[Any, tuple[Any, ...], dict[str, Any]]] = deque()
         self._closed = False
-        self._unknown_year = 0
         self._signals = StopSignals(_stop_runs) if stop_on_signals else None
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
-        self._instruments = Instruments(self.gateway, self._today, self._learn, self._patience)
+        self._instruments = Instruments(
+            self.gateway, lambda: self.context.trading_day(), self._learn, self._patience
+        )
+        self.context = Context(
+            self.clock, self.calendar, self._instruments, self.observers, strategy_name
+        )
         self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self.reconnector.connect()
         self._finalizer = weakref.finalize(self, self.gateway.close)
-        self._round = Round(self, self._instruments, self._unsaid, self._learn_holidays)
+        self._round = Round(self, self._instruments, self.context.unsaid, self._learn_holidays)
         self._round.follow_clock()
         ahead = rebuild_ahead if self.clock.virtual else rebuild_ahead or REBUILD_AHEAD
         self._hours.lead = None if ahead is None else timedelta(seconds=ahead)
@@ -310,8 +313,7 @@ class MyStore:
         A feed of days, or of a contract without a night, shows a bar of history for hours while
         another one is live, or waits for its next bar: the run is live then.
         """
-        begun = [feed for feed in self.feeds if len(feed)]
-        return bool(begun) and all(feed.history_phase for feed in begun)
+        return self.feeds.in_history
 
     def getbroker(self, **kwargs: Any) -> MyBroker:
         """The broker of this session; always the same one. ``kwargs`` as for ``MyBroker``."""
@@ -371,7 +373,7 @@ class MyStore:
 
     def now(self) -> datetime:
         """The exchange's time, naive Beijing."""
-        return from_ns(self.clock.now_ns() or WallClock().now_ns())
+        return self.context.now()
 
     def is_trading(self, symbol: str) -> bool:
         """Whether the symbol's market is in a session.
@@ -379,21 +381,7 @@ class MyStore:
         Raises:
             CalendarOutOfRange: The year's holidays are not announced: nobody may guess with money.
         """
-        now = self.now()
-        self.calendar.must_know(self.calendar.trading_day_at(now))
-        return self.calendar.is_trading_now(symbol, now)
-
-    def may_trade(self, symbol: str) -> bool:
-        """As ``is_trading``; what waits waits on in a year that is not announced. Told once."""
-        try:
-            return self.is_trading(symbol)
-        except CalendarOutOfRange as error:
-            year = self._today().year
-            if year != self._unknown_year:
-                self._unknown_year = year
-                logger.error("nothing is sent: %s", error)
-                self.put_notification(f"nothing is sent: {error}")
-            return False
+        return self.context.is_trading(symbol)
 
     def is_open(self, symbol: str) -> bool:
         """As ``is_trading``, for showing, not for trading."""
@@ -404,13 +392,12 @@ class MyStore:
         """Opens and closes of all that is subscribed."""
         return self._hours
 
-    def _today(self) -> date:
-        return self.calendar.trading_day_at(self.now())
-
     def _learn_hours(self, instrument: Instrument) -> None:
         """TianQin's trading hours of a contract, which are those of the real today."""
         if not self.clock.virtual:
-            self.calendar.learn(instrument.symbol, instrument.trading_time, self._today())
+            self.calendar.learn(
+                instrument.symbol, instrument.trading_time, self.context.trading_day()
+            )
 
     def _learn_holidays(self) -> None:
         """What TianQin says of closed days, in the real present."""
@@ -721,14 +708,13 @@ class MyStore:
 
     def put_notification(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         """Tell ``notify_store``."""
-        self.observers.said(str(msg))
-        self._unsaid.append((msg, args, kwargs))
+        self.context.notify(msg, *args, **kwargs)
 
     def get_notifications(self) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
         """What ``notify_store`` will be told; Cerebro asks once at the start of each round."""
         self._round.begin()
-        news = list(self._unsaid)
-        self._unsaid.clear()
+        news = list(self.context.unsaid)
+        self.context.unsaid.clear()
         return news
 
     # -- end ----------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Held:
 
 
 def said(program, words):
-    return [text for text, *_ in program.store._unsaid if words in str(text)]
+    return [text for text, *_ in program.store.context.unsaid if words in str(text)]
 
 
 def net(program, symbol=CU):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backtrader.position import Position
 
@@ -16,16 +16,15 @@ from ..contracts.lots import LotLimits
 from ..contracts.odd_prices import price_of
 from ..contracts.offsets import Closable, held_lots
 from ..core.clock import Instants, from_ns, instants
+from ..core.context import Context
 from ..core.model import Direction, Fill, Instrument, Offset
+from ..core.ports import LinkPort, TradingPort
 from ..orders.exits import SideLots
 from ..orders.leg import OrderLeg
 from .allocation import LotsChange
 from .bound_funds import Binding, BoundFunds
 from .contract_costs import costs_of
 from .pnl import Balance, Books
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +61,9 @@ class AccountView:
     """Positions of our fills beside those of the account, and what Backtrader asks of a broker.
 
     Args:
-        store: Gives instruments and the gateway.
+        context: Contracts and time.
+        trading: Shows the account.
+        link: Whether what it shows is of now.
 
     Attributes:
         net: Net positions by symbol.
@@ -71,9 +72,9 @@ class AccountView:
         fees: What trades cost where they do not say.
     """
 
-    def __init__(self, store: MyStore) -> None:
-        self._store = store
-        self.fees = FeeLedger(all_named=store.gateway.names_fees)
+    def __init__(self, context: Context, trading: TradingPort, link: LinkPort) -> None:
+        self._context, self._trading, self._link = context, trading, link
+        self.fees = FeeLedger(all_named=trading.names_fees)
         self.net: dict[str, Position] = {}
         self.sides: dict[tuple[str, str], Position] = {}
         self.books = Books()
@@ -116,7 +117,7 @@ class AccountView:
 
     def take_over(self, symbol: str) -> None:
         """Hold what the account holds of a contract, whatever our fills say."""
-        position = {"pos_long": 0, "pos_short": 0} | self._store.gateway.position(symbol)
+        position = {"pos_long": 0, "pos_short": 0} | self._trading.position(symbol)
         before = self.position(symbol).size
         net, price = self._take_position(symbol, position)
         self.books.adjust(symbol, int(net - before), price, self._multiple(symbol))
@@ -135,7 +136,7 @@ class AccountView:
         """Make a position of the account ours; return its net lots and its last price."""
         net, price = position["pos_long"] - position["pos_short"], mark_price(position)
         if price != price:
-            price = float(self._store.instrument(symbol).pre_settlement)
+            price = float(self._context.instrument(symbol).pre_settlement)
         for side, sign in zip(SIDES, (1, -1), strict=True):
             opened_at = price_of(position, f"open_price_{side}")
             cost = opened_at if opened_at == opened_at else price
@@ -146,7 +147,7 @@ class AccountView:
         return net, price
 
     def _multiple(self, symbol: str) -> int:
-        return int(self._store.instrument(symbol).volume_multiple)
+        return int(self._context.instrument(symbol).volume_multiple)
 
     # -- fees ---------------------------------------------------------------------------------
 
@@ -159,11 +160,11 @@ class AccountView:
     def _with_fee(self, fill: Fill) -> Fill:
         if math.isfinite(fill.commission):
             return fill
-        return self.fees.estimated(fill, self._store.instrument(fill.symbol))
+        return self.fees.estimated(fill, self._context.instrument(fill.symbol))
 
     def settle_fees(self) -> None:
         """Every round: book what the account says beyond the estimates, or short of them."""
-        if self.fees.all_named or not self._store.trading_up:
+        if self.fees.all_named or not self._link.trading_up:
             return
         fee = self.fees.settle(self._day_fees(), self._last_settled_day(), self._instants())
         if fee:
@@ -171,26 +172,26 @@ class AccountView:
             logger.info("fees: %+.2f yuan beside the estimates, by the account's figure", fee)
 
     def _day_fees(self) -> DayFees:
-        return DayFees(*self._store.gateway.funds("commission", "pre_balance"))
+        return DayFees(*self._trading.funds("commission", "pre_balance"))
 
     def _instants(self) -> Instants:
-        return instants(self._store.clock)
+        return instants(self._context.clock)
 
     def _today(self) -> date:
-        day: date = self._store.calendar.trading_day_at(self._store.now())
+        day: date = self._context.trading_day()
         return day
 
     def _day_of(self, fill: Fill) -> date:
         """Its trading day; some counters stamp trades of the night with the next date."""
-        day: date = self._store.calendar.trading_day_at(from_ns(fill.time))
+        day: date = self._context.calendar.trading_day_at(from_ns(fill.time))
         return min(day, self._today())
 
     def _last_settled_day(self) -> date:
         """What a new day of the account comes after; it may begin when the old one has ended."""
         today = self._today()
-        if self._store.now() >= datetime.combine(today, DAYS_END):
+        if self._context.now() >= datetime.combine(today, DAYS_END):
             return today
-        before: date = self._store.calendar.previous_trading_day(today)
+        before: date = self._context.calendar.previous_trading_day(today)
         return before
 
     # -- positions ----------------------------------------------------------------------------
@@ -239,7 +240,7 @@ class AccountView:
 
     def account_positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions that are not flat, by symbol."""
-        found: dict[str, dict[str, Any]] = self._store.gateway.positions()
+        found: dict[str, dict[str, Any]] = self._trading.positions()
         return {
             symbol: position
             for symbol, position in found.items()
@@ -259,7 +260,7 @@ class AccountView:
 
         A counter may show them long after a login, its other figures at once.
         """
-        [margin] = self._store.gateway.funds("margin")
+        [margin] = self._trading.funds("margin")
         return margin > 0 and not self.account_positions()
 
     def open_prices(self) -> dict[tuple[str, str], float]:
@@ -272,7 +273,7 @@ class AccountView:
 
     def held(self, symbol: str, direction: Direction) -> Closable:
         """The lots that an order of a direction closes, as the account has them."""
-        return held_lots(self._store.gateway.position(symbol), _closed_by(direction))
+        return held_lots(self._trading.position(symbol), _closed_by(direction))
 
     def side_lots(self, symbol: str, direction: Direction) -> SideLots:
         """The same beside what our fills have told."""
@@ -287,7 +288,7 @@ class AccountView:
 
     def funds(self, name: str) -> float:
         """A field of the account, yuan."""
-        return float(self._store.gateway.account()[name])
+        return float(self._trading.account()[name])
 
     def available(self) -> float:
         """Available funds, less what orders on their way bind; yuan."""
@@ -297,18 +298,18 @@ class AccountView:
     def bind(self, leg: OrderLeg, price: float) -> None:
         """An order is about to be sent; ``price`` is what it may cost at most, or nan."""
         if leg.offset is Offset.OPEN:
-            at = price if price == price else self._store.instrument(leg.symbol).pre_settlement
+            at = price if price == price else self._context.instrument(leg.symbol).pre_settlement
             a_lot = self.cost(leg.symbol, 1, at).total
             binding = Binding(leg, a_lot, self._bound_figures(), self._instants())
             self._bound.bind(binding)
 
     def _bound_figures(self) -> tuple[float, ...]:
-        figures: tuple[float, ...] = self._store.gateway.funds("margin", "frozen_margin")
+        figures: tuple[float, ...] = self._trading.funds("margin", "frozen_margin")
         return figures
 
     def day_profit(self) -> float:
         """What the trading day has brought so far, fees taken off; yuan, nan if unknown."""
-        balance, before = self._store.gateway.funds("balance", "static_balance")
+        balance, before = self._trading.funds("balance", "static_balance")
         return float(balance - before)
 
     def balance(self) -> Balance:
@@ -325,7 +326,7 @@ class AccountView:
 
     def comminfo(self, symbol: str) -> Any:
         """Multiplier, margin and commission of a contract today, as Backtrader has them."""
-        instrument = self._store.instrument(symbol)
+        instrument = self._context.instrument(symbol)
         known = self._comminfo.get(symbol)
         if known is None or known[0] is not instrument:
             known = self._comminfo[symbol] = (instrument, costs_of(instrument))
@@ -343,7 +344,7 @@ class AccountView:
         if not (one > 0 and math.isfinite(one) and math.isfinite(funds)):
             return 0
         lots = max(0, math.floor(funds / one))
-        limits = LotLimits.of(self._store.instrument(symbol), market_order=False)
+        limits = LotLimits.of(self._context.instrument(symbol), market_order=False)
         return lots if lots >= limits.open_least else 0
 
 

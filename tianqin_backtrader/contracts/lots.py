@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.model import Instrument
+from ..core.model import Counter, Instrument
 from ..errors import VolumeOutOfRange
 
 
@@ -21,14 +21,6 @@ class Closing(StrEnum):
     APART = "apart"  # earlier days' only; CLOSETODAY takes today's
     OLDEST_FIRST = "oldest_first"  # earlier days' first, then today's
     NEWEST_FIRST = "newest_first"  # today's first, as TqSdk's TargetPosTask and vnpy assume
-
-
-class Counter(StrEnum):
-    """Who keeps the account's books."""
-
-    KQ = "kq"  # TianQin's paper account, 快期模拟
-    CTP = "ctp"  # a futures company, behind TianQin's gateway
-    SIM = "sim"  # TqSim, in the client
 
 
 #: Where today's lots need their own offset.

@@ -13,14 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.model import Offset
+from ..core.model import Counter, Offset
 from ..errors import ConfigError, VolumeOutOfRange
 from .lots import (
     CHOOSES,
     CLOSES_TODAY_APART,
     NO_LIMITS,
     Closing,
-    Counter,
     LotFees,
     LotLimits,
     Priority,

@@ -12,6 +12,14 @@ from .clock import from_ns
 NAN = float("nan")
 
 
+class Counter(StrEnum):
+    """Who keeps the account's books."""
+
+    KQ = "kq"  # TianQin's paper account, 快期模拟
+    CTP = "ctp"  # a futures company, behind TianQin's gateway
+    SIM = "sim"  # TqSim, in the client
+
+
 class Direction(StrEnum):
     """The side of an order or of a fill."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import backtrader as bt
 
 from ..core.model import Direction, Fill, Offset
+from ..core.ports import Feeds, LastPrice
 from ..errors import OrderError, TianqinError
 from ..orders import contingency
 from ..orders.conditional import resize
@@ -81,9 +82,9 @@ class HeldOrders:
         desk: Sends and withdraws.
     """
 
-    def __init__(self, desk: OrderDesk) -> None:
-        self._desk, self._store = desk, desk.store
-        self._watch = OrderWatch(desk, self._take_fired)
+    def __init__(self, desk: OrderDesk, feeds: Feeds, last_price: LastPrice) -> None:
+        self._desk, self._context, self._feeds = desk, desk.context, feeds
+        self._watch = OrderWatch(desk, last_price, self._take_fired)
         self._boxes: dict[int, list[Box]] = defaultdict(list)
         self._drafts: dict[int, list[tuple[Ticket, Any]]] = {}
         self._taken: set[int] = set()
@@ -404,7 +405,7 @@ class HeldOrders:
         """
         if not _is_stop(ticket) or not ticket.exits:
             return
-        if ticket.order.ref not in self._taken and self._store.in_history:
+        if ticket.order.ref not in self._taken and self._feeds.in_history:
             return  # it is of a past market
         expired = ticket.order.status == bt.Order.Expired
         if _unasked(ticket) and (not expired or ticket.order.triggered):
@@ -433,8 +434,8 @@ class HeldOrders:
 
     def _say(self, symbol: str, lots: int, text: str, **facts: Any) -> None:
         logger.error("%s", text)
-        self._store.observers.exposed(symbol, lots, text)
-        self._store.put_notification(text, lots=lots, **facts)
+        self._context.exposed(symbol, lots, text)
+        self._context.notify(text, lots=lots, **facts)
 
     def _bare(self, symbol: str, direction: Direction, lots: int) -> int:
         """Of lots that a stop was for, those that are held and have no other; 0 or less if none."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..account.ledger import AccountView
 from ..core.clock import monotonic
+from ..core.context import Context
 from ..core.model import Fill, OrderReport
 from ..errors import JournalError
 from ..orders.ticket import OF_A_ROLL, Effect, Ticket
@@ -22,9 +23,6 @@ from .execution_reports import OrderReturns
 from .order_manager import OrderDesk
 from .target_positions import TargetDesk
 from .write_ahead import Planned
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ class ExecutionEngine:
     """All that looks after orders, in its order.
 
     Args:
-        store: Whose orders they are.
+        context: Whom to tell.
         account: Positions.
         desk: Sends and withdraws.
         returns: Takes reports.
@@ -71,7 +69,7 @@ class ExecutionEngine:
 
     def __init__(
         self,
-        store: MyStore,
+        context: Context,
         account: AccountView,
         desk: OrderDesk,
         returns: OrderReturns,
@@ -80,7 +78,8 @@ class ExecutionEngine:
         risk: RiskDesk,
         flattener: Flattener,
     ) -> None:
-        self._store, self._account, self._desk, self._returns = store, account, desk, returns
+        self._context, self._account = context, account
+        self._desk, self._returns = desk, returns
         self._held, self._targets, self._risk = held, targets, risk
         self._flattener, self._scribe = flattener, desk.scribe
         self.begun = self._halting = False
@@ -183,7 +182,7 @@ class ExecutionEngine:
                     f"is {self._risk.guard.state}"
                 )
                 logger.warning("%s", text)
-                self._store.put_notification(text, order=ticket.order)
+                self._context.notify(text, order=ticket.order)
         self._withdraw_for(which)
 
     @property
@@ -198,7 +197,7 @@ class ExecutionEngine:
             return
         text = f"HALTED: {error}; exits go on; make room, then broker.resume()"
         logger.error("%s", text)
-        self._store.put_notification(text)
+        self._context.notify(text)
         self._risk.guard.halt(str(error), keeps_exits=True)
         self._halting = True
 
@@ -209,7 +208,7 @@ class ExecutionEngine:
         guard = self._risk.guard
         text = f"{guard.state}: {guard.reason}; what adds to positions is withdrawn"
         logger.error("%s", text)
-        self._store.put_notification(text)
+        self._context.notify(text)
         self.drop_targets()
         halted = guard.state is GuardState.HALTED
         goes = self._is_no_exit if halted else self._adds
@@ -242,7 +241,7 @@ class ExecutionEngine:
         """Somebody or something else has changed what is held: the owner has to look."""
         text = f"{text}; only orders that reduce are sent until broker.resume()"
         logger.error("%s", text)
-        self._store.put_notification(text)
+        self._context.notify(text)
         self._scribe.note(text, "ERROR")
         self._risk.guard.reduce(text)
 

@@ -48,12 +48,13 @@ class OrderReturns:
     """
 
     def __init__(self, desk: OrderDesk) -> None:
-        self._desk, self._store, self._account = desk, desk.store, desk.account
+        self._desk, self._account = desk, desk.account
+        self._context, self._trading, self._link = desk.context, desk.trading, desk.link
         desk.settled = self.settle
         self.foreign = desk.planner.claims.foreign
         self.on_fill: list[Callable[[Ticket, Fill], None]] = []
         self.on_foreign: list[Callable[[Fill], None]] = []
-        self._others = ForeignFills(self._store, self._account)
+        self._others = ForeignFills(self._context, self._account)
         self._early: dict[str, dict[str, Fill]] = defaultdict(dict)
         self._untold: list[Fill] = []
         self._asked_again: set[str] = set()
@@ -77,7 +78,7 @@ class OrderReturns:
                 logger.error("%s; the client's picture is read again", error)
                 if report.order_id not in self._asked_again:
                     self._asked_again.add(report.order_id)
-                    self._store.gateway.report_again(report.order_id)
+                    self._trading.report_again(report.order_id)
         self._tell_without_order()
 
     def _apply(self, ticket: Ticket, leg: OrderLeg, report: OrderReport | Fill) -> None:
@@ -135,7 +136,7 @@ class OrderReturns:
             if self._desk.gate.reconciled:
                 text = f"an order that this program has not sent: {leg}"
                 logger.warning("%s", text)
-                self._store.put_notification(text, foreign_order=leg)
+                self._context.notify(text, foreign_order=leg)
 
     def _tell_without_order(self) -> None:
         """Trades whose order has not come with them: it may follow, or there is none.
@@ -150,7 +151,7 @@ class OrderReturns:
                     f"{fill.direction} {fill.offset} {fill.volume} {fill.symbol} at {fill.price}"
                 )
                 logger.warning("%s", text)
-                self._store.put_notification(text, foreign_fill=fill)
+                self._context.notify(text, foreign_fill=fill)
 
     def tend(self) -> None:
         """Every round: see to trades of others whose contract was not known."""
@@ -255,7 +256,7 @@ class OrderReturns:
         ]
         if not refused or ticket.effect is Effect.OPEN:
             return []
-        instrument = self._store.instrument(ticket.symbol)
+        instrument = self._context.instrument(ticket.symbol)
         market = ticket.sent_terms.is_market
         rules = self._desk.planner.rules(ticket, instrument, market_order=market)
         apart = rules.closing is rules.closing.APART
@@ -296,9 +297,9 @@ class OrderReturns:
         if session != self._session:
             if self._session:
                 for live in self._desk.live.values():
-                    self._missing |= dict.fromkeys(live, instants(self._store.clock))
+                    self._missing |= dict.fromkeys(live, instants(self._context.clock))
             self._session = session
-        if not self._store.trading_up:
+        if not self._link.trading_up:
             return
         if self._missing:
             self._look_for_missing()
@@ -336,7 +337,7 @@ class OrderReturns:
         self.settle(ticket)
 
     def _look_for_missing(self) -> None:
-        known, now = self._store.gateway.known_orders(), instants(self._store.clock)
+        known, now = self._trading.known_orders(), instants(self._context.clock)
         for order_id, since in list(self._missing.items()):
             ticket, leg = self._desk.legs[order_id]
             if leg.over or order_id in known:

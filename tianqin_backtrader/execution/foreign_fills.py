@@ -7,25 +7,21 @@ books.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..account.ledger import AccountView
+from ..core.context import Context
 from ..core.model import Fill
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 
 class ForeignFills:
     """Books them.
 
     Args:
-        store: Knows contracts.
+        context: Knows contracts.
         account: What is held.
     """
 
-    def __init__(self, store: MyStore, account: AccountView) -> None:
-        self._store, self._account = store, account
+    def __init__(self, context: Context, account: AccountView) -> None:
+        self._context, self._account = context, account
         self._waiting: dict[str, list[Fill]] = {}
 
     def take(self, fill: Fill) -> None:
@@ -37,7 +33,7 @@ class ForeignFills:
     def tend(self) -> None:
         """Every round: book those whose contract is known now."""
         for symbol in list(self._waiting):
-            instrument = self._store.known_instrument(symbol)
+            instrument = self._context.known_instrument(symbol)
             if instrument is not None:
                 for fill in self._waiting.pop(symbol):
                     self._account.book(self._account.priced(fill), int(instrument.volume_multiple))

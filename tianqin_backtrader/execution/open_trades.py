@@ -10,16 +10,15 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import backtrader as bt
 
 from ..account.allocation import LotsChange, allocate
 from ..contracts.continuous import MAIN
+from ..core.context import Context
+from ..core.ports import Feeds, Underlyings
 from ..feeds.placeholder import UnsubscribedData, has_bar
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 #: A strategy, a feed and Backtrader's ``tradeid``.
 _Place = tuple[Any, Any, int]
@@ -29,12 +28,21 @@ class OpenTrades:
     """Changes them as the lots held have changed.
 
     Args:
-        store: Knows the feeds.
+        context: Knows contracts.
+        feeds: Of the run.
+        mains: What is behind main contracts.
         stand_in: Gives what stands for the feed of a contract that has none.
     """
 
-    def __init__(self, store: MyStore, stand_in: Callable[[str], UnsubscribedData]) -> None:
-        self._store, self._stand_in = store, stand_in
+    def __init__(
+        self,
+        context: Context,
+        feeds: Feeds,
+        mains: Underlyings,
+        stand_in: Callable[[str], UnsubscribedData],
+    ) -> None:
+        self._context, self._feeds, self._mains = context, feeds, mains
+        self._stand_in = stand_in
         self._waiting: list[LotsChange] = []
         #: Lots of trades that no order of their strategy has opened, by the trade's number.
         self._given: Counter[int] = Counter()
@@ -42,13 +50,13 @@ class OpenTrades:
     @property
     def strategies(self) -> list[Any]:
         """Those of the run, as far as there are any."""
-        envs = (feed._env for feed in self._store.feeds if feed._env is not None)
+        envs = (feed._env for feed in self._feeds if feed._env is not None)
         return next((list(env.runningstrats) for env in envs), [])
 
     @property
     def at_work(self) -> bool:
         """Whether strategies are called: a feed has a bar."""
-        return any(has_bar(feed) for feed in self._store.feeds)
+        return any(has_bar(feed) for feed in self._feeds)
 
     def begin(self) -> None:
         """A run begins with what is held then."""
@@ -148,7 +156,7 @@ class OpenTrades:
         waiting, self._waiting = self._waiting, []
         for change in waiting:
             found = list(self._open_trades(change.symbol))
-            known = self._store.known_instrument(change.symbol) is not None
+            known = self._context.known_instrument(change.symbol) is not None
             if known and all(has_bar(trade.data) for _, trade in found):
                 self._carry_out(change, found)
             else:
@@ -199,7 +207,7 @@ class OpenTrades:
         for strategy in self.strategies:
             for data in strategy.datas:
                 # One made of a feed is none of the store's: orders are on the feed.
-                if any(data is one for one in self._store.feeds) and self._is_of(data, symbol):
+                if any(data is one for one in self._feeds) and self._is_of(data, symbol):
                     return strategy, _trade_of(strategy, data)
         for strategy in self.strategies:
             return strategy, _trade_of(strategy, self._stand_in(symbol))
@@ -210,7 +218,7 @@ class OpenTrades:
         name = data._dataname
         if not isinstance(name, str) or not name.startswith(MAIN):
             return bool(name == symbol)
-        mains = self._store.mains
+        mains = self._mains
         of_product = symbol.startswith(name.removeprefix(MAIN))  # else nobody need be asked
         return of_product and (symbol == mains.traded(name) or symbol in mains.behind(name))
 

@@ -17,6 +17,7 @@ from ..contracts.order_terms import STAYS, Wish, passive_price
 from ..contracts.time_in_force import Validity, last_close
 from ..core.clock import SECOND, to_ns
 from ..core.model import Direction
+from ..core.ports import LastPrice
 from ..errors import OrderError
 from ..orders.conditional import (
     ConditionalOrder,
@@ -76,12 +77,16 @@ class OrderWatch:
     """Holds prices against what waits for them.
 
     Args:
-        desk: Knows store, gate and records.
+        desk: Knows the gate and the records.
+        last_price: Of a contract.
         on_fire: Called with an order whose moment has come.
     """
 
-    def __init__(self, desk: OrderDesk, on_fire: Callable[[Ticket], None]) -> None:
-        self._desk, self._store, self._on_fire = desk, desk.store, on_fire
+    def __init__(
+        self, desk: OrderDesk, last_price: LastPrice, on_fire: Callable[[Ticket], None]
+    ) -> None:
+        self._desk, self._context, self._link = desk, desk.context, desk.link
+        self._last_price, self._on_fire = last_price, on_fire
         self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
         self._quiet: dict[str, Span] = {}
         self._breaks, self._lost_at = 0, -math.inf
@@ -121,7 +126,7 @@ class OrderWatch:
 
     def _at_close(self, ticket: Ticket) -> ConditionalOrder:
         """Backtrader's Close: good until the close, and never sent after it."""
-        now, calendar = self._store.now(), self._store.calendar
+        now, calendar = self._context.now(), self._context.calendar
         day = calendar.trading_day_at(now)
         close = last_close(ticket.symbol, day, calendar)
         if close <= now:  # a bar of days comes when its close is over
@@ -141,7 +146,7 @@ class OrderWatch:
             self._price(ticket.symbol)  # subscribes
 
     def _price(self, symbol: str) -> float:
-        return float(self._store.last_price(symbol))
+        return float(self._last_price(symbol))
 
     def forget(self, ticket: Ticket) -> None:
         """It is over."""
@@ -150,12 +155,12 @@ class OrderWatch:
 
     def tend(self) -> None:
         """Hold the prices of the moment against what waits for them."""
-        now = self._store.clock.now_ns()
+        now = self._context.now_ns()
         due = now + self._ahead(now)  # asked in every round: what is lost may be back in the next
         for symbol, tickets in list(self._watched.items()):  # what ends may be forgotten
             if tickets:
                 self._end_without_lots(symbol)
-            if not tickets or not self._store.trading_up or not self._desk.gate.open(symbol):
+            if not tickets or not self._link.trading_up or not self._desk.gate.open(symbol):
                 continue
             span = self._quiet.get(symbol) or self._span(symbol)
             price = self._price(symbol)
@@ -168,8 +173,8 @@ class OrderWatch:
 
     def _ahead(self, now: int) -> int:
         """How much earlier Close is sent than it would be on a line that is sure."""
-        link = self._store.reconnector
-        if link.breaks != self._breaks or link.doubtful or not self._store.trading_up:
+        link = self._link
+        if link.breaks != self._breaks or link.doubtful or not self._link.trading_up:
             self._breaks, self._lost_at = link.breaks, now
         doubtful = now - self._lost_at < DOUBTFUL_FOR
         return BEFORE_CLOSE_IN_DOUBT - BEFORE_CLOSE if doubtful else 0
@@ -227,7 +232,7 @@ class OrderWatch:
     def _limit(self, ticket: Ticket, price: float | None) -> float | None:
         if price is None:
             return None
-        return passive_price(price, ticket.direction, self._store.instrument(ticket.symbol))
+        return passive_price(price, ticket.direction, self._context.instrument(ticket.symbol))
 
 
 def _moment(ticket: Ticket, now: int, due: int) -> int:

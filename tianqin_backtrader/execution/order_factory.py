@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import backtrader as bt
 
@@ -14,16 +14,15 @@ from ..contracts.continuous import MAIN
 from ..contracts.lots import plain, whole_lots
 from ..contracts.order_terms import STAYS, Wish, wish
 from ..contracts.time_in_force import validity
+from ..core.context import Context
 from ..core.model import Direction
+from ..core.ports import Feeds, Underlyings
 from ..errors import OrderError, TianqinError
 from ..feeds.placeholder import Placeholders, has_time
 from ..orders.exits import Timing
 from ..orders.ticket import Effect, Ticket
 from .contingent_orders import HeldOrders
 from .order_manager import OrderDesk
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 #: Frames from where an order arrives to ``Strategy.close``, a strategy's own ``sell`` between them.
 _CLOSE_IS_WITHIN = 8
@@ -53,7 +52,9 @@ class OrderFactory:
 
     Args:
         broker: Whose orders Backtrader takes them for.
-        store: Feeds, contracts and time.
+        context: Time and calendar.
+        feeds: Of the run.
+        mains: What is behind main contracts.
         account: What is held.
         desk: Sends them.
         held: Keeps those that wait.
@@ -64,7 +65,9 @@ class OrderFactory:
     def __init__(
         self,
         broker: object,
-        store: MyStore,
+        context: Context,
+        feeds: Feeds,
+        mains: Underlyings,
         account: AccountView,
         desk: OrderDesk,
         held: HeldOrders,
@@ -72,7 +75,8 @@ class OrderFactory:
         *,
         allow_partial: bool,
     ) -> None:
-        self._broker, self._store, self._account = broker, store, account
+        self._broker, self._account = broker, account
+        self._context, self._feeds, self._mains = context, feeds, mains
         self._desk, self._held, self._scribe = desk, held, desk.scribe
         self._placeholders, self._allow_partial = placeholders, allow_partial
 
@@ -96,7 +100,7 @@ class OrderFactory:
             ticket.volume = whole_lots(size)
             ticket.symbol = self._contract_for(ticket)
             ticket.validity = validity(
-                valid, ticket.symbol, self._store.now(), self._store.calendar
+                valid, ticket.symbol, self._context.now(), self._context.calendar
             )
             if order.exectype == bt.Order.Limit:
                 ticket.wish = Wish(math.nan if price is None else price)
@@ -131,14 +135,12 @@ class OrderFactory:
 
     def data(self, instrument: str) -> Any:
         """The feed of a contract, or that of the main contract it is or was behind."""
-        live = [feed for feed in self._store.feeds if len(feed) or _comes_soon(feed)]
+        live = [feed for feed in self._feeds if len(feed) or _comes_soon(feed)]
         for feed in live:
             if instrument in (feed._dataname, feed._name):
                 return feed
         for feed in live:
-            if feed._dataname.startswith(MAIN) and instrument in self._store.mains.behind(
-                feed._dataname
-            ):
+            if feed._dataname.startswith(MAIN) and instrument in self._mains.behind(feed._dataname):
                 return feed
         return self._placeholders(instrument)
 
@@ -149,7 +151,7 @@ class OrderFactory:
             OrderError: It would close lots of the contract before, and more.
             LinkError: Nobody knows which contract that is.
         """
-        symbol, mains = ticket.symbol, self._store.mains
+        symbol, mains = ticket.symbol, self._mains
         before = mains.before(symbol)
         if not before or ticket.effect is Effect.OPEN:
             return str(mains.traded(symbol))
@@ -166,11 +168,11 @@ class OrderFactory:
 
     def contract_of(self, symbol: str) -> str:
         """The contract behind a main contract, where nothing of the one before is held."""
-        before = self._store.mains.before(symbol)
+        before = self._mains.before(symbol)
         held = abs(self._account.position(before).size) if before else 0
         if held:
             raise OrderError(_still_held(symbol, before, held))
-        return str(self._store.mains.traded(symbol))
+        return str(self._mains.traded(symbol))
 
     def four_way(
         self,
@@ -205,7 +207,7 @@ class OrderFactory:
             ticket.symbol = self._contract_for(ticket)
             ticket.wish = Wish(None, STAYS) if stays else wish(limit_price, order_type, advanced)
             if valid is not None:
-                now, calendar = self._store.now(), self._store.calendar
+                now, calendar = self._context.now(), self._context.calendar
                 ticket.validity = validity(valid, ticket.symbol, now, calendar)
         except TianqinError as error:
             self._desk.refuse(ticket, str(error))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import backtrader as bt
 
@@ -16,7 +16,9 @@ from ..account.ledger import AccountView
 from ..contracts.offsets import Leg
 from ..contracts.time_in_force import day_is_over, last_close
 from ..core.clock import SECOND, WallClock, monotonic, to_backtrader
+from ..core.context import Context
 from ..core.model import Offset
+from ..core.ports import LinkPort, TradingPort
 from ..errors import (
     CalendarError,
     LinkLost,
@@ -34,9 +36,6 @@ from .order_router import Guard, OrderPlanner, Plan
 from .pre_trade import OrderGate
 from .write_ahead import OrderScribe
 
-if TYPE_CHECKING:
-    from ..store import MyStore
-
 logger = logging.getLogger(__name__)
 
 #: Seconds after which a cancel without effect is repeated.
@@ -51,7 +50,9 @@ class OrderDesk:
     """Takes orders, sends their legs and withdraws them.
 
     Args:
-        store: Gives instruments, the time and the gateway.
+        context: Contracts, time and notifications.
+        trading: Takes exchange orders.
+        link: To it.
         account: What is held.
         gate: Says whether the moment is right.
         planner: Makes prices and legs of wishes.
@@ -70,7 +71,9 @@ class OrderDesk:
 
     def __init__(
         self,
-        store: MyStore,
+        context: Context,
+        trading: TradingPort,
+        link: LinkPort,
         account: AccountView,
         gate: OrderGate,
         planner: OrderPlanner,
@@ -78,7 +81,8 @@ class OrderDesk:
         scribe: OrderScribe,
         tell: Callable[[Any], None],
     ) -> None:
-        self.store, self.account, self.gate = store, account, gate
+        self.context, self.trading, self.link = context, trading, link
+        self.account, self.gate = account, gate
         self.tell, self.scribe = tell, scribe
         self.planner, self._guard = planner, guard
         self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
@@ -108,7 +112,7 @@ class OrderDesk:
         waits = waits or self._waits_for_link(ticket)
         self.gate.admit(ticket.order.data._dataname, waits=waits)
         self._must_be_free(ticket)
-        if self.store.instrument(ticket.symbol).expired:
+        if self.context.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
         self.planner.terms(ticket, check_limits=False)
         self._guard.admit(ticket.volume)
@@ -155,7 +159,7 @@ class OrderDesk:
                 waits = self._waits_for_link(ticket)
                 self.gate.admit(ticket.order.data._dataname, early=early, waits=waits)
                 self._must_be_free(ticket)
-            held = self.gate.holds(ticket.symbol) or not self.store.trading_up
+            held = self.gate.holds(ticket.symbol) or not self.link.trading_up
             plan = None if held else self._plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
@@ -174,10 +178,10 @@ class OrderDesk:
         An exit does, unless it would open, too, or its owner wants it at once or not at all. Where
         a login was refused it may be for ever: it is refused in words.
         """
-        if self.store.trading_up or not ticket.exits or ticket.opening:
+        if self.link.trading_up or not ticket.exits or ticket.opening:
             return False
         at_once = ticket.for_target or ticket.wish.advanced in ("FAK", "FOK")
-        return not at_once and not self.store.reconnector.trading_rests
+        return not at_once and not self.link.trading_rests
 
     def _must_be_free(self, ticket: Ticket) -> None:
         """Refuse an order on a contract that is being rolled, unless all it does is close."""
@@ -248,7 +252,7 @@ class OrderDesk:
         held = self.account.booked(ticket.symbol, ticket.direction)
         if not held and self._may_be_rolled(ticket):
             return True
-        return bool(ticket.not_before) and self.store.clock.now_ns() < ticket.not_before
+        return bool(ticket.not_before) and self.context.now_ns() < ticket.not_before
 
     def _is_behind(self, ticket: Ticket) -> bool:
         """Whether others go first."""
@@ -278,12 +282,12 @@ class OrderDesk:
         )
         logger.error("%s", text)
         if order.triggered:
-            self.store.observers.exposed(ticket.symbol, lots, text)
-        self.store.put_notification(text, order=order, lots=lots)
+            self.context.exposed(ticket.symbol, lots, text)
+        self.context.notify(text, order=order, lots=lots)
 
     def _tell_without_limit(self, ticket: Ticket, reason: str) -> None:
         """A fired exit whose price is not known for some seconds: lots rely on it; told once."""
-        now = self.store.clock.now_ns()
+        now = self.context.now_ns()
         if not ticket.protects or now < (ticket.told_without_limit or 0):
             return
         if ticket.told_without_limit is None:
@@ -296,8 +300,8 @@ class OrderDesk:
             f"close now are held: it waits for its price ({reason})"
         )
         logger.error("%s", text)
-        self.store.observers.exposed(ticket.symbol, lots, text)
-        self.store.put_notification(text, order=order, lots=lots)
+        self.context.exposed(ticket.symbol, lots, text)
+        self.context.notify(text, order=order, lots=lots)
 
     def stand_back(self, ticket: Ticket, other: Ticket) -> None:
         """Withdraw an order that closes, until another one that needs its lots is over.
@@ -324,7 +328,7 @@ class OrderDesk:
         reason = reason or f"the lots of {ticket.symbol} that it was to close are gone"
         text = f"order {ticket.order.ref} ends: {reason}"
         logger.warning("%s", text)
-        self.store.put_notification(text, order=ticket.order)
+        self.context.notify(text, order=ticket.order)
         if not self.account.booked(ticket.symbol, ticket.direction):
             ticket.ending = Ending.CANCEL  # nobody has refused it
         self.finish(ticket, bt.Order.Canceled, reason)
@@ -338,8 +342,8 @@ class OrderDesk:
         """An order that is good for longer than a day whose prices cannot reach it."""
         text = f"order {ticket.order.ref} waits for another day: {error}"
         logger.info("%s", text)
-        self.store.put_notification(text, order=ticket.order)
-        ticket.sent_day = self.store.calendar.trading_day_at(self.store.now())
+        self.context.notify(text, order=ticket.order)
+        ticket.sent_day = self.context.trading_day()
         self.queue(ticket, next_day=True)
 
     def queue(self, ticket: Ticket, *, next_day: bool = False) -> None:
@@ -371,14 +375,14 @@ class OrderDesk:
 
     def day_over(self, ticket: Ticket) -> bool:
         """Whether the trading day on which an order was sent last has had its close."""
-        day, store = ticket.sent_day, self.store
-        return day is not None and day_is_over(ticket.symbol, day, store.now(), store.calendar)
+        day, context = ticket.sent_day, self.context
+        return day is not None and day_is_over(ticket.symbol, day, context.now(), context.calendar)
 
     def day_for(self, symbol: str) -> date:
         """The trading day that an order sent now is good for."""
-        store, calendar = self.store, self.store.calendar
-        day: date = calendar.trading_day_at(store.now())
-        if not day_is_over(symbol, day, store.now(), calendar):
+        context, calendar = self.context, self.context.calendar
+        day: date = context.trading_day()
+        if not day_is_over(symbol, day, context.now(), calendar):
             return day
         try:
             day = calendar.next_trading_day(day)
@@ -397,13 +401,13 @@ class OrderDesk:
             ticket.resize(ticket.filled + plan.lots)
         ticket.stage, ticket.sent_terms = Stage.WORKING, plan.terms
         ticket.wave, ticket.unsent = len(ticket.legs), list(plan.legs)
-        ticket.sent_day = self.store.calendar.trading_day_at(self.store.now())
+        ticket.sent_day = self.context.trading_day()
         self.send_next(ticket)
 
     def _tell_left_out(self, ticket: Ticket, words: str) -> None:
         text = f"order {ticket.order.ref}: {words}"
         logger.warning("%s", text)
-        self.store.put_notification(text, order=ticket.order)
+        self.context.notify(text, order=ticket.order)
 
     def send_next(self, ticket: Ticket) -> None:
         """Send the next legs: what opens waits until everything that closes has been filled."""
@@ -432,7 +436,7 @@ class OrderDesk:
         self.account.bind(sent, price if isinstance(price, int | float) else math.nan)
         try:
             self.scribe.intent(ticket, sent, terms)
-            self.store.gateway.insert_order(
+            self.trading.insert_order(
                 order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
                 terms.limit_price, terms.advanced,
             )  # fmt: skip
@@ -453,14 +457,14 @@ class OrderDesk:
         if ticket.attempts >= ATTEMPTS:
             return False
         ticket.attempts += 1
-        ticket.not_before = self.store.clock.now_ns() + AGAIN_AFTER
+        ticket.not_before = self.context.now_ns() + AGAIN_AFTER
         words = "; ".join(dict.fromkeys(leg.last_msg for leg in ticket.out if leg.last_msg))
         text = (
             f"order {ticket.order.ref} on {ticket.symbol} closes {ticket.closing} lots and was not "
             f"taken ({words}): it is sent again, attempt {ticket.attempts} of {ATTEMPTS}"
         )
         logger.error("%s", text)
-        self.store.put_notification(text, order=ticket.order)
+        self.context.notify(text, order=ticket.order)
         self.queue(ticket)
         return True
 
@@ -479,7 +483,7 @@ class OrderDesk:
             name = ticket.order.getstatusname()
             text = f"order {ticket.order.ref} is over ({name}): there is nothing to cancel"
             logger.info("%s", text)
-            self.store.put_notification(text, order=ticket.order)
+            self.context.notify(text, order=ticket.order)
             return
         if ticket.stage is not Stage.WORKING:
             expires, ticket.ending = ending is Ending.EXPIRE, ending
@@ -515,7 +519,7 @@ class OrderDesk:
         self._withdrawn[ticket.order.ref] = ticket
         self.scribe.touch(ticket)
         self.scribe.flush()
-        if not self.store.trading_up:
+        if not self.link.trading_up:
             return  # asked for again when the link is back
         for leg in ticket.leaving:
             if leg.state is not OrderState.FINISHING:  # else it has left, and its fills are awaited
@@ -530,7 +534,7 @@ class OrderDesk:
         self.planner.claims.note(ticket, leg)
         text = f"order {ticket.order.ref}: {leg} is not over after all"
         logger.warning("%s", text)
-        self.store.put_notification(text, order=ticket.order)
+        self.context.notify(text, order=ticket.order)
         works = leg.state is not OrderState.FINISHING
         if ticket.stage is not Stage.QUEUED:
             if works and leg in ticket.leaving:
@@ -564,13 +568,13 @@ class OrderDesk:
         silent = self.heard_at < ticket.cancel_asked and self.gate.open(ticket.symbol)
         if silent and not ticket.doubted:
             ticket.doubted = True
-            self.store.reconnector.trading_silent()
+            self.link.trading_silent()
 
     def cancel_leg(self, leg: OrderLeg) -> None:
         """Ask for the withdrawal of one leg."""
         self._guard.cancelled(leg.symbol)
         try:
-            self.store.gateway.cancel_order(leg.order_id)
+            self.trading.cancel_order(leg.order_id)
         except LinkLost:
             logger.warning("%s cannot be withdrawn while there is no session", leg)
 
@@ -585,7 +589,7 @@ class OrderDesk:
             order.addinfo(reason=reason)
         order.status = status
         # Not the feed's time: between two bars it has none.
-        order.executed.dt = to_backtrader(self.store.clock.now_ns())
+        order.executed.dt = to_backtrader(self.context.now_ns())
         logger.info("order %d is %s: %s", order.ref, order.getstatusname(), reason)
         if not ticket.legs:
             self.scribe.refused(ticket, reason or order.getstatusname())
@@ -609,7 +613,7 @@ class OrderDesk:
         """See to what waits: ends that have come, markets that have opened, cancels unheard."""
         if not (self._expiries or self._queued or self._withdrawn):
             return
-        now = self.store.now()
+        now = self.context.now()
         while self._expiries and self._expiries[0][0] < now:
             *_, ticket = heappop(self._expiries)
             if not ticket.over:
@@ -640,16 +644,16 @@ class OrderDesk:
         )
         if stays > 0:
             text += f"; {stays} lots stay open"
-            self.store.observers.exposed(ticket.symbol, stays, text)
+            self.context.exposed(ticket.symbol, stays, text)
         logger.error("%s", text)
-        self.store.put_notification(text, order=order, lots=max(0, stays))
+        self.context.notify(text, order=order, lots=max(0, stays))
 
     def _is_close(self, symbol: str, moment: datetime) -> bool:
-        calendar = self.store.calendar
+        calendar = self.context.calendar
         return moment == last_close(symbol, calendar.trading_day_at(moment), calendar)
 
     def _release_queued(self, now: datetime) -> None:
-        today = self.store.calendar.trading_day_at(now)
+        today = self.context.calendar.trading_day_at(now)
         is_open: dict[str, bool] = {}
         for ref, ticket in list(self._queued.items()):
             if ref not in self._queued:

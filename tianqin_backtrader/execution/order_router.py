@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..account.ledger import AccountView
 from ..contracts.lots import Closing, LotLimits, Priority, priority_refusal
@@ -22,15 +22,14 @@ from ..contracts.offsets import (
 from ..contracts.order_terms import STAYS, Wish, exchange_terms, needs_limits, passive_price
 from ..contracts.time_in_force import day_is_over
 from ..core.clock import monotonic
+from ..core.context import Context
 from ..core.model import Direction, Instrument, Offset
+from ..core.ports import MarketDataPort, TradingPort
 from ..errors import LotsGone, OrderError, RiskRefused, VolumeOutOfRange
 from ..orders.closing_claims import ClosingClaims
 from ..orders.coming_lots import ComingLots
 from ..orders.exits import Claim, SideLots, Timing, exit_step_among, held_by_others, may_open
 from ..orders.ticket import Effect, Ticket
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +80,9 @@ class OrderPlanner:
     """Makes prices and legs of wishes.
 
     Args:
-        store: Gives instruments and the gateway.
+        context: Contracts and time.
+        trading: The counter.
+        market: Prices.
         account: What is held.
         priority: Which lots are closed first.
         guard: The risk rules.
@@ -93,9 +94,16 @@ class OrderPlanner:
     """
 
     def __init__(
-        self, store: MyStore, account: AccountView, priority: Priority, guard: Guard
+        self,
+        context: Context,
+        trading: TradingPort,
+        market: MarketDataPort,
+        account: AccountView,
+        priority: Priority,
+        guard: Guard,
     ) -> None:
-        self._store, self._account = store, account
+        self._context, self._trading, self._market = context, trading, market
+        self._account = account
         self._priority, self._guard = priority, guard
         self.fees = account.fees.paid
         self.claims = ClosingClaims(self._day_is_over)
@@ -104,7 +112,7 @@ class OrderPlanner:
         self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float, float]] = {}
 
     def _day_is_over(self, symbol: str, day: date) -> bool:
-        return day_is_over(symbol, day, self._store.now(), self._store.calendar)
+        return day_is_over(symbol, day, self._context.now(), self._context.calendar)
 
     # -- lots ---------------------------------------------------------------------------------
 
@@ -116,7 +124,7 @@ class OrderPlanner:
         """
         # What flattens closes today's lots, too, and never opens the other side instead.
         priority = self._priority if ticket.guarded else Priority.TODAY_FIRST
-        counter, fees = self._store.gateway.counter, self.fees.of(instrument)
+        counter, fees = self._trading.counter, self.fees.of(instrument)
         words = priority_refusal(priority, instrument.exchange_id, counter)
         if words:
             raise OrderError(words)
@@ -148,7 +156,7 @@ class OrderPlanner:
             OrderError: The counter cannot keep the broker's priority there.
         """
         ticket.close_only = close_only
-        instrument = self._store.instrument(ticket.symbol)
+        instrument = self._context.instrument(ticket.symbol)
         rules = self.rules(ticket, instrument, market_order=False)
         if rules.priority is Priority.LOCK and not close_only:
             return  # it opens the other side, as its owner wants
@@ -180,7 +188,7 @@ class OrderPlanner:
         Raises:
             TianqinError: It can never be sent.
         """
-        asked, instrument = asked or ticket.wish, self._store.instrument(ticket.symbol)
+        asked, instrument = asked or ticket.wish, self._context.instrument(ticket.symbol)
         if not instrument.tradable:
             raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
         nan = float("nan")
@@ -188,10 +196,10 @@ class OrderPlanner:
         own = limits[0 if ticket.direction is Direction.BUY else 1]
         if not check_limits:  # tomorrow's are others
             limits = (nan, nan) if not needs_limits(asked, instrument) else (0.0, 0.0)
-        elif needs_limits(asked, instrument) and self._store.gateway.matches_itself:
-            limits = self._store.gateway.best_prices(ticket.symbol)
+        elif needs_limits(asked, instrument) and self._trading.matches_itself:
+            limits = self._market.best_prices(ticket.symbol)
         elif needs_limits(asked, instrument) and own != own:  # the other one is not needed
-            limits = self._store.gateway.price_limits(ticket.symbol)
+            limits = self._market.price_limits(ticket.symbol)
         terms = exchange_terms(
             asked, ticket.direction, instrument, limits, clips=ticket.has_been_taken
         )
@@ -209,7 +217,7 @@ class OrderPlanner:
                 f"sent as {exact}; told once"
             )
             logger.warning("%s", text)
-            self._store.put_notification(text, order=ticket.order)
+            self._context.notify(text, order=ticket.order)
 
     # -- plans --------------------------------------------------------------------------------
 
@@ -264,7 +272,7 @@ class OrderPlanner:
         return self._plan_at(ticket, Wish())
 
     def _plan_at(self, ticket: Ticket, asked: Wish) -> Plan:
-        terms, instrument = self.terms(ticket, asked), self._store.instrument(ticket.symbol)
+        terms, instrument = self.terms(ticket, asked), self._context.instrument(ticket.symbol)
         rules = self.rules(ticket, instrument, market_order=terms.is_market)
         most = rules.limits.most
         if most and ticket.left > most * MOST_LEGS:
@@ -344,7 +352,7 @@ class OrderPlanner:
         limit = ticket.wish.limit_price
         if not isinstance(limit, int | float):
             return False
-        quote = self._store.gateway.quote(ticket.symbol)
+        quote = self._market.quote(ticket.symbol)
         best = quote.ask_price1 if ticket.direction is Direction.BUY else quote.bid_price1
         return bool((limit - best) * ticket.direction.sign >= 0)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..core.context import Context
+from ..core.ports import Feeds, LinkPort
 from ..errors import ConfigError, OrderError
 from ..feeds.placeholder import has_bar
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 
 class WhenClosed(StrEnum):
@@ -35,13 +34,22 @@ class OrderGate:
     """Looks at the moment before an order is taken, and before it is sent.
 
     Args:
-        store: Knows the link, the feeds and the time.
+        context: Time and calendar.
+        link: To the exchange.
+        feeds: Of the run.
         closed: What becomes of orders outside sessions.
         auction: What becomes of orders in call auctions.
     """
 
-    def __init__(self, store: MyStore, closed: WhenClosed, auction: WhenClosed) -> None:
-        self._store = store
+    def __init__(
+        self,
+        context: Context,
+        link: LinkPort,
+        feeds: Feeds,
+        closed: WhenClosed,
+        auction: WhenClosed,
+    ) -> None:
+        self._context, self._link, self._feeds = context, link, feeds
         self._closed, self._auction = closed, auction
         self.reconciled = False
         #: Contracts that somebody has for himself, and why.
@@ -58,12 +66,12 @@ class OrderGate:
         Raises:
             OrderError: In history, before the account is known, while trading is cut off.
         """
-        store = self._store
-        if store.no_trading and not (waits and self.reconciled):
-            raise OrderError(f"no orders while {store.no_trading}")
-        if store.in_history:
+        no_trading = self._link.no_trading
+        if no_trading and not (waits and self.reconciled):
+            raise OrderError(f"no orders while {no_trading}")
+        if self._feeds.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
-        feeds = [feed for feed in store.feeds if feed._dataname == symbol]
+        feeds = [feed for feed in self._feeds if feed._dataname == symbol]
         if feeds and not early and not any(has_bar(feed) for feed in feeds):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
         if not self.reconciled:
@@ -84,13 +92,13 @@ class OrderGate:
         Raises:
             OrderError: It must not even wait, by the owner's choice.
         """
-        now = self._store.now()
-        calendar = self._store.calendar
+        now = self._context.now()
+        calendar = self._context.calendar
         if calendar.is_auction(symbol, now):
             if self._auction is WhenClosed.HOLD:
                 return True
             raise OrderError(f"{symbol} is in a call auction at {now}")
-        if self._store.is_trading(symbol):
+        if self._context.is_trading(symbol):
             return False
         if self._closed is WhenClosed.HOLD:
             return True
@@ -99,9 +107,9 @@ class OrderGate:
 
     def open(self, symbol: str) -> bool:
         """Whether the exchange would take an order now."""
-        now = self._store.now()
+        now = self._context.now()
         return (
-            self._store.trading_up
-            and self._store.may_trade(symbol)
-            and not self._store.calendar.is_auction(symbol, now)
+            self._link.trading_up
+            and self._context.may_trade(symbol)
+            and not self._context.calendar.is_auction(symbol, now)
         )

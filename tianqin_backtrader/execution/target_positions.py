@@ -12,6 +12,7 @@ import backtrader as bt
 
 from ..account.ledger import SIDES
 from ..core.model import Direction, Fill, Offset
+from ..core.ports import MarketDataPort
 from ..errors import LinkError, OrderError
 from ..orders.pegged import ChaseRules, Quote, Style
 from ..orders.target import (
@@ -103,9 +104,12 @@ class TargetDesk:
     """
 
     def __init__(
-        self, desk: OrderDesk, place: Callable[[str, Direction, int, float, Any, bool], Ticket]
+        self,
+        desk: OrderDesk,
+        market: MarketDataPort,
+        place: Callable[[str, Direction, int, float, Any, bool], Ticket],
     ) -> None:
-        self._desk, self._store, self._place = desk, desk.store, place
+        self._desk, self._context, self._market, self._place = desk, desk.context, market, place
         self._targets: dict[str, PositionTarget] = {}
         self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
         self._returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
@@ -158,7 +162,7 @@ class TargetDesk:
     def _lots(self, symbol: str) -> Lots:
         account = self._desk.account
         longs, shorts = (abs(int(account.position(symbol, side).size)) for side in SIDES)
-        least = self._store.instrument(symbol).open_min_limit_order_volume
+        least = self._context.instrument(symbol).open_min_limit_order_volume
         return Lots(longs, shorts, max(least, 1))
 
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
@@ -221,7 +225,7 @@ class TargetDesk:
 
     def _step(self, target: PositionTarget) -> None:
         events, target.events = target.events, []
-        now = self._store.clock.now_ns()
+        now = self._context.now_ns()
         lots, quote = self._lots(target.symbol), self._quote(target)
         target.state, action = step(target.state, events, now, quote, lots)
         if isinstance(action, Place):
@@ -246,7 +250,7 @@ class TargetDesk:
         if target.reason and target.reason != before:
             text = f"{target.symbol}: the target of {target.target} lots is left: {target.reason}"
             logger.warning("%s", text)
-            self._store.put_notification(text, target=target)
+            self._context.notify(text, target=target)
 
     def _why_stalled(self, target: PositionTarget, lots: Lots) -> str:
         state = target.state
@@ -269,7 +273,7 @@ class TargetDesk:
             return None
         try:
             gate.admit(symbol, early=target.resumed)
-            quote = self._store.gateway.quote(symbol)
+            quote = self._market.quote(symbol)
         except (LinkError, OrderError):
             return None
         if math.isnan(quote.last_price):

@@ -12,10 +12,11 @@ import logging
 import math
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..contracts.order_terms import Wish
 from ..core.clock import from_backtrader, from_ns, monotonic
+from ..core.context import Context
 from ..core.model import Direction, Fill, Offset, OrderReport
 from ..errors import JournalError
 from ..orders.leg import OrderLeg
@@ -23,9 +24,6 @@ from ..orders.ticket import Ticket
 from ..orders.ticket_codec import dump, ticket_fields
 from ..records.journal import Journal
 from ..records.journal_values import Origin
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +51,7 @@ class OrderScribe:
     """Writes for the desk; without a journal it does nothing.
 
     Args:
-        store: Time and instruments.
+        context: Time and notifications.
         failed: Called once with the error when the journal cannot be written.
 
     Attributes:
@@ -61,8 +59,8 @@ class OrderScribe:
         broken: Why nothing is written at the moment.
     """
 
-    def __init__(self, store: MyStore, failed: Callable[[JournalError], None]) -> None:
-        self._store, self._failed = store, failed
+    def __init__(self, context: Context, failed: Callable[[JournalError], None]) -> None:
+        self._context, self._failed = context, failed
         self.journal: Journal | None = None
         self.broken: JournalError | None = None
         self._pause, self._again_at = AGAIN, 0.0
@@ -140,7 +138,7 @@ class OrderScribe:
         """An execution of one of our orders."""
         if self.journal is None:
             return
-        day = self._store.calendar.trading_day_at(from_ns(fill.time))
+        day = self._context.calendar.trading_day_at(from_ns(fill.time))
         self._rows.append(
             lambda journal: journal.fill(fill, trading_day=day, volume_multiple=multiple)
         )
@@ -206,7 +204,7 @@ class OrderScribe:
         self.broken = None
         text = "the records can be written again, and nothing is missing: broker.resume() goes on"
         logger.warning("%s", text)
-        self._store.put_notification(text)
+        self._context.notify(text)
         return True
 
     def _wait_longer(self) -> None:
@@ -277,15 +275,15 @@ class OrderScribe:
             self.journal = None
 
     def _when(self, day: date | None = None) -> dict[str, Any]:
-        now = self._store.clock.now_ns()
+        now = self._context.now_ns()
         if day is None:
-            day = self._store.calendar.trading_day_at(self._store.now())
+            day = self._context.trading_day()
         return {"trading_day": day, "exchange_time": now}
 
     def _origin(self, ticket: Ticket, leg: int) -> Origin:
         order = ticket.order
         owner, created = order.owner, order.created
-        strategy = self._store.strategy_name if owner is None else type(owner).__name__
+        strategy = self._context.strategy_name if owner is None else type(owner).__name__
         bar = from_backtrader(created.dt) if created.dt else 0
         return Origin(strategy, order.ref, leg, bar, created.pclose or math.nan)
 

@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import backtrader as bt
 
 from ..core.clock import to_backtrader
-
-if TYPE_CHECKING:
-    from ..store import MyStore
+from ..core.context import Context
 
 
 class _Present:
     """The ``datetime`` line of a contract without bars: now."""
 
-    def __init__(self, store: MyStore) -> None:
-        self._store = store
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def __getitem__(self, _ago: int) -> float:
-        return to_backtrader(self._store.clock.now_ns())
+        return to_backtrader(self._context.now_ns())
 
     def datetime(self, _ago: int = 0) -> datetime:
-        now: datetime = self._store.now()
-        return now
+        return self._context.now()
 
     def date(self, _ago: int = 0) -> date:
         return self.datetime().date()
@@ -45,10 +42,10 @@ class UnsubscribedData:
 
         sessionend = time(15, 0)
 
-    def __init__(self, symbol: str, store: MyStore) -> None:
+    def __init__(self, symbol: str, context: Context) -> None:
         self._name = self._dataname = symbol
         self.close = [math.nan]
-        self.datetime = _Present(store)
+        self.datetime = _Present(context)
 
     def __len__(self) -> int:
         return 0
@@ -65,17 +62,17 @@ class Placeholders:
     """One for each contract that is asked for.
 
     Args:
-        store: Tells the time.
+        context: Tells the time.
     """
 
-    def __init__(self, store: MyStore) -> None:
-        self._store = store
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._made: dict[str, UnsubscribedData] = {}
 
     def __call__(self, symbol: str) -> UnsubscribedData:
         """That of a contract; always the same one."""
         if symbol not in self._made:
-            self._made[symbol] = UnsubscribedData(symbol, self._store)
+            self._made[symbol] = UnsubscribedData(symbol, self._context)
         return self._made[symbol]
 
 

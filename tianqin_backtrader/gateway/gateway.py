@@ -15,10 +15,9 @@ from typing import Any
 import tqsdk
 from tqsdk.exceptions import BacktestFinished
 
-from ..contracts.lots import Counter
 from ..core.clock import deadline_in
 from ..core.login_words import out_of_service
-from ..core.model import Notice
+from ..core.model import Counter, Notice
 from ..errors import LinkLost
 from .charts import FrameCharts, TreeCharts
 from .client import ClientMaker

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from ..core.clock import SECOND, Instants, instants
+from ..core.context import Context
 from ..core.model import NAN, Fill, Offset, OrderReport
 from ..errors import UnknownSymbol
 from ..execution.execution_reports import OrderReturns
@@ -20,9 +20,6 @@ from ..execution.order_manager import OrderDesk
 from ..execution.write_ahead import Planned
 from ..orders.leg import OrderLeg
 from .position_diff import Place, Sent, compare, place_of
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +52,8 @@ class Reconciler:
         on_difference: Callable[[str], None],
     ) -> None:
         self._desk, self._returns, self._lots, self._tell = desk, returns, lots, on_difference
-        self._store, self._account = desk.store, desk.account
+        self._context, self._trading = desk.context, desk.trading
+        self._link, self._account = desk.link, desk.account
         self._session = 0
         self._due = self._first = False
         self._since = self._started = self._looked = Instants(0, 0)
@@ -78,7 +76,7 @@ class Reconciler:
 
         Where lots were given up it is looked at later, too: a counter may show them all the same.
         """
-        if not self._is_time() or not self._store.trading_up or not self._contracts_known():
+        if not self._is_time() or not self._link.trading_up or not self._contracts_known():
             return
         self._looked = self._now()
         if self._account.lacks_positions():
@@ -116,7 +114,7 @@ class Reconciler:
             "fills know is taken to be held, and exits wait for it"
         )
         logger.error("%s", text)
-        self._store.put_notification(text)
+        self._context.notify(text)
 
     def _come_back(self, differences: list[Difference]) -> dict[str, int]:
         """Lots that were given up and are shown after all, by contract."""
@@ -138,15 +136,17 @@ class Reconciler:
                 f"over; {lots} lots have no protection: their stops have ended"
             )
             logger.error("%s", text)
-            self._store.observers.exposed(symbol, lots, text)
-            self._store.put_notification(text, symbol=symbol, lots=lots)
+            self._context.exposed(symbol, lots, text)
+            self._context.notify(text, symbol=symbol, lots=lots)
 
     def _contracts_known(self) -> bool:
         """Whether everything is known of what is held: the money of a difference is, then."""
-        store = self._store
+        context = self._context
         held = {symbol for symbol, _ in (*self._account.sides, *self._account.held_lots())}
         symbols = held | {leg.symbol for leg in self._returns.foreign.values()}
-        known = [store.known_instrument(symbol) or store.is_unknown(symbol) for symbol in symbols]
+        known = [
+            context.known_instrument(symbol) or context.is_unknown(symbol) for symbol in symbols
+        ]
         return all(known)  # not before each was asked for
 
     def _held_before(self, differences: list[Difference]) -> list[str]:
@@ -164,7 +164,7 @@ class Reconciler:
                 f"{symbol}: the account has shown what it holds after the start: it is taken over"
             )
             logger.warning("%s", text)
-            self._store.put_notification(text, symbol=symbol)
+            self._context.notify(text, symbol=symbol)
 
     def _hold(self, symbols: list[str]) -> None:
         """Hold what the account holds, on record, too: it is what the next start looks for."""
@@ -176,7 +176,7 @@ class Reconciler:
         self._differences, self._since = differences, self._now()
 
     def _now(self) -> Instants:
-        return instants(self._store.clock)
+        return instants(self._context.clock)
 
     def _look(self) -> list[Difference]:
         ended = self._ended()
@@ -189,11 +189,11 @@ class Reconciler:
         gone = [
             symbol
             for symbol in {symbol for symbol, _ in ours}
-            if expired(self._store, symbol, waits=False)
+            if expired(self._context, symbol, waits=False)
         ]
         costs = account.open_prices()
         picture = compare(ours, account.held_lots(), [], ended, costs, gone)
-        for fill in unseen_fills(self._store, ended, picture.filled, costs):
+        for fill in unseen_fills(self._context, ended, picture.filled, costs):
             logger.warning("%s: the account holds %d lots of it", fill.order_id, fill.volume)
             self._returns.take([fill])
         self._returns.take([day_end(leg) for leg in ended])
@@ -201,7 +201,7 @@ class Reconciler:
 
     def _ended(self) -> list[OrderLeg]:
         """Orders whose day is over, ours first, that this session does not list."""
-        known = self._store.gateway.known_orders()
+        known = self._trading.known_orders()
         ours = [
             leg
             for live in self._desk.live.values()
@@ -232,22 +232,22 @@ def _symbols(differences: list[Difference]) -> list[str]:
     return list(dict.fromkeys(symbol for symbol, *_ in differences))
 
 
-def expired(store: MyStore, symbol: str, *, waits: bool) -> bool:
+def expired(context: Context, symbol: str, *, waits: bool) -> bool:
     """Whether a contract has ended: the account has settled what was held of it.
 
     Args:
-        store: Knows contracts and the time.
+        context: Knows contracts and the time.
         symbol: The contract.
         waits: Whether its specification is waited for; else it has not ended as far as is known.
     """
     try:
-        instrument = store.instrument(symbol) if waits else store.known_instrument(symbol)
+        instrument = context.instrument(symbol) if waits else context.known_instrument(symbol)
     except UnknownSymbol:
         return True
     if instrument is None:
-        return bool(store.is_unknown(symbol))
+        return bool(context.is_unknown(symbol))
     ends = instrument.expire_datetime
-    return bool(instrument.expired or (ends is not None and ends <= store.now()))
+    return bool(instrument.expired or (ends is not None and ends <= context.now()))
 
 
 def day_end(leg: OrderLeg) -> OrderReport:
@@ -260,14 +260,14 @@ def day_end(leg: OrderLeg) -> OrderReport:
 
 
 def unseen_fills(
-    store: MyStore, ended: Iterable[Sent], filled: Mapping[str, int], costs: Mapping[Place, float]
+    context: Context, ended: Iterable[Sent], filled: Mapping[str, int], costs: Mapping[Place, float]
 ) -> list[Fill]:
     """What orders of an earlier day must have got: the account holds it.
 
     Their trades are no longer told, and their fees are not known.
 
     Args:
-        store: Time and instruments.
+        context: Time and contracts.
         ended: The orders.
         filled: Lots by order id, of a ``Picture``.
         costs: The account's mean price of the lots held, where it is known.
@@ -275,14 +275,14 @@ def unseen_fills(
     return [
         Fill(
             f"{leg.order_id}_unseen", leg.order_id, leg.symbol, leg.direction, leg.offset,
-            _price(store, leg, costs), filled[leg.order_id], store.clock.now_ns(), NAN,
+            _price(context, leg, costs), filled[leg.order_id], context.now_ns(), NAN,
         )
         for leg in ended
         if leg.order_id in filled
     ]  # fmt: skip
 
 
-def _price(store: MyStore, leg: Sent, costs: Mapping[Place, float]) -> float:
+def _price(context: Context, leg: Sent, costs: Mapping[Place, float]) -> float:
     """An order's own price, the worst it can have been.
 
     A market order has none: what the account says its lots have cost, or the last settlement.
@@ -292,4 +292,4 @@ def _price(store: MyStore, leg: Sent, costs: Mapping[Place, float]) -> float:
     cost = costs.get(place_of(leg.symbol, leg.direction, leg.offset), NAN)
     if leg.offset is Offset.OPEN and math.isfinite(cost):
         return cost
-    return float(store.instrument(leg.symbol).pre_settlement)
+    return float(context.instrument(leg.symbol).pre_settlement)

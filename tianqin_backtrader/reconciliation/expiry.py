@@ -8,19 +8,16 @@ from __future__ import annotations
 import logging
 import math
 from datetime import date
-from typing import TYPE_CHECKING
 
 from ..account.ledger import SIDES, AccountView
 from ..contracts.odd_prices import sane
 from ..core.clock import SECOND, passed_ns
 from ..core.model import Instrument
+from ..core.ports import MarketDataPort
 from ..errors import TianqinError
 from ..execution.order_manager import OrderDesk
 from ..orders.ticket import Ending, Stage
 from .after_reconnect import expired
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +33,16 @@ class ExpiryDesk:
         desk: Knows the orders.
     """
 
-    def __init__(self, account: AccountView, desk: OrderDesk) -> None:
+    def __init__(self, account: AccountView, desk: OrderDesk, market: MarketDataPort) -> None:
         self._account, self._desk = account, desk
-        self._store: MyStore = desk.store
+        self._context, self._trading, self._market = desk.context, desk.trading, market
         self._day: date | None = None
         self._expiring: set[str] = set()
         self._asked: dict[str, int] = {}
 
     def tend(self) -> bool:
         """Settle what has expired; return whether anything was."""
-        today = self._store.calendar.trading_day_at(self._store.now())
+        today = self._context.trading_day()
         if today != self._day:
             self._day = today
             self._end_waiting()
@@ -59,20 +56,20 @@ class ExpiryDesk:
     def _end_waiting(self) -> None:
         for ticket in list(self._desk.tickets.values()):
             waits = not ticket.over and ticket.stage is not Stage.WORKING
-            if waits and expired(self._store, ticket.symbol, waits=False):
+            if waits and expired(self._context, ticket.symbol, waits=False):
                 ticket.order.addinfo(reason=f"{ticket.symbol} has expired")
                 self._desk.cancel(ticket, Ending.EXPIRE)
 
     def _settle(self) -> bool:
         settled = False
         for symbol in list(self._expiring):
-            instrument = self._store.known_instrument(symbol)
+            instrument = self._context.known_instrument(symbol)
             if instrument is None:
                 continue  # asked for
             ends = instrument.expire_datetime
-            if not instrument.expired and (ends is None or ends > self._store.now()):
+            if not instrument.expired and (ends is None or ends > self._context.now()):
                 self._expiring.discard(symbol)  # not today
-            elif not self._store.gateway.position(symbol).get("pos", 0):
+            elif not self._trading.position(symbol).get("pos", 0):
                 price = self._price(symbol, instrument)
                 if price != price:
                     continue
@@ -80,7 +77,7 @@ class ExpiryDesk:
                 lots = self._account.settle(symbol, price)
                 text = f"{symbol} has expired: {lots} lots were settled at {price}"
                 logger.warning("%s", text)
-                self._store.put_notification(text, symbol=symbol, lots=lots, price=price)
+                self._context.notify(text, symbol=symbol, lots=lots, price=price)
                 settled = True
         return settled
 
@@ -90,7 +87,7 @@ class ExpiryDesk:
         """
         since = self._asked.setdefault(symbol, passed_ns())
         try:
-            price = float(self._store.gateway.quote(symbol).settlement)
+            price = float(self._market.quote(symbol).settlement)
         except TianqinError:
             price = math.nan
         if price or not instrument.ins_class.endswith("OPTION"):  # an option may end at nothing

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import backtrader as bt
 
 from ..core.model import Direction
+from ..core.ports import Feeds
 from ..execution.open_trades import OpenTrades
 from ..execution.target_positions import TargetDesk
 from ..feeds.placeholder import UnsubscribedData
 from ..orders.ticket import Stage, Ticket
 from .startup import Restart
 
-if TYPE_CHECKING:
-    from ..store import MyStore
-
 
 class Adoption:
     """Makes the orders that ``Restart`` finds, and gives them to strategies.
 
     Args:
-        store: Knows the feeds.
+        feeds: Of the run.
         stand_in: Gives what stands for a feed while an order is made.
         make: Makes an order and its ticket.
         tell: Hands a clone of an order to ``notify_order``.
@@ -31,13 +29,13 @@ class Adoption:
 
     def __init__(
         self,
-        store: MyStore,
+        feeds: Feeds,
         stand_in: Callable[[str], UnsubscribedData],
         make: Callable[..., Ticket],
         tell: Callable[[Any], None],
         trades: OpenTrades,
     ) -> None:
-        self._store, self._stand_in, self._make, self.tell = store, stand_in, make, tell
+        self._feeds, self._stand_in, self._make, self.tell = feeds, stand_in, make, tell
         self._trades = trades
 
     def order_of_plan(self, fields: dict[str, Any]) -> Any:
@@ -46,7 +44,7 @@ class Adoption:
         kind = bt.BuyOrder if fields["direction"] == Direction.BUY else bt.SellOrder
         data = self._stand_in(symbol)
         made = self._make(kind, None, data, fields["volume"], **fields["order"]).order
-        feeds = [feed for feed in self._store.feeds if feed._dataname == symbol]
+        feeds = [feed for feed in self._feeds if feed._dataname == symbol]
         made.p.data = feeds[0] if feeds else data
         return made
 
@@ -68,7 +66,7 @@ class Adoption:
 
     def _in_this_run(self, data: Any) -> Any:
         """The feed that has taken the place of an earlier run's; any other data itself."""
-        feeds = self._store.feeds
+        feeds = self._feeds
         if any(feed is data for feed in feeds):
             return data
         return next((feed for feed in feeds if feed._dataname == data._dataname), data)

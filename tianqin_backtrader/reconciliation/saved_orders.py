@@ -62,7 +62,8 @@ class LeftBehind:
 
     def __init__(self, desk: OrderDesk, make: Orders) -> None:
         self._desk, self._make = desk, make
-        self._store, self._account, self._scribe = desk.store, desk.account, desk.scribe
+        self._context, self._trading = desk.context, desk.trading
+        self._account, self._scribe = desk.account, desk.scribe
 
     def bury(self, journal: Journal) -> None:
         """The account was born with this program: all that is on record is over."""
@@ -80,9 +81,9 @@ class LeftBehind:
         self._scribe.add(write)
 
     def _when(self) -> dict[str, Any]:
-        now = self._store.now()
-        day = self._store.calendar.trading_day_at(now)
-        return {"trading_day": day, "exchange_time": self._store.clock.now_ns()}
+        now = self._context.now()
+        day = self._context.calendar.trading_day_at(now)
+        return {"trading_day": day, "exchange_time": self._context.now_ns()}
 
     def look_at_clock(self, journal: Journal) -> None:
         """Tell if the newest record is of later than now."""
@@ -90,7 +91,7 @@ class LeftBehind:
             (row["exchange_time"] for table in ("intents", "reports", "equity")
              if (row := journal.last(table))), default=0,
         )  # fmt: skip
-        now = self._store.clock.now_ns()
+        now = self._context.now_ns()
         if now + MINUTE < newest:
             text = (
                 f"the clock shows {from_ns(now):%F %T}, but the newest record is of "
@@ -98,13 +99,13 @@ class LeftBehind:
             )
             logger.warning("%s", text)
             self._scribe.note(text, "WARNING")
-            self._store.put_notification(text)
+            self._context.notify(text)
 
     def read(self, journal: Journal, today: date) -> Found:
         """All that is not over, and the orders of today that are."""
         found = Found()
         for report in journal.numbered_since(today):
-            self._store.gateway.recognise(report)
+            self._trading.recognise(report)
         plans = {(plan.kind, plan.key): plan for plan in journal.plans(today)}
         self._write_down_unwritten(journal, plans, today)
         groups = [plan for plan in plans.values() if plan.kind == "group" and not plan.over]
@@ -133,7 +134,7 @@ class LeftBehind:
     ) -> None:
         """Exits that left while nothing could be written: the account shows what became of them."""
         found: dict[str, list[OrderReport]] = {}
-        for report in self._store.gateway.all_reports():
+        for report in self._trading.all_reports():
             plan = plans.get(("order", ticket_of(report.order_id)))
             if plan is None or not isinstance(report, OrderReport):
                 continue

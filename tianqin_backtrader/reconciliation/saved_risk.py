@@ -6,16 +6,14 @@ Otherwise whatever starts a halted program again would let it trade.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..core.context import Context
 from ..execution.write_ahead import OrderScribe
 from ..records.journal import Journal
 from ..risk.engine import RiskGuard
 from ..risk.kill_switch import Flattener
 from ..risk.limits import GuardState
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +22,7 @@ class RiskMemory:
     """Keeps them in the journal.
 
     Args:
-        store: Told what an earlier run has left.
+        context: Told what an earlier run has left.
         guard: The rules.
         flattener: Closes all that is held.
         scribe: Writes.
@@ -33,9 +31,10 @@ class RiskMemory:
     kind, key = "risk", "guard"
 
     def __init__(
-        self, store: MyStore, guard: RiskGuard, flattener: Flattener, scribe: OrderScribe
+        self, context: Context, guard: RiskGuard, flattener: Flattener, scribe: OrderScribe
     ) -> None:
-        self._store, self._guard, self._flattener, self._scribe = store, guard, flattener, scribe
+        self._context, self._guard = context, guard
+        self._flattener, self._scribe = flattener, scribe
         # The guard's, but for a halt by the records themselves.
         self._meant = {"state": str(GuardState.ACTIVE), "reason": "", "keeps_exits": False}
         guard.changed = flattener.changed = lambda: scribe.touch_plan(self)
@@ -65,4 +64,4 @@ class RiskMemory:
                 "broker.resume() ends it"
             )
             logger.warning("%s", text)
-            self._store.put_notification(text)
+            self._context.notify(text)

@@ -77,18 +77,23 @@ class Restart:
         desk, returns, held: Where the orders go on.
         make: Makes orders, and tells them.
         memory: Of the risk rules.
+        pump: Waits so many seconds for the server.
+        newborn: The account was born with this program: there is nothing to go on with.
         resend: Send what never left, instead of telling it as Expired.
         accept: Go on where nothing explains what the account holds.
     """
 
     def __init__(
         self, desk: OrderDesk, returns: OrderReturns, held: HeldOrders, make: Orders, *,
-        memory: RiskMemory, resend: bool, accept: bool,
+        memory: RiskMemory, pump: Callable[[float], object], newborn: bool, resend: bool,
+        accept: bool,
     ) -> None:  # fmt: skip
         self._desk, self._returns, self._held, self._make = desk, returns, held, make
-        self._store, self._account, self._scribe = desk.store, desk.account, desk.scribe
+        self._context, self._trading = desk.context, desk.trading
+        self._account, self._scribe = desk.account, desk.scribe
         self._past = LeftBehind(desk, make)
-        self._memory = memory
+        self._memory, self._pump = memory, pump
+        self._newborn = newborn or not desk.trading.renewable
         self._resend, self._accept = resend, accept
         self.lots = HeldLots(self._account)
         self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
@@ -108,30 +113,30 @@ class Restart:
             JournalError: The records cannot be read.
         """
         journal = self._scribe.journal
-        today = self._store.calendar.trading_day_at(self._store.now())
+        today = self._context.trading_day()
         found = Found()
         if journal is not None:
             self._past.look_at_clock(journal)
-            if self._account_is_new():
+            if self._newborn:
                 self._past.bury(journal)
             else:
                 found = self._past.read(journal, today)
                 self._memory.recall(journal)
         self._wait_for_answers(found)
         mine = set() if journal is None else journal.orders_since(today)
-        began = instants(self._store.clock)
+        began = instants(self._context.clock)
         while True:
-            reports = self._store.gateway.all_reports()
+            reports = self._trading.all_reports()
             lost = self._unanswered(found)
             ended = [leg for leg in lost if self._day_over(leg)]
             picture = self._compare(journal, reports, mine, ended)
             # A counter may show positions a while after all the rest.
-            waited = instants(self._store.clock).since(began)
+            waited = instants(self._context.clock).since(began)
             if self._is_settled(picture, waited):
                 break
-            self._store.pump(0.1)
+            self._pump(0.1)
         self._must_be_explained(journal, picture)
-        unseen = unseen_fills(self._store, ended, picture.filled, self._account.open_prices())
+        unseen = unseen_fills(self._context, ended, picture.filled, self._account.open_prices())
         ours = [one for one in reports if one.order_id in self._desk.legs]
         others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
         news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
@@ -167,16 +172,11 @@ class Restart:
 
     # -- the records --------------------------------------------------------------------------
 
-    def _account_is_new(self) -> bool:
-        """Whether the account was born with this program: there is nothing to go on with."""
-        embedded = self._store.sandbox_server is not None
-        return embedded or not self._store.gateway.renewable
-
     # -- the account --------------------------------------------------------------------------
 
     def _unanswered(self, found: Found) -> list[RecordedLeg]:
         """Orders whose end is not on record and which the account does not show."""
-        known = self._store.gateway.known_orders()
+        known = self._trading.known_orders()
         return [
             leg
             for order_id, leg in found.recorded.items()
@@ -184,12 +184,12 @@ class Restart:
         ]
 
     def _day_over(self, leg: RecordedLeg) -> bool:
-        store = self._store
-        return day_is_over(leg.symbol, leg.trading_day, store.now(), store.calendar)
+        context = self._context
+        return day_is_over(leg.symbol, leg.trading_day, context.now(), context.calendar)
 
     def _wait_for_answers(self, found: Found) -> None:
         """What was sent as the program died may still be on its way."""
-        clock = self._store.clock
+        clock = self._context.clock
         began = instants(clock)
         while True:
             young = [leg for leg in self._unanswered(found) if not self._day_over(leg)]
@@ -198,7 +198,7 @@ class Restart:
                 waited = max(waited, clock.now_ns() - max(leg.meant_at for leg in young))
             if not young or waited >= UNKNOWN:
                 return
-            self._store.pump(min(0.1, (UNKNOWN - waited) / SECOND))
+            self._pump(min(0.1, (UNKNOWN - waited) / SECOND))
 
     def _counted(self, fill: Fill) -> bool:
         ticket_leg = self._desk.legs.get(fill.order_id)
@@ -212,7 +212,7 @@ class Restart:
         ended: list[RecordedLeg],
     ) -> Picture:
         base = None if journal is None else journal.plan_of("held", "account")
-        if journal is None or base is None or self._account_is_new():
+        if journal is None or base is None or self._newborn:
             return Picture()
         recorded = {(symbol, side): lots for symbol, side, lots in base.fields["lots"]}
         for place, lots in journal.lots_since(base.seq).items():
@@ -228,7 +228,7 @@ class Restart:
         gone = [
             symbol
             for symbol in {symbol for symbol, _ in recorded}
-            if expired(self._store, symbol, waits=True)
+            if expired(self._context, symbol, waits=True)
         ]
         held, costs = self._account.held_lots(), self._account.open_prices()
         return compare(recorded, held, news, ended, costs, gone)

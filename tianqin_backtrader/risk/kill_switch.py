@@ -6,18 +6,17 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..account.ledger import AccountView
 from ..contracts.order_terms import Wish
 from ..core.clock import SECOND
+from ..core.context import Context
 from ..core.model import Direction
+from ..core.ports import LastPrice, LinkPort
 from ..orders.ticket import Effect, Stage, Ticket
 from .engine import RiskGuard
 from .limits import GuardState, OrderIntent, OwnOrder, RiskContext, RiskLimits
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +24,20 @@ logger = logging.getLogger(__name__)
 FLATTEN_AGAIN, FLATTEN_TRIES = 2 * SECOND, 30
 
 
+class Hours(Protocol):
+    """When the market of what is subscribed trades."""
+
+    @property
+    def trading(self) -> bool: ...
+
+
 class RiskDesk:
     """Shows the guard what an order meets.
 
     Args:
-        store: Time, calendar and gateway.
+        context: Time and calendar.
+        last_price: Of a contract.
+        hours: Whether anything trades.
         account: Positions and the day's profit.
         limits: None switches every limit off.
         live: Gives the working legs of a contract.
@@ -37,12 +45,15 @@ class RiskDesk:
 
     def __init__(
         self,
-        store: MyStore,
+        context: Context,
+        last_price: LastPrice,
+        hours: Hours,
         account: AccountView,
         limits: RiskLimits | None,
         live: Callable[[str], list[Any]],
     ) -> None:
-        self._store, self._account, self._live = store, account, live
+        self._context, self._last_price, self._hours = context, last_price, hours
+        self._account, self._live = account, live
         self.guard = RiskGuard(limits)
         self._watches = limits is not None
 
@@ -64,7 +75,7 @@ class RiskDesk:
             closes or ticket.effect is Effect.CLOSE, orders,
             taken=ticket.has_been_taken or (ticket.exits and ticket.stage is not Stage.DRAFT),
         )  # fmt: skip
-        self.guard.check(intent, self._context(ticket.symbol))
+        self.guard.check(intent, self._facts(ticket.symbol))
 
     def admit(self, volume: int) -> None:
         """Refuse what could never be sent; see ``RiskGuard.admit``."""
@@ -73,12 +84,12 @@ class RiskDesk:
     def passed_by(self, symbol: str, orders: int) -> None:
         """Count exchange orders that the rules do not look at."""
         if self._watches:
-            self.guard.passed_by(symbol, orders, self._context(symbol))
+            self.guard.passed_by(symbol, orders, self._facts(symbol))
 
     def cancelled(self, symbol: str) -> None:
         """Count a cancel."""
         if self._watches:
-            self.guard.cancelled(symbol, self._context(symbol))
+            self.guard.cancelled(symbol, self._facts(symbol))
 
     def meets_loss(self) -> bool:
         """Every round: whether the day's loss has reached its limit, and none has answered it."""
@@ -96,13 +107,13 @@ class RiskDesk:
         self.guard.resume()
 
     def _look_at_profit(self) -> None:
-        store = self._store
-        if store.hours.trading:  # between two days the account may show the loss of the one before
-            day, profit = store.calendar.trading_day_at(store.now()), self._account.day_profit()
-            self.guard.watch(RiskContext(store.clock.now_ns(), day, day_profit=profit))
+        context = self._context
+        if self._hours.trading:  # between two days the account may show the loss of the one before
+            day, profit = context.trading_day(), self._account.day_profit()
+            self.guard.watch(RiskContext(context.now_ns(), day, day_profit=profit))
 
-    def _context(self, symbol: str) -> RiskContext:
-        store = self._store
+    def _facts(self, symbol: str) -> RiskContext:
+        context = self._context
         working = tuple(
             OwnOrder(
                 leg.direction,
@@ -112,11 +123,11 @@ class RiskDesk:
             for leg in self._live(symbol)
         )
         return RiskContext(
-            now=store.clock.now_ns(),
-            trading_day=store.calendar.trading_day_at(store.now()),
+            now=context.now_ns(),
+            trading_day=context.trading_day(),
             position=int(self._account.position(symbol).size),
             working=working,
-            last_price=store.last_price(symbol),
+            last_price=self._last_price(symbol),
             day_profit=self._account.day_profit(),
         )
 
@@ -144,7 +155,8 @@ class Flattener:
     are counted, for each contract.
 
     Args:
-        store: Time, calendar and notifications.
+        context: Time, calendar and notifications.
+        link: To the exchange.
         account: What is held.
         close: Sends a market order that closes (symbol, direction, lots, whether its rest stays at
             the day's limit).
@@ -156,11 +168,13 @@ class Flattener:
 
     def __init__(
         self,
-        store: MyStore,
+        context: Context,
+        link: LinkPort,
         account: AccountView,
         close: Callable[[str, Direction, int, bool], object],
     ) -> None:
-        self._store, self._account, self._close = store, account, close
+        self._context, self._link = context, link
+        self._account, self._close = account, close
         self._attempts: dict[str, _Attempts] = {}
         self.busy = False
         self.changed: Callable[[], None] = lambda: None
@@ -182,23 +196,23 @@ class Flattener:
         Args:
             working: Contracts in which orders are still out; nothing is sent beside them.
         """
-        if not self.busy or not self._store.trading_up:
+        if not self.busy or not self._link.trading_up:
             return
         held = self._account.account_positions()
         if not held:
             if not working:
                 self.end()
-                self._store.put_notification("flatten: nothing is held any more")
+                self._context.notify("flatten: nothing is held any more")
             return
         for symbol, position in held.items():
-            if symbol not in working and self._store.may_trade(symbol):
+            if symbol not in working and self._context.may_trade(symbol):
                 self._try(symbol, int(position["pos_long"]), int(position["pos_short"]))
         if not any(symbol not in self._attempts or self._attempts[symbol].left for symbol in held):
             self.end()
 
     def _try(self, symbol: str, longs: int, shorts: int) -> None:
-        store = self._store
-        now, day = store.clock.now_ns(), store.calendar.trading_day_at(store.now())
+        context = self._context
+        now, day = context.now_ns(), context.trading_day()
         attempts = self._attempts.setdefault(symbol, _Attempts(day, (longs, shorts)))
         attempts.follow(day, (longs, shorts))
         if not attempts.left or now < attempts.not_before:
@@ -207,7 +221,7 @@ class Flattener:
         if not attempts.left:
             text = f"flatten: given up, still held: {symbol}"
             logger.error("%s", text)
-            store.put_notification(text)
+            context.notify(text)
             return
         stays = not (longs and shorts)  # two that stay at the limits could trade with each other
         if longs:

@@ -143,7 +143,7 @@ class ExitCarrier:
             OrderError: There is one.
         """
         self._held.settle_stops(*self._contracts)
-        now = self._desk.store.now()
+        now = self._desk.context.now()
         for ticket in self._tickets(*self._contracts):
             if ticket.over or ticket.for_target or ticket.ending in (Ending.CANCEL, Ending.EXPIRE):
                 continue

@@ -41,6 +41,13 @@ class Account:
     def now(self):
         return from_ns(self.clock.now_ns())
 
+    def trading_day(self):
+        return self.calendar.trading_day_at(self.now())
+
+
+def view_of(account):
+    return AccountView(account, account.gateway, account)
+
 
 def position(long=0, short=0, **fields):
     return {"pos_long": long, "pos_short": short} | fields
@@ -60,7 +67,7 @@ def test_what_is_no_number_and_what_is_0_is_no_price(told):
 def test_lots_just_opened_cost_what_the_market_says_until_the_counter_says_more():
     """Behind a futures company everything but the lots is 0 right after an opening."""
     held = position(long=2, open_price_long=0.0, position_price_long=0.0, last_price=78100.0)
-    view = AccountView(Account({CU: held}))
+    view = view_of(Account({CU: held}))
     view.begin(1_000_000.0)
     assert (view.position(CU).size, view.position(CU).price) == (2, 78100.0)
     assert view.position(CU, "long").price == 78100.0
@@ -69,7 +76,7 @@ def test_lots_just_opened_cost_what_the_market_says_until_the_counter_says_more(
 
 
 def test_without_any_price_the_last_settlement_serves():
-    view = AccountView(Account({CU: position(short=1, open_price_short=0.0, last_price=NAN)}))
+    view = view_of(Account({CU: position(short=1, open_price_short=0.0, last_price=NAN)}))
     view.begin(1_000_000.0)
     assert (view.position(CU).size, view.position(CU).price) == (-1, 77900.0)
     assert math.isnan(mark_price(position(short=1, last_price=0.0)))
@@ -77,7 +84,7 @@ def test_without_any_price_the_last_settlement_serves():
 
 def test_trades_that_the_positions_do_not_show_yet_count_at_their_price():
     account = Account()
-    view = AccountView(account)
+    view = view_of(account)
     view.begin(1_000_000.0)
     view.take_fill(fill(Direction.BUY, 2, 78000.0), 5)
     assert view.balance().equity == 1_000_000.0
@@ -91,7 +98,7 @@ def test_trades_that_the_positions_do_not_show_yet_count_at_their_price():
 @pytest.mark.parametrize("lots", [1, 3, 7, 10, 29])
 def test_so_many_times_a_margin_is_so_many_lots(margin, lots):
     """Backtrader's own ``getsize`` loses one to the rounding of floats: 69.3 // 23.1 is 2."""
-    info = AccountView(Account(margin=margin)).comminfo(CU)
+    info = view_of(Account(margin=margin)).comminfo(CU)
     assert info.getsize(78000.0, lots * margin) == info.getsize(78000.0, lots * margin * 1.01)
     assert info.getsize(78000.0, lots * margin) == lots
     assert info.getsize(78000.0, lots * margin * 0.999) == lots - 1
@@ -99,14 +106,14 @@ def test_so_many_times_a_margin_is_so_many_lots(margin, lots):
 
 @pytest.mark.parametrize("margin", [NAN, 0.0])
 def test_without_a_margin_a_lot_binds_all_it_is_worth(margin):
-    info = AccountView(Account(margin=margin)).comminfo(CU)
+    info = view_of(Account(margin=margin)).comminfo(CU)
     assert info.get_margin(78000.0) == 390_000.0
     assert info.getsize(78000.0, 1_000_000.0) == 2
 
 
 def test_fewer_lots_than_an_order_must_have_cannot_be_opened():
     account = Account(open_min_limit_order_volume=4)
-    view = AccountView(account)
+    view = view_of(account)
     account.available = 5 * 39100.0
     assert view.max_lots(CU, 78000.0) == 5
     assert view.max_lots(CU, 78000.0, share=0.7) == 0
@@ -117,7 +124,7 @@ def test_fewer_lots_than_an_order_must_have_cannot_be_opened():
 def test_fees_that_no_trade_names_end_as_the_account_has_them():
     """A futures company: the trade comes at once, what it has cost with the account's query."""
     account = Account(names_fees=False)
-    view = AccountView(account)
+    view = view_of(account)
     view.begin(1_000_000.0)
     bought = view.priced(fill(Direction.BUY, 2, 78000.0, fee=NAN))
     assert bought.commission == 39.0
@@ -136,7 +143,7 @@ def test_fees_that_no_trade_names_end_as_the_account_has_them():
 
 def test_while_the_link_is_down_no_figure_is_believed():
     account = Account(names_fees=False)
-    view = AccountView(account)
+    view = view_of(account)
     view.begin(1_000_000.0)
     view.take_fill(view.priced(fill(Direction.BUY, 2, 78000.0, fee=NAN)), 5)
     account.trading_up = False
@@ -150,7 +157,7 @@ def test_books_that_begin_before_the_last_trades_end_where_the_account_is():
     held = position(long=2, last_price=78100.0, open_price_long=78000.0)
     account = Account({CU: held}, names_fees=False)
     account.funds["commission"] = 46.8
-    view = AccountView(account)
+    view = view_of(account)
     news = [fill(Direction.BUY, 1, 78000.0, fee=NAN, number=number) for number in (1, 2)]
     view.begin(1_000_953.2, news)
     for one in news:

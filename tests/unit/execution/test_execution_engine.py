@@ -1,5 +1,7 @@
 """What a loss or a full disk leaves of orders that close and then open."""
 
+from types import SimpleNamespace
+
 import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, Anything, StubbedDesk
@@ -16,11 +18,13 @@ CLOSES, OPENS = ("CLOSETODAY", 3), ("OPEN", 3)
 
 def engine(at, **limits):
     """What decides over orders, on a desk with stubs."""
-    risk = RiskDesk(at.store, at.account, RiskLimits(**limits), at.desk.working)
+    risk = RiskDesk(
+        at.context, lambda symbol: at.price, SimpleNamespace(trading=True), at.account,
+        RiskLimits(**limits), at.desk.working,
+    )  # fmt: skip
     at.planner._guard = at.desk._guard = risk
-    at.store.hours = type("Hours", (), {"trading": True})
     made = ExecutionEngine(
-        at.store, at.account, at.desk, Anything(), at.held, Anything(), risk, Anything()
+        at.context, at.account, at.desk, Anything(), at.held, Anything(), risk, Anything()
     )
     made.looks_after(Anything(), Anything(), Anything())
     return made

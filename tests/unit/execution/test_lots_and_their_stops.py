@@ -232,7 +232,7 @@ def test_an_exit_is_refused_while_the_login_rests():
     """It would wait for its owner, for ever."""
     at = StubbedDesk(today=3)
     at.link(False)
-    at.store.reconnector.trading_rests = "the password is wrong"
+    at.line.trading_rests = "the password is wrong"
     assert at.ends_of(at.place(3)) == ["Rejected"]
     assert at.place(3, 2950.0, exectype=STOP).stage is Stage.WATCHED
 
@@ -263,7 +263,7 @@ def test_a_refused_stop_beside_another_one_is_not_told():
 
 def test_a_stop_that_is_refused_in_history_is_not_told():
     at = StubbedDesk(today=3)
-    at.store.in_history = True
+    at.feeds.in_history = True
     at.place(3, None, exectype=STOP)
     assert at.exposed.lots == []
 

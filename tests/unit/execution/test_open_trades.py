@@ -8,7 +8,6 @@ import backtrader as bt
 import pytest
 
 from tianqin_backtrader.account.allocation import LotsChange
-from tianqin_backtrader.core.clock import ManualClock
 from tianqin_backtrader.execution.open_trades import OpenTrades
 from tianqin_backtrader.feeds.placeholder import UnsubscribedData
 
@@ -47,7 +46,7 @@ class Run:
     def __init__(self):
         store = SimpleNamespace(
             now=lambda: datetime(2026, 11, 10),
-            clock=ManualClock(1),
+            now_ns=lambda: 1,
             known_instrument=lambda symbol: 1,
         )
         self.feed = UnsubscribedData(CU, store)
@@ -55,8 +54,8 @@ class Run:
         self.strategies = [Strategy(self.feed, self.other) for _ in range(2)]
         for feed in (self.feed, self.other):
             feed._env = SimpleNamespace(runningstrats=self.strategies)
-        store.feeds = [self.feed, self.other]
-        self.trades = OpenTrades(store, lambda symbol: self.feed)
+        feeds = [self.feed, self.other]
+        self.trades = OpenTrades(store, feeds, None, lambda symbol: self.feed)
 
     def order(self, owner, size, data=None, tradeid=0):
         kind = bt.BuyOrder if size > 0 else bt.SellOrder

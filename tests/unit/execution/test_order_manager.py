@@ -152,7 +152,10 @@ def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch)
 
 def test_exits_that_waited_for_the_link_leave_one_second_after_the_other():
     at = StubbedDesk(today=3)
-    risk = RiskDesk(at.store, at.account, RiskLimits(orders_per_second=2), lambda symbol: [])
+    risk = RiskDesk(
+        at.context, lambda symbol: at.price, None, at.account,
+        RiskLimits(orders_per_second=2), lambda symbol: [],
+    )  # fmt: skip
     at.planner._guard = at.desk._guard = risk
     at.link(False)
     exits = [at.place(1) for _ in range(3)]
@@ -181,7 +184,7 @@ def without_limits(at, *, specified=nan, quoted=nan):
     """No upper limit is known; the specification, or the quote, has this lower one."""
     instrument, questions = replace(RB, upper_limit=nan, lower_limit=specified), ContractQuestions()
     questions._quotes[SYMBOL] = SimpleNamespace(upper_limit=nan, lower_limit=quoted)
-    at.store.instrument = at.store.known_instrument = lambda symbol: instrument
+    at.contracts.get = at.contracts.known = lambda symbol: instrument
     at.gateway.price_limits = questions.price_limits
 
 

@@ -31,9 +31,9 @@ def doubt(at):
 
 
 def lose_trading(at):
-    at.store.trading_up = False
+    at.line.trading_up = False
     at.pass_by(5)
-    at.store.trading_up = True
+    at.line.trading_up = True
 
 
 LOSSES = [lose_market_data, doubt, lose_trading]
@@ -64,11 +64,11 @@ def test_close_leaves_as_soon_as_the_line_is_back():
     at = StubbedDesk(today=3)
     at.hold(3, exectype=CLOSE)
     at.go_to("14:52:00")
-    at.store.trading_up = at.gate.is_open = False
+    at.line.trading_up = at.gate.is_open = False
     at.go_to("14:59:00")
     at.go_to("14:59:20")
     assert at.gateway.sent == []
-    at.store.trading_up = at.gate.is_open = True
+    at.line.trading_up = at.gate.is_open = True
     at.go_to("14:59:21")
     assert at.gateway.sent == [("CLOSETODAY", 3)]
 
@@ -156,7 +156,7 @@ def test_a_close_that_another_terminal_withdraws_is_told():
 def test_a_close_that_never_left_is_told():
     at = StubbedDesk(today=3)
     ticket = at.hold(3, exectype=CLOSE)
-    at.store.trading_up = at.gate.is_open = False
+    at.line.trading_up = at.gate.is_open = False
     at.go_to("15:00:01")
     assert at.ends_of(ticket) == ["Expired"]
     assert missed(at) == [3] and at.exposed.lots == [(SYMBOL, 3)]

@@ -27,7 +27,7 @@ def test_each_failure_doubles_the_time_to_the_next_attempt(clock):
         tried.append(clock[0])
         raise JournalError("journal.db", "the disk is full")
 
-    scribe = OrderScribe(StubbedDesk().store, lambda error: None)
+    scribe = OrderScribe(StubbedDesk().context, lambda error: None)
     scribe.journal = SimpleNamespace(together=together)
     scribe.note("something")
     for _ in range(900):
@@ -43,8 +43,8 @@ def full(at):
     def together():
         raise JournalError("journal.db", "the disk is full")
 
-    at.store.strategy_name = "one"
-    scribe = at.desk.scribe = OrderScribe(at.store, lambda error: None)
+    at.context.strategy_name = "one"
+    scribe = at.desk.scribe = OrderScribe(at.context, lambda error: None)
     scribe.journal = SimpleNamespace(together=together)
     scribe.note("something")
     assert not scribe.flush()

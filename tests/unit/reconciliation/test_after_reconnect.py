@@ -52,8 +52,14 @@ class Store:
     def known_instrument(self, symbol):
         return SimpleNamespace(expired=False, expire_datetime=None)
 
-    def put_notification(self, text, **facts):
+    def notify(self, text, **facts):
         self.said.append(text)
+
+    def now_ns(self):
+        return self.clock.now_ns()
+
+    def is_unknown(self, symbol):
+        return False
 
 
 class Run:
@@ -63,12 +69,11 @@ class Run:
         self.store, self.account, self.told, self.written = Store(), Account(ours, shown), [], []
         scribe = SimpleNamespace(touch_plan=lambda plan: self.written.append(plan))
         self.desk = SimpleNamespace(
-            store=self.store, account=self.account, scribe=scribe, live=defaultdict(dict), legs={}
-        )
-        observers = SimpleNamespace(
-            exposed=lambda symbol, lots, text: self.exposed.append((symbol, lots))
-        )
-        self.store.observers, self.exposed = observers, []
+            context=self.store, trading=self.store.gateway, link=self.store, account=self.account,
+            scribe=scribe, live=defaultdict(dict), legs={},
+        )  # fmt: skip
+        self.exposed = []
+        self.store.exposed = lambda symbol, lots, text: self.exposed.append((symbol, lots))
         returns = SimpleNamespace(foreign={}, take=lambda reports: None)
         self.lots = object()
         self.reconciler = Reconciler(self.desk, returns, self.lots, self.told.append)

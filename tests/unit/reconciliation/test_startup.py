@@ -25,7 +25,15 @@ def at():
 
 def restart(at, *, resend=False):
     return Restart(
-        at.desk, at.returns, at.held, Anything(), memory=Anything(), resend=resend, accept=False
+        at.desk,
+        at.returns,
+        at.held,
+        Anything(),
+        memory=Anything(),
+        pump=Anything().wait,
+        newborn=False,
+        resend=resend,
+        accept=False,
     )
 
 
@@ -104,7 +112,7 @@ def test_orders_are_not_taken_for_filled_while_the_account_shows_no_positions():
 @pytest.mark.parametrize("name", ["t1", f"{SYMBOL} 2026-01-05 77 SELL CLOSETODAY"])
 def test_trades_of_others_are_known_by_either_name_that_records_have_given_them(name, monkeypatch):
     at = StubbedDesk(today=2)
-    at.store.sandbox_server, at.gateway.renewable = None, True
+    at.gateway.renewable = True
     monkeypatch.setattr(
         "tianqin_backtrader.reconciliation.startup.expired", lambda *args, **options: False
     )

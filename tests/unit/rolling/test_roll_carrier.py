@@ -63,20 +63,27 @@ class World:
         account.position = lambda symbol, side=None: SimpleNamespace(size=self.lots[symbol])
         account.booked = lambda symbol, direction: self.lots[symbol]
         account.held = lambda symbol, direction: SimpleNamespace(total=self.lots[symbol])
-        store = MagicMock()
-        store.clock.now_ns.return_value = 0
-        store.trading_up = True
-        store.put_notification = lambda text, **words: self.told.append(text)
-        store.observers.exposed = lambda symbol, n, text: self.exposed.append((symbol, n))
-        store.last_price = lambda symbol: 78000.0
+        context = MagicMock()
+        context.now_ns.return_value = 0
+        context.notify = lambda text, **words: self.told.append(text)
+        context.exposed = lambda symbol, n, text: self.exposed.append((symbol, n))
+        link = MagicMock(trading_up=True)
         self.gate = MagicMock(reserved={})
         self.planner = MagicMock()
         self.planner.plan.side_effect = NotKnownYet("limits wait with us here")
         self.planner.coming.of.return_value = 0
         self.desk = OrderDesk(
-            store, account, self.gate, self.planner, MagicMock(), MagicMock(), lambda order: None
+            context,
+            MagicMock(),
+            link,
+            account,
+            self.gate,
+            self.planner,
+            MagicMock(),
+            MagicMock(),
+            lambda order: None,
         )
-        self.held = HeldOrders(self.desk)
+        self.held = HeldOrders(self.desk, MagicMock(in_history=False), lambda symbol: 78000.0)
         plan = RollPlan(OLD, NEW, Side.LONG, 5, 5, 0, 1, 50.0, 300.0)
         self.carrier = ExitCarrier(self.desk, self.held, self.like, plan, lambda state: None)
         self.state = RollState(plan, 0, gap=100.0)
