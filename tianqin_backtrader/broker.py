@@ -216,6 +216,16 @@ class MyBroker(bt.BrokerBase):
         """The journal that is written, None where no records are kept."""
         return self._scribe.journal
 
+    @property
+    def records_folder(self) -> str:
+        """Where the records are kept, "" where none are."""
+        return "" if self.journal is None else str(self.journal.path.parent)
+
+    @property
+    def closes_first(self) -> str:
+        """Which lots a close takes first: the parameter ``priority``."""
+        return str(self.p.priority)
+
     def look_a_last_time(self) -> None:
         """The store is about to be closed: see how the account stands now, for the records.
 

@@ -51,6 +51,7 @@ from .monitoring.observers import Observers
 from .monitoring.prometheus import Monitoring
 from .recording.recorder import Recorder
 from .records.strategy_state import KeptState
+from .rolling.ports import RollPorts
 from .rolling.roll import Roll
 from .rolling.roll_service import PATIENCE as ROLL_PATIENCE
 from .rolling.roll_service import RollDesk
@@ -321,7 +322,9 @@ class MyStore:
         if self.broker is None:
             make: Any = MyBroker
             self.broker = make(store=self, **kwargs)
-            self._rolls = RollDesk(self)
+            self._rolls = RollDesk(
+                RollPorts(self.context, self.gateway, self.gateway, self.reconnector, self.broker)
+            )
             self._round.rolls = self._rolls
             self._rolls.load()
         return self.broker

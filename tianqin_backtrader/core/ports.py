@@ -48,6 +48,7 @@ class QuoteView(Protocol):
     bid_price1: float
     last_price: float
     settlement: float
+    datetime: str
     upper_limit: float
     lower_limit: float
 
@@ -63,6 +64,8 @@ class MarketDataPort(Protocol):
 class TradingPort(Protocol):
     """The trading side of a session; the gateway. Rows of the account are TqSdk's."""
 
+    @property
+    def account_id(self) -> str: ...
     @property
     def counter(self) -> Counter: ...
     @property
@@ -97,6 +100,8 @@ class TradingPort(Protocol):
 
 class LinkPort(Protocol):
     """Whether the other side can be reached; ``Reconnector``."""
+
+    sessions: int
 
     @property
     def trading_up(self) -> bool: ...

@@ -6,12 +6,12 @@ import logging
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from ..core.clock import SECOND, monotonic
 from ..core.model import Fill, Offset, OrderReport
 from ..errors import JournalError, OrderError
 from ..risk.limits import GuardState
+from .ports import RollPorts
 from .roll_carrier import ExitCarrier
 from .roll_exits import price_gap
 from .roll_file import RollFile
@@ -27,9 +27,6 @@ from .roll_state import (
     TooFewToOpen,
     next_move,
 )
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +49,9 @@ class Roll:
         state: A ``RollState``, as it is on disk.
     """
 
-    def __init__(self, store: MyStore, state: RollState, file: RollFile) -> None:
-        self._store: MyStore = store
-        self._broker, self._file = store.getbroker(), file
+    def __init__(self, ports: RollPorts, state: RollState, file: RollFile) -> None:
+        self._ports, self._broker, self._file = ports, ports.broker, file
+        self._context, self._trading, self._link = ports.context, ports.trading, ports.link
         self.state = state
         self.leg: RollLeg | None = None
         self._held: tuple[int, int] | None = None  # what was held last, by the fills since
@@ -92,7 +89,7 @@ class Roll:
 
     def report(self) -> RollReport:
         """What was moved so far, and at what cost."""
-        multiple = self._store.instrument(self.state.plan.old).volume_multiple
+        multiple = self._context.instrument(self.state.plan.old).volume_multiple
         return make_report(self.state, multiple)
 
     # -- what its owner decides ---------------------------------------------------------------
@@ -119,7 +116,7 @@ class Roll:
             OrderError: An order of the roll is still out: what it trades would have no exits.
             JournalError: Its file cannot be written; it is not dropped.
         """
-        now = self._store.clock.now_ns()
+        now = self._context.now_ns()
         self.state.after(RollEvent.DROP, now)
         self._must_have_nothing_out()
         self._tend_exits(gives_back=True)
@@ -135,7 +132,7 @@ class Roll:
         Raises:
             OrderError: One does.
         """
-        shown = self._store.gateway.orders()
+        shown = self._trading.orders()
         for order_id in self.state.order_ids:
             known, there = self._broker.get_order(order_id), shown.get(order_id)
             if known is not None:
@@ -153,8 +150,8 @@ class Roll:
         old, new = self.contracts
         text = f"{lots} lots of {old} were closed and not opened in {new}: the roll is dropped"
         logger.error("%s", text)
-        self._store.observers.exposed(old, lots, text)
-        self._store.put_notification(text, roll=self, lots=lots)
+        self._context.exposed(old, lots, text)
+        self._context.notify(text, roll=self, lots=lots)
 
     # -- every round --------------------------------------------------------------------------
 
@@ -188,7 +185,7 @@ class Roll:
         if self.halted:
             self._tend_exits(gives_back=True)
             return
-        if not self._store.trading_up:
+        if not self._link.trading_up:
             if self.leg is None:
                 self._look_again()  # the time without a line is no time to agree in
             return
@@ -229,13 +226,13 @@ class Roll:
 
     def _gap(self) -> float | None:
         """What prices of exits are shifted by, None while a book is empty."""
-        old, new = (market_quote(self._store, symbol) for symbol in self.contracts)
+        old, new = (market_quote(self._ports, symbol) for symbol in self.contracts)
         if old is None or new is None:
             return None
         before, after = ((one.bid_price1 + one.ask_price1) / 2 for one in (old, new))
         if math.isnan(before + after):
             return None
-        gap = price_gap(before, after, self._store.instrument(self.state.plan.new).price_tick)
+        gap = price_gap(before, after, self._context.instrument(self.state.plan.new).price_tick)
         text = "stops and targets of %s are shifted by %g for %s"
         logger.info(text, self.contracts[0], gap, self.contracts[1])
         return gap
@@ -244,11 +241,11 @@ class Roll:
 
     def _look_again(self) -> None:
         """Begin to look at the account anew."""
-        self._session = self._store.reconnector.sessions
-        self._since_wall, self._since_market = monotonic(), self._store.clock.now_ns()
+        self._session = self._link.sessions
+        self._since_wall, self._since_market = monotonic(), self._context.now_ns()
 
     def _check(self) -> None:
-        if self._store.reconnector.sessions != self._session:
+        if self._link.sessions != self._session:
             self._look_again()
         self._exits.withdraw_entries(self.state)
         if self._still_works() or not self._settled():
@@ -265,15 +262,15 @@ class Roll:
             self._taking = 0
             self._take_fills()
             self._tend_exits(gives_back=True)
-            self._remember(self.state.after(move.event, self._store.clock.now_ns()))
+            self._remember(self.state.after(move.event, self._context.now_ns()))
             self._unreserve()
             logger.info("%s", self.report())
-            self._store.put_notification(str(self.report()), roll=self)
+            self._context.notify(str(self.report()), roll=self)
         elif self._may_begin(move) and self._lots_are_free(move):
             self._taking = 0
             self._take_fills()  # of a leg that an earlier program has begun, with its reference
             self._save(replace(self.state.after(move.event), reference=float("nan")))
-            self.leg = RollLeg(self._store, plan, self.state.phase, move)
+            self.leg = RollLeg(self._ports, plan, self.state.phase, move)
 
     def _follow_late_entries(self) -> None:
         """Lots that entries have opened as they were withdrawn are moved, too."""
@@ -306,7 +303,7 @@ class Roll:
             numbers = ", ".join(str(ticket.order.ref) for ticket in going_out)
             self._tell_that_it_waits(f"exits are at the market (order {numbers})")
         found = bool(going_out)
-        for order_id, order in self._store.gateway.orders().items():
+        for order_id, order in self._trading.orders().items():
             symbol = order.symbol
             if order.status != "ALIVE" or symbol not in self.contracts:
                 continue
@@ -328,7 +325,7 @@ class Roll:
             if known is not None:
                 self._broker.cancel(known)
             else:
-                self._store.gateway.cancel_order(order_id)
+                self._trading.cancel_order(order_id)
         return found
 
     def _cannot_be_sent_again(self, order: OrderReport) -> bool:
@@ -342,7 +339,7 @@ class Roll:
         Raises:
             PositionMismatch: It does not become what the fills have told.
         """
-        market: int = self._store.clock.now_ns() - self._since_market
+        market: int = self._context.now_ns() - self._since_market
         waited = monotonic() - self._since_wall
         if self._held is None:
             return max(int(waited * SECOND), market) >= SETTLE
@@ -377,13 +374,13 @@ class Roll:
             )
             return False
         self._waits_for = ""
-        for quote in [market_quote(self._store, symbol) for symbol in self.contracts]:
+        for quote in [market_quote(self._ports, symbol) for symbol in self.contracts]:
             if quote is None or math.isnan(quote.bid_price1 + quote.ask_price1):
                 return False  # closed, or at a limit
         if not self._new_book_takes(move):
             return False
-        now: datetime = self._store.now()
-        boundary: datetime = self._store.calendar.next_session_boundary(self.contracts[0], now)
+        now: datetime = self._context.now()
+        boundary: datetime = self._context.calendar.next_session_boundary(self.contracts[0], now)
         return boundary - now >= BEFORE_A_BREAK
 
     def _new_book_takes(self, move: Move) -> bool:
@@ -395,11 +392,11 @@ class Roll:
         if plan.least <= 1:
             return True
         direction = plan.direction(RollPhase.OPENING)
-        quote = market_quote(self._store, plan.new)
-        if quote is None or book_time(self._store, plan.new) == self._eaten:
+        quote = market_quote(self._ports, plan.new)
+        if quote is None or book_time(self._ports, plan.new) == self._eaten:
             return False  # what the last slice has taken is still shown in it
         worst = (quote.bid_price1 + quote.ask_price1) / 2 + direction.sign * plan.max_slippage
-        if book_lots(self._store, plan.new, direction, worst) >= move.lots:
+        if book_lots(self._ports, plan.new, direction, worst) >= move.lots:
             return True
         self._tell_that_it_waits(
             f"the book of {plan.new} shows fewer than {move.lots} lots within {plan.max_slippage:g}"
@@ -412,7 +409,7 @@ class Roll:
         self._waits_for = why
         text = f"{self.state.plan.old} is not rolled on: {why}"
         logger.warning("%s", text)
-        self._store.put_notification(text, roll=self)
+        self._context.notify(text, roll=self)
 
     # -- a leg --------------------------------------------------------------------------------
 
@@ -443,7 +440,7 @@ class Roll:
         closes = leg.phase is RollPhase.CLOSING
         self._held = (old - leg.traded, new) if closes else (old, new + leg.traded)
         if not closes:
-            self._eaten = book_time(self._store, leg.symbol)
+            self._eaten = book_time(self._ports, leg.symbol)
         self.leg = None
         self._take_fills()
         self._remember(self.state.after(RollEvent.LEG_DONE))
@@ -455,13 +452,13 @@ class Roll:
         if leg.broken_off and half_done:
             text = f"the market has closed while a slice is half done: {self.report()}"
             logger.error("%s", text)
-            self._store.put_notification(text, roll=self)
+            self._context.notify(text, roll=self)
         leg.broken_off = False
 
     def _take_fills(self) -> None:
         """What the account's trades tell of our orders, an earlier program's among them."""
         ours, fills = set(self.state.order_ids), dict(self.state.fills)
-        for fill in self._store.gateway.fills():
+        for fill in self._trading.fills():
             if fill.order_id in ours and fill.trade_id not in fills:
                 fills[fill.trade_id] = RollFill(
                     fill.symbol, fill.direction, fill.price, fill.volume, self._fee(fill),
@@ -495,7 +492,7 @@ class Roll:
             f"resume() or drop(): {self.report()}"
         )
         logger.error("%s", text)
-        self._store.put_notification(text, roll=self)
+        self._context.notify(text, roll=self)
         self._reserve()
 
     # -- the file -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import backtrader as bt
 
@@ -25,10 +25,8 @@ from ..orders.target import (
     step,
 )
 from ..orders.ticket import OF_A_ROLL
+from .ports import RollPorts
 from .roll_state import Move, RollPhase, RollPlan, capped
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 #: A leg gives up after so many rejections in a row.
 MAX_REJECTIONS = 5
@@ -45,7 +43,7 @@ class RollLeg:
     Closing orders are CLOSE at the exchange, too: they can never open the other side.
 
     Args:
-        store: Time, quotes and the broker.
+        ports: Time, quotes and the broker.
         plan: The roll.
         phase: CLOSING or OPENING.
         move: How many lots.
@@ -56,8 +54,9 @@ class RollLeg:
         broken_off: Whether the market has closed since this was last set back.
     """
 
-    def __init__(self, store: MyStore, plan: RollPlan, phase: RollPhase, move: Move) -> None:
-        self._store, self._broker, self.plan, self.phase = store, store.getbroker(), plan, phase
+    def __init__(self, ports: RollPorts, plan: RollPlan, phase: RollPhase, move: Move) -> None:
+        self._ports, self._context, self._broker = ports, ports.context, ports.broker
+        self.plan, self.phase = plan, phase
         self.symbol = plan.old if phase is RollPhase.CLOSING else plan.new
         self.direction = plan.direction(phase)
         self._target = TargetState(
@@ -102,7 +101,7 @@ class RollLeg:
 
     def tend(self) -> bool:
         """Do what is to be done now; whether an order was made, which leaves with the next wait."""
-        now = self._store.clock.now_ns()
+        now = self._context.now_ns()
         self._count_time(now)
         quote = None if self.given_up else self._quote()
         self._target, action = step(self._target, self._news(), now, quote, self._least)
@@ -131,8 +130,8 @@ class RollLeg:
             self.broken_off = self.broken_off or now >= self._closes_ns
         self._last_ns = now if trading else 0
         if trading and not self._closes_ns > now:
-            calendar = self._store.calendar
-            closes = calendar.next_session_boundary(self.symbol, self._store.now())
+            calendar = self._context.calendar
+            closes = calendar.next_session_boundary(self.symbol, self._context.now())
             self._closes_ns = to_ns(closes)
 
     def _carry_out(self, action: Action) -> bool:
@@ -170,10 +169,10 @@ class RollLeg:
 
     def _quote(self) -> Quote | None:
         """The market as the leg may use it; None while it takes no orders."""
-        quote = market_quote(self._store, self.symbol)
+        quote = market_quote(self._ports, self.symbol)
         if quote is None:
             return None
-        today = self._store.calendar.trading_day_at(self._store.now())
+        today = self._context.trading_day()
         if today != self._day:
             middle = (quote.bid_price1 + quote.ask_price1) / 2
             if math.isnan(middle):
@@ -190,7 +189,7 @@ class RollLeg:
         if self.waited_ns > self.plan.patience * SECOND * WAIT_FOR_A_BOOK:
             return False
         worst = self.reference + self.direction.sign * self.plan.max_slippage
-        return book_lots(self._store, self.symbol, self.direction, worst) < self.left
+        return book_lots(self._ports, self.symbol, self.direction, worst) < self.left
 
 
 def _rules(plan: RollPlan, phase: RollPhase) -> ChaseRules:
@@ -204,10 +203,10 @@ def _rules(plan: RollPlan, phase: RollPhase) -> ChaseRules:
     return RULES
 
 
-def book_lots(store: MyStore, symbol: str, direction: Direction, worst: float) -> int:
+def book_lots(ports: RollPorts, symbol: str, direction: Direction, worst: float) -> int:
     """Lots that an order of a direction would find in the book at no worse price."""
     try:
-        quote = store.gateway.quote(symbol)
+        quote = ports.market.quote(symbol)
     except LinkError:
         return 0
     side = "ask" if direction is Direction.BUY else "bid"
@@ -220,20 +219,20 @@ def book_lots(store: MyStore, symbol: str, direction: Direction, worst: float) -
     )  # a price of nan is not
 
 
-def book_time(store: MyStore, symbol: str) -> str:
+def book_time(ports: RollPorts, symbol: str) -> str:
     """The time of a contract's book, as the market gives it; "" without one."""
     try:
-        return str(store.gateway.quote(symbol).datetime)
+        return str(ports.market.quote(symbol).datetime)
     except LinkError:
         return ""
 
 
-def market_quote(store: MyStore, symbol: str) -> Quote | None:
+def market_quote(ports: RollPorts, symbol: str) -> Quote | None:
     """The book of a contract whose market takes orders now, else None."""
-    if not store.getbroker().takes_orders(symbol):
+    if not ports.broker.takes_orders(symbol):
         return None
     try:
-        quote = store.gateway.quote(symbol)
+        quote = ports.market.quote(symbol)
     except LinkError:
         return None
     if math.isnan(quote.last_price):

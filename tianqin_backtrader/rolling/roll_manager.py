@@ -112,7 +112,7 @@ class RollManager:
         when the broker takes orders that open again.
         """
         store = self._store
-        today = store.calendar.trading_day_at(store.now())
+        today = store.context.trading_day()
         situation = (today, store.mains.traded(self.main), store.getbroker().risk_state)
         if situation == self._looked or not store.trading_up or not store.is_open(self.main):
             return
@@ -185,7 +185,7 @@ class RollManager:
 
     def _has_books(self, *symbols: str) -> bool:
         """Whether prices of these contracts are known."""
-        quotes = [market_quote(self._store, symbol) for symbol in symbols]
+        quotes = [market_quote(self._store.rolls.ports, symbol) for symbol in symbols]
         return all(quote and quote.bid_price1 + quote.ask_price1 > 0 for quote in quotes)
 
     def _facts(self, symbol: str, today: date) -> Listed:
@@ -205,7 +205,7 @@ class RollManager:
     def _warn(self, decision: Decision) -> None:
         level = logging.ERROR if decision.days_left < 0 else logging.WARNING
         logger.log(level, "%s", decision.reason)
-        self._store.put_notification(decision.reason, warning=decision)
+        self._store.context.notify(decision.reason, warning=decision)
 
     def _is_news(self, today: date, held: str, side: str, words: str) -> bool:
         """Whether these words about a side of a contract have not been told today."""
@@ -237,9 +237,9 @@ class RollManager:
             self.estimates.append(estimate)
             text = f"dry run, nothing is sent: {decision.reason}; {estimate}"
             logger.info("%s", text)
-            self._store.put_notification(text, estimate=estimate)
+            self._store.context.notify(text, estimate=estimate)
         return refused
 
     def _tell(self, text: str) -> None:
         logger.error("%s", text)
-        self._store.put_notification(text)
+        self._store.context.notify(text)

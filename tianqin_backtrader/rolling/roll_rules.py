@@ -97,7 +97,7 @@ class Decision:
 def hold_until(one: Listed, *, private: bool, days: Days) -> date:
     """The last trading day on which a contract may be held.
 
-    >>> from .session_calendar import CALENDAR
+    >>> from ..session_calendar import CALENDAR
     >>> hold_until(Listed("SHFE.cu2612", date(2026, 12, 15)), private=True, days=CALENDAR)
     datetime.date(2026, 11, 30)
     """

@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..contracts.lots import LotLimits, Priority, whole_lots
 from ..errors import OrderError
 from ..risk.limits import GuardState
+from .ports import RollPorts
 from .roll import Roll
 from .roll_file import RollFile, roll_files
 from .roll_leg import market_quote
 from .roll_report import RollReport, make_report
 from .roll_state import RollFill, RollPhase, RollPlan, RollState, Side
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +28,21 @@ class RollDesk:
     """Keeps rolls going.
 
     Args:
-        store: The ``MyStore``; its broker has been made.
+        ports: What rolls need.
     """
 
-    def __init__(self, store: MyStore) -> None:
-        self._store, self._broker = store, store.getbroker()
+    def __init__(self, ports: RollPorts) -> None:
+        self.ports, self._broker = ports, ports.broker
+        self._context, self._trading = ports.context, ports.trading
         self.rolls: list[Roll] = []
         self._loaded = False
 
     @property
     def folder(self) -> Path:
         """Where rolls are kept: with the records."""
-        journal = getattr(self._broker, "journal", None)
-        if journal is not None:
-            return Path(journal.path).parent
-        return Path("records", self._store.strategy_name or "rolls").absolute()
+        if self._broker.records_folder:
+            return Path(self._broker.records_folder)
+        return Path("records", self._context.strategy_name or "rolls").absolute()
 
     def load(self) -> None:
         """Go on with what an earlier program has left unfinished; once.
@@ -63,7 +60,7 @@ class RollDesk:
             if state.plan.account != self._account():
                 logger.warning("%s is of another account and left alone", file.path)
                 continue
-            roll = Roll(self._store, state, file)
+            roll = Roll(self.ports, state, file)
             logger.warning("an unfinished roll is taken up: %s", roll.report())
             self.rolls.append(roll)
             roll.begin(restarted=True)
@@ -99,16 +96,17 @@ class RollDesk:
         Raises:
             OrderError: It cannot be.
         """
-        first, second = self._store.instrument(old), self._store.instrument(new)
+        first, second = self._context.instrument(old), self._context.instrument(new)
         key = (first.exchange_id, first.product_id, first.volume_multiple)
         if old == new or key != (second.exchange_id, second.product_id, second.volume_multiple):
             raise OrderError(f"{old} and {new} are not two contracts of one product")
         for one in (first, second):
             if one.ins_class != "FUTURE" or one.expired:
                 raise OrderError(f"{one.symbol} is no future that trades")
-        if Priority(self._broker.p.priority) in (Priority.LOCK, Priority.YESTERDAY_ONLY):
+        priority = self._broker.closes_first
+        if Priority(priority) in (Priority.LOCK, Priority.YESTERDAY_ONLY):
             raise OrderError(
-                f"a broker with priority={self._broker.p.priority!r} does not close today's lots, "
+                f"a broker with priority={priority!r} does not close today's lots, "
                 "so that a roll would not come to its end: use another priority"
             )
         found = self._side(old, side)
@@ -142,7 +140,7 @@ class RollDesk:
         self._broker.exit_carrier(plan, lambda state: None).refuse_what_cannot_be_carried()
 
     def _is_alive(self, order_id: str) -> bool:
-        order = self._store.gateway.orders().get(order_id)
+        order = self._trading.orders().get(order_id)
         return order is not None and order.status == "ALIVE"
 
     def start(self, plan: RollPlan) -> Roll:
@@ -163,8 +161,8 @@ class RollDesk:
             busy = self.working_on(symbol)
             if busy is not None:
                 raise OrderError(f"{symbol} is being rolled already: {busy.report()}")
-        state = RollState(plan, self._store.clock.now_ns())
-        roll = Roll(self._store, state, RollFile.of(self.folder, state))
+        state = RollState(plan, self._context.now_ns())
+        roll = Roll(self.ports, state, RollFile.of(self.folder, state))
         roll.begin(restarted=False)
         self.rolls.append(roll)
         return roll
@@ -173,7 +171,7 @@ class RollDesk:
         """What a roll would cost at the prices of the moment; nothing is sent."""
         fills = {}
         for symbol, phase in ((plan.old, RollPhase.CLOSING), (plan.new, RollPhase.OPENING)):
-            quote = market_quote(self._store, symbol)
+            quote = market_quote(self.ports, symbol)
             direction = plan.direction(phase)
             middle = price = float("nan")
             if quote is not None:
@@ -181,8 +179,8 @@ class RollDesk:
                 price = quote.ask_price1 if direction.sign > 0 else quote.bid_price1
             cost = self._broker.order_cost(symbol, plan.lots, price, closes=True)
             fills[symbol] = RollFill(symbol, direction, price, plan.lots, cost.commission, middle)
-        state = replace(RollState(plan, self._store.clock.now_ns()), fills=fills)
-        return make_report(state, self._store.instrument(plan.old).volume_multiple)
+        state = replace(RollState(plan, self._context.now_ns()), fills=fills)
+        return make_report(state, self._context.instrument(plan.old).volume_multiple)
 
     def _side(self, symbol: str, side: str | None) -> Side:
         if side is not None:
@@ -201,4 +199,4 @@ class RollDesk:
         return int(self._broker.get_account_position(symbol).get(f"pos_{side}", 0))
 
     def _account(self) -> str:
-        return str(self._store.gateway.account_id)
+        return str(self._trading.account_id)

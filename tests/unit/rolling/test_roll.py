@@ -7,6 +7,7 @@ import pytest
 
 from tianqin_backtrader.errors import IllegalTransition, JournalError, OrderError
 from tianqin_backtrader.rolling import roll as roll_module
+from tianqin_backtrader.rolling.ports import RollPorts
 from tianqin_backtrader.rolling.roll import Roll
 from tianqin_backtrader.rolling.roll_service import RollDesk
 from tianqin_backtrader.rolling.roll_state import RollPhase, RollPlan, RollState, Side
@@ -50,25 +51,25 @@ class World:
     def __init__(self, phase=RollPhase.CHECKING, **fields):
         self.told, self.exposed, self.file = [], [], File()
         self.reserved, self.orders = {}, {}
-        self.store = MagicMock()
-        self.store.trading_up = True
-        self.store.clock.now_ns.return_value = 7
-        self.store.instrument.return_value = SimpleNamespace(volume_multiple=5, price_tick=10.0)
-        self.store.gateway.fills.return_value = []
-        self.store.gateway.orders.return_value = self.orders
-        self.store.put_notification = lambda text, **words: self.told.append(text)
-        self.store.observers.exposed = lambda symbol, n, text: self.exposed.append((symbol, n))
+        self.context, self.trading, self.broker = MagicMock(), MagicMock(), MagicMock()
+        self.context.now_ns.return_value = 7
+        self.context.instrument.return_value = SimpleNamespace(volume_multiple=5, price_tick=10.0)
+        self.trading.fills.return_value = []
+        self.trading.orders.return_value = self.orders
+        self.context.notify = lambda text, **words: self.told.append(text)
+        self.context.exposed = lambda symbol, n, text: self.exposed.append((symbol, n))
+        link = MagicMock(trading_up=True)
+        self.ports = RollPorts(self.context, self.trading, MagicMock(), link, self.broker)
         self.exits = MagicMock()
         self.exits.fills.return_value = {}
         self.exits.meet = self.exits.tend = lambda state, **how: state
         self.exits.fired.return_value = False
         self.exits.leave.return_value = 0
-        broker = self.store.broker
-        self.store.getbroker.return_value = broker
+        broker = self.broker
         broker.exit_carrier.return_value = self.exits
         broker.get_order.return_value = None
         broker.reserve = lambda symbol, reason: self.reserved.__setitem__(symbol, reason)
-        self.roll = Roll(self.store, RollState(PLAN, 0, phase=phase, **fields), self.file)
+        self.roll = Roll(self.ports, RollState(PLAN, 0, phase=phase, **fields), self.file)
 
     def alarms(self):
         return [text for text in self.told if "HALTED" in text]
@@ -127,9 +128,9 @@ def test_exits_follow_their_lots_while_the_disk_is_full(wall):
 
 def test_a_roll_that_has_moved_all_is_done_with_a_full_disk(wall):
     world = World(order_ids=("o1",))
-    world.store.broker.get_account_position = lambda symbol: {"pos_long": 5 * (symbol == NEW)}
+    world.broker.get_account_position = lambda symbol: {"pos_long": 5 * (symbol == NEW)}
     world.exits.going_out.return_value = []
-    world.store.reconnector.sessions = world.roll._session
+    world.ports.link.sessions = world.roll._session
     world.roll._held = (0, 5)
     world.file.full = True
     world.roll.tend()
@@ -153,10 +154,10 @@ def test_what_its_owner_decides_is_not_done_where_it_cannot_be_written(wall):
 
 def test_a_new_roll_that_cannot_be_written_is_not_begun(wall, monkeypatch):
     world = World()
-    world.store.broker.risk.state = "ACTIVE"
+    world.broker.risk.state = "ACTIVE"
     monkeypatch.setattr(f"{SERVICE}.RollFile.of", lambda *of: world.file)
     monkeypatch.setattr(f"{SERVICE}.roll_files", lambda folder: [])
-    desk = RollDesk(world.store)
+    desk = RollDesk(world.ports)
     desk._loaded = True
     monkeypatch.setattr(f"{SERVICE}.GuardState", SimpleNamespace(ACTIVE="ACTIVE"))
     monkeypatch.setattr(RollDesk, "folder", "records")
@@ -164,7 +165,7 @@ def test_a_new_roll_that_cannot_be_written_is_not_begun(wall, monkeypatch):
     with pytest.raises(JournalError):
         desk.start(PLAN)
     assert desk.rolls == [] and world.reserved == {}
-    assert not world.store.broker.drop_target.called
+    assert not world.broker.drop_target.called
     assert not world.exits.withdraw_entries.called
 
 
@@ -179,7 +180,7 @@ def test_a_roll_is_not_dropped_while_one_of_its_orders_lives(wall):
     assert world.roll.halted
     world.orders["o2"].status = "FINISHED"
     known = MagicMock()
-    world.store.broker.get_order = {"o2": known}.get  # of this program: not all of it is told yet
+    world.broker.get_order = {"o2": known}.get  # of this program: not all of it is told yet
     known.alive.return_value = True
     with pytest.raises(OrderError, match="still out"):
         world.roll.drop()

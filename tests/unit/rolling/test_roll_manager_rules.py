@@ -51,6 +51,12 @@ class Store:
             get_account_position=lambda symbol: {"pos_long": 2, "pos_short": 1},
         )
 
+        self.rolls.ports = SimpleNamespace(broker=self.broker, market=self.gateway)
+        self.context = self
+
+    def trading_day(self):
+        return self.calendar.trading_day_at(self.at)
+
     def getbroker(self):
         return self.broker
 
@@ -68,7 +74,7 @@ class Store:
         return SimpleNamespace(bid_price1=price, ask_price1=price, last_price=78000.0,
                                upper_limit=90000.0, lower_limit=70000.0)  # fmt: skip
 
-    def put_notification(self, text, **words):
+    def notify(self, text, **words):
         self.told.append(str(text))
 
     def minutes(self, manager, count=3):
