@@ -137,7 +137,9 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         self._shared = _OPEN[self.folder]
         strategy = name if self.strategy is not None else folder
         kept = self._broker.account_scribe
-        self._scribe = kept or AccountScribe(self._store, self._shared.journal, strategy)
+        self._scribe = kept or AccountScribe(
+            store.context, store.broker, store.mains, self._shared.journal, strategy
+        )
         self._minute = -1
         self._trading = True
         self._delivered: dict[Any, int] = {}
@@ -376,7 +378,9 @@ class RecordKeeper:
             return None
         store = self._store
         journal = _open_journal(store, self._folder)
-        self.scribe = AccountScribe(store, journal, store.strategy_name or UNNAMED)
+        self.scribe = AccountScribe(
+            store.context, store.getbroker(), store.mains, journal, store.strategy_name or UNNAMED
+        )
         return journal
 
     def follow(self, journal: Journal | None) -> None:

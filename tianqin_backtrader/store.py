@@ -125,7 +125,6 @@ class MyStore:
         self.sandbox_server: EmbeddedSandbox | None = None
         self.feeds = FeedList()
         self.broker: MyBroker | None = None
-        self.mains = MainContracts(self, self._urls)
         #: Called in every round, as soon as there is a broker.
         self.keepers: list[Callable[[], None]] = []
         self.state = KeptState()
@@ -143,6 +142,7 @@ class MyStore:
         self.context = Context(
             self.clock, self.calendar, self._instruments, self.observers, strategy_name
         )
+        self.mains = MainContracts(self.context, self.gateway, self._urls)
         self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self.reconnector.connect()

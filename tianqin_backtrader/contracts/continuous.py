@@ -15,16 +15,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 from ..core.clock import from_ns, monotonic, wait_for
+from ..core.context import Context
 from ..core.model import Instrument
+from ..core.ports import ChartPort
 from ..errors import LinkError, LinkLost, LinkTimeout
 from .adjustment import MainChange, changes_of
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +43,13 @@ class MainContracts:
     """What is known of the main contracts of a session.
 
     Args:
-        store: The ``MyStore``.
+        context: Contracts and time.
+        bars: Day bars of contracts.
         urls: ``TQ_*`` addresses.
     """
 
-    def __init__(self, store: MyStore, urls: Mapping[str, str]) -> None:
-        self._store = store
+    def __init__(self, context: Context, bars: ChartPort, urls: Mapping[str, str]) -> None:
+        self._context, self._bars = context, bars
         self._url = urls.get("TQ_CONT_TABLE_URL") or os.environ.get("TQ_CONT_TABLE_URL") or _URL
         self._now: dict[str, str] = {}
         self._before: dict[str, str] = {}
@@ -69,7 +69,7 @@ class MainContracts:
         """
         if not symbol.startswith(MAIN):
             return symbol
-        found = str(self._store.instrument(symbol).underlying_symbol)
+        found = str(self._context.instrument(symbol).underlying_symbol)
         self._see(symbol, found)
         return self._now.get(symbol, "")
 
@@ -201,11 +201,10 @@ class MainContracts:
     # -- inside -------------------------------------------------------------------------------
 
     def _today(self) -> date:
-        day: date = self._store.calendar.trading_day_at(self._store.now())
-        return day
+        return self._context.trading_day()
 
     def _day_bars(self, changes: list[MainChange]) -> dict[str, Any]:
-        charts = self._store.gateway.charts
+        charts = self._bars.charts
         symbols = {name for change in changes for name in (change.old, change.new)}
         first = min((change.day for change in changes), default=self._today())
         width = (self._today() - first).days + SPARE_DAYS
@@ -217,12 +216,12 @@ class MainContracts:
         series = self._day_bars(changes)
         deadline = monotonic() + seconds
         while not all(one.ready for one in series.values()):
-            self._store.gateway.pump(max(0.0, deadline - monotonic()))
+            self._bars.pump(max(0.0, deadline - monotonic()))
             if monotonic() >= deadline:
                 raise LinkTimeout(f"no day bars of {', '.join(series)} within {seconds:.0f} s")
         found = []
         for change in changes:
-            last = self._store.calendar.previous_trading_day(change.day)
+            last = self._context.calendar.previous_trading_day(change.day)
             old, new = (_close(series[name], last) for name in (change.old, change.new))
             found.append(replace(change, gap=new - old))
         return found

@@ -61,6 +61,14 @@ class MarketDataPort(Protocol):
     def price_limits(self, symbol: str) -> tuple[float, float]: ...
 
 
+class ChartPort(Protocol):
+    """Rows of ticks and bars, and the wait for them; the gateway."""
+
+    @property
+    def charts(self) -> Any: ...
+    def pump(self, timeout: float) -> bool: ...
+
+
 class TradingPort(Protocol):
     """The trading side of a session; the gateway. Rows of the account are TqSdk's."""
 

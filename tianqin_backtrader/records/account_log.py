@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..core.clock import from_backtrader, from_ns, to_ns
+from ..core.context import Context
 from ..core.model import Direction, OrderReport
+from ..core.ports import Underlyings
 from .journal import Journal
 from .journal_values import Origin, to_json
-
-if TYPE_CHECKING:
-    from ..broker import MyBroker
-    from ..store import MyStore
 
 #: Of a position that is flat these stay what they are; everything else is 0.
 _LASTING = frozenset({"last_price"})
@@ -21,11 +19,20 @@ _LASTING = frozenset({"last_price"})
 _DAYS_END = time(15, 15)
 
 
+class Account(Protocol):
+    """An account as it is shown now; ``MyBroker``."""
+
+    def get_account(self) -> dict[str, Any]: ...
+    def get_account_positions(self) -> dict[str, dict[str, Any]]: ...
+
+
 class AccountScribe:
     """Translates what a ``MyStore`` and its orders show into rows.
 
     Args:
-        store: The store whose broker's account is recorded.
+        context: Contracts and time.
+        account: What is recorded.
+        mains: What is behind main contracts.
         journal: Where to.
         strategy: The name written with orders.
 
@@ -33,8 +40,16 @@ class AccountScribe:
         JournalError: From every method: a row cannot be written.
     """
 
-    def __init__(self, store: MyStore, journal: Journal, strategy: str) -> None:
-        self._store, self._journal, self._strategy = store, journal, strategy
+    def __init__(
+        self,
+        context: Context,
+        account: Account,
+        mains: Underlyings,
+        journal: Journal,
+        strategy: str,
+    ) -> None:
+        self._context, self._account_of, self._mains = context, account, mains
+        self._journal, self._strategy = journal, strategy
         last = journal.last("equity")
         self._day = date.fromisoformat(last["trading_day"]) if last else None
         self._settled = self._day if last and last["why"] == "settled" else None
@@ -43,16 +58,9 @@ class AccountScribe:
         self._stood: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._seen: dict[str, tuple[object, ...]] = {}
 
-    @property
-    def _broker(self) -> MyBroker:
-        """Whose account it is, if its store is at an end, too."""
-        broker = self._store.broker
-        assert broker is not None
-        return broker
-
     def _now(self) -> tuple[int, date]:
-        now = self._store.now()
-        return to_ns(now), self._store.calendar.trading_day_at(now)
+        now = self._context.now()
+        return to_ns(now), self._context.calendar.trading_day_at(now)
 
     # -- orders -------------------------------------------------------------------------------
 
@@ -76,9 +84,9 @@ class AccountScribe:
             self._seen[leg.order_id] = stands
 
     def _take_leg(self, leg: Any, now: int, day: date) -> None:
-        multiple = self._store.instrument(leg.symbol).volume_multiple
+        multiple = self._context.instrument(leg.symbol).volume_multiple
         for fill in leg.fills.values():
-            traded = self._store.calendar.trading_day_at(from_ns(fill.time))
+            traded = self._context.calendar.trading_day_at(from_ns(fill.time))
             self._journal.fill(fill, trading_day=traded, volume_multiple=multiple)
         if leg.over or leg.exchange_order_id:
             price = leg.limit_price
@@ -115,7 +123,7 @@ class AccountScribe:
 
     def take_account(self) -> None:
         """Write down the account and its positions; after the day's settlement no more."""
-        broker = self._broker
+        broker = self._account_of
         account, positions = broker.get_account(), broker.get_account_positions()
         if not _is_told(account):
             return
@@ -129,7 +137,7 @@ class AccountScribe:
 
     def take_equity(self, why: str) -> None:
         """Write down what the account is worth now."""
-        broker = self._broker
+        broker = self._account_of
         account = broker.get_account()
         if not _is_told(account):
             return
@@ -141,7 +149,7 @@ class AccountScribe:
         for symbol, position in broker.get_account_positions().items():
             price = position.get("last_price", math.nan)
             lots = position["pos_long"] + position["pos_short"]
-            instrument = self._store.known_instrument(symbol)
+            instrument = self._context.known_instrument(symbol)
             if price == price and instrument is not None:  # else it counts when it is known
                 exposure += lots * price * instrument.volume_multiple
         self._journal.equity(why, account, exposure, trading_day=day, exchange_time=now)
@@ -149,7 +157,7 @@ class AccountScribe:
 
     def take_last(self) -> None:
         """The program ends: write down how the account stands, if that is not on record."""
-        broker = self._broker
+        broker = self._account_of
         stands = broker.get_account(), broker.get_account_positions()
         if self._stood is None or not all(map(_same, stands, self._stood)):
             self.take_equity("stop")
@@ -172,7 +180,7 @@ class AccountScribe:
         if known:
             settled = account["pre_balance"] != before["pre_balance"]
         else:  # of an earlier run: its next trading day is today
-            settled = self._store.calendar.next_trading_day(last_day) == day
+            settled = self._context.calendar.next_trading_day(last_day) == day
         if not settled:
             return
         if known:
@@ -190,7 +198,7 @@ class AccountScribe:
     def _settled_day(self, now: int, day: date) -> date:
         """The day whose settlement is seen now; the account may tell it when the next has begun."""
         over = from_ns(now) >= datetime.combine(day, _DAYS_END)
-        before: date = self._store.calendar.previous_trading_day(day)
+        before: date = self._context.calendar.previous_trading_day(day)
         return day if over else before
 
     # -- bars ---------------------------------------------------------------------------------
@@ -199,8 +207,8 @@ class AccountScribe:
         """Write down the bar that a feed has just delivered, as the contract's that it trades."""
         end = from_backtrader(feed.datetime[0])
         bar = (feed.open[0], feed.high[0], feed.low[0], feed.close[0], int(feed.volume[0]))
-        day = self._store.calendar.trading_day_at(from_ns(end))
-        symbol = self._store.mains.traded(feed._dataname)
+        day = self._context.calendar.trading_day_at(from_ns(end))
+        symbol = self._mains.traded(feed._dataname)
         self._journal.mark(symbol, bar, trading_day=day, exchange_time=end)
 
 

@@ -29,7 +29,7 @@ def test_figures_that_have_not_come_are_no_settlement(tmp_path):
     """A counter that tells the account some seconds after the login."""
     store = Account()
     with Journal(tmp_path / "journal.sqlite") as journal:
-        scribe = AccountScribe(store, journal, "one")
+        scribe = AccountScribe(store, store.broker, store, journal, "one")
         scribe.take_equity("start")
         known = dict(store.fields)
         store.fields = {name: math.nan for name in known}
@@ -45,7 +45,7 @@ def test_figures_that_have_not_come_are_no_settlement(tmp_path):
 def test_at_the_end_the_account_is_written_if_it_stands_otherwise(tmp_path):
     store = Account()
     with Journal(tmp_path / "journal.sqlite") as journal:
-        scribe = AccountScribe(store, journal, "one")
+        scribe = AccountScribe(store, store.broker, store, journal, "one")
         scribe.take_account()
         scribe.take_last()
         assert journal.query("SELECT COUNT(*) FROM accounts") == [(1,)]
@@ -60,7 +60,7 @@ def test_at_the_end_the_account_is_written_if_it_stands_otherwise(tmp_path):
 def test_each_day_is_settled_as_itself(tmp_path, late):
     store = Account()
     with Journal(tmp_path / "journal.sqlite") as journal:
-        scribe = AccountScribe(store, journal, "one")
+        scribe = AccountScribe(store, store.broker, store, journal, "one")
         for day in (10, 11, 12):
             store.fields["balance"] = 100.0 + day
             store.moment = datetime(2026, 11, day, 14)
