@@ -1,0 +1,46 @@
+"""Members on the way of an order that are misspelt: the types see each of them."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tianqin_backtrader
+
+PACKAGE = Path(tianqin_backtrader.__file__).parent
+#: File, what stands there, and how it is misspelt.
+MISSPELT = [
+    ("gateway/gateway.py", "self.charts.renew(", "self.charts.renw("),
+    ("gateway/loop.py", "store.gateway.new_reports()", "store.gateway.new_report()"),
+    ("execution/order_manager.py", "self.trading.insert_order(", "self.trading.insert_ordr("),
+    ("execution/order_manager.py", "self.trading.cancel_order(", "self.trading.cancel_odrer("),
+    ("execution/pre_trade.py", "self._context.may_trade(", "self._context.may_trad("),
+    ("execution/order_router.py", "self._market.best_prices(", "self._market.best_price("),
+    ("execution/execution_reports.py", "self._trading.report_again(", "self._trading.report_agin("),
+    ("execution/engine.py", "self._held.settle_stops()", "self._held.setle_stops()"),
+    ("risk/kill_switch.py", "self._hours.trading", "self._hours.tradng"),
+    ("reconciliation/startup.py", "self._trading.all_reports()", "self._trading.all_report()"),
+    ("reconciliation/after_reconnect.py", "self._account.held_lots()", "self._account.held_lot()"),
+    ("rolling/roll_leg.py", "self._broker.takes_orders(", "self._broker.take_orders("),
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_misspelt_member_is_seen(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / PACKAGE.name)
+    shutil.copy(PACKAGE.parent / "pyproject.toml", tmp_path)
+    places = []
+    for name, right, wrong in MISSPELT:
+        path = tmp_path / PACKAGE.name / name
+        before, found, after = path.read_text(encoding="utf-8").partition(right)
+        assert found, (name, right)
+        path.write_text(before + wrong + after, encoding="utf-8")
+        places.append(f"{PACKAGE.name}/{name}:{before.count(chr(10)) + 1}: error:")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy"], cwd=tmp_path, capture_output=True, text=True
+    )
+    unseen = [place for place in places if place not in done.stdout]
+    assert not unseen, done.stdout
