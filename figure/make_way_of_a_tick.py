@@ -29,7 +29,7 @@ STATIONS = (
 #: (text, names in the code) of what happens beside the way.
 BESIDE = (
     ("closed by the clock, before a break,\nonly when the line is proven alive",
-     ("gateway.liveness:Lifeline.prove", "feeds.live_bars:LiveBars.flush")),
+     ("gateway.liveness:Liveness.prove", "feeds.live_bars:LiveBars.flush")),
     ("compared with TianQin's own bar of the\nsame id: certificate; repaired after a hole",
      ("feeds.live_bars:LiveBars.check", "feeds.live_bars:LiveBars.pop")),
 )  # fmt: skip

@@ -6,21 +6,21 @@ from types import SimpleNamespace
 
 import backtrader as bt
 
-from tianqin_backtrader.account.ledger import AccountView
+from tianqin_backtrader.account.ledger import PositionLedger
 from tianqin_backtrader.contracts.lots import Priority
-from tianqin_backtrader.contracts.order_terms import STAYS, Wish
+from tianqin_backtrader.contracts.order_terms import STAYS, OrderTerms
 from tianqin_backtrader.core.clock import SECOND, from_ns, to_ns
 from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.core.model import Counter, Direction, Fill, Instrument, Offset, OrderReport
 from tianqin_backtrader.errors import OrderError
-from tianqin_backtrader.execution.contingent_orders import HeldOrders
-from tianqin_backtrader.execution.execution_reports import OrderReturns
-from tianqin_backtrader.execution.order_manager import OrderDesk
-from tianqin_backtrader.execution.order_router import OrderPlanner
-from tianqin_backtrader.feeds.placeholder import UnsubscribedData
+from tianqin_backtrader.execution.contingent_orders import ContingentOrders
+from tianqin_backtrader.execution.execution_reports import ReportHandler
+from tianqin_backtrader.execution.order_manager import OrderManager
+from tianqin_backtrader.execution.order_router import OrderRouter
+from tianqin_backtrader.feeds.placeholder import PlaceholderFeed
 from tianqin_backtrader.monitoring.observers import Observer, Observers
 from tianqin_backtrader.orders.exits import Timing
-from tianqin_backtrader.orders.ticket import Effect, Ticket
+from tianqin_backtrader.orders.ticket import PositionEffect, Ticket
 
 SYMBOL, AFTERNOON = "SHFE.rb2605", time(15)
 BEGIN = to_ns(datetime(2026, 1, 5, 10))
@@ -124,7 +124,7 @@ class StubbedDesk:
 
     def __init__(self, today=0, earlier=0, *, priority=Priority.TODAY_FIRST):
         self.now, self.told, self.silent = BEGIN, [], 0
-        self.exposed, self.gateway, self.gate = Told(), Gateway(), Gate()
+        self.exposed, self.gateway, self.pre_trade = Told(), Gateway(), Gate()
         self.gateway.lots |= {"pos_long_today": today, "pos_long_his": earlier}
         self.price = 3000.0
         self.line = SimpleNamespace(
@@ -140,19 +140,19 @@ class StubbedDesk:
         observers.add(self.exposed)
         clock = SimpleNamespace(now_ns=lambda: self.now, virtual=True)
         self.context = Context(clock, Days(), self.contracts, observers)
-        self.account = AccountView(self.context, self.gateway, self.line)
+        self.account = PositionLedger(self.context, self.gateway, self.line)
         self.account.begin(1e6)
-        self.planner = OrderPlanner(
+        self.planner = OrderRouter(
             self.context, self.gateway, self.gateway, self.account, priority, Anything()
         )
-        scribe = Anything()
-        scribe.journal = None
-        self.desk = OrderDesk(
-            self.context, self.gateway, self.line, self.account, self.gate, self.planner,
-            Anything(), scribe, self._tell,
+        write_ahead = Anything()
+        write_ahead.journal = None
+        self.manager = OrderManager(
+            self.context, self.gateway, self.line, self.account, self.pre_trade, self.planner,
+            Anything(), write_ahead, self._tell,
         )  # fmt: skip
-        self.returns = OrderReturns(self.desk)
-        self.held = HeldOrders(self.desk, self.feeds, lambda symbol: self.price)
+        self.returns = ReportHandler(self.manager)
+        self.held = ContingentOrders(self.manager, self.feeds, lambda symbol: self.price)
         self.returns.on_fill.append(self.held.take_fill)
 
     @property
@@ -169,32 +169,32 @@ class StubbedDesk:
     def ticket(self, lots, price=None, *, kind=bt.SellOrder, exectype=bt.Order.Market, **options):
         """An order; at a price that stays where there is one."""
         order = kind(
-            owner=None, data=UnsubscribedData(SYMBOL, self.context), size=lots, price=price,
+            owner=None, data=PlaceholderFeed(SYMBOL, self.context), size=lots, price=price,
             exectype=exectype, simulated=True,
         )  # fmt: skip
         order.p.simulated, order.broker = False, None
         direction = Direction.BUY if kind is bt.BuyOrder else Direction.SELL
-        ticket = Ticket(order, SYMBOL, direction, lots, Wish(price), **options)
+        ticket = Ticket(order, SYMBOL, direction, lots, OrderTerms(price), **options)
         order.ticket, order.legs = ticket, ticket.legs
         return ticket
 
     def exit(self, lots, price=3050.0, **options):
         """A limit order that closes."""
-        fields = {"effect": Effect.CLOSE, "allow_partial": True, "may_open": 0}
+        fields = {"effect": PositionEffect.CLOSE, "allow_partial": True, "may_open": 0}
         return self.ticket(lots, price, exectype=bt.Order.Limit, **(fields | options))
 
     def fired_stop(self, lots):
         """A stop whose price has come."""
         ticket = self.exit(lots)
         ticket.order.exectype, ticket.order.triggered = bt.Order.Stop, True
-        ticket.wish = Wish(None, STAYS)
+        ticket.terms = OrderTerms(None, STAYS)
         return ticket
 
     def hold(self, lots, price=None, *, exectype=bt.Order.Stop, **options):
         """An order of Backtrader's that waits for its price or time."""
         ticket = self.ticket(lots, price, exectype=exectype, **options)
-        ticket.wish = Wish(None)
-        self.desk.settle_effect(ticket, Timing.LATER, None)
+        ticket.terms = OrderTerms(None)
+        self.manager.settle_effect(ticket, Timing.LATER, None)
         self.held.place(ticket, None, None, True)
         return ticket
 
@@ -204,21 +204,21 @@ class StubbedDesk:
     ):  # fmt: skip
         """An order as a strategy places it."""
         ticket = self.ticket(lots, price, kind=kind, exectype=exectype)
-        ticket.wish = Wish(price if exectype == bt.Order.Limit else None)
+        ticket.terms = OrderTerms(price if exectype == bt.Order.Limit else None)
         at_once = exectype in (bt.Order.Market, bt.Order.Limit) and oco is None
         timing = Timing.RESTS if exectype == bt.Order.Limit else Timing.AT_ONCE
         if parent is None:
-            self.desk.settle_effect(ticket, timing if at_once else Timing.LATER, close_only)
+            self.manager.settle_effect(ticket, timing if at_once else Timing.LATER, close_only)
         self.held.place(ticket, parent and parent.order, oco and oco.order, True)
         return ticket
 
     def link(self, up):
         """The trading link goes, or comes back."""
-        self.gate.linked = self.gate.is_open = self.line.trading_up = up
+        self.pre_trade.linked = self.pre_trade.is_open = self.line.trading_up = up
 
     def submit(self, ticket):
         """Send it, as far as that can be."""
-        self.desk.submit(ticket)
+        self.manager.submit(ticket)
         return ticket
 
     def ends_of(self, ticket):
@@ -285,7 +285,7 @@ class StubbedDesk:
 
     def turn(self):
         """A round."""
-        self.desk.tend()
+        self.manager.tend()
         self.held.tend()
 
     def sent_lots(self):

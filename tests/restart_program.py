@@ -290,7 +290,7 @@ def main(options):
         # From the first row on: the restart itself can be killed, too.
         def opened():
             journal = keep()
-            broker._scribe.journal = journal
+            broker._write_ahead.journal = journal
             steps.watch(store, broker)
             return journal
 

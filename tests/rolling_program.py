@@ -16,7 +16,7 @@ from sandbox_account import store_at
 
 from tianqin_backtrader.gateway.gateway import Gateway
 from tianqin_backtrader.rolling.roll_file import RollFile
-from tianqin_backtrader.rolling.roll_service import RollDesk
+from tianqin_backtrader.rolling.roll_service import RollService
 
 OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
 
@@ -72,14 +72,14 @@ class Protection:
 
     def __init__(self):
         self.most_bare = 0
-        tend = RollDesk.tend
+        tend = RollService.tend
 
         def tending(desk):
             tend(desk)
             if desk.rolls and desk._broker.begun:
                 self.look(desk._broker)
 
-        RollDesk.tend = tending
+        RollService.tend = tending
 
     def look(self, broker):
         bare = 0

@@ -17,41 +17,41 @@ import backtrader as bt
 from backtrader.position import Position
 
 from .account.allocation import LotsChange
-from .account.ledger import SIDES, AccountView, OrderCost
-from .account.pnl import Balance, Books
+from .account.ledger import SIDES, OrderCost, PositionLedger
+from .account.pnl import Balance, ProfitAndLoss
 from .contracts.continuous import MAIN
 from .contracts.lots import Priority, priority_refusal
 from .core.clock import monotonic
 from .core.model import Direction, Fill, OrderReport
 from .errors import ConfigError, JournalError, OrderError
-from .execution.contingent_orders import HeldOrders
+from .execution.contingent_orders import ContingentOrders
 from .execution.engine import ExecutionEngine
-from .execution.execution_reports import OrderReturns
-from .execution.notifications import OrderNews
+from .execution.execution_reports import ReportHandler
+from .execution.notifications import OrderNotifications
 from .execution.open_trades import OpenTrades
 from .execution.order_factory import OrderFactory
-from .execution.order_manager import OrderDesk
-from .execution.order_router import OrderPlanner
-from .execution.pre_trade import OrderGate, choice
+from .execution.order_manager import OrderManager
+from .execution.order_router import OrderRouter
+from .execution.pre_trade import PreTradeChecks, choice
 from .execution.simulator_only import must_be_named, refused
-from .execution.target_positions import PositionTarget, TargetDesk
-from .execution.write_ahead import OrderScribe
+from .execution.target_positions import PositionTarget, TargetPositions
+from .execution.write_ahead import WriteAheadLog
 from .feeds.names import symbol_of
-from .feeds.placeholder import Placeholders
+from .feeds.placeholder import PlaceholderFeeds
 from .orders.all_orders import AllOrders
 from .orders.leg import OrderLeg
 from .orders.pegged import ChaseRules
-from .orders.ticket import Effect
+from .orders.ticket import PositionEffect
 from .performance_tracker import RecordKeeper
 from .reconciliation.after_reconnect import Reconciler
-from .reconciliation.expiry import ExpiryDesk
-from .reconciliation.ownership import Adoption
-from .reconciliation.saved_risk import RiskMemory
-from .reconciliation.startup import Restart
-from .records.account_log import AccountScribe
+from .reconciliation.expiry import ExpirySettlement
+from .reconciliation.ownership import Ownership
+from .reconciliation.saved_risk import SavedRisk
+from .reconciliation.startup import StartupReconciler
+from .records.account_log import AccountLog
 from .records.journal import Journal
-from .risk.engine import RiskGuard
-from .risk.kill_switch import Flattener, RiskDesk
+from .risk.engine import RiskEngine
+from .risk.kill_switch import KillSwitch, RiskCheck
 from .risk.limits import GuardState
 from .rolling.roll_carrier import ExitCarrier
 from .rolling.roll_state import RollPlan, RollState
@@ -110,55 +110,69 @@ class MyBroker(bt.BrokerBase):
         self.startingcash = 0.0
         store = self.store
         context, gateway, link, feeds = store.context, store.gateway, store.reconnector, store.feeds
-        self._account = AccountView(context, gateway, link)
-        self._gate = OrderGate(
+        self._account = PositionLedger(context, gateway, link)
+        self._pre_trade = PreTradeChecks(
             context, link, feeds,
             choice(self.p.closed_market, "closed_market"), choice(self.p.auction, "auction"),
         )  # fmt: skip
         if self.p.on_restart not in ("expire", "resend"):
             raise ConfigError(f'on_restart is "expire" or "resend", not {self.p.on_restart!r}')
         self._keeper = RecordKeeper(store, self.p.records)
-        self._scribe = OrderScribe(context, self.records_failed)
-        self._risk = RiskDesk(
+        self._write_ahead = WriteAheadLog(context, self.records_failed)
+        self._risk = RiskCheck(
             context, store.last_price, store.hours, self._account, self.p.risk,
-            lambda symbol: self._desk.working(symbol),
+            lambda symbol: self._manager.working(symbol),
         )  # fmt: skip
-        planner = OrderPlanner(
+        planner = OrderRouter(
             context, gateway, gateway, self._account, _priority(self.p.priority), self._risk
         )
         self._must_keep_priority()
-        self._desk = OrderDesk(
-            context, gateway, link, self._account, self._gate, planner, self._risk, self._scribe,
+        self._manager = OrderManager(
+            context,
+            gateway,
+            link,
+            self._account,
+            self._pre_trade,
+            planner,
+            self._risk,
+            self._write_ahead,
             self._tell,
-        )  # fmt: skip
-        placeholders = Placeholders(context)
+        )
+        placeholders = PlaceholderFeeds(context)
         self._trades = OpenTrades(context, feeds, store.mains, placeholders)
-        self._news = OrderNews(self._desk, self._keeper, self._trades)
-        self._returns = OrderReturns(self._desk)
-        self._held = HeldOrders(self._desk, feeds, store.last_price)
+        self._news = OrderNotifications(self._manager, self._keeper, self._trades)
+        self._returns = ReportHandler(self._manager)
+        self._held = ContingentOrders(self._manager, feeds, store.last_price)
         self._orders = OrderFactory(
-            self, context, feeds, store.mains, self._account, self._desk, self._held, placeholders,
+            self,
+            context,
+            feeds,
+            store.mains,
+            self._account,
+            self._manager,
+            self._held,
+            placeholders,
             allow_partial=self.p.allow_partial,
-        )  # fmt: skip
-        self._targets = TargetDesk(self._desk, gateway, self._orders.for_target)
-        flattener = Flattener(context, link, self._account, self._orders.close_unguarded)
+        )
+        self._targets = TargetPositions(self._manager, gateway, self._orders.for_target)
+        flattener = KillSwitch(context, link, self._account, self._orders.close_unguarded)
         self._engine = ExecutionEngine(
-            context, self._account, self._desk, self._returns, self._held, self._targets,
+            context, self._account, self._manager, self._returns, self._held, self._targets,
             self._risk, flattener,
         )  # fmt: skip
-        self._adoption = Adoption(
+        self._adoption = Ownership(
             feeds, placeholders, self._orders.ticket, self._tell, self._trades
         )
-        self._restart = Restart(
-            self._desk, self._returns, self._held, self._adoption,
-            memory=RiskMemory(context, self._risk.guard, flattener, self._scribe),
+        self._restart = StartupReconciler(
+            self._manager, self._returns, self._held, self._adoption,
+            memory=SavedRisk(context, self._risk.guard, flattener, self._write_ahead),
             pump=store.pump, newborn=store.sandbox_server is not None,
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
         reconciler = Reconciler(
-            self._desk, self._returns, self._restart.lots, self._engine.take_differences
+            self._manager, self._returns, self._restart.lots, self._engine.take_differences
         )
-        expiry = ExpiryDesk(self._account, self._desk, gateway)
+        expiry = ExpirySettlement(self._account, self._manager, gateway)
         self._engine.looks_after(self._restart, reconciler, expiry)
         self._returns.on_fill += [
             self._held.take_fill, self._targets.take_fill, self._keeper.heard,
@@ -189,10 +203,10 @@ class MyBroker(bt.BrokerBase):
             self._restart.begin_again()
             self._targets.begin_again()
             return
-        journal = self._scribe.journal = self._keeper.open()
+        journal = self._write_ahead.journal = self._keeper.open()
         try:
             if journal is not None:
-                self.store.state.attach(journal, self._scribe)
+                self.store.state.attach(journal, self._write_ahead)
             self._restart.run(self.getvalue)
             self.startingcash = self.getvalue()
         except BaseException:
@@ -203,7 +217,7 @@ class MyBroker(bt.BrokerBase):
     def stop(self) -> None:
         """Cerebro has ended a run; the account is kept on record until the store is closed."""
         super().stop()
-        self._scribe.flush()
+        self._write_ahead.flush()
         self._keeper.stop()
 
     @property
@@ -214,7 +228,7 @@ class MyBroker(bt.BrokerBase):
     @property
     def journal(self) -> Journal | None:
         """The journal that is written, None where no records are kept."""
-        return self._scribe.journal
+        return self._write_ahead.journal
 
     @property
     def records_folder(self) -> str:
@@ -233,7 +247,7 @@ class MyBroker(bt.BrokerBase):
         more, and the next program goes on with them.
         """
         if self.begun and self.journal is not None:
-            out = any(self._desk.live.values())
+            out = any(self._manager.live.values())
             self._keeper.look_a_last_time(
                 lambda reports: None if out else self.take_reports(reports)
             )
@@ -247,12 +261,12 @@ class MyBroker(bt.BrokerBase):
         self._keeper.stop()
         if getattr(self, "cerebro", None) is None:  # else a strategy has not been told yet
             self._news.nobody_listened()
-        self._scribe.close(self._keeper.finish)
+        self._write_ahead.close(self._keeper.finish)
 
     @property
-    def account_scribe(self) -> AccountScribe | None:
+    def account_log(self) -> AccountLog | None:
         """What writes the account into the journal, None where no records are kept."""
-        return self._keeper.scribe
+        return self._keeper.account_log
 
     @property
     def has_news(self) -> bool:
@@ -285,7 +299,7 @@ class MyBroker(bt.BrokerBase):
     # -- the account ------------------------------------------------------------------------------
 
     @property
-    def books(self) -> Books:
+    def books(self) -> ProfitAndLoss:
         """What our own fills come to: ``start`` and ``fees`` in yuan, ``fills`` their number."""
         return self._account.books
 
@@ -330,7 +344,7 @@ class MyBroker(bt.BrokerBase):
         behind = self.store.mains.behind(symbol)
         return sum(
             ticket.direction.sign * ticket.left
-            for ticket in self._desk.on_their_way()
+            for ticket in self._manager.on_their_way()
             if ticket.symbol in behind and ticket.order.exectype == bt.Order.Market
         )
 
@@ -527,10 +541,10 @@ class MyBroker(bt.BrokerBase):
         """
         if order is None:
             return None
-        ticket = self._desk.tickets.get(order.ref) or getattr(order, "ticket", None)
+        ticket = self._manager.tickets.get(order.ref) or getattr(order, "ticket", None)
         if ticket is not None:
-            self._desk.cancel(ticket)
-            self._scribe.flush()
+            self._manager.cancel(ticket)
+            self._write_ahead.flush()
         return order
 
     def cancel_order(self, order: Any) -> Any:
@@ -550,7 +564,7 @@ class MyBroker(bt.BrokerBase):
                 f"no order with the id {order!r} was sent by this program; those that were are "
                 "in broker.get_all_orders().keys(), orders of others are left alone"
             )
-        return found if self._desk.is_leaving(found.ref) else self.cancel(found)
+        return found if self._manager.is_leaving(found.ref) else self.cancel(found)
 
     def get_order(self, order_id: str) -> Any:
         """The ``bt.Order`` that an id belongs to, None if it is not ours.
@@ -558,10 +572,10 @@ class MyBroker(bt.BrokerBase):
         Args:
             order_id: ``leg.order_id``, or one of ``get_all_orders().keys()``.
         """
-        found = self._desk.legs.get(order_id)
+        found = self._manager.legs.get(order_id)
         if found:
             return found[0].order
-        waiting = (one.order for one in self._desk.tickets.values() if one.key == order_id)
+        waiting = (one.order for one in self._manager.tickets.values() if one.key == order_id)
         return next(waiting, None)
 
     def get_all_orders(self) -> AllOrders:
@@ -573,12 +587,12 @@ class MyBroker(bt.BrokerBase):
             ``orders.keys()``, ``orders.items()``, ``orders[id]["status"]``.
         """
         return AllOrders(
-            ticket for ticket in self._desk.tickets.values() if ticket.legs or not ticket.over
+            ticket for ticket in self._manager.tickets.values() if ticket.legs or not ticket.over
         )
 
     def get_orders_open(self, safe: bool = False) -> list[Any]:
         """Orders that are not over, those of an earlier run among them; clones if ``safe``."""
-        alive = [ticket.order for ticket in self._desk.tickets.values() if not ticket.over]
+        alive = [ticket.order for ticket in self._manager.tickets.values() if not ticket.over]
         return [order.clone() for order in alive] if safe else alive
 
     @property
@@ -621,13 +635,13 @@ class MyBroker(bt.BrokerBase):
         market orders, a limit at the day's price limit, FAK, does the same.
         """
         return self._orders.four_way(
-            Direction.BUY, Effect.OPEN, instrument, size, limit_price, **options
+            Direction.BUY, PositionEffect.OPEN, instrument, size, limit_price, **options
         )
 
     def sell_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """开空: open a short; as ``buy_open``."""
         return self._orders.four_way(
-            Direction.SELL, Effect.OPEN, instrument, size, limit_price, **options
+            Direction.SELL, PositionEffect.OPEN, instrument, size, limit_price, **options
         )
 
     def buy_close(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
@@ -638,7 +652,7 @@ class MyBroker(bt.BrokerBase):
         orders taken off, is Rejected as a whole, or closed partly with ``allow_partial=True``.
         """
         return self._orders.four_way(
-            Direction.BUY, Effect.CLOSE, instrument, size, limit_price, **options
+            Direction.BUY, PositionEffect.CLOSE, instrument, size, limit_price, **options
         )
 
     def sell_close(
@@ -646,7 +660,7 @@ class MyBroker(bt.BrokerBase):
     ) -> Any:
         """平多: close a long; as ``buy_close``."""
         return self._orders.four_way(
-            Direction.SELL, Effect.CLOSE, instrument, size, limit_price, **options
+            Direction.SELL, PositionEffect.CLOSE, instrument, size, limit_price, **options
         )
 
     # -- targets ----------------------------------------------------------------------------------
@@ -680,7 +694,7 @@ class MyBroker(bt.BrokerBase):
         instrument = self._orders.contract_of(self._symbol_of(instrument))
         self.store.instrument(instrument)
         target = self._targets.set(instrument, int(net), rules, owner)
-        self._scribe.flush()
+        self._write_ahead.flush()
         return target
 
     def drop_target(self, instrument: str) -> None:
@@ -692,7 +706,7 @@ class MyBroker(bt.BrokerBase):
     # -- the owner's buttons ----------------------------------------------------------------------
 
     @property
-    def risk(self) -> RiskGuard:
+    def risk(self) -> RiskEngine:
         """The rules over all orders: their ``state``, its ``reason``, their ``limits``."""
         return self._risk.guard
 
@@ -753,31 +767,31 @@ class MyBroker(bt.BrokerBase):
     def takes_orders(self, instrument: str) -> bool:
         """Whether an order on a contract would be sent now."""
         try:
-            self._gate.admit(self._orders.data(instrument)._dataname)
+            self._pre_trade.admit(self._orders.data(instrument)._dataname)
         except OrderError:
             return False
-        return self._gate.open(instrument)
+        return self._pre_trade.open(instrument)
 
     def reserve(self, instrument: str, reason: str | None) -> None:
         """Refuse orders on a contract, for that reason; None takes them again."""
         if reason is None:
-            self._gate.reserved.pop(instrument, None)
+            self._pre_trade.reserved.pop(instrument, None)
         else:
-            self._gate.reserved[instrument] = reason
+            self._pre_trade.reserved[instrument] = reason
 
     def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
         """What takes the exits of a contract along with its lots."""
-        return ExitCarrier(self._desk, self._held, self._orders.stand_in_for, plan, save)
+        return ExitCarrier(self._manager, self._held, self._orders.stand_in_for, plan, save)
 
     def mark(self, order: Any, name: str, value: Any) -> None:
         """Keep a word with an order, over a restart, too."""
         order.addinfo(**{name: value})
-        self._scribe.touch(order.ticket)
+        self._write_ahead.touch(order.ticket)
 
     @contextmanager
     def reserved_for_us(self, instrument: str) -> Iterator[None]:
         """Let those who have reserved a contract send an order on it."""
-        reason = self._gate.reserved.pop(instrument, None)
+        reason = self._pre_trade.reserved.pop(instrument, None)
         try:
             yield
         finally:
@@ -824,7 +838,7 @@ class MyBroker(bt.BrokerBase):
 
     def heard(self) -> None:
         """The trading side has said something: it lives."""
-        self._desk.heard_at = monotonic()
+        self._manager.heard_at = monotonic()
 
     def follow_session(self, session: int, reconnector: Any) -> None:
         """Every round: look after unanswered orders, and after all that waits with us."""

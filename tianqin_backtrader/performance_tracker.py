@@ -25,7 +25,7 @@ import pandas as pd
 from .core.clock import MINUTE, SECOND, Instants, passed_ns, to_ns
 from .core.model import Fill, OrderReport
 from .errors import ConfigError, JournalError, TianqinError
-from .records.account_log import AccountScribe
+from .records.account_log import AccountLog
 from .records.journal import Journal, open_journal
 from .records.metrics import Statistics
 from .records.records import Records, WrittenRecords
@@ -136,8 +136,8 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             _OPEN[self.folder] = SharedFolder(self.folder, given, self._open_journal, _OPEN.pop)
         self._shared = _OPEN[self.folder]
         strategy = name if self.strategy is not None else folder
-        kept = self._broker.account_scribe
-        self._scribe = kept or AccountScribe(
+        kept = self._broker.account_log
+        self._account_log = kept or AccountLog(
             store.context, store.broker, store.mains, self._shared.journal, strategy
         )
         self._minute = -1
@@ -170,7 +170,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     def notify_order(self, order: Any) -> None:
         """An order has changed."""
         if self._shared.given is None:  # else the broker has written it
-            self._scribe.take_order(order)
+            self._account_log.take_order(order)
         self._take_all("order")
 
     def take_orders(self) -> None:
@@ -192,11 +192,11 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             with self._shared.journal.together():
                 if self.p.bars:
                     for feed in bars:
-                        self._scribe.take_bar(feed)
-                self._scribe.take_equity("bar")
+                        self._account_log.take_bar(feed)
+                self._account_log.take_equity("bar")
             trading = any(self._store.is_open(one._dataname) for one in self._store.feeds)
             if self._trading and not trading:
-                self._scribe.take_account()
+                self._account_log.take_account()
                 self._shared.journal.tidy()
             self._trading = trading
             self._shared.records.refresh()
@@ -222,7 +222,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         """
         if self._shared.given is None:
             for order in self._broker.get_all_orders():
-                self._scribe.take_order(order)
+                self._account_log.take_order(order)
         self._take_all("update")
 
     def statistics(self, **options: Any) -> Statistics:
@@ -286,8 +286,8 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             return
         with self._errors():
             with self._shared.journal.together():
-                self._scribe.take_equity(why)
-                self._scribe.take_account()
+                self._account_log.take_equity(why)
+                self._account_log.take_account()
             self._shared.records.refresh()
 
     def _halted(self) -> bool:
@@ -366,7 +366,7 @@ class RecordKeeper:
         self._looked = self._moved = self._kept = False
         self._heard_at = Instants(-SETTLED, -SETTLED)
         #: Writes the account into the journal, for every tracker of it.
-        self.scribe: AccountScribe | None = None
+        self.account_log: AccountLog | None = None
 
     def open(self) -> Journal | None:
         """The journal; None where no records are kept.
@@ -378,7 +378,7 @@ class RecordKeeper:
             return None
         store = self._store
         journal = _open_journal(store, self._folder)
-        self.scribe = AccountScribe(
+        self.account_log = AccountLog(
             store.context, store.getbroker(), store.mains, journal, store.strategy_name or UNNAMED
         )
         return journal
@@ -445,10 +445,10 @@ class RecordKeeper:
         Raises:
             JournalError: It cannot be written.
         """
-        if not self._kept or self.scribe is None:
+        if not self._kept or self.account_log is None:
             return
         with journal.together():
-            self.scribe.take_last()
+            self.account_log.take_last()
         bring_up(journal.path.parent)
 
     def _begin(self, journal: Journal) -> None:

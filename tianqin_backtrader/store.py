@@ -22,8 +22,8 @@ from . import session_calendar
 from .broker import MyBroker
 from .calendars.holiday_cache import tianqin_holidays
 from .calendars.market_hours import MarketHours
-from .contracts.continuous import MAIN, MainContracts
-from .contracts.instrument_provider import HURRIED, PATIENCE, Instruments
+from .contracts.continuous import MAIN, ContinuousContracts
+from .contracts.instrument_provider import HURRIED, PATIENCE, InstrumentProvider
 from .core.clock import SECOND, MarketClock, WallClock, from_ns, monotonic, passed_ns, to_ns
 from .core.context import Context
 from .core.model import Instrument
@@ -40,7 +40,7 @@ from .feeds.live_bars import Certificate
 from .feeds.names import named
 from .gateway.gateway import Gateway
 from .gateway.login import futures_account
-from .gateway.loop import Round
+from .gateway.loop import EventLoop
 from .gateway.stop_signals import StopSignals, callers
 from .gateway.supervisor import WORKS
 from .monitoring.alerts.service import Alerts
@@ -54,7 +54,7 @@ from .records.strategy_state import KeptState
 from .rolling.ports import RollPorts
 from .rolling.roll import Roll
 from .rolling.roll_service import PATIENCE as ROLL_PATIENCE
-from .rolling.roll_service import RollDesk
+from .rolling.roll_service import RollService
 from .sandbox.embedded import EmbeddedSandbox
 from .store_reconnect import Reconnector
 
@@ -136,18 +136,18 @@ class MyStore:
         self.gateway = Gateway(
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
-        self._instruments = Instruments(
+        self._instruments = InstrumentProvider(
             self.gateway, lambda: self.context.trading_day(), self._learn, self._patience
         )
         self.context = Context(
             self.clock, self.calendar, self._instruments, self.observers, strategy_name
         )
-        self.mains = MainContracts(self.context, self.gateway, self._urls)
+        self.mains = ContinuousContracts(self.context, self.gateway, self._urls)
         self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         self.reconnector.connect()
         self._finalizer = weakref.finalize(self, self.gateway.close)
-        self._round = Round(self, self._instruments, self.context.unsaid, self._learn_holidays)
+        self._round = EventLoop(self, self._instruments, self.context.unsaid, self._learn_holidays)
         self._round.follow_clock()
         ahead = rebuild_ahead if self.clock.virtual else rebuild_ahead or REBUILD_AHEAD
         self._hours.lead = None if ahead is None else timedelta(seconds=ahead)
@@ -322,7 +322,7 @@ class MyStore:
         if self.broker is None:
             make: Any = MyBroker
             self.broker = make(store=self, **kwargs)
-            self._rolls = RollDesk(
+            self._rolls = RollService(
                 RollPorts(self.context, self.gateway, self.gateway, self.reconnector, self.broker)
             )
             self._round.rolls = self._rolls
@@ -585,7 +585,7 @@ class MyStore:
         return self._rolls.start(plan)
 
     @property
-    def rolls(self) -> RollDesk:
+    def rolls(self) -> RollService:
         """The rolls of this session, and those taken up from an earlier one."""
         self.getbroker()
         return self._rolls

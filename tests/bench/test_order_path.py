@@ -11,7 +11,7 @@ import pytest
 from e2e_script import CU, MORNING, play
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.execution.write_ahead import OrderScribe
+from tianqin_backtrader.execution.write_ahead import WriteAheadLog
 
 ORDERS = 200
 
@@ -66,14 +66,14 @@ def test_an_order_of_ours_against_a_bare_one(run, tmp_path, recorded):
 def test_what_the_records_of_a_whole_order_cost(run, tmp_path, monkeypatch):
     """Everything written of an order, from its intent to the strategy having heard its end."""
     written, costs = [], []
-    write = OrderScribe._write
+    write = WriteAheadLog._write
 
     def timed(scribe, journal):
         began = time.perf_counter()
         write(scribe, journal)
         written.append((time.perf_counter() - began) * 1000)
 
-    monkeypatch.setattr(OrderScribe, "_write", timed)
+    monkeypatch.setattr(WriteAheadLog, "_write", timed)
 
     def script(strategy):
         yield None

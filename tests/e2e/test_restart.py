@@ -651,7 +651,7 @@ def test_a_kill_before_the_withdrawals_leaves_nothing_out(box, program, button):
         else:
             now, day = first.store.clock.now_ns(), first.store.now().date()
             broker.risk.watch(RiskContext(now, day, day_profit=-2e6))
-        broker._scribe.flush()
+        broker._write_ahead.flush()
     assert [one["status"] for one in exchange_orders(box).values()] == ["ALIVE"] * 2
     with program(risk=RiskLimits(max_daily_loss=1e6)) as second:
         second.until(lambda: not second.broker.get_orders_open(), turns=100)

@@ -18,7 +18,7 @@ MOVING = {
 SYMBOLS = ("SHFE.cu2612", "DCE.m2701", "CFFEX.IF2612")
 
 
-class Books(RuleBasedStateMachine):
+class ProfitAndLoss(RuleBasedStateMachine):
     counter = PLAIN
 
     def __init__(self):
@@ -183,16 +183,16 @@ class Books(RuleBasedStateMachine):
             assert account["frozen_commission"] == 0
 
 
-class PaperBooks(Books):
+class PaperBooks(ProfitAndLoss):
     counter = KQ
 
 
-class BrokersBooks(Books):
+class BrokersBooks(ProfitAndLoss):
     counter = CTP
 
 
 TestBooks, TestPaperBooks, TestBrokersBooks = (
-    machine.TestCase for machine in (Books, PaperBooks, BrokersBooks)
+    machine.TestCase for machine in (ProfitAndLoss, PaperBooks, BrokersBooks)
 )
 for case in (TestBooks, TestPaperBooks, TestBrokersBooks):
     case.settings = settings(

@@ -24,7 +24,7 @@ from ..orders.leg import OrderLeg
 from .allocation import LotsChange
 from .bound_funds import Binding, BoundFunds
 from .contract_costs import costs_of
-from .pnl import Balance, Books
+from .pnl import Balance, ProfitAndLoss
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Execution:
     price: float
 
 
-class AccountView:
+class PositionLedger:
     """Positions of our fills beside those of the account, and what Backtrader asks of a broker.
 
     Args:
@@ -77,7 +77,7 @@ class AccountView:
         self.fees = FeeLedger(all_named=trading.names_fees)
         self.net: dict[str, Position] = {}
         self.sides: dict[tuple[str, str], Position] = {}
-        self.books = Books()
+        self.books = ProfitAndLoss()
         self._comminfo: dict[str, tuple[Instrument, Any]] = {}
         self._marks: dict[str, float] = {}
         self._moved: list[LotsChange] = []

@@ -23,7 +23,7 @@ class Balance:
         return round(self.start + self.profit - self.fees, 2)
 
 
-class Books:
+class ProfitAndLoss:
     """Profit and fees of fills, in yuan, to the fen.
 
     Profit needs no matching of lots: it is what was received for everything sold, less what was

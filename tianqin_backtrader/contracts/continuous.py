@@ -39,7 +39,7 @@ A_MOMENT = 0.5
 SPARE_DAYS = 10
 
 
-class MainContracts:
+class ContinuousContracts:
     """What is known of the main contracts of a session.
 
     Args:

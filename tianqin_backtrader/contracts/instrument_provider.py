@@ -68,7 +68,7 @@ class Question:
         return news
 
 
-class Instruments:
+class InstrumentProvider:
     """Remembers specifications.
 
     Args:

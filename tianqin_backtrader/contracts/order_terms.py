@@ -36,7 +36,7 @@ class OrderType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class OrderTerms:
     """What is asked for: a price, a word or None for a market order; and FAK, FOK or None."""
 
     limit_price: float | str | None = None
@@ -48,9 +48,9 @@ class Wish:
         return not isinstance(self.limit_price, int | float)
 
 
-def wish(
+def order_terms(
     limit_price: float | str | None, order_type: str | None = None, advanced: str | None = None
-) -> Wish:
+) -> OrderTerms:
     """What the parameters of a four-way order mean together.
 
     Args:
@@ -62,7 +62,7 @@ def wish(
     Raises:
         OrderError: They contradict each other, or a word is none of these.
 
-    >>> wish(None, "BEST"), wish(100.0, "FAK")
+    >>> order_terms(None, "BEST"), order_terms(100.0, "FAK")
     (Wish(limit_price='BEST', advanced=None), Wish(limit_price=100.0, advanced='FAK'))
     """
     kind = None if order_type is None else str(order_type).upper()
@@ -73,13 +73,13 @@ def wish(
     if advanced not in ADVANCED:
         raise OrderError(f"advanced is None, FAK or FOK, not {advanced!r}")
     if kind is None:
-        return Wish(limit_price, advanced)
+        return OrderTerms(limit_price, advanced)
     if kind not in OrderType.__members__:
         raise OrderError(f"order_type is one of {', '.join(OrderType)}, FAK, FOK; not {order_type}")
     if (kind == OrderType.LIMIT) != isinstance(limit_price, int | float):
         if limit_price != kind:  # "BEST" said twice
             raise OrderError(f"limit_price {limit_price!r} does not fit order_type {kind}")
-    return Wish(
+    return OrderTerms(
         limit_price if kind == OrderType.LIMIT else None if kind == OrderType.MARKET else kind,
         advanced,
     )
@@ -99,7 +99,7 @@ def passive_price(price: float, direction: Direction, instrument: Instrument) ->
     return round(round(ticks) * instrument.price_tick, instrument.price_decs)
 
 
-def needs_limits(asked: Wish, instrument: Instrument) -> bool:
+def needs_limits(asked: OrderTerms, instrument: Instrument) -> bool:
     """Whether the day's price limits must be known: the order is sent as a limit there."""
     return asked.limit_price is None and (
         asked.advanced == STAYS or not _has_market_orders(instrument)
@@ -107,13 +107,13 @@ def needs_limits(asked: Wish, instrument: Instrument) -> bool:
 
 
 def exchange_terms(
-    asked: Wish,
+    asked: OrderTerms,
     direction: Direction,
     instrument: Instrument,
     limits: tuple[float, float],
     *,
     clips: bool = False,
-) -> Wish:
+) -> OrderTerms:
     """The price and type that are sent.
 
     Args:
@@ -140,9 +140,9 @@ def exchange_terms(
             upper, lower = limits
             beyond = exact > upper if direction is Direction.BUY else exact < lower
             if beyond:
-                return Wish(upper if direction is Direction.BUY else lower, advanced)
+                return OrderTerms(upper if direction is Direction.BUY else lower, advanced)
         _check_limits(exact, limits, instrument)
-        return Wish(exact, advanced)
+        return OrderTerms(exact, advanced)
     if not needs_limits(asked, instrument):
         return asked
     limit = limits[0 if direction is Direction.BUY else 1]
@@ -150,10 +150,10 @@ def exchange_terms(
         raise NotKnownYet(
             f"no price limits of {instrument.symbol} are known yet: give a limit price"
         )
-    return Wish(limit, None if advanced == STAYS else advanced or "FAK")
+    return OrderTerms(limit, None if advanced == STAYS else advanced or "FAK")
 
 
-def _in_words(price: str, advanced: str | None, instrument: Instrument) -> Wish:
+def _in_words(price: str, advanced: str | None, instrument: Instrument) -> OrderTerms:
     if price not in (BEST, FIVELEVEL):
         raise OrderError(f"limit_price is a number, None, BEST or FIVELEVEL, not {price!r}")
     if instrument.exchange_id != WORDS_AT:
@@ -163,7 +163,7 @@ def _in_words(price: str, advanced: str | None, instrument: Instrument) -> Wish:
         )
     if advanced == "FOK":
         raise OrderError(f"{WORDS_AT} takes no {price} orders with FOK")
-    return Wish(price, advanced)
+    return OrderTerms(price, advanced)
 
 
 def _check_limits(price: float, limits: tuple[float, float], instrument: Instrument) -> None:

@@ -32,7 +32,7 @@ class Calendar(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Validity:
+class TimeInForce:
     """How long an order is good.
 
     Attributes:
@@ -49,11 +49,11 @@ class Validity:
 
 
 #: As the exchange has it: to the day's close, whose cancel is a cancel.
-EXCHANGE_DAY = Validity()
-GOOD_TILL_CANCELLED = Validity(over_days=True)
+EXCHANGE_DAY = TimeInForce()
+GOOD_TILL_CANCELLED = TimeInForce(over_days=True)
 
 
-def validity(valid: Any, symbol: str, now: datetime, calendar: Calendar) -> Validity:
+def validity(valid: Any, symbol: str, now: datetime, calendar: Calendar) -> TimeInForce:
     """What Backtrader's ``valid`` means now.
 
     Args:
@@ -75,7 +75,7 @@ def validity(valid: Any, symbol: str, now: datetime, calendar: Calendar) -> Vali
     until = _until(valid, symbol, now, today, calendar)
     if until < now:
         raise OrderError(f"the order was good until {until} only, and it is {now}")
-    return Validity(until, over_days=until > last_close(symbol, today, calendar))
+    return TimeInForce(until, over_days=until > last_close(symbol, today, calendar))
 
 
 def last_close(symbol: str, day: date, calendar: Calendar) -> datetime:

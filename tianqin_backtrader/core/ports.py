@@ -26,7 +26,7 @@ class Calendar(Protocol):
 
 
 class Contracts(Protocol):
-    """Specifications of today; ``Instruments``."""
+    """Specifications of today; ``InstrumentProvider``."""
 
     def get(self, symbol: str) -> Instrument: ...
     def known(self, symbol: str) -> Instrument | None: ...
@@ -34,7 +34,7 @@ class Contracts(Protocol):
 
 
 class Underlyings(Protocol):
-    """Which contract is behind a main contract; ``MainContracts``."""
+    """Which contract is behind a main contract; ``ContinuousContracts``."""
 
     def traded(self, symbol: str) -> str: ...
     def before(self, symbol: str) -> str: ...

@@ -20,9 +20,9 @@ from ..orders import contingency
 from ..orders.conditional import resize
 from ..orders.contingency import Action, Answer, Do, MemberState, OrderGroup, Part, Role
 from ..orders.exits import SharedLots
-from ..orders.ticket import Effect, Ending, Stage, Ticket
-from .order_emulator import OrderWatch
-from .order_manager import OrderDesk
+from ..orders.ticket import Ending, PositionEffect, Stage, Ticket
+from .order_emulator import OrderEmulator
+from .order_manager import OrderManager
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _STOPS = (bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail, bt.Order.StopTr
 _ENDED_BY_OWNER = (Ending.CANCEL, Ending.EXPIRE)
 
 
-class Box:
+class OrderGroupEntry:
     """A group and the orders in it."""
 
     kind = "group"
@@ -75,20 +75,20 @@ class Box:
             ticket.shared[self.key] = SharedLots(lots, numbers - {ticket.order.ref})
 
 
-class HeldOrders:
+class ContingentOrders:
     """Watches what waits, and keeps groups together.
 
     Args:
         desk: Sends and withdraws.
     """
 
-    def __init__(self, desk: OrderDesk, feeds: Feeds, last_price: LastPrice) -> None:
-        self._desk, self._context, self._feeds = desk, desk.context, feeds
-        self._watch = OrderWatch(desk, last_price, self._take_fired)
-        self._boxes: dict[int, list[Box]] = defaultdict(list)
+    def __init__(self, manager: OrderManager, feeds: Feeds, last_price: LastPrice) -> None:
+        self._manager, self._context, self._feeds = manager, manager.context, feeds
+        self._watch = OrderEmulator(manager, last_price, self._take_fired)
+        self._boxes: dict[int, list[OrderGroupEntry]] = defaultdict(list)
         self._drafts: dict[int, list[tuple[Ticket, Any]]] = {}
         self._taken: set[int] = set()
-        desk.on_end.append(self._take_end)
+        manager.on_end.append(self._take_end)
 
     # -- in -----------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class HeldOrders:
         if parent is not None and parent.ref not in self._drafts:
             self._rely_on(ticket, parent)
         try:
-            self._desk.admit(ticket, waits=not at_once or parent is not None)
+            self._manager.admit(ticket, waits=not at_once or parent is not None)
             if not at_once:
                 ticket.condition = self._watch.condition(ticket)
             first = parent.ref if parent is not None else ticket.order.ref
@@ -119,14 +119,14 @@ class HeldOrders:
 
     def _rely_on(self, child: Ticket, parent: Any) -> None:
         """A child whose parent has opened lots protects them, or they have no protection."""
-        first = self._desk.tickets.get(parent.ref)
+        first = self._manager.tickets.get(parent.ref)
         if first is not None and first.filled:
             _closes_only(child)
 
     def _start(self, ticket: Ticket) -> None:
         """Watch it or send it."""
         if ticket.condition is None:
-            self._desk.submit(ticket)
+            self._manager.submit(ticket)
             return
         self._take_in(ticket)
         self._watch.watch(ticket)
@@ -134,16 +134,16 @@ class HeldOrders:
     def _take_in(self, ticket: Ticket) -> None:
         """An order that waits is told as Submitted and Accepted: it is ours to look after."""
         self._taken.add(ticket.order.ref)
-        self._desk.enter(ticket)
+        self._manager.enter(ticket)
         ticket.order.accept(ticket.order.broker)
-        self._desk.tell(ticket.order)
+        self._manager.tell(ticket.order)
 
     def _refuse_family(self, ticket: Ticket, parent: Any, reason: str) -> None:
         """A bracket with an order that cannot be is refused whole: nothing goes unprotected."""
         first = parent.ref if parent is not None else ticket.order.ref
         for other, _ in self._drafts.pop(first, []):
-            self._desk.refuse(other, f"another order of its bracket is refused: {reason}")
-        self._desk.refuse(ticket, reason)
+            self._manager.refuse(other, f"another order of its bracket is refused: {reason}")
+        self._manager.refuse(ticket, reason)
 
     # -- brackets and OCO ---------------------------------------------------------------------
 
@@ -151,13 +151,13 @@ class HeldOrders:
         (parent, oco), *children = family
         if oco is not None and not self._join(parent, oco):
             for child, _ in children:
-                self._desk.refuse(child, "its parent order is refused")
+                self._manager.refuse(child, "its parent order is refused")
             return
         if children:
-            self._desk.scribe.touch(parent)  # records have it before its children
+            self._manager.write_ahead.touch(parent)  # records have it before its children
             parts = [_part(child) for child, _ in children]
             group = contingency.bracket(_part(parent), parts)
-            self._put(Box(group, [parent, *(child for child, _ in children)]))
+            self._put(OrderGroupEntry(group, [parent, *(child for child, _ in children)]))
             for child, _ in children:
                 self._wait_for_parent(child)
             known = {one.order.ref for one, _ in family} | {getattr(oco, "ref", None)}
@@ -167,20 +167,20 @@ class HeldOrders:
         if not parent.over:
             self._start(parent)
 
-    def _put(self, box: Box) -> None:
+    def _put(self, box: OrderGroupEntry) -> None:
         """Keep a new group, or a group with a new order."""
         for ticket in box.tickets.values():
             if box not in self._boxes[ticket.order.ref]:
                 self._boxes[ticket.order.ref].append(box)
         box.share()
-        self._desk.scribe.touch_plan(box)
+        self._manager.write_ahead.touch_plan(box)
 
     def _wait_for_parent(self, child: Ticket) -> None:
         child.stage = Stage.DORMANT
         _closes_only(child)
         self._take_in(child)
         child.stage = Stage.DORMANT
-        self._desk.scribe.touch(child)
+        self._manager.write_ahead.touch(child)
 
     def _child_of_sent(self, child: Ticket, parent: Any) -> None:
         """A child of a parent that was transmitted before joins the others it has.
@@ -188,12 +188,12 @@ class HeldOrders:
         Raises:
             OrderError: There is nothing that it could protect.
         """
-        first = self._desk.tickets.get(parent.ref)
+        first = self._manager.tickets.get(parent.ref)
         if first is None or (first.over and not first.filled):
             raise OrderError("its parent order is over without a fill, or was never sent")
         box = next((one for one in self._boxes[parent.ref] if one.role(first) is Role.PARENT), None)
         if box is None:
-            box = Box(_so_far(contingency.bracket(_part(first), []), first), [first])
+            box = OrderGroupEntry(_so_far(contingency.bracket(_part(first), []), first), [first])
         answer = contingency.add_child(box.group, _part(child))
         if first.over and answer[0].unprotected <= 0:
             raise OrderError("what its parent order has opened was closed")
@@ -204,15 +204,15 @@ class HeldOrders:
 
     def _join(self, ticket: Ticket, other: Any) -> bool:
         """Put an order into the OCO group of another; False if that has had its end."""
-        first = self._desk.tickets.get(other.ref)
+        first = self._manager.tickets.get(other.ref)
         same_lots = first is not None and _close_the_same(first, ticket)
         if first is None or first.over or (first.filled and not same_lots):
-            self._desk.refuse(ticket, "the order that it depends on (oco) has traded or is over")
+            self._manager.refuse(ticket, "the order that it depends on (oco) has traded or is over")
             return False
         box = next((one for one in self._boxes[other.ref] if one.role(first) is Role.PEER), None)
         if box is None:
             group = contingency.oco([_part(first, closes=same_lots)])
-            box = Box(_so_far(group, first), [first], f"{first.key}_{ticket.key}")
+            box = OrderGroupEntry(_so_far(group, first), [first], f"{first.key}_{ticket.key}")
         same_lots = all(_close_the_same(one, ticket) for one in box.tickets.values())
         box.group = contingency.join(box.group, _part(ticket, closes=same_lots))
         box.tickets[ticket.key] = ticket
@@ -249,23 +249,23 @@ class HeldOrders:
                 others = (other for other in box.tickets.values() if other is not ticket)
                 ticket.after += [other for other in others if other.stage is Stage.WORKING]
         if not ticket.over:
-            self._desk.release(ticket)
+            self._manager.release(ticket)
 
-    def _answer(self, box: Box, answer: Answer) -> None:
+    def _answer(self, box: OrderGroupEntry, answer: Answer) -> None:
         box.group, actions = answer
         box.share()
-        self._desk.scribe.touch_plan(box)
+        self._manager.write_ahead.touch_plan(box)
         for action in actions:
             self._carry_out(box, action)
 
-    def _carry_out(self, box: Box, action: Action) -> None:
+    def _carry_out(self, box: OrderGroupEntry, action: Action) -> None:
         ticket = box.tickets[action.order_id]
         if action.do is Do.EXPOSED:
             self._tell_exposed(ticket, action.volume, box.closes_by(ticket))
         elif ticket.over:
             return
         elif action.do is Do.CANCEL:
-            self._desk.cancel(ticket)
+            self._manager.cancel(ticket)
         elif action.do is Do.RESIZE:
             self._resize(ticket, action.volume)
         elif action.do is Do.SUSPEND:
@@ -281,7 +281,7 @@ class HeldOrders:
         if ticket.condition is not None:
             self._watch.watch(ticket)
         elif ticket.stage is not Stage.WORKING:  # else it is being withdrawn, and sent again
-            self._desk.release(ticket)
+            self._manager.release(ticket)
 
     def _suspend(self, ticket: Ticket, parents: list[Ticket]) -> None:
         """There is nothing to close: it waits for the end of its parent, and is told nothing."""
@@ -289,10 +289,10 @@ class HeldOrders:
             self._watch.forget(ticket)
             ticket.stage = Stage.DORMANT
         elif ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE and parents:
-            self._desk.stand_back(ticket, parents[0])
+            self._manager.stand_back(ticket, parents[0])
         else:
             ticket.after += [one for one in parents if one not in ticket.after]
-        self._desk.scribe.touch(ticket)
+        self._manager.write_ahead.touch(ticket)
 
     # -- exits that go to another contract ----------------------------------------------------
 
@@ -334,7 +334,7 @@ class HeldOrders:
             if ticket.over:
                 continue
             if ticket.condition is None:
-                self._desk.release(ticket)
+                self._manager.release(ticket)
             else:
                 self._watch.watch(ticket)
 
@@ -346,7 +346,7 @@ class HeldOrders:
         box = next((box for box in boxes if box.has_exit(first)), None)
         if box is None:
             group = _so_far(contingency.oco([_part(first, closes=True)]), first)
-            box = Box(group, [first], f"{first.key}_{rest[0].key}")
+            box = OrderGroupEntry(group, [first], f"{first.key}_{rest[0].key}")
         for ticket in rest:
             if ticket.key not in box.tickets:
                 box.group = contingency.join(box.group, _part(ticket, closes=True))
@@ -369,7 +369,7 @@ class HeldOrders:
             mine = {one.key: left for one, left in lots.items() if one.key in box.tickets}
             box.group = contingency.stand_for(box.group, mine)
             box.share()
-            self._desk.scribe.touch_plan(box)
+            self._manager.write_ahead.touch_plan(box)
         for ticket, left in lots.items():
             self._resize(ticket, ticket.filled + left)
 
@@ -380,11 +380,11 @@ class HeldOrders:
         sent = sum(leg.volume for leg in closes) + sum(leg.open_lots for leg in working)
         fewer = ticket.left - max(ticket.closing, sent)
         ticket.may_open = (ticket.may_open or 0) - ticket.opening
-        ticket.effect, ticket.allow_partial, ticket.unsent = Effect.CLOSE, True, closes
+        ticket.effect, ticket.allow_partial, ticket.unsent = PositionEffect.CLOSE, True, closes
         for box in self._boxes.get(ticket.order.ref, ()):
             box.group = contingency.open_fewer(box.group, ticket.key, fewer)
             box.share()
-            self._desk.scribe.touch_plan(box)
+            self._manager.write_ahead.touch_plan(box)
         self._resize(ticket, ticket.volume - fewer)
 
     def _resize(self, ticket: Ticket, volume: int) -> None:
@@ -394,7 +394,7 @@ class HeldOrders:
                 volume = min(volume, box.group[ticket.key].volume)
         if ticket.condition is not None and volume > ticket.filled:
             ticket.condition = resize(ticket.condition, volume - ticket.filled)
-        self._desk.change_volume(ticket, volume)
+        self._manager.change_volume(ticket, volume)
 
     # -- lots without protection --------------------------------------------------------------
 
@@ -439,7 +439,7 @@ class HeldOrders:
 
     def _bare(self, symbol: str, direction: Direction, lots: int) -> int:
         """Of lots that a stop was for, those that are held and have no other; 0 or less if none."""
-        held = self._desk.account.booked(symbol, direction)
+        held = self._manager.account.booked(symbol, direction)
         return min(lots, held - self._covered(symbol, direction))
 
     def settle_stops(self, *symbols: str) -> None:
@@ -448,10 +448,10 @@ class HeldOrders:
         Args:
             symbols: Their contracts; () for all.
         """
-        for ticket in self._desk.tickets.values():
+        for ticket in self._manager.tickets.values():
             waits = ticket.stage is Stage.WATCHED and _is_stop(ticket)
             if waits and (not symbols or ticket.symbol in symbols):
-                self._desk.settle_again(ticket)
+                self._manager.settle_again(ticket)
 
     def withdraw(self, tickets: Iterable[Ticket], reason: str) -> None:
         """Withdraw orders for the library; lots that lose their stop by it are told.
@@ -462,13 +462,13 @@ class HeldOrders:
         """
         stops = {
             (one.symbol, one.direction)
-            for one in self._desk.tickets.values()
+            for one in self._manager.tickets.values()
             if not one.over and _is_stop(one)
         }
         before = {place: self._covered(*place) for place in stops}
         for ticket in tickets:
             if not ticket.over:  # else the end of another one has ended it
-                self._desk.cancel(ticket, reason=reason)
+                self._manager.cancel(ticket, reason=reason)
         for (symbol, direction), lots in before.items():
             bare = self._bare(symbol, direction, lots)
             if bare > 0:
@@ -477,7 +477,7 @@ class HeldOrders:
     def _covered(self, symbol: str, direction: Direction) -> int:
         """Lots of a side for which a stop stands; those of one group stand for the same."""
         lots: dict[str, int] = {}
-        for ticket in self._desk.tickets.values():
+        for ticket in self._manager.tickets.values():
             stands = _is_stop(ticket) and ticket.exits and ticket.ending not in _ENDED_BY_OWNER
             if ticket.symbol != symbol or ticket.direction is not direction or not stands:
                 continue
@@ -499,7 +499,7 @@ class HeldOrders:
 
     def adopt_group(self, key: str, fields: dict[str, Any], tickets: list[Ticket]) -> None:
         """A group of an earlier run, with all its orders."""
-        box = Box(OrderGroup.from_dict(fields), tickets, key)
+        box = OrderGroupEntry(OrderGroup.from_dict(fields), tickets, key)
         for ticket in tickets:
             self._boxes[ticket.order.ref].append(box)
         box.share()
@@ -516,7 +516,7 @@ class HeldOrders:
                 self._complete(box, box.tickets[member.order_id])
             self._answer(box, contingency.level(box.group))
 
-    def _complete(self, box: Box, ticket: Ticket) -> None:
+    def _complete(self, box: OrderGroupEntry, ticket: Ticket) -> None:
         member = box.group[ticket.key]
         if ticket.over:
             if member.state is not MemberState.OVER:
@@ -537,7 +537,7 @@ class HeldOrders:
 
 def _closes_only(child: Ticket) -> None:
     """A child protects what its parent has opened, and never opens anything itself."""
-    child.effect, child.allow_partial, child.may_open = Effect.CLOSE, True, 0
+    child.effect, child.allow_partial, child.may_open = PositionEffect.CLOSE, True, 0
 
 
 def _is_stop(ticket: Ticket) -> bool:
@@ -574,6 +574,6 @@ def _unasked(ticket: Ticket) -> bool:
     return status in (bt.Order.Rejected, bt.Order.Margin, bt.Order.Expired)
 
 
-def _end(box: Box, ticket: Ticket) -> Answer:
+def _end(box: OrderGroupEntry, ticket: Ticket) -> Answer:
     """What the end of an order means for its group, by who has ended it."""
     return contingency.on_end(box.group, ticket.key, unasked=_unasked(ticket))

@@ -10,18 +10,18 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..account.ledger import AccountView
+from ..account.ledger import PositionLedger
 from ..core.clock import monotonic
 from ..core.context import Context
 from ..core.model import Fill, OrderReport
 from ..errors import JournalError
-from ..orders.ticket import OF_A_ROLL, Effect, Ticket
-from ..risk.kill_switch import Flattener, RiskDesk
+from ..orders.ticket import OF_A_ROLL, PositionEffect, Ticket
+from ..risk.kill_switch import KillSwitch, RiskCheck
 from ..risk.limits import GuardState
-from .contingent_orders import HeldOrders
-from .execution_reports import OrderReturns
-from .order_manager import OrderDesk
-from .target_positions import TargetDesk
+from .contingent_orders import ContingentOrders
+from .execution_reports import ReportHandler
+from .order_manager import OrderManager
+from .target_positions import TargetPositions
 from .write_ahead import Planned
 
 logger = logging.getLogger(__name__)
@@ -70,18 +70,18 @@ class ExecutionEngine:
     def __init__(
         self,
         context: Context,
-        account: AccountView,
-        desk: OrderDesk,
-        returns: OrderReturns,
-        held: HeldOrders,
-        targets: TargetDesk,
-        risk: RiskDesk,
-        flattener: Flattener,
+        account: PositionLedger,
+        manager: OrderManager,
+        returns: ReportHandler,
+        held: ContingentOrders,
+        targets: TargetPositions,
+        risk: RiskCheck,
+        flattener: KillSwitch,
     ) -> None:
         self._context, self._account = context, account
-        self._desk, self._returns = desk, returns
+        self._manager, self._returns = manager, returns
         self._held, self._targets, self._risk = held, targets, risk
-        self._flattener, self._scribe = flattener, desk.scribe
+        self._flattener, self._write_ahead = flattener, manager.write_ahead
         self.begun = self._halting = False
 
     def looks_after(self, saved: SavedState, reconciler: Reconciles, expiry: Expires) -> None:
@@ -97,11 +97,11 @@ class ExecutionEngine:
 
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says, and queue what strategies are to be told."""
-        self._desk.heard_at = monotonic()
+        self._manager.heard_at = monotonic()
         if self.begun:
             self._returns.take(reports)
             self._reconciler.tend()
-            self._scribe.flush()
+            self._write_ahead.flush()
 
     def on_round(self, session: int, reconnector: Any) -> None:
         """Look after unanswered orders, and after all that waits with us."""
@@ -113,14 +113,14 @@ class ExecutionEngine:
         self._account.settle_fees()
         self._look_at_halting()
         self._look_at_loss()
-        self._desk.tend()
+        self._manager.tend()
         self._held.tend()
         self._targets.tend()
         if self._flattener.busy:
-            self._flattener.tend({symbol for symbol, legs in self._desk.live.items() if legs})
+            self._flattener.tend({symbol for symbol, legs in self._manager.live.items() if legs})
         if self._expiry.tend():
-            self._scribe.touch_plan(self._saved.lots)
-        self._scribe.flush()
+            self._write_ahead.touch_plan(self._saved.lots)
+        self._write_ahead.flush()
 
     # -- the owner's word -------------------------------------------------------------------------
 
@@ -130,15 +130,15 @@ class ExecutionEngine:
         self._flattener.end()
         self.drop_targets()
         self._withdraw_for(lambda ticket: True)
-        self._scribe.flush()
+        self._write_ahead.flush()
 
     def resume(self) -> None:
         """Take orders again after ``halt``, ``flatten`` or a limit."""
-        self._scribe.mend()
+        self._write_ahead.mend()
         self._risk.resume()
         self._flattener.end()
         self._withdraw(lambda ticket: not ticket.guarded)
-        self._scribe.flush()
+        self._write_ahead.flush()
 
     def flatten(self, reason: str) -> None:
         """Withdraw every order and close all that the account holds, at the market."""
@@ -146,7 +146,7 @@ class ExecutionEngine:
         self.drop_targets()
         self._withdraw(lambda ticket: ticket.guarded)  # of a flatten before: it has its place
         self._flattener.begin()
-        self._scribe.flush()
+        self._write_ahead.flush()
 
     def cancel_all(self) -> None:
         """Withdraw every order of this broker that is not over, those that wait with us, too."""
@@ -160,21 +160,21 @@ class ExecutionEngine:
         self._targets.drop_all()
 
     def _withdraw(self, which: Callable[[Ticket], bool]) -> None:
-        for ticket in list(self._desk.tickets.values()):
+        for ticket in list(self._manager.tickets.values()):
             if not ticket.over and which(ticket):
-                self._desk.cancel(ticket)
+                self._manager.cancel(ticket)
 
     def _withdraw_for(self, which: Callable[[Ticket], bool]) -> None:
         """Withdraw orders for what the rules say; lots that lose their stop by it are told."""
         self._held.settle_stops()
-        tickets = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
+        tickets = [ticket for ticket in self._manager.tickets.values() if not ticket.over]
         words = f"trading is {self._risk.guard.state}: {self._risk.guard.reason}"
         self._held.withdraw([ticket for ticket in tickets if which(ticket)], words)
 
     def _withdraw_openings(self, which: Callable[[Ticket], bool]) -> None:
         """Withdraw orders that may open; of stops and the like that reverse, what closes stays."""
         self._held.settle_stops()
-        for ticket in list(self._desk.tickets.values()):
+        for ticket in list(self._manager.tickets.values()):
             if not ticket.over and which(ticket) and _closes_first(ticket):
                 self._held.keep_closing(ticket)
                 text = (
@@ -188,12 +188,12 @@ class ExecutionEngine:
     @property
     def records_broken(self) -> bool:
         """Whether records cannot be written at the moment."""
-        return self._scribe.broken is not None
+        return self._write_ahead.broken is not None
 
     def records_failed(self, error: JournalError) -> None:
         """What cannot be written halts trading: what may open is withdrawn, and not sent."""
         if not self.records_broken:
-            self._scribe.fail(error)  # which comes back here
+            self._write_ahead.fail(error)  # which comes back here
             return
         text = f"HALTED: {error}; exits go on; make room, then broker.resume()"
         logger.error("%s", text)
@@ -218,7 +218,7 @@ class ExecutionEngine:
     def _adds(self, ticket: Ticket) -> bool:
         """Whether an order is for more lots than are held on the side that it reduces."""
         held = -self._account.position(ticket.symbol).size * ticket.direction.sign
-        return ticket.effect is not Effect.CLOSE and ticket.left > held
+        return ticket.effect is not PositionEffect.CLOSE and ticket.left > held
 
     def _is_no_exit(self, ticket: Ticket) -> bool:
         """Whether an order may open, or closes for a target or a roll, and not for a strategy."""
@@ -242,7 +242,7 @@ class ExecutionEngine:
         text = f"{text}; only orders that reduce are sent until broker.resume()"
         logger.error("%s", text)
         self._context.notify(text)
-        self._scribe.note(text, "ERROR")
+        self._write_ahead.note(text, "ERROR")
         self._risk.guard.reduce(text)
 
 

@@ -1,4 +1,4 @@
-"""``OrderReturns`` is the way back: it applies what the exchange says, and strategies are told."""
+"""``ReportHandler`` is the way back: it applies what the exchange says, and strategies are told."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..core.clock import SECOND, Instants, WallClock, instants, to_backtrader
 from ..core.model import Fill, Offset, OrderReport
 from ..errors import IllegalTransition
 from ..orders.leg import OrderLeg, OrderState
-from ..orders.ticket import ENDS, Effect, Ending, Stage, Ticket
+from ..orders.ticket import ENDS, Ending, PositionEffect, Stage, Ticket
 from .foreign_fills import ForeignFills
-from .order_manager import OrderDesk
+from .order_manager import OrderManager
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ PASSED_BY = frozenset({OrderState.FILLED, OrderState.REJECTED, OrderState.LOST})
 UNASKED = frozenset({OrderState.CANCELLED, OrderState.LOST, OrderState.FILLED})
 
 
-class OrderReturns:
+class ReportHandler:
     """Applies reports to orders.
 
     Args:
@@ -47,11 +47,11 @@ class OrderReturns:
         on_foreign: Called with a fill of an order that is not ours.
     """
 
-    def __init__(self, desk: OrderDesk) -> None:
-        self._desk, self._account = desk, desk.account
-        self._context, self._trading, self._link = desk.context, desk.trading, desk.link
-        desk.settled = self.settle
-        self.foreign = desk.planner.claims.foreign
+    def __init__(self, manager: OrderManager) -> None:
+        self._manager, self._account = manager, manager.account
+        self._context, self._trading, self._link = manager.context, manager.trading, manager.link
+        manager.settled = self.settle
+        self.foreign = manager.planner.claims.foreign
         self.on_fill: list[Callable[[Ticket, Fill], None]] = []
         self.on_foreign: list[Callable[[Fill], None]] = []
         self._others = ForeignFills(self._context, self._account)
@@ -66,7 +66,7 @@ class OrderReturns:
     def take(self, reports: list[OrderReport | Fill]) -> None:
         """Apply what the exchange says. A report that no order can make is logged and left."""
         for told in reports:
-            found, report = self._desk.legs.get(told.order_id), told
+            found, report = self._manager.legs.get(told.order_id), told
             if found is not None and isinstance(told, Fill):
                 report = self._account.priced(told)
             try:
@@ -86,7 +86,7 @@ class OrderReturns:
         if isinstance(report, Fill):
             if not leg.take_fill(report):
                 return
-            self._desk.scribe.fill(report, int(ticket.order.comminfo.p.mult))
+            self._manager.write_ahead.fill(report, int(ticket.order.comminfo.p.mult))
             self.tell_fill(ticket, report)
             for told in self.on_fill:
                 told(ticket, report)
@@ -95,17 +95,17 @@ class OrderReturns:
             changed = leg.take_report(report)
             if leg.exchange_order_id and not numbered:
                 ticket.attempts = 0  # what refuses it the next time is another trouble
-            self._desk.scribe.report(report)
+            self._manager.write_ahead.report(report)
             if changed:
                 logger.info("%s %s", leg, leg.last_msg)
         if leg.over:
-            self._desk.live[leg.symbol].pop(leg.order_id, None)
+            self._manager.live[leg.symbol].pop(leg.order_id, None)
         elif given_up:
-            self._desk.take_back(ticket, leg)
+            self._manager.take_back(ticket, leg)
         elif ticket.over:
-            self._desk.withdraw_rest(ticket)
+            self._manager.withdraw_rest(ticket)
         if isinstance(report, Fill) and leg not in ticket.out:
-            self._desk.make_room(ticket)
+            self._manager.make_room(ticket)
         self.settle(ticket)
 
     def _take_foreign(self, report: OrderReport | Fill) -> None:
@@ -120,7 +120,7 @@ class OrderReturns:
                 self._untold.append(report)
             elif not leg.take_fill(report):
                 return
-            if self._desk.gate.reconciled:
+            if self._manager.pre_trade.reconciled:
                 self._others.take(report)
                 for told in self.on_foreign:
                     told(report)
@@ -130,10 +130,10 @@ class OrderReturns:
             leg.take_report(report)
         else:
             leg = OrderLeg.met(report)
-            self._desk.planner.claims.meet(leg, self._desk.day_for(leg.symbol))
+            self._manager.planner.claims.meet(leg, self._manager.day_for(leg.symbol))
             for fill in self._early.pop(report.order_id, {}).values():
                 leg.take_fill(fill)
-            if self._desk.gate.reconciled:
+            if self._manager.pre_trade.reconciled:
                 text = f"an order that this program has not sent: {leg}"
                 logger.warning("%s", text)
                 self._context.notify(text, foreign_order=leg)
@@ -145,7 +145,7 @@ class OrderReturns:
         """
         untold, self._untold = self._untold, []
         for fill in untold:
-            if fill.order_id in self._early and self._desk.gate.reconciled:
+            if fill.order_id in self._early and self._manager.pre_trade.reconciled:
                 text = (
                     f"a trade whose order this program has not sent, and does not see: "
                     f"{fill.direction} {fill.offset} {fill.volume} {fill.symbol} at {fill.price}"
@@ -173,7 +173,7 @@ class OrderReturns:
         )  # fmt: skip
         if status in ENDS:
             order.partial()  # its end was told before, and stays: another one is not told
-        self._desk.tell(order)
+        self._manager.tell(order)
         if status in ENDS:
             order.status = status
 
@@ -181,7 +181,7 @@ class OrderReturns:
         """The exchange has it: told once, before anything else about it."""
         if order.status == bt.Order.Submitted:
             order.accept(order.broker)
-            self._desk.tell(order)
+            self._manager.tell(order)
 
     # -- ends ---------------------------------------------------------------------------------
 
@@ -193,13 +193,13 @@ class OrderReturns:
             return
         if ticket.left <= 0:
             if ticket.order.status == bt.Order.Completed:
-                self._desk.close(ticket)
+                self._manager.close(ticket)
             else:
-                self._desk.finish(ticket, bt.Order.Completed)
+                self._manager.finish(ticket, bt.Order.Completed)
         elif ticket.stage is Stage.QUEUED:
             return  # the desk sends the rest
         elif ticket.ending is Ending.RESIZE:
-            self._desk.resume(ticket)
+            self._manager.resume(ticket)
         elif ticket.ending or not self._goes_on(ticket):
             self._end(ticket)
 
@@ -207,24 +207,24 @@ class OrderReturns:
         """Send what comes next of an order whose legs are over; False if that is nothing."""
         spares = self._instead(ticket)
         if spares:
-            self._desk.send_instead(ticket, spares)
+            self._manager.send_instead(ticket, spares)
             return True
         if ticket.unsent and ticket.left == sum(leg.volume for leg in ticket.unsent):
-            if self._desk.gate.open(ticket.symbol):
-                self._desk.send_next(ticket)
+            if self._manager.pre_trade.open(ticket.symbol):
+                self._manager.send_next(ticket)
             else:
-                self._desk.queue(ticket)
+                self._manager.queue(ticket)
             return True
         if ticket.exits and self._rest_is_next(ticket):
-            self._desk.release(ticket)
+            self._manager.release(ticket)
             return True
-        if self._failed_protection(ticket) and self._desk.send_again(ticket):
+        if self._failed_protection(ticket) and self._manager.send_again(ticket):
             return True
         terms = ticket.sent_terms
         rests = not terms.advanced and not terms.is_market  # else its rest was never to work
         died = rests and all(leg.state in UNASKED for leg in ticket.out)
-        if died and ticket.validity.over_days and self._desk.day_over(ticket):
-            self._desk.queue(ticket, next_day=True)
+        if died and ticket.validity.over_days and self._manager.day_over(ticket):
+            self._manager.queue(ticket, next_day=True)
             return True
         return False
 
@@ -254,13 +254,13 @@ class OrderReturns:
             for leg in ticket.out
             if leg.state is OrderState.REJECTED and leg.order_id not in ticket.spares
         ]
-        if not refused or ticket.effect is Effect.OPEN:
+        if not refused or ticket.effect is PositionEffect.OPEN:
             return []
         instrument = self._context.instrument(ticket.symbol)
         market = ticket.sent_terms.is_market
-        rules = self._desk.planner.rules(ticket, instrument, market_order=market)
+        rules = self._manager.planner.rules(ticket, instrument, market_order=market)
         apart = rules.closing is rules.closing.APART
-        left = self._desk.planner.closable(ticket, rules)
+        left = self._manager.planner.closable(ticket, rules)
         spares: list[Leg] = []
         for leg in refused:
             ticket.spares.add(leg.order_id)  # nothing is sent for it a second time
@@ -275,14 +275,14 @@ class OrderReturns:
         reason = ticket.withdrawn_for or "; ".join(dict.fromkeys(filter(None, words)))
         never = all(leg.state in (OrderState.REJECTED, OrderState.LOST) for leg in failed)
         timed = ticket.validity.until is not None and ticket.ending is not Ending.CANCEL
-        if ticket.ending is Ending.EXPIRE or (timed and self._desk.day_over(ticket)):
+        if ticket.ending is Ending.EXPIRE or (timed and self._manager.day_over(ticket)):
             status = bt.Order.Expired
         elif never and not ticket.order.executed.size:
             poor = any(words in reason for words in NO_FUNDS)
             status = bt.Order.Margin if poor else bt.Order.Rejected
         else:
             status = bt.Order.Canceled
-        self._desk.finish(ticket, status, reason)
+        self._manager.finish(ticket, status, reason)
 
     # -- sessions -----------------------------------------------------------------------------
 
@@ -292,11 +292,11 @@ class OrderReturns:
         In the session that sent them the trading link is dead. What a new session does not
         know some seconds after it was made was lost with the old one, if its day is not over.
         """
-        if session == self._session and not self._desk.unanswered and not self._missing:
+        if session == self._session and not self._manager.unanswered and not self._missing:
             return
         if session != self._session:
             if self._session:
-                for live in self._desk.live.values():
+                for live in self._manager.live.values():
                     self._missing |= dict.fromkeys(live, instants(self._context.clock))
             self._session = session
         if not self._link.trading_up:
@@ -304,12 +304,12 @@ class OrderReturns:
         if self._missing:
             self._look_for_missing()
         now = WallClock().now_ns()
-        for order_id, leg in list(self._desk.unanswered.items()):
+        for order_id, leg in list(self._manager.unanswered.items()):
             answered = leg.state is not OrderState.SUBMITTED or leg.last_msg
             if answered or order_id in self._missing:
-                del self._desk.unanswered[order_id]
+                del self._manager.unanswered[order_id]
             elif leg.overdue(now, NOTICED) and (words := self._refusal_of(leg, reconnector)):
-                del self._desk.unanswered[order_id]
+                del self._manager.unanswered[order_id]
                 self._refused_by_notice(leg, words)
             elif leg.overdue(now, UNANSWERED):
                 leg.time_out()
@@ -327,22 +327,22 @@ class OrderReturns:
 
         The notice names no order. Should it have been another's, the leg is heard of all the same.
         """
-        ticket = self._desk.legs[leg.order_id][0]
+        ticket = self._manager.legs[leg.order_id][0]
         leg.time_out()
         leg.not_found()
         leg.last_msg = words
         logger.warning("%s %s", leg, words)
-        self._desk.live[leg.symbol].pop(leg.order_id, None)
-        self._desk.scribe.ended(leg)
+        self._manager.live[leg.symbol].pop(leg.order_id, None)
+        self._manager.write_ahead.ended(leg)
         self.settle(ticket)
 
     def _look_for_missing(self) -> None:
         known, now = self._trading.known_orders(), instants(self._context.clock)
         for order_id, since in list(self._missing.items()):
-            ticket, leg = self._desk.legs[order_id]
+            ticket, leg = self._manager.legs[order_id]
             if leg.over or order_id in known:
                 del self._missing[order_id]
-            elif self._desk.day_over(ticket):
+            elif self._manager.day_over(ticket):
                 continue  # it may have been filled: the ``Reconciler`` knows
             elif now.since(since) > UNKNOWN:
                 if leg.not_found():
@@ -352,6 +352,6 @@ class OrderReturns:
                 if not leg.exchange_order_id:
                     leg.last_msg = "it never reached the exchange: the connection broke as it left"
                 logger.error("%s %s", leg, leg.last_msg)
-                self._desk.live[leg.symbol].pop(order_id, None)
-                self._desk.scribe.ended(leg)
+                self._manager.live[leg.symbol].pop(order_id, None)
+                self._manager.write_ahead.ended(leg)
                 self.settle(ticket)

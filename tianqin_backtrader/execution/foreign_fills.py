@@ -7,7 +7,7 @@ books.
 
 from __future__ import annotations
 
-from ..account.ledger import AccountView
+from ..account.ledger import PositionLedger
 from ..core.context import Context
 from ..core.model import Fill
 
@@ -20,7 +20,7 @@ class ForeignFills:
         account: What is held.
     """
 
-    def __init__(self, context: Context, account: AccountView) -> None:
+    def __init__(self, context: Context, account: PositionLedger) -> None:
         self._context, self._account = context, account
         self._waiting: dict[str, list[Fill]] = {}
 

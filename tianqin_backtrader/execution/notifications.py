@@ -10,7 +10,7 @@ import backtrader as bt
 from ..account.allocation import LotsChange
 from ..feeds.placeholder import has_bar
 from .open_trades import OpenTrades
-from .order_manager import OrderDesk
+from .order_manager import OrderManager
 
 #: What a later run may tell once more: nothing has come of the order yet.
 _STEPS = frozenset({bt.Order.Submitted, bt.Order.Accepted})
@@ -22,7 +22,7 @@ class Keeper(Protocol):
     def told(self) -> None: ...
 
 
-class OrderNews:
+class OrderNotifications:
     """Clones of orders on their way to ``notify_order``, oldest first.
 
     Changes of lots by foreign trades take their turn among them: Backtrader makes trades of orders
@@ -40,8 +40,8 @@ class OrderNews:
         ready: What can be told now.
     """
 
-    def __init__(self, desk: OrderDesk, keeper: Keeper, trades: OpenTrades) -> None:
-        self._desk, self._keeper, self._trades = desk, keeper, trades
+    def __init__(self, manager: OrderManager, keeper: Keeper, trades: OpenTrades) -> None:
+        self._manager, self._keeper, self._trades = manager, keeper, trades
         self.ready: deque[Any] = deque()
         self._early: deque[Any] = deque()
         self._handed = False
@@ -88,7 +88,7 @@ class OrderNews:
         return one.data is before.data
 
     def _symbol(self, one: Any) -> str:
-        return one.symbol if isinstance(one, LotsChange) else self._desk.tickets[one.ref].symbol
+        return one.symbol if isinstance(one, LotsChange) else self._manager.tickets[one.ref].symbol
 
     def take(self) -> Any:
         """The next one, None when there is none."""
@@ -98,23 +98,23 @@ class OrderNews:
         if self.ready:
             order = self.ready.popleft()
             if order.status in _STEPS:
-                self._desk.scribe.flush()
+                self._manager.write_ahead.flush()
             self._write_down(order)
             if order.status not in _STEPS:
-                self._desk.scribe.flush()
+                self._manager.write_ahead.flush()
             self._handed = True
             self._trades.make_way(order, self._symbol(order))
             return order
         if self._handed:
             self._handed = False
-            self._desk.scribe.flush()
+            self._manager.write_ahead.flush()
             self._keeper.told()
         return None
 
     def _write_down(self, order: Any) -> None:
-        ticket = self._desk.tickets[order.ref]
+        ticket = self._manager.tickets[order.ref]
         ticket.hear(order.status, abs(int(order.executed.size)))
-        self._desk.scribe.touch(ticket)
+        self._manager.write_ahead.touch(ticket)
 
     def nobody_listened(self) -> None:
         """The program ends. One that asks orders themselves, and never here, knows their ends."""

@@ -18,7 +18,7 @@ from ..account.allocation import LotsChange, allocate
 from ..contracts.continuous import MAIN
 from ..core.context import Context
 from ..core.ports import Feeds, Underlyings
-from ..feeds.placeholder import UnsubscribedData, has_bar
+from ..feeds.placeholder import PlaceholderFeed, has_bar
 
 #: A strategy, a feed and Backtrader's ``tradeid``.
 _Place = tuple[Any, Any, int]
@@ -39,7 +39,7 @@ class OpenTrades:
         context: Context,
         feeds: Feeds,
         mains: Underlyings,
-        stand_in: Callable[[str], UnsubscribedData],
+        stand_in: Callable[[str], PlaceholderFeed],
     ) -> None:
         self._context, self._feeds, self._mains = context, feeds, mains
         self._stand_in = stand_in

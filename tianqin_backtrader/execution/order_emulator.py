@@ -13,8 +13,8 @@ from typing import Any
 
 import backtrader as bt
 
-from ..contracts.order_terms import STAYS, Wish, passive_price
-from ..contracts.time_in_force import Validity, last_close
+from ..contracts.order_terms import STAYS, OrderTerms, passive_price
+from ..contracts.time_in_force import TimeInForce, last_close
 from ..core.clock import SECOND, to_ns
 from ..core.model import Direction
 from ..core.ports import LastPrice
@@ -29,7 +29,7 @@ from ..orders.conditional import (
     trailing_stop,
 )
 from ..orders.ticket import Stage, Ticket
-from .order_manager import OrderDesk
+from .order_manager import OrderManager
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ _CONDITIONS = (
 )
 
 
-class Span:
+class QuietRange:
     """Prices and times at which nothing happens to the orders that wait on a contract."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Span:
         return now < self._due and (price != price or self._low < price < self._high)
 
 
-class OrderWatch:
+class OrderEmulator:
     """Holds prices against what waits for them.
 
     Args:
@@ -83,12 +83,12 @@ class OrderWatch:
     """
 
     def __init__(
-        self, desk: OrderDesk, last_price: LastPrice, on_fire: Callable[[Ticket], None]
+        self, manager: OrderManager, last_price: LastPrice, on_fire: Callable[[Ticket], None]
     ) -> None:
-        self._desk, self._context, self._link = desk, desk.context, desk.link
+        self._manager, self._context, self._link = manager, manager.context, manager.link
         self._last_price, self._on_fire = last_price, on_fire
         self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
-        self._quiet: dict[str, Span] = {}
+        self._quiet: dict[str, QuietRange] = {}
         self._breaks, self._lost_at = 0, -math.inf
 
     def condition(self, ticket: Ticket) -> ConditionalOrder:
@@ -132,14 +132,14 @@ class OrderWatch:
         if close <= now:  # a bar of days comes when its close is over
             close = last_close(ticket.symbol, calendar.next_trading_day(day), calendar)
         until = ticket.validity.until
-        ticket.validity = Validity(close if until is None else min(until, close))
+        ticket.validity = TimeInForce(close if until is None else min(until, close))
         end = to_ns(close)
         return at_close(ticket.direction, ticket.volume, end - BEFORE_CLOSE, valid_until_ns=end)
 
     def watch(self, ticket: Ticket) -> None:
         """From now on."""
         ticket.stage = Stage.WATCHED
-        self._desk.scribe.touch(ticket)
+        self._manager.write_ahead.touch(ticket)
         self._watched[ticket.symbol][ticket.order.ref] = ticket
         self._quiet.pop(ticket.symbol, None)
         if ticket.order.exectype != bt.Order.Close:
@@ -160,7 +160,7 @@ class OrderWatch:
         for symbol, tickets in list(self._watched.items()):  # what ends may be forgotten
             if tickets:
                 self._end_without_lots(symbol)
-            if not tickets or not self._link.trading_up or not self._desk.gate.open(symbol):
+            if not tickets or not self._link.trading_up or not self._manager.pre_trade.open(symbol):
                 continue
             span = self._quiet.get(symbol) or self._span(symbol)
             price = self._price(symbol)
@@ -182,21 +182,21 @@ class OrderWatch:
     def _end_without_lots(self, symbol: str) -> None:
         """Exits whose lots are gone: none of them may fire later, and open."""
         for direction in Direction:
-            if self._desk.account.booked(symbol, direction):
+            if self._manager.account.booked(symbol, direction):
                 continue
             exits = [
                 ticket for ticket in self._watched[symbol].values()
                 if ticket.may_open == 0 and ticket.direction is direction
                 and not ticket.held_back
             ]  # fmt: skip
-            held = exits and self._desk.account.held(symbol, direction).total
-            if exits and not held and not self._desk.planner.coming.of(symbol, direction):
+            held = exits and self._manager.account.held(symbol, direction).total
+            if exits and not held and not self._manager.planner.coming.of(symbol, direction):
                 for ticket in exits:
-                    self._desk.end_without_lots(ticket)
+                    self._manager.end_without_lots(ticket)
 
-    def _span(self, symbol: str) -> Span:
+    def _span(self, symbol: str) -> QuietRange:
         """Between which prices, and until when, nothing that waits can fire or move."""
-        span = Span()
+        span = QuietRange()
         for ticket in self._watched[symbol].values():
             if ticket.condition is not None:
                 span.narrow(ticket.condition)
@@ -209,24 +209,24 @@ class OrderWatch:
         before = ticket.condition
         ticket.condition, fired = on_price(before, price, now)
         if ticket.condition is not before:
-            self._desk.scribe.touch(ticket)
+            self._manager.write_ahead.touch(ticket)
         if ticket.condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT):
             _show(ticket.order.created, ticket.condition)
         if fired is None or ticket.condition.status is not Status.TRIGGERED:
             return
         ticket.order.triggered = True
-        self._desk.settle_again(ticket)  # its wish depends on what of it closes
+        self._manager.settle_again(ticket)  # its wish depends on what of it closes
         logger.info("order %d fires at %s", ticket.order.ref, price)
         del self._watched[ticket.symbol][ticket.order.ref]
         limit = self._limit(ticket, fired.limit_price)
-        ticket.wish = Wish(limit, STAYS if limit is None and self._closes(ticket) else None)
+        ticket.terms = OrderTerms(limit, STAYS if limit is None and self._closes(ticket) else None)
         ticket.condition = None
         ticket.stage = Stage.QUEUED
         self._on_fire(ticket)
 
     def _closes(self, ticket: Ticket) -> bool:
         """Whether lots rely on it. An entry must have its end at once: what protects it waits."""
-        held = -self._desk.account.position(ticket.symbol).size * ticket.direction.sign
+        held = -self._manager.account.position(ticket.symbol).size * ticket.direction.sign
         return ticket.may_open is not None or ticket.left <= held
 
     def _limit(self, ticket: Ticket, price: float | None) -> float | None:

@@ -9,20 +9,20 @@ from typing import Any
 
 import backtrader as bt
 
-from ..account.ledger import AccountView
+from ..account.ledger import PositionLedger
 from ..contracts.continuous import MAIN
 from ..contracts.lots import plain, whole_lots
-from ..contracts.order_terms import STAYS, Wish, wish
+from ..contracts.order_terms import STAYS, OrderTerms, order_terms
 from ..contracts.time_in_force import validity
 from ..core.context import Context
 from ..core.model import Direction
 from ..core.ports import Feeds, Underlyings
 from ..errors import OrderError, TianqinError
-from ..feeds.placeholder import Placeholders, has_time
+from ..feeds.placeholder import PlaceholderFeeds, has_time
 from ..orders.exits import Timing
-from ..orders.ticket import Effect, Ticket
-from .contingent_orders import HeldOrders
-from .order_manager import OrderDesk
+from ..orders.ticket import PositionEffect, Ticket
+from .contingent_orders import ContingentOrders
+from .order_manager import OrderManager
 
 #: Frames from where an order arrives to ``Strategy.close``, a strategy's own ``sell`` between them.
 _CLOSE_IS_WITHIN = 8
@@ -68,16 +68,16 @@ class OrderFactory:
         context: Context,
         feeds: Feeds,
         mains: Underlyings,
-        account: AccountView,
-        desk: OrderDesk,
-        held: HeldOrders,
-        placeholders: Placeholders,
+        account: PositionLedger,
+        manager: OrderManager,
+        held: ContingentOrders,
+        placeholders: PlaceholderFeeds,
         *,
         allow_partial: bool,
     ) -> None:
         self._broker, self._account = broker, account
         self._context, self._feeds, self._mains = context, feeds, mains
-        self._desk, self._held, self._scribe = desk, held, desk.scribe
+        self._manager, self._held, self._write_ahead = manager, held, manager.write_ahead
         self._placeholders, self._allow_partial = placeholders, allow_partial
 
     def backtrader_order(
@@ -103,14 +103,14 @@ class OrderFactory:
                 valid, ticket.symbol, self._context.now(), self._context.calendar
             )
             if order.exectype == bt.Order.Limit:
-                ticket.wish = Wish(math.nan if price is None else price)
+                ticket.terms = OrderTerms(math.nan if price is None else price)
             if parent is None:
-                self._desk.settle_effect(ticket, _timing(order, oco), close_only)
+                self._manager.settle_effect(ticket, _timing(order, oco), close_only)
         except TianqinError as error:
-            self._desk.refuse(ticket, str(error))
+            self._manager.refuse(ticket, str(error))
         else:
             self._held.place(ticket, parent, oco, transmit)
-        self._scribe.flush()
+        self._write_ahead.flush()
         return order
 
     def ticket(
@@ -129,7 +129,7 @@ class OrderFactory:
         order.broker = self._broker
         direction = Direction.BUY if issubclass(kind, bt.BuyOrder) else Direction.SELL
         volume = int(size) if math.isfinite(size) else 0
-        ticket = Ticket(order, data._dataname, direction, volume, Wish())
+        ticket = Ticket(order, data._dataname, direction, volume, OrderTerms())
         order.ticket, order.legs = ticket, ticket.legs
         return ticket
 
@@ -153,9 +153,9 @@ class OrderFactory:
         """
         symbol, mains = ticket.symbol, self._mains
         before = mains.before(symbol)
-        if not before or ticket.effect is Effect.OPEN:
+        if not before or ticket.effect is PositionEffect.OPEN:
             return str(mains.traded(symbol))
-        if ticket.effect is Effect.CLOSE:
+        if ticket.effect is PositionEffect.CLOSE:
             side = "short" if ticket.direction is Direction.BUY else "long"
             held = abs(self._account.position(before, side).size)
         else:
@@ -177,7 +177,7 @@ class OrderFactory:
     def four_way(
         self,
         direction: Direction,
-        effect: Effect,
+        effect: PositionEffect,
         instrument: str,
         size: int,
         limit_price: Any,
@@ -205,21 +205,23 @@ class OrderFactory:
             if instrument != data._name:  # the feed may be that of the main contract
                 ticket.symbol = instrument
             ticket.symbol = self._contract_for(ticket)
-            ticket.wish = Wish(None, STAYS) if stays else wish(limit_price, order_type, advanced)
+            ticket.terms = (
+                OrderTerms(None, STAYS) if stays else order_terms(limit_price, order_type, advanced)
+            )
             if valid is not None:
                 now, calendar = self._context.now(), self._context.calendar
                 ticket.validity = validity(valid, ticket.symbol, now, calendar)
         except TianqinError as error:
-            self._desk.refuse(ticket, str(error))
+            self._manager.refuse(ticket, str(error))
             return ticket.order
-        self._desk.submit(ticket)
-        self._scribe.flush()
+        self._manager.submit(ticket)
+        self._write_ahead.flush()
         return ticket.order
 
     def close_unguarded(self, symbol: str, direction: Direction, volume: int, stays: bool) -> None:
         """Close lots whatever the risk rules say; what cannot be closed is left."""
         self.four_way(
-            direction, Effect.CLOSE, symbol, volume, None,
+            direction, PositionEffect.CLOSE, symbol, volume, None,
             guarded=False, allow_partial=True, stays=stays,
         )  # fmt: skip
 
@@ -230,13 +232,13 @@ class OrderFactory:
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         data = self.data(symbol)
         ticket = self.ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
-        ticket.symbol, ticket.wish, ticket.for_target = symbol, Wish(price), True
+        ticket.symbol, ticket.terms, ticket.for_target = symbol, OrderTerms(price), True
         try:
-            self._desk.settle_effect(ticket, Timing.AT_ONCE, None)
+            self._manager.settle_effect(ticket, Timing.AT_ONCE, None)
         except TianqinError as error:
-            self._desk.refuse(ticket, str(error))
+            self._manager.refuse(ticket, str(error))
         else:
-            self._desk.submit(ticket, early=early)
+            self._manager.submit(ticket, early=early)
         return ticket
 
     def stand_in_for(

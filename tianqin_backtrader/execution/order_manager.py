@@ -1,4 +1,4 @@
-"""``OrderDesk`` is the way out: it takes orders, lets them wait, sends and withdraws their legs."""
+"""``OrderManager``: takes orders, lets them wait, sends and withdraws their legs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import backtrader as bt
 
-from ..account.ledger import AccountView
+from ..account.ledger import PositionLedger
 from ..contracts.offsets import Leg
 from ..contracts.time_in_force import day_is_over, last_close
 from ..core.clock import SECOND, WallClock, monotonic, to_backtrader
@@ -31,10 +31,10 @@ from ..errors import (
 )
 from ..orders.exits import Timing
 from ..orders.leg import OrderLeg, OrderState
-from ..orders.ticket import Effect, Ending, Stage, Ticket
-from .order_router import Guard, OrderPlanner, Plan
-from .pre_trade import OrderGate
-from .write_ahead import OrderScribe
+from ..orders.ticket import Ending, PositionEffect, Stage, Ticket
+from .order_router import Guard, OrderRouter, RoutedOrder
+from .pre_trade import PreTradeChecks
+from .write_ahead import WriteAheadLog
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ AGAIN_AFTER, ATTEMPTS = 2 * SECOND, 30
 WITHOUT_LIMIT = 5 * SECOND
 
 
-class OrderDesk:
+class OrderManager:
     """Takes orders, sends their legs and withdraws them.
 
     Args:
@@ -74,16 +74,16 @@ class OrderDesk:
         context: Context,
         trading: TradingPort,
         link: LinkPort,
-        account: AccountView,
-        gate: OrderGate,
-        planner: OrderPlanner,
+        account: PositionLedger,
+        pre_trade: PreTradeChecks,
+        planner: OrderRouter,
         guard: Guard,
-        scribe: OrderScribe,
+        write_ahead: WriteAheadLog,
         tell: Callable[[Any], None],
     ) -> None:
         self.context, self.trading, self.link = context, trading, link
-        self.account, self.gate = account, gate
-        self.tell, self.scribe = tell, scribe
+        self.account, self.pre_trade = account, pre_trade
+        self.tell, self.write_ahead = tell, write_ahead
         self.planner, self._guard = planner, guard
         self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
         self.tickets: dict[int, Ticket] = {}
@@ -110,7 +110,7 @@ class OrderDesk:
             TianqinError: It can never be sent.
         """
         waits = waits or self._waits_for_link(ticket)
-        self.gate.admit(ticket.order.data._dataname, waits=waits)
+        self.pre_trade.admit(ticket.order.data._dataname, waits=waits)
         self._must_be_free(ticket)
         if self.context.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
@@ -131,9 +131,9 @@ class OrderDesk:
         Its entry may have been a limit order that has been filled since.
         """
         undecided = ticket.may_open is None and ticket.close_only is None
-        if undecided and ticket.effect is Effect.NET:
+        if undecided and ticket.effect is PositionEffect.NET:
             self.settle_effect(ticket, Timing.LATER, None)
-            self.scribe.touch(ticket)
+            self.write_ahead.touch(ticket)
 
     def working(self, symbol: str) -> list[OrderLeg]:
         """The exchange orders on a contract that are not over."""
@@ -157,9 +157,9 @@ class OrderDesk:
         try:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
                 waits = self._waits_for_link(ticket)
-                self.gate.admit(ticket.order.data._dataname, early=early, waits=waits)
+                self.pre_trade.admit(ticket.order.data._dataname, early=early, waits=waits)
                 self._must_be_free(ticket)
-            held = self.gate.holds(ticket.symbol) or not self.link.trading_up
+            held = self.pre_trade.holds(ticket.symbol) or not self.link.trading_up
             plan = None if held else self._plan(ticket)
             self.planner.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
@@ -180,13 +180,13 @@ class OrderDesk:
         """
         if self.link.trading_up or not ticket.exits or ticket.opening:
             return False
-        at_once = ticket.for_target or ticket.wish.advanced in ("FAK", "FOK")
+        at_once = ticket.for_target or ticket.terms.advanced in ("FAK", "FOK")
         return not at_once and not self.link.trading_rests
 
     def _must_be_free(self, ticket: Ticket) -> None:
         """Refuse an order on a contract that is being rolled, unless all it does is close."""
-        if ticket.effect is not Effect.CLOSE:
-            self.gate.must_be_free(ticket.symbol)
+        if ticket.effect is not PositionEffect.CLOSE:
+            self.pre_trade.must_be_free(ticket.symbol)
 
     def enter(self, ticket: Ticket) -> None:
         """An order is ours from here on; it is told as Submitted."""
@@ -208,7 +208,7 @@ class OrderDesk:
         """Send an order that has waited, or let it wait on while the market takes none."""
         if ticket.over:
             return
-        if self._must_wait(ticket) or not self.gate.open(ticket.symbol):
+        if self._must_wait(ticket) or not self.pre_trade.open(ticket.symbol):
             self.queue(ticket)
             return
         try:
@@ -229,7 +229,7 @@ class OrderDesk:
             else:
                 self._carry_out(ticket, plan)
 
-    def _plan(self, ticket: Ticket) -> Plan | None:
+    def _plan(self, ticket: Ticket) -> RoutedOrder | None:
         """What is sent for an order now; None while its price is not known yet.
 
         Raises:
@@ -258,7 +258,7 @@ class OrderDesk:
         """Whether others go first."""
         return ticket.held_back or any(not other.over for other in ticket.after)
 
-    def _carry_out(self, ticket: Ticket, plan: Plan) -> None:
+    def _carry_out(self, ticket: Ticket, plan: RoutedOrder) -> None:
         """Send what can be sent; let others stand back, or wait, for what cannot."""
         for number in plan.stand_back:
             self.stand_back(self.tickets[number], ticket)
@@ -336,7 +336,7 @@ class OrderDesk:
     def _may_be_rolled(self, ticket: Ticket) -> bool:
         """Whether a roll of its contract takes an exit along: a stop, fired or not, or a target."""
         waits = ticket.condition is not None or bool(ticket.order.triggered) or ticket.rests
-        return ticket.symbol in self.gate.reserved and ticket.exits and waits
+        return ticket.symbol in self.pre_trade.reserved and ticket.exits and waits
 
     def _wait_for_limits(self, ticket: Ticket, error: PriceOutOfRange) -> None:
         """An order that is good for longer than a day whose prices cannot reach it."""
@@ -351,7 +351,7 @@ class OrderDesk:
         ticket.stage, ticket.next_day = Stage.QUEUED, next_day
         ticket.unsent.clear()
         self._queued[ticket.order.ref] = ticket
-        self.scribe.touch(ticket)
+        self.write_ahead.touch(ticket)
 
     def adopt(self, ticket: Ticket) -> None:
         """Take over an order of an earlier run as it stands."""
@@ -392,7 +392,7 @@ class OrderDesk:
 
     # -- out ----------------------------------------------------------------------------------
 
-    def _send_plan(self, ticket: Ticket, plan: Plan) -> None:
+    def _send_plan(self, ticket: Ticket, plan: RoutedOrder) -> None:
         if plan.lots < ticket.left and not plan.waits:
             words = f"{ticket.left} lots asked for, {plan.lots} can be traded"
             ticket.order.addinfo(reason=f"{words}: {plan.left_out}" if plan.left_out else words)
@@ -435,14 +435,14 @@ class OrderDesk:
         price = terms.limit_price
         self.account.bind(sent, price if isinstance(price, int | float) else math.nan)
         try:
-            self.scribe.intent(ticket, sent, terms)
+            self.write_ahead.intent(ticket, sent, terms)
             self.trading.insert_order(
                 order_id, ticket.symbol, ticket.direction, leg.offset, leg.volume,
                 terms.limit_price, terms.advanced,
             )  # fmt: skip
         except TianqinError as error:
             sent.reject(str(error))
-            self.scribe.ended(sent)
+            self.write_ahead.ended(sent)
             ticket.spares.add(order_id)  # the client's rules hold for other lots, too
             self.live[ticket.symbol].pop(order_id, None)
             self.settled(ticket)
@@ -503,7 +503,7 @@ class OrderDesk:
         if ticket.over or volume == ticket.volume:
             return
         ticket.resize(volume)
-        self.scribe.touch(ticket)
+        self.write_ahead.touch(ticket)
         out = sum(leg.open_lots for leg in ticket.live_legs)
         out += sum(leg.volume for leg in ticket.unsent)
         if out != ticket.left and ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
@@ -517,8 +517,8 @@ class OrderDesk:
     def _withdraw(self, ticket: Ticket) -> None:
         ticket.cancel_asked = monotonic()
         self._withdrawn[ticket.order.ref] = ticket
-        self.scribe.touch(ticket)
-        self.scribe.flush()
+        self.write_ahead.touch(ticket)
+        self.write_ahead.flush()
         if not self.link.trading_up:
             return  # asked for again when the link is back
         for leg in ticket.leaving:
@@ -542,7 +542,7 @@ class OrderDesk:
             return
         self._queued.pop(ticket.order.ref, None)
         ticket.stage, ticket.next_day = Stage.WORKING, False
-        self.scribe.touch(ticket)
+        self.write_ahead.touch(ticket)
         if not works or leg not in ticket.out or ticket.excess or self._is_behind(ticket):
             self.cancel(ticket, Ending.RESIZE)  # and sent again when that is over
 
@@ -565,7 +565,7 @@ class OrderDesk:
 
     def _doubt_link(self, ticket: Ticket) -> None:
         """A cancel without any answer is a sign of a dead trading link, as an order is; once."""
-        silent = self.heard_at < ticket.cancel_asked and self.gate.open(ticket.symbol)
+        silent = self.heard_at < ticket.cancel_asked and self.pre_trade.open(ticket.symbol)
         if silent and not ticket.doubted:
             ticket.doubted = True
             self.link.trading_silent()
@@ -592,7 +592,7 @@ class OrderDesk:
         order.executed.dt = to_backtrader(self.context.now_ns())
         logger.info("order %d is %s: %s", order.ref, order.getstatusname(), reason)
         if not ticket.legs:
-            self.scribe.refused(ticket, reason or order.getstatusname())
+            self.write_ahead.refused(ticket, reason or order.getstatusname())
         self.tell(order)
         self._tell_missed_close(ticket)
         self.close(ticket)
@@ -601,7 +601,7 @@ class OrderDesk:
         """An order is over, and that has been told."""
         ticket.stage = Stage.OVER
         ticket.unsent.clear()
-        self.scribe.touch(ticket)
+        self.write_ahead.touch(ticket)
         self._queued.pop(ticket.order.ref, None)
         self._withdrawn.pop(ticket.order.ref, None)
         for told in self.on_end:
@@ -660,7 +660,7 @@ class OrderDesk:
                 continue  # the end of one before it has withdrawn it, or sent it
             symbol = ticket.symbol
             if symbol not in is_open:
-                is_open[symbol] = self.gate.open(symbol)
+                is_open[symbol] = self.pre_trade.open(symbol)
             if not is_open[symbol] or self._must_wait(ticket):
                 continue
             if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:

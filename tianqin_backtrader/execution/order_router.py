@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
-from ..account.ledger import AccountView
+from ..account.ledger import PositionLedger
 from ..contracts.lots import Closing, LotLimits, Priority, priority_refusal
 from ..contracts.offsets import (
     Closable,
@@ -19,7 +19,7 @@ from ..contracts.offsets import (
     plan_close,
     plan_order,
 )
-from ..contracts.order_terms import STAYS, Wish, exchange_terms, needs_limits, passive_price
+from ..contracts.order_terms import STAYS, OrderTerms, exchange_terms, needs_limits, passive_price
 from ..contracts.time_in_force import day_is_over
 from ..core.clock import monotonic
 from ..core.context import Context
@@ -29,7 +29,7 @@ from ..errors import LotsGone, OrderError, RiskRefused, VolumeOutOfRange
 from ..orders.closing_claims import ClosingClaims
 from ..orders.coming_lots import ComingLots
 from ..orders.exits import Claim, SideLots, Timing, exit_step_among, held_by_others, may_open
-from ..orders.ticket import Effect, Ticket
+from ..orders.ticket import PositionEffect, Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Guard(Protocol):
     """The risk rules, as the desk needs them."""
 
     def check(
-        self, ticket: Ticket, volume: int, terms: Wish, orders: int, *, closes: bool = False
+        self, ticket: Ticket, volume: int, terms: OrderTerms, orders: int, *, closes: bool = False
     ) -> None: ...
     def admit(self, volume: int) -> None: ...
     def passed_by(self, symbol: str, orders: int) -> None: ...
@@ -51,7 +51,7 @@ class Guard(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RoutedOrder:
     """What is sent for an order.
 
     Attributes:
@@ -64,7 +64,7 @@ class Plan:
     """
 
     legs: tuple[Leg, ...]
-    terms: Wish
+    terms: OrderTerms
     waits: bool = False
     stand_back: tuple[int, ...] = ()
     foreign: int = 0
@@ -76,7 +76,7 @@ class Plan:
         return sum(leg.volume for leg in self.legs)
 
 
-class OrderPlanner:
+class OrderRouter:
     """Makes prices and legs of wishes.
 
     Args:
@@ -98,7 +98,7 @@ class OrderPlanner:
         context: Context,
         trading: TradingPort,
         market: MarketDataPort,
-        account: AccountView,
+        account: PositionLedger,
         priority: Priority,
         guard: Guard,
     ) -> None:
@@ -173,11 +173,11 @@ class OrderPlanner:
         ]  # fmt: skip
         ticket.may_open = may_open(ticket.volume, held, claims, timing, close_only=close_only)
         if ticket.may_open == 0:
-            ticket.effect, ticket.allow_partial = Effect.CLOSE, True
+            ticket.effect, ticket.allow_partial = PositionEffect.CLOSE, True
 
     def terms(
-        self, ticket: Ticket, asked: Wish | None = None, *, check_limits: bool = True
-    ) -> Wish:
+        self, ticket: Ticket, asked: OrderTerms | None = None, *, check_limits: bool = True
+    ) -> OrderTerms:
         """An order's price as the exchange takes it, on the tick.
 
         Args:
@@ -188,7 +188,7 @@ class OrderPlanner:
         Raises:
             TianqinError: It can never be sent.
         """
-        asked, instrument = asked or ticket.wish, self._context.instrument(ticket.symbol)
+        asked, instrument = asked or ticket.terms, self._context.instrument(ticket.symbol)
         if not instrument.tradable:
             raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
         nan = float("nan")
@@ -208,7 +208,7 @@ class OrderPlanner:
             self._tell_moved(ticket, asked, exact)
         return terms
 
-    def _tell_moved(self, ticket: Ticket, asked: Wish, exact: float) -> None:
+    def _tell_moved(self, ticket: Ticket, asked: OrderTerms, exact: float) -> None:
         """A price between two ticks was moved: told once for a contract."""
         if asked.limit_price != exact and ticket.symbol not in self._moved:
             self._moved.add(ticket.symbol)
@@ -221,14 +221,14 @@ class OrderPlanner:
 
     # -- plans --------------------------------------------------------------------------------
 
-    def plan(self, ticket: Ticket) -> Plan:
+    def plan(self, ticket: Ticket) -> RoutedOrder:
         """Price and legs of what is left of an order.
 
         Raises:
             LotsGone: There is nothing left that it could close.
             TianqinError: It cannot be sent.
         """
-        plan = self._closing_first(ticket, self._plan_at(ticket, ticket.wish))
+        plan = self._closing_first(ticket, self._plan_at(ticket, ticket.terms))
         if not plan.legs:
             if not plan.waits:
                 raise VolumeOutOfRange(
@@ -240,7 +240,7 @@ class OrderPlanner:
             self._guard.passed_by(ticket.symbol, len(plan.legs))
         return plan
 
-    def _checked(self, ticket: Ticket, plan: Plan) -> Plan:
+    def _checked(self, ticket: Ticket, plan: RoutedOrder) -> RoutedOrder:
         """What of a plan the rules let pass: lots rely on what closes of an exit that has fired.
 
         Raises:
@@ -257,21 +257,21 @@ class OrderPlanner:
             self._guard.check(ticket, plan.lots, plan.terms, len(closes), closes=True)
         return plan
 
-    def _closing_first(self, ticket: Ticket, plan: Plan) -> Plan:
+    def _closing_first(self, ticket: Ticket, plan: RoutedOrder) -> RoutedOrder:
         """Of an order that closes and opens, only what closes stays at the limit of the day.
 
         What opens is sent when that is done, as an order at the market that has its end at once.
         """
-        if ticket.wish.advanced != STAYS or not ticket.may_open:
+        if ticket.terms.advanced != STAYS or not ticket.may_open:
             return plan
         closes = tuple(leg for leg in plan.legs if leg.offset is not Offset.OPEN)
         if len(closes) == len(plan.legs):
             return plan
         if closes:
             return replace(plan, legs=closes, waits=True, left_out="")
-        return self._plan_at(ticket, Wish())
+        return self._plan_at(ticket, OrderTerms())
 
-    def _plan_at(self, ticket: Ticket, asked: Wish) -> Plan:
+    def _plan_at(self, ticket: Ticket, asked: OrderTerms) -> RoutedOrder:
         terms, instrument = self.terms(ticket, asked), self._context.instrument(ticket.symbol)
         rules = self.rules(ticket, instrument, market_order=terms.is_market)
         most = rules.limits.most
@@ -281,19 +281,19 @@ class OrderPlanner:
             )
         return self._plan_legs(ticket, rules, terms)
 
-    def _plan_legs(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
-        if ticket.effect is Effect.OPEN:
+    def _plan_legs(self, ticket: Ticket, rules: OffsetRules, terms: OrderTerms) -> RoutedOrder:
+        if ticket.effect is PositionEffect.OPEN:
             pieces = rules.limits.pieces(ticket.left, opens=True)
-            return Plan(tuple(Leg(Offset.OPEN, lots) for lots in pieces), terms)
+            return RoutedOrder(tuple(Leg(Offset.OPEN, lots) for lots in pieces), terms)
         if ticket.may_open is not None:
             return self._plan_exit(ticket, rules, terms)
-        if ticket.effect is Effect.CLOSE:
+        if ticket.effect is PositionEffect.CLOSE:
             return self._plan_close(ticket, rules, terms)
         held = self.closable(ticket, rules)
         legs = plan_order(ticket.left, held, rules, allow_partial=ticket.allow_partial)
-        return Plan(legs, terms, left_out=_least(ticket, legs, rules))
+        return RoutedOrder(legs, terms, left_out=_least(ticket, legs, rules))
 
-    def _plan_exit(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
+    def _plan_exit(self, ticket: Ticket, rules: OffsetRules, terms: OrderTerms) -> RoutedOrder:
         """An order of which a part, or all, has to close."""
         held = self.closable(ticket, rules)
         need = min(ticket.left, max(ticket.left - ticket.opening, rules.reach(held)))
@@ -306,7 +306,9 @@ class OrderPlanner:
         closes = plan_close(step.now, held, rules, allow_partial=True) if step.now else ()
         if step.waits:
             foreign = held_by_others(need, lots, claims)
-            return Plan(closes, terms, waits=True, stand_back=step.stand_back, foreign=foreign)
+            return RoutedOrder(
+                closes, terms, waits=True, stand_back=step.stand_back, foreign=foreign
+            )
         opening = ticket.left - need
         if not closes and not opening:
             if held.total:  # of today, and spared
@@ -316,7 +318,7 @@ class OrderPlanner:
         legs = (*closes, *opens)
         gone = need - sum(leg.volume for leg in closes)
         words = f"{gone} of the lots that it was to close cannot be closed any more" if gone else ""
-        return Plan(legs, terms, left_out=words or _least(ticket, legs, rules))
+        return RoutedOrder(legs, terms, left_out=words or _least(ticket, legs, rules))
 
     def _side_lots(self, ticket: Ticket, rules: OffsetRules) -> SideLots:
         """What is held of the side that an exit closes, less today's lots where they are spared."""
@@ -349,14 +351,14 @@ class OrderPlanner:
 
     def _is_reached(self, ticket: Ticket) -> bool:
         """Whether the market stands at a limit order that waits for its lots."""
-        limit = ticket.wish.limit_price
+        limit = ticket.terms.limit_price
         if not isinstance(limit, int | float):
             return False
         quote = self._market.quote(ticket.symbol)
         best = quote.ask_price1 if ticket.direction is Direction.BUY else quote.bid_price1
         return bool((limit - best) * ticket.direction.sign >= 0)
 
-    def _plan_close(self, ticket: Ticket, rules: OffsetRules, terms: Wish) -> Plan:
+    def _plan_close(self, ticket: Ticket, rules: OffsetRules, terms: OrderTerms) -> RoutedOrder:
         """A four-way close; it waits for lots that are being set free, and for no others."""
         held = self.closable(ticket, rules)
         try:
@@ -367,10 +369,10 @@ class OrderPlanner:
                 lots = self._account.side_lots(ticket.symbol, ticket.direction)
                 coming += lots.booked - lots.sure  # told, and not shown yet
             if coming and ticket.left <= rules.reach(held) + coming:
-                return Plan((), terms, waits=True)
+                return RoutedOrder((), terms, waits=True)
             text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")
             raise VolumeOutOfRange(text) from error
-        return Plan(legs, terms)
+        return RoutedOrder(legs, terms)
 
 
 def _least(ticket: Ticket, legs: Iterable[Leg], rules: OffsetRules) -> str:

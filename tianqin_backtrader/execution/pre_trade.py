@@ -30,7 +30,7 @@ def choice(value: Any, name: str) -> WhenClosed:
         raise ConfigError(f'{name} is "reject" or "hold", not {value!r}') from error
 
 
-class OrderGate:
+class PreTradeChecks:
     """Looks at the moment before an order is taken, and before it is sent.
 
     Args:

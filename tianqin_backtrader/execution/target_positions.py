@@ -29,7 +29,7 @@ from ..orders.target import (
 )
 from ..orders.ticket import Ticket
 from ..orders.ticket_codec import owner_name
-from .order_manager import OrderDesk
+from .order_manager import OrderManager
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class PositionTarget:
         return self.state.stalled
 
 
-class TargetDesk:
+class TargetPositions:
     """Steps every target in every round.
 
     Args:
@@ -105,21 +105,26 @@ class TargetDesk:
 
     def __init__(
         self,
-        desk: OrderDesk,
+        manager: OrderManager,
         market: MarketDataPort,
         place: Callable[[str, Direction, int, float, Any, bool], Ticket],
     ) -> None:
-        self._desk, self._context, self._market, self._place = desk, desk.context, market, place
+        self._manager, self._context, self._market, self._place = (
+            manager,
+            manager.context,
+            market,
+            place,
+        )
         self._targets: dict[str, PositionTarget] = {}
         self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
         self._returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
-        desk.on_end.append(self._take_end)
+        manager.on_end.append(self._take_end)
 
     def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
         """Work to a net position from now on."""
         for ticket in self._returning.get(symbol, ({}, None, []))[2]:
             if not ticket.over:
-                self._desk.cancel(ticket)  # an earlier run's, for another target
+                self._manager.cancel(ticket)  # an earlier run's, for another target
         found = self._targets.get(symbol)
         if found is None or (found.reached and self._held(symbol) != found.net):
             state = TargetState(symbol, net, net=self._held(symbol))
@@ -128,7 +133,7 @@ class TargetDesk:
             found.state = replace(found.state, rules=rules)
         found.owner = owner
         found.events.append(NewTarget(net))
-        self._desk.scribe.touch_plan(found)
+        self._manager.write_ahead.touch_plan(found)
         return found
 
     def begin_again(self) -> None:
@@ -145,11 +150,11 @@ class TargetDesk:
             target.owner = owner
         if target is not None:
             target.dropped = True
-            self._desk.scribe.touch_plan(target)
+            self._manager.write_ahead.touch_plan(target)
         out = [ticket for found, _, ticket in self._sent.values() if found is target]
         for ticket in (*out, *working):
             if not ticket.over:
-                self._desk.cancel(ticket)
+                self._manager.cancel(ticket)
 
     def drop_all(self) -> None:
         """Work to none of them any more, those of an earlier run among them."""
@@ -157,10 +162,10 @@ class TargetDesk:
             self.drop(symbol)
 
     def _held(self, symbol: str) -> int:
-        return int(self._desk.account.position(symbol).size)
+        return int(self._manager.account.position(symbol).size)
 
     def _lots(self, symbol: str) -> Lots:
-        account = self._desk.account
+        account = self._manager.account
         longs, shorts = (abs(int(account.position(symbol, side).size)) for side in SIDES)
         least = self._context.instrument(symbol).open_min_limit_order_volume
         return Lots(longs, shorts, max(least, 1))
@@ -196,7 +201,7 @@ class TargetDesk:
                 continue
             self._step(target)
             if target.reached:
-                self._desk.scribe.touch_plan(target)
+                self._manager.write_ahead.touch_plan(target)
 
     # -- after a restart ----------------------------------------------------------------------
 
@@ -213,7 +218,7 @@ class TargetDesk:
                 leg.offset is Offset.OPEN for leg in ticket.live_legs
             )
             if not opens or ticket.left >= least:
-                self._desk.cancel(ticket)
+                self._manager.cancel(ticket)
 
     def _tend_returning(self) -> None:
         for symbol, (fields, owner, working) in list(self._returning.items()):
@@ -240,7 +245,7 @@ class TargetDesk:
         elif isinstance(action, Cancel):
             for found, order_id, ticket in self._sent.values():
                 if found is target and order_id == action.order_id and not ticket.over:
-                    self._desk.cancel(ticket)
+                    self._manager.cancel(ticket)
                     break
         self._tell_stalled(target, lots)
 
@@ -268,11 +273,11 @@ class TargetDesk:
 
     def _quote(self, target: PositionTarget) -> Quote | None:
         """None where an order would be refused now: it is no rejection that counts."""
-        symbol, gate = target.symbol, self._desk.gate
-        if not gate.open(symbol):
+        symbol, pre_trade = target.symbol, self._manager.pre_trade
+        if not pre_trade.open(symbol):
             return None
         try:
-            gate.admit(symbol, early=target.resumed)
+            pre_trade.admit(symbol, early=target.resumed)
             quote = self._market.quote(symbol)
         except (LinkError, OrderError):
             return None

@@ -1,4 +1,4 @@
-"""``OrderScribe``: everything that happens to orders, into the journal, before it has effects.
+"""``WriteAheadLog``: everything that happens to orders, into the journal, before it has effects.
 
 What happens is gathered and written in one transaction: at the latest before an order leaves,
 before a withdrawal, and before a strategy is told. When the journal cannot be written nothing is
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any, Protocol
 
-from ..contracts.order_terms import Wish
+from ..contracts.order_terms import OrderTerms
 from ..core.clock import from_backtrader, from_ns, monotonic
 from ..core.context import Context
 from ..core.model import Direction, Fill, Offset, OrderReport
@@ -47,7 +47,7 @@ class Planned(Protocol):
         ...
 
 
-class OrderScribe:
+class WriteAheadLog:
     """Writes for the desk; without a journal it does nothing.
 
     Args:
@@ -86,7 +86,7 @@ class OrderScribe:
         if self.journal is not None:
             self._rows.append(write)
 
-    def intent(self, ticket: Ticket, leg: OrderLeg, terms: Wish) -> None:
+    def intent(self, ticket: Ticket, leg: OrderLeg, terms: OrderTerms) -> None:
         """An exchange order is about to be sent. Send it only if this returns.
 
         An exit leaves whatever the disk does, and is written down when that can be done: lots rely

@@ -31,7 +31,7 @@ class _Present:
         return self.datetime().date()
 
 
-class UnsubscribedData:
+class PlaceholderFeed:
     """Stands for a contract without a feed in orders on it, as far as Backtrader asks."""
 
     _compensate = None
@@ -58,7 +58,7 @@ class UnsubscribedData:
         return float(bt.date2num(moment))
 
 
-class Placeholders:
+class PlaceholderFeeds:
     """One for each contract that is asked for.
 
     Args:
@@ -67,18 +67,18 @@ class Placeholders:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._made: dict[str, UnsubscribedData] = {}
+        self._made: dict[str, PlaceholderFeed] = {}
 
-    def __call__(self, symbol: str) -> UnsubscribedData:
+    def __call__(self, symbol: str) -> PlaceholderFeed:
         """That of a contract; always the same one."""
         if symbol not in self._made:
-            self._made[symbol] = UnsubscribedData(symbol, self._context)
+            self._made[symbol] = PlaceholderFeed(symbol, self._context)
         return self._made[symbol]
 
 
 def has_time(data: Any) -> bool:
     """Whether a feed can stamp something now; one whose next bar is being loaded cannot."""
-    if isinstance(data, UnsubscribedData):
+    if isinstance(data, PlaceholderFeed):
         return True
     return len(data) > 0 and not math.isnan(data.datetime[0])
 

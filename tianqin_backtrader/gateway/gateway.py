@@ -23,7 +23,7 @@ from .charts import FrameCharts, TreeCharts
 from .client import ClientMaker
 from .event_loop import ClientLoop
 from .logging_fix import restore_logging
-from .probe import Knock, Knocks
+from .probe import ServerProbe, ServerProbes
 from .queries import ContractQuestions
 from .rows import to_notice
 from .session_login import SessionLogin
@@ -70,7 +70,7 @@ class Gateway(ContractQuestions, TradingSide):
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
-        self._knocks: Knocks[SessionLogin] = Knocks(self._maker.login)
+        self._knocks: ServerProbes[SessionLogin] = ServerProbes(self._maker.login)
         self._charts: TreeCharts | FrameCharts | None = None
         self._seen_notices: set[str] = set()
         #: Whether the days of ``backtest`` are over: nothing more can come.
@@ -194,7 +194,7 @@ class Gateway(ContractQuestions, TradingSide):
             raise LinkLost("not connected to TianQin yet")
         return self._charts
 
-    def knock(self, patience: float) -> Knock:
+    def knock(self, patience: float) -> ServerProbe:
         """Begin to ask whether the servers of the session take connections, and to log in.
 
         Both are done beside the run; what TianQin says of the login is for ``renew``.

@@ -39,7 +39,7 @@ def exchange_of(symbol: str) -> str:
     return symbol.rpartition("@")[2].partition(".")[0]
 
 
-class Lifeline:
+class Liveness:
     """The proof that the line lives.
 
     Args:

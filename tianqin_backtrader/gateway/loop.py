@@ -1,4 +1,4 @@
-"""``Round``: one wait for the server in a round of Cerebro, and everything it brought.
+"""``EventLoop``: one wait for the server in a round of Cerebro, and everything it brought.
 
 Feeds come first, then the account's reports, then those who look after things: what they see is of
 one moment.
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sized
 from typing import TYPE_CHECKING, Protocol
 
 from ..calendars.doubted_stamps import phase_at
-from ..contracts.instrument_provider import Instruments
+from ..contracts.instrument_provider import InstrumentProvider
 from ..core.clock import Phase, WallClock, deadline_in, monotonic
 from ..core.model import Notice, OrderReport
 from ..errors import LinkError, LinkTimeout
-from .liveness import Lifeline
+from .liveness import Liveness
 
 if TYPE_CHECKING:
     from ..store import MyStore
@@ -32,7 +32,7 @@ class Tended(Protocol):
     def tend(self) -> None: ...
 
 
-class Round:
+class EventLoop:
     """What a ``MyStore`` does in each round.
 
     Args:
@@ -49,13 +49,13 @@ class Round:
     def __init__(
         self,
         store: MyStore,
-        instruments: Instruments,
+        instruments: InstrumentProvider,
         unsaid: Sized,
         on_new_session: Callable[[], None],
     ) -> None:
         self._store, self._instruments = store, instruments
         self._unsaid, self._on_new_session = unsaid, on_new_session
-        self.lifeline = Lifeline(store.clock, store.reconnector, self._dues)
+        self.lifeline = Liveness(store.clock, store.reconnector, self._dues)
         self.rolls: Tended | None = None
         self._polled = self._trading = False
         self._links_over = self._losses = self._kept = 0

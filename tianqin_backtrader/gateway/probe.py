@@ -43,7 +43,7 @@ class NextLogin(Protocol):
 _L = TypeVar("_L", bound=NextLogin)
 
 
-class Knock:
+class ServerProbe:
     """One attempt to connect to all addresses, begun at once and thrown away when it is made.
 
     It runs in a thread of its own, which touches nothing but its answer.
@@ -120,7 +120,7 @@ class Knock:
             line.recv(timeout=self._patience)
 
 
-class Knocks(Generic[_L]):
+class ServerProbes(Generic[_L]):
     """Knocks for one session after the other.
 
     The addresses and the token of the old session may be no more, and then nobody answers: after
@@ -137,11 +137,13 @@ class Knocks(Generic[_L]):
         self._new_login = new_login
         self.login: _L | None = None
         self._made_at = 0.0
-        self._last: Knock | None = None
+        self._last: ServerProbe | None = None
         self._in_vain = 0
 
-    def knock(self, urls: Sequence[str], headers: Mapping[str, str], patience: float) -> Knock:
-        """The next one; all as of ``Knock``."""
+    def knock(
+        self, urls: Sequence[str], headers: Mapping[str, str], patience: float
+    ) -> ServerProbe:
+        """The next one; all as of ``ServerProbe``."""
         answer = self._last.answer() if self._last is not None else None
         if answer is not None:
             self._in_vain = 0 if answer else self._in_vain + 1
@@ -151,7 +153,7 @@ class Knocks(Generic[_L]):
         if login is None or not (login_first and good):
             login, self._made_at = self._new_login(), now
         self.login = login
-        self._last = Knock(() if login_first else urls, headers, patience, login)
+        self._last = ServerProbe(() if login_first else urls, headers, patience, login)
         return self._last
 
 

@@ -100,7 +100,7 @@ def _of_leg(leg: OrderLeg) -> Row:
 
 
 def _of_order(ticket: Ticket) -> Row:
-    limit = ticket.wish.limit_price
+    limit = ticket.terms.limit_price
     exchange_id, _, instrument_id = ticket.symbol.partition(".")
     return {
         "order_id": ticket.key,

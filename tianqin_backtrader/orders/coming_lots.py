@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ..core.model import Direction, Offset
-from .ticket import Effect, Ending, Stage, Ticket
+from .ticket import Ending, PositionEffect, Stage, Ticket
 
 
 class ComingLots:
@@ -21,7 +21,7 @@ class ComingLots:
 
     def note(self, ticket: Ticket) -> None:
         """An order was taken, or comes from an earlier run."""
-        if ticket.effect is not Effect.CLOSE:
+        if ticket.effect is not PositionEffect.CLOSE:
             self._entries[ticket.symbol].append(ticket)
 
     def of(self, symbol: str, direction: Direction, asks: Ticket | None = None) -> int:
@@ -45,7 +45,7 @@ def _comes_later(entry: Ticket, asks: Ticket | None) -> bool:
 
 def _to_open(ticket: Ticket) -> int:
     """Lots that an order at the market may still open."""
-    at_market = ticket.wish.is_market and ticket.condition is None
+    at_market = ticket.terms.is_market and ticket.condition is None
     if not at_market or ticket.stage not in (Stage.QUEUED, Stage.WORKING):
         return 0
     out = sum(leg.open_lots for leg in ticket.live_legs if leg.offset is Offset.OPEN)

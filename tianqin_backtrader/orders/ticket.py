@@ -11,8 +11,8 @@ from typing import Any
 import backtrader as bt
 
 from ..contracts.offsets import Leg
-from ..contracts.order_terms import Wish
-from ..contracts.time_in_force import EXCHANGE_DAY, Validity
+from ..contracts.order_terms import OrderTerms
+from ..contracts.time_in_force import EXCHANGE_DAY, TimeInForce
 from ..core.model import Direction, Offset
 from .conditional import ConditionalOrder
 from .exits import SharedLots
@@ -46,7 +46,7 @@ def ticket_of(order_id: str) -> str:
 OF_A_ROLL = "rolls"
 
 
-class Effect(StrEnum):
+class PositionEffect(StrEnum):
     """What an order may do to positions."""
 
     NET = "NET"  # Backtrader's: closes the other side first, opens the rest
@@ -109,17 +109,17 @@ class Ticket:
     symbol: str
     direction: Direction
     volume: int
-    wish: Wish
-    effect: Effect = Effect.NET
+    terms: OrderTerms
+    effect: PositionEffect = PositionEffect.NET
     allow_partial: bool = False
-    validity: Validity = EXCHANGE_DAY
+    validity: TimeInForce = EXCHANGE_DAY
     condition: ConditionalOrder | None = None
     stage: Stage = Stage.DRAFT
     ending: Ending = Ending.NONE
     legs: list[OrderLeg] = field(default_factory=list)
     unsent: list[Leg] = field(default_factory=list)
     wave: int = 0
-    sent_terms: Wish = field(default_factory=Wish)
+    sent_terms: OrderTerms = field(default_factory=OrderTerms)
     sent_day: date | None = None
     after: list[Ticket] = field(default_factory=list)
     guarded: bool = True
@@ -177,18 +177,18 @@ class Ticket:
     @property
     def rests(self) -> bool:
         """Whether it is a limit order that may stand at the exchange for long."""
-        priced = isinstance(self.wish.limit_price, int | float)
-        return priced and not self.wish.advanced and not self.for_target
+        priced = isinstance(self.terms.limit_price, int | float)
+        return priced and not self.terms.advanced and not self.for_target
 
     @property
     def hurries(self) -> bool:
         """Whether it is to trade now: at the market, or because its price has come."""
-        return self.wish.is_market or bool(self.order.triggered) or self.for_target
+        return self.terms.is_market or bool(self.order.triggered) or self.for_target
 
     @property
     def exits(self) -> bool:
         """Whether it closes, in whole or in part."""
-        return self.effect is Effect.CLOSE or self.may_open is not None
+        return self.effect is PositionEffect.CLOSE or self.may_open is not None
 
     @property
     def protects(self) -> bool:

@@ -8,11 +8,11 @@ from datetime import date, datetime
 from typing import Any
 
 from ..contracts.offsets import Leg
-from ..contracts.order_terms import Wish
-from ..contracts.time_in_force import Validity
+from ..contracts.order_terms import OrderTerms
+from ..contracts.time_in_force import TimeInForce
 from ..core.model import Direction, Offset
 from .conditional import ConditionalOrder
-from .ticket import Effect, Ending, Stage, Ticket
+from .ticket import Ending, PositionEffect, Stage, Ticket
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
@@ -30,7 +30,7 @@ def ticket_fields(ticket: Ticket) -> dict[str, Any]:
         "symbol": ticket.symbol,
         "direction": str(ticket.direction),
         "volume": ticket.volume,
-        "wish": [ticket.wish.limit_price, ticket.wish.advanced],
+        "wish": [ticket.terms.limit_price, ticket.terms.advanced],
         "effect": str(ticket.effect),
         "allow_partial": ticket.allow_partial,
         "until": validity.until and validity.until.isoformat(),
@@ -84,16 +84,16 @@ def ticket_from(key: str, fields: Mapping[str, Any], order: Any) -> Ticket:
         fields["symbol"],
         Direction(fields["direction"]),
         fields["volume"],
-        Wish(*fields["wish"]),
-        effect=Effect(fields["effect"]),
+        OrderTerms(*fields["wish"]),
+        effect=PositionEffect(fields["effect"]),
         allow_partial=fields["allow_partial"],
-        validity=Validity(until and datetime.fromisoformat(until), fields["over_days"]),
+        validity=TimeInForce(until and datetime.fromisoformat(until), fields["over_days"]),
         condition=condition and ConditionalOrder.from_dict(condition),
         stage=Stage(fields["stage"]),
         ending=Ending(fields["ending"]),
         unsent=[Leg(Offset(offset), lots) for offset, lots in fields["unsent"]],
         wave=fields["wave"],
-        sent_terms=Wish(*fields["terms"]),
+        sent_terms=OrderTerms(*fields["terms"]),
         sent_day=day and date.fromisoformat(day),
         guarded=fields["guarded"],
         spares=set(fields["spares"]),

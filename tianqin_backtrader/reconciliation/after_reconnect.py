@@ -15,8 +15,8 @@ from ..core.clock import SECOND, Instants, instants
 from ..core.context import Context
 from ..core.model import NAN, Fill, Offset, OrderReport
 from ..errors import UnknownSymbol
-from ..execution.execution_reports import OrderReturns
-from ..execution.order_manager import OrderDesk
+from ..execution.execution_reports import ReportHandler
+from ..execution.order_manager import OrderManager
 from ..execution.write_ahead import Planned
 from ..orders.leg import OrderLeg
 from .position_diff import Place, Sent, compare, place_of
@@ -46,14 +46,14 @@ class Reconciler:
 
     def __init__(
         self,
-        desk: OrderDesk,
-        returns: OrderReturns,
+        manager: OrderManager,
+        returns: ReportHandler,
         lots: Planned,
         on_difference: Callable[[str], None],
     ) -> None:
-        self._desk, self._returns, self._lots, self._tell = desk, returns, lots, on_difference
-        self._context, self._trading = desk.context, desk.trading
-        self._link, self._account = desk.link, desk.account
+        self._manager, self._returns, self._lots, self._tell = manager, returns, lots, on_difference
+        self._context, self._trading = manager.context, manager.trading
+        self._link, self._account = manager.link, manager.account
         self._session = 0
         self._due = self._first = False
         self._since = self._started = self._looked = Instants(0, 0)
@@ -121,7 +121,7 @@ class Reconciler:
         found: dict[str, int] = {}
         for symbol, side, ours, theirs in differences:
             lots = min(theirs - ours, self._given_up.get((symbol, side), 0))
-            if lots > 0 and not self._desk.live.get(symbol):
+            if lots > 0 and not self._manager.live.get(symbol):
                 found[symbol] = found.get(symbol, 0) + lots
         return found
 
@@ -154,7 +154,7 @@ class Reconciler:
         return [
             symbol
             for symbol in _symbols(differences)
-            if not self._desk.live.get(symbol) and not self._account.net.get(symbol)
+            if not self._manager.live.get(symbol) and not self._account.net.get(symbol)
         ]
 
     def _take_held(self, symbols: list[str]) -> None:
@@ -170,7 +170,7 @@ class Reconciler:
         """Hold what the account holds, on record, too: it is what the next start looks for."""
         for symbol in symbols:
             self._account.take_over(symbol)
-        self._desk.scribe.touch_plan(self._lots)
+        self._manager.write_ahead.touch_plan(self._lots)
 
     def _begin(self, differences: list[Difference]) -> None:
         self._differences, self._since = differences, self._now()
@@ -204,9 +204,10 @@ class Reconciler:
         known = self._trading.known_orders()
         ours = [
             leg
-            for live in self._desk.live.values()
+            for live in self._manager.live.values()
             for leg in live.values()
-            if leg.order_id not in known and self._desk.day_over(self._desk.legs[leg.order_id][0])
+            if leg.order_id not in known
+            and self._manager.day_over(self._manager.legs[leg.order_id][0])
         ]
         others = [
             leg
@@ -269,7 +270,7 @@ def unseen_fills(
     Args:
         context: Time and contracts.
         ended: The orders.
-        filled: Lots by order id, of a ``Picture``.
+        filled: Lots by order id, of a ``PositionDiff``.
         costs: The account's mean price of the lots held, where it is known.
     """
     return [

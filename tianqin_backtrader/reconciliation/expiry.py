@@ -9,13 +9,13 @@ import logging
 import math
 from datetime import date
 
-from ..account.ledger import SIDES, AccountView
+from ..account.ledger import SIDES, PositionLedger
 from ..contracts.odd_prices import sane
 from ..core.clock import SECOND, passed_ns
 from ..core.model import Instrument
 from ..core.ports import MarketDataPort
 from ..errors import TianqinError
-from ..execution.order_manager import OrderDesk
+from ..execution.order_manager import OrderManager
 from ..orders.ticket import Ending, Stage
 from .after_reconnect import expired
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 PATIENCE = 3 * SECOND
 
 
-class ExpiryDesk:
+class ExpirySettlement:
     """Looks once a trading day at what is held and at what waits.
 
     Args:
@@ -33,9 +33,11 @@ class ExpiryDesk:
         desk: Knows the orders.
     """
 
-    def __init__(self, account: AccountView, desk: OrderDesk, market: MarketDataPort) -> None:
-        self._account, self._desk = account, desk
-        self._context, self._trading, self._market = desk.context, desk.trading, market
+    def __init__(
+        self, account: PositionLedger, manager: OrderManager, market: MarketDataPort
+    ) -> None:
+        self._account, self._manager = account, manager
+        self._context, self._trading, self._market = manager.context, manager.trading, market
         self._day: date | None = None
         self._expiring: set[str] = set()
         self._asked: dict[str, int] = {}
@@ -54,11 +56,11 @@ class ExpiryDesk:
         return bool(self._expiring) and self._settle()
 
     def _end_waiting(self) -> None:
-        for ticket in list(self._desk.tickets.values()):
+        for ticket in list(self._manager.tickets.values()):
             waits = not ticket.over and ticket.stage is not Stage.WORKING
             if waits and expired(self._context, ticket.symbol, waits=False):
                 ticket.order.addinfo(reason=f"{ticket.symbol} has expired")
-                self._desk.cancel(ticket, Ending.EXPIRE)
+                self._manager.cancel(ticket, Ending.EXPIRE)
 
     def _settle(self) -> bool:
         settled = False

@@ -10,14 +10,14 @@ import backtrader as bt
 from ..core.model import Direction
 from ..core.ports import Feeds
 from ..execution.open_trades import OpenTrades
-from ..execution.target_positions import TargetDesk
-from ..feeds.placeholder import UnsubscribedData
+from ..execution.target_positions import TargetPositions
+from ..feeds.placeholder import PlaceholderFeed
 from ..orders.ticket import Stage, Ticket
-from .startup import Restart
+from .startup import StartupReconciler
 
 
-class Adoption:
-    """Makes the orders that ``Restart`` finds, and gives them to strategies.
+class Ownership:
+    """Makes the orders that ``StartupReconciler`` finds, and gives them to strategies.
 
     Args:
         feeds: Of the run.
@@ -30,7 +30,7 @@ class Adoption:
     def __init__(
         self,
         feeds: Feeds,
-        stand_in: Callable[[str], UnsubscribedData],
+        stand_in: Callable[[str], PlaceholderFeed],
         make: Callable[..., Ticket],
         tell: Callable[[Any], None],
         trades: OpenTrades,
@@ -48,7 +48,7 @@ class Adoption:
         made.p.data = feeds[0] if feeds else data
         return made
 
-    def hand_over(self, restart: Restart, targets: TargetDesk) -> None:
+    def hand_over(self, restart: StartupReconciler, targets: TargetPositions) -> None:
         """Strategies are there now: give them the orders and targets of an earlier run."""
         if not (restart.adopted or restart.targets or restart.begun_with):
             return

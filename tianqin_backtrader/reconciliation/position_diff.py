@@ -36,7 +36,7 @@ class Sent(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PositionDiff:
     """Account and records side by side.
 
     Attributes:
@@ -66,7 +66,7 @@ def lots_of(fills: Iterable[Fill]) -> Counter[Place]:
 def compare(
     recorded: Lots, held: Lots, news: Iterable[Fill], ended: Iterable[Sent],
     costs: Mapping[Place, float] | None = None, expired: Iterable[str] = (),
-) -> Picture:  # fmt: skip
+) -> PositionDiff:  # fmt: skip
     """Find out what explains the account.
 
     Args:
@@ -99,7 +99,7 @@ def compare(
         if expected[place] != held.get(place, 0)
         and not (place[0] in gone and not held.get(place, 0))
     ]
-    return Picture(filled, differences)
+    return PositionDiff(filled, differences)
 
 
 def _may_have_cost(leg: Sent, cost: float | None) -> bool:

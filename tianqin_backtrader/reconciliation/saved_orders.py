@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ..core.clock import MINUTE, from_ns, to_backtrader
 from ..core.model import Fill, OrderReport
-from ..execution.order_manager import OrderDesk
+from ..execution.order_manager import OrderManager
 from ..orders.conditional import Status
 from ..orders.contingency import OrderGroup
 from ..orders.leg import OrderLeg
@@ -52,7 +52,7 @@ class Found:
     untold: list[tuple[Ticket, Fill]] = field(default_factory=list)
 
 
-class LeftBehind:
+class SavedOrders:
     """Reads it, once, before anything may trade.
 
     Args:
@@ -60,10 +60,10 @@ class LeftBehind:
         make: Makes them.
     """
 
-    def __init__(self, desk: OrderDesk, make: Orders) -> None:
-        self._desk, self._make = desk, make
-        self._context, self._trading = desk.context, desk.trading
-        self._account, self._scribe = desk.account, desk.scribe
+    def __init__(self, manager: OrderManager, make: Orders) -> None:
+        self._manager, self._make = manager, make
+        self._context, self._trading = manager.context, manager.trading
+        self._account, self._write_ahead = manager.account, manager.write_ahead
 
     def bury(self, journal: Journal) -> None:
         """The account was born with this program: all that is on record is over."""
@@ -78,7 +78,7 @@ class LeftBehind:
                     **self._when(),
                 )  # fmt: skip
 
-        self._scribe.add(write)
+        self._write_ahead.add(write)
 
     def _when(self) -> dict[str, Any]:
         now = self._context.now()
@@ -98,7 +98,7 @@ class LeftBehind:
                 f"{from_ns(newest):%F %T}: was the clock set back?"
             )
             logger.warning("%s", text)
-            self._scribe.note(text, "WARNING")
+            self._write_ahead.note(text, "WARNING")
             self._context.notify(text)
 
     def read(self, journal: Journal, today: date) -> Found:
@@ -152,7 +152,7 @@ class LeftBehind:
                 )  # fmt: skip
                 text = f"{report.order_id} was sent and could not be written down; it is now"
                 logger.warning("%s", text)
-                self._scribe.note(text, "WARNING")
+                self._write_ahead.note(text, "WARNING")
             fields |= _as_sent(fields, [report.order_id for report in reports], today)
 
     def _revive(self, journal: Journal, plan: Plan, found: Found) -> Ticket:
@@ -178,7 +178,7 @@ class LeftBehind:
                 found.untold.append((ticket, fill))
         if ticket.over and not ticket.end_told:
             found.ends[ticket.key] = fields["status"]
-        self._desk.adopt(ticket)
+        self._manager.adopt(ticket)
         return ticket
 
 

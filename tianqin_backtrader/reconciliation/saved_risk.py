@@ -9,16 +9,16 @@ import logging
 from typing import Any
 
 from ..core.context import Context
-from ..execution.write_ahead import OrderScribe
+from ..execution.write_ahead import WriteAheadLog
 from ..records.journal import Journal
-from ..risk.engine import RiskGuard
-from ..risk.kill_switch import Flattener
+from ..risk.engine import RiskEngine
+from ..risk.kill_switch import KillSwitch
 from ..risk.limits import GuardState
 
 logger = logging.getLogger(__name__)
 
 
-class RiskMemory:
+class SavedRisk:
     """Keeps them in the journal.
 
     Args:
@@ -31,17 +31,17 @@ class RiskMemory:
     kind, key = "risk", "guard"
 
     def __init__(
-        self, context: Context, guard: RiskGuard, flattener: Flattener, scribe: OrderScribe
+        self, context: Context, guard: RiskEngine, flattener: KillSwitch, write_ahead: WriteAheadLog
     ) -> None:
         self._context, self._guard = context, guard
-        self._flattener, self._scribe = flattener, scribe
+        self._flattener, self._write_ahead = flattener, write_ahead
         # The guard's, but for a halt by the records themselves.
         self._meant = {"state": str(GuardState.ACTIVE), "reason": "", "keeps_exits": False}
-        guard.changed = flattener.changed = lambda: scribe.touch_plan(self)
+        guard.changed = flattener.changed = lambda: write_ahead.touch_plan(self)
 
     def plan(self) -> tuple[dict[str, Any], bool]:
         """For the journal. A halt by records that cannot be written is over with the program."""
-        fields, broken = self._guard.to_dict(), self._scribe.broken
+        fields, broken = self._guard.to_dict(), self._write_ahead.broken
         if broken is None or self._guard.reason != str(broken):
             self._meant = {name: fields[name] for name in self._meant}
         elif self._guard.would_reduce:

@@ -17,9 +17,9 @@ from ..contracts.time_in_force import day_is_over
 from ..core.clock import SECOND, instants
 from ..core.model import Fill, OrderReport
 from ..errors import StartRefused
-from ..execution.contingent_orders import HeldOrders
-from ..execution.execution_reports import OrderReturns
-from ..execution.order_manager import OrderDesk
+from ..execution.contingent_orders import ContingentOrders
+from ..execution.execution_reports import ReportHandler
+from ..execution.order_manager import OrderManager
 from ..orders.contingency import Role
 from ..orders.leg import OrderLeg
 from ..orders.ticket import Ending, Stage, Ticket
@@ -27,9 +27,9 @@ from ..orders.ticket_codec import owner_name
 from ..records.journal import Journal
 from ..records.journal_queries import RecordedLeg
 from .after_reconnect import SETTLED, day_end, expired, unseen_fills
-from .position_diff import Picture, compare
-from .saved_orders import Found, LeftBehind, Orders
-from .saved_risk import RiskMemory
+from .position_diff import PositionDiff, compare
+from .saved_orders import Found, Orders, SavedOrders
+from .saved_risk import SavedRisk
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ NOT_SHOWN = (
 Report = OrderReport | Fill
 
 
-class HeldLots:
+class LotBaseline:
     """The lots that the records start from: what is held, fills since then apart."""
 
     kind, key = "held", "account"
@@ -70,7 +70,7 @@ class HeldLots:
         return {"lots": lots, "foreign": sorted(self.foreign), "serial": self._serial}, False
 
 
-class Restart:
+class StartupReconciler:
     """Puts journal and account together, once.
 
     Args:
@@ -84,18 +84,26 @@ class Restart:
     """
 
     def __init__(
-        self, desk: OrderDesk, returns: OrderReturns, held: HeldOrders, make: Orders, *,
-        memory: RiskMemory, pump: Callable[[float], object], newborn: bool, resend: bool,
+        self,
+        manager: OrderManager,
+        returns: ReportHandler,
+        held: ContingentOrders,
+        make: Orders,
+        *,
+        memory: SavedRisk,
+        pump: Callable[[float], object],
+        newborn: bool,
+        resend: bool,
         accept: bool,
-    ) -> None:  # fmt: skip
-        self._desk, self._returns, self._held, self._make = desk, returns, held, make
-        self._context, self._trading = desk.context, desk.trading
-        self._account, self._scribe = desk.account, desk.scribe
-        self._past = LeftBehind(desk, make)
+    ) -> None:
+        self._manager, self._returns, self._held, self._make = manager, returns, held, make
+        self._context, self._trading = manager.context, manager.trading
+        self._account, self._write_ahead = manager.account, manager.write_ahead
+        self._past = SavedOrders(manager, make)
         self._memory, self._pump = memory, pump
-        self._newborn = newborn or not desk.trading.renewable
+        self._newborn = newborn or not manager.trading.renewable
         self._resend, self._accept = resend, accept
-        self.lots = HeldLots(self._account)
+        self.lots = LotBaseline(self._account)
         self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
         self.adopted: list[Ticket] = []
         #: Net lots and prices before what is now to be told, by symbol; given to strategies once.
@@ -112,7 +120,7 @@ class Restart:
                 it holds; nothing was sent.
             JournalError: The records cannot be read.
         """
-        journal = self._scribe.journal
+        journal = self._write_ahead.journal
         today = self._context.trading_day()
         found = Found()
         if journal is not None:
@@ -137,22 +145,22 @@ class Restart:
             self._pump(0.1)
         self._must_be_explained(journal, picture)
         unseen = unseen_fills(self._context, ended, picture.filled, self._account.open_prices())
-        ours = [one for one in reports if one.order_id in self._desk.legs]
-        others = [one for one in reports if one.order_id not in mine | set(self._desk.legs)]
+        ours = [one for one in reports if one.order_id in self._manager.legs]
+        others = [one for one in reports if one.order_id not in mine | set(self._manager.legs)]
         news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
         self._account.begin(equity(), [fill for _, fill in found.untold] + news + unseen)
         self.begun_with = self._account.net_lots()
         self._returns.take(others)
         self.lots.foreign |= {one.identity for one in others if isinstance(one, Fill)}
-        self._desk.gate.reconciled = True
+        self._manager.pre_trade.reconciled = True
         self._go_on(found, [*unseen, *ours], ended, [leg for leg in lost if leg not in ended])
-        self._scribe.touch_plan(self.lots)
-        self._scribe.flush()
+        self._write_ahead.touch_plan(self.lots)
+        self._write_ahead.flush()
 
     def begin_again(self) -> None:
         """Another run on the same account: its strategies are told of what goes on."""
         self.begun_with = self._account.net_lots()
-        self.adopted = [ticket for ticket in self._desk.tickets.values() if not ticket.over]
+        self.adopted = [ticket for ticket in self._manager.tickets.values() if not ticket.over]
         for ticket in self.adopted:
             ticket.owner_name = owner_name(ticket.order.owner) or ticket.owner_name
 
@@ -168,7 +176,7 @@ class Restart:
     def take_foreign(self, fill: Fill) -> None:
         """A trade of others has changed what is held."""
         self.lots.foreign.add(fill.identity)
-        self._scribe.touch_plan(self.lots)
+        self._write_ahead.touch_plan(self.lots)
 
     # -- the records --------------------------------------------------------------------------
 
@@ -201,7 +209,7 @@ class Restart:
             self._pump(min(0.1, (UNKNOWN - waited) / SECOND))
 
     def _counted(self, fill: Fill) -> bool:
-        ticket_leg = self._desk.legs.get(fill.order_id)
+        ticket_leg = self._manager.legs.get(fill.order_id)
         return ticket_leg is not None and fill.trade_id in ticket_leg[1].fills
 
     def _compare(
@@ -210,10 +218,10 @@ class Restart:
         reports: Iterable[Report],
         mine: set[str],
         ended: list[RecordedLeg],
-    ) -> Picture:
+    ) -> PositionDiff:
         base = None if journal is None else journal.plan_of("held", "account")
         if journal is None or base is None or self._newborn:
-            return Picture()
+            return PositionDiff()
         recorded = {(symbol, side): lots for symbol, side, lots in base.fields["lots"]}
         for place, lots in journal.lots_since(base.seq).items():
             recorded[place] = recorded.get(place, 0) + lots
@@ -223,7 +231,7 @@ class Restart:
             for one in reports
             if isinstance(one, Fill) and not self._counted(one)
             and one.identity not in known and one.trade_id not in known  # as it was called once
-            and (one.order_id in self._desk.legs or one.order_id not in mine)
+            and (one.order_id in self._manager.legs or one.order_id not in mine)
         ]  # fmt: skip
         gone = [
             symbol
@@ -233,7 +241,7 @@ class Restart:
         held, costs = self._account.held_lots(), self._account.open_prices()
         return compare(recorded, held, news, ended, costs, gone)
 
-    def _is_settled(self, picture: Picture, waited: float) -> bool:
+    def _is_settled(self, picture: PositionDiff, waited: float) -> bool:
         """Whether the account has shown what there is to compare.
 
         Lots that it does not show while margin is bound are not gone: nothing has closed them.
@@ -247,14 +255,14 @@ class Restart:
             return False
         raise StartRefused("", picture.differences, NOT_SHOWN)
 
-    def _must_be_explained(self, journal: Journal | None, picture: Picture) -> None:
+    def _must_be_explained(self, journal: Journal | None, picture: PositionDiff) -> None:
         if journal is None or not picture.differences:
             return
         error = StartRefused(journal.path, picture.differences)
         if not self._accept:
             raise error
         logger.warning("accepted: %s", error)
-        self._scribe.note(f"accepted: {error}", "WARNING")
+        self._write_ahead.note(f"accepted: {error}", "WARNING")
 
     # -- going on -----------------------------------------------------------------------------
 
@@ -276,9 +284,9 @@ class Restart:
                 order.status = status
                 self._make.tell(order)
         self._returns.take(reports)
-        self._returns.take([day_end(self._desk.legs[leg.order_id][1]) for leg in ended])
+        self._returns.take([day_end(self._manager.legs[leg.order_id][1]) for leg in ended])
         for leg in never:
-            self._never_left(*self._desk.legs[leg.order_id])
+            self._never_left(*self._manager.legs[leg.order_id])
         self._held.complete_groups()
         for ticket in self.adopted:
             self._send_rest(ticket)
@@ -292,7 +300,7 @@ class Restart:
         if self.adopted:
             text = f"{len(self.adopted)} orders of an earlier run go on"
             logger.info("%s", text)
-            self._scribe.note(text)
+            self._write_ahead.note(text)
         # What was not told of those that are over is told to their own strategies, too.
         self.adopted = list(found.tickets.values())
 
@@ -313,8 +321,8 @@ class Restart:
             pass  # it had been heard of
         if not leg.exchange_order_id:
             leg.last_msg = NEVER_LEFT
-        self._desk.live[leg.symbol].pop(leg.order_id, None)
-        self._scribe.ended(leg)
+        self._manager.live[leg.symbol].pop(leg.order_id, None)
+        self._write_ahead.ended(leg)
         logger.warning("%s %s", leg, leg.last_msg)
         if ticket.over or ticket.live_legs:
             return
@@ -327,9 +335,9 @@ class Restart:
         elif self._resend or self._protects(ticket) or self._was_taken(ticket):
             ticket.unsent.clear()
             ticket.ending = Ending.NONE
-            self._desk.release(ticket)
+            self._manager.release(ticket)
         else:
-            self._desk.finish(ticket, bt.Order.Expired, NEVER_LEFT)
+            self._manager.finish(ticket, bt.Order.Expired, NEVER_LEFT)
 
     def _protects(self, ticket: Ticket) -> bool:
         """A child of a bracket, or another exit that has fired, is sent in any case: without it
@@ -351,5 +359,5 @@ class Restart:
         """Closes that were to leave together with those that did."""
         closing = [leg for leg in ticket.unsent if str(leg.offset) != "OPEN"]
         if ticket.stage is Stage.WORKING and closing and not ticket.ending:
-            if self._desk.gate.open(ticket.symbol):
-                self._desk.send_next(ticket)
+            if self._manager.pre_trade.open(ticket.symbol):
+                self._manager.send_next(ticket)

@@ -26,7 +26,7 @@ class Account(Protocol):
     def get_account_positions(self) -> dict[str, dict[str, Any]]: ...
 
 
-class AccountScribe:
+class AccountLog:
     """Translates what a ``MyStore`` and its orders show into rows.
 
     Args:

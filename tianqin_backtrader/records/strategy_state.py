@@ -25,11 +25,11 @@ class KeptState(MutableMapping[str, Any]):
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
-        self._scribe: _Scribe | None = None
+        self._account_log: _Scribe | None = None
 
-    def attach(self, journal: Journal, scribe: _Scribe) -> None:
+    def attach(self, journal: Journal, account_log: _Scribe) -> None:
         """From now on it is kept: what is on record is found here; what was set here stays."""
-        early, self._scribe = self._values, scribe
+        early, self._account_log = self._values, account_log
         self._values = {key: json.dumps(value) for key, value in State(journal).items()}
         for key, text in early.items():
             self[key] = json.loads(text)
@@ -49,9 +49,9 @@ class KeptState(MutableMapping[str, Any]):
         self._write(lambda journal: journal.state.pop(key, None))
 
     def _write(self, write: Any) -> None:
-        if self._scribe is not None:
-            self._scribe.add(write)
-            self._scribe.flush()
+        if self._account_log is not None:
+            self._account_log.add(write)
+            self._account_log.flush()
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._values))

@@ -39,7 +39,7 @@ TRANSITIONS: Mapping[GuardState, Mapping[GuardEvent, GuardState]] = MappingProxy
 )
 
 
-class RiskGuard:
+class RiskEngine:
     """Looks at every order before it is sent.
 
     Attributes:
@@ -264,11 +264,11 @@ class RiskGuard:
             raise RiskRefused("no_repeat_within", within, seconds, text)
 
 
-Rule = Callable[[RiskGuard, OrderIntent, RiskContext], None]
+Rule = Callable[[RiskEngine, OrderIntent, RiskContext], None]
 _RULES: tuple[Rule, ...] = (
-    RiskGuard._state_allows, RiskGuard._loss_known, RiskGuard._order_size, RiskGuard._position,
-    RiskGuard._price_distance, RiskGuard._self_trade, RiskGuard._repeat,
-    RiskGuard._cancels_left, RiskGuard._per_day, RiskGuard._per_second,
+    RiskEngine._state_allows, RiskEngine._loss_known, RiskEngine._order_size, RiskEngine._position,
+    RiskEngine._price_distance, RiskEngine._self_trade, RiskEngine._repeat,
+    RiskEngine._cancels_left, RiskEngine._per_day, RiskEngine._per_second,
 )  # fmt: skip
 
 

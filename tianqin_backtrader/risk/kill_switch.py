@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
-from ..account.ledger import AccountView
-from ..contracts.order_terms import Wish
+from ..account.ledger import PositionLedger
+from ..contracts.order_terms import OrderTerms
 from ..core.clock import SECOND
 from ..core.context import Context
 from ..core.model import Direction
 from ..core.ports import LastPrice, LinkPort
-from ..orders.ticket import Effect, Stage, Ticket
-from .engine import RiskGuard
+from ..orders.ticket import PositionEffect, Stage, Ticket
+from .engine import RiskEngine
 from .limits import GuardState, OrderIntent, OwnOrder, RiskContext, RiskLimits
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Hours(Protocol):
     def trading(self) -> bool: ...
 
 
-class RiskDesk:
+class RiskCheck:
     """Shows the guard what an order meets.
 
     Args:
@@ -48,17 +48,17 @@ class RiskDesk:
         context: Context,
         last_price: LastPrice,
         hours: Hours,
-        account: AccountView,
+        account: PositionLedger,
         limits: RiskLimits | None,
         live: Callable[[str], list[Any]],
     ) -> None:
         self._context, self._last_price, self._hours = context, last_price, hours
         self._account, self._live = account, live
-        self.guard = RiskGuard(limits)
+        self.guard = RiskEngine(limits)
         self._watches = limits is not None
 
     def check(
-        self, ticket: Ticket, volume: int, terms: Wish, orders: int, *, closes: bool = False
+        self, ticket: Ticket, volume: int, terms: OrderTerms, orders: int, *, closes: bool = False
     ) -> None:
         """Let an order pass that becomes so many exchange orders, all closing or not.
 
@@ -68,17 +68,17 @@ class RiskDesk:
         if not self._watches and self.guard.state is GuardState.ACTIVE:
             return
         price = terms.limit_price if isinstance(terms.limit_price, int | float) else None
-        if ticket.wish.is_market:
+        if ticket.terms.is_market:
             price = None  # a limit at the day's limit is a market order all the same
         intent = OrderIntent(
             ticket.symbol, ticket.direction, volume, price,
-            closes or ticket.effect is Effect.CLOSE, orders,
+            closes or ticket.effect is PositionEffect.CLOSE, orders,
             taken=ticket.has_been_taken or (ticket.exits and ticket.stage is not Stage.DRAFT),
         )  # fmt: skip
         self.guard.check(intent, self._facts(ticket.symbol))
 
     def admit(self, volume: int) -> None:
-        """Refuse what could never be sent; see ``RiskGuard.admit``."""
+        """Refuse what could never be sent; see ``RiskEngine.admit``."""
         self.guard.admit(volume)
 
     def passed_by(self, symbol: str, orders: int) -> None:
@@ -147,7 +147,7 @@ class _Attempts:
             self.day, self.lots, self.left = day, lots, FLATTEN_TRIES
 
 
-class Flattener:
+class KillSwitch:
     """Closes all that the account holds, one attempt after the other, until it is flat.
 
     An order that finds no other side, as in a market locked at its limit, stays there until the
@@ -170,7 +170,7 @@ class Flattener:
         self,
         context: Context,
         link: LinkPort,
-        account: AccountView,
+        account: PositionLedger,
         close: Callable[[str, Direction, int, bool], object],
     ) -> None:
         self._context, self._link = context, link

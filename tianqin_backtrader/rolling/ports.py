@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..core.context import Context
 from ..core.ports import LinkPort, MarketDataPort, TradingPort
 from ..orders.leg import OrderLeg
-from ..risk.engine import RiskGuard
+from ..risk.engine import RiskEngine
 from .roll_carrier import ExitCarrier
 from .roll_state import RollPlan, RollState
 
@@ -27,7 +27,7 @@ class OrderCommands(Protocol):
     @property
     def begun(self) -> bool: ...
     @property
-    def risk(self) -> RiskGuard: ...
+    def risk(self) -> RiskEngine: ...
     @property
     def foreign_orders(self) -> dict[str, OrderLeg]: ...
     @property

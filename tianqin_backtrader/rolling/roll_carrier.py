@@ -14,12 +14,12 @@ from dataclasses import replace
 
 import backtrader as bt
 
-from ..contracts.order_terms import Wish
+from ..contracts.order_terms import OrderTerms
 from ..core.model import Offset
 from ..errors import OrderError
-from ..execution.contingent_orders import HeldOrders
-from ..execution.order_manager import OrderDesk
-from ..orders.ticket import OF_A_ROLL, Effect, Ending, Stage, Ticket
+from ..execution.contingent_orders import ContingentOrders
+from ..execution.order_manager import OrderManager
+from ..orders.ticket import OF_A_ROLL, Ending, PositionEffect, Stage, Ticket
 from .roll_exits import CarriedExit, Row, Share, shares, shifted, shifted_condition
 from .roll_state import ExitFill, RollPhase, RollPlan, RollState
 
@@ -39,13 +39,13 @@ class ExitCarrier:
 
     def __init__(
         self,
-        desk: OrderDesk,
-        held: HeldOrders,
+        manager: OrderManager,
+        held: ContingentOrders,
         make: Callable[[Ticket, str, int, float | None, float | None], Ticket],
         plan: RollPlan,
         save: Callable[[RollState], None],
     ) -> None:
-        self._desk, self._held, self._make, self._plan = desk, held, make, plan
+        self._manager, self._held, self._make, self._plan = manager, held, make, plan
         self._save = save
         self._direction = plan.direction(RollPhase.CLOSING)
         self._told: set[str] = set()
@@ -60,7 +60,7 @@ class ExitCarrier:
     # -- what there is ------------------------------------------------------------------------
 
     def _tickets(self, *symbols: str) -> list[Ticket]:
-        return [one for one in self._desk.tickets.values() if one.symbol in symbols]
+        return [one for one in self._manager.tickets.values() if one.symbol in symbols]
 
     def _of_the_roll(self, ticket: Ticket, state: RollState) -> bool:
         ids = state.order_ids
@@ -74,7 +74,7 @@ class ExitCarrier:
             if not one.over and one.direction is self._direction
             and one.stage not in (Stage.DRAFT, Stage.DORMANT)
             and not one.for_target and not self._of_the_roll(one, state)
-            and one.effect is Effect.CLOSE
+            and one.effect is PositionEffect.CLOSE
         ]  # fmt: skip
 
     def going_out(self, state: RollState) -> list[Ticket]:
@@ -98,7 +98,7 @@ class ExitCarrier:
             if ticket.over or ticket.ending not in (Ending.NONE, Ending.RESIZE):
                 continue
             if not self._of_the_roll(ticket, state) and not self.is_exit(ticket):
-                self._desk.cancel(ticket, reason=why)
+                self._manager.cancel(ticket, reason=why)
 
     def follow(self, plan: RollPlan) -> None:
         """Other lots are moved than was thought."""
@@ -106,7 +106,7 @@ class ExitCarrier:
 
     def is_exit(self, ticket: Ticket) -> bool:
         """Whether an order is an exit, of this side or of the other one."""
-        return ticket.effect is Effect.CLOSE and not ticket.for_target
+        return ticket.effect is PositionEffect.CLOSE and not ticket.for_target
 
     def fills(self, state: RollState) -> dict[str, ExitFill]:
         """What exits have closed of the side, but for what was closed before the roll."""
@@ -133,7 +133,7 @@ class ExitCarrier:
         return Row(old, max(0, out - into), max(0, new - not_ours))
 
     def _booked(self, symbol: str) -> int:
-        return abs(int(self._desk.account.position(symbol, str(self._plan.side)).size))
+        return abs(int(self._manager.account.position(symbol, str(self._plan.side)).size))
 
     def refuse_what_cannot_be_carried(self) -> None:
         """Refuse to begin with an exit whose time is over, one that is to open, too, and one that
@@ -143,7 +143,7 @@ class ExitCarrier:
             OrderError: There is one.
         """
         self._held.settle_stops(*self._contracts)
-        now = self._desk.context.now()
+        now = self._manager.context.now()
         for ticket in self._tickets(*self._contracts):
             if ticket.over or ticket.for_target or ticket.ending in (Ending.CANCEL, Ending.EXPIRE):
                 continue
@@ -217,7 +217,7 @@ class ExitCarrier:
         for group in _by_group(state.exits):
             self._resize_new(group, found, by_key)
             self._resize_old(group, found, reduced, by_key, gives_back=gives_back)
-        self._desk.scribe.flush()
+        self._manager.write_ahead.flush()
         return state
 
     def holds_back(self, state: RollState, lots: int) -> bool:
@@ -273,7 +273,7 @@ class ExitCarrier:
                 ticket.held_back = False
             if not any(found[one.key].old for one, _ in mine):
                 self._end([(ticket, self._why_dropped(one, by_key)) for one, ticket in mine])
-        self._desk.scribe.flush()
+        self._manager.write_ahead.flush()
         return row.between
 
     # -- inside -------------------------------------------------------------------------------
@@ -355,13 +355,18 @@ class ExitCarrier:
         created = old.order.created
         price, limit = shifted(_price(old), gap), shifted(old.order.p.pricelimit, gap)
         made = self._make(old, self._plan.new, volume, price, limit)
-        made.key, made.effect, made.allow_partial, made.may_open = key, Effect.CLOSE, True, 0
+        made.key, made.effect, made.allow_partial, made.may_open = (
+            key,
+            PositionEffect.CLOSE,
+            True,
+            0,
+        )
         made.validity, made.guarded, made.owner_name = old.validity, old.guarded, old.owner_name
         if old.condition is not None:
             made.condition = shifted_condition(old.condition, gap, volume)
             made.order.created.price = made.condition.stop_price
         else:
-            made.wish = Wish(price)
+            made.terms = OrderTerms(price)
         logger.info(
             "order %d stands in for order %d (%s at %s) in %s at %s",
             made.order.ref, old.order.ref, old.symbol, created.price, made.symbol, price,
@@ -379,7 +384,7 @@ class ExitCarrier:
             if ticket.over:
                 self._tell_refused(ticket, new)
             elif new == 0:
-                self._desk.cancel(ticket, reason="the lots that it was for are closed")
+                self._manager.cancel(ticket, reason="the lots that it was for are closed")
             elif not _fired(ticket) and self._asks(ticket, new):
                 lots[ticket] = new
         if lots:
@@ -432,7 +437,7 @@ class ExitCarrier:
             ticket.withdrawn_for = why  # of all, before the first one withdraws the others
         for ticket, why in gone:
             if not ticket.over and ticket.ending in (Ending.NONE, Ending.RESIZE):
-                self._desk.cancel(ticket, reason=why)
+                self._manager.cancel(ticket, reason=why)
 
     def _hold_back(self, ticket: Ticket, back: bool) -> None:
         """Let an exit rest while its last lots are on their way; it is told nothing."""
@@ -440,7 +445,7 @@ class ExitCarrier:
             return
         ticket.held_back = back
         if back and ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
-            self._desk.cancel(ticket, Ending.RESIZE)
+            self._manager.cancel(ticket, Ending.RESIZE)
 
     def _why(self, one: CarriedExit, by_key: dict[str, Ticket]) -> str:
         stand_in = by_key.get(one.stand_in)
@@ -458,7 +463,7 @@ def _by_group(exits: Iterable[CarriedExit]) -> list[list[CarriedExit]]:
 
 def _rests(ticket: Ticket) -> bool:
     """Whether an order is a limit order that waits at its price."""
-    wish = ticket.wish
+    wish = ticket.terms
     return (
         ticket.order.exectype == bt.Order.Limit
         and ticket.condition is None
@@ -479,7 +484,7 @@ def _was_sent(ticket: Ticket) -> bool:
 
 
 def _price(ticket: Ticket) -> float | None:
-    limit = ticket.wish.limit_price
+    limit = ticket.terms.limit_price
     if _rests(ticket) and isinstance(limit, int | float):
         return float(limit)
     price = ticket.order.p.price

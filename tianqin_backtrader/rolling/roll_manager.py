@@ -216,14 +216,14 @@ class RollManager:
 
     def _begin(self, today: date, held: str, decision: Decision) -> bool:
         """Roll the sides of a contract, one after the other; whether one cannot be rolled."""
-        desk, position = self._store.rolls, self._store.getbroker().get_account_position(held)
+        service, position = self._store.rolls, self._store.getbroker().get_account_position(held)
         sides = [side for side in ("long", "short") if position.get(f"pos_{side}")]
         refused = False
         for side in sides:
             try:
-                plan = desk.plan(held, decision.new, side=side, **self._how)
+                plan = service.plan(held, decision.new, side=side, **self._how)
                 if not self._dry_run:
-                    self.rolls.append(desk.start(plan))
+                    self.rolls.append(service.start(plan))
                     logger.info("%s is rolled into %s: %s", held, decision.new, decision.reason)
                     return refused
             except (OrderError, JournalError) as error:
@@ -233,7 +233,7 @@ class RollManager:
                 continue
             if not self._is_news(today, held, side, f"dry run into {decision.new}"):
                 continue
-            estimate = desk.estimate(plan)
+            estimate = service.estimate(plan)
             self.estimates.append(estimate)
             text = f"dry run, nothing is sent: {decision.reason}; {estimate}"
             logger.info("%s", text)

@@ -24,7 +24,7 @@ MAX_SLIPPAGE_TICKS = 20
 PATIENCE = 300.0
 
 
-class RollDesk:
+class RollService:
     """Keeps rolls going.
 
     Args:

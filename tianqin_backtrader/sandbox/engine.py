@@ -22,7 +22,7 @@ from ..core.clock import MINUTE, SECOND, monotonic, passed_ns
 from ..core.shared_clock import NO_END
 from .exchange.ledger import Notice
 from .exchange.views import Parcel
-from .venue import Floor
+from .venue import Venue
 from .wire.clock_lines import ClockLines
 from .wire.connection import Connection
 from .wire.instrument_query import InstrumentQuery
@@ -73,7 +73,7 @@ class EngineOptions:
 class Engine:
     """Timeline, exchange and connections together. Not thread safe: one event loop owns it."""
 
-    def __init__(self, floor: Floor, options: EngineOptions) -> None:
+    def __init__(self, floor: Venue, options: EngineOptions) -> None:
         self.floor, self.options = floor, options
         self.timeline = floor.timeline
         self.connections: list[Connection] = []

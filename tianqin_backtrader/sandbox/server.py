@@ -27,7 +27,7 @@ from .http_api import HttpApi
 from .market.listing import build_instruments
 from .market.market import Market
 from .market.timeline import Timeline
-from .venue import Floor
+from .venue import Venue
 from .wire.auth_api import AuthApi, Users
 from .wire.clock_lines import ClockLine
 from .wire.connection import Connection
@@ -120,7 +120,7 @@ def make_engine(options: SandboxOptions) -> Engine:
         recorded = json.loads(Path(options.account_file).read_text(encoding="utf-8"))
     ctp = CtpOptions(options.seed, options.query_seconds, options.commission)
     how = EngineOptions(options.speed, options.ticks_per_pack, options.virtual, options.balance)
-    return Engine(Floor(market, CALENDAR, exchange, timeline, ctp, recorded), how)
+    return Engine(Venue(market, CALENDAR, exchange, timeline, ctp, recorded), how)
 
 
 class SandboxServer:

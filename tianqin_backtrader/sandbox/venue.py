@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .market.market import Market
 
 
-class Floor:
+class Venue:
     """Makes market steps and shows the exchange the ticks of what is traded.
 
     Attributes:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader.account.ledger import AccountView, mark_price
+from tianqin_backtrader.account.ledger import PositionLedger, mark_price
 from tianqin_backtrader.contracts.odd_prices import price_of
 from tianqin_backtrader.core.clock import ManualClock, from_ns, to_ns
 from tianqin_backtrader.core.model import NAN, Direction, Fill, Instrument, Offset
@@ -17,7 +17,7 @@ NOON = to_ns(datetime(2026, 11, 10, 13, 30))
 
 
 class Account:
-    """A store as far as an ``AccountView`` asks: contracts, and what the account says."""
+    """A store as far as an ``PositionLedger`` asks: contracts, and what the account says."""
 
     def __init__(self, positions=None, *, names_fees=True, **fields):
         spec = {"margin": 39000.0, "commission": 19.5, "pre_settlement": 77900.0} | fields
@@ -46,7 +46,7 @@ class Account:
 
 
 def view_of(account):
-    return AccountView(account, account.gateway, account)
+    return PositionLedger(account, account.gateway, account)
 
 
 def position(long=0, short=0, **fields):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tianqin_backtrader.account.pnl import Books
+from tianqin_backtrader.account.pnl import ProfitAndLoss
 from tianqin_backtrader.core.model import Direction, Fill, Offset
 
 
@@ -12,7 +12,7 @@ def fill(direction, price, volume, fee=1.5):
 
 
 def test_a_round_trip():
-    books = Books()
+    books = ProfitAndLoss()
     books.begin(1_000_000.0)
     books.take(fill(Direction.BUY, 78_000.0, 2), 5)
     books.take(fill(Direction.SELL, 78_100.0, 2), 5)
@@ -21,7 +21,7 @@ def test_a_round_trip():
 
 
 def test_open_lots_are_marked():
-    books = Books()
+    books = ProfitAndLoss()
     books.begin(1_000_000.0, {"SHFE.cu2612": (1, 78_000.0, 5)})
     books.take(fill(Direction.SELL, 78_100.0, 3, fee=0.0), 5)
     assert books.balance({"SHFE.cu2612": 78_050.0}).profit == 500 + 2 * 50 * 5
@@ -32,7 +32,7 @@ def test_open_lots_are_marked():
     st.integers(70_000, 80_000),
 )
 def test_equity_is_start_plus_profit_less_fees(fills, mark):
-    books = Books()
+    books = ProfitAndLoss()
     books.begin(5_000_000.0)
     for direction, price, volume in fills:
         books.take(fill(direction, float(price), volume), 5)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from tianqin_backtrader.contracts.adjustment import MainChange
-from tianqin_backtrader.contracts.continuous import MainContracts, fetch_table
+from tianqin_backtrader.contracts.continuous import ContinuousContracts, fetch_table
 from tianqin_backtrader.core.clock import monotonic, pause
 from tianqin_backtrader.errors import LinkLost
 from tianqin_backtrader.feeds.continuous_feed import MainBars
@@ -64,18 +64,20 @@ def test_a_table_that_cannot_be_read_is_a_link_error(tmp_path, text):
 
 def test_what_was_before_comes_from_the_table_and_then_from_what_was_seen(url):
     store = Store(datetime.datetime(2026, 11, 3, 14), "SHFE.cu2612")
-    mains = MainContracts(store, None, {"TQ_CONT_TABLE_URL": url})
+    mains = ContinuousContracts(store, None, {"TQ_CONT_TABLE_URL": url})
     assert mains.behind("SHFE.cu2612") == ("SHFE.cu2612",)
     assert mains.behind(MAIN) == ("SHFE.cu2612",)  # the table's next row is tomorrow's
     store.moment, store.behind = datetime.datetime(2026, 11, 3, 21), "SHFE.cu2701"
     assert mains.behind(MAIN) == ("SHFE.cu2701", "SHFE.cu2612")
-    other = MainContracts(store, None, {"TQ_CONT_TABLE_URL": url})  # a program started after it
+    other = ContinuousContracts(
+        store, None, {"TQ_CONT_TABLE_URL": url}
+    )  # a program started after it
     assert other.behind(MAIN) == ("SHFE.cu2701", "SHFE.cu2612")
 
 
 def test_without_a_table_nobody_knows_and_that_is_told_once(caplog):
     store = Store(datetime.datetime(2026, 11, 4, 14), "SHFE.cu2701")
-    mains = MainContracts(store, None, {"TQ_CONT_TABLE_URL": "file:///there/is/none.json"})
+    mains = ContinuousContracts(store, None, {"TQ_CONT_TABLE_URL": "file:///there/is/none.json"})
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             with pytest.raises(LinkLost, match="lots may be held in it"):
@@ -111,7 +113,7 @@ def hanging_server():
 def test_a_name_that_comes_while_the_tables_server_hangs_holds_up_no_round():
     store = Store(datetime.datetime(2026, 11, 4, 14), "")
     with hanging_server() as (url, asked, go_on):
-        mains = MainContracts(store, None, {"TQ_CONT_TABLE_URL": url})
+        mains = ContinuousContracts(store, None, {"TQ_CONT_TABLE_URL": url})
         assert mains.behind(MAIN) == () and not asked.is_set()
         store.behind = "SHFE.cu2701"
         begun = monotonic()
@@ -128,7 +130,7 @@ def test_a_name_that_comes_while_the_tables_server_hangs_holds_up_no_round():
 
 def test_the_table_is_there_before_a_contract_is_named(url):
     store = Store(datetime.datetime(2026, 11, 4, 14), "")
-    feed = Feed(store, MainContracts(store, None, {"TQ_CONT_TABLE_URL": url}))
+    feed = Feed(store, ContinuousContracts(store, None, {"TQ_CONT_TABLE_URL": url}))
     MainBars(feed).begin([])
     Path(url.removeprefix("file://")).unlink()
     store.behind = "SHFE.cu2701"
@@ -137,7 +139,7 @@ def test_the_table_is_there_before_a_contract_is_named(url):
 
 def test_a_contract_that_is_not_named_for_a_while_is_the_one_before(url):
     store = Store(datetime.datetime(2026, 11, 3, 14), "")
-    mains = MainContracts(store, None, {"TQ_CONT_TABLE_URL": url})
+    mains = ContinuousContracts(store, None, {"TQ_CONT_TABLE_URL": url})
     assert mains.traded(MAIN) == mains.before(MAIN) == ""
     assert mains.behind(MAIN) == ()
     store.behind = "SHFE.cu2612"
@@ -166,7 +168,7 @@ class Feed:
 
 def test_nothing_is_waited_for_while_no_bar_of_the_new_contract_has_come(url):
     store = Store(datetime.datetime(2026, 11, 3, 14), "")
-    feed = Feed(store, MainContracts(store, None, {"TQ_CONT_TABLE_URL": url}))
+    feed = Feed(store, ContinuousContracts(store, None, {"TQ_CONT_TABLE_URL": url}))
     bars = MainBars(feed)
     assert bars.begin([]) == []
     store.behind = "SHFE.cu2612"

@@ -4,11 +4,11 @@ import pytest
 
 from tianqin_backtrader.contracts.order_terms import (
     STAYS,
-    Wish,
+    OrderTerms,
     exchange_terms,
     needs_limits,
+    order_terms,
     passive_price,
-    wish,
 )
 from tianqin_backtrader.core.model import Direction, Instrument
 from tianqin_backtrader.errors import OrderError, PriceOutOfRange
@@ -31,31 +31,33 @@ def test_a_price_between_two_ticks_goes_to_the_passive_side(direction, price, se
 
 @pytest.mark.parametrize("exchange", ["SHFE", "INE", "CFFEX"])
 def test_where_there_are_no_market_orders_a_limit_at_the_limit_is_one(exchange):
-    assert exchange_terms(Wish(), BUY, contract(exchange), LIMITS) == Wish(110.0, "FAK")
-    assert exchange_terms(Wish(None, "FOK"), SELL, contract(exchange), LIMITS) == Wish(90.0, "FOK")
+    assert exchange_terms(OrderTerms(), BUY, contract(exchange), LIMITS) == OrderTerms(110.0, "FAK")
+    assert exchange_terms(OrderTerms(None, "FOK"), SELL, contract(exchange), LIMITS) == OrderTerms(
+        90.0, "FOK"
+    )
 
 
 @pytest.mark.parametrize("exchange", ["DCE", "CZCE", "GFEX"])
 def test_where_there_are_market_orders_they_are_used(exchange):
-    assert exchange_terms(Wish(), BUY, contract(exchange), LIMITS) == Wish()
+    assert exchange_terms(OrderTerms(), BUY, contract(exchange), LIMITS) == OrderTerms()
 
 
 def test_options_at_dce_have_none():
     option = contract("DCE", kind="OPTION")
-    assert exchange_terms(Wish(), BUY, option, LIMITS) == Wish(110.0, "FAK")
+    assert exchange_terms(OrderTerms(), BUY, option, LIMITS) == OrderTerms(110.0, "FAK")
 
 
 @pytest.mark.parametrize(
     ("asked", "exchange", "words"),
     [
-        (Wish(111.0), "SHFE", "above the day's limit 110.0"),
-        (Wish(89.0), "SHFE", "below the day's limit 90.0"),
-        (Wish(float("nan")), "SHFE", "is no number"),
-        (Wish(float("inf")), "SHFE", "is no number"),
-        (Wish("BEST"), "SHFE", "exist at CFFEX only"),
-        (Wish("FIVELEVEL", "FOK"), "CFFEX", "no FIVELEVEL orders with FOK"),
-        (Wish("CHEAP"), "CFFEX", "limit_price is a number"),
-        (Wish(100.0, "FOK"), "CZCE", "CZCE takes no FOK"),
+        (OrderTerms(111.0), "SHFE", "above the day's limit 110.0"),
+        (OrderTerms(89.0), "SHFE", "below the day's limit 90.0"),
+        (OrderTerms(float("nan")), "SHFE", "is no number"),
+        (OrderTerms(float("inf")), "SHFE", "is no number"),
+        (OrderTerms("BEST"), "SHFE", "exist at CFFEX only"),
+        (OrderTerms("FIVELEVEL", "FOK"), "CFFEX", "no FIVELEVEL orders with FOK"),
+        (OrderTerms("CHEAP"), "CFFEX", "limit_price is a number"),
+        (OrderTerms(100.0, "FOK"), "CZCE", "CZCE takes no FOK"),
     ],
 )
 def test_what_an_exchange_does_not_have_is_refused_in_words(asked, exchange, words):
@@ -65,42 +67,44 @@ def test_what_an_exchange_does_not_have_is_refused_in_words(asked, exchange, wor
 
 @pytest.mark.parametrize(("direction", "price", "sent"), [(BUY, 111.0, 110.0), (SELL, 89.0, 90.0)])
 def test_a_price_beyond_the_limit_that_it_crosses_is_as_good_at_the_limit(direction, price, sent):
-    assert exchange_terms(Wish(price), direction, contract(), LIMITS, clips=True) == Wish(sent)
+    assert exchange_terms(
+        OrderTerms(price), direction, contract(), LIMITS, clips=True
+    ) == OrderTerms(sent)
 
 
 @pytest.mark.parametrize(("direction", "price"), [(SELL, 111.0), (BUY, 89.0)])
 def test_a_price_that_the_limits_keep_the_market_from_is_out_of_range(direction, price):
     with pytest.raises(PriceOutOfRange, match="the day's limit"):
-        exchange_terms(Wish(price), direction, contract(), LIMITS, clips=True)
+        exchange_terms(OrderTerms(price), direction, contract(), LIMITS, clips=True)
 
 
 @pytest.mark.parametrize("exchange", ["SHFE", "DCE", "CFFEX", "CZCE"])
 def test_a_market_order_that_stays_is_a_limit_at_the_limit(exchange):
-    asked = Wish(None, STAYS)
+    asked = OrderTerms(None, STAYS)
     assert needs_limits(asked, contract(exchange))
-    assert exchange_terms(asked, BUY, contract(exchange), LIMITS) == Wish(110.0)
-    assert exchange_terms(asked, SELL, contract(exchange), LIMITS) == Wish(90.0)
+    assert exchange_terms(asked, BUY, contract(exchange), LIMITS) == OrderTerms(110.0)
+    assert exchange_terms(asked, SELL, contract(exchange), LIMITS) == OrderTerms(90.0)
 
 
 def test_without_known_limits_a_market_order_needs_a_price():
     nan = float("nan")
     with pytest.raises(OrderError, match="give a limit price"):
-        exchange_terms(Wish(), BUY, contract(), (nan, nan))
+        exchange_terms(OrderTerms(), BUY, contract(), (nan, nan))
 
 
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ((100.0,), Wish(100.0)),
-        ((None, "MARKET"), Wish()),
-        ((None, "best"), Wish("BEST")),
-        (("BEST", "BEST"), Wish("BEST")),
-        ((100.0, "FOK"), Wish(100.0, "FOK")),
-        ((100.0, "LIMIT", "FAK"), Wish(100.0, "FAK")),
+        ((100.0,), OrderTerms(100.0)),
+        ((None, "MARKET"), OrderTerms()),
+        ((None, "best"), OrderTerms("BEST")),
+        (("BEST", "BEST"), OrderTerms("BEST")),
+        ((100.0, "FOK"), OrderTerms(100.0, "FOK")),
+        ((100.0, "LIMIT", "FAK"), OrderTerms(100.0, "FAK")),
     ],
 )
 def test_price_type_and_advanced_together(given, meant):
-    assert wish(*given) == meant
+    assert order_terms(*given) == meant
 
 
 @pytest.mark.parametrize(
@@ -109,4 +113,4 @@ def test_price_type_and_advanced_together(given, meant):
 )
 def test_what_contradicts_itself_is_refused(given):
     with pytest.raises(OrderError):
-        wish(*given)
+        order_terms(*given)

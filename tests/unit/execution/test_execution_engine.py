@@ -8,8 +8,8 @@ from desk_on_stubs import SYMBOL, Anything, StubbedDesk
 
 from tianqin_backtrader.errors import JournalError
 from tianqin_backtrader.execution.engine import ExecutionEngine
-from tianqin_backtrader.orders.ticket import Effect, Stage
-from tianqin_backtrader.risk.kill_switch import RiskDesk
+from tianqin_backtrader.orders.ticket import PositionEffect, Stage
+from tianqin_backtrader.risk.kill_switch import RiskCheck
 from tianqin_backtrader.risk.limits import GuardState, RiskLimits
 
 STOP, LIMIT = bt.Order.Stop, bt.Order.Limit
@@ -18,13 +18,13 @@ CLOSES, OPENS = ("CLOSETODAY", 3), ("OPEN", 3)
 
 def engine(at, **limits):
     """What decides over orders, on a desk with stubs."""
-    risk = RiskDesk(
+    risk = RiskCheck(
         at.context, lambda symbol: at.price, SimpleNamespace(trading=True), at.account,
-        RiskLimits(**limits), at.desk.working,
+        RiskLimits(**limits), at.manager.working,
     )  # fmt: skip
-    at.planner._guard = at.desk._guard = risk
+    at.planner._guard = at.manager._guard = risk
     made = ExecutionEngine(
-        at.context, at.account, at.desk, Anything(), at.held, Anything(), risk, Anything()
+        at.context, at.account, at.manager, Anything(), at.held, Anything(), risk, Anything()
     )
     made.looks_after(Anything(), Anything(), Anything())
     return made
@@ -38,8 +38,8 @@ def lose(at, buttons):
 
 def fill_disk(at, buttons):
     """The records cannot be written."""
-    buttons._scribe.broken = JournalError("journal.db", "the disk is full")
-    buttons.records_failed(buttons._scribe.broken)
+    buttons._write_ahead.broken = JournalError("journal.db", "the disk is full")
+    buttons.records_failed(buttons._write_ahead.broken)
     buttons._look_at_halting()
 
 
@@ -62,7 +62,7 @@ def test_a_reversing_stop_that_waits_keeps_what_it_closes(at, meet, limits):
     stop = at.place(6, 2990.0, exectype=STOP)
     meet(at, buttons)
     assert (stop.stage, stop.volume, stop.may_open) == (Stage.WATCHED, 3, 0)
-    assert (stop.effect, stop.condition.volume, stop.order.size) == (Effect.CLOSE, 3, -3)
+    assert (stop.effect, stop.condition.volume, stop.order.size) == (PositionEffect.CLOSE, 3, -3)
     assert any("only closes from now on" in text for text, _ in at.notes)
     at.price = 2990.0
     at.turn()

@@ -170,12 +170,12 @@ def test_a_stop_that_is_to_open_opens(held, close_only):
 
 def test_two_reversals_do_not_wait_for_each_other():
     at = StubbedDesk(today=3)
-    at.gate.is_open = False
+    at.pre_trade.is_open = False
     first, second = at.place(6), buy(at, 6)
     assert (first.may_open, second.may_open) == (3, 3)
     at.gateway.lots["pos_long_today"] = 0  # another hand closes them
     at.account.take_over(SYMBOL)
-    at.gate.is_open = True
+    at.pre_trade.is_open = True
     at.pass_by()
     assert at.gateway.sent == [("OPEN", 3)]
     at.gateway.lots["pos_short_today"] = 3

@@ -9,8 +9,8 @@ import backtrader as bt
 import pytest
 
 from tianqin_backtrader.account.allocation import LotsChange
-from tianqin_backtrader.execution.notifications import OrderNews
-from tianqin_backtrader.feeds.placeholder import UnsubscribedData, has_bar, has_time
+from tianqin_backtrader.execution.notifications import OrderNotifications
+from tianqin_backtrader.feeds.placeholder import PlaceholderFeed, has_bar, has_time
 
 CU, IF = "SHFE.cu2612", "CFFEX.IF2612"
 NUMBERS = count(1)
@@ -52,9 +52,9 @@ class Trades:
 class News:
     def __init__(self, *feeds):
         self.tickets, self.trades = {}, Trades(feeds)
-        scribe = SimpleNamespace(flush=lambda: True, touch=lambda ticket: None)
-        desk = SimpleNamespace(tickets=self.tickets, scribe=scribe)
-        self.news = OrderNews(desk, SimpleNamespace(told=lambda: None), self.trades)
+        write_ahead = SimpleNamespace(flush=lambda: True, touch=lambda ticket: None)
+        manager = SimpleNamespace(tickets=self.tickets, write_ahead=write_ahead)
+        self.news = OrderNotifications(manager, SimpleNamespace(told=lambda: None), self.trades)
 
     def put(self, order):
         hear = lambda status, lots: None  # noqa: E731
@@ -138,5 +138,5 @@ def test_a_feed_has_a_time_and_bars(bars, loading, time, bar):
 
 
 def test_what_stands_for_a_feed_has_the_present():
-    data = UnsubscribedData(CU, None)
+    data = PlaceholderFeed(CU, None)
     assert has_time(data) and has_bar(data)

@@ -9,7 +9,7 @@ import pytest
 
 from tianqin_backtrader.account.allocation import LotsChange
 from tianqin_backtrader.execution.open_trades import OpenTrades
-from tianqin_backtrader.feeds.placeholder import UnsubscribedData
+from tianqin_backtrader.feeds.placeholder import PlaceholderFeed
 
 CU, PRICE = "SHFE.cu2612", 78000.0
 COSTS = bt.CommissionInfo(mult=5.0, commission=0.0, margin=1.0, stocklike=False)
@@ -49,8 +49,8 @@ class Run:
             now_ns=lambda: 1,
             known_instrument=lambda symbol: 1,
         )
-        self.feed = UnsubscribedData(CU, store)
-        self.other = UnsubscribedData(CU, store)  # a second feed of the contract
+        self.feed = PlaceholderFeed(CU, store)
+        self.other = PlaceholderFeed(CU, store)  # a second feed of the contract
         self.strategies = [Strategy(self.feed, self.other) for _ in range(2)]
         for feed in (self.feed, self.other):
             feed._env = SimpleNamespace(runningstrats=self.strategies)

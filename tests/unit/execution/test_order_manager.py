@@ -13,7 +13,7 @@ from tianqin_backtrader.execution import order_manager
 from tianqin_backtrader.execution.order_manager import ATTEMPTS
 from tianqin_backtrader.gateway.queries import ContractQuestions
 from tianqin_backtrader.orders.ticket import Stage
-from tianqin_backtrader.risk.kill_switch import RiskDesk
+from tianqin_backtrader.risk.kill_switch import RiskCheck
 from tianqin_backtrader.risk.limits import RiskLimits
 
 
@@ -24,10 +24,10 @@ def entry(at, price):
 def test_an_order_that_the_end_of_another_has_withdrawn_in_this_round_is_not_sent():
     at = StubbedDesk()
     first, second = entry(at, 9999.0), entry(at, 2990.0)  # beyond the day's limits
-    at.gate.is_open = False
+    at.pre_trade.is_open = False
     at.held.place(first, None, None, True)
     at.held.place(second, None, first.order, True)
-    at.gate.is_open = True
+    at.pre_trade.is_open = True
     at.pass_by()
     assert (at.ends_of(first), at.ends_of(second)) == (["Rejected"], ["Canceled"])
     assert at.gateway.sent == []
@@ -36,11 +36,11 @@ def test_an_order_that_the_end_of_another_has_withdrawn_in_this_round_is_not_sen
 def test_an_order_that_is_over_is_not_released():
     at = StubbedDesk(today=3)
     ticket = at.exit(3)
-    at.gate.is_open = False
+    at.pre_trade.is_open = False
     at.submit(ticket)
-    at.desk.cancel(ticket)
-    at.gate.is_open = True
-    at.desk.release(ticket)
+    at.manager.cancel(ticket)
+    at.pre_trade.is_open = True
+    at.manager.release(ticket)
     assert (ticket.stage, at.gateway.sent) == (Stage.OVER, [])
     assert at.ends_of(ticket) == ["Canceled"]
 
@@ -120,7 +120,7 @@ def test_an_exit_that_was_taken_may_be_refused_thirty_times_again():
     assert stop.attempts == ATTEMPTS
     at.alive(stop.legs[-1])
     assert stop.attempts == 0
-    at.desk.change_volume(stop, 2)
+    at.manager.change_volume(stop, 2)
     at.end(stop.legs[-1])
     at.refuse(stop.legs[-1])
     at.pass_by()
@@ -137,10 +137,10 @@ def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch)
     target = at.submit(at.exit(3))
     at.alive(target.legs[0])
     for volume, signs in ((2, 1), (1, 2)):
-        at.desk.change_volume(target, volume)
-        at.desk.heard_at = target.cancel_asked - 1
+        at.manager.change_volume(target, volume)
+        at.manager.heard_at = target.cancel_asked - 1
         for _ in range(3):
-            at.desk.tend()
+            at.manager.tend()
         assert at.silent == signs
         at.end(target.legs[-1])
         at.alive(target.legs[-1])
@@ -152,11 +152,11 @@ def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch)
 
 def test_exits_that_waited_for_the_link_leave_one_second_after_the_other():
     at = StubbedDesk(today=3)
-    risk = RiskDesk(
+    risk = RiskCheck(
         at.context, lambda symbol: at.price, None, at.account,
         RiskLimits(orders_per_second=2), lambda symbol: [],
     )  # fmt: skip
-    at.planner._guard = at.desk._guard = risk
+    at.planner._guard = at.manager._guard = risk
     at.link(False)
     exits = [at.place(1) for _ in range(3)]
     at.link(True)
@@ -171,9 +171,9 @@ def test_a_stop_that_fires_withdraws_an_order_on_a_contract_that_nothing_else_wa
     at = StubbedDesk(today=3)
     stop, other = at.hold(3, 2990.0), entry(at, 2999.0)
     other.symbol = "SHFE.hc2605"
-    at.gate.is_open = False
+    at.pre_trade.is_open = False
     at.held.place(other, None, stop.order, True)
-    at.gate.is_open = True
+    at.pre_trade.is_open = True
     at.price = 2990.0
     at.held.tend()
     assert at.gateway.sent == [("CLOSETODAY", 3)]

@@ -20,7 +20,7 @@ def sparing(today, earlier):
 def placed(at, lots, *, close_only=None):
     """A sell at the market."""
     ticket = at.ticket(lots, 2990.0)
-    at.desk.settle_effect(ticket, Timing.AT_ONCE, close_only)
+    at.manager.settle_effect(ticket, Timing.AT_ONCE, close_only)
     return at.submit(ticket)
 
 
@@ -52,7 +52,7 @@ def test_an_exit_whose_lots_of_earlier_days_are_claimed_waits_for_them():
     other = at.submit(at.exit(2))
     assert (other.stage, at.ends_of(other)) == (Stage.QUEUED, [])
     at.alive(target.legs[0])
-    at.desk.cancel(target)
+    at.manager.cancel(target)
     at.end(target.legs[0])
     at.pass_by()
     assert at.gateway.sent == 2 * [("CLOSE", 2)]

@@ -6,7 +6,7 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, StubbedDesk
 
-from tianqin_backtrader.contracts.time_in_force import Validity
+from tianqin_backtrader.contracts.time_in_force import TimeInForce
 from tianqin_backtrader.errors import TianqinError
 
 CLOSE = bt.Order.Close
@@ -64,11 +64,11 @@ def test_close_leaves_as_soon_as_the_line_is_back():
     at = StubbedDesk(today=3)
     at.hold(3, exectype=CLOSE)
     at.go_to("14:52:00")
-    at.line.trading_up = at.gate.is_open = False
+    at.line.trading_up = at.pre_trade.is_open = False
     at.go_to("14:59:00")
     at.go_to("14:59:20")
     assert at.gateway.sent == []
-    at.line.trading_up = at.gate.is_open = True
+    at.line.trading_up = at.pre_trade.is_open = True
     at.go_to("14:59:21")
     assert at.gateway.sent == [("CLOSETODAY", 3)]
 
@@ -156,7 +156,7 @@ def test_a_close_that_another_terminal_withdraws_is_told():
 def test_a_close_that_never_left_is_told():
     at = StubbedDesk(today=3)
     ticket = at.hold(3, exectype=CLOSE)
-    at.line.trading_up = at.gate.is_open = False
+    at.line.trading_up = at.pre_trade.is_open = False
     at.go_to("15:00:01")
     assert at.ends_of(ticket) == ["Expired"]
     assert missed(at) == [3] and at.exposed.lots == [(SYMBOL, 3)]
@@ -165,12 +165,12 @@ def test_a_close_that_never_left_is_told():
 def test_what_its_owner_wanted_is_not_told():
     at = StubbedDesk(today=3)
     withdrawn = at_the_exchange(at, 2)
-    at.desk.cancel(withdrawn)
+    at.manager.cancel(withdrawn)
     at.end(withdrawn.legs[0])
     assert at.ends_of(withdrawn) == ["Canceled"]
     shorter = at.hold(
-        1, exectype=CLOSE, validity=Validity(FULL_DAY - timedelta(seconds=4)))  # fmt: skip
-    at.gate.is_open = False
+        1, exectype=CLOSE, validity=TimeInForce(FULL_DAY - timedelta(seconds=4)))  # fmt: skip
+    at.pre_trade.is_open = False
     at.go_to("14:59:57")
     assert at.ends_of(shorter) == ["Expired"]
     assert missed(at) == [] and at.exposed.lots == []
@@ -192,7 +192,7 @@ def test_a_close_that_is_refused_when_it_is_placed_has_missed_nothing(monkeypatc
     def refuse(symbol, *, waits):
         raise TianqinError("not now")
 
-    monkeypatch.setattr(at.gate, "admit", refuse)
+    monkeypatch.setattr(at.pre_trade, "admit", refuse)
     assert at.ends_of(at.hold(3, exectype=CLOSE)) == ["Rejected"]
     assert missed(at) == []
 
@@ -212,7 +212,7 @@ def test_a_close_that_reverses_closes_until_the_close_and_opens_only_then():
 def test_a_close_that_is_refused_as_it_is_placed_has_missed_nothing():
     at = StubbedDesk(today=3)
     over = at.hold(3, exectype=CLOSE)
-    at.desk.cancel(over)
+    at.manager.cancel(over)
     close = at.place(3, exectype=CLOSE, oco=over)
     assert at.ends_of(close) == ["Rejected"]
     assert missed(at) == [] and at.exposed.lots == []

@@ -172,7 +172,7 @@ def test_on_the_next_day_it_closes_what_the_market_has_not_taken_and_opens(at):
 
 def test_an_order_at_the_market_that_reverses_is_sent_whole_and_has_its_end_at_once(at):
     ticket = at.ticket(6)
-    at.desk.settle_effect(ticket, Timing.AT_ONCE, None)
+    at.manager.settle_effect(ticket, Timing.AT_ONCE, None)
     at.submit(ticket)
     assert (at.gateway.sent, terms(ticket)) == ([CLOSES], (2700.0, "FAK"))
     at.fill(ticket.legs[0], 3)

@@ -9,7 +9,7 @@ from desk_on_stubs import StubbedDesk
 
 from tianqin_backtrader.errors import JournalError
 from tianqin_backtrader.execution import write_ahead
-from tianqin_backtrader.execution.write_ahead import AGAIN, AT_MOST, OrderScribe
+from tianqin_backtrader.execution.write_ahead import AGAIN, AT_MOST, WriteAheadLog
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def test_each_failure_doubles_the_time_to_the_next_attempt(clock):
         tried.append(clock[0])
         raise JournalError("journal.db", "the disk is full")
 
-    scribe = OrderScribe(StubbedDesk().context, lambda error: None)
-    scribe.journal = SimpleNamespace(together=together)
-    scribe.note("something")
+    log = WriteAheadLog(StubbedDesk().context, lambda error: None)
+    log.journal = SimpleNamespace(together=together)
+    log.note("something")
     for _ in range(900):
-        scribe.flush()
+        log.flush()
         clock[0] += 1.0
     pauses = [after - before for before, after in pairwise(tried)]
     assert pauses == [AGAIN, 2 * AGAIN, 4 * AGAIN, 8 * AGAIN, 16 * AGAIN, 32 * AGAIN, AT_MOST]
@@ -44,10 +44,10 @@ def full(at):
         raise JournalError("journal.db", "the disk is full")
 
     at.context.strategy_name = "one"
-    scribe = at.desk.scribe = OrderScribe(at.context, lambda error: None)
-    scribe.journal = SimpleNamespace(together=together)
-    scribe.note("something")
-    assert not scribe.flush()
+    log = at.manager.write_ahead = WriteAheadLog(at.context, lambda error: None)
+    log.journal = SimpleNamespace(together=together)
+    log.note("something")
+    assert not log.flush()
     return at
 
 
@@ -55,10 +55,10 @@ def test_an_exit_is_sent_though_it_cannot_be_written_down(clock):
     at = full(StubbedDesk(today=3))
     stop = at.submit(at.fired_stop(3))
     assert at.gateway.sent == [("CLOSETODAY", 3)]
-    rows = len(at.desk.scribe._rows)
+    rows = len(at.manager.write_ahead._rows)
     at.alive(stop.legs[0])
     at.fill(stop.legs[0], 3)
-    assert at.ends_of(stop) == ["Completed"] and len(at.desk.scribe._rows) > rows  # owed
+    assert at.ends_of(stop) == ["Completed"] and len(at.manager.write_ahead._rows) > rows  # owed
 
 
 def test_what_opens_is_not_sent_while_nothing_can_be_written(clock):

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from tianqin_backtrader.core.clock import SECOND, ManualClock, MarketClock, to_ns
-from tianqin_backtrader.gateway.liveness import AFTERWARDS, GRACE, NEVER, UNSURE, Lifeline
+from tianqin_backtrader.gateway.liveness import AFTERWARDS, GRACE, NEVER, UNSURE, Liveness
 
 CU, RB, IF, MAIN = "SHFE.cu2612", "SHFE.rb2701", "CFFEX.IF2612", "KQ.m@SHFE.cu"
 END = to_ns(datetime(2026, 11, 10, 10))
@@ -30,7 +30,7 @@ class World:
         self.wall = ManualClock(END - 60 * SECOND + int(off * SECOND))
         self.off, self.line, self.dues = off, Line(), dict.fromkeys(symbols, END)
         self.clock = MarketClock(self.wall)
-        self.lifeline = Lifeline(self.clock, self.line, lambda: self.dues.items())
+        self.lifeline = Liveness(self.clock, self.line, lambda: self.dues.items())
 
     def at(self, seconds):
         """So many seconds after the end, by the exchange."""

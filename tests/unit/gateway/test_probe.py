@@ -6,7 +6,7 @@ import threading
 import pytest
 from websockets.sync.server import serve
 
-from tianqin_backtrader.gateway.probe import IN_VAIN, Knock, Knocks
+from tianqin_backtrader.gateway.probe import IN_VAIN, ServerProbe, ServerProbes
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from tianqin_backtrader.gateway.probe import IN_VAIN, Knock, Knocks
 def test_whatever_goes_wrong_the_server_is_away(monkeypatch, variables, url):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert Knock([url], {}, 5.0).answer(10.0) is False
+    assert ServerProbe([url], {}, 5.0).answer(10.0) is False
 
 
 @pytest.mark.parametrize("speaks", [True, False])
@@ -37,14 +37,14 @@ def test_a_server_that_takes_connections_and_is_silent_is_away(speaks):
     with serve(answer, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
-        assert Knock([f"ws://127.0.0.1:{port}/md"], {}, 1.0).answer(10.0) is speaks
+        assert ServerProbe([f"ws://127.0.0.1:{port}/md"], {}, 1.0).answer(10.0) is speaks
         done.set()
 
 
 def test_a_port_where_nobody_answers_is_away():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        assert Knock([f"ws://127.0.0.1:{port}/md"], {}, 1.0).answer(10.0) is False
+        assert ServerProbe([f"ws://127.0.0.1:{port}/md"], {}, 1.0).answer(10.0) is False
 
 
 class Line:
@@ -91,23 +91,23 @@ class Login:
 
 def test_a_login_follows_when_all_servers_are_there(line):
     login = Login(line.url)
-    assert Knock([line.url], {}, 5.0, login).answer(10.0) is True
+    assert ServerProbe([line.url], {}, 5.0, login).answer(10.0) is True
     assert login.times == 1
     assert line.asked == 1  # where the login leads it has been asked
 
 
 def test_nobody_logs_in_while_a_server_is_away():
     login = Login()
-    assert Knock(["ws://127.0.0.1:9/x"], {}, 5.0, login).answer(10.0) is False
+    assert ServerProbe(["ws://127.0.0.1:9/x"], {}, 5.0, login).answer(10.0) is False
     assert not login.asked
 
 
 def test_another_server_that_a_login_leads_to_is_asked_too(line):
-    assert Knock([line.url], {}, 5.0, Login("ws://127.0.0.1:9/x")).answer(10.0) is False
+    assert ServerProbe([line.url], {}, 5.0, Login("ws://127.0.0.1:9/x")).answer(10.0) is False
 
 
 def test_a_login_that_fails_in_an_unknown_way_is_an_answer():
-    assert Knock([], {}, 5.0, Login(fails=True)).answer(10.0) is False
+    assert ServerProbe([], {}, 5.0, Login(fails=True)).answer(10.0) is False
 
 
 @pytest.fixture(params=[401, 403])
@@ -126,15 +126,17 @@ def strict(request):
 
 
 def test_a_server_that_takes_the_old_token_no_more_is_there_if_it_takes_the_new_one(strict):
-    assert Knock([strict.url], OLD, 5.0, Login(strict.url)).answer(10.0) is True
+    assert ServerProbe([strict.url], OLD, 5.0, Login(strict.url)).answer(10.0) is True
     assert strict.asked == 1  # with the new one
-    assert Knock([strict.url], OLD, 5.0, Login()).answer(10.0) is True  # the login says why not
+    assert (
+        ServerProbe([strict.url], OLD, 5.0, Login()).answer(10.0) is True
+    )  # the login says why not
 
 
 def test_a_server_that_takes_the_new_token_neither_is_away(strict):
     login = Login(strict.url)
     login.headers = OLD
-    assert Knock([strict.url], OLD, 5.0, login).answer(10.0) is False
+    assert ServerProbe([strict.url], OLD, 5.0, login).answer(10.0) is False
 
 
 def test_after_knocks_in_vain_the_login_says_where_the_servers_are_now(line):
@@ -144,7 +146,7 @@ def test_after_knocks_in_vain_the_login_says_where_the_servers_are_now(line):
         logins.append(Login(line.url))
         return logins[-1]
 
-    knocks, gone = Knocks(new_login), ["ws://127.0.0.1:9/gone"]
+    knocks, gone = ServerProbes(new_login), ["ws://127.0.0.1:9/gone"]
     answers = [knocks.knock(gone, OLD, 5.0).answer(10.0) for _ in range(IN_VAIN + 1)]
     assert answers == [False] * IN_VAIN + [True]
     assert [one.times for one in logins] == [0] * IN_VAIN + [1] and knocks.login is logins[-1]
@@ -158,7 +160,7 @@ def test_a_login_of_a_knock_in_vain_is_good_for_the_next_ones():
         logins.append(Login("ws://127.0.0.1:9/away"))
         return logins[-1]
 
-    knocks = Knocks(new_login)
+    knocks = ServerProbes(new_login)
     for _ in range(IN_VAIN + 5):
         assert knocks.knock(["ws://127.0.0.1:9/gone"], OLD, 5.0).answer(10.0) is False
     assert len(logins) == IN_VAIN + 1

@@ -6,7 +6,7 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL
 
-from tianqin_backtrader.contracts.order_terms import Wish
+from tianqin_backtrader.contracts.order_terms import OrderTerms
 from tianqin_backtrader.core.model import Direction, Fill, Offset
 from tianqin_backtrader.orders.all_orders import AllOrders
 from tianqin_backtrader.orders.leg import OrderLeg
@@ -27,7 +27,7 @@ class Data:
 
 def ticket(*legs, volume=5, stage=Stage.WORKING, price=3000.0):
     order = bt.BuyOrder(owner=None, data=Data(), size=volume, price=price, simulated=True)
-    made = Ticket(order, SYMBOL, Direction.BUY, volume, Wish(price), stage=stage)
+    made = Ticket(order, SYMBOL, Direction.BUY, volume, OrderTerms(price), stage=stage)
     made.legs.extend(legs)
     order.ticket, order.legs = made, made.legs
     return made

@@ -39,7 +39,7 @@ def test_what_lives_is_not_sent_a_second_time(at, asked):
     at.alive(leg)
     assert (ticket.stage, ticket.ending) == (Stage.WORKING, Ending.NONE)
     assert claims(at) == [Claim(ticket.order.ref, 3)]
-    assert at.desk.live[SYMBOL] == {leg.order_id: leg}
+    assert at.manager.live[SYMBOL] == {leg.order_id: leg}
     at.pass_by(10)
     assert at.gateway.sent == [("CLOSETODAY", 3)]
     assert at.gateway.withdrawn == []
@@ -106,10 +106,10 @@ def test_the_old_leg_is_asked_to_leave_until_it_has(at, monkeypatch):
     at.pass_by(10)
     at.alive(ticket.legs[0])
     monkeypatch.setattr("tianqin_backtrader.execution.order_manager.CANCEL_AGAIN", -1.0)
-    at.desk.tend()
+    at.manager.tend()
     assert at.gateway.withdrawn == 2 * [ticket.legs[0].order_id]
     at.end(ticket.legs[0])
-    at.desk.tend()
+    at.manager.tend()
     assert len(at.gateway.withdrawn) == 2
 
 
@@ -148,13 +148,13 @@ def test_an_order_that_stands_back_is_withdrawn_when_its_leg_lives(at):
 def test_fills_that_come_after_a_cancel_are_waited_for_before_the_rest_is_sent(at):
     target = at.submit(at.exit(6))
     at.alive(target.legs[0])
-    at.gate.is_open = False
-    at.desk.change_volume(target, 5)
+    at.pre_trade.is_open = False
+    at.manager.change_volume(target, 5)
     at.end(target.legs[0])
     assert target.stage is Stage.QUEUED
     report = at.report(target.legs[0], 4, "FINISHED")  # two were filled after all
     at.returns.take([report])
-    at.gate.is_open = True
+    at.pre_trade.is_open = True
     at.pass_by(10)
     assert len(target.legs) == 1
     at.fill(target.legs[0], 2)

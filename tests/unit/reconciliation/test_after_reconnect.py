@@ -67,16 +67,16 @@ class Run:
 
     def __init__(self, ours=0, shown=0):
         self.store, self.account, self.told, self.written = Store(), Account(ours, shown), [], []
-        scribe = SimpleNamespace(touch_plan=lambda plan: self.written.append(plan))
-        self.desk = SimpleNamespace(
+        write_ahead = SimpleNamespace(touch_plan=lambda plan: self.written.append(plan))
+        self.manager = SimpleNamespace(
             context=self.store, trading=self.store.gateway, link=self.store, account=self.account,
-            scribe=scribe, live=defaultdict(dict), legs={},
+            write_ahead=write_ahead, live=defaultdict(dict), legs={},
         )  # fmt: skip
         self.exposed = []
         self.store.exposed = lambda symbol, lots, text: self.exposed.append((symbol, lots))
         returns = SimpleNamespace(foreign={}, take=lambda reports: None)
         self.lots = object()
-        self.reconciler = Reconciler(self.desk, returns, self.lots, self.told.append)
+        self.reconciler = Reconciler(self.manager, returns, self.lots, self.told.append)
         self.session = 1
         self.wait(0)
 
@@ -118,7 +118,7 @@ def test_what_was_held_beside_what_is_traded_is_told_when_it_stays(traded):
     run = Run(ours=traded == "filled", shown=traded == "filled")
     run.wait(SECOND)
     if traded == "working":
-        run.desk.live[CU]["one"] = SimpleNamespace(order_id="one")
+        run.manager.live[CU]["one"] = SimpleNamespace(order_id="one")
     run.show(3 + run.ours)
     run.wait(SETTLED)
     assert not run.told
@@ -195,7 +195,7 @@ def test_lots_that_are_traded_after_others_were_given_up_are_no_return():
     run.session = 2
     run.account.shown = {}
     run.wait(SETTLED + SECOND)
-    run.desk.live[CU]["one"] = SimpleNamespace(order_id="one")
+    run.manager.live[CU]["one"] = SimpleNamespace(order_id="one")
     run.show(2)
     run.wait(4 * SECOND)
     assert (run.ours, run.exposed) == (0, [])

@@ -12,9 +12,9 @@ from tianqin_backtrader.errors import StartRefused
 from tianqin_backtrader.orders.leg import OrderState
 from tianqin_backtrader.orders.ticket import Stage
 from tianqin_backtrader.reconciliation.after_reconnect import SETTLED
-from tianqin_backtrader.reconciliation.position_diff import Picture
+from tianqin_backtrader.reconciliation.position_diff import PositionDiff
 from tianqin_backtrader.reconciliation.saved_orders import leg_of
-from tianqin_backtrader.reconciliation.startup import NEVER_LEFT, UNSHOWN, Restart
+from tianqin_backtrader.reconciliation.startup import NEVER_LEFT, UNSHOWN, StartupReconciler
 from tianqin_backtrader.records.journal_queries import RecordedLeg
 
 
@@ -24,8 +24,8 @@ def at():
 
 
 def restart(at, *, resend=False):
-    return Restart(
-        at.desk,
+    return StartupReconciler(
+        at.manager,
         at.returns,
         at.held,
         Anything(),
@@ -99,14 +99,14 @@ def test_orders_are_not_taken_for_filled_while_the_account_shows_no_positions():
     at = StubbedDesk()
     at.gateway.margin = 3000.0
     one = restart(at)
-    gone = Picture({"o1": 3}, [])
+    gone = PositionDiff({"o1": 3}, [])
     assert not one._is_settled(gone, SETTLED) and not one._is_settled(gone, UNSHOWN - 1)
     with pytest.raises(StartRefused, match="has shown no positions"):
         one._is_settled(gone, UNSHOWN)
     at.gateway.lots["pos_long_his"] = 3
-    assert one._is_settled(Picture(), 0)
-    assert not one._is_settled(Picture({}, [(SYMBOL, "long", 3, 1)]), SETTLED - 1)
-    assert one._is_settled(Picture({}, [(SYMBOL, "long", 3, 1)]), SETTLED)
+    assert one._is_settled(PositionDiff(), 0)
+    assert not one._is_settled(PositionDiff({}, [(SYMBOL, "long", 3, 1)]), SETTLED - 1)
+    assert one._is_settled(PositionDiff({}, [(SYMBOL, "long", 3, 1)]), SETTLED)
 
 
 @pytest.mark.parametrize("name", ["t1", f"{SYMBOL} 2026-01-05 77 SELL CLOSETODAY"])

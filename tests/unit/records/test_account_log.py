@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tianqin_backtrader.records.account_log import AccountScribe
+from tianqin_backtrader.records.account_log import AccountLog
 from tianqin_backtrader.records.journal import Journal
 from tianqin_backtrader.session_calendar import CALENDAR
 
@@ -29,15 +29,15 @@ def test_figures_that_have_not_come_are_no_settlement(tmp_path):
     """A counter that tells the account some seconds after the login."""
     store = Account()
     with Journal(tmp_path / "journal.sqlite") as journal:
-        scribe = AccountScribe(store, store.broker, store, journal, "one")
-        scribe.take_equity("start")
+        log = AccountLog(store, store.broker, store, journal, "one")
+        log.take_equity("start")
         known = dict(store.fields)
         store.fields = {name: math.nan for name in known}
-        scribe.take_equity("bar")
-        scribe.take_account()
-        scribe.take_last()
+        log.take_equity("bar")
+        log.take_account()
+        log.take_last()
         store.fields = known | {"balance": 101.0}
-        scribe.take_equity("bar")
+        log.take_equity("bar")
         rows = journal.query("SELECT why, balance FROM equity ORDER BY seq")
     assert rows == [("start", 100.0), ("bar", 101.0)]
 
@@ -45,13 +45,13 @@ def test_figures_that_have_not_come_are_no_settlement(tmp_path):
 def test_at_the_end_the_account_is_written_if_it_stands_otherwise(tmp_path):
     store = Account()
     with Journal(tmp_path / "journal.sqlite") as journal:
-        scribe = AccountScribe(store, store.broker, store, journal, "one")
-        scribe.take_account()
-        scribe.take_last()
+        log = AccountLog(store, store.broker, store, journal, "one")
+        log.take_account()
+        log.take_last()
         assert journal.query("SELECT COUNT(*) FROM accounts") == [(1,)]
         store.fields["balance"] = 99.0
-        scribe.take_last()
-        scribe.take_last()
+        log.take_last()
+        log.take_last()
         assert journal.query("SELECT COUNT(*) FROM accounts") == [(2,)]
         assert journal.last("equity")["balance"] == 99.0
 
@@ -60,20 +60,20 @@ def test_at_the_end_the_account_is_written_if_it_stands_otherwise(tmp_path):
 def test_each_day_is_settled_as_itself(tmp_path, late):
     store = Account()
     with Journal(tmp_path / "journal.sqlite") as journal:
-        scribe = AccountScribe(store, store.broker, store, journal, "one")
+        log = AccountLog(store, store.broker, store, journal, "one")
         for day in (10, 11, 12):
             store.fields["balance"] = 100.0 + day
             store.moment = datetime(2026, 11, day, 14)
-            scribe.take_equity("bar")
+            log.take_equity("bar")
             if late:  # the account still shows the old day
                 store.moment = datetime(2026, 11, day, 21, 0, 5)
-                scribe.take_equity("bar")
+                log.take_equity("bar")
             else:
                 store.moment = datetime(2026, 11, day, 15, 30)
             store.fields["pre_balance"] = store.fields["balance"] = 200.0 + day
-            scribe.take_equity("bar")
+            log.take_equity("bar")
             store.moment = datetime(2026, 11, day, 21, 1)
-            scribe.take_equity("bar")
+            log.take_equity("bar")
         rows = journal.query("SELECT trading_day, why, balance FROM equity ORDER BY seq")
     settled = [(day, balance) for day, why, balance in rows if why == "settled"]
     assert settled == [("2026-11-10", 210.0), ("2026-11-11", 211.0), ("2026-11-12", 212.0)]

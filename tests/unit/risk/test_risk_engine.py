@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tianqin_backtrader.core.clock import SECOND
 from tianqin_backtrader.core.model import Direction
 from tianqin_backtrader.errors import ConfigError, JournalError, OrderError, RiskRefused
-from tianqin_backtrader.reconciliation.saved_risk import RiskMemory
-from tianqin_backtrader.risk.engine import TRANSITIONS, GuardEvent, RiskGuard
+from tianqin_backtrader.reconciliation.saved_risk import SavedRisk
+from tianqin_backtrader.risk.engine import TRANSITIONS, GuardEvent, RiskEngine
 from tianqin_backtrader.risk.limits import (
     GuardState,
     OrderIntent,
@@ -30,7 +30,7 @@ MONDAY, TUESDAY = date(2026, 11, 9), date(2026, 11, 10)
 
 
 def guard(**limits):
-    return RiskGuard(RiskLimits(**limits))
+    return RiskEngine(RiskLimits(**limits))
 
 
 def buy(volume=1, price=100.0, symbol=CU, **more):
@@ -54,7 +54,7 @@ def refused(one, intent, context, limit, text=None):
 
 
 def test_without_limits_everything_passes():
-    one = RiskGuard()
+    one = RiskEngine()
     for _ in range(1000):
         one.check(buy(10**6, 10**6), at(day_profit=-1e12, position=10**6))
 
@@ -296,8 +296,8 @@ def test_a_halt_by_its_owner_lets_no_exit_pass_whatever_follows():
 def halted_by_records():
     """Rules and their memory, in a program whose records cannot be written."""
     one, error = guard(), JournalError("journal.db", "the disk is full")
-    scribe = SimpleNamespace(broken=error, touch_plan=lambda plan: None)
-    memory = RiskMemory(None, one, SimpleNamespace(busy=False), scribe)
+    write_ahead = SimpleNamespace(broken=error, touch_plan=lambda plan: None)
+    memory = SavedRisk(None, one, SimpleNamespace(busy=False), write_ahead)
     one.halt(str(error), keeps_exits=True)
     return one, memory
 
@@ -360,11 +360,11 @@ def test_an_unknown_profit_refuses_and_changes_no_state():
     one = guard(max_daily_loss=1000.0)
     refused(one, buy(), at(day_profit=nan), "max_daily_loss", "not known")
     assert one.state is GuardState.ACTIVE
-    RiskGuard().check(buy(), at(day_profit=nan))
+    RiskEngine().check(buy(), at(day_profit=nan))
 
 
 def test_by_hand():
-    one = RiskGuard()
+    one = RiskEngine()
     one.reduce("lunch")
     refused(one, buy(), at(), "state", r"only orders that reduce \(lunch\)")
     one.halt("fire")

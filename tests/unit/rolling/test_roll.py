@@ -9,7 +9,7 @@ from tianqin_backtrader.errors import IllegalTransition, JournalError, OrderErro
 from tianqin_backtrader.rolling import roll as roll_module
 from tianqin_backtrader.rolling.ports import RollPorts
 from tianqin_backtrader.rolling.roll import Roll
-from tianqin_backtrader.rolling.roll_service import RollDesk
+from tianqin_backtrader.rolling.roll_service import RollService
 from tianqin_backtrader.rolling.roll_state import RollPhase, RollPlan, RollState, Side
 
 OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
@@ -157,14 +157,14 @@ def test_a_new_roll_that_cannot_be_written_is_not_begun(wall, monkeypatch):
     world.broker.risk.state = "ACTIVE"
     monkeypatch.setattr(f"{SERVICE}.RollFile.of", lambda *of: world.file)
     monkeypatch.setattr(f"{SERVICE}.roll_files", lambda folder: [])
-    desk = RollDesk(world.ports)
-    desk._loaded = True
+    service = RollService(world.ports)
+    service._loaded = True
     monkeypatch.setattr(f"{SERVICE}.GuardState", SimpleNamespace(ACTIVE="ACTIVE"))
-    monkeypatch.setattr(RollDesk, "folder", "records")
+    monkeypatch.setattr(RollService, "folder", "records")
     world.file.full = True
     with pytest.raises(JournalError):
-        desk.start(PLAN)
-    assert desk.rolls == [] and world.reserved == {}
+        service.start(PLAN)
+    assert service.rolls == [] and world.reserved == {}
     assert not world.broker.drop_target.called
     assert not world.exits.withdraw_entries.called
 

@@ -7,14 +7,14 @@ from unittest.mock import MagicMock
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.contracts.order_terms import Wish
+from tianqin_backtrader.contracts.order_terms import OrderTerms
 from tianqin_backtrader.core.model import Direction, Fill, Offset
 from tianqin_backtrader.errors import LotsGone, NotKnownYet, OrderError, VolumeOutOfRange
-from tianqin_backtrader.execution.contingent_orders import HeldOrders
-from tianqin_backtrader.execution.order_manager import OrderDesk
+from tianqin_backtrader.execution.contingent_orders import ContingentOrders
+from tianqin_backtrader.execution.order_manager import OrderManager
 from tianqin_backtrader.orders.conditional import stop as stop_at
 from tianqin_backtrader.orders.leg import OrderLeg
-from tianqin_backtrader.orders.ticket import Effect, Ending, Stage, Ticket
+from tianqin_backtrader.orders.ticket import Ending, PositionEffect, Stage, Ticket
 from tianqin_backtrader.rolling.roll_carrier import ExitCarrier
 from tianqin_backtrader.rolling.roll_state import RollPlan, RollState, Side
 
@@ -68,31 +68,35 @@ class World:
         context.notify = lambda text, **words: self.told.append(text)
         context.exposed = lambda symbol, n, text: self.exposed.append((symbol, n))
         link = MagicMock(trading_up=True)
-        self.gate = MagicMock(reserved={})
+        self.pre_trade = MagicMock(reserved={})
         self.planner = MagicMock()
         self.planner.plan.side_effect = NotKnownYet("limits wait with us here")
         self.planner.coming.of.return_value = 0
-        self.desk = OrderDesk(
+        self.manager = OrderManager(
             context,
             MagicMock(),
             link,
             account,
-            self.gate,
+            self.pre_trade,
             self.planner,
             MagicMock(),
             MagicMock(),
             lambda order: None,
         )
-        self.held = HeldOrders(self.desk, MagicMock(in_history=False), lambda symbol: 78000.0)
+        self.held = ContingentOrders(
+            self.manager, MagicMock(in_history=False), lambda symbol: 78000.0
+        )
         plan = RollPlan(OLD, NEW, Side.LONG, 5, 5, 0, 1, 50.0, 300.0)
-        self.carrier = ExitCarrier(self.desk, self.held, self.like, plan, lambda state: None)
+        self.carrier = ExitCarrier(self.manager, self.held, self.like, plan, lambda state: None)
         self.state = RollState(plan, 0, gap=100.0)
 
-    def exit(self, exectype, volume, *, symbol=OLD, oco=None, effect=Effect.CLOSE, price=77000.0):
+    def exit(
+        self, exectype, volume, *, symbol=OLD, oco=None, effect=PositionEffect.CLOSE, price=77000.0
+    ):
         """A stop or a limit that sells."""
         ticket = Ticket(
-            Order(exectype, -volume, price), symbol, Direction.SELL, volume, Wish(price),
-            effect=effect, may_open=0 if effect is Effect.CLOSE else None,
+            Order(exectype, -volume, price), symbol, Direction.SELL, volume, OrderTerms(price),
+            effect=effect, may_open=0 if effect is PositionEffect.CLOSE else None,
         )  # fmt: skip
         if exectype == bt.Order.Stop:
             ticket.condition = stop_at(Direction.SELL, volume, price)
@@ -113,7 +117,7 @@ class World:
 
     def like(self, other, symbol, volume, price, limit):
         order = Order(other.order.exectype, -volume, price)
-        return Ticket(order, symbol, Direction.SELL, volume, Wish(price))
+        return Ticket(order, symbol, Direction.SELL, volume, OrderTerms(price))
 
     def rolled(self, old, new):
         """Everything is seen to while so many lots are in the two contracts."""
@@ -122,7 +126,7 @@ class World:
 
     def stand_in(self, ticket):
         [name] = [one.stand_in for one in self.state.exits if one.key == ticket.key]
-        return next((one for one in self.desk.tickets.values() if one.key == name), None)
+        return next((one for one in self.manager.tickets.values() if one.key == name), None)
 
     def fill(self, ticket, volume):
         """A trade that closes."""
@@ -144,10 +148,10 @@ def test_exits_of_a_contract_that_is_rolled_are_not_ended_for_want_of_lots():
     world = World()
     stop = world.stop()
     target = world.target(oco=stop)
-    world.gate.reserved[OLD] = "it is being rolled"
+    world.pre_trade.reserved[OLD] = "it is being rolled"
     world.planner.plan.side_effect = LotsGone("gone")
     world.held.tend()
-    world.desk.release(target)
+    world.manager.release(target)
     assert (stop.stage, target.stage) == (Stage.WATCHED, Stage.QUEUED)
     assert world.told == []
     world.rolled(0, 5)
@@ -159,9 +163,9 @@ def test_a_four_way_close_of_a_contract_that_is_rolled_is_not_refused_for_want_o
     world = World()
     target = world.target()
     target.may_open = None
-    world.gate.reserved[OLD] = "it is being rolled"
+    world.pre_trade.reserved[OLD] = "it is being rolled"
     world.planner.plan.side_effect = VolumeOutOfRange("5 lots are to be closed, 0 can be")
-    world.desk.release(target)
+    world.manager.release(target)
     assert target.stage is Stage.QUEUED and world.told == []
     world.rolled(0, 5)
     assert world.stand_in(target).left == 5
@@ -177,9 +181,9 @@ def test_elsewhere_they_end():
 def test_a_market_order_is_told_at_once_that_its_lots_are_gone():
     world = World()
     close = world.exit(bt.Order.Market, 1, price=None)
-    world.gate.reserved[OLD] = "it is being rolled"
+    world.pre_trade.reserved[OLD] = "it is being rolled"
     world.planner.plan.side_effect = LotsGone("gone")
-    world.desk.release(close)
+    world.manager.release(close)
     assert close.over
 
 
@@ -277,8 +281,8 @@ def test_an_exit_that_joins_a_stop_while_it_is_rolled_has_its_stand_in_in_the_sa
     ("partner", "refused"),
     [
         ({}, False),
-        ({"effect": Effect.NET}, True),
-        ({"symbol": NEW, "effect": Effect.NET}, True),
+        ({"effect": PositionEffect.NET}, True),
+        ({"symbol": NEW, "effect": PositionEffect.NET}, True),
         ({"symbol": RB}, True),
         ({"symbol": NEW}, True),
     ],
@@ -308,7 +312,7 @@ def rolled_and_refused(kind):
     exits = {"stop": stop, "target": world.target(oco=stop)}
     world.rolled(5, 0)
     world.rolled(0, 5)
-    world.desk.finish(world.stand_in(exits[kind]), bt.Order.Rejected, "busy")
+    world.manager.finish(world.stand_in(exits[kind]), bt.Order.Rejected, "busy")
     world.rolled(0, 5)
     world.rolled(0, 5)
     return world
@@ -329,8 +333,10 @@ def test_a_target_without_a_stop_that_is_refused_is_told_once():
     target = world.target()
     world.rolled(5, 0)
     world.rolled(0, 5)
-    world.desk.finish(world.stand_in(target), bt.Order.Rejected, "busy")
+    world.manager.finish(world.stand_in(target), bt.Order.Rejected, "busy")
     world.rolled(0, 5)
     world.rolled(0, 5)
     assert world.exposed == [(NEW, 5)]
-    assert Ending.CANCEL not in (one.ending for one in world.desk.tickets.values() if not one.over)
+    assert Ending.CANCEL not in (
+        one.ending for one in world.manager.tickets.values() if not one.over
+    )

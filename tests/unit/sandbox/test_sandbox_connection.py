@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tianqin_backtrader.sandbox.wire.connection import Connection, text_frame
-from tianqin_backtrader.sandbox.wire.send_queue import Outbox
+from tianqin_backtrader.sandbox.wire.send_queue import SendQueue
 from tianqin_backtrader.sandbox.wire.td import TdSession
 
 
@@ -101,7 +101,7 @@ def test_a_frozen_connection_keeps_what_comes_until_it_thaws(link: Connection) -
 
 
 def test_differences_join_unless_a_pack_stands_alone() -> None:
-    outbox = Outbox()
+    outbox = SendQueue()
     outbox.add({"a": 1})
     outbox.add({"b": 2})
     outbox.add_pack(lambda: [{"c": 3}])

@@ -14,7 +14,7 @@ from string import ascii_letters
 from typing import TYPE_CHECKING
 
 from ...session_calendar import Product, SessionCalendar
-from .product_terms import Fees, Terms, trading_day_of_month
+from .product_terms import Fees, ProductTerms, trading_day_of_month
 
 if TYPE_CHECKING:
     from .listing import Instrument
@@ -83,7 +83,7 @@ def index_of(product: Product, first: Instrument) -> Instrument:
 def options_of(
     calendar: SessionCalendar,
     product: Product,
-    terms: Terms,
+    terms: ProductTerms,
     contracts: Sequence[Instrument],
     start: date,
 ) -> Iterator[Instrument]:
@@ -102,7 +102,7 @@ def options_of(
 
 
 def index_options_of(
-    product: Product, terms: Terms, contracts: Sequence[Instrument]
+    product: Product, terms: ProductTerms, contracts: Sequence[Instrument]
 ) -> Iterator[Instrument]:
     """Calls and puts on the next contracts of the index' future, as ``CFFEX.IO2612-C-4500``."""
     for contract in contracts[:_OPTION_MONTHS]:

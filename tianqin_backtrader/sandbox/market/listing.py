@@ -17,7 +17,7 @@ from .derived_instruments import (
     main_of,
     options_of,
 )
-from .product_terms import OTHER_TERMS, TERMS, Fees, Terms, roll
+from .product_terms import OTHER_TERMS, TERMS, Fees, ProductTerms, roll
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ FIRST_YEAR = 2025
 _FIRST_CONTRACTS_RUN = timedelta(days=120)
 
 
-class Instruments(Mapping[str, Instrument]):
+class InstrumentProvider(Mapping[str, Instrument]):
     """Everything of all products, by symbol: a product's is made when it is first asked for.
 
     Args:
@@ -119,7 +119,7 @@ class Instruments(Mapping[str, Instrument]):
             )
         }
 
-    def _contracts(self, product: Product, terms: Terms) -> list[Instrument]:
+    def _contracts(self, product: Product, terms: ProductTerms) -> list[Instrument]:
         """Its futures in order of delivery."""
         start, end = self._start, self._end
         make = _ContractMaker(self._calendar, product, terms, start)
@@ -142,16 +142,16 @@ class Instruments(Mapping[str, Instrument]):
         return self._alive(futures)
 
 
-def build_instruments(calendar: SessionCalendar, start: date, end: date) -> Instruments:
+def build_instruments(calendar: SessionCalendar, start: date, end: date) -> InstrumentProvider:
     """Every contract that trades at some time from a year or more before ``start`` to ``end``."""
-    return Instruments(calendar, start, end)
+    return InstrumentProvider(calendar, start, end)
 
 
 class _ContractMaker:
     """Makes a product's contracts, with the hours of ``today``."""
 
     def __init__(
-        self, calendar: SessionCalendar, product: Product, terms: Terms, today: date
+        self, calendar: SessionCalendar, product: Product, terms: ProductTerms, today: date
     ) -> None:
         self._calendar, self._product, self._terms = calendar, product, terms
         self._trading_time = _trading_time(calendar, product, today)

@@ -34,7 +34,7 @@ class Fees:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ProductTerms:
     """Of one product. ``price`` is where its price stands; ratios are shares of the price;
     an order opens ``open_least`` lots at least.
     """
@@ -106,7 +106,7 @@ def _last_day(text: str) -> LastDay:
     return find
 
 
-def _load_terms() -> dict[str, Terms]:
+def _load_terms() -> dict[str, ProductTerms]:
     """The packaged table, by ``"EXCHANGE.product"``, in the order of the product table."""
     data = files("tianqin_backtrader").joinpath("data", "sandbox_terms.csv")
     rules: dict[str, LastDay] = {}
@@ -114,7 +114,7 @@ def _load_terms() -> dict[str, Terms]:
     for row in csv.DictReader(data.read_text(encoding="utf-8").splitlines()):
         rule = row["last_day"]
         months = row["months"]
-        terms[row["product"]] = Terms(
+        terms[row["product"]] = ProductTerms(
             _EVERY_MONTH if months == "all" else tuple(map(int, months.split())),
             rules.setdefault(rule, _last_day(rule)),
             float(row["margin_ratio"]),
@@ -133,10 +133,10 @@ def _load_terms() -> dict[str, Terms]:
 
 
 #: All products of the packaged table.
-TERMS: dict[str, Terms] = _load_terms()
+TERMS: dict[str, ProductTerms] = _load_terms()
 
 #: For products that only a user's file or TianQin knows; played from files.
-OTHER_TERMS = Terms(
+OTHER_TERMS = ProductTerms(
     _EVERY_MONTH, _last_day("date 15"), 0.1, 0.1, Fees(ratio=1e-4, today_ratio=1e-4), 1000.0,
     ("", ""),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..market.timeline import Cursor, Step, Timeline
 from .charts import ChartBook
 from .quotes import Row, changed, quote_datetime
-from .send_queue import Diff, Outbox
+from .send_queue import Diff, SendQueue
 from .series import SeriesBook
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class MdSession:
         self.quotes: dict[str, Row] = {}
         self.ins_list = ""
         self.peek_open = False
-        self.outbox = Outbox()
+        self.outbox = SendQueue()
         head: Diff = {"account_id": "", "ins_list": "", "mdhis_more_data": False}
         self.outbox.add(*context.clock(), head)
 

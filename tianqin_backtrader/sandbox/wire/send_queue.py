@@ -11,7 +11,7 @@ Diff = dict[str, Any]
 Pack = list[Diff] | Callable[[], list[Diff]]
 
 
-class Outbox:
+class SendQueue:
     """Packs in order. Differences join the last pack unless that stands alone."""
 
     def __init__(self) -> None:

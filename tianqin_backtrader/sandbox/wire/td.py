@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..exchange.ledger import Notice
 from ..exchange.views import JOINED, UNASKED, Parcel
-from .send_queue import Diff, Outbox
+from .send_queue import Diff, SendQueue
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class TdSession:
         self.user_id = ""
         self.peek_open = False
         self.unread = False
-        self.outbox = Outbox()
+        self.outbox = SendQueue()
 
     greeting: tuple[dict[str, Any], ...] = (
         {"aid": "rtn_brokers", "brokers": list(BROKERS), "capabilities": {}},
