@@ -46,13 +46,13 @@ STATEMENT = "SETTLEMENT"
 STEP = 0.05
 #: States in which it is looked around at each such step.
 _RESTLESS = (
-    State.LOST, State.RESTING, State.OVERDUE, State.OVERDUE_RESTING, State.SHAKEN, State.BUILDING,
+    State.DOWN, State.BACKOFF, State.OVERDUE, State.OVERDUE_BACKOFF, State.UNSTABLE, State.BUILDING,
     State.RENEWING,
 )  # fmt: skip
 #: States in which a session is made as soon as a knock is answered.
 _MAKING = (State.BUILDING, State.RENEWING)
 #: States of a session that may have market data all the same, where trading alone is lost.
-_TRADING_LOST = (State.LOST, State.RESTING, State.BUILDING, State.RENEWING)
+_TRADING_LOST = (State.DOWN, State.BACKOFF, State.BUILDING, State.RENEWING)
 #: Seconds in which a line that is well answers.
 PROMPT = 1.0
 #: Seconds of absence that tqsdk makes up for by itself: charts hold 600 minutes and more.
@@ -274,7 +274,7 @@ class Reconnector:
         the end of a bar it is asked what has passed.
         """
         state, asked = self._supervisor.state, monotonic() - self._supervisor.since
-        return state not in WORKS and not (state is State.DOUBT and asked < PROMPT)
+        return state not in WORKS and not (state is State.SUSPECT and asked < PROMPT)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -381,7 +381,7 @@ class Reconnector:
                 event = Event.DEAF
             elif market_data:
                 self._data_until = None
-            if not self._away and self._supervisor.state in (State.LOST, State.RESTING):
+            if not self._away and self._supervisor.state in (State.DOWN, State.BACKOFF):
                 event = Event.SERVER_THERE
             if market_data and event is Event.DEAF:
                 self._away.add(conn)  # nobody may ask a line that does not send all

@@ -151,7 +151,7 @@ def test_a_strangers_trade_stops_no_round_while_market_data_is_away(box, relay, 
             first.until(lambda: net(first, RB) == 3, 100)
             assert first.store.known_instrument(RB) is None
             # Until a new session would be made, if the server spoke.
-            first.until(lambda: first.store.reconnector.state is State.RESTING)
+            first.until(lambda: first.store.reconnector.state is State.BACKOFF)
             assert first.store.trading_up
             assert net(first, RB) == first.broker.get_account_position(RB)["pos_long"]
         assert max(lengths) < 1.0, f"a round took {max(lengths):.2f} s"

@@ -44,14 +44,14 @@ class State(StrEnum):
     """How the session is."""
 
     UP = "UP"
-    DOUBT = "DOUBT"  # silent, or restored by tqsdk: it has been asked
+    SUSPECT = "SUSPECT"  # silent, or restored by tqsdk: it has been asked
     OVERDUE = "OVERDUE"  # the answer is: the server is knocked at, and may still answer
-    OVERDUE_RESTING = "OVERDUE_RESTING"  # the same between two knocks
-    SHAKEN = "SHAKEN"  # market data is lost, tqsdk may restore it
-    LOST = "LOST"  # the server is knocked at
+    OVERDUE_BACKOFF = "OVERDUE_BACKOFF"  # the same between two knocks
+    UNSTABLE = "UNSTABLE"  # market data is lost, tqsdk may restore it
+    DOWN = "DOWN"  # the server is knocked at
     RENEWING = "RENEWING"  # ahead of an open: the session works, and lives on if this fails
     BUILDING = "BUILDING"
-    RESTING = "RESTING"  # between attempts
+    BACKOFF = "BACKOFF"  # between attempts
     FATAL = "FATAL"
 
 
@@ -87,9 +87,9 @@ class Action(StrEnum):
     GIVE_UP = "GIVE_UP"
 
 
-_UP, _DOUBT, _SHAKEN = State.UP, State.DOUBT, State.SHAKEN
-_OVERDUE, _PAUSE = State.OVERDUE, State.OVERDUE_RESTING
-_LOST, _BUILDING, _RESTING = State.LOST, State.BUILDING, State.RESTING
+_UP, _SUSPECT, _UNSTABLE = State.UP, State.SUSPECT, State.UNSTABLE
+_OVERDUE, _PAUSE = State.OVERDUE, State.OVERDUE_BACKOFF
+_DOWN, _BUILDING, _BACKOFF = State.DOWN, State.BUILDING, State.BACKOFF
 _RENEWING = State.RENEWING
 #: States of a session that works.
 WORKS = frozenset({_UP, _RENEWING})
@@ -98,65 +98,65 @@ WORKS = frozenset({_UP, _RENEWING})
 TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_UP, Event.DATA): (_UP, Action.WAIT),
     (_UP, Event.BUILT): (_UP, Action.WAIT),
-    (_UP, Event.TIME): (_DOUBT, Action.ASK),
-    (_UP, Event.MD_RESTORED): (_DOUBT, Action.ASK),
-    (_UP, Event.MD_LOST): (_SHAKEN, Action.WAIT),
-    (_UP, Event.TD_LOST): (_LOST, Action.KNOCK),
+    (_UP, Event.TIME): (_SUSPECT, Action.ASK),
+    (_UP, Event.MD_RESTORED): (_SUSPECT, Action.ASK),
+    (_UP, Event.MD_LOST): (_UNSTABLE, Action.WAIT),
+    (_UP, Event.TD_LOST): (_DOWN, Action.KNOCK),
     (_UP, Event.DEAF): (_BUILDING, Action.BUILD),
     (_UP, Event.AHEAD): (_RENEWING, Action.BUILD),
-    (_UP, Event.TRADING): (_LOST, Action.KNOCK),
-    (_DOUBT, Event.DATA): (_UP, Action.WAIT),
-    (_DOUBT, Event.ANSWERED): (_UP, Action.WAIT),
-    (_DOUBT, Event.MD_RESTORED): (_DOUBT, Action.ASK),
-    (_DOUBT, Event.TIME): (_OVERDUE, Action.KNOCK),
-    (_DOUBT, Event.MD_LOST): (_SHAKEN, Action.WAIT),
-    (_DOUBT, Event.TD_LOST): (_LOST, Action.KNOCK),
-    (_DOUBT, Event.DEAF): (_BUILDING, Action.BUILD),
-    (_DOUBT, Event.TRADING): (_LOST, Action.KNOCK),
+    (_UP, Event.TRADING): (_DOWN, Action.KNOCK),
+    (_SUSPECT, Event.DATA): (_UP, Action.WAIT),
+    (_SUSPECT, Event.ANSWERED): (_UP, Action.WAIT),
+    (_SUSPECT, Event.MD_RESTORED): (_SUSPECT, Action.ASK),
+    (_SUSPECT, Event.TIME): (_OVERDUE, Action.KNOCK),
+    (_SUSPECT, Event.MD_LOST): (_UNSTABLE, Action.WAIT),
+    (_SUSPECT, Event.TD_LOST): (_DOWN, Action.KNOCK),
+    (_SUSPECT, Event.DEAF): (_BUILDING, Action.BUILD),
+    (_SUSPECT, Event.TRADING): (_DOWN, Action.KNOCK),
     (_OVERDUE, Event.ANSWERED): (_UP, Action.WAIT),
     (_OVERDUE, Event.DATA): (_UP, Action.WAIT),
     (_OVERDUE, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
     (_OVERDUE, Event.SERVER_AWAY): (_PAUSE, Action.WAIT),
-    (_OVERDUE, Event.MD_LOST): (_LOST, Action.WAIT),  # it is being knocked at
-    (_OVERDUE, Event.TD_LOST): (_LOST, Action.WAIT),
-    (_OVERDUE, Event.BROKEN): (_LOST, Action.WAIT),
-    (_OVERDUE, Event.TRADING): (_LOST, Action.WAIT),
+    (_OVERDUE, Event.MD_LOST): (_DOWN, Action.WAIT),  # it is being knocked at
+    (_OVERDUE, Event.TD_LOST): (_DOWN, Action.WAIT),
+    (_OVERDUE, Event.BROKEN): (_DOWN, Action.WAIT),
+    (_OVERDUE, Event.TRADING): (_DOWN, Action.WAIT),
     (_OVERDUE, Event.DEAF): (_BUILDING, Action.BUILD),
     (_PAUSE, Event.ANSWERED): (_UP, Action.WAIT),
     (_PAUSE, Event.DATA): (_UP, Action.WAIT),
     (_PAUSE, Event.TIME): (_OVERDUE, Action.KNOCK),
     (_PAUSE, Event.AHEAD): (_OVERDUE, Action.KNOCK),
     (_PAUSE, Event.BOUNDARY): (_OVERDUE, Action.KNOCK),
-    (_PAUSE, Event.MD_LOST): (_RESTING, Action.WAIT),
-    (_PAUSE, Event.TD_LOST): (_RESTING, Action.WAIT),
-    (_PAUSE, Event.BROKEN): (_RESTING, Action.WAIT),
-    (_PAUSE, Event.TRADING): (_RESTING, Action.WAIT),
+    (_PAUSE, Event.MD_LOST): (_BACKOFF, Action.WAIT),
+    (_PAUSE, Event.TD_LOST): (_BACKOFF, Action.WAIT),
+    (_PAUSE, Event.BROKEN): (_BACKOFF, Action.WAIT),
+    (_PAUSE, Event.TRADING): (_BACKOFF, Action.WAIT),
     (_PAUSE, Event.DEAF): (_BUILDING, Action.BUILD),
-    (_SHAKEN, Event.MD_RESTORED): (_DOUBT, Action.ASK),
-    (_SHAKEN, Event.TIME): (_LOST, Action.KNOCK),
-    (_SHAKEN, Event.TD_LOST): (_LOST, Action.KNOCK),
-    (_SHAKEN, Event.DEAF): (_BUILDING, Action.BUILD),
-    (_UP, Event.BROKEN): (_LOST, Action.KNOCK),
-    (_DOUBT, Event.BROKEN): (_LOST, Action.KNOCK),
-    (_SHAKEN, Event.BROKEN): (_LOST, Action.KNOCK),
-    (_LOST, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
-    (_LOST, Event.SERVER_AWAY): (_RESTING, Action.WAIT),
+    (_UNSTABLE, Event.MD_RESTORED): (_SUSPECT, Action.ASK),
+    (_UNSTABLE, Event.TIME): (_DOWN, Action.KNOCK),
+    (_UNSTABLE, Event.TD_LOST): (_DOWN, Action.KNOCK),
+    (_UNSTABLE, Event.DEAF): (_BUILDING, Action.BUILD),
+    (_UP, Event.BROKEN): (_DOWN, Action.KNOCK),
+    (_SUSPECT, Event.BROKEN): (_DOWN, Action.KNOCK),
+    (_UNSTABLE, Event.BROKEN): (_DOWN, Action.KNOCK),
+    (_DOWN, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
+    (_DOWN, Event.SERVER_AWAY): (_BACKOFF, Action.WAIT),
     (_RENEWING, Event.BUILT): (_UP, Action.WAIT),
     (_RENEWING, Event.KEPT): (_UP, Action.WAIT),
-    (_RENEWING, Event.FAILED): (_RESTING, Action.WAIT),
-    (_RENEWING, Event.REFUSED): (_RESTING, Action.WAIT),
+    (_RENEWING, Event.FAILED): (_BACKOFF, Action.WAIT),
+    (_RENEWING, Event.REFUSED): (_BACKOFF, Action.WAIT),
     (_RENEWING, Event.MD_LOST): (_BUILDING, Action.BUILD),
     (_RENEWING, Event.TD_LOST): (_BUILDING, Action.BUILD),
     (_RENEWING, Event.DEAF): (_BUILDING, Action.BUILD),
     (_RENEWING, Event.BROKEN): (_BUILDING, Action.BUILD),
     (_RENEWING, Event.TRADING): (_BUILDING, Action.BUILD),
     (_BUILDING, Event.BUILT): (_UP, Action.WAIT),
-    (_BUILDING, Event.FAILED): (_RESTING, Action.WAIT),
-    (_BUILDING, Event.REFUSED): (_RESTING, Action.WAIT),
-    (_RESTING, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
-    (_RESTING, Event.TIME): (_LOST, Action.KNOCK),
-    (_RESTING, Event.AHEAD): (_LOST, Action.KNOCK),
-    (_RESTING, Event.BOUNDARY): (_LOST, Action.KNOCK),
+    (_BUILDING, Event.FAILED): (_BACKOFF, Action.WAIT),
+    (_BUILDING, Event.REFUSED): (_BACKOFF, Action.WAIT),
+    (_BACKOFF, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
+    (_BACKOFF, Event.TIME): (_DOWN, Action.KNOCK),
+    (_BACKOFF, Event.AHEAD): (_DOWN, Action.KNOCK),
+    (_BACKOFF, Event.BOUNDARY): (_DOWN, Action.KNOCK),
 }
 
 
@@ -261,13 +261,13 @@ class Supervisor:
         """Seconds after which time alone changes the state."""
         if self.state is State.UP:
             return self._silence if self.awake else _NEVER
-        if self.state in (State.RESTING, State.OVERDUE_RESTING):
+        if self.state in (State.BACKOFF, State.OVERDUE_BACKOFF):
             if not self.awake:
                 return _NEVER
             return self.backoff if self._failures < ATTEMPTS else LONG_REST
-        if self.state is State.DOUBT:
+        if self.state is State.SUSPECT:
             return self.answer_within
-        return OWN_ATTEMPT if self.state is State.SHAKEN else _NEVER
+        return OWN_ATTEMPT if self.state is State.UNSTABLE else _NEVER
 
     def next_change(self) -> float:
         """When time alone will change the state, on the scale of ``observe``'s ``now``."""

@@ -15,9 +15,9 @@ class Health:
         market_data_up, trading_up: Whether ticks can come, and orders go out.
         no_trading: Why orders would not reach the exchange, "" if they would.
         state: Of the supervisor: ``UP``, ``RENEWING`` (works, and another is made ahead of an
-            open), ``DOUBT`` (silent, has been asked), ``OVERDUE`` and ``OVERDUE_RESTING`` (the
-            answer is), ``SHAKEN``, ``LOST`` (the server is knocked at), ``BUILDING``,
-            ``RESTING``, ``FATAL``.
+            open), ``SUSPECT`` (silent, has been asked), ``OVERDUE`` and ``OVERDUE_BACKOFF`` (the
+            answer is), ``UNSTABLE``, ``DOWN`` (the server is knocked at), ``BUILDING``,
+            ``BACKOFF``, ``FATAL``.
         last_data: By name of the feed, the exchange's stamp of its newest tick; None before one.
         last_ok: When the last wait brought news, by the machine's clock.
         backoff: Seconds until the next attempt, 0 while all is well.

@@ -320,11 +320,11 @@ def test_a_refusal_ends_no_program_whose_market_data_lives_while_trading_is_want
     assert link.state is State.UP
 
 
-@pytest.mark.parametrize("state", [State.LOST, State.RESTING, State.BUILDING, State.RENEWING])
+@pytest.mark.parametrize("state", [State.DOWN, State.BACKOFF, State.BUILDING, State.RENEWING])
 def test_market_data_that_lives_is_asked_while_trading_is_lost(stopwatch, evening, state):
     hours, counter, link = evening
     hours.ahead = state is State.RENEWING
-    counter.there = False if state is State.RESTING else None
+    counter.there = False if state is State.BACKOFF else None
     if state is not State.RENEWING:
         conn = Notice(CONNECTED, "INFO", "网络连接已建立", conn_id="td_0")
         lost = Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0")

@@ -114,7 +114,7 @@ def test_a_question_that_may_still_be_answered_is_not_asked_again(supervisor):
     assert supervisor.observe(Event.TIME, SILENCE) is Action.ASK
     supervisor.observe(Event.DATA, SILENCE + 3.0)
     assert supervisor.observe(Event.TIME, supervisor.next_change()) is Action.WAIT
-    assert supervisor.state is State.DOUBT
+    assert supervisor.state is State.SUSPECT
     supervisor.observe(Event.DATA, SILENCE + LONGEST_ANSWER)
     assert supervisor.observe(Event.TIME, supervisor.next_change()) is Action.ASK
     supervisor.observe(Event.MD_LOST, supervisor.since + 1.0)  # on another line it must be
