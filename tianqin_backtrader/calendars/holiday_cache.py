@@ -16,12 +16,11 @@ import os
 import tempfile
 from dataclasses import dataclass
 from datetime import date
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, build_opener
 
+from ..core.http import fetch
 from ..errors import CalendarError, ConfigError, LinkError
 from .holidays import announced_years, parse_dates
 
@@ -30,7 +29,6 @@ logger = logging.getLogger(__name__)
 _URL = "https://files.shinnytech.com/shinny_chinese_holiday.json"
 _NOVEMBER = 11
 _WEEK = 7
-_ON_THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +116,9 @@ def fetch_holidays(url: str, *, seconds: float = 10.0) -> tuple[date, ...]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         raise ConfigError(f"{url!r} is no http address; see TQ_CHINESE_HOLIDAY_URL")
-    # An HTTP proxy of the environment must not get requests to this machine.
-    here = [ProxyHandler({})] if parts.hostname in _ON_THIS_MACHINE else []
     try:
-        with build_opener(*here).open(url, timeout=seconds) as answer:
-            text = answer.read()
-    except (OSError, HTTPException) as error:  # URLError is an OSError
+        text = fetch(url, seconds=seconds)
+    except (OSError, ValueError) as error:
         raise LinkError(f"{url} does not give the holidays: {error}") from error
     return _parse(url, text)
 

@@ -6,15 +6,12 @@ import logging
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
 
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 from ..core.clock import SECOND, WallClock, monotonic
+from ..core.http import ask, is_here
 from ..errors import LinkError, LinkLost, LinkTimeout
 from ..gateway.probe import certificates
 
@@ -45,7 +42,7 @@ def first_word(url: str, headers: Mapping[str, str]) -> float:
             ssl=certificates() if url.startswith("wss") else None,
             open_timeout=PATIENCE,
             close_timeout=0.1,
-            proxy=None if _is_here(url) else True,
+            proxy=None if is_here(url) else True,
         ) as line:
             line.send(_PEEK)
             try:
@@ -74,15 +71,10 @@ def clock_offset(url: str) -> tuple[float, float]:
     Raises:
         LinkLost: No answer, or one without a date.
     """
-    here = [ProxyHandler({})] if _is_here(url) else []
     before = WallClock().now_ns()
     try:
-        with build_opener(*here).open(Request(url, method="HEAD"), timeout=PATIENCE) as answer:
-            headers = answer.headers
-    except HTTPError as error:
-        headers = error.headers
-        error.close()
-    except (OSError, HTTPException) as error:
+        headers = ask("HEAD", url, seconds=PATIENCE).headers
+    except (OSError, ValueError) as error:
         raise LinkLost(f"{url} does not answer: {error}") from error
     after = WallClock().now_ns()
     try:
@@ -91,7 +83,3 @@ def clock_offset(url: str) -> tuple[float, float]:
         raise LinkLost(f"{url} does not date its answers") from error
     middle, half_way = (before + after) / 2 / SECOND, (after - before) / 2 / SECOND
     return stamp + 0.5 - middle, 0.5 + half_way
-
-
-def _is_here(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}

@@ -14,12 +14,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
-from http.client import HTTPException
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 from ..core.clock import from_ns, monotonic, wait_for
 from ..core.context import Context
+from ..core.http import fetch
 from ..core.model import Instrument
 from ..core.ports import ChartPort
 from ..errors import LinkError, LinkLost, LinkTimeout
@@ -281,16 +280,13 @@ def fetch_table(url: str, *, seconds: float) -> dict[str, list[tuple[date, str]]
     Raises:
         LinkLost: It cannot be had, or read.
     """
-    # An HTTP proxy of the environment must not get requests to this machine.
-    handlers = [ProxyHandler({})] if "://127.0.0.1" in url else []
     try:
-        with build_opener(*handlers).open(url, timeout=seconds) as answer:
-            table = json.load(answer)
+        table = json.loads(fetch(url, seconds=seconds))
         return {
             f"{MAIN}{key}": [
                 (datetime.strptime(str(day), "%Y%m%d").date(), str(name)) for day, name in rows
             ]
             for key, rows in table.items()
         }
-    except (OSError, HTTPException, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise LinkLost(f"TianQin's table of main contracts cannot be had: {error}") from error

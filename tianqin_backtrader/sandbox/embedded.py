@@ -25,20 +25,16 @@ from pathlib import Path
 from queue import Empty, Queue
 from types import TracebackType
 from typing import IO, Any
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
-from urllib.request import ProxyHandler, Request, build_opener
 
 from ..core.clock import live_on, machine
+from ..core.http import ask
 from ..core.shared_clock import SharedClock
 from ..errors import SandboxError
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 2.0
 _REQUEST_SECONDS = 60.0
-
-# An HTTP proxy of the environment must not get requests to this machine.
-_OPENER = build_opener(ProxyHandler({}))
 
 
 class EmbeddedSandbox:
@@ -302,23 +298,19 @@ class EmbeddedSandbox:
         return rows
 
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
         url = f"http://127.0.0.1:{self.port}{path}"
-        headers = {"Content-Type": "application/json"}
-        request = Request(url, data=data, method=method, headers=headers)
         try:
-            with _OPENER.open(request, timeout=_REQUEST_SECONDS) as answer:
-                value: dict[str, Any] = json.load(answer)
-            if self.clock is not None:
-                self.clock.listen()  # it may have jumped
-            return value
-        except HTTPError as error:
-            with error:
-                reason = error.read().decode(errors="replace")
-            raise SandboxError(f"{method} {path} was refused: {reason}") from error
-        except (URLError, OSError) as error:
+            answer = ask(method, url, seconds=_REQUEST_SECONDS, json=body)
+        except OSError as error:
             what = "does not answer" if self.running else f"has ended{self._last_words()}"
             raise SandboxError(f"the embedded exchange {what}; start a new one") from error
+        if answer.status >= 400:
+            reason = answer.body.decode(errors="replace")
+            raise SandboxError(f"{method} {path} was refused: {reason}")
+        if self.clock is not None:
+            self.clock.listen()  # it may have jumped
+        value: dict[str, Any] = json.loads(answer.body)
+        return value
 
     def _last_words(self) -> str:
         words = "" if self._errors.closed else _read_all(self._errors)
