@@ -50,7 +50,8 @@ def test_the_chinese_one_has_the_same_commands_code_headings_and_pictures():
         r"^(- \*\*|\d\. )",
     ):
         flags = re.M | re.S
-        assert re.findall(pattern, README, flags) == re.findall(pattern, chinese, flags), pattern
+        ours = re.findall(pattern, README, flags)
+        assert ours == re.findall(pattern, chinese.replace("docs/zh/", "docs/"), flags), pattern
     code = r"`([^`\n]+)`"
     assert set(re.findall(code, README)) - set(re.findall(code, chinese)) <= {"examples/"}
 

@@ -30,13 +30,15 @@ from tianqin_backtrader.sandbox.server import (
 
 DOCS = Path(__file__).parents[2] / "docs"
 PACKAGE = Path(tianqin_backtrader.__file__).parent
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = [*sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("zh/*.md"))]
+PAGES.append(DOCS.parent / "CONTRIBUTING.md")
 #: What users call objects -> (module, class).
 OBJECTS = {
     "broker": ("broker", "MyBroker"),
     "store": ("store", "MyStore"),
     "feed": ("datafeed", "Mydatafeed"),
     "tracker": ("performance_tracker", "PerformanceTracker"),
+    "target": ("execution.target_positions", "PositionTarget"),
 }
 CODE = re.compile(r"`([^`]+)`")
 
@@ -180,10 +182,10 @@ def test_every_key_of_the_state_and_every_address():
 # -- all pages --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_what_a_page_points_at_is_there(page):
     words = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)\)", words):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", words):
         assert (page.parent / target).exists(), target
     for module in re.findall(r"`((?:\w+/)*\w+)\.py`", words):
         assert (PACKAGE / f"{module}.py").exists(), module
@@ -205,7 +207,7 @@ def homes():
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_names_of_the_code_exist(page):
     """``module.name``, ``Class.name``, and ``broker.name`` as in a strategy, in code font."""
     classes = homes()
@@ -216,7 +218,8 @@ def test_names_of_the_code_exist(page):
         if not (PACKAGE / f"{home.replace('.', '/')}.py").exists():
             continue
         module = importlib.import_module(f"tianqin_backtrader.{home}")
-        found = hasattr(getattr(module, kind, module), name) or hasattr(module, name)
+        kinds = [getattr(module, kind, module), module, *vars(module).values()]
+        found = any(hasattr(one, name) for one in kinds if inspect.isclass(one) or one is module)
         of_instances = re.search(rf"\bself\.{name}\b.* = ", inspect.getsource(module))
         assert found or of_instances, f"{owner}.{name}"
 

@@ -63,7 +63,7 @@ def order_terms(
         OrderError: They contradict each other, or a word is none of these.
 
     >>> order_terms(None, "BEST"), order_terms(100.0, "FAK")
-    (Wish(limit_price='BEST', advanced=None), Wish(limit_price=100.0, advanced='FAK'))
+    (OrderTerms(limit_price='BEST', advanced=None), OrderTerms(limit_price=100.0, advanced='FAK'))
     """
     kind = None if order_type is None else str(order_type).upper()
     if kind in ("FAK", "FOK"):
