@@ -16,8 +16,6 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 MONTH = re.compile(r"\b(?:SHFE|INE|DCE|CZCE|CFFEX|GFEX)\.[A-Za-z]+\d{3,4}\b")
 #: What stays right: recordings of a day that is past, and runs of the sandbox that start on one.
 KEPT = {
-    "README.md": {"ticks_SHFE.cu2612.csv"},
-    "README_zh.md": {"ticks_SHFE.cu2612.csv"},
     "examples/recorded_day.py": {'default="SHFE.cu2612"'},
     "examples/rolling_main.py": {"from SHFE.cu2612 to SHFE.cu2701"},
 }
