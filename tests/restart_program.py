@@ -158,7 +158,7 @@ class Steps:
     def watch(self, store, broker):
         gateway, journal = store.gateway, broker.journal
         for name in ("insert_order", "cancel_order"):
-            self.around(gateway, name)
+            self.around(gateway.trading, name)
         self.watch_pump(gateway)
         for name in ("intent", "report", "fill", "plan"):
             self.before(journal, name)

@@ -15,6 +15,7 @@ import backtrader as bt
 from sandbox_account import store_at
 
 from tianqin_backtrader.gateway.gateway import Gateway
+from tianqin_backtrader.gateway.trading import Trading
 from tianqin_backtrader.rolling.roll_file import RollFile
 from tianqin_backtrader.rolling.roll_service import RollService
 
@@ -138,7 +139,7 @@ def main(urls, counter, options, last):
     """Roll at these addresses of a counter with options of ``store.roll``; die at a step, or 0."""
     steps = Steps(last)
     steps.around(RollFile, "save")
-    steps.around(Gateway, "insert_order", also=True)
+    steps.around(Trading, "insert_order", also=True)
     steps.after_sending(Gateway)
     protection = Protection()
     with store_at(urls, counter, strategy_name="roller") as store:

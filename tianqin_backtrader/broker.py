@@ -109,8 +109,9 @@ class MyBroker(bt.BrokerBase):
         self.store = self.p.store
         self.startingcash = 0.0
         store = self.store
-        context, gateway, link, feeds = store.context, store.gateway, store.reconnector, store.feeds
-        self._account = PositionLedger(context, gateway, link)
+        context, link, feeds = store.context, store.reconnector, store.feeds
+        trading, market = store.gateway.trading, store.gateway.queries
+        self._account = PositionLedger(context, trading, link)
         self._pre_trade = PreTradeChecks(
             context, link, feeds,
             choice(self.p.closed_market, "closed_market"), choice(self.p.auction, "auction"),
@@ -124,12 +125,12 @@ class MyBroker(bt.BrokerBase):
             lambda symbol: self._manager.working(symbol),
         )  # fmt: skip
         planner = OrderRouter(
-            context, gateway, gateway, self._account, _priority(self.p.priority), self._risk
+            context, trading, market, self._account, _priority(self.p.priority), self._risk
         )
         self._must_keep_priority()
         self._manager = OrderManager(
             context,
-            gateway,
+            trading,
             link,
             self._account,
             self._pre_trade,
@@ -154,7 +155,7 @@ class MyBroker(bt.BrokerBase):
             placeholders,
             allow_partial=self.p.allow_partial,
         )
-        self._targets = TargetPositions(self._manager, gateway, self._orders.for_target)
+        self._targets = TargetPositions(self._manager, market, self._orders.for_target)
         flattener = KillSwitch(context, link, self._account, self._orders.close_unguarded)
         self._engine = ExecutionEngine(
             context, self._account, self._manager, self._returns, self._held, self._targets,
@@ -172,7 +173,7 @@ class MyBroker(bt.BrokerBase):
         reconciler = Reconciler(
             self._manager, self._returns, self._restart.lots, self._engine.take_differences
         )
-        expiry = ExpirySettlement(self._account, self._manager, gateway)
+        expiry = ExpirySettlement(self._account, self._manager, market)
         self._engine.looks_after(self._restart, reconciler, expiry)
         self._returns.on_fill += [
             self._held.take_fill, self._targets.take_fill, self._keeper.heard,
@@ -362,7 +363,7 @@ class MyBroker(bt.BrokerBase):
 
         Source: ``tqsdk.objs.Account``. A copy of now.
         """
-        return dict(self.store.gateway.account())
+        return dict(self.store.gateway.trading.account())
 
     @property
     def positions(self) -> dict[Any, Position]:
@@ -854,7 +855,7 @@ class MyBroker(bt.BrokerBase):
             contract = feed.symbol.rpartition("@")[2]  # KQ.m@DCE.m trades at DCE, too
             exchange_id = contract.partition(".")[0]
             words = priority_refusal(
-                _priority(self.p.priority), exchange_id, self.store.gateway.counter
+                _priority(self.p.priority), exchange_id, self.store.gateway.trading.counter
             )
             if words:
                 raise ConfigError(words)

@@ -70,7 +70,7 @@ def bring_up(folder: Path) -> None:
 
 def _open_journal(store: MyStore, folder: Path) -> Journal:
     market_time = to_ns(store.now()) if store.clock.virtual else None
-    account = store.gateway.account_id
+    account = store.gateway.trading.account_id
     return open_journal(folder, account=account, clock=store.clock, market_time=market_time)
 
 
@@ -423,8 +423,8 @@ class RecordKeeper:
             for number in range(PACKS):
                 young = self._instants().since(self._heard_at) < SETTLED
                 news = gateway.pump(0.05 if young else 0.0)
-                if gateway.trading_changed():
-                    take(gateway.new_reports())
+                if gateway.trading.changed():
+                    take(gateway.trading.new_reports())
                 if not young and (not news or number):
                     return
         except TianqinError as error:

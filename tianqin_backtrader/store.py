@@ -137,7 +137,11 @@ class MyStore:
             key, value, account=account, backtest=backtest, urls=urls, debug=debug
         )
         self._instruments = InstrumentProvider(
-            self.gateway, lambda: self.context.trading_day(), self._learn, self._patience
+            self.gateway.queries,
+            self.gateway.pump,
+            lambda: self.context.trading_day(),
+            self._learn,
+            self._patience,
         )
         self.context = Context(
             self.clock, self.calendar, self._instruments, self.observers, strategy_name
@@ -303,9 +307,14 @@ class MyStore:
         if instrument.symbol.startswith(MAIN):
             if instrument.underlying_symbol:
                 self._instruments.known(instrument.underlying_symbol)
-        elif instrument.upper_limit != instrument.upper_limit and not self.gateway.matches_itself:
+        elif (
+            instrument.upper_limit != instrument.upper_limit
+            and not self.gateway.trading.matches_itself
+        ):
             with suppress(LinkError, OrderError):
-                self.gateway.quote(instrument.symbol)  # subscribed: the limits are in it, too
+                self.gateway.queries.quote(
+                    instrument.symbol
+                )  # subscribed: the limits are in it, too
 
     @property
     def in_history(self) -> bool:
@@ -323,7 +332,13 @@ class MyStore:
             make: Any = MyBroker
             self.broker = make(store=self, **kwargs)
             self._rolls = RollService(
-                RollPorts(self.context, self.gateway, self.gateway, self.reconnector, self.broker)
+                RollPorts(
+                    self.context,
+                    self.gateway.trading,
+                    self.gateway.queries,
+                    self.reconnector,
+                    self.broker,
+                )
             )
             self._round.rolls = self._rolls
             self._rolls.load()
@@ -354,7 +369,7 @@ class MyStore:
         That of the quote, which is subscribed here, or of a feed's newest tick.
         """
         try:
-            price = float(self.gateway.quote(symbol).last_price)
+            price = float(self.gateway.queries.quote(symbol).last_price)
         except (LinkError, OrderError):
             price = math.nan
         if price == price:

@@ -16,6 +16,7 @@ import pytest
 import tianqin_backtrader
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.gateway.gateway import Gateway
+from tianqin_backtrader.gateway.trading import Trading
 
 HERE = str(Path(tianqin_backtrader.__file__).parent)
 CU = "SHFE.cu2612"
@@ -87,7 +88,7 @@ class Trader(bt.Strategy):
 @pytest.mark.bench
 @pytest.mark.xfail(strict=True, reason="the ways are still longer than they are to be")
 def test_ways_are_short(monkeypatch):
-    insert, new_reports, pump = Gateway.insert_order, Gateway.new_reports, Gateway.pump
+    insert, new_reports, pump = Trading.insert_order, Trading.new_reports, Gateway.pump
 
     def inserted(self, *args, **kwargs):
         WAY.end("buy() to insert_order")
@@ -104,8 +105,8 @@ def test_ways_are_short(monkeypatch):
         WAY.begin()  # what comes of this wait
         return news
 
-    monkeypatch.setattr(Gateway, "insert_order", inserted)
-    monkeypatch.setattr(Gateway, "new_reports", reported)
+    monkeypatch.setattr(Trading, "insert_order", inserted)
+    monkeypatch.setattr(Trading, "new_reports", reported)
     monkeypatch.setattr(Gateway, "pump", pumped)
     with MyStore.sandbox(start="2026-11-10 09:31:00") as store:
         cerebro = bt.Cerebro()

@@ -147,7 +147,7 @@ def same(mine, theirs):
 def test_the_recorded_account_is_read_without_a_difference(sandbox, counter):
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     store = sandbox(start="2025-12-24 14:59:00", counter=counter, account_file=RECORDED)
-    gateway = store.gateway
+    gateway = store.gateway.trading
     positions, account = gateway.positions(), gateway.account()
     assert positions.keys() == recorded["positions"].keys() and len(positions) == 20
     wrong = [

@@ -42,7 +42,7 @@ class Raw:
         store.keepers.append(self)
 
     def __call__(self):
-        self.seen.add(self.store.gateway.quote(CU)._quote.last_price)
+        self.seen.add(self.store.gateway.queries.quote(CU)._quote.last_price)
 
 
 @pytest.mark.parametrize("odd", [0.0, 1e308, LARGEST, -LARGEST, 5.0], ids=str)
@@ -91,8 +91,8 @@ def test_an_odd_quote_is_no_last_price_and_chases_nothing(sandbox, run, tmp_path
     seen = []
 
     def look():
-        if store.gateway.quote(CU)._quote.last_price == odd:
-            quote = store.gateway.quote(CU)
+        if store.gateway.queries.quote(CU)._quote.last_price == odd:
+            quote = store.gateway.queries.quote(CU)
             seen.append((store.last_price(CU), broker.max_lots(CU), quote.ask_price1))
 
     def script(strategy):

@@ -216,7 +216,7 @@ def test_recorded_orders_of_an_account_are_read_as_they_are(sandbox, tmp_path, g
     account_file = tmp_path / "account.json"
     account_file.write_text(json.dumps({"orders": told}), encoding="utf-8")
     store = sandbox(start=MORNING, counter="ctp", account_file=account_file)
-    reports = [one for one in store.gateway.all_reports() if isinstance(one, OrderReport)]
+    reports = [one for one in store.gateway.trading.all_reports() if isinstance(one, OrderReport)]
     assert {one.order_id for one in reports} == told.keys()
     for one in reports:
         row = told[one.order_id]

@@ -120,7 +120,7 @@ def test_a_refused_login_is_tried_once_more_then_trading_rests_and_data_goes_on(
         found.update(
             reason=refused.info["reason"], ticks=len(strategy) - ticks, logins=len(desk.logins),
             at_first=logins, up=(store.market_data_up, store.trading_up),
-            health=store.health().no_trading, account=store.gateway.account()["balance"],
+            health=store.health().no_trading, account=store.gateway.trading.account()["balance"],
         )  # fmt: skip
         with pytest.raises(OrderError, match="trading rests"):
             store.tianqin.insert_order(CU, "BUY", "OPEN", 1, 78000)

@@ -150,7 +150,7 @@ def never_sent(program, monkeypatch):
         raise Died
 
     with pytest.raises(Died), program() as first:
-        monkeypatch.setattr(first.store.gateway, "insert_order", die)
+        monkeypatch.setattr(first.store.gateway.trading, "insert_order", die)
         first.broker.buy_open(CU, 1, first.quote.last_price - 600)
 
 

@@ -74,7 +74,7 @@ def test_a_main_contract_that_becomes_known_behind_the_open_is_followed_the_same
     done = []
     store = sandbox(start=EVE, days=2, ticks_per_pack=5)
     manager = RollManager(store, MAIN)
-    ask, questions = store.gateway.ask_instruments, []
+    ask, questions = store.gateway.queries.ask_instruments, []
 
     def answered_late(symbols):
         """Two minutes of the market later."""
@@ -83,7 +83,7 @@ def test_a_main_contract_that_becomes_known_behind_the_open_is_followed_the_same
         due = datetime.datetime(2026, 11, 3, 21, 2)
         return lambda: answer() if day.day == 3 or store.now() > due else None
 
-    store.gateway.ask_instruments = answered_late
+    store.gateway.queries.ask_instruments = answered_late
     run(store, Telling, store.getdata(MAIN, lookback=5, adjust="back"), script=script)
     assert done and datetime.date(2026, 11, 4) in questions
     assert [roll.phase for roll in manager.rolls] == [RollPhase.DONE]

@@ -148,7 +148,7 @@ def test_a_trailing_stop_keeps_its_distance(sandbox, run, side):
         assert new.exectype == bt.Order.StopTrail and new.ticket.left == 2
         state = new.ticket.condition
         assert state.trail_amount == 900.0
-        last = store.gateway.quote(NEW).last_price
+        last = store.gateway.queries.quote(NEW).last_price
         assert abs(last - state.stop_price) < 1800.0  # behind its own contract's price
 
     play(sandbox(start=MORNING, ticks_per_pack=5), run, script, OLD)
@@ -357,7 +357,7 @@ def test_a_target_that_is_filled_meanwhile_is_not_rolled(sandbox, run):
         while not roll.report().opened:
             store.pump(0.1)
         target = out(
-            size=1, exectype=bt.Order.Limit, price=store.gateway.quote(OLD).bid_price1 - 200
+            size=1, exectype=bt.Order.Limit, price=store.gateway.queries.quote(OLD).bid_price1 - 200
         )
         watched(store, roll, 4)
         report = roll.report()

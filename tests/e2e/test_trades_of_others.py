@@ -95,7 +95,7 @@ def test_a_trade_without_any_order_is_booked_by_its_own_fields(relay, program):
         orders = Held(relay, "orders", "other")
         relay.order("other1", CU, "BUY", "OPEN", 2, first.quote.ask_price1 + 100)
         first.until(lambda: net(first) == 2)
-        assert "other1" not in first.store.gateway.known_orders()
+        assert "other1" not in first.store.gateway.trading.known_orders()
         first.turn()
         assert len(said(first, "a trade whose order")) == 1
         with program_of_another(relay, first) as second:

@@ -78,7 +78,7 @@ def _withdraw(store: MyStore, working: Callable[[Any], dict[str, Any]]) -> None:
     """
     store.getbroker().cancel_all()
     for order_id in working(store):
-        store.gateway.cancel_order(order_id)
+        store.gateway.trading.cancel_order(order_id)
     _wait(store, lambda: not any(store.is_trading(leg.symbol) for leg in working(store).values()))
 
 

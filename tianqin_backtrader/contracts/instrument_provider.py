@@ -29,13 +29,12 @@ Answer = Callable[[], "dict[str, Instrument] | None"]
 
 
 class Source(Protocol):
-    """What answers; the gateway."""
+    """What answers; the gateway's ``Queries``."""
 
     @property
     def connected(self) -> bool: ...
     def instrument(self, symbol: str) -> Instrument: ...
     def ask_instruments(self, symbols: list[str]) -> Answer: ...
-    def pump(self, timeout: float) -> bool: ...
 
 
 class Question:
@@ -73,6 +72,7 @@ class InstrumentProvider:
 
     Args:
         source: Answers questions.
+        pump: Waits so many seconds for the server.
         today: The trading day.
         learn: Told of each specification that has come.
         patience: Gives the seconds for which a contract may be waited for now.
@@ -81,10 +81,12 @@ class InstrumentProvider:
     def __init__(
         self,
         source: Source,
+        pump: Callable[[float], object],
         today: Callable[[], date],
         learn: Callable[[Instrument], None],
         patience: Callable[[], float] = lambda: PATIENCE,
     ) -> None:
+        self._pump = pump
         self._source, self._today, self._learn, self._patience = source, today, learn, patience
         self._known: dict[str, Instrument] = {}
         self._wanted: set[str] = set()
@@ -177,7 +179,7 @@ class InstrumentProvider:
                     f"what {symbol} is was not known, and TianQin has not said so yet: it is asked "
                     "on; a contract that a feed was made of, or that is held, is always known"
                 )
-            self._source.pump(left)
+            self._pump(left)
 
     def _take(self, news: dict[str, Instrument]) -> None:
         for symbol, instrument in news.items():

@@ -9,7 +9,7 @@ others ticks and bars are read from its frames.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tqsdk
@@ -17,17 +17,18 @@ from tqsdk.exceptions import BacktestFinished
 
 from ..core.clock import deadline_in
 from ..core.login_words import out_of_service
-from ..core.model import Counter, Notice
+from ..core.model import Notice
 from ..errors import LinkLost
 from .charts import FrameCharts, TreeCharts
 from .client import ClientMaker
+from .current_session import CurrentSession
 from .event_loop import ClientLoop
 from .logging_fix import restore_logging
 from .probe import ServerProbe, ServerProbes
-from .queries import ContractQuestions
+from .queries import Queries
 from .rows import to_notice
 from .session_login import SessionLogin
-from .trading import TradingSide
+from .trading import Trading
 
 restore_logging()
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ TESTED_TQSDK = "3.10"
 GOOD_BYE = 0.5
 
 
-class Gateway(ContractQuestions, TradingSide):
+class Gateway:
     """One TianQin session.
 
     Args:
@@ -62,11 +63,12 @@ class Gateway(ContractQuestions, TradingSide):
         urls: Mapping[str, str] | None = None,
         debug: bool | str = False,
     ) -> None:
-        super().__init__()
         self._maker = ClientMaker(key, value, account, backtest, urls, debug)
+        self._session = CurrentSession()
+        self.trading = Trading(self._session, self._maker)
+        self.queries = Queries(self._session, matches_itself=self._maker.matches_itself)
         #: Connections of a session: market data and, unless the client matches itself, trading.
-        self.links = 1 if self.matches_itself else 2
-        self.names_fees = self.counter is not Counter.CTP
+        self.links = 1 if self._maker.matches_itself else 2
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
@@ -75,6 +77,29 @@ class Gateway(ContractQuestions, TradingSide):
         self._seen_notices: set[str] = set()
         #: Whether the days of ``backtest`` are over: nothing more can come.
         self.history_over = False
+
+    @property
+    def api(self) -> Any:
+        """The ``TqApi`` of the moment.
+
+        Raises:
+            LinkLost: There is none.
+        """
+        return self._session.api
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session, working or not."""
+        return self._session.client is not None
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether it is logged in at the account's counter."""
+        return self._session.logged_in
+
+    def virtual_now(self) -> int | None:
+        """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
+        return self._session.virtual_now()
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -95,12 +120,14 @@ class Gateway(ContractQuestions, TradingSide):
 
     def _connect(self, login: SessionLogin | None, patience: float, *, trading: bool) -> None:
         self._loop = ClientLoop()
-        self._api = api = self._maker.make(self._loop, login, trading=trading, patience=patience)
-        self.logged_in = trading
-        self.links = 1 if self.matches_itself or not trading else 2
+        self._session.client = api = self._maker.make(
+            self._loop, login, trading=trading, patience=patience
+        )
+        self._session.logged_in = trading
+        self.links = 1 if self._maker.matches_itself or not trading else 2
         self._seen_notices.clear()
-        self._quotes.clear()
-        self._watch_trading()
+        self.queries.begin()
+        self.trading.begin()
         accounts = getattr(api._account, "_account_list", ())
         self._headers = dict(api._base_headers)
         self._addresses = [api._md_url, *(getattr(one, "_td_url", "") for one in accounts)]
@@ -135,16 +162,16 @@ class Gateway(ContractQuestions, TradingSide):
 
     def close(self) -> None:
         """End the session; closing twice does no harm."""
-        if self._api is not None:
+        if self._session.client is not None:
             self._end_session(abruptly=False)
             logger.info("session closed")
 
     def _end_session(self, *, abruptly: bool) -> None:
-        if self._api is None:
+        if self._session.client is None:
             return
-        self._keep_account()
-        self.logged_in = False
-        api, self._api = self._api, None
+        self.trading.keep()
+        self._session.logged_in = False
+        api, self._session.client = self._session.client, None
         if abruptly:
             self._loop.abort_connections()
         else:  # the other side of a line that is frozen would be waited for for ten seconds
@@ -159,18 +186,6 @@ class Gateway(ContractQuestions, TradingSide):
             self._loop.end()
 
     @property
-    def matches_itself(self) -> bool:
-        """Whether orders are filled by the client: whole, and at their own limit price."""
-        return self._maker.matches_itself
-
-    @property
-    def counter(self) -> Counter:
-        """Who keeps the account's books."""
-        if self.matches_itself:
-            return Counter.SIM
-        return Counter.KQ if self._maker.is_paper else Counter.CTP
-
-    @property
     def renewable(self) -> bool:
         """Whether a new session finds what the old one had: what the client itself simulates dies
         with it.
@@ -178,14 +193,9 @@ class Gateway(ContractQuestions, TradingSide):
         return self._maker.renewable
 
     @property
-    def account_id(self) -> str:
-        """Which account it is, as the server says or else as it was asked for; "" for none."""
-        return str(self.account().get("user_id") or self._maker.account_id)
-
-    @property
     def opened(self) -> int:
         """Connections that the session has opened so far, those of its own reconnecting too."""
-        return self._loop.opened if self._api is not None else 0
+        return self._loop.opened if self._session.client is not None else 0
 
     @property
     def charts(self) -> TreeCharts | FrameCharts:
@@ -204,6 +214,14 @@ class Gateway(ContractQuestions, TradingSide):
         """
         return self._knocks.knock(self._addresses, self._headers, patience)
 
+    def ask(self) -> Callable[[], bool]:
+        """Ask market data something; the answer says that the line is alive.
+
+        Returns:
+            Tells whether the answer has come.
+        """
+        return self.queries.ask()
+
     def pump(self, timeout: float) -> bool:
         """Wait for news of any kind, at most ``timeout`` seconds; False when none came.
 
@@ -213,7 +231,7 @@ class Gateway(ContractQuestions, TradingSide):
         """
         if self.history_over:
             return False
-        api = self.api
+        api = self._session.api
         try:
             with self._loop.whole_callbacks():
                 return bool(api.wait_update(deadline=deadline_in(timeout)))
@@ -230,7 +248,7 @@ class Gateway(ContractQuestions, TradingSide):
 
     def new_notices(self) -> list[Notice]:
         """Notifications that came since the last question."""
-        notices = self._api._data.get("notify", {}) if self.connected else {}
+        notices = self._session.client._data.get("notify", {}) if self.connected else {}
         if not notices:
             return []
         if len(notices.__dict__) - 2 == len(self._seen_notices):  # _path and _listener

@@ -91,8 +91,8 @@ class EventLoop:
         self._take_market_data()
         for notice in store.reconnector.take_notices():
             self._take_notice(notice)
-        if store.gateway.trading_changed():
-            reports = store.gateway.new_reports()
+        if store.gateway.trading.changed():
+            reports = store.gateway.trading.new_reports()
             for report in reports:
                 if isinstance(report, OrderReport) and report.rejected:
                     store.reconnector.refusals.answered(report.last_msg, WallClock().now_ns())

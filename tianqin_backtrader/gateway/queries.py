@@ -1,9 +1,9 @@
-"""``ContractQuestions``: what TianQin is asked about contracts, and the client's quotes of them."""
+"""``Queries``: what TianQin is asked about contracts, and the client's quotes of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from tqsdk.diff import _get_obj
 from tqsdk.exceptions import TqTimeoutError
@@ -13,7 +13,7 @@ from ..contracts.instrument_provider import check_name, no_such_contract
 from ..contracts.odd_prices import Limits, sane
 from ..core.model import Instrument
 from ..errors import LinkTimeout, OrderError
-from .api_holder import ApiHolder
+from .current_session import CurrentSession
 from .rows import to_instrument
 
 _T = TypeVar("_T")
@@ -61,18 +61,27 @@ class CleanQuote:
         return sane(self._symbol, float(value)) if name in _LIMITS else value
 
 
-class ContractQuestions(ApiHolder):
-    """Specifications and quotes; a part of ``Gateway``."""
+class Queries:
+    """Specifications and quotes.
 
-    def __init__(self) -> None:
-        super().__init__()
+    Args:
+        session: The one of the moment.
+        matches_itself: Whether the client fills orders by itself.
+    """
+
+    def __init__(self, session: CurrentSession, *, matches_itself: bool) -> None:
+        self._session, self._matches_itself = session, matches_itself
         self._questions = 0
         self._quotes: dict[str, CleanQuote] = {}
 
-    if TYPE_CHECKING:  # of the ``Gateway``
+    @property
+    def connected(self) -> bool:
+        """Whether there is somebody to ask."""
+        return self._session.client is not None
 
-        @property
-        def matches_itself(self) -> bool: ...
+    def begin(self) -> None:
+        """A new session: quotes are those of its client."""
+        self._quotes.clear()
 
     def instrument(self, symbol: str) -> Instrument:
         """Ask TianQin for a contract's specification of today.
@@ -81,7 +90,7 @@ class ContractQuestions(ApiHolder):
             UnknownSymbol: There is no such contract; known at once, without a time-out.
             LinkTimeout: No answer within a minute.
         """
-        api = self.api
+        api = self._session.api
         check_name(symbol)
         try:
             # tqsdk answers a question it has had before from memory; tomorrow's limits are others.
@@ -110,7 +119,7 @@ class ContractQuestions(ApiHolder):
             LinkTimeout: No answer in time.
         """
         try:
-            found = self.api.query_quotes(
+            found = self._session.api.query_quotes(
                 ins_class="FUTURE", exchange_id=exchange_id, product_id=product_id, expired=False
             )
         except TqTimeoutError as error:
@@ -132,7 +141,7 @@ class ContractQuestions(ApiHolder):
         """Ask the server of instruments; what is returned gives what is read of the answer."""
         self._questions += 1
         query_id = f"TQBT_{self._questions}"
-        api = self.api
+        api = self._session.api
         pack = {"aid": "ins_query", "query_id": query_id, "variables": variables}
         api._send_pack(pack | {"query": query})
 
@@ -149,7 +158,7 @@ class ContractQuestions(ApiHolder):
     def _instruments_of(self, answer: Mapping[str, Any]) -> dict[str, Instrument]:
         rows = (answer.get("result") or {}).get("multi_symbol_info") or []
         found = {one.symbol: one for one in map(to_instrument, rows)}
-        self.contracts_known |= found
+        self._session.contracts_known |= found
         return found
 
     # -- quotes -------------------------------------------------------------------------------
@@ -191,9 +200,9 @@ class ContractQuestions(ApiHolder):
         return found
 
     def _subscribe(self, symbol: str) -> CleanQuote:
-        api = self.api
+        api = self._session.api
         try:
-            if self.matches_itself:
+            if self._matches_itself:
                 return CleanQuote(symbol, api.get_quote(symbol))
             api._auth._has_md_grants(symbol)
         except TqTimeoutError as error:

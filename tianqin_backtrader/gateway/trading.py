@@ -1,4 +1,4 @@
-"""``TradingSide``: the account, its orders and trades, as the client has them."""
+"""``Trading``: the account, its orders and trades, as the client has them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,35 @@ from tqsdk.exceptions import TqTimeoutError
 from tqsdk.utils import _query_for_quote
 
 from ..core.clock import WallClock, from_ns
-from ..core.model import Direction, Fill, Offset, OrderReport
+from ..core.model import Counter, Direction, Fill, Offset, OrderReport
 from ..errors import LinkLost, OrderError, UnknownSymbol
 from ..session_calendar import CALENDAR
-from .api_holder import ApiHolder
+from .client import ClientMaker
+from .current_session import CurrentSession
 from .order_identity import OrderIdentity, made_up
 from .rows import plain, to_fill, to_report
 
 
-class TradingSide(ApiHolder):
-    """Account, positions and orders; a part of ``Gateway``."""
+class Trading:
+    """Account, positions and orders of the sessions, one after the other.
 
-    def __init__(self) -> None:
-        super().__init__()
+    Args:
+        session: The one of the moment.
+        maker: Knows which account it is.
+
+    Attributes:
+        counter: Who keeps the account's books.
+        names_fees: Whether every trade names its fee, so that 0.0 is a fee, too.
+    """
+
+    def __init__(self, session: CurrentSession, maker: ClientMaker) -> None:
+        self._session, self._maker = session, maker
+        self.counter = Counter.CTP
+        if maker.matches_itself:
+            self.counter = Counter.SIM
+        elif maker.is_paper:
+            self.counter = Counter.KQ
+        self.names_fees = self.counter is not Counter.CTP
         self._last_account: dict[str, Any] = {}
         self._last_positions: dict[str, dict[str, Any]] = {}
         self._orders: dict[str, tuple[Any, ...]] = {}
@@ -32,15 +48,27 @@ class TradingSide(ApiHolder):
         self._tells_time = False
         self._trading: Any = None
         self._trading_news = False
-        #: Whether every trade names its fee, so that 0.0 is a fee, too.
-        self.names_fees = True
-        #: Whether the session is logged in at the account's counter; without that the last picture
-        #: of the account stays, and no order leaves.
-        self.logged_in = False
 
-    def _watch_trading(self) -> None:
+    @property
+    def matches_itself(self) -> bool:
+        """Whether orders are filled by the client: whole, and at their own limit price."""
+        return self._maker.matches_itself
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a new session finds what the old one had: what the client itself simulates dies
+        with it.
+        """
+        return self._maker.renewable
+
+    @property
+    def account_id(self) -> str:
+        """Which account it is, as the server says or else as it was asked for; "" for none."""
+        return str(self.account().get("user_id") or self._maker.account_id)
+
+    def begin(self) -> None:
         """A new session: whatever it shows is news."""
-        api = self.api
+        api = self._session.api
         self._trading = api.register_update_notify(
             [api.get_account(), api.get_order(), api.get_trade()]
         )
@@ -49,9 +77,9 @@ class TradingSide(ApiHolder):
         for order_id in [one for one in self._orders if made_up(one)]:
             del self._orders[order_id]  # whose they are is to be seen again
 
-    def _keep_account(self) -> None:
+    def keep(self) -> None:
         """A session ends: what it showed last serves until there is another."""
-        if self.logged_in:
+        if self._session.logged_in:
             self._last_account, self._last_positions = self.account(), self.positions()
 
     def insert_order(
@@ -73,8 +101,8 @@ class TradingSide(ApiHolder):
         Raises:
             OrderError: The client's own rules forbid it, or nobody is logged in; nothing was sent.
         """
-        api = self.api
-        if not self.logged_in:
+        api = self._session.api
+        if not self._session.logged_in:
             raise OrderError("no orders while nobody is logged in at the account's counter")
         try:
             self._introduce(symbol)
@@ -91,7 +119,7 @@ class TradingSide(ApiHolder):
 
         A new session's client knows no contract, and its market data may be away.
         """
-        api, known = self.api, self.contracts_known.get(symbol)
+        api, known = self._session.api, self._session.contracts_known.get(symbol)
         quote = _get_obj(api._data, ["quotes", symbol], api._prototype["quotes"]["#"])
         if known is None or quote.price_tick > 0:
             return
@@ -105,14 +133,14 @@ class TradingSide(ApiHolder):
         Raises:
             LinkLost: There is no session with the account's counter.
         """
-        if not self.logged_in:
+        if not self._session.logged_in:
             raise LinkLost("not logged in at the account's counter at the moment")
-        self.api.cancel_order(self._identity.counters(order_id))
+        self._session.api.cancel_order(self._identity.counters(order_id))
 
-    def trading_changed(self) -> bool:
+    def changed(self) -> bool:
         """Whether account, orders or trades have changed since the last question."""
-        changed, self._trading_news = self._trading_news and self.logged_in, False
-        while self.logged_in and not self._trading.empty():
+        changed, self._trading_news = self._trading_news and self._session.logged_in, False
+        while self._session.logged_in and not self._trading.empty():
             self._trading.recv_nowait()
             changed = True
         return changed
@@ -131,7 +159,7 @@ class TradingSide(ApiHolder):
         """
         orders = list(self._changed_orders())  # first: they say whose the trades are
         news: list[OrderReport | Fill] = []
-        for trade_id, trade in self.api.get_trade().items():
+        for trade_id, trade in self._session.api.get_trade().items():
             if trade_id in self._trades:
                 continue
             fill = to_fill(trade_id, trade, self._now(), names_fees=self.names_fees)
@@ -142,14 +170,14 @@ class TradingSide(ApiHolder):
 
     def fills(self) -> Iterator[Fill]:
         """Every trade in the client's picture, its order by our id."""
-        for trade_id, trade in self.api.get_trade().items():
+        for trade_id, trade in self._session.api.get_trade().items():
             fill = to_fill(trade_id, trade, self._now(), names_fees=self.names_fees)
             if fill is not None:
                 yield self._identity.fill(fill)
 
     def _changed_orders(self) -> Iterator[OrderReport]:
         self._follow_day()
-        for order_id, order in self.api.get_order().items():
+        for order_id, order in self._session.api.get_order().items():
             state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
             if self._orders.get(order_id) == state:
                 continue
@@ -168,28 +196,34 @@ class TradingSide(ApiHolder):
         self._identity.recognise(report)
 
     def _follow_day(self) -> None:
-        told = self.virtual_now()
+        told = self._session.virtual_now()
         self._tells_time = self._tells_time or told is not None
         if told is not None or not self._tells_time:  # else a new session has not said it yet
             self._identity.begin_day(CALENDAR.trading_day_at(from_ns(self._now())))
 
     def _now(self) -> int:
-        return self.virtual_now() or WallClock().now_ns()
+        return self._session.virtual_now() or WallClock().now_ns()
 
     def account(self) -> dict[str, Any]:
         """The account's fields as TqSdk names them, in yuan; without a session the last ones."""
-        return plain(self._api.get_account()) if self.logged_in else dict(self._last_account)
+        return (
+            plain(self._session.client.get_account())
+            if self._session.logged_in
+            else dict(self._last_account)
+        )
 
     def funds(self, *names: str) -> tuple[float, ...]:
         """Some of the account's fields, nan where it has none; as ``account``, for every round."""
-        found = self._api.get_account() if self.logged_in else self._last_account
+        found = (
+            self._session.client.get_account() if self._session.logged_in else self._last_account
+        )
         return tuple(float(found.get(name, math.nan)) for name in names)
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions by symbol, fields as TqSdk names them; as ``account``."""
-        if not self.logged_in:
+        if not self._session.logged_in:
             return dict(self._last_positions)
-        found = self._api.get_position()
+        found = self._session.client.get_position()
         return {symbol: plain(position) for symbol, position in found.items()}
 
     def report_again(self, order_id: str) -> None:
@@ -197,7 +231,7 @@ class TradingSide(ApiHolder):
         ours = self._identity.ours
         for told in [told for told in self._orders if ours(told) == order_id]:
             del self._orders[told]
-        trades = self.api.get_trade()
+        trades = self._session.api.get_trade()
         self._trades -= {
             trade_id
             for trade_id in self._trades
@@ -207,9 +241,9 @@ class TradingSide(ApiHolder):
 
     def position(self, symbol: str) -> dict[str, Any]:
         """The account's position in one contract, fields as TqSdk names them; {} if none."""
-        if not self.logged_in:
+        if not self._session.logged_in:
             return self._last_positions.get(symbol, {})
-        found = self._api.get_position()
+        found = self._session.client.get_position()
         return plain(found[symbol]) if symbol in found else {}
 
     def known_orders(self) -> set[str]:
@@ -219,6 +253,8 @@ class TradingSide(ApiHolder):
     def orders(self) -> dict[str, OrderReport]:
         """Every order in the client's picture, by our ids."""
         self._follow_day()
-        told = (to_report(order_id, order) for order_id, order in self.api.get_order().items())
+        told = (
+            to_report(order_id, order) for order_id, order in self._session.api.get_order().items()
+        )
         named = (self._identity.report(report) for report in told if report is not None)
         return {report.order_id: report for report in named}

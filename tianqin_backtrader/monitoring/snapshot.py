@@ -76,7 +76,7 @@ def take_snapshot(store: MyStore, taken: float, counts: Mapping[str, int]) -> Sn
         taken: Seconds of ``clock.monotonic``.
         counts: What has been counted so far.
     """
-    account = store.gateway.account()
+    account = store.gateway.trading.account()
     guard = store.broker.risk if store.broker is not None else None
     return Snapshot(
         at=store.now() if store.clock.now_ns() else None,
@@ -87,7 +87,7 @@ def take_snapshot(store: MyStore, taken: float, counts: Mapping[str, int]) -> Sn
         risk_state=str(guard.state) if guard is not None else "",
         risk_reason=guard.reason if guard is not None else "",
         account={name: float(account.get(name, math.nan)) for name in ACCOUNT},
-        positions=_holdings(store.gateway.positions()),
+        positions=_holdings(store.gateway.trading.positions()),
         bars={
             name: {what: getattr(one, what) for what in CHECKED}
             for name, one in store.certificate().items()

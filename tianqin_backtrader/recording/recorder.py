@@ -230,7 +230,7 @@ class Recorder:
         if key in self._instruments or key in self._asked or not self._store.gateway.connected:
             return
         if day == self._day_of(to_ns(self._store.now())):  # it is told of today only
-            self._asked[key] = monotonic(), self._store.gateway.ask_instruments([symbol])
+            self._asked[key] = monotonic(), self._store.gateway.queries.ask_instruments([symbol])
 
     def _take_instruments(self) -> None:
         for key, (since, answer) in list(self._asked.items()):

@@ -155,7 +155,7 @@ class RollManager:
         store = self._store
         self._listed = {
             symbol: store.gateway.charts.series(symbol, 86400, RECENT_DAYS)
-            for symbol in store.gateway.contracts(self._exchange, self._product)
+            for symbol in store.gateway.queries.contracts(self._exchange, self._product)
         }
         self._day = today
 

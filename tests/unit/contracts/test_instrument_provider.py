@@ -58,7 +58,7 @@ def learned():
 
 @pytest.fixture
 def book(source, day, learned):
-    return InstrumentProvider(source, lambda: day[0], learned.append)
+    return InstrumentProvider(source, source.pump, lambda: day[0], learned.append)
 
 
 def test_only_what_nobody_has_asked_for_is_waited_for(book, source, learned):
@@ -130,7 +130,7 @@ def test_with_nothing_known_nothing_is_asked(book, source):
 @pytest.fixture
 def hurried(source, day, learned):
     """While a run goes on and market data is up."""
-    return InstrumentProvider(source, lambda: day[0], learned.append, lambda: 0.05)
+    return InstrumentProvider(source, source.pump, lambda: day[0], learned.append, lambda: 0.05)
 
 
 def test_what_is_not_known_is_asked_for_beside_the_run_and_not_waited_for(book, source, learned):

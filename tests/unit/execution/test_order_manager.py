@@ -11,7 +11,8 @@ from desk_on_stubs import RB, SYMBOL, StubbedDesk
 from tianqin_backtrader.core.clock import HOUR, SECOND
 from tianqin_backtrader.execution import order_manager
 from tianqin_backtrader.execution.order_manager import ATTEMPTS
-from tianqin_backtrader.gateway.queries import ContractQuestions
+from tianqin_backtrader.gateway.current_session import CurrentSession
+from tianqin_backtrader.gateway.queries import Queries
 from tianqin_backtrader.orders.ticket import Stage
 from tianqin_backtrader.risk.kill_switch import RiskCheck
 from tianqin_backtrader.risk.limits import RiskLimits
@@ -182,7 +183,8 @@ def test_a_stop_that_fires_withdraws_an_order_on_a_contract_that_nothing_else_wa
 
 def without_limits(at, *, specified=nan, quoted=nan):
     """No upper limit is known; the specification, or the quote, has this lower one."""
-    instrument, questions = replace(RB, upper_limit=nan, lower_limit=specified), ContractQuestions()
+    instrument = replace(RB, upper_limit=nan, lower_limit=specified)
+    questions = Queries(CurrentSession(), matches_itself=False)
     questions._quotes[SYMBOL] = SimpleNamespace(upper_limit=nan, lower_limit=quoted)
     at.contracts.get = at.contracts.known = lambda symbol: instrument
     at.gateway.price_limits = questions.price_limits

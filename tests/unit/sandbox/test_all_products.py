@@ -210,7 +210,7 @@ def test_only_products_that_are_asked_for_are_made(monkeypatch):
     made = []
     kept = type(build_instruments(CALENDAR, DAY, DAY))._make
     monkeypatch.setattr(
-        "tianqin_backtrader.sandbox.market.listing.InstrumentProvider._make",
+        "tianqin_backtrader.sandbox.market.listing.Listing._make",
         lambda self, key: made.append(key) or kept(self, key),
     )
     market = make_engine(SandboxOptions()).floor.market

@@ -197,8 +197,8 @@ class Alerts(Observer):
     # -- longer texts -------------------------------------------------------------------------
 
     def _account_now(self) -> tuple[str, ...]:
-        gateway = self._store.gateway
-        return account_lines(gateway.account(), gateway.positions())
+        trading = self._store.gateway.trading
+        return account_lines(trading.account(), trading.positions())
 
     def _report(self, day: date, now: datetime) -> None:
         """After the settlement the account's figures are those of the next day."""
@@ -227,7 +227,7 @@ class Alerts(Observer):
         """What must be right before an open: what is looked at -> what is wrong, "" for nothing."""
         store = self._store
         broker = store.broker
-        account = store.gateway.account()
+        account = store.gateway.trading.account()
         reduced = broker.risk if broker is not None and broker.risk.state != "ACTIVE" else None
         link = [] if store.market_data_up else ["market data is down"]
         link += [store.no_trading] if store.no_trading else []

@@ -187,7 +187,7 @@ class LivePage(Publisher):
         return next(self._numbers)
 
     def _take_equity(self, ns: int) -> None:
-        worth = float(self._store.gateway.account().get("balance", 0.0))
+        worth = float(self._store.gateway.trading.account().get("balance", 0.0))
         if ns and worth and (not self._equity or self._equity[-1][1][1] != worth):
             self._equity.append((self._next(), [chart_time(ns), worth]))
 

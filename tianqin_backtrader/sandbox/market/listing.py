@@ -65,7 +65,7 @@ FIRST_YEAR = 2025
 _FIRST_CONTRACTS_RUN = timedelta(days=120)
 
 
-class InstrumentProvider(Mapping[str, Instrument]):
+class Listing(Mapping[str, Instrument]):
     """Everything of all products, by symbol: a product's is made when it is first asked for.
 
     Args:
@@ -142,9 +142,9 @@ class InstrumentProvider(Mapping[str, Instrument]):
         return self._alive(futures)
 
 
-def build_instruments(calendar: SessionCalendar, start: date, end: date) -> InstrumentProvider:
+def build_instruments(calendar: SessionCalendar, start: date, end: date) -> Listing:
     """Every contract that trades at some time from a year or more before ``start`` to ``end``."""
-    return InstrumentProvider(calendar, start, end)
+    return Listing(calendar, start, end)
 
 
 class _ContractMaker:

@@ -19,7 +19,7 @@ from .continuous import Indexes, Mains
 from .derivatives import Combinations, Options
 from .futures import Futures
 from .limit_lock import LimitLock
-from .listing import Instrument, InstrumentProvider
+from .listing import Instrument, Listing
 from .price_paths import Life, liquidity, most_liquid, trading_days
 from .product_terms import TERMS
 from .ticks import DayTicks
@@ -54,7 +54,7 @@ class Market:
     def __init__(
         self,
         calendar: SessionCalendar,
-        instruments: InstrumentProvider,
+        instruments: Listing,
         seed: int,
         last_day: date | None = None,
     ) -> None:

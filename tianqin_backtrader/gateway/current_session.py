@@ -1,4 +1,4 @@
-"""``ApiHolder``: the ``TqApi`` of the moment, which may be none."""
+"""``CurrentSession``: the ``TqApi`` of the moment, which may be none, and what was learnt of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from ..core.model import Instrument
 from ..errors import LinkLost
 
 
-class ApiHolder:
-    """What all parts of the ``Gateway`` work with."""
+class CurrentSession:
+    """What all parts of the ``Gateway`` work with.
+
+    Attributes:
+        client: The ``TqApi``, or None.
+        logged_in: Whether it is logged in at the account's counter; without that the last picture
+            of the account stays, and no order leaves.
+        contracts_known: Specifications that TianQin has given, by symbol.
+    """
 
     def __init__(self) -> None:
-        self._api: Any = None
-        #: Specifications that TianQin has given, by symbol.
+        self.client: Any = None
+        self.logged_in = False
         self.contracts_known: dict[str, Instrument] = {}
 
     @property
@@ -23,18 +30,13 @@ class ApiHolder:
         Raises:
             LinkLost: There is none.
         """
-        if self._api is None:
+        if self.client is None:
             raise LinkLost("not connected to TianQin at the moment")
-        return self._api
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a session, working or not."""
-        return self._api is not None
+        return self.client
 
     def virtual_now(self) -> int | None:
         """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
-        state = self._api._data.get("_tqsdk_backtest") if self._api is not None else None
+        state = self.client._data.get("_tqsdk_backtest") if self.client is not None else None
         if state is None or "current_dt" not in state:
             return None
         # At its end a back-test of tqsdk says 2038.
