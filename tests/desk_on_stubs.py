@@ -151,9 +151,9 @@ class StubbedDesk:
             self.context, self.gateway, self.line, self.account, self.pre_trade, self.planner,
             Anything(), write_ahead, self._tell,
         )  # fmt: skip
-        self.returns = ReportHandler(self.manager)
+        self.report_handler = ReportHandler(self.manager)
         self.held = ContingentOrders(self.manager, self.feeds, lambda symbol: self.price)
-        self.returns.on_fill.append(self.held.take_fill)
+        self.report_handler.on_fill.append(self.held.take_fill)
 
     @property
     def notes(self):
@@ -231,12 +231,12 @@ class StubbedDesk:
     def alive(self, leg, left=None, *, number=None):
         """It works at the exchange."""
         lots = leg.volume - leg.filled if left is None else left
-        self.returns.take([self.report(leg, lots, "ALIVE", number)])
+        self.report_handler.take([self.report(leg, lots, "ALIVE", number)])
 
     def end(self, leg, *, message="", number=None):
         """It is finished."""
         left = leg.volume - leg.filled
-        self.returns.take([self.report(leg, left, "FINISHED", number, message)])
+        self.report_handler.take([self.report(leg, left, "FINISHED", number, message)])
 
     def refuse(self, leg, message="busy"):
         """It was never taken."""
@@ -244,7 +244,7 @@ class StubbedDesk:
 
     def lose(self, leg):
         """A notice says that it is not passed on."""
-        self.returns._refused_by_notice(leg, "busy")
+        self.report_handler._refused_by_notice(leg, "busy")
 
     def fill(self, leg, lots, number=None):
         """It has traded, and the account shows it."""
@@ -253,7 +253,7 @@ class StubbedDesk:
         name = f"pos_{side}_today" if leg.offset is Offset.CLOSETODAY else f"pos_{side}_his"
         if leg.offset is not Offset.OPEN:
             self.gateway.lots[name] -= lots
-        self.returns.take(
+        self.report_handler.take(
             [Fill(number, leg.order_id, leg.symbol, leg.direction, leg.offset, 3000.0, lots,
                   self.now, 1.0)]
         )  # fmt: skip
@@ -268,7 +268,7 @@ class StubbedDesk:
 
     def foreign(self, lots, offset=Offset.CLOSETODAY, status="ALIVE", order_id="SERVER.1.1.1"):
         """An order of another terminal that closes lots."""
-        self.returns.take(
+        self.report_handler.take(
             [OrderReport(order_id, SYMBOL, Direction.SELL, offset, lots, lots, 3100.0, status,
                          f"f{order_id}", "")]
         )  # fmt: skip
@@ -285,8 +285,8 @@ class StubbedDesk:
 
     def turn(self):
         """A round."""
-        self.manager.tend()
-        self.held.tend()
+        self.manager.on_round()
+        self.held.on_round()
 
     def sent_lots(self):
         """Lots by offset of all that was sent."""

@@ -73,14 +73,14 @@ class Protection:
 
     def __init__(self):
         self.most_bare = 0
-        tend = RollService.tend
+        on_round = RollService.on_round
 
         def tending(desk):
-            tend(desk)
+            on_round(desk)
             if desk.rolls and desk._broker.begun:
                 self.look(desk._broker)
 
-        RollService.tend = tending
+        RollService.on_round = tending
 
     def look(self, broker):
         bare = 0

@@ -142,8 +142,8 @@ class MyBroker(bt.BrokerBase):
         placeholders = PlaceholderFeeds(context)
         self._trades = OpenTrades(context, feeds, store.mains, placeholders)
         self._news = OrderNotifications(self._manager, self._keeper, self._trades)
-        self._returns = ReportHandler(self._manager)
-        self._held = ContingentOrders(self._manager, feeds, store.last_price)
+        self._report_handler = ReportHandler(self._manager)
+        self._contingent = ContingentOrders(self._manager, feeds, store.last_price)
         self._orders = OrderFactory(
             self,
             context,
@@ -151,34 +151,40 @@ class MyBroker(bt.BrokerBase):
             store.mains,
             self._account,
             self._manager,
-            self._held,
+            self._contingent,
             placeholders,
             allow_partial=self.p.allow_partial,
         )
         self._targets = TargetPositions(self._manager, market, self._orders.for_target)
-        flattener = KillSwitch(context, link, self._account, self._orders.close_unguarded)
+        kill_switch = KillSwitch(context, link, self._account, self._orders.close_unguarded)
         self._engine = ExecutionEngine(
-            context, self._account, self._manager, self._returns, self._held, self._targets,
-            self._risk, flattener,
-        )  # fmt: skip
+            context,
+            self._account,
+            self._manager,
+            self._report_handler,
+            self._contingent,
+            self._targets,
+            self._risk,
+            kill_switch,
+        )
         self._adoption = Ownership(
             feeds, placeholders, self._orders.ticket, self._tell, self._trades
         )
         self._restart = StartupReconciler(
-            self._manager, self._returns, self._held, self._adoption,
-            memory=SavedRisk(context, self._risk.guard, flattener, self._write_ahead),
+            self._manager, self._report_handler, self._contingent, self._adoption,
+            memory=SavedRisk(context, self._risk.guard, kill_switch, self._write_ahead),
             pump=store.pump, newborn=store.sandbox_server is not None,
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
         reconciler = Reconciler(
-            self._manager, self._returns, self._restart.lots, self._engine.take_differences
+            self._manager, self._report_handler, self._restart.lots, self._engine.take_differences
         )
         expiry = ExpirySettlement(self._account, self._manager, market)
         self._engine.looks_after(self._restart, reconciler, expiry)
-        self._returns.on_fill += [
-            self._held.take_fill, self._targets.take_fill, self._keeper.heard,
+        self._report_handler.on_fill += [
+            self._contingent.take_fill, self._targets.take_fill, self._keeper.heard,
         ]  # fmt: skip
-        self._returns.on_foreign += [
+        self._report_handler.on_foreign += [
             self._restart.take_foreign,
             self._targets.take_other,
             self._take_foreign_trade,
@@ -293,7 +299,7 @@ class MyBroker(bt.BrokerBase):
         self._adoption.hand_over(self._restart, self._targets)
         for change in self._account.take_moved():
             self._news.put_change(change)
-        self._trades.tend()
+        self._trades.on_round()
         self._news.let_in()
         self._keeper.follow(self.journal)
 
@@ -603,7 +609,7 @@ class MyBroker(bt.BrokerBase):
         Values are ``leg.OrderLeg``: ``symbol``, ``volume`` and ``filled`` in lots,
         ``state``. The present trading day's, as the account gives them.
         """
-        return dict(self._returns.foreign)
+        return dict(self._report_handler.foreign)
 
     def orderstatus(self, order: Any) -> Any:
         """Backtrader's status of an order."""
@@ -782,7 +788,7 @@ class MyBroker(bt.BrokerBase):
 
     def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
         """What takes the exits of a contract along with its lots."""
-        return ExitCarrier(self._manager, self._held, self._orders.stand_in_for, plan, save)
+        return ExitCarrier(self._manager, self._contingent, self._orders.stand_in_for, plan, save)
 
     def mark(self, order: Any, name: str, value: Any) -> None:
         """Keep a word with an order, over a restart, too."""

@@ -536,7 +536,7 @@ class MyStore:
 
     def alive_at(self, symbol: str) -> int:
         """Until when nothing can be missing of what the market sent of a contract, nanoseconds."""
-        return self._round.lifeline.alive_at(symbol)
+        return self._round.liveness.alive_at(symbol)
 
     def horizon(self) -> int:
         """Bars that end by this instant are complete for every contract and may be delivered."""

@@ -647,7 +647,7 @@ def test_a_kill_before_the_withdrawals_leaves_nothing_out(box, program, button):
             broker.risk.halt("look at it")
         elif button == "flatten":
             broker.risk.reduce("enough")
-            broker._engine._flattener.begin()
+            broker._engine._kill_switch.begin()
         else:
             now, day = first.store.clock.now_ns(), first.store.now().date()
             broker.risk.watch(RiskContext(now, day, day_profit=-2e6))

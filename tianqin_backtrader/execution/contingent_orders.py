@@ -84,7 +84,7 @@ class ContingentOrders:
 
     def __init__(self, manager: OrderManager, feeds: Feeds, last_price: LastPrice) -> None:
         self._manager, self._context, self._feeds = manager, manager.context, feeds
-        self._watch = OrderEmulator(manager, last_price, self._take_fired)
+        self._emulator = OrderEmulator(manager, last_price, self._take_fired)
         self._boxes: dict[int, list[OrderGroupEntry]] = defaultdict(list)
         self._drafts: dict[int, list[tuple[Ticket, Any]]] = {}
         self._taken: set[int] = set()
@@ -100,7 +100,7 @@ class ContingentOrders:
         try:
             self._manager.admit(ticket, waits=not at_once or parent is not None)
             if not at_once:
-                ticket.condition = self._watch.condition(ticket)
+                ticket.condition = self._emulator.condition(ticket)
             first = parent.ref if parent is not None else ticket.order.ref
             if parent is not None and first not in self._drafts:
                 self._child_of_sent(ticket, parent)
@@ -129,7 +129,7 @@ class ContingentOrders:
             self._manager.submit(ticket)
             return
         self._take_in(ticket)
-        self._watch.watch(ticket)
+        self._emulator.watch(ticket)
 
     def _take_in(self, ticket: Ticket) -> None:
         """An order that waits is told as Submitted and Accepted: it is ours to look after."""
@@ -230,7 +230,7 @@ class ContingentOrders:
             self._answer(box, answer)
 
     def _take_end(self, ticket: Ticket) -> None:
-        self._watch.forget(ticket)
+        self._emulator.forget(ticket)
         self._drafts.pop(ticket.order.ref, None)
         boxes = self._boxes.get(ticket.order.ref, [])
         for box in boxes:
@@ -279,14 +279,14 @@ class ContingentOrders:
         if not ticket.order.triggered:  # else it waits until the parent can open no more
             ticket.after = [one for one in ticket.after if one not in parents]
         if ticket.condition is not None:
-            self._watch.watch(ticket)
+            self._emulator.watch(ticket)
         elif ticket.stage is not Stage.WORKING:  # else it is being withdrawn, and sent again
             self._manager.release(ticket)
 
     def _suspend(self, ticket: Ticket, parents: list[Ticket]) -> None:
         """There is nothing to close: it waits for the end of its parent, and is told nothing."""
         if ticket.stage is Stage.WATCHED:
-            self._watch.forget(ticket)
+            self._emulator.forget(ticket)
             ticket.stage = Stage.DORMANT
         elif ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE and parents:
             self._manager.stand_back(ticket, parents[0])
@@ -336,7 +336,7 @@ class ContingentOrders:
             if ticket.condition is None:
                 self._manager.release(ticket)
             else:
-                self._watch.watch(ticket)
+                self._emulator.watch(ticket)
 
     def _bind_stand_ins(self, tickets: list[Ticket], living: list[Ticket]) -> None:
         first, *rest = (*living, *tickets)
@@ -495,7 +495,7 @@ class ContingentOrders:
         """An order of an earlier run that waits for its price or time."""
         self._taken.add(ticket.order.ref)
         if ticket.stage is Stage.WATCHED:
-            self._watch.watch(ticket)
+            self._emulator.watch(ticket)
 
     def adopt_group(self, key: str, fields: dict[str, Any], tickets: list[Ticket]) -> None:
         """A group of an earlier run, with all its orders."""
@@ -530,9 +530,9 @@ class ContingentOrders:
         elif member.state is MemberState.ACTIVE and member.volume != ticket.volume:
             self._carry_out(box, Action(Do.RESIZE, ticket.key, member.volume))
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Every round: hold the prices of the moment against what waits for them."""
-        self._watch.tend()
+        self._emulator.on_round()
 
 
 def _closes_only(child: Ticket) -> None:

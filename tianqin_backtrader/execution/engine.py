@@ -41,13 +41,13 @@ class Reconciles(Protocol):
 
     def follow_session(self, session: int) -> None: ...
 
-    def tend(self) -> None: ...
+    def on_round(self) -> None: ...
 
 
 class Expires(Protocol):
     """Settles lots of contracts that have expired; True if there were any."""
 
-    def tend(self) -> bool: ...
+    def on_round(self) -> bool: ...
 
 
 class ExecutionEngine:
@@ -72,16 +72,16 @@ class ExecutionEngine:
         context: Context,
         account: PositionLedger,
         manager: OrderManager,
-        returns: ReportHandler,
+        report_handler: ReportHandler,
         held: ContingentOrders,
         targets: TargetPositions,
         risk: RiskCheck,
-        flattener: KillSwitch,
+        kill_switch: KillSwitch,
     ) -> None:
         self._context, self._account = context, account
-        self._manager, self._returns = manager, returns
-        self._held, self._targets, self._risk = held, targets, risk
-        self._flattener, self._write_ahead = flattener, manager.write_ahead
+        self._manager, self._report_handler = manager, report_handler
+        self._contingent, self._targets, self._risk = held, targets, risk
+        self._kill_switch, self._write_ahead = kill_switch, manager.write_ahead
         self.begun = self._halting = False
 
     def looks_after(self, saved: SavedState, reconciler: Reconciles, expiry: Expires) -> None:
@@ -90,7 +90,7 @@ class ExecutionEngine:
 
     def begin(self) -> None:
         """The account was taken over; an earlier run may have died before all was withdrawn."""
-        self._halting = self._flattener.busy or self._risk.guard.state is GuardState.HALTED
+        self._halting = self._kill_switch.busy or self._risk.guard.state is GuardState.HALTED
         self.begun = True
 
     # -- a round ----------------------------------------------------------------------------------
@@ -99,26 +99,28 @@ class ExecutionEngine:
         """Apply what the exchange says, and queue what strategies are to be told."""
         self._manager.heard_at = monotonic()
         if self.begun:
-            self._returns.take(reports)
-            self._reconciler.tend()
+            self._report_handler.take(reports)
+            self._reconciler.on_round()
             self._write_ahead.flush()
 
     def on_round(self, session: int, reconnector: Any) -> None:
         """Look after unanswered orders, and after all that waits with us."""
-        self._returns.follow_session(session, reconnector)
+        self._report_handler.follow_session(session, reconnector)
         if not self.begun:
             return
-        self._returns.tend()
+        self._report_handler.on_round()
         self._reconciler.follow_session(session)
         self._account.settle_fees()
         self._look_at_halting()
         self._look_at_loss()
-        self._manager.tend()
-        self._held.tend()
-        self._targets.tend()
-        if self._flattener.busy:
-            self._flattener.tend({symbol for symbol, legs in self._manager.live.items() if legs})
-        if self._expiry.tend():
+        self._manager.on_round()
+        self._contingent.on_round()
+        self._targets.on_round()
+        if self._kill_switch.busy:
+            self._kill_switch.on_round(
+                {symbol for symbol, legs in self._manager.live.items() if legs}
+            )
+        if self._expiry.on_round():
             self._write_ahead.touch_plan(self._saved.lots)
         self._write_ahead.flush()
 
@@ -127,7 +129,7 @@ class ExecutionEngine:
     def halt(self, reason: str) -> None:
         """Withdraw every order and send no other until ``resume``, in later runs, too."""
         self._risk.guard.halt(reason)
-        self._flattener.end()
+        self._kill_switch.end()
         self.drop_targets()
         self._withdraw_for(lambda ticket: True)
         self._write_ahead.flush()
@@ -136,7 +138,7 @@ class ExecutionEngine:
         """Take orders again after ``halt``, ``flatten`` or a limit."""
         self._write_ahead.mend()
         self._risk.resume()
-        self._flattener.end()
+        self._kill_switch.end()
         self._withdraw(lambda ticket: not ticket.guarded)
         self._write_ahead.flush()
 
@@ -145,7 +147,7 @@ class ExecutionEngine:
         self._risk.guard.reduce(reason)
         self.drop_targets()
         self._withdraw(lambda ticket: ticket.guarded)  # of a flatten before: it has its place
-        self._flattener.begin()
+        self._kill_switch.begin()
         self._write_ahead.flush()
 
     def cancel_all(self) -> None:
@@ -166,17 +168,17 @@ class ExecutionEngine:
 
     def _withdraw_for(self, which: Callable[[Ticket], bool]) -> None:
         """Withdraw orders for what the rules say; lots that lose their stop by it are told."""
-        self._held.settle_stops()
+        self._contingent.settle_stops()
         tickets = [ticket for ticket in self._manager.tickets.values() if not ticket.over]
         words = f"trading is {self._risk.guard.state}: {self._risk.guard.reason}"
-        self._held.withdraw([ticket for ticket in tickets if which(ticket)], words)
+        self._contingent.withdraw([ticket for ticket in tickets if which(ticket)], words)
 
     def _withdraw_openings(self, which: Callable[[Ticket], bool]) -> None:
         """Withdraw orders that may open; of stops and the like that reverse, what closes stays."""
-        self._held.settle_stops()
+        self._contingent.settle_stops()
         for ticket in list(self._manager.tickets.values()):
             if not ticket.over and which(ticket) and _closes_first(ticket):
-                self._held.keep_closing(ticket)
+                self._contingent.keep_closing(ticket)
                 text = (
                     f"order {ticket.order.ref} on {ticket.symbol} only closes from now on: trading "
                     f"is {self._risk.guard.state}"

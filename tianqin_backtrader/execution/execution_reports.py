@@ -153,9 +153,9 @@ class ReportHandler:
                 logger.warning("%s", text)
                 self._context.notify(text, foreign_fill=fill)
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Every round: see to trades of others whose contract was not known."""
-        self._others.tend()
+        self._others.on_round()
 
     def tell_fill(self, ticket: Ticket, fill: Fill) -> None:
         """Book a fill, and let the strategy know."""

@@ -28,9 +28,9 @@ class ForeignFills:
         """Book one."""
         self._account.take_lots(fill)
         self._waiting.setdefault(fill.symbol, []).append(fill)
-        self.tend()
+        self.on_round()
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Every round: book those whose contract is known now."""
         for symbol in list(self._waiting):
             instrument = self._context.known_instrument(symbol)

@@ -149,9 +149,9 @@ class OpenTrades:
         Backtrader stamps the end of a trade with its time.
         """
         self._waiting.append(change)
-        self.tend()
+        self.on_round()
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Every round: see to changes that wait."""
         waiting, self._waiting = self._waiting, []
         for change in waiting:

@@ -153,7 +153,7 @@ class OrderEmulator:
         if self._watched.get(ticket.symbol, {}).pop(ticket.order.ref, None) is not None:
             self._quiet.pop(ticket.symbol, None)
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Hold the prices of the moment against what waits for them."""
         now = self._context.now_ns()
         due = now + self._ahead(now)  # asked in every round: what is lost may be back in the next

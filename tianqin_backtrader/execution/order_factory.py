@@ -77,7 +77,7 @@ class OrderFactory:
     ) -> None:
         self._broker, self._account = broker, account
         self._context, self._feeds, self._mains = context, feeds, mains
-        self._manager, self._held, self._write_ahead = manager, held, manager.write_ahead
+        self._manager, self._contingent, self._write_ahead = manager, held, manager.write_ahead
         self._placeholders, self._allow_partial = placeholders, allow_partial
 
     def backtrader_order(
@@ -109,7 +109,7 @@ class OrderFactory:
         except TianqinError as error:
             self._manager.refuse(ticket, str(error))
         else:
-            self._held.place(ticket, parent, oco, transmit)
+            self._contingent.place(ticket, parent, oco, transmit)
         self._write_ahead.flush()
         return order
 

@@ -609,7 +609,7 @@ class OrderManager:
 
     # -- every round --------------------------------------------------------------------------
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """See to what waits: ends that have come, markets that have opened, cancels unheard."""
         if not (self._expiries or self._queued or self._withdrawn):
             return

@@ -193,7 +193,7 @@ class TargetPositions:
             rejected = status in (bt.Order.Rejected, bt.Order.Margin)
             target.events.append(Ended(order_id, ticket.filled, rejected))
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Do what each target wants now."""
         self._tend_returning()
         for target in list(self._targets.values()):

@@ -59,7 +59,7 @@ class Liveness:
         """Until when nothing can be missing of a contract, nanoseconds."""
         return max(self._answered, self._stamps.get(exchange_of(symbol), 0))
 
-    def closes_until(self, symbol: str) -> int:
+    def bars_close_until(self, symbol: str) -> int:
         """Bars of a contract that end by this instant may be closed, nanoseconds."""
         return self.alive_at(symbol) - GRACE
 

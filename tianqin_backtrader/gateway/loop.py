@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 MARKET_OVER = 2026112101
 
 
-class Tended(Protocol):
+class EveryRound(Protocol):
     """What is looked after once a round."""
 
-    def tend(self) -> None: ...
+    def on_round(self) -> None: ...
 
 
 class EventLoop:
@@ -43,7 +43,7 @@ class EventLoop:
 
     Attributes:
         lifeline: The proof that nothing is missing.
-        rolls: Tended last, once there is a broker.
+        rolls: Looked after last, once there is a broker.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class EventLoop:
     ) -> None:
         self._store, self._instruments = store, instruments
         self._unsaid, self._on_new_session = unsaid, on_new_session
-        self.lifeline = Liveness(store.clock, store.reconnector, self._dues)
-        self.rolls: Tended | None = None
+        self.liveness = Liveness(store.clock, store.reconnector, self._dues)
+        self.rolls: EveryRound | None = None
         self._polled = self._trading = False
         self._links_over = self._losses = self._kept = 0
         self._sessions: int = store.reconnector.sessions
@@ -74,7 +74,7 @@ class EventLoop:
         deadline = monotonic() + timeout
         while True:
             left = deadline - monotonic()
-            self.pump(min(left, self.lifeline.seconds_until_due()))
+            self.pump(min(left, self.liveness.seconds_until_due()))
             if left <= 0 or self._has_news():
                 return
 
@@ -102,7 +102,7 @@ class EventLoop:
             for keeper in store.keepers:
                 keeper()
             if self.rolls is not None:
-                self.rolls.tend()
+                self.rolls.on_round()
         store.observers.round()
 
     def _take_market_data(self) -> None:
@@ -114,12 +114,12 @@ class EventLoop:
             # Before the market has been heard, what comes before an open may have any stamp.
             if store.clock.trusted or phase_at(store.calendar, symbol, stamp) is Phase.TRADING:
                 store.clock.stamp(stamp)
-            self.lifeline.heard(symbol, stamp)
+            self.liveness.heard(symbol, stamp)
         if stamps:
             store.reconnector.heard()
-        self.lifeline.prove(over=self.market_over and all(feed.current for feed in feeds))
+        self.liveness.prove(over=self.market_over and all(feed.current for feed in feeds))
         for feed in feeds:
-            feed.flush(self.lifeline.closes_until(feed.symbol))
+            feed.flush(self.liveness.bars_close_until(feed.symbol))
         for feed in feeds:
             feed.check()
         for feed in feeds:
@@ -137,12 +137,12 @@ class EventLoop:
         gateway = self._store.gateway
         if self._store.clock.virtual:
             return
-        asked, answered = self.lifeline.passed(), gateway.ask()
+        asked, answered = self.liveness.passed(), gateway.ask()
         while not answered():
             if monotonic() >= deadline:
                 raise LinkTimeout("market data does not answer: call again when it is there")
             gateway.pump(max(0.0, deadline - monotonic()))
-        self.lifeline.answered(asked)
+        self.liveness.answered(asked)
 
     def follow_clock(self) -> None:
         """A server that tells the time tells it to us."""

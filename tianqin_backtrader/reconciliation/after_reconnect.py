@@ -47,11 +47,16 @@ class Reconciler:
     def __init__(
         self,
         manager: OrderManager,
-        returns: ReportHandler,
+        report_handler: ReportHandler,
         lots: Planned,
         on_difference: Callable[[str], None],
     ) -> None:
-        self._manager, self._returns, self._lots, self._tell = manager, returns, lots, on_difference
+        self._manager, self._report_handler, self._lots, self._tell = (
+            manager,
+            report_handler,
+            lots,
+            on_difference,
+        )
         self._context, self._trading = manager.context, manager.trading
         self._link, self._account = manager.link, manager.account
         self._session = 0
@@ -69,9 +74,9 @@ class Reconciler:
             self._begin([])
             self._started, self._lacking = self._since, False
         else:
-            self.tend()
+            self.on_round()
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Look, as soon as a new session's first reports are taken: before strategies go on.
 
         Where lots were given up it is looked at later, too: a counter may show them all the same.
@@ -143,7 +148,7 @@ class Reconciler:
         """Whether everything is known of what is held: the money of a difference is, then."""
         context = self._context
         held = {symbol for symbol, _ in (*self._account.sides, *self._account.held_lots())}
-        symbols = held | {leg.symbol for leg in self._returns.foreign.values()}
+        symbols = held | {leg.symbol for leg in self._report_handler.foreign.values()}
         known = [
             context.known_instrument(symbol) or context.is_unknown(symbol) for symbol in symbols
         ]
@@ -195,8 +200,8 @@ class Reconciler:
         picture = compare(ours, account.held_lots(), [], ended, costs, gone)
         for fill in unseen_fills(self._context, ended, picture.filled, costs):
             logger.warning("%s: the account holds %d lots of it", fill.order_id, fill.volume)
-            self._returns.take([fill])
-        self._returns.take([day_end(leg) for leg in ended])
+            self._report_handler.take([fill])
+        self._report_handler.take([day_end(leg) for leg in ended])
         return picture.differences
 
     def _ended(self) -> list[OrderLeg]:
@@ -211,7 +216,7 @@ class Reconciler:
         ]
         others = [
             leg
-            for leg in self._returns.foreign.values()
+            for leg in self._report_handler.foreign.values()
             if not leg.over and leg.order_id not in known
         ]
         return ours + others

@@ -42,7 +42,7 @@ class ExpirySettlement:
         self._expiring: set[str] = set()
         self._asked: dict[str, int] = {}
 
-    def tend(self) -> bool:
+    def on_round(self) -> bool:
         """Settle what has expired; return whether anything was."""
         today = self._context.trading_day()
         if today != self._day:

@@ -65,7 +65,7 @@ class SavedOrders:
         self._context, self._trading = manager.context, manager.trading
         self._account, self._write_ahead = manager.account, manager.write_ahead
 
-    def bury(self, journal: Journal) -> None:
+    def close_all(self, journal: Journal) -> None:
         """The account was born with this program: all that is on record is over."""
         plans, orders = journal.plans(date.max), journal.open_orders()
 

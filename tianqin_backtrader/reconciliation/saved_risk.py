@@ -31,13 +31,17 @@ class SavedRisk:
     kind, key = "risk", "guard"
 
     def __init__(
-        self, context: Context, guard: RiskEngine, flattener: KillSwitch, write_ahead: WriteAheadLog
+        self,
+        context: Context,
+        guard: RiskEngine,
+        kill_switch: KillSwitch,
+        write_ahead: WriteAheadLog,
     ) -> None:
         self._context, self._guard = context, guard
-        self._flattener, self._write_ahead = flattener, write_ahead
+        self._kill_switch, self._write_ahead = kill_switch, write_ahead
         # The guard's, but for a halt by the records themselves.
         self._meant = {"state": str(GuardState.ACTIVE), "reason": "", "keeps_exits": False}
-        guard.changed = flattener.changed = lambda: write_ahead.touch_plan(self)
+        guard.changed = kill_switch.changed = lambda: write_ahead.touch_plan(self)
 
     def plan(self) -> tuple[dict[str, Any], bool]:
         """For the journal. A halt by records that cannot be written is over with the program."""
@@ -47,7 +51,7 @@ class SavedRisk:
         elif self._guard.would_reduce:
             reducing = {"state": str(GuardState.REDUCING), "reason": self._guard.would_reduce}
             self._meant |= reducing
-        return fields | self._meant | {"flattening": self._flattener.busy}, False
+        return fields | self._meant | {"flattening": self._kill_switch.busy}, False
 
     def recall(self, journal: Journal) -> None:
         """Go on as an earlier run has left it; told if it has left it other than ACTIVE."""
@@ -57,7 +61,7 @@ class SavedRisk:
         self._guard.recall(plan.fields)
         self._meant |= {name: plan.fields[name] for name in self._meant if name in plan.fields}
         if plan.fields["flattening"]:
-            self._flattener.begin()
+            self._kill_switch.begin()
         if self._guard.state is not GuardState.ACTIVE:
             text = (
                 f"{self._guard.state} since an earlier run: {self._guard.reason}; "

@@ -86,7 +86,7 @@ class StartupReconciler:
     def __init__(
         self,
         manager: OrderManager,
-        returns: ReportHandler,
+        report_handler: ReportHandler,
         held: ContingentOrders,
         make: Orders,
         *,
@@ -96,7 +96,12 @@ class StartupReconciler:
         resend: bool,
         accept: bool,
     ) -> None:
-        self._manager, self._returns, self._held, self._make = manager, returns, held, make
+        self._manager, self._report_handler, self._contingent, self._make = (
+            manager,
+            report_handler,
+            held,
+            make,
+        )
         self._context, self._trading = manager.context, manager.trading
         self._account, self._write_ahead = manager.account, manager.write_ahead
         self._past = SavedOrders(manager, make)
@@ -126,7 +131,7 @@ class StartupReconciler:
         if journal is not None:
             self._past.look_at_clock(journal)
             if self._newborn:
-                self._past.bury(journal)
+                self._past.close_all(journal)
             else:
                 found = self._past.read(journal, today)
                 self._memory.recall(journal)
@@ -150,7 +155,7 @@ class StartupReconciler:
         news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
         self._account.begin(equity(), [fill for _, fill in found.untold] + news + unseen)
         self.begun_with = self._account.net_lots()
-        self._returns.take(others)
+        self._report_handler.take(others)
         self.lots.foreign |= {one.identity for one in others if isinstance(one, Fill)}
         self._manager.pre_trade.reconciled = True
         self._go_on(found, [*unseen, *ours], ended, [leg for leg in lost if leg not in ended])
@@ -272,25 +277,25 @@ class StartupReconciler:
     ) -> None:  # fmt: skip
         self.adopted = [ticket for ticket in found.tickets.values() if not ticket.over]
         for plan, tickets in found.groups:
-            self._held.adopt_group(plan.key, plan.fields, tickets)
+            self._contingent.adopt_group(plan.key, plan.fields, tickets)
         for ticket in self.adopted:
-            self._held.adopt(ticket)
+            self._contingent.adopt(ticket)
             self._tell_again(ticket)
         for ticket, fill in found.untold:
-            self._returns.tell_fill(ticket, fill)
+            self._report_handler.tell_fill(ticket, fill)
         for key, status in found.ends.items():
             order = found.tickets[key].order
             if order.status != status:
                 order.status = status
                 self._make.tell(order)
-        self._returns.take(reports)
-        self._returns.take([day_end(self._manager.legs[leg.order_id][1]) for leg in ended])
+        self._report_handler.take(reports)
+        self._report_handler.take([day_end(self._manager.legs[leg.order_id][1]) for leg in ended])
         for leg in never:
             self._never_left(*self._manager.legs[leg.order_id])
-        self._held.complete_groups()
+        self._contingent.complete_groups()
         for ticket in self.adopted:
             self._send_rest(ticket)
-            self._returns.settle(ticket)
+            self._report_handler.settle(ticket)
         for plan in found.targets:
             working = [
                 ticket for ticket in self.adopted
@@ -329,9 +334,9 @@ class StartupReconciler:
         if any(one.exchange_order_id or one.fills for one in ticket.out) or ticket.ending not in (
             Ending.NONE, Ending.RESIZE,
         ):  # fmt: skip
-            self._returns.settle(ticket)
+            self._report_handler.settle(ticket)
         elif ticket.protects and ticket.closing <= 0 and not self._resend:
-            self._returns.settle(ticket)  # it has closed; what it opens is an entry
+            self._report_handler.settle(ticket)  # it has closed; what it opens is an entry
         elif self._resend or self._protects(ticket) or self._was_taken(ticket):
             ticket.unsent.clear()
             ticket.ending = Ending.NONE
@@ -343,7 +348,7 @@ class StartupReconciler:
         """A child of a bracket, or another exit that has fired, is sent in any case: without it
         lots would have no protection.
         """
-        role = self._held.role(ticket)
+        role = self._contingent.role(ticket)
         exit_of_a_group = role is Role.PEER and ticket.may_open == 0  # its end ends the others
         return ticket.protects or role is Role.CHILD or exit_of_a_group
 

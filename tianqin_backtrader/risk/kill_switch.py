@@ -190,7 +190,7 @@ class KillSwitch:
         self.busy = False
         self.changed()
 
-    def tend(self, working: Collection[str]) -> None:
+    def on_round(self, working: Collection[str]) -> None:
         """See what is left.
 
         Args:

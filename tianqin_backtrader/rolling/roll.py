@@ -177,7 +177,7 @@ class Roll:
             self._exits.withdraw_entries(self.state)
         logger.info("%s", self.report())
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """See how it stands, and do the next thing."""
         self._write_again()
         if self.state.ended:
@@ -212,7 +212,7 @@ class Roll:
         self._keep(state)
         closing = self.leg is not None and self.leg.phase is RollPhase.CLOSING
         taking = self.leg.left if self.leg is not None and closing else self._taking
-        self._keep(exits.tend(self.state, taking=taking, gives_back=gives_back))
+        self._keep(exits.on_round(self.state, taking=taking, gives_back=gives_back))
         if exits.fired(self.state):
             self._interrupted = True
             if self.leg is not None:
@@ -414,7 +414,7 @@ class Roll:
     # -- a leg --------------------------------------------------------------------------------
 
     def _work(self, leg: RollLeg) -> None:
-        sent = leg.tend()
+        sent = leg.on_round()
         ids = (*self.state.order_ids, *leg.order_ids)
         state = replace(self.state, order_ids=tuple(dict.fromkeys(ids)), reference=leg.reference)
         if sent or state.order_ids != self.state.order_ids:

@@ -45,7 +45,7 @@ class ExitCarrier:
         plan: RollPlan,
         save: Callable[[RollState], None],
     ) -> None:
-        self._manager, self._held, self._make, self._plan = manager, held, make, plan
+        self._manager, self._contingent, self._make, self._plan = manager, held, make, plan
         self._save = save
         self._direction = plan.direction(RollPhase.CLOSING)
         self._told: set[str] = set()
@@ -142,7 +142,7 @@ class ExitCarrier:
         Raises:
             OrderError: There is one.
         """
-        self._held.settle_stops(*self._contracts)
+        self._contingent.settle_stops(*self._contracts)
         now = self._manager.context.now()
         for ticket in self._tickets(*self._contracts):
             if ticket.over or ticket.for_target or ticket.ending in (Ending.CANCEL, Ending.EXPIRE):
@@ -169,7 +169,7 @@ class ExitCarrier:
         """A partner of an exit that the roll would separate from it, or withdraw."""
         if not self.is_exit(ticket):
             return None
-        for other in self._held.partners(ticket):
+        for other in self._contingent.partners(ticket):
             entry = other.symbol in self._contracts and not self.is_exit(other)
             if entry or self._is_taken_along(ticket) is not self._is_taken_along(other):
                 return other
@@ -186,19 +186,21 @@ class ExitCarrier:
         known = {one.key for one in state.exits}
         by_key = {one.key: one for one in self._tickets(self._plan.old)}
         exits = tuple(
-            replace(one, group=self._held.group_of(by_key[one.key])) if one.key in by_key else one
+            replace(one, group=self._contingent.group_of(by_key[one.key]))
+            if one.key in by_key
+            else one
             for one in state.exits
         )
         news = [
             CarriedExit(
-                one.key, self._held.group_of(one), one.left, _rests(one), one.filled
+                one.key, self._contingent.group_of(one), one.left, _rests(one), one.filled
             )
             for one in self.exits(self._plan.old, state)
             if one.key not in known and (one.stage is Stage.WATCHED or _rests(one))
         ]  # fmt: skip
         return replace(state, exits=(*exits, *news))
 
-    def tend(self, state: RollState, *, taking: int, gives_back: bool) -> RollState:
+    def on_round(self, state: RollState, *, taking: int, gives_back: bool) -> RollState:
         """Let every exit stand for the lots that it has now.
 
         Args:
@@ -334,7 +336,7 @@ class ExitCarrier:
             ]
             by_key |= {ticket.key: ticket for ticket in made}
             if made:
-                self._held.take_stand_ins(made, [one for one in stand_ins if not one.over])
+                self._contingent.take_stand_ins(made, [one for one in stand_ins if not one.over])
         return state
 
     def _needs_one(
@@ -388,7 +390,7 @@ class ExitCarrier:
             elif not _fired(ticket) and self._asks(ticket, new):
                 lots[ticket] = new
         if lots:
-            self._held.stand_for(lots)
+            self._contingent.stand_for(lots)
 
     def _asks(self, ticket: Ticket, lots: int) -> bool:
         """Whether an order is to stand for other lots than before; each wish is told it once."""
@@ -399,7 +401,7 @@ class ExitCarrier:
         refused = ticket.order.status in (bt.Order.Rejected, bt.Order.Margin)
         if refused and lots and ticket.key not in self._told:
             self._told.add(ticket.key)
-            self._held.tell_refused_stand_in(ticket, lots)
+            self._contingent.tell_refused_stand_in(ticket, lots)
 
     def _resize_old(
         self,
@@ -428,7 +430,7 @@ class ExitCarrier:
             if left and self._asks(ticket, left):
                 lots[ticket] = left
         if lots:
-            self._held.stand_for(lots)
+            self._contingent.stand_for(lots)
         self._end(gone)
 
     def _end(self, gone: list[tuple[Ticket, str]]) -> None:

@@ -99,7 +99,7 @@ class RollLeg:
         """Of the exchange orders sent for it."""
         return [leg.order_id for order in self.orders.values() for leg in order.legs]
 
-    def tend(self) -> bool:
+    def on_round(self) -> bool:
         """Do what is to be done now; whether an order was made, which leaves with the next wait."""
         now = self._context.now_ns()
         self._count_time(now)

@@ -103,9 +103,9 @@ class RollManager:
         self._told: set[tuple[date, str, str, str]] = set()  # day, contract, side, words
         self._not_before = 0.0
         store.getbroker()
-        store.keepers.append(self.tend)
+        store.keepers.append(self.on_round)
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Every round: look once a trading day, and again after each roll.
 
         The manager looks again, too, when the day's main contract is heard of after the open, and

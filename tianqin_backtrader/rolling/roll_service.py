@@ -72,12 +72,12 @@ class RollService:
                 return roll
         return None
 
-    def tend(self) -> None:
+    def on_round(self) -> None:
         """Every round, once the broker has taken over what there is."""
         if not self._broker.begun:
             return
         for roll in self.rolls:
-            roll.tend()
+            roll.on_round()
 
     # -- new ones -----------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ def fill(at, entry, lots=3):
 
 def fire(at, price=2900.0):
     at.price = price
-    at.held.tend()
+    at.held.on_round()
 
 
 # -- placed behind a market order ----------------------------------------------------------------

@@ -141,7 +141,7 @@ def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch)
         at.manager.change_volume(target, volume)
         at.manager.heard_at = target.cancel_asked - 1
         for _ in range(3):
-            at.manager.tend()
+            at.manager.on_round()
         assert at.silent == signs
         at.end(target.legs[-1])
         at.alive(target.legs[-1])
@@ -176,7 +176,7 @@ def test_a_stop_that_fires_withdraws_an_order_on_a_contract_that_nothing_else_wa
     at.held.place(other, None, stop.order, True)
     at.pre_trade.is_open = True
     at.price = 2990.0
-    at.held.tend()
+    at.held.on_round()
     assert at.gateway.sent == [("CLOSETODAY", 3)]
     assert at.ends_of(other) == ["Canceled"]
 

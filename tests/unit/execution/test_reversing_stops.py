@@ -186,6 +186,6 @@ def test_what_closes_stays_though_the_stop_was_placed_before_its_lots():
     at.gateway.lots["pos_long_today"] = 3
     at.fill(entry.legs[0], 3)
     at.price = 2990.0
-    at.held.tend()
+    at.held.on_round()
     assert (stop.may_open, at.gateway.sent[1:]) == (3, [CLOSES])
     assert terms(stop) == (2700.0, None)

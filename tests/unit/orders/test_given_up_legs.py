@@ -106,10 +106,10 @@ def test_the_old_leg_is_asked_to_leave_until_it_has(at, monkeypatch):
     at.pass_by(10)
     at.alive(ticket.legs[0])
     monkeypatch.setattr("tianqin_backtrader.execution.order_manager.CANCEL_AGAIN", -1.0)
-    at.manager.tend()
+    at.manager.on_round()
     assert at.gateway.withdrawn == 2 * [ticket.legs[0].order_id]
     at.end(ticket.legs[0])
-    at.manager.tend()
+    at.manager.on_round()
     assert len(at.gateway.withdrawn) == 2
 
 
@@ -153,7 +153,7 @@ def test_fills_that_come_after_a_cancel_are_waited_for_before_the_rest_is_sent(a
     at.end(target.legs[0])
     assert target.stage is Stage.QUEUED
     report = at.report(target.legs[0], 4, "FINISHED")  # two were filled after all
-    at.returns.take([report])
+    at.report_handler.take([report])
     at.pre_trade.is_open = True
     at.pass_by(10)
     assert len(target.legs) == 1

@@ -74,9 +74,9 @@ class Run:
         )  # fmt: skip
         self.exposed = []
         self.store.exposed = lambda symbol, lots, text: self.exposed.append((symbol, lots))
-        returns = SimpleNamespace(foreign={}, take=lambda reports: None)
+        report_handler = SimpleNamespace(foreign={}, take=lambda reports: None)
         self.lots = object()
-        self.reconciler = Reconciler(self.manager, returns, self.lots, self.told.append)
+        self.reconciler = Reconciler(self.manager, report_handler, self.lots, self.told.append)
         self.session = 1
         self.wait(0)
 

@@ -26,7 +26,7 @@ def at():
 def restart(at, *, resend=False):
     return StartupReconciler(
         at.manager,
-        at.returns,
+        at.report_handler,
         at.held,
         Anything(),
         memory=Anything(),
@@ -73,7 +73,7 @@ def test_what_a_reversal_opens_and_never_left_is_sent_again_only_by_wish(resend)
     at = StubbedDesk(today=3)
     stop = at.hold(6, 2990.0)
     at.price = 2990.0
-    at.held.tend()
+    at.held.on_round()
     at.fill(stop.legs[0], 3)
     assert at.gateway.sent == [("CLOSETODAY", 3), ("OPEN", 3)]
     restart(at, resend=resend)._never_left(stop, stop.legs[1])

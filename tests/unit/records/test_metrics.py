@@ -48,10 +48,10 @@ def random_equity(seed, days=300):
 def test_ratios_agree_with_empyrical(seed):
     equity = random_equity(seed)
     found = statistics([], equity)
-    returns = [day.daily_return for day in found.days]
+    report_handler = [day.daily_return for day in found.days]
     import numpy
 
-    series, year = numpy.array(returns), {"annualization": 250}
+    series, year = numpy.array(report_handler), {"annualization": 250}
     assert found.total_return == pytest.approx(empyrical.cum_returns_final(series))
     assert found.annual_return == pytest.approx(empyrical.annual_return(series, **year))
     assert found.volatility == pytest.approx(empyrical.annual_volatility(series, **year))

@@ -38,7 +38,7 @@ class Leg:
         self.waited_ns = self.traded = 0
         self.left = 1
 
-    def tend(self):
+    def on_round(self):
         return True
 
     def stop(self):
@@ -62,7 +62,7 @@ class World:
         self.ports = RollPorts(self.context, self.trading, MagicMock(), link, self.broker)
         self.exits = MagicMock()
         self.exits.fills.return_value = {}
-        self.exits.meet = self.exits.tend = lambda state, **how: state
+        self.exits.meet = self.exits.on_round = lambda state, **how: state
         self.exits.fired.return_value = False
         self.exits.leave.return_value = 0
         broker = self.broker
@@ -90,7 +90,7 @@ def test_an_order_that_the_file_does_not_know_is_withdrawn_and_the_roll_halts(wa
     world = World(RollPhase.CLOSING)
     leg = world.roll.leg = Leg()
     world.file.full = True
-    world.roll.tend()
+    world.roll.on_round()
     assert world.roll.halted and leg.stopped and world.roll.leg is None
     assert world.roll.state.order_ids == ("o1",)
     [alarm] = world.alarms()
@@ -102,12 +102,12 @@ def test_the_state_is_written_when_there_is_room_again(wall):
     world = World(RollPhase.CLOSING)
     world.roll.leg = Leg()
     world.file.full = True
-    world.roll.tend()
+    world.roll.on_round()
     world.file.full = False
-    world.roll.tend()
+    world.roll.on_round()
     assert world.file.kept is None
     wall.now += roll_module.WRITE_AGAIN
-    world.roll.tend()
+    world.roll.on_round()
     assert world.file.kept == world.roll.state
     assert world.file.kept.phase is RollPhase.HALTED and world.file.kept.order_ids == ("o1",)
     assert len(world.alarms()) == 1
@@ -118,11 +118,11 @@ def test_the_state_is_written_when_there_is_room_again(wall):
 def test_exits_follow_their_lots_while_the_disk_is_full(wall):
     """Their new shares are in memory; the roll halts before it sends anything more."""
     world = World()
-    world.exits.tend = lambda state, **how: RollState(PLAN, 0, gap=10.0, given_up=1)
+    world.exits.on_round = lambda state, **how: RollState(PLAN, 0, gap=10.0, given_up=1)
     world.file.full = True
-    world.roll.tend()
+    world.roll.on_round()
     assert world.roll.state.given_up == 1 and world.roll.halted
-    world.roll.tend()
+    world.roll.on_round()
     assert len(world.alarms()) == 1
 
 
@@ -133,12 +133,12 @@ def test_a_roll_that_has_moved_all_is_done_with_a_full_disk(wall):
     world.ports.link.sessions = world.roll._session
     world.roll._held = (0, 5)
     world.file.full = True
-    world.roll.tend()
+    world.roll.on_round()
     assert world.roll.done and world.reserved == {OLD: None, NEW: None}
-    world.roll.tend()
+    world.roll.on_round()
     world.file.full = False
     wall.now += roll_module.WRITE_AGAIN
-    world.roll.tend()
+    world.roll.on_round()
     assert world.file.kept.phase is RollPhase.DONE
 
 

@@ -104,7 +104,7 @@ class World:
             self.held._join(ticket, oco.order)
         self.held._take_in(ticket)
         if ticket.condition is not None:
-            self.held._watch.watch(ticket)
+            self.held._emulator.watch(ticket)
         else:
             ticket.stage = Stage.QUEUED
         return ticket
@@ -122,7 +122,7 @@ class World:
     def rolled(self, old, new):
         """Everything is seen to while so many lots are in the two contracts."""
         self.lots |= {OLD: old, NEW: new}
-        self.state = self.carrier.tend(self.carrier.meet(self.state), taking=0, gives_back=True)
+        self.state = self.carrier.on_round(self.carrier.meet(self.state), taking=0, gives_back=True)
 
     def stand_in(self, ticket):
         [name] = [one.stand_in for one in self.state.exits if one.key == ticket.key]
@@ -150,7 +150,7 @@ def test_exits_of_a_contract_that_is_rolled_are_not_ended_for_want_of_lots():
     target = world.target(oco=stop)
     world.pre_trade.reserved[OLD] = "it is being rolled"
     world.planner.plan.side_effect = LotsGone("gone")
-    world.held.tend()
+    world.held.on_round()
     world.manager.release(target)
     assert (stop.stage, target.stage) == (Stage.WATCHED, Stage.QUEUED)
     assert world.told == []
@@ -174,7 +174,7 @@ def test_a_four_way_close_of_a_contract_that_is_rolled_is_not_refused_for_want_o
 def test_elsewhere_they_end():
     world = World()
     stop = world.stop()
-    world.held.tend()
+    world.held.on_round()
     assert stop.over and "are gone" in stop.order.info["reason"]
 
 

@@ -51,6 +51,7 @@ class Store:
             get_account_position=lambda symbol: {"pos_long": 2, "pos_short": 1},
         )
 
+        self.gateway.queries = self.gateway
         self.rolls.ports = SimpleNamespace(broker=self.broker, market=self.gateway)
         self.context = self
 
@@ -81,7 +82,7 @@ class Store:
         """So many looks, a minute of this machine's time apart."""
         for _ in range(count):
             manager._not_before = 0.0
-            manager.tend()
+            manager.on_round()
 
     def heard(self, words):
         return [text for text in self.told if words in text]
@@ -125,7 +126,7 @@ def test_a_dry_run_looks_at_an_empty_book_now_and_then_and_warns_once(store, mon
     store.books = False
     manager = RollManager(store, MAIN, trigger="days", dry_run=True)
     for _ in range(10):
-        manager.tend()
+        manager.on_round()
     assert len(looks) == 1
     store.minutes(manager)
     assert len(looks) == 4 and manager.estimates == []
