@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 from backtrader.position import Position
@@ -55,6 +55,9 @@ from .risk.kill_switch import KillSwitch, RiskCheck
 from .risk.limits import GuardState
 from .rolling.roll_carrier import ExitCarrier
 from .rolling.roll_state import RollPlan, RollState
+
+if TYPE_CHECKING:
+    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -106,85 +109,82 @@ class MyBroker(bt.BrokerBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = self.p.store
+        self.store: MyStore = self.p.store
         self.startingcash = 0.0
-        store = self.store
-        context, link, feeds = store.context, store.reconnector, store.feeds
-        trading, market = store.gateway.trading, store.gateway.queries
-        self._account = PositionLedger(context, trading, link)
-        self._pre_trade = PreTradeChecks(
-            context, link, feeds,
-            choice(self.p.closed_market, "closed_market"), choice(self.p.auction, "auction"),
-        )  # fmt: skip
         if self.p.on_restart not in ("expire", "resend"):
             raise ConfigError(f'on_restart is "expire" or "resend", not {self.p.on_restart!r}')
-        self._keeper = RecordKeeper(store, self.p.records)
+        context, link = self.store.context, self.store.reconnector
+        self._account = PositionLedger(context, self.store.gateway.trading, link)
+        self._keeper = RecordKeeper(self.store, self.p.records)
+        self._manager = self._make_manager()
+        placeholders = PlaceholderFeeds(context)
+        self._trades = OpenTrades(context, self.store.feeds, self.store.mains, placeholders)
+        self._news = OrderNotifications(self._manager, self._keeper, self._trades)
+        self._make_execution(placeholders)
+        self._make_reconciliation(placeholders)
+
+    def _make_manager(self) -> OrderManager:
+        """The way out, and all that an order meets on it."""
+        store = self.store
+        context, link = store.context, store.reconnector
+        trading, market = store.gateway.trading, store.gateway.queries
+        self._pre_trade = PreTradeChecks(
+            context, link, store.feeds,
+            choice(self.p.closed_market, "closed_market"), choice(self.p.auction, "auction"),
+        )  # fmt: skip
         self._write_ahead = WriteAheadLog(context, self.records_failed)
         self._risk = RiskCheck(
             context, store.last_price, store.hours, self._account, self.p.risk,
             lambda symbol: self._manager.working(symbol),
         )  # fmt: skip
-        planner = OrderRouter(
-            context, trading, market, self._account, _priority(self.p.priority), self._risk
-        )
+        priority = _priority(self.p.priority)
+        router = OrderRouter(context, trading, market, self._account, priority, self._risk)
         self._must_keep_priority()
-        self._manager = OrderManager(
-            context,
-            trading,
-            link,
-            self._account,
-            self._pre_trade,
-            planner,
-            self._risk,
-            self._write_ahead,
-            self._tell,
-        )
-        placeholders = PlaceholderFeeds(context)
-        self._trades = OpenTrades(context, feeds, store.mains, placeholders)
-        self._news = OrderNotifications(self._manager, self._keeper, self._trades)
-        self._report_handler = ReportHandler(self._manager)
-        self._contingent = ContingentOrders(self._manager, feeds, store.last_price)
+        return OrderManager(
+            context, trading, link, self._account, self._pre_trade, router, self._risk,
+            self._write_ahead, self._tell,
+        )  # fmt: skip
+
+    def _make_execution(self, placeholders: PlaceholderFeeds) -> None:
+        """What waits with us, what is made of requests, and who decides their order."""
+        store, manager = self.store, self._manager
+        self._report_handler = ReportHandler(manager)
+        self._contingent = ContingentOrders(manager, store.feeds, store.last_price)
         self._orders = OrderFactory(
-            self,
-            context,
-            feeds,
-            store.mains,
-            self._account,
-            self._manager,
-            self._contingent,
-            placeholders,
-            allow_partial=self.p.allow_partial,
+            self, store.context, store.feeds, store.mains, self._account, manager,
+            self._contingent, placeholders, allow_partial=self.p.allow_partial,
+        )  # fmt: skip
+        self._targets = TargetPositions(manager, store.gateway.queries, self._orders.for_target)
+        self._kill_switch = KillSwitch(
+            store.context, store.reconnector, self._account, self._orders.close_unguarded
         )
-        self._targets = TargetPositions(self._manager, market, self._orders.for_target)
-        kill_switch = KillSwitch(context, link, self._account, self._orders.close_unguarded)
         self._engine = ExecutionEngine(
-            context,
-            self._account,
-            self._manager,
-            self._report_handler,
-            self._contingent,
-            self._targets,
-            self._risk,
-            kill_switch,
-        )
+            store.context, self._account, manager, self._report_handler, self._contingent,
+            self._targets, self._risk, self._kill_switch,
+        )  # fmt: skip
+
+    def _make_reconciliation(self, placeholders: PlaceholderFeeds) -> None:
+        """What holds orders and lots against the account."""
+        store, manager, reports = self.store, self._manager, self._report_handler
         self._adoption = Ownership(
-            feeds, placeholders, self._orders.ticket, self._tell, self._trades
+            store.feeds, placeholders, self._orders.ticket, self._tell, self._trades
         )
         self._restart = StartupReconciler(
-            self._manager, self._report_handler, self._contingent, self._adoption,
-            memory=SavedRisk(context, self._risk.guard, kill_switch, self._write_ahead),
+            manager, reports, self._contingent, self._adoption,
+            memory=SavedRisk(
+                store.context, self._risk.guard, self._kill_switch, self._write_ahead
+            ),
             pump=store.pump, newborn=store.sandbox_server is not None,
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        reconciler = Reconciler(
-            self._manager, self._report_handler, self._restart.lots, self._engine.take_differences
-        )
-        expiry = ExpirySettlement(self._account, self._manager, market)
+        lots = self._restart.lots
+        reconciler = Reconciler(manager, reports, lots, self._engine.take_differences)
+        expiry = ExpirySettlement(self._account, manager, store.gateway.queries)
         self._engine.looks_after(self._restart, reconciler, expiry)
-        self._report_handler.on_fill += [
+        reports.on_fill += [
             self._contingent.take_fill, self._targets.take_fill, self._keeper.heard,
         ]  # fmt: skip
-        self._report_handler.on_foreign += [
+        reports.on_foreign += [
             self._restart.take_foreign,
             self._targets.take_other,
             self._take_foreign_trade,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from datetime import date
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.clock import MINUTE, from_ns
 from ..core.model import NAN, Bar
@@ -13,6 +13,9 @@ from ..gateway.liveness import NEVER
 from .bar_lines import BarFeed
 from .live_bars import Certificate, LiveBars
 from .live_ticks import LiveTicks
+
+if TYPE_CHECKING:
+    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class LiveFeed(BarFeed):
     _laststatus: int = BarFeed.CONNECTED
 
     def __init__(self) -> None:
-        self.store = self.p.store
+        self.store: MyStore = self.p.store
         self.symbol: str = self.p.dataname
         self._history: deque[Bar] = deque()
         self._live: LiveBars | LiveTicks | None = None
