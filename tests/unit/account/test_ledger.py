@@ -5,10 +5,11 @@ from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
+from manual_clock import ManualClock
 
 from tianqin_backtrader.account.ledger import PositionLedger, mark_price
 from tianqin_backtrader.contracts.odd_prices import price_of
-from tianqin_backtrader.core.clock import ManualClock, from_ns, to_ns
+from tianqin_backtrader.core.clock import from_ns, to_ns
 from tianqin_backtrader.core.model import NAN, Direction, Fill, Instrument, Offset
 from tianqin_backtrader.session_calendar import CALENDAR
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+from manual_clock import ManualClock
 
 from tianqin_backtrader.calendars.doubted_stamps import DoubtedStamps, phase_at
 from tianqin_backtrader.core.clock import (
@@ -12,7 +13,6 @@ from tianqin_backtrader.core.clock import (
     NEAR,
     SECOND,
     UNSURE,
-    ManualClock,
     MarketClock,
     Phase,
     to_ns,

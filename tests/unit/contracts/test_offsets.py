@@ -4,8 +4,30 @@ from itertools import product
 
 import pytest
 
-from tianqin_backtrader.contracts.offsets import Closable, Leg, held_lots, split_close, split_order
+from tianqin_backtrader.contracts.lots import Closing
+from tianqin_backtrader.contracts.offsets import (
+    Closable,
+    Leg,
+    OffsetRules,
+    held_lots,
+    plan_close,
+    plan_order,
+)
 from tianqin_backtrader.core.model import Offset
+
+
+def rules(apart):
+    return OffsetRules(Closing.APART if apart else Closing.OLDEST_FIRST)
+
+
+def split_close(volume, closable, *, closes_today_apart):
+    """Legs that close so many lots, as many as can be closed."""
+    return plan_close(volume, closable, rules(closes_today_apart), allow_partial=True)
+
+
+def split_order(volume, closable, *, closes_today_apart):
+    """Legs of a Backtrader order, without limits of size."""
+    return plan_order(volume, closable, rules(closes_today_apart))
 
 
 def test_two_of_today_and_five_of_yesterday_closing_four():

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import backtrader as bt
 import pytest
+from manual_clock import ManualClock
 
 from tianqin_backtrader.core.clock import (
     MINUTE,
     SECOND,
-    ManualClock,
     MarketClock,
     from_ns,
     sleepless,

@@ -4,8 +4,9 @@ from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
+from manual_clock import ManualClock
 
-from tianqin_backtrader.core.clock import SECOND, ManualClock, MarketClock, to_ns
+from tianqin_backtrader.core.clock import SECOND, MarketClock, to_ns
 from tianqin_backtrader.core.model import Tick
 from tianqin_backtrader.feeds.history import FeedHistory
 from tianqin_backtrader.session_calendar import CALENDAR

@@ -6,10 +6,11 @@ from random import Random
 
 import backtrader as bt
 import pytest
+from day_of_minutes import day_of_minutes
 
 from tianqin_backtrader.core.clock import DAY, HOUR, MINUTE, SECOND, from_ns, to_ns
 from tianqin_backtrader.core.model import Bar
-from tianqin_backtrader.feeds.bar_builder import MidnightSlotTable, SlotTable, day_of_minutes
+from tianqin_backtrader.feeds.bar_builder import MidnightSlotTable, SlotTable
 from tianqin_backtrader.feeds.bar_lines import BarFeed
 from tianqin_backtrader.session_calendar import CALENDAR
 

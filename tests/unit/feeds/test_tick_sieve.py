@@ -4,9 +4,10 @@ import logging
 from datetime import datetime
 
 import pytest
+from manual_clock import ManualClock
 from sieves import AnyTime, all_that_can_be, always
 
-from tianqin_backtrader.core.clock import HOUR, MINUTE, SECOND, ManualClock, MarketClock, to_ns
+from tianqin_backtrader.core.clock import HOUR, MINUTE, SECOND, MarketClock, to_ns
 from tianqin_backtrader.core.model import NAN, Tick
 from tianqin_backtrader.feeds.tick_sieve import SAID, TickSieve
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 import pytest
+from manual_clock import ManualClock
 
-from tianqin_backtrader.core.clock import SECOND, ManualClock, MarketClock, to_ns
+from tianqin_backtrader.core.clock import SECOND, MarketClock, to_ns
 from tianqin_backtrader.gateway.liveness import AFTERWARDS, GRACE, NEVER, UNSURE, Liveness
 
 CU, RB, IF, MAIN = "SHFE.cu2612", "SHFE.rb2701", "CFFEX.IF2612", "KQ.m@SHFE.cu"

@@ -4,8 +4,9 @@ from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
+from manual_clock import ManualClock
 
-from tianqin_backtrader.core.clock import SECOND, ManualClock
+from tianqin_backtrader.core.clock import SECOND
 from tianqin_backtrader.reconciliation.after_reconnect import LATE, SETTLED, Reconciler, expired
 
 CU = "SHFE.cu2612"

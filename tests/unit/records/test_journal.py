@@ -10,8 +10,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from manual_clock import ManualClock
 
-from tianqin_backtrader.core.clock import ManualClock
 from tianqin_backtrader.core.model import Direction, Fill, Offset, OrderReport
 from tianqin_backtrader.errors import JournalError
 from tianqin_backtrader.records.journal import Journal
@@ -173,9 +173,10 @@ def test_a_reader_is_not_shut_out(journal):
 
 def test_a_killed_program_has_lost_nothing_and_holds_nothing(tmp_path):
     path = tmp_path / "journal.sqlite"
+    folders = [str(Path(__file__).parents[level]) for level in (0, 2)]
     code = f"""
 import os, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {folders!r}
 from test_journal import *
 journal = Journal({str(path)!r})
 for number in range(50):
