@@ -142,13 +142,13 @@ class StubbedDesk:
         self.context = Context(clock, Days(), self.contracts, observers)
         self.account = PositionLedger(self.context, self.gateway, self.line)
         self.account.begin(1e6)
-        self.planner = OrderRouter(
+        self.router = OrderRouter(
             self.context, self.gateway, self.gateway, self.account, priority, Anything()
         )
         write_ahead = Anything()
         write_ahead.journal = None
         self.manager = OrderManager(
-            self.context, self.gateway, self.line, self.account, self.pre_trade, self.planner,
+            self.context, self.gateway, self.line, self.account, self.pre_trade, self.router,
             Anything(), write_ahead, self._tell,
         )  # fmt: skip
         self.report_handler = ReportHandler(self.manager)

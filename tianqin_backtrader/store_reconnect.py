@@ -42,14 +42,14 @@ logger = logging.getLogger(__name__)
 
 #: The type of a notice that is a settlement statement.
 STATEMENT = "SETTLEMENT"
-#: A step of the wait while the server is being knocked at.
+#: A step of the wait while the server is being probed.
 STEP = 0.05
 #: States in which it is looked around at each such step.
 _RESTLESS = (
     State.DOWN, State.BACKOFF, State.OVERDUE, State.OVERDUE_BACKOFF, State.UNSTABLE, State.BUILDING,
     State.RENEWING,
 )  # fmt: skip
-#: States in which a session is made as soon as a knock is answered.
+#: States in which a session is made as soon as a probe is answered.
 _MAKING = (State.BUILDING, State.RENEWING)
 #: States of a session that may have market data all the same, where trading alone is lost.
 _TRADING_LOST = (State.DOWN, State.BACKOFF, State.BUILDING, State.RENEWING)
@@ -62,7 +62,7 @@ COUNT_RESET = timedelta(hours=21, minutes=20)
 
 
 class Answer(Protocol):
-    """Of a knock."""
+    """Of a probe."""
 
     def answer(self, timeout: float = 0.0) -> bool | None: ...
 
@@ -80,7 +80,7 @@ class Link(Protocol):
     def renew(self, away: float, patience: float, *, trading: bool = True) -> None: ...
     def pump(self, timeout: float) -> bool: ...
     def new_notices(self) -> list[Notice]: ...
-    def knock(self, patience: float) -> Answer: ...
+    def probe(self, patience: float) -> Answer: ...
     def ask(self) -> Callable[[], bool]: ...
 
 
@@ -127,7 +127,7 @@ class Reconnector:
         self._data_until: Instants | None = None  # where the present gap begins
         self._away: set[str] = set()
         self._connected: set[str] = set()
-        self._knock: Answer | None = None
+        self._probe: Answer | None = None
         self._answered: Callable[[], bool] | None = None
         self._heard = False
         self._notices: deque[Notice] = deque()
@@ -286,8 +286,8 @@ class Reconnector:
             change = min(self._supervisor.next_change(), self._login.due)
             timeout = min(timeout, max(0.0, change - monotonic()) + 0.001)
         if not self._link.connected:
-            if self._knock is not None:
-                self._knock.answer(timeout)
+            if self._probe is not None:
+                self._probe.answer(timeout)
             else:
                 pause(timeout)
             return False
@@ -349,11 +349,11 @@ class Reconnector:
         return events
 
     def _take_answer(self) -> None:
-        """Make the session that has waited for the knock's answer: TianQin's login is behind it."""
-        there = self._knock.answer() if self._knock is not None else None
+        """Make the session that has waited for the probe's answer: TianQin's login is behind it."""
+        there = self._probe.answer() if self._probe is not None else None
         if there is None:
             return
-        self._knock = None
+        self._probe = None
         if not there:
             self.last_error = "the server takes no connections"
         if self._supervisor.state not in _MAKING:
@@ -439,15 +439,15 @@ class Reconnector:
     def _do(self, action: Action) -> None:
         if action is Action.ASK:
             self._answered = self._link.ask()
-        elif action is Action.KNOCK:
-            self._knock = self._link.knock(self._supervisor.answer_within)
+        elif action is Action.PROBE:
+            self._probe = self._link.probe(self._supervisor.answer_within)
         elif action is Action.BUILD:  # nothing of the old session is given up before the answer
-            self._knock = self._knock or self._link.knock(self._supervisor.answer_within)
+            self._probe = self._probe or self._link.probe(self._supervisor.answer_within)
         elif action is Action.GIVE_UP:
             raise LoginRefused(f"TianQin refuses the login again and again: {self.last_error}")
 
     def _build(self) -> None:
-        self._knock = self._answered = None
+        self._probe = self._answered = None
         away = self._seconds_away()
         try:
             self._renew(away)

@@ -71,10 +71,10 @@ def test_a_line_that_is_too_late_is_said_to_be_lost_and_no_bar_is(
 ):
     """tqsdk gives up a line that brings no pong within 20 s; no new one is better till 10:08.
 
-    Each knock takes half a second of real time, or the run would take minutes of it.
+    Each probe takes half a second of real time, or the run would take minutes of it.
     """
-    knock = Gateway.knock
-    monkeypatch.setattr(Gateway, "knock", lambda gateway, patience: knock(gateway, 0.5))
+    probe = Gateway.probe
+    monkeypatch.setattr(Gateway, "probe", lambda gateway, patience: probe(gateway, 0.5))
     faults = late("10:06:30", seconds), late("10:08:00", 0.0)
     store, strategy = kept(sandbox, run, BUSY, "10:05:10", "10:10", *faults)
     assert strategy.told == ["DELAYED", "LIVE", "DISCONNECTED", "LIVE"]

@@ -27,7 +27,7 @@ def program(box, tmp_path):
 
 
 def lose_market_data(box):
-    """For longer than tqsdk needs to connect again by itself; a knock is answered."""
+    """For longer than tqsdk needs to connect again by itself; a probe is answered."""
     box.fault("refuse", conn="md", attempts=1)
     box.fault("drop", conn="md")
 
@@ -86,7 +86,7 @@ def test_a_password_that_is_wrong_by_now_ends_the_run_in_the_same_words(box, pro
 
 def test_a_session_that_follows_a_knock_asks_nothing_of_the_login_server(box, program):
     gateway = program.store.gateway
-    assert gateway.knock(5.0).answer(60.0)
+    assert gateway.probe(5.0).answer(60.0)
     box.fault("slow_login", seconds=600)
     gateway.renew(0.0, 0.0)
     assert gateway.connected
@@ -95,7 +95,7 @@ def test_a_session_that_follows_a_knock_asks_nothing_of_the_login_server(box, pr
 def test_a_session_is_kept_where_the_next_one_would_not_be_let_in(box, program):
     gateway = program.store.gateway
     box.fault("refuse_token")
-    assert gateway.knock(5.0).answer(60.0)
+    assert gateway.probe(5.0).answer(60.0)
     with pytest.raises(LoginRefused, match="Invalid user credentials"):
         gateway.renew(0.0, 0.0)
     assert gateway.connected

@@ -28,7 +28,7 @@ class TradingDays:
         return self.holidays.is_trading_day(day)
 
     def must_know(self, day: date) -> None:
-        """For the gate before an order: refuse a day of a year not announced yet.
+        """For the check before an order: refuse a day of a year not announced yet.
 
         Raises:
             CalendarOutOfRange: The day is beyond the announced years.

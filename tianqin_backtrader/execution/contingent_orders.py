@@ -79,7 +79,7 @@ class ContingentOrders:
     """Watches what waits, and keeps groups together.
 
     Args:
-        desk: Sends and withdraws.
+        manager: Sends and withdraws.
     """
 
     def __init__(self, manager: OrderManager, feeds: Feeds, last_price: LastPrice) -> None:

@@ -56,7 +56,7 @@ class ExecutionEngine:
     Args:
         context: Whom to tell.
         account: Positions.
-        desk: Sends and withdraws.
+        manager: Sends and withdraws.
         returns: Takes reports.
         held: Orders that wait for a price, a time or another order.
         targets: Positions that are worked to.

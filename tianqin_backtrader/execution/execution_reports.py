@@ -39,7 +39,7 @@ class ReportHandler:
     """Applies reports to orders.
 
     Args:
-        desk: Where they were sent.
+        manager: Where they were sent.
 
     Attributes:
         foreign: Orders of the account that this program has not sent, by id.
@@ -51,7 +51,7 @@ class ReportHandler:
         self._manager, self._account = manager, manager.account
         self._context, self._trading, self._link = manager.context, manager.trading, manager.link
         manager.settled = self.settle
-        self.foreign = manager.planner.claims.foreign
+        self.foreign = manager.router.claims.foreign
         self.on_fill: list[Callable[[Ticket, Fill], None]] = []
         self.on_foreign: list[Callable[[Fill], None]] = []
         self._others = ForeignFills(self._context, self._account)
@@ -130,7 +130,7 @@ class ReportHandler:
             leg.take_report(report)
         else:
             leg = OrderLeg.met(report)
-            self._manager.planner.claims.meet(leg, self._manager.day_for(leg.symbol))
+            self._manager.router.claims.meet(leg, self._manager.day_for(leg.symbol))
             for fill in self._early.pop(report.order_id, {}).values():
                 leg.take_fill(fill)
             if self._manager.pre_trade.reconciled:
@@ -258,9 +258,9 @@ class ReportHandler:
             return []
         instrument = self._context.instrument(ticket.symbol)
         market = ticket.sent_terms.is_market
-        rules = self._manager.planner.rules(ticket, instrument, market_order=market)
+        rules = self._manager.router.rules(ticket, instrument, market_order=market)
         apart = rules.closing is rules.closing.APART
-        left = self._manager.planner.closable(ticket, rules)
+        left = self._manager.router.closable(ticket, rules)
         spares: list[Leg] = []
         for leg in refused:
             ticket.spares.add(leg.order_id)  # nothing is sent for it a second time

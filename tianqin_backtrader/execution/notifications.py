@@ -32,7 +32,7 @@ class OrderNotifications:
     told it, and no later run will.
 
     Args:
-        desk: Whose orders they are.
+        manager: Whose orders they are.
         keeper: Keeps the files current.
         trades: Those of the strategies.
 

@@ -77,7 +77,7 @@ class OrderEmulator:
     """Holds prices against what waits for them.
 
     Args:
-        desk: Knows the gate and the records.
+        manager: Knows the gate and the records.
         last_price: Of a contract.
         on_fire: Called with an order whose moment has come.
     """
@@ -190,7 +190,7 @@ class OrderEmulator:
                 and not ticket.held_back
             ]  # fmt: skip
             held = exits and self._manager.account.held(symbol, direction).total
-            if exits and not held and not self._manager.planner.coming.of(symbol, direction):
+            if exits and not held and not self._manager.router.coming.of(symbol, direction):
                 for ticket in exits:
                     self._manager.end_without_lots(ticket)
 

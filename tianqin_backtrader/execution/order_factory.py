@@ -56,7 +56,7 @@ class OrderFactory:
         feeds: Of the run.
         mains: What is behind main contracts.
         account: What is held.
-        desk: Sends them.
+        manager: Sends them.
         held: Keeps those that wait.
         placeholders: Stand for contracts without a feed.
         allow_partial: Of orders that do not say so.

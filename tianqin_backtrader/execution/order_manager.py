@@ -55,9 +55,9 @@ class OrderManager:
         link: To it.
         account: What is held.
         gate: Says whether the moment is right.
-        planner: Makes prices and legs of wishes.
+        planner: Makes prices and legs.
         guard: Counts cancels, and orders that it has not looked at.
-        scribe: Writes down what happens, before it has effects.
+        write_ahead: Writes down what happens, before it has effects.
         tell: Hands a clone of an order to ``notify_order``.
 
     Attributes:
@@ -76,7 +76,7 @@ class OrderManager:
         link: LinkPort,
         account: PositionLedger,
         pre_trade: PreTradeChecks,
-        planner: OrderRouter,
+        router: OrderRouter,
         guard: Guard,
         write_ahead: WriteAheadLog,
         tell: Callable[[Any], None],
@@ -84,7 +84,7 @@ class OrderManager:
         self.context, self.trading, self.link = context, trading, link
         self.account, self.pre_trade = account, pre_trade
         self.tell, self.write_ahead = tell, write_ahead
-        self.planner, self._guard = planner, guard
+        self.router, self._guard = router, guard
         self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
         self.tickets: dict[int, Ticket] = {}
         self.on_end: list[Callable[[Ticket], None]] = []
@@ -114,7 +114,7 @@ class OrderManager:
         self._must_be_free(ticket)
         if self.context.instrument(ticket.symbol).expired:
             raise OrderError(f"{ticket.symbol} has expired")
-        self.planner.terms(ticket, check_limits=False)
+        self.router.terms(ticket, check_limits=False)
         self._guard.admit(ticket.volume)
 
     def settle_effect(self, ticket: Ticket, timing: Timing, close_only: bool | None) -> None:
@@ -123,7 +123,7 @@ class OrderManager:
         Raises:
             TianqinError: The counter cannot keep the broker's priority there.
         """
-        self.planner.settle_effect(ticket, timing, self._queued.values(), close_only)
+        self.router.settle_effect(ticket, timing, self._queued.values(), close_only)
 
     def settle_again(self, ticket: Ticket) -> None:
         """A stop that had nothing to close when it was placed closes what is held now.
@@ -161,7 +161,7 @@ class OrderManager:
                 self._must_be_free(ticket)
             held = self.pre_trade.holds(ticket.symbol) or not self.link.trading_up
             plan = None if held else self._plan(ticket)
-            self.planner.terms(ticket, check_limits=plan is not None)
+            self.router.terms(ticket, check_limits=plan is not None)
         except TianqinError as error:
             self.refuse(ticket, str(error))
             return False
@@ -193,7 +193,7 @@ class OrderManager:
         order = ticket.order
         order.addcomminfo(self.account.comminfo(ticket.symbol))
         self.tickets[order.ref] = ticket
-        self.planner.coming.note(ticket)
+        self.router.coming.note(ticket)
         if ticket.validity.until is not None:
             heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
         order.submit(order.broker)
@@ -236,7 +236,7 @@ class OrderManager:
             TianqinError: It cannot be sent.
         """
         try:
-            return self.planner.plan(ticket)
+            return self.router.plan(ticket)
         except NotKnownYet as error:
             logger.info("order %d waits: %s", ticket.order.ref, error)
             self._tell_without_limit(ticket, str(error))
@@ -362,10 +362,10 @@ class OrderManager:
             live = self.live.setdefault(leg.symbol, {})
             if not leg.over:
                 live[leg.order_id] = leg
-                self.planner.claims.note(ticket, leg)
+                self.router.claims.note(ticket, leg)
         if ticket.over:
             return
-        self.planner.coming.note(ticket)
+        self.router.coming.note(ticket)
         if ticket.validity.until is not None:
             heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
         if ticket.stage is Stage.QUEUED:
@@ -431,7 +431,7 @@ class OrderManager:
         ticket.legs.append(sent)
         self.legs[order_id] = (ticket, sent)
         self.live.setdefault(ticket.symbol, {})[order_id] = self.unanswered[order_id] = sent
-        self.planner.claims.note(ticket, sent)
+        self.router.claims.note(ticket, sent)
         price = terms.limit_price
         self.account.bind(sent, price if isinstance(price, int | float) else math.nan)
         try:
@@ -531,7 +531,7 @@ class OrderManager:
         Where nothing was sent in its place, nothing is; else it is withdrawn.
         """
         self.live[leg.symbol][leg.order_id] = leg
-        self.planner.claims.note(ticket, leg)
+        self.router.claims.note(ticket, leg)
         text = f"order {ticket.order.ref}: {leg} is not over after all"
         logger.warning("%s", text)
         self.context.notify(text, order=ticket.order)

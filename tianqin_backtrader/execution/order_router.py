@@ -77,7 +77,7 @@ class RoutedOrder:
 
 
 class OrderRouter:
-    """Makes prices and legs of wishes.
+    """Makes prices and legs.
 
     Args:
         context: Contracts and time.

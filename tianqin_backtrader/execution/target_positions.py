@@ -98,7 +98,7 @@ class TargetPositions:
     """Steps every target in every round.
 
     Args:
-        desk: Sends and withdraws.
+        manager: Sends and withdraws.
         place: Makes an order (symbol, direction, lots, limit price, owner, whether it goes on with
             what an earlier run has begun).
     """

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 #: Seconds of one wait while a trading login may be refused.
 _STEP = 0.1
 #: Seconds that market data may take to connect, and as many more for its first picture, in a
-#: session that is made anew; more where the line is late and its knock was given longer.
+#: session that is made anew; more where the line is late and its probe was given longer.
 PICTURE = 5.0
 
 

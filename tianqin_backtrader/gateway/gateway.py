@@ -72,7 +72,7 @@ class Gateway:
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
-        self._knocks: ServerProbes[SessionLogin] = ServerProbes(self._maker.login)
+        self._probes: ServerProbes[SessionLogin] = ServerProbes(self._maker.login)
         self._charts: TreeCharts | FrameCharts | None = None
         self._seen_notices: set[str] = set()
         #: Whether the days of ``backtest`` are over: nothing more can come.
@@ -139,8 +139,8 @@ class Gateway:
     def renew(self, away: float, patience: float, *, trading: bool = True) -> None:
         """A new session in place of this one, with everything subscribed again.
 
-        It is made with the login of a knock that was answered. This session lives on while that
-        has come to nothing; without a knock TianQin is asked when it has ended.
+        It is made with the login of a probe that was answered. This session lives on while that
+        has come to nothing; without a probe TianQin is asked when it has ended.
 
         Args:
             away: Seconds since data came; what was missed is asked for.
@@ -150,14 +150,14 @@ class Gateway:
         Raises:
             As of ``connect``.
         """
-        login = self._knocks.login
+        login = self._probes.login
         if login is not None and not login.asked:
             login = None
         if login is not None:
             login.check(trading=trading)
         self._end_session(abruptly=True)
         self._connect(login, patience, trading=trading)
-        self._knocks.login = None
+        self._probes.login = None
         self.charts.renew(self.api, away)
 
     def close(self) -> None:
@@ -204,7 +204,7 @@ class Gateway:
             raise LinkLost("not connected to TianQin yet")
         return self._charts
 
-    def knock(self, patience: float) -> ServerProbe:
+    def probe(self, patience: float) -> ServerProbe:
         """Begin to ask whether the servers of the session take connections, and to log in.
 
         Both are done beside the run; what TianQin says of the login is for ``renew``.
@@ -212,7 +212,7 @@ class Gateway:
         Args:
             patience: Seconds in which the servers answer.
         """
-        return self._knocks.knock(self._addresses, self._headers, patience)
+        return self._probes.probe(self._addresses, self._headers, patience)
 
     def ask(self) -> Callable[[], bool]:
         """Ask market data something; the answer says that the line is alive.

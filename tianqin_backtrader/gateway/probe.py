@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 _PEEK = '{"aid": "peek_message"}'
 #: Answers to a token that is not good any more: the server is there, and a login comes next.
 _OLD_TOKEN = frozenset({401, 403})
-#: After so many knocks in a row that came to nothing the old session's addresses may be no more.
+#: After so many probes in a row that came to nothing the old session's addresses may be no more.
 IN_VAIN = 2
-#: Seconds in which a login is good for the next knock, too.
+#: Seconds in which a login is good for the next probe, too.
 LOGIN_AGAIN = 30.0
 
 
@@ -67,7 +67,7 @@ class ServerProbe:
         self._headers, self._patience = dict(headers), patience
         self._answer: bool | None = None
         self._done = threading.Event()
-        threading.Thread(target=self._ask, name="knock", daemon=True).start()
+        threading.Thread(target=self._ask, name="probe", daemon=True).start()
 
     def answer(self, timeout: float = 0.0) -> bool | None:
         """True: all are there; False: one is not; None: not known after ``timeout`` seconds.
@@ -88,8 +88,8 @@ class ServerProbe:
             there = True
         except (OSError, WebSocketException) as error:  # a TimeoutError is an OSError
             logger.debug("the server is away: %s", error)
-        except Exception:  # the end of this thread: without an answer nobody would knock again
-            logger.exception("the server cannot be knocked at")
+        except Exception:  # the end of this thread: without an answer nobody would probe again
+            logger.exception("the server cannot be probed")
         finally:
             self._answer = there
             self._done.set()
@@ -121,16 +121,16 @@ class ServerProbe:
 
 
 class ServerProbes(Generic[_L]):
-    """Knocks for one session after the other.
+    """Probes for one session after the other.
 
     The addresses and the token of the old session may be no more, and then nobody answers: after
-    some knocks in vain the login comes first. It is asked again after a while only.
+    some probes in vain the login comes first. It is asked again after a while only.
 
     Args:
         new_login: Makes one that has not been asked.
 
     Attributes:
-        login: That of the newest knock; None once a session has been made with it.
+        login: That of the newest probe; None once a session has been made with it.
     """
 
     def __init__(self, new_login: Callable[[], _L]) -> None:
@@ -140,7 +140,7 @@ class ServerProbes(Generic[_L]):
         self._last: ServerProbe | None = None
         self._in_vain = 0
 
-    def knock(
+    def probe(
         self, urls: Sequence[str], headers: Mapping[str, str], patience: float
     ) -> ServerProbe:
         """The next one; all as of ``ServerProbe``."""

@@ -3,9 +3,9 @@
 tqsdk reconnects by itself, but its timer may sleep from ten seconds to twenty minutes, after a
 clean close it can stay deaf, a frozen line is silent for three quarters of a minute, and a chart
 without data holds everything back. So the supervisor watches notices and silence, has a silent
-line asked, knocks at the server while it is away, and has the session built anew when it is back.
+line asked, probes the server while it is away, and has the session built anew when it is back.
 
-A line may be late and alive. What is late on it is as late on a new one, so the knock takes as
+A line may be late and alive. What is late on it is as late on a new one, so the probe takes as
 long, too: an answer that comes before it says that the line lives, and how long answers take.
 """
 
@@ -24,7 +24,7 @@ ATTEMPTS, LONG_REST = 10, 120.0
 REFUSALS = 3
 #: Seconds that tqsdk gets to restore market data by itself.
 OWN_ATTEMPT = 0.5
-#: Seconds between knocks at a server that is away.
+#: Seconds between probes a server that is away.
 KNOCK_EVERY = 1.0
 #: Seconds without market data, in trading hours, after which the line is asked; twice as many
 #: after each answer, for a contract that nobody trades, at most the last.
@@ -45,10 +45,10 @@ class State(StrEnum):
 
     UP = "UP"
     SUSPECT = "SUSPECT"  # silent, or restored by tqsdk: it has been asked
-    OVERDUE = "OVERDUE"  # the answer is: the server is knocked at, and may still answer
-    OVERDUE_BACKOFF = "OVERDUE_BACKOFF"  # the same between two knocks
+    OVERDUE = "OVERDUE"  # the answer is: the server is probed, and may still answer
+    OVERDUE_BACKOFF = "OVERDUE_BACKOFF"  # the same between two probes
     UNSTABLE = "UNSTABLE"  # market data is lost, tqsdk may restore it
-    DOWN = "DOWN"  # the server is knocked at
+    DOWN = "DOWN"  # the server is probed
     RENEWING = "RENEWING"  # ahead of an open: the session works, and lives on if this fails
     BUILDING = "BUILDING"
     BACKOFF = "BACKOFF"  # between attempts
@@ -82,7 +82,7 @@ class Action(StrEnum):
 
     WAIT = "WAIT"
     ASK = "ASK"
-    KNOCK = "KNOCK"
+    PROBE = "PROBE"
     BUILD = "BUILD"
     GIVE_UP = "GIVE_UP"
 
@@ -101,44 +101,44 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_UP, Event.TIME): (_SUSPECT, Action.ASK),
     (_UP, Event.MD_RESTORED): (_SUSPECT, Action.ASK),
     (_UP, Event.MD_LOST): (_UNSTABLE, Action.WAIT),
-    (_UP, Event.TD_LOST): (_DOWN, Action.KNOCK),
+    (_UP, Event.TD_LOST): (_DOWN, Action.PROBE),
     (_UP, Event.DEAF): (_BUILDING, Action.BUILD),
     (_UP, Event.AHEAD): (_RENEWING, Action.BUILD),
-    (_UP, Event.TRADING): (_DOWN, Action.KNOCK),
+    (_UP, Event.TRADING): (_DOWN, Action.PROBE),
     (_SUSPECT, Event.DATA): (_UP, Action.WAIT),
     (_SUSPECT, Event.ANSWERED): (_UP, Action.WAIT),
     (_SUSPECT, Event.MD_RESTORED): (_SUSPECT, Action.ASK),
-    (_SUSPECT, Event.TIME): (_OVERDUE, Action.KNOCK),
+    (_SUSPECT, Event.TIME): (_OVERDUE, Action.PROBE),
     (_SUSPECT, Event.MD_LOST): (_UNSTABLE, Action.WAIT),
-    (_SUSPECT, Event.TD_LOST): (_DOWN, Action.KNOCK),
+    (_SUSPECT, Event.TD_LOST): (_DOWN, Action.PROBE),
     (_SUSPECT, Event.DEAF): (_BUILDING, Action.BUILD),
-    (_SUSPECT, Event.TRADING): (_DOWN, Action.KNOCK),
+    (_SUSPECT, Event.TRADING): (_DOWN, Action.PROBE),
     (_OVERDUE, Event.ANSWERED): (_UP, Action.WAIT),
     (_OVERDUE, Event.DATA): (_UP, Action.WAIT),
     (_OVERDUE, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
     (_OVERDUE, Event.SERVER_AWAY): (_PAUSE, Action.WAIT),
-    (_OVERDUE, Event.MD_LOST): (_DOWN, Action.WAIT),  # it is being knocked at
+    (_OVERDUE, Event.MD_LOST): (_DOWN, Action.WAIT),  # it is being probed
     (_OVERDUE, Event.TD_LOST): (_DOWN, Action.WAIT),
     (_OVERDUE, Event.BROKEN): (_DOWN, Action.WAIT),
     (_OVERDUE, Event.TRADING): (_DOWN, Action.WAIT),
     (_OVERDUE, Event.DEAF): (_BUILDING, Action.BUILD),
     (_PAUSE, Event.ANSWERED): (_UP, Action.WAIT),
     (_PAUSE, Event.DATA): (_UP, Action.WAIT),
-    (_PAUSE, Event.TIME): (_OVERDUE, Action.KNOCK),
-    (_PAUSE, Event.AHEAD): (_OVERDUE, Action.KNOCK),
-    (_PAUSE, Event.BOUNDARY): (_OVERDUE, Action.KNOCK),
+    (_PAUSE, Event.TIME): (_OVERDUE, Action.PROBE),
+    (_PAUSE, Event.AHEAD): (_OVERDUE, Action.PROBE),
+    (_PAUSE, Event.BOUNDARY): (_OVERDUE, Action.PROBE),
     (_PAUSE, Event.MD_LOST): (_BACKOFF, Action.WAIT),
     (_PAUSE, Event.TD_LOST): (_BACKOFF, Action.WAIT),
     (_PAUSE, Event.BROKEN): (_BACKOFF, Action.WAIT),
     (_PAUSE, Event.TRADING): (_BACKOFF, Action.WAIT),
     (_PAUSE, Event.DEAF): (_BUILDING, Action.BUILD),
     (_UNSTABLE, Event.MD_RESTORED): (_SUSPECT, Action.ASK),
-    (_UNSTABLE, Event.TIME): (_DOWN, Action.KNOCK),
-    (_UNSTABLE, Event.TD_LOST): (_DOWN, Action.KNOCK),
+    (_UNSTABLE, Event.TIME): (_DOWN, Action.PROBE),
+    (_UNSTABLE, Event.TD_LOST): (_DOWN, Action.PROBE),
     (_UNSTABLE, Event.DEAF): (_BUILDING, Action.BUILD),
-    (_UP, Event.BROKEN): (_DOWN, Action.KNOCK),
-    (_SUSPECT, Event.BROKEN): (_DOWN, Action.KNOCK),
-    (_UNSTABLE, Event.BROKEN): (_DOWN, Action.KNOCK),
+    (_UP, Event.BROKEN): (_DOWN, Action.PROBE),
+    (_SUSPECT, Event.BROKEN): (_DOWN, Action.PROBE),
+    (_UNSTABLE, Event.BROKEN): (_DOWN, Action.PROBE),
     (_DOWN, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
     (_DOWN, Event.SERVER_AWAY): (_BACKOFF, Action.WAIT),
     (_RENEWING, Event.BUILT): (_UP, Action.WAIT),
@@ -154,9 +154,9 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_BUILDING, Event.FAILED): (_BACKOFF, Action.WAIT),
     (_BUILDING, Event.REFUSED): (_BACKOFF, Action.WAIT),
     (_BACKOFF, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
-    (_BACKOFF, Event.TIME): (_DOWN, Action.KNOCK),
-    (_BACKOFF, Event.AHEAD): (_DOWN, Action.KNOCK),
-    (_BACKOFF, Event.BOUNDARY): (_DOWN, Action.KNOCK),
+    (_BACKOFF, Event.TIME): (_DOWN, Action.PROBE),
+    (_BACKOFF, Event.AHEAD): (_DOWN, Action.PROBE),
+    (_BACKOFF, Event.BOUNDARY): (_DOWN, Action.PROBE),
 }
 
 
@@ -169,7 +169,7 @@ class Supervisor:
     Attributes:
         state: How the session is.
         awake: Whether the market trades or is about to: silence means something, and a server
-            that is away is knocked at.
+            that is away is probed.
         backoff: Seconds until the next attempt, 0 while all is well.
         since: When the last event came that counted, on the scale of ``observe``'s ``now``.
     """

@@ -16,7 +16,7 @@ class Health:
         no_trading: Why orders would not reach the exchange, "" if they would.
         state: Of the supervisor: ``UP``, ``RENEWING`` (works, and another is made ahead of an
             open), ``SUSPECT`` (silent, has been asked), ``OVERDUE`` and ``OVERDUE_BACKOFF`` (the
-            answer is), ``UNSTABLE``, ``DOWN`` (the server is knocked at), ``BUILDING``,
+            answer is), ``UNSTABLE``, ``DOWN`` (the server is probed), ``BUILDING``,
             ``BACKOFF``, ``FATAL``.
         last_data: By name of the feed, the exchange's stamp of its newest tick; None before one.
         last_ok: When the last wait brought news, by the machine's clock.

@@ -1,4 +1,4 @@
-"""What is known of one ``bt.Order`` on its way: the wish, its legs, and where it waits."""
+"""What is known of one ``bt.Order`` on its way: its terms, its legs, and where it waits."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Ending(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One order from the strategy's wish to its end.
+    """One order from the strategy's request to its end.
 
     Attributes:
         key: Its name in groups and records, in this run and after a restart.

@@ -37,7 +37,7 @@ class Reconciler:
     """Puts our fills and the account together again.
 
     Args:
-        desk: Where orders were sent.
+        manager: Where orders were sent.
         returns: Takes what they got.
         lots: What the records start from; written again when lots are taken over.
         on_difference: Called with the words about lots that nothing explains, once they are taken

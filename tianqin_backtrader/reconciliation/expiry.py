@@ -30,7 +30,7 @@ class ExpirySettlement:
 
     Args:
         account: What is held.
-        desk: Knows the orders.
+        manager: Knows the orders.
     """
 
     def __init__(

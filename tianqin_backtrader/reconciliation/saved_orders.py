@@ -56,7 +56,7 @@ class SavedOrders:
     """Reads it, once, before anything may trade.
 
     Args:
-        desk: Takes the orders over.
+        manager: Takes the orders over.
         make: Makes them.
     """
 

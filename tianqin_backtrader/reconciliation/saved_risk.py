@@ -25,7 +25,7 @@ class SavedRisk:
         context: Told what an earlier run has left.
         guard: The rules.
         flattener: Closes all that is held.
-        scribe: Writes.
+        write_ahead: Writes.
     """
 
     kind, key = "risk", "guard"

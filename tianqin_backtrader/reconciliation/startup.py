@@ -74,7 +74,7 @@ class StartupReconciler:
     """Puts journal and account together, once.
 
     Args:
-        desk, returns, held: Where the orders go on.
+        manager, report_handler, held: Where the orders go on.
         make: Makes orders, and tells them.
         memory: Of the risk rules.
         pump: Waits so many seconds for the server.

@@ -1,4 +1,4 @@
-"""The risk rules over the orders of the desk, and the two buttons: halt and flatten."""
+"""``RiskCheck`` shows the rules what an order meets; ``KillSwitch`` closes all that is held."""
 
 from __future__ import annotations
 

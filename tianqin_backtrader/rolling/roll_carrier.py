@@ -30,7 +30,7 @@ class ExitCarrier:
     """The exits of one roll.
 
     Args:
-        desk: Sends and withdraws.
+        manager: Sends and withdraws.
         held: Watches what waits, and keeps groups together.
         make: Makes an order like another one (that one, contract, lots, price, limit price).
         plan: The roll.

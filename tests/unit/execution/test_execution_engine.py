@@ -22,7 +22,7 @@ def engine(at, **limits):
         at.context, lambda symbol: at.price, SimpleNamespace(trading=True), at.account,
         RiskLimits(**limits), at.manager.working,
     )  # fmt: skip
-    at.planner._guard = at.manager._guard = risk
+    at.router._guard = at.manager._guard = risk
     made = ExecutionEngine(
         at.context, at.account, at.manager, Anything(), at.held, Anything(), risk, Anything()
     )

@@ -157,7 +157,7 @@ def test_exits_that_waited_for_the_link_leave_one_second_after_the_other():
         at.context, lambda symbol: at.price, None, at.account,
         RiskLimits(orders_per_second=2), lambda symbol: [],
     )  # fmt: skip
-    at.planner._guard = at.manager._guard = risk
+    at.router._guard = at.manager._guard = risk
     at.link(False)
     exits = [at.place(1) for _ in range(3)]
     at.link(True)

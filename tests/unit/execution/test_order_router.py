@@ -94,7 +94,7 @@ def clock(monkeypatch):
 
 
 def patient(at):
-    return at.planner._is_patient(SYMBOL, SELL)
+    return at.router._is_patient(SYMBOL, SELL)
 
 
 def test_lots_that_are_on_their_way_are_waited_for_and_not_for_ever(clock):

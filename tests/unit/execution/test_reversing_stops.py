@@ -127,7 +127,7 @@ def test_a_risk_limit_that_stops_what_it_opens_leaves_what_it_closes(at, monkeyp
             raise RiskRefused("state", "REDUCING", volume, "only orders that reduce")
 
     monkeypatch.setattr(
-        at.planner,
+        at.router,
         "_guard",
         type(
             "Guard",

@@ -1,4 +1,4 @@
-"""A knock always has an answer: without one nobody would knock again."""
+"""A probe always has an answer: without one nobody would probe again."""
 
 import socket
 import threading
@@ -146,11 +146,11 @@ def test_after_knocks_in_vain_the_login_says_where_the_servers_are_now(line):
         logins.append(Login(line.url))
         return logins[-1]
 
-    knocks, gone = ServerProbes(new_login), ["ws://127.0.0.1:9/gone"]
-    answers = [knocks.knock(gone, OLD, 5.0).answer(10.0) for _ in range(IN_VAIN + 1)]
+    probes, gone = ServerProbes(new_login), ["ws://127.0.0.1:9/gone"]
+    answers = [probes.probe(gone, OLD, 5.0).answer(10.0) for _ in range(IN_VAIN + 1)]
     assert answers == [False] * IN_VAIN + [True]
-    assert [one.times for one in logins] == [0] * IN_VAIN + [1] and knocks.login is logins[-1]
-    assert knocks.knock(gone, OLD, 5.0).answer(10.0) is False  # it was answered: begun anew
+    assert [one.times for one in logins] == [0] * IN_VAIN + [1] and probes.login is logins[-1]
+    assert probes.probe(gone, OLD, 5.0).answer(10.0) is False  # it was answered: begun anew
 
 
 def test_a_login_of_a_knock_in_vain_is_good_for_the_next_ones():
@@ -160,7 +160,7 @@ def test_a_login_of_a_knock_in_vain_is_good_for_the_next_ones():
         logins.append(Login("ws://127.0.0.1:9/away"))
         return logins[-1]
 
-    knocks = ServerProbes(new_login)
+    probes = ServerProbes(new_login)
     for _ in range(IN_VAIN + 5):
-        assert knocks.knock(["ws://127.0.0.1:9/gone"], OLD, 5.0).answer(10.0) is False
+        assert probes.probe(["ws://127.0.0.1:9/gone"], OLD, 5.0).answer(10.0) is False
     assert len(logins) == IN_VAIN + 1

@@ -36,7 +36,7 @@ class Counter:
 
     def __init__(self, *answers):
         self.answers, self.notices, self.renewed = list(answers), [], []
-        self.there, self.knocks = True, 0
+        self.there, self.probes = True, 0
 
     def connect(self):
         pass
@@ -61,9 +61,9 @@ class Counter:
     def ask(self):
         return lambda: self.said
 
-    def knock(self, patience):
+    def probe(self, patience):
         self.patience = patience
-        self.knocks += 1
+        self.probes += 1
         return self
 
     def answer(self, timeout=0.0):
@@ -121,7 +121,7 @@ def test_a_login_that_is_refused_as_the_client_connects_by_itself_is_tried_once_
 def deaf(there):
     """A link that is connected anew as if for the first time: another session is to be made.
 
-    A knock is answered with ``there``.
+    A probe is answered with ``there``.
     """
     counter = Counter()
     counter.there = there
@@ -141,16 +141,16 @@ def rounds(link, number=5):
 def test_nothing_is_given_up_before_a_knock_is_answered():
     link, counter = deaf(None)
     rounds(link)
-    assert (counter.renewed, counter.knocks, link.trading_up) == ([], 1, True)
+    assert (counter.renewed, counter.probes, link.trading_up) == ([], 1, True)
     counter.there = True
     rounds(link)
-    assert (counter.renewed, counter.knocks, link.state) == ([True], 1, State.UP)
+    assert (counter.renewed, counter.probes, link.state) == ([True], 1, State.UP)
 
 
 def test_a_server_that_is_away_when_a_session_is_to_be_made_is_knocked_at_again():
     link, counter = deaf(False)
     rounds(link)
-    assert counter.renewed == [] and counter.knocks > 1
+    assert counter.renewed == [] and counter.probes > 1
     counter.there = True
     rounds(link)
     assert counter.renewed == [True] and link.state is State.UP
@@ -256,7 +256,7 @@ def test_a_session_that_works_is_kept_where_it_cannot_be_renewed(stopwatch, even
             link.heard()
             rounds(link, 1)
             assert link.trading_up and link.market_data_up and not link.doubtful
-        assert (link.state, link.kept, counter.knocks) == (State.UP, opens, opens)
+        assert (link.state, link.kept, counter.probes) == (State.UP, opens, opens)
         stopwatch.passed += 3600.0
         hours.ahead = True
         rounds(link, 1)
@@ -352,7 +352,7 @@ def test_a_line_that_speaks_as_the_knock_is_answered_is_kept(stopwatch, sign):
     assert link.doubt()
     stopwatch.passed += 5.1
     rounds(link, 1)
-    assert (link.state, counter.knocks) == (State.OVERDUE, 1)
+    assert (link.state, counter.probes) == (State.OVERDUE, 1)
     counter.there, counter.said = True, sign == "answer"
     if sign == "data":
         link.heard()

@@ -1,4 +1,4 @@
-"""When a session is asked, knocked for, and made anew."""
+"""When a session is asked, probed, and made anew."""
 
 import pytest
 
@@ -59,19 +59,19 @@ def test_silence_is_asked_and_an_illiquid_contract_is_not_a_dead_line(supervisor
 
 def test_no_answer_is_a_dead_line(supervisor):
     assert supervisor.observe(Event.TIME, SILENCE) is Action.ASK
-    assert supervisor.observe(Event.TIME, SILENCE + ANSWER) is Action.KNOCK
+    assert supervisor.observe(Event.TIME, SILENCE + ANSWER) is Action.PROBE
     assert supervisor.observe(Event.SERVER_THERE, 11.0) is Action.BUILD
     assert supervisor.observe(Event.BUILT, 11.2) is Action.WAIT
     assert supervisor.state is State.UP
 
 
 @pytest.mark.parametrize("sign", [Event.ANSWERED, Event.DATA])
-@pytest.mark.parametrize("knock", [None, Event.SERVER_AWAY])
-def test_whatever_comes_late_says_that_the_line_lives(supervisor, knock, sign):
+@pytest.mark.parametrize("probe", [None, Event.SERVER_AWAY])
+def test_whatever_comes_late_says_that_the_line_lives(supervisor, probe, sign):
     supervisor.observe(Event.TIME, SILENCE)
-    assert supervisor.observe(Event.TIME, SILENCE + ANSWER) is Action.KNOCK
-    if knock is not None:
-        assert supervisor.observe(knock, SILENCE + ANSWER + 0.5) is Action.WAIT
+    assert supervisor.observe(Event.TIME, SILENCE + ANSWER) is Action.PROBE
+    if probe is not None:
+        assert supervisor.observe(probe, SILENCE + ANSWER + 0.5) is Action.WAIT
     assert supervisor.observe(sign, SILENCE + ANSWER + 1.0) is Action.WAIT
     assert (supervisor.state, supervisor.backoff) == (State.UP, 0.0)
     assert supervisor.observe(Event.SERVER_THERE, SILENCE + ANSWER + 1.1) is Action.WAIT
@@ -96,7 +96,7 @@ def test_how_long_an_answer_may_take_is_learnt_from_those_that_came(supervisor, 
     now, _ = answered(supervisor, 0.0, took)
     assert supervisor.answer_within == patience
     now, actions = answered(supervisor, now, took)
-    assert actions == ([Action.ASK] if took < patience else [Action.ASK, Action.KNOCK])
+    assert actions == ([Action.ASK] if took < patience else [Action.ASK, Action.PROBE])
     for _ in range(ANSWERS_KEPT):
         now, _ = answered(supervisor, now, 0.1)
     assert supervisor.answer_within == ANSWER
@@ -122,7 +122,7 @@ def test_a_question_that_may_still_be_answered_is_not_asked_again(supervisor):
 
 
 def test_sessions_made_anew_for_want_of_an_answer_again_and_again_get_longer_for_one(supervisor):
-    """Their server answers a knock at once, and questions late."""
+    """Their server answers a probe at once, and questions late."""
     now, waits = 0.0, []
     for _ in range(4):
         waits.append(supervisor.answer_within)
@@ -136,17 +136,17 @@ def test_sessions_made_anew_for_want_of_an_answer_again_and_again_get_longer_for
 
 
 @pytest.mark.parametrize("lost", [Event.TD_LOST, Event.MD_LOST, Event.BROKEN, Event.TRADING])
-@pytest.mark.parametrize("knock", [None, Event.SERVER_AWAY])
+@pytest.mark.parametrize("probe", [None, Event.SERVER_AWAY])
 def test_a_line_that_breaks_while_its_answer_is_overdue_is_mended_by_a_new_session(
-    supervisor, knock, lost
+    supervisor, probe, lost
 ):
     supervisor.observe(Event.TIME, SILENCE)
     supervisor.observe(Event.TIME, SILENCE + ANSWER)
-    if knock is not None:
-        supervisor.observe(knock, 10.1)
+    if probe is not None:
+        supervisor.observe(probe, 10.1)
     assert observe(supervisor, lost, Event.ANSWERED, Event.DATA, start=10.2) == [Action.WAIT] * 3
-    if knock is not None:
-        assert supervisor.observe(Event.TIME, 20.0) is Action.KNOCK
+    if probe is not None:
+        assert supervisor.observe(Event.TIME, 20.0) is Action.PROBE
     assert supervisor.observe(Event.SERVER_THERE, 20.1) is Action.BUILD
 
 
@@ -154,21 +154,21 @@ def test_off_hours_silence_means_nothing_and_a_server_away_is_left_alone(supervi
     supervisor.awake = False
     assert supervisor.next_change() == float("inf")
     assert supervisor.observe(Event.TIME, 9999.0) is Action.WAIT
-    assert observe(supervisor, Event.TD_LOST, Event.SERVER_AWAY) == [Action.KNOCK, Action.WAIT]
+    assert observe(supervisor, Event.TD_LOST, Event.SERVER_AWAY) == [Action.PROBE, Action.WAIT]
     assert supervisor.observe(Event.TIME, 99999.0) is Action.WAIT
-    assert supervisor.observe(Event.AHEAD, 99999.0) is Action.KNOCK
+    assert supervisor.observe(Event.AHEAD, 99999.0) is Action.PROBE
 
 
 def test_tqsdk_may_restore_market_data_by_itself_and_is_then_asked(supervisor):
     assert observe(supervisor, Event.MD_LOST, Event.MD_RESTORED) == [Action.WAIT, Action.ASK]
     supervisor.observe(Event.ANSWERED, 2.0)
     supervisor.observe(Event.MD_LOST, 3.0)
-    assert supervisor.observe(Event.TIME, 3.0 + OWN_ATTEMPT) is Action.KNOCK
+    assert supervisor.observe(Event.TIME, 3.0 + OWN_ATTEMPT) is Action.PROBE
 
 
 def test_after_a_lost_trading_link_there_is_always_a_new_session(supervisor):
     found = observe(supervisor, Event.TD_LOST, Event.MD_RESTORED, Event.DATA, Event.SERVER_THERE)
-    assert found == [Action.KNOCK, Action.WAIT, Action.WAIT, Action.BUILD]
+    assert found == [Action.PROBE, Action.WAIT, Action.WAIT, Action.BUILD]
 
 
 def test_a_deaf_connection_is_replaced_at_once(supervisor):
@@ -181,7 +181,7 @@ def test_a_server_that_is_away_is_knocked_at_every_second(supervisor):
     for _ in range(300):
         assert supervisor.observe(Event.SERVER_AWAY, now) is Action.WAIT
         now += KNOCK_EVERY
-        assert supervisor.observe(Event.TIME, now) is Action.KNOCK
+        assert supervisor.observe(Event.TIME, now) is Action.PROBE
     assert supervisor.observe(Event.SERVER_THERE, now) is Action.BUILD
 
 
@@ -192,7 +192,7 @@ def fail(supervisor, times, now):
         supervisor.observe(Event.FAILED, now)
         waits.append(supervisor.backoff)
         now = supervisor.next_change()
-        assert supervisor.observe(Event.TIME, now) is Action.KNOCK
+        assert supervisor.observe(Event.TIME, now) is Action.PROBE
         assert supervisor.observe(Event.SERVER_THERE, now) is Action.BUILD
     return waits, now
 
@@ -204,7 +204,7 @@ def test_failed_attempts_wait_longer_and_longer_then_for_the_next_boundary(super
     supervisor.observe(Event.FAILED, now)
     supervisor.awake = False
     assert supervisor.observe(Event.TIME, now + 3600) is Action.WAIT
-    assert supervisor.observe(Event.BOUNDARY, now + 3601) is Action.KNOCK
+    assert supervisor.observe(Event.BOUNDARY, now + 3601) is Action.PROBE
     supervisor.observe(Event.SERVER_THERE, now + 3602)
     supervisor.observe(Event.BUILT, now + 3602)
     assert supervisor.backoff == 0.0
@@ -223,7 +223,7 @@ def test_an_open_begins_the_attempts_anew(supervisor, edge):
     supervisor.observe(Event.DEAF, 1.0)
     _, now = fail(supervisor, ATTEMPTS - 1, 1.0)
     supervisor.observe(Event.FAILED, now)
-    assert supervisor.observe(edge, now + 1) is Action.KNOCK
+    assert supervisor.observe(edge, now + 1) is Action.PROBE
     assert supervisor.observe(Event.SERVER_THERE, now + 1) is Action.BUILD
     waits, _ = fail(supervisor, 3, now + 1)
     assert waits == [1.0, 2.0, 4.0]
@@ -292,4 +292,4 @@ def test_a_build_is_asked_for_exactly_where_the_state_says_so():
 
 
 def test_a_client_that_gives_up_is_replaced(supervisor):
-    assert observe(supervisor, Event.BROKEN, Event.SERVER_THERE) == [Action.KNOCK, Action.BUILD]
+    assert observe(supervisor, Event.BROKEN, Event.SERVER_THERE) == [Action.PROBE, Action.BUILD]

@@ -13,7 +13,7 @@ SELL = Direction.SELL
 
 
 def claims(at):
-    return at.planner.claims.of(SYMBOL, SELL)
+    return at.router.claims.of(SYMBOL, SELL)
 
 
 @pytest.fixture

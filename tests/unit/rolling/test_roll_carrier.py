@@ -69,16 +69,16 @@ class World:
         context.exposed = lambda symbol, n, text: self.exposed.append((symbol, n))
         link = MagicMock(trading_up=True)
         self.pre_trade = MagicMock(reserved={})
-        self.planner = MagicMock()
-        self.planner.plan.side_effect = NotKnownYet("limits wait with us here")
-        self.planner.coming.of.return_value = 0
+        self.router = MagicMock()
+        self.router.plan.side_effect = NotKnownYet("limits wait with us here")
+        self.router.coming.of.return_value = 0
         self.manager = OrderManager(
             context,
             MagicMock(),
             link,
             account,
             self.pre_trade,
-            self.planner,
+            self.router,
             MagicMock(),
             MagicMock(),
             lambda order: None,
@@ -149,7 +149,7 @@ def test_exits_of_a_contract_that_is_rolled_are_not_ended_for_want_of_lots():
     stop = world.stop()
     target = world.target(oco=stop)
     world.pre_trade.reserved[OLD] = "it is being rolled"
-    world.planner.plan.side_effect = LotsGone("gone")
+    world.router.plan.side_effect = LotsGone("gone")
     world.held.on_round()
     world.manager.release(target)
     assert (stop.stage, target.stage) == (Stage.WATCHED, Stage.QUEUED)
@@ -164,7 +164,7 @@ def test_a_four_way_close_of_a_contract_that_is_rolled_is_not_refused_for_want_o
     target = world.target()
     target.may_open = None
     world.pre_trade.reserved[OLD] = "it is being rolled"
-    world.planner.plan.side_effect = VolumeOutOfRange("5 lots are to be closed, 0 can be")
+    world.router.plan.side_effect = VolumeOutOfRange("5 lots are to be closed, 0 can be")
     world.manager.release(target)
     assert target.stage is Stage.QUEUED and world.told == []
     world.rolled(0, 5)
@@ -182,7 +182,7 @@ def test_a_market_order_is_told_at_once_that_its_lots_are_gone():
     world = World()
     close = world.exit(bt.Order.Market, 1, price=None)
     world.pre_trade.reserved[OLD] = "it is being rolled"
-    world.planner.plan.side_effect = LotsGone("gone")
+    world.router.plan.side_effect = LotsGone("gone")
     world.manager.release(close)
     assert close.over
 
