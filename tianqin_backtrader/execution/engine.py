@@ -57,11 +57,11 @@ class ExecutionEngine:
         context: Whom to tell.
         account: Positions.
         manager: Sends and withdraws.
-        returns: Takes reports.
-        held: Orders that wait for a price, a time or another order.
+        report_handler: Takes reports.
+        contingent: Orders that wait for a price, a time or another order.
         targets: Positions that are worked to.
         risk: The rules.
-        flattener: Closes everything.
+        kill_switch: Closes everything.
 
     Attributes:
         begun: Whether the account was taken over: before that, a start looks at all there is.
@@ -73,14 +73,14 @@ class ExecutionEngine:
         account: PositionLedger,
         manager: OrderManager,
         report_handler: ReportHandler,
-        held: ContingentOrders,
+        contingent: ContingentOrders,
         targets: TargetPositions,
         risk: RiskCheck,
         kill_switch: KillSwitch,
     ) -> None:
         self._context, self._account = context, account
         self._manager, self._report_handler = manager, report_handler
-        self._contingent, self._targets, self._risk = held, targets, risk
+        self._contingent, self._targets, self._risk = contingent, targets, risk
         self._kill_switch, self._write_ahead = kill_switch, manager.write_ahead
         self.begun = self._halting = False
 

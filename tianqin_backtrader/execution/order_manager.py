@@ -54,8 +54,8 @@ class OrderManager:
         trading: Takes exchange orders.
         link: To it.
         account: What is held.
-        gate: Says whether the moment is right.
-        planner: Makes prices and legs.
+        pre_trade: Says whether the moment is right.
+        router: Makes prices and legs.
         guard: Counts cancels, and orders that it has not looked at.
         write_ahead: Writes down what happens, before it has effects.
         tell: Hands a clone of an order to ``notify_order``.

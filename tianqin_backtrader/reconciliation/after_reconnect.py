@@ -38,7 +38,7 @@ class Reconciler:
 
     Args:
         manager: Where orders were sent.
-        returns: Takes what they got.
+        report_handler: Takes what they got.
         lots: What the records start from; written again when lots are taken over.
         on_difference: Called with the words about lots that nothing explains, once they are taken
             over.

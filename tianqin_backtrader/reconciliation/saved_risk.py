@@ -24,7 +24,7 @@ class SavedRisk:
     Args:
         context: Told what an earlier run has left.
         guard: The rules.
-        flattener: Closes all that is held.
+        kill_switch: Closes all that is held.
         write_ahead: Writes.
     """
 
