@@ -126,7 +126,14 @@ class Mydatafeed(LiveFeed):
         self._history_end = 0.0
         whole_days = self.p.night_start and self.p.lookback is not True
         self._past = FeedHistory(
-            self.store, self.symbol, self._klines, self._ticks, self._width, whole_days=whole_days
+            self.store.context,
+            self.store.gateway,
+            self.store,
+            self.symbol,
+            self._klines,
+            self._ticks,
+            self._width,
+            whole_days=whole_days,
         )
 
     #: Its name, told apart from those of the other feeds.

@@ -14,7 +14,7 @@ from ..core.clock import FAR, MINUTE, NEAR, SECOND, Phase, from_ns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .trading_calendar import SessionCalendar
+    from ..core.ports import Calendar
 
 #: Stamps ahead that have gone on for so long, as fast as time to within ``_SAME``, show that the
 #: clock is wrong; it takes longer where it has been right and is to move far, nanoseconds.
@@ -123,7 +123,7 @@ def can_be(clock: Clock, ns: int, phase_of: Callable[[int], Phase]) -> bool:
     )
 
 
-def phase_at(calendar: SessionCalendar, symbol: str, ns: int) -> Phase:
+def phase_at(calendar: Calendar, symbol: str, ns: int) -> Phase:
     """Whether a stamp is of a session, or of its opening instant, or shortly before."""
     moment = from_ns(ns)
     sessions = calendar.sessions(symbol, calendar.trading_day_at(moment))

@@ -69,6 +69,13 @@ class ChartPort(Protocol):
     def pump(self, timeout: float) -> bool: ...
 
 
+class ProofPort(Protocol):
+    """Until when nothing can be missing of what the market has sent."""
+
+    def alive_at(self, symbol: str) -> int: ...
+    def catch_up(self, deadline: float) -> None: ...
+
+
 class TradingPort(Protocol):
     """The trading side of a session; the gateway. Rows of the account are TqSdk's."""
 

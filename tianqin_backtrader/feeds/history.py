@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from datetime import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..calendars.doubted_stamps import can_be, phase_at
 from ..core.clock import DAY, from_ns, monotonic, to_ns
+from ..core.context import Context
 from ..core.model import Bar, Tick
+from ..core.ports import ChartPort, ProofPort
 from ..errors import LinkTimeout
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,9 @@ class FeedHistory:
     """The past of one contract.
 
     Args:
-        store: The ``MyStore``.
+        context: Calendar and time.
+        bars: Rows of the past.
+        proof: Until when nothing can be missing.
         symbol: The contract.
         klines, ticks: The server's rows.
         width: Bars of history that are wanted.
@@ -39,9 +40,18 @@ class FeedHistory:
     """
 
     def __init__(
-        self, store: MyStore, symbol: str, klines: Any, ticks: Any, width: int, *, whole_days: bool
+        self,
+        context: Context,
+        bars: ChartPort,
+        proof: ProofPort,
+        symbol: str,
+        klines: Any,
+        ticks: Any,
+        width: int,
+        *,
+        whole_days: bool,
     ) -> None:
-        self._store, self._symbol = store, symbol
+        self._context, self._bars, self._proof, self._symbol = context, bars, proof, symbol
         self._klines, self._ticks, self._width = klines, ticks, width
         self._whole_days = whole_days and width > 0
         self._first_id = 0
@@ -53,7 +63,7 @@ class FeedHistory:
             LinkTimeout: Nothing came for a minute.
         """
         self._await(self._klines, self._ticks)
-        charts = self._store.gateway.charts
+        charts = self._bars.charts
         margin = LONGEST_DAY if self._whole_days else 0
         first_id = max(0, self._klines.last_id - self._width - margin)
         left_id = self._klines.left_id
@@ -67,18 +77,18 @@ class FeedHistory:
             charts.drop(older)
         self._first_id = left_id
         self._join_the_servers_time()
-        self._store.catch_up(monotonic() + HISTORY_TIMEOUT)
+        self._proof.catch_up(monotonic() + HISTORY_TIMEOUT)
 
     def _await(self, *series: Any) -> None:
         deadline = monotonic() + HISTORY_TIMEOUT
         while not all(one.ready for one in series):
-            self._store.gateway.pump(max(0.0, deadline - monotonic()))
+            self._bars.pump(max(0.0, deadline - monotonic()))
             if monotonic() >= deadline:
                 raise LinkTimeout(f"TianQin sent no history of {self._symbol} within a minute")
 
     def _join_the_servers_time(self) -> None:
         """A server may play another time without saying so: its newest tick is months old."""
-        clock, last_id = self._store.clock, self._ticks.last_id
+        clock, last_id = self._context.clock, self._ticks.last_id
         newest = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
         if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
             clock.join(newest[0].time)
@@ -99,15 +109,15 @@ class FeedHistory:
         It is the stamp of a tick, or when a question was asked that the server has answered. The
         machine's clock alone makes no bar history.
         """
-        if self._store.clock.virtual:
-            return int(self._store.clock.now_ns())
+        if self._context.clock.virtual:
+            return int(self._context.clock.now_ns())
         last_id = self._ticks.last_id
         newest: list[Tick] = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
-        phase_of = partial(phase_at, self._store.calendar, self._symbol)
+        phase_of = partial(phase_at, self._context.calendar, self._symbol)
         stamps = [
-            one.time - 1 for one in newest if can_be(self._store.clock, one.time, phase_of)
+            one.time - 1 for one in newest if can_be(self._context.clock, one.time, phase_of)
         ]  # fmt: skip
-        alive_at: int = self._store.alive_at(self._symbol)
+        alive_at: int = self._proof.alive_at(self._symbol)
         return max(alive_at, *stamps, 0)
 
     def newest(self, bars: list[Bar], *, night_start: bool) -> list[Bar]:
@@ -129,7 +139,7 @@ class FeedHistory:
         """
         if place >= len(bars) or (place and bars[place].start == bars[place - 1].end):
             return False
-        bar, calendar = bars[place], self._store.calendar
+        bar, calendar = bars[place], self._context.calendar
         start = from_ns(bar.start)
         if bar.id == 0:
             return True

@@ -118,7 +118,10 @@ class Recorder:
             known = (days[0], have.first) if days else (today, None)
             self._journal.put_track(kind, symbol, *known)
         first_day, start = known
-        return Stream(self._store, kind, symbol, Track(have, start, first_day), self._day_of)
+        store = self._store
+        return Stream(
+            store.context, store.gateway, kind, symbol, Track(have, start, first_day), self._day_of
+        )
 
     # -- what the store calls -----------------------------------------------------------------
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.clock import MINUTE, from_ns, to_ns
+from ..core.context import Context
+from ..core.ports import ChartPort
 from ..errors import ConfigError
 from .tracks import DAYS, MINUTES, TICKS, DayOfTime, Kind, Row, Track
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 #: Newest rows that are subscribed to; what is older is asked for.
 WIDTHS = {TICKS: 500, MINUTES: 600, DAYS: 10}
@@ -22,18 +21,25 @@ class Stream:
     """One contract's rows of one kind.
 
     Args:
-        store: The ``MyStore``.
+        context: The calendar.
+        bars: Rows of ticks and bars.
         kind, symbol: Which rows.
         track: What of them is recorded.
         day_of: Gives trading days.
     """
 
     def __init__(
-        self, store: MyStore, kind: Kind, symbol: str, track: Track, day_of: DayOfTime
+        self,
+        context: Context,
+        bars: ChartPort,
+        kind: Kind,
+        symbol: str,
+        track: Track,
+        day_of: DayOfTime,
     ) -> None:
-        self._store, self.kind, self.symbol, self.track = store, kind, symbol, track
+        self._context, self.kind, self.symbol, self.track = context, kind, symbol, track
         self._day_of = day_of
-        self.series = store.gateway.charts.series(symbol, kind.seconds, WIDTHS[kind])
+        self.series = bars.charts.series(symbol, kind.seconds, WIDTHS[kind])
         self._taken = track.have.last
         self._running: tuple[int, int] = (-1, NEVER)
         self._calls = 0
@@ -88,7 +94,7 @@ class Stream:
     def _end(self, start: int) -> int:
         if self.kind is MINUTES:
             return start + MINUTE
-        sessions = self._store.calendar.sessions(self.symbol, from_ns(start).date())
+        sessions = self._context.calendar.sessions(self.symbol, from_ns(start).date())
         return to_ns(sessions[-1][1])
 
     @property

@@ -30,5 +30,5 @@ def test_the_newest_tick_says_what_has_passed_if_it_can_be(stamp, passed):
     )
     newest = Tick(7, stamp, 78000.0, 10, 0.0, 100)
     ticks = SimpleNamespace(last_id=7, ticks=lambda first, last: [newest])
-    history = FeedHistory(store, CU, None, ticks, 10, whole_days=False)
+    history = FeedHistory(store, None, store, CU, None, ticks, 10, whole_days=False)
     assert history.passed() == passed
