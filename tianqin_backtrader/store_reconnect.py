@@ -14,6 +14,7 @@ from typing import Protocol
 
 from .calendars.market_hours import MarketHours
 from .core.clock import (
+    OVER,
     SECOND,
     Instants,
     WallClock,
@@ -166,7 +167,7 @@ class Reconnector:
             left = end - monotonic()
             news = self._step(max(0.0, left))
             self._look_around()
-            if news or left <= 0:
+            if news or left <= OVER:
                 return news
 
     def on_timeout(self) -> None:

@@ -35,6 +35,8 @@ _LOST = MINUTE // 10_000
 _FORGOTTEN = SECOND // 10
 #: What no clock gains between two looks: it was set, nanoseconds.
 _SET = SECOND // 5
+#: What is left of a wait when it is over, seconds: sums of floats leave some.
+OVER = 0.0005
 _ORDINAL_1970 = 719163  # date(1970, 1, 1).toordinal()
 
 

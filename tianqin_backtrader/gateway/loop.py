@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..calendars.doubted_stamps import phase_at
 from ..contracts.instrument_provider import InstrumentProvider
-from ..core.clock import Phase, WallClock, deadline_in, monotonic
+from ..core.clock import OVER, Phase, WallClock, deadline_in, monotonic
 from ..core.model import Notice, OrderReport
 from ..errors import LinkError, LinkTimeout
 from .liveness import Liveness
@@ -75,7 +75,7 @@ class EventLoop:
         while True:
             left = deadline - monotonic()
             self.pump(min(left, self.liveness.seconds_until_due()))
-            if left <= 0 or self._has_news():
+            if left <= OVER or self._has_news():
                 return
 
     def pump(self, timeout: float) -> None:

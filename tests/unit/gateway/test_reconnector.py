@@ -417,3 +417,21 @@ def test_each_line_that_was_lost_is_counted_also_if_it_is_back_at_once(before, s
         link.wait(deadline_in(0.0))
     assert link.trading_up
     assert (link.breaks, link.losses) == (1, losses)
+
+
+def test_a_rest_of_microseconds_is_not_waited_for(monkeypatch):
+    """What a wait leaves by the sums of floats would be spun away, a nanosecond a look."""
+    now, waits = [100.0], []
+    monkeypatch.setattr("tianqin_backtrader.store_reconnect.monotonic", lambda: now[0])
+    counter = Counter()
+    link = Reconnector(counter, jitter=lambda: 0.0)
+    link.connect()
+
+    def pump(timeout):
+        waits.append(timeout)
+        now[0] += max(0.0, timeout - 9e-6)
+        return False
+
+    monkeypatch.setattr(counter, "pump", pump)
+    link.wait(deadline_in(0.5))
+    assert now[0] == pytest.approx(100.5, abs=0.001) and len(waits) < 10
