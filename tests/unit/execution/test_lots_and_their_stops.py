@@ -326,3 +326,15 @@ def test_positions_that_have_not_come_are_waited_for(clock):
     at.gateway.lots["pos_long_today"] = 3
     wait(at, clock, 1)
     assert at.gateway.sent == [CLOSED]
+
+
+def test_what_is_sold_beside_a_stop_that_has_fired_opens():
+    """Its lots are claimed: what would make the position smaller is no exit any more."""
+    at = StubbedDesk(today=2)
+    stop = at.hold(2, 2990.0)
+    at.price = 2990.0
+    at.turn()
+    assert at.gateway.sent == [("CLOSETODAY", 2)] and stop.legs[0].filled == 0
+    other = at.place(1)
+    assert at.gateway.sent[1:] == [("OPEN", 1)]
+    assert other.may_open is None and not other.exits
