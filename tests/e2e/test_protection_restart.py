@@ -139,7 +139,7 @@ def test_a_stop_that_never_left_is_sent_by_the_next_program(play, side, monkeypa
     with pytest.raises(Died), program() as first:
         exits = Exits.placed(first, side, 3 if as_oco else 10, as_oco=as_oco)
         first.until(lambda: any(leg.exchange_order_id for leg in exits.target.legs))
-        monkeypatch.setattr(first.store.gateway, "insert_order", die)
+        monkeypatch.setattr(first.store.gateway.trading, "insert_order", die)
         box.advance(to=after(LONG))
         first.until(lambda: False)
     monkeypatch.undo()
