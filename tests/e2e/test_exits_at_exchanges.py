@@ -1,5 +1,7 @@
 """An exit stays an exit: whatever has become of its lots, an order that closes never opens."""
 
+from datetime import time
+
 import backtrader as bt
 import pytest
 from e2e_script import CU, IF, SI, SR, M, Script, exchange_orders
@@ -9,6 +11,8 @@ AT_COUNTERS = ("ctp", "kq", "plain")
 SC = "INE.sc2701"
 EXCHANGES = [CU, SC, M, SR, SI, IF]
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
+#: The ninth second of a market that begins at 9:31.
+NINTH = time(9, 31, 9)
 
 
 @pytest.fixture
@@ -203,7 +207,7 @@ def test_what_a_target_has_closed_meanwhile_is_not_closed_again(trade, way):
         target = strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(5))
         yield from wait(3)
         # The next tick reaches the target; what is asked for now arrives with it or after it.
-        while len(strategy) < 10:
+        while strategy.data.datetime.time(0) < NINTH:
             yield None
         strategy.cancel(target)
         exit_order = way(strategy)
