@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from email.utils import formatdate
@@ -121,6 +122,12 @@ def make_engine(options: SandboxOptions) -> Engine:
     ctp = CtpOptions(options.seed, options.query_seconds, options.commission)
     how = EngineOptions(options.speed, options.ticks_per_pack, options.virtual, options.balance)
     return Engine(Venue(market, CALENDAR, exchange, timeline, ctp, recorded), how)
+
+
+async def send_pong(ws: web.WebSocketResponse, data: bytes) -> None:
+    """Answer a ping; the client may be gone by the time that this is written."""
+    with suppress(ConnectionResetError):
+        await ws.pong(data)
 
 
 class SandboxServer:
@@ -282,7 +289,7 @@ class SandboxServer:
         def answer() -> None:
             if not (ws.closed or link.transport.is_closing()):
                 self.engine.lines.sends_to(link.port)
-                self._spawn(ws.pong(data))
+                self._spawn(send_pong(ws, data))
 
         if link.frozen:
             link.pings.append(answer)
