@@ -775,6 +775,7 @@ def test_an_exit_that_is_placed_while_the_link_is_down_is_taken(trade, side, kin
     def script(strategy):
         yield from enter(strategy, side, 3)
         store = strategy.broker.store
+        store.sandbox_server.fault("refuse", conn="td")  # once, or it is back before it is missed
         store.sandbox_server.fault("drop", conn="td")
         while store.trading_up:
             store.pump(0.05)
@@ -786,7 +787,7 @@ def test_an_exit_that_is_placed_while_the_link_is_down_is_taken(trade, side, kin
             yield None
         assert strategy.path(out)[-1] == "Completed"
 
-    strategy = trade(side, script)
+    strategy = trade(side, script, speed=10.0)  # a dead link takes seconds of this machine
     assert strategy.at_exchange == (0, 0)
     assert exposed(strategy) == [] and strategy.alerts == []
 
