@@ -104,6 +104,12 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def hurried_questions(monkeypatch):
+    """A machine that runs tests side by side may answer later than any server does."""
+    monkeypatch.setattr("tianqin_backtrader.store.HURRIED", 10.0)
+
+
 @pytest.fixture
 def counter(request):
     """The counter of the test's sandboxes: the one that its module names, or each of them."""
