@@ -5,6 +5,7 @@ runs in a fork is ``tianqin_backtrader.sandbox.__main__`` as in a process of its
 command line start real ones.
 """
 
+import gc
 import json
 import os
 import select
@@ -12,8 +13,17 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib import import_module
 
 MODULE = ["-m", "tianqin_backtrader.sandbox"]
+#: What a sandbox imports at its first login, its first query, or to play a file.
+WHEN_NEEDED = (
+    "jwt",
+    "graphql",
+    "pandas",
+    "pyarrow.parquet",
+    "tianqin_backtrader.sandbox.market.replay",
+)
 
 
 def can_follow_processes():
@@ -98,6 +108,10 @@ def serve():
     """Fork whenever it is asked to; ends with whoever asks."""
     from tianqin_backtrader.sandbox.__main__ import main
 
+    for name in WHEN_NEEDED:
+        import_module(name)
+    gc.collect()
+    gc.freeze()  # what is here already is garbage in no fork
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them here
     line = socket.socket(fileno=os.dup(0))
