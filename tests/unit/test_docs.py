@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,7 @@ def test_what_a_page_points_at_is_there(page):
         ast.parse(block)
 
 
+@cache
 def homes():
     """Class, and module by its last name, -> the module."""
     paths = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts]
