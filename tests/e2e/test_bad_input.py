@@ -111,11 +111,11 @@ def test_a_taken_port():
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("start", "2026/11/10", "'2026/11/10' is no day or moment"),
+        ("start", "2026/11/10", "'2026/11/10' is not a day or time"),
         ("speed", "fast", "speed must be max or above 0, not fast"),
-        ("days", 0, "0 is no whole number from 1 on"),
-        ("ticks_per_pack", 1.5, "1.5 is no whole number from 1 on"),
-        ("port", 99999, "99999 is no number from 0 to 65535"),
+        ("days", 0, "0 is not a whole number of at least 1"),
+        ("ticks_per_pack", 1.5, "1.5 is not a whole number of at least 1"),
+        ("port", 99999, "99999 is not a number from 0 to 65535"),
     ],
 )
 def test_an_option_of_the_sandbox_that_cannot_be(option, value, words):

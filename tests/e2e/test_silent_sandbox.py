@@ -83,7 +83,7 @@ def test_a_clock_that_is_wrong_belongs_to_a_silent_sandbox():
 
 def test_a_process_lives_on_one_clock(sandbox):
     first = sandbox(start=START, tells_time=False)
-    with pytest.raises(SandboxError, match="close that first"):
+    with pytest.raises(SandboxError, match="close that sandbox first"):
         EmbeddedSandbox(tells_time=False)
     first.close()
     assert type(clock.machine()) is clock.Machine

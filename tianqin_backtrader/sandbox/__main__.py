@@ -25,23 +25,23 @@ EXIT_USAGE, EXIT_FAILED = 2, 1
 
 
 def parse_start(text: str) -> date | datetime:
-    """``2026-11-10`` is a trading day, ``2026-11-10 09:30:00`` a moment of Beijing time."""
+    """Parse a trading day (``2026-11-10``) or a Beijing time (``2026-11-10 09:30:00``)."""
     try:
         return datetime.fromisoformat(text) if len(text) > 10 else date.fromisoformat(text)
     except ValueError as error:
         expected = "expected 2026-11-10 or '2026-11-10 09:30:00'"
-        raise argparse.ArgumentTypeError(f"{text!r} is no day or moment; {expected}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day or time; {expected}") from error
 
 
 def parse_port(text: str) -> int:
-    """A port, or 0."""
+    """Parse a port number; 0 takes any free port."""
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 65535")
     return int(text)
 
 
 def parse_user(text: str) -> tuple[str, str]:
-    """``name:password``."""
+    """Parse ``name:password``."""
     name, colon, password = text.partition(":")
     if not (name and colon and password):
         raise argparse.ArgumentTypeError(f"{text!r} is not name:password")
@@ -49,7 +49,7 @@ def parse_user(text: str) -> tuple[str, str]:
 
 
 def parse_speed(text: str) -> float | None:
-    """``max`` or a positive number."""
+    """Parse ``max`` or a positive number."""
     if text == "max":
         return None
     try:
@@ -62,50 +62,50 @@ def parse_speed(text: str) -> float | None:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on."""
+    """Parse a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
 
 
 def not_negative(text: str) -> float:
-    """Seconds from 0 on."""
+    """Parse a number of seconds that is not negative."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < 3600:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 on")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds of at least 0")
     return seconds
 
 
 def make_parser(prog: str = "python -m tianqin_backtrader.sandbox") -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description="A TianQin-compatible exchange on this machine, for TqSdk without network.",
     )
     add = parser.add_argument
-    add("--port", type=parse_port, default=0, help="0 (default) takes any free one")
-    add("--seed", type=int, default=DEFAULT_SEED, help="equal seeds have equal markets")
+    add("--port", type=parse_port, default=0, help="0 (default) takes any free port")
+    add("--seed", type=int, default=DEFAULT_SEED, help="equal seeds give equal markets")
     add(
         "--start",
         type=parse_start,
-        help=f"trading day 2026-11-10 or moment '2026-11-10 09:30:00' (default {DEFAULT_START}; "
+        help=f"trading day 2026-11-10 or time '2026-11-10 09:30:00' (default {DEFAULT_START}; "
         "now with --speed 1)",
     )
-    add("--days", type=positive, default=1, help="trading days until the market stands still")
-    add("--speed", type=parse_speed, default=None, help="times real time, or max (default)")
+    add("--days", type=positive, default=1, help="trading days after which the market stops")
+    add("--speed", type=parse_speed, default=None, help="multiple of real time, or max (default)")
     add("--ticks-per-pack", type=positive, default=1, help="market steps in one pack")
-    add("--balance", type=float, default=1_000_000.0, help="what a new account begins with")
+    add("--balance", type=float, default=1_000_000.0, help="opening balance of a new account, yuan")
     add("--user", type=parse_user, action="append", metavar="NAME:PASSWORD", help="repeatable")
-    add("--script", type=Path, help="JSON list of faults with the moments they come at")
+    add("--script", type=Path, help="JSON list of faults and when they happen")
     add("--replay", help="CSV or Parquet file, or folder, of recorded ticks")
-    add("--counter", choices=tuple(COUNTERS), default="kq", help="how accounts are shown")
+    add("--counter", choices=tuple(COUNTERS), default="kq", help="which trading counter to imitate")
     add("--query-seconds", type=not_negative, help="ctp: age of every queried figure")
-    add("--commission", choices=COMMISSIONS, help="ctp: what a trade says of it")
-    add("--account-file", help="JSON of a recorded account that every user is shown")
-    add("--silent", action="store_true", help="tell no time, as TianQin")
+    add("--commission", choices=COMMISSIONS, help="ctp: the commission field of a trade")
+    add("--account-file", help="JSON of a recorded account, sent to every user")
+    add("--silent", action="store_true", help="do not send the market's time, like TianQin")
     add("--json", action="store_true", help="print one JSON line instead of export lines")
     add("--parent-pipe", action="store_true", help="end when stdin closes; ignore Ctrl-C")
     add("--verbose", action="store_true", help="log to stderr")
@@ -113,7 +113,7 @@ def make_parser(prog: str = "python -m tianqin_backtrader.sandbox") -> argparse.
 
 
 def make_options(args: argparse.Namespace) -> SandboxOptions:
-    """The options of a command line."""
+    """Turn the parsed arguments into options."""
     script = json.loads(args.script.read_text(encoding="utf-8")) if args.script else ()
     return SandboxOptions(
         port=args.port,
@@ -135,7 +135,7 @@ def make_options(args: argparse.Namespace) -> SandboxOptions:
 
 
 def announce(server: SandboxServer, *, as_json: bool) -> None:
-    """Say where the server is."""
+    """Print the addresses of the server."""
     if as_json:
         ready = {"port": server.port, "clock_port": server.clock_port, "urls": server.urls()}
         print(json.dumps(ready), flush=True)
@@ -145,7 +145,7 @@ def announce(server: SandboxServer, *, as_json: bool) -> None:
 
 
 async def run(options: SandboxOptions, *, as_json: bool, parent_pipe: bool) -> int:
-    """Serve until told to stop; returns the exit code."""
+    """Serve until stopped; returns the exit code."""
     loop = asyncio.get_running_loop()
     server = SandboxServer(options)
     failures: list[Any] = []
@@ -176,7 +176,7 @@ async def run(options: SandboxOptions, *, as_json: bool, parent_pipe: bool) -> i
 def stop_on_signals(
     loop: asyncio.AbstractEventLoop, server: SandboxServer, *, parent_pipe: bool
 ) -> None:
-    """SIGTERM ends the server; so does Ctrl-C, or instead of it the parent's end."""
+    """Stop the server on SIGTERM, and on Ctrl-C or, with ``parent_pipe``, when the parent ends."""
 
     def on_signal(number: int, frame: object) -> None:
         loop.call_soon_threadsafe(server.stop)
@@ -187,7 +187,7 @@ def stop_on_signals(
         stdin = sys.stdin.fileno()
 
         def watch() -> None:
-            # Not sys.stdin: its lock would hold up the interpreter's end for a second.
+            # Not sys.stdin: its lock would delay the exit of the interpreter by a second.
             while os.read(stdin, 4096):
                 pass
             loop.call_soon_threadsafe(server.stop)
@@ -196,7 +196,7 @@ def stop_on_signals(
 
 
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
-    """The command; returns the exit code."""
+    """Run the command; returns the exit code."""
     parser = make_parser(prog) if prog else make_parser()
     args = parser.parse_args(argv)
     logging.basicConfig(

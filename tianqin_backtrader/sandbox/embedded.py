@@ -1,12 +1,12 @@
-"""Start the embedded exchange from a program, and talk to it.
+"""Start the embedded exchange from a program, and control it.
 
-The exchange runs in a process of its own, which ends with this one whatever happens to it.
+The exchange runs in a process of its own, which ends when this process ends, however it ends.
 
     with EmbeddedSandbox(start="2026-11-10") as sandbox:
-        os.environ.update(sandbox.urls)      # or hand the addresses to TqApi
+        os.environ.update(sandbox.urls)      # or pass the addresses to TqApi
         ...
 
-Nothing here touches the environment, and nothing of the exchange is imported.
+This module does not change the environment and imports nothing of the exchange.
 """
 
 from __future__ import annotations
@@ -41,43 +41,43 @@ class EmbeddedSandbox:
     """A running exchange.
 
     Args:
-        port: 0 takes any free one.
-        seed: Names the market: equal seeds have equal ticks. Default 20261110.
-        start: A trading day (``date`` or ``"2026-11-10"``), which begins with its night, or a
-            moment (``datetime`` or ``"2026-11-10 09:30:00"``), Beijing time.
-        days: Trading days until the market stands still.
-        speed: Times real time; ``None`` is as fast as the client asks.
-        ticks_per_pack: Market steps gathered into one pack: how many ticks come at once.
-        balance: What a new account begins with, yuan.
-        users: Passwords by name; without it everybody is let in.
-        script: Faults and when they come, ``{"at": {"step": 5}, "fault": "drop"}``.
+        port: The port; 0 takes any free one.
+        seed: Determines the market: equal seeds give equal ticks. Default 20261110.
+        start: A trading day (``date`` or ``"2026-11-10"``), which begins with its night session, or
+            a Beijing time (``datetime`` or ``"2026-11-10 09:30:00"``).
+        days: Trading days after which the market stops.
+        speed: Multiple of real time; ``None`` is as fast as the client asks.
+        ticks_per_pack: Market steps gathered into one pack, that is, how many ticks arrive at once.
+        balance: Opening balance of a new account, yuan.
+        users: Passwords by name; without it every name and password is accepted.
+        script: Faults and when they happen, ``{"at": {"step": 5}, "fault": "drop"}``.
         replay: A file or folder of recorded ticks.
-        counter: ``"plain"`` shows the exchange's books as they are, at once; ``"kq"`` is like
-            TianQin's paper account, ``"ctp"`` like a futures company's (docs/counters.md).
-        query_seconds: At ``ctp`` how old every queried figure is, market seconds; None is between
-            0.1 and 2.3 by the seed.
-        commission: At ``ctp`` what stands in a trade: ``"zero"``, ``"dash"`` (no value) or
-            ``"absent"``; None is each in its turn.
+        counter: ``"plain"`` shows the exchange's own records at once; ``"kq"`` imitates TianQin's
+            paper account, ``"ctp"`` a futures company's counter (docs/counters.md).
+        query_seconds: With ``ctp``, the age of every queried figure in market seconds; None draws
+            it from 0.1 to 2.3 with the seed.
+        commission: With ``ctp``, the commission field of a trade: ``"zero"``, ``"dash"`` (no value)
+            or ``"absent"``; None uses each in turn.
         account_file: A JSON file of a recorded account (``accounts``, ``positions``, ``orders``,
-            ``trades``), which every user is shown at the login; it cannot be traded.
-        tells_time: False is like the real TianQin: no pack tells the market's time. The whole
-            library then lives on the sandbox's clock in this process, until ``close``: so many
-            times as fast as ``speed`` says; without a speed it goes on while the program waits
-            (docs/sandbox.md, "Silent about the time").
-        clock_ahead: Then: seconds by which the machine's clock is ahead of the market's at the
-            start; below 0 it is behind.
-        clock_drift: Then: seconds that the machine's clock gains in each second.
+            ``trades``), which is sent to every user at login; it cannot be traded.
+        tells_time: With False no pack carries the market's time, like the real TianQin. Until
+            ``close`` the whole library in this process then uses the sandbox's clock, which runs
+            ``speed`` times as fast as real time; without ``speed`` it advances while the program
+            waits (docs/sandbox.md, "Silent about the time").
+        clock_ahead: With ``tells_time=False``, seconds by which the machine's clock is ahead of the
+            market's at the start; negative if it is behind.
+        clock_drift: With ``tells_time=False``, seconds that the machine's clock gains per second.
 
     Attributes:
-        urls: The environment variables that lead TqSdk to the exchange.
-        port: Where it listens, on 127.0.0.1.
-        pid: Its process.
-        counter: As given.
-        clock_port: Where the clock is that it shares; 0 where it tells the time.
-        clock: The machine's clock of this process then, else None.
+        urls: The environment variables that direct TqSdk to the exchange.
+        port: The port on 127.0.0.1 where it listens.
+        pid: The id of its process.
+        counter: The counter, as given.
+        clock_port: The port of the shared clock; 0 if packs carry the time.
+        clock: With ``tells_time=False`` the machine's clock of this process, else None.
 
     Raises:
-        SandboxError: It did not start; the message says why.
+        SandboxError: The exchange did not start; the message says why.
     """
 
     urls: dict[str, str]
@@ -111,7 +111,7 @@ class EmbeddedSandbox:
         if tells_time and (clock_ahead or clock_drift):
             raise SandboxError("clock_ahead and clock_drift need tells_time=False")
         if not tells_time and isinstance(machine(), SharedClock):
-            raise SandboxError("this process lives on another sandbox's clock; close that first")
+            raise SandboxError("another sandbox's clock is in use here; close that sandbox first")
         command = [sys.executable, "-m", "tianqin_backtrader.sandbox", "--json", "--parent-pipe"]
         command += ["--port", str(port), "--days", str(days), "--balance", repr(balance)]
         command += ["--ticks-per-pack", str(ticks_per_pack)]
@@ -154,19 +154,20 @@ class EmbeddedSandbox:
         )
 
     def state(self) -> dict[str, Any]:
-        """Clock, connections, faults, and the books of all accounts, as they are now.
+        """The clock, connections, faults, and all accounts as they are now.
 
         Returns:
-            A dict; its keys are in docs/sandbox.md, "Looking behind the counter": ``now`` (naive
-            Beijing text), ``phase``, ``accounts`` by user, ...
+            A dict; its keys are in docs/sandbox.md, "Looking behind the counter": ``now`` (text,
+            naive Beijing time), ``phase``, ``accounts`` by user, ...
 
         Raises:
-            SandboxError: The exchange has ended, or does not answer within 60 s; from every method.
+            SandboxError: The exchange has ended or does not answer within 60 s. Every method
+                raises it.
         """
         return self._ask("GET", "/sandbox/state")
 
     def fault(self, name: str, /, **params: Any) -> dict[str, Any]:
-        """Make something go wrong now.
+        """Cause a fault now.
 
         Args:
             name: ``"drop"``, ``"cut"``, ``"refuse"``, ``"freeze"``, ``"thaw"``, ``"delay"``,
@@ -175,18 +176,20 @@ class EmbeddedSandbox:
                 ``"clock"``,
                 ``"reject_order"``, ``"advance"``, ``"fill_away"``, ``"cancel_away"``, ``"hole"``,
                 ``"shuffle"``, ``"odd_tick"``, ``"limit_up"``, ``"limit_down"``, and those of the
+                ``"shuffle"``, ``"odd_tick"``, ``"limit_up"``, ``"limit_down"``, and those of the
                 counters:
                 ``"refuse_login"``, ``"password_change"``, ``"second_login"``, ``"front_lost"``,
                 ``"swallow_order"``, ``"swallow_cancel"``, ``"refuse_by_notice"``,
                 ``"late_positions"``, ``"forget_order_ids"``, ``"foreign_order"``,
-                ``"foreign_trade"``: what they do is in docs/sandbox.md, "Faults".
-            params: Of that fault: ``conn`` (``"md"``, ``"td"`` or ``"all"``), ``seconds``, ...
+                ``"foreign_trade"``; docs/sandbox.md, "Faults", says what each does.
+            params: The parameters of that fault: ``conn`` (``"md"``, ``"td"`` or ``"all"``),
+                ``seconds``, ...
 
         Returns:
-            What was hit, such as ``{"connections": 2}``.
+            What was affected, such as ``{"connections": 2}``.
 
         Raises:
-            SandboxError: No such fault, or no such parameter; the message says what there is.
+            SandboxError: Unknown fault or parameter; the message lists the known ones.
         """
         return self._ask("POST", "/sandbox/fault", {"fault": name, **params})
 
@@ -197,18 +200,18 @@ class EmbeddedSandbox:
         to: datetime | str | None = None,
         steps: int | None = None,
     ) -> dict[str, Any]:
-        """Let the market run on without waiting for its clients; one argument must be given.
+        """Advance the market without waiting for its clients; one argument must be given.
 
         Args:
-            seconds: Of market time.
+            seconds: Market time to advance by.
             to: A market time, ``"2026-11-10 09:30:00"``, naive Beijing.
-            steps: Market steps; one brings the next ticks that share a stamp.
+            steps: Market steps; one step delivers the next ticks that share a timestamp.
 
         Returns:
-            ``steps`` made and ``now_ns``, the market's time in nanoseconds since 1970 UTC.
+            ``steps``, the number made, and ``now_ns``, the market's time in nanoseconds since 1970.
 
         Raises:
-            SandboxError: None of them was given, or it is no time.
+            SandboxError: No argument was given, or ``to`` is not a time.
         """
         moment = None if to is None else str(to)
         params = {"seconds": seconds, "to": moment, "steps": steps}
@@ -228,15 +231,15 @@ class EmbeddedSandbox:
         Args:
             symbol: ``"SHFE.cu2612"``.
             seconds: Length of a bar: 60, 180, ... 3600, or 86400 for trading days.
-            trading_day: ``"2026-11-10"``, the night before it included.
+            trading_day: ``"2026-11-10"``, which includes the night session before it.
             left, right: First and last id, both included.
 
         Returns:
-            Rows as TianQin names them: ``id``, ``datetime`` (the bar's beginning, nanoseconds
+            Rows with TianQin's names: ``id``, ``datetime`` (the start of the bar, nanoseconds
             since 1970 UTC), ``open high low close``, ``volume`` in lots, ``open_oi close_oi``.
 
         Raises:
-            SandboxError: No such symbol.
+            SandboxError: Unknown symbol.
         """
         ask = {"symbol": symbol, "seconds": seconds}
         return self._rows("/sandbox/bars", ask, trading_day, left, right)
@@ -252,25 +255,25 @@ class EmbeddedSandbox:
         """The ticks so far, oldest first: of a trading day, by id, or the newest 200.
 
         Args:
-            symbol, trading_day, left, right: As for ``bars``.
+            symbol, trading_day, left, right: As in ``bars``.
 
         Returns:
-            Rows as TianQin names them: ``id``, ``datetime`` (nanoseconds since 1970 UTC),
+            Rows with TianQin's names: ``id``, ``datetime`` (nanoseconds since 1970 UTC),
             ``last_price``, ``volume`` and ``amount`` of the day so far, ``open_interest``,
             ``bid_price1`` ... ``ask_volume5``.
 
         Raises:
-            SandboxError: No such symbol.
+            SandboxError: Unknown symbol.
         """
         return self._rows("/sandbox/ticks", {"symbol": symbol}, trading_day, left, right)
 
     @property
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End the exchange; may be called again."""
+        """Stop the exchange; further calls do nothing."""
         self._finalizer()
 
     def __enter__(self) -> EmbeddedSandbox:
@@ -308,7 +311,7 @@ class EmbeddedSandbox:
             reason = answer.body.decode(errors="replace")
             raise SandboxError(f"{method} {path} was refused: {reason}")
         if self.clock is not None:
-            self.clock.listen()  # it may have jumped
+            self.clock.listen()  # the clock may have jumped
         value: dict[str, Any] = json.loads(answer.body)
         return value
 
@@ -318,7 +321,7 @@ class EmbeddedSandbox:
 
 
 def _launch(command: list[str]) -> tuple[subprocess.Popen[bytes], dict[str, Any], IO[bytes]]:
-    """Start the process and wait for its first line; the file holds what it writes to stderr."""
+    """Start the process and read its first line; the returned file holds its stderr."""
     errors = tempfile.TemporaryFile()
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
@@ -338,7 +341,7 @@ def _launch(command: list[str]) -> tuple[subprocess.Popen[bytes], dict[str, Any]
     reader.join()
     process.wait()
     words = _read_all(errors) or "it said nothing"
-    if words.startswith("usage: "):  # of a command line that nobody has typed
+    if words.startswith("usage: "):  # the user did not type this command line
         words = words.rpartition("error: argument ")[2]
     _end(process, errors, os.getpid())
     raise SandboxError(f"the embedded exchange did not start: {words}")
@@ -359,9 +362,9 @@ def _end(
     owner: int,
     clock: SharedClock | None = None,
 ) -> None:
-    """Close the pipe the process lives by and tell it; kill it if it stays."""
+    """Close the pipe that keeps the process alive and signal it; kill it if it does not end."""
     if os.getpid() != owner:
-        return  # a fork of the program that started it
+        return  # a fork of the program that started the exchange
     if clock is not None:
         live_on(None)
         clock.close()

@@ -1,11 +1,11 @@
-"""The heart: makes market steps, matches orders, and hands everybody what is theirs.
+"""The engine: makes market steps, matches orders, and delivers to every client what is its own.
 
-As fast as possible (``speed=None``) a step is made when every market data connection that
-follows something has been sent everything and waits for more, and every account report has
-been read. So the same client program always meets the same market.
+With ``speed=None`` the market runs as fast as its clients: a step is made when every market data
+connection that has subscriptions has been sent everything and has peeked for more, and every
+account report has been read. So the same client program always meets the same market.
 
-Where no time is told, programs live on the sandbox's clock (``clock_lines``): time goes on while
-all of them wait, to the next step, or to the moment until which one of them waits.
+If packs carry no time, programs use the sandbox's clock (``clock_lines``): time advances while all
+of them wait, to the next step or to the moment until which one of them waits.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from .wire.td import TdSession
 logger = logging.getLogger(__name__)
 
 END_CODE = 2026112101
-END_TEXT = "sandbox: the market's days are over"
+END_TEXT = "sandbox: the last trading day has ended"
 
-# Further turns of the event loop between a peek and the step: what the client wrote to the other
-# socket before is read in the first turn, handled in the second, and the step is made in the third.
+# Turns of the event loop between a peek and the step. What the client wrote to its other socket
+# before is read in the first turn and handled in the second; the step is made in the third.
 _PASSES = 2
-# After a request other than a peek more may follow in the client's same breath.
+# After a request other than a peek the client may send more at once.
 _GRACE_SECONDS = 0.002
-# Steps that nobody is sent, before the event loop gets a turn.
+# Steps without anything to send, before the event loop gets a turn.
 _SILENT_STEPS = 200
 _LONGEST_SLEEP = 0.02
-# Between two announcements of the time.
+# Seconds between two packs that carry only the time.
 _TELL_SECONDS = 0.1
-# Where nobody follows the market, what is on its way may be a handshake, which takes more turns.
+# If no connection subscribes, a handshake may be under way, which takes more turns.
 _QUIET_SECONDS, _QUIET_PASSES = 0.001, 10
-# A long break is slept through by programs that live on the sandbox's clock, but for so much of it.
+# A program that waits on the sandbox's clock sleeps through a long break but for these parts.
 _AFTER_CLOSE, _BEFORE_OPEN = MINUTE, 4 * MINUTE
 
 
@@ -57,11 +57,11 @@ class EngineOptions:
     """How the engine runs.
 
     Attributes:
-        speed: Times real time; ``None`` is as fast as the clients ask.
+        speed: Multiple of real time; ``None`` is as fast as the clients ask.
         ticks_per_pack: Steps gathered into one pack.
-        virtual: Whether clients are told the market's time. Where they are not, seconds are those
-            of the clock that they share.
-        balance: What a new account begins with.
+        virtual: Whether packs carry the market's time. If not, seconds are those of the clock
+            that the clients share.
+        balance: Opening balance of a new account, yuan.
     """
 
     speed: float | None = None
@@ -71,7 +71,7 @@ class EngineOptions:
 
 
 class Engine:
-    """Timeline, exchange and connections together. Not thread safe: one event loop owns it."""
+    """Runs timeline, exchange and connections. Not thread safe: one event loop owns it."""
 
     def __init__(self, floor: Venue, options: EngineOptions) -> None:
         self.floor, self.options = floor, options
@@ -101,25 +101,25 @@ class Engine:
     # Connections
 
     def of_kind(self, kind: str) -> list[Connection]:
-        """The connections that are open."""
+        """The open connections of a kind (``"md"`` or ``"td"``)."""
         return [link for link in self.connections if link.kind == kind]
 
     def add(self, link: Connection) -> None:
-        """A connection has been made."""
+        """Register a connection that has been made."""
         self.connections.append(link)
         if self.timeline.finished:
             self._tell_end(link)
         link.greet()
 
     def remove(self, link: Connection) -> None:
-        """A connection is gone."""
+        """Remove a connection that has closed."""
         self.connections.remove(link)
         if isinstance(link.session, MdSession):
             link.session.close()
         self.kick()
 
     def receive(self, link: Connection, pack: dict[str, Any]) -> None:
-        """A pack has come."""
+        """Handle a pack that has arrived."""
         self._follow_wall_clock()
         link.hear(pack)
         if link.latency is not None and not link.frozen:
@@ -141,14 +141,14 @@ class Engine:
 
     @property
     def seconds(self) -> float:
-        """Of the clock that faults and time-outs go by."""
+        """Seconds of the clock that faults and time-outs use."""
         if self.options.virtual or not (self.lines or self.options.speed):
             return monotonic()
         self._follow_wall_clock()
         return self.timeline.now_ns / SECOND
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
-        """Do something so many seconds of that clock later."""
+        """Call ``act`` after so many seconds of that clock."""
         if self.lines and self.options.speed is None:
             moment = self.timeline.now_ns + int(seconds * SECOND)
             heappush(self._later, (moment, next(self._laters), act))
@@ -158,31 +158,31 @@ class Engine:
                 seconds /= self.options.speed
             asyncio.get_running_loop().call_later(seconds, act)
 
-    # The desk that trading connections talk to
+    # Requests of trading connections
 
     def login(self, session: TdSession, user_id: str) -> list[Parcel]:
-        """Open the account if need be and return what the login is answered with."""
+        """Open the account if needed and return the answer to the login."""
         self.collect()
         return self.floor.login(user_id, self.options.balance)
 
     def login_refusal(self, user_id: str) -> list[Notice]:
-        """What a login is answered with if it is refused; nothing else comes then."""
+        """The answer to a login that is refused; empty if it is accepted."""
         return self.floor.front.login_refusal(user_id)
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
-        """A new order."""
+        """Insert an order."""
         self.floor.insert(user_id, pack)
 
     def cancel(self, user_id: str, order_id: str) -> None:
-        """Withdraw an order."""
+        """Cancel an order."""
         self.floor.cancel(user_id, order_id)
 
     # Steps
 
     def kick(self, *, grace: bool = False) -> None:
-        """Something may let the market go on: look after a few turns of the event loop."""
+        """Check after a few turns of the event loop whether the market may step."""
         loop = asyncio.get_running_loop()
-        if grace and not self.lines:  # those say when they have said all
+        if grace and not self.lines:  # those tell when they wait
             self._send_due()
             if self._pump_handle is not None:
                 self._pump_handle.cancel()
@@ -215,10 +215,10 @@ class Engine:
             self.batch_next = 0
         self.kick()
 
-    # Programs that live on the clock
+    # Programs that use the sandbox's clock
 
     def _on_wait(self) -> None:
-        """One of them waits: what it has sent before is read first."""
+        """A program waits: what it has sent before is read first."""
         loop = asyncio.get_running_loop()
         if self._pump_handle is not None:
             self._pump_handle.cancel()
@@ -228,7 +228,7 @@ class Engine:
             self._pump_handle = loop.call_later(_QUIET_SECONDS, self._pump, _QUIET_PASSES)
 
     def _pass_time(self) -> bool:
-        """Go on to the next thing that happens; False while a program works."""
+        """Advance to the next event; False while a program works."""
         wake = self.lines.next_wake
         if wake is None or not all(map(self._has_taken, self.connections)):
             return False
@@ -255,10 +255,10 @@ class Engine:
         return True
 
     def _has_taken(self, link: Connection) -> bool:
-        """Whether a client has taken what is on its way to it."""
+        """Whether a client has read what has been sent to it."""
         if link.frozen or not self.lines.hears(link.port):
             return True
-        if link.is_slow:  # the question after it may be on its way for long
+        if link.is_slow:  # its next request may be under way for long
             return not link.untaken
         session = link.session
         if isinstance(session, TdSession):
@@ -266,17 +266,17 @@ class Engine:
         return session.peek_open and not session.outbox
 
     def _slept_through(self, moment: int) -> int:
-        """A later moment for it in the middle of a long break."""
+        """A later moment to wake at if ``moment`` is in the middle of a long break."""
         following = self.timeline.next_time()
         if following is None or moment < self._last_step + _AFTER_CLOSE:
             return moment
         awake = following - _BEFORE_OPEN
         return awake if awake > moment and not self.timeline.in_session(moment) else moment
 
-    # What accounts are told by the passing of time alone
+    # Account reports that are due by time alone
 
     def _release(self, until_ns: int | None, *, once: bool = False) -> bool:
-        """Let time pass to what accounts are told until then; False if there is nothing."""
+        """Advance time through the account reports due until then; False if there are none."""
         released = False
         while (due := self.floor.due_ns()) is not None and until_ns is not None and due <= until_ns:
             self.timeline.advance_clock(due)
@@ -287,7 +287,7 @@ class Engine:
         return released
 
     def _release_at_rest(self) -> None:
-        """Where nothing drives the market on, time does not pass, and nobody is made to wait."""
+        """Deliver all due reports if no client drives the market: time does not pass then."""
         if self.timeline.finished or not self._drivers():
             while (due := self.floor.due_ns()) is not None:
                 self.collect(due)
@@ -319,7 +319,7 @@ class Engine:
         return True
 
     def _send_due(self) -> None:
-        """Answer open peeks. An account report waits until its client has seen the ticks before."""
+        """Answer open peeks; an account report waits until its client has read the ticks before."""
         for link in self.connections:
             if link.kind == "md" and link.can_send:
                 link.send_due()
@@ -353,7 +353,7 @@ class Engine:
         self.on_step()
 
     def advance(self, *, until_ns: int | None = None, steps: int | None = None) -> int:
-        """Let the market run without waiting for anybody; returns the steps made."""
+        """Advance the market without waiting for its clients; returns the number of steps."""
         made = 0
         while steps is None or made < steps:
             moment = self.timeline.next_time()
@@ -370,7 +370,7 @@ class Engine:
         return made
 
     async def run_by_wall_clock(self) -> None:
-        """Make steps as their time comes (``speed`` is a number); runs until cancelled."""
+        """Make steps when their time comes (``speed`` is a number); runs until cancelled."""
         while True:
             self._follow_wall_clock()
             self._tell_time()
@@ -382,7 +382,7 @@ class Engine:
             await asyncio.sleep(min(max(wait, 0.0), _LONGEST_SLEEP))
 
     def _tell_time(self) -> None:
-        """Where time passes by itself clients are told it in breaks, too."""
+        """Send the time in breaks, too, when it passes by itself."""
         now = monotonic()
         if not self.options.virtual or now - self._told < _TELL_SECONDS:
             return
@@ -405,7 +405,7 @@ class Engine:
     # Parts of a step
 
     def collect(self, now_ns: int | None = None) -> None:
-        """Take what accounts are told to the connections of their users."""
+        """Deliver account reports to the connections of their users."""
         for user_id, parcels in self.floor.take_news(now_ns):
             for link in self.connections:
                 if isinstance(link.session, TdSession) and link.session.user_id == user_id:
@@ -419,7 +419,7 @@ class Engine:
             self.collect()
             for link in self.connections:
                 self._tell_end(link)
-            logger.info("the market's days are over")
+            logger.info("the last trading day has ended")
 
     def _tell_end(self, link: Connection) -> None:
         message = {"type": "MESSAGE", "level": "INFO", "code": END_CODE, "content": END_TEXT}

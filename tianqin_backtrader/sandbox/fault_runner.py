@@ -1,4 +1,4 @@
-"""Does the harm that faults name to the connections and the market."""
+"""Carries out faults on connections and the market."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class FaultRunner:
-    """Applies faults, those of the script when they are due and others when asked."""
+    """Carries out faults: those of the script when they are due, others on request."""
 
     def __init__(self, engine: Engine, book: FaultBook) -> None:
         self._engine = engine
@@ -34,11 +34,11 @@ class FaultRunner:
         if self.book.planned:
             engine = self._engine
             for fault in self.book.take_due(engine.floor.steps, engine.timeline.now_ns):
-                # Not inside the step that made it due: it may make steps itself.
+                # Not within the step that made it due: the fault may make steps itself.
                 engine.later(0.0, partial(self.apply, fault))
 
     def apply(self, fault: Fault) -> dict[str, Any]:
-        """Do it now; returns what was hit, for the answer to who asked."""
+        """Carry out the fault now; returns what was affected, for the caller's answer."""
         logger.info("fault %s %s", fault.name, dict(fault.params))
         self.book.counts[fault.name] += 1
         handler = getattr(self, f"_{fault.name}")
@@ -111,7 +111,7 @@ class FaultRunner:
         return {"connections": len(links)}
 
     def begin(self, link: Connection) -> None:
-        """A connection has been made: it has what those that come later are to have."""
+        """Apply faults that affect later connections to a new connection."""
         link.frozen = link.kind in self.book.frozen
         late = self.book.late.get(link.kind)
         link.latency = self._make_latency(late) if late is not None else None
@@ -127,7 +127,7 @@ class FaultRunner:
     def _stop_program(self, params: dict[str, Any]) -> dict[str, Any]:
         engine = self._engine
         if not engine.lines or engine.options.speed is not None:
-            raise FaultError("stop_program needs tells_time=False and no speed; else SIGSTOP does")
+            raise FaultError("stop_program needs tells_time=False and no speed; or use SIGSTOP")
         until = engine.timeline.now_ns + int(params["seconds"] * SECOND)
         engine.lines.stopped_until = max(engine.lines.stopped_until, until)
         return self._freeze({"conn": "all", "seconds": params["seconds"], "later": False})
@@ -242,10 +242,10 @@ class FaultRunner:
                     cancelled += 1
         return {"orders": cancelled}
 
-    # At the counter
+    # Faults of the counter
 
     def _td_sessions(self, user: str | None) -> list[tuple[Connection, TdSession]]:
-        """The connections that are logged in, of a user or all."""
+        """The logged-in connections of a user, or of all users."""
         found = []
         for link in self._engine.of_kind("td"):
             session = link.session
@@ -329,7 +329,7 @@ class FaultRunner:
 
 
 def _other_hand(params: dict[str, Any]) -> dict[str, Any]:
-    """The pack of an order or a trade that no client of ours has sent."""
+    """The pack of an order or a trade that no client here has sent."""
     exchange_id, dot, code = str(params["symbol"]).partition(".")
     if not dot:
         raise FaultError("an order of another terminal needs a symbol such as SHFE.cu2612")

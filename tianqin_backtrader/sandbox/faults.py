@@ -1,7 +1,7 @@
-"""What can be made to go wrong, when, and how often it has.
+"""The faults: names, parameters, when they are due, and how often each has occurred.
 
-A fault is named and has parameters; a script says when it comes. This module knows what is
-possible and keeps the books; the engine does the harm.
+A script says when a fault occurs. This module defines the possible faults and counts them;
+``fault_runner`` carries them out.
 """
 
 from __future__ import annotations
@@ -20,45 +20,46 @@ _OTHER_HAND: dict[str, Any] = {
     "user": None, "symbol": None, "direction": "BUY", "offset": "OPEN", "volume": 1, "price": None,
 }  # fmt: skip
 
-#: Every fault with its parameters and their defaults; ``None`` is "must be given or unused".
+#: Every fault with its parameters and defaults; ``None``: the parameter is required or unused.
 FAULTS: dict[str, dict[str, Any]] = {
     "drop": {**_CONN, "how": "abrupt"},
     "cut": dict(_CONN),
     "refuse": {**_CONN, "seconds": None, "attempts": None, "status": 503},
-    # later: connections that come afterwards are frozen, too, until thaw or the seconds are over.
+    # later: later connections are frozen, too, until ``thaw`` or until the seconds are over.
     "freeze": {**_CONN, "seconds": None, "later": False},
     "thaw": dict(_CONN),
     "delay": {**_CONN, "seconds": 0.0},
-    # Both ways, and nothing overtakes; ``over``: it grows for so many seconds and shrinks again;
-    # later: connections that come afterwards are late, too, until another one says otherwise.
+    # Delays both directions without reordering. over: the latency grows for so many seconds and
+    # shrinks again. later: later connections get the same latency until another ``latency``.
     "latency": {**_CONN, "seconds": 0.0, "jitter": 0.0, "over": None, "later": False},
-    # The programs that live on the sandbox's clock do nothing (SIGSTOP); time goes on.
+    # Stops the programs that use the sandbox's clock, like SIGSTOP; time goes on.
     "stop_program": {"seconds": 5.0},
     "repeat": {"conn": "md"},
     "batch": {"steps": 10},
     "refuse_token": {"attempts": 1, "status": 401},
-    # Every answer of the login server, from now on; 0 ends it, and lets those go that wait.
+    # Delays every answer of the login server from now on; 0 ends it and sends the waiting answers.
     "slow_login": {"seconds": 10.0},
-    # What TianQin says of a user from now on: days until the end (below 0: it was), permissions.
+    # TianQin's data on a user from now on: days until the licence ends (negative: it has),
+    # features.
     "licence": {"days": 9999, "features": None},
-    # By how many seconds the server's own clock, which dates its answers, is ahead.
+    # Seconds by which the server's own clock, which dates its answers, is ahead.
     "clock": {"offset": 0.0},
     "reject_order": {"user": None, "message": "CTP:综合交易平台：系统繁忙", "count": 1},
     "advance": {"seconds": None, "to": None, "steps": None},
     "fill_away": {**_CONN, "seconds": None, "to": None, "steps": None},
-    # The price of a future goes to its limit now and stays, nobody on the other side of the book,
-    # for so many seconds of market time or to the end of the trading day; symbol must be given.
+    # The price of a future goes to its limit now and stays there, with an empty opposite side of
+    # the book, for so many seconds of market time or to the end of the trading day; needs a symbol.
     "limit_up": {"symbol": None, "seconds": None},
     "limit_down": {"symbol": None, "seconds": None},
-    # Live tick rows of the open md connections, of a symbol or of every one; bars and quotes stay
-    # right, and ids go on. hole: the next rows are lost. shuffle: so many rows each come after
-    # their next one, which is a pack later where packs hold one tick.
+    # Live tick rows of the open md connections, of one symbol or of all; bars and quotes stay
+    # right, and ids continue. hole: the next rows are lost. shuffle: each of so many rows comes
+    # after the row that follows it, which is one pack later if packs hold one tick.
     "hole": {"symbol": None, "count": 1},
     "shuffle": {"symbol": None, "count": 1},
-    # A tick that cannot be, behind the newest one and of this moment, in the rows of ticks and in
-    # the quotes of the open md connections: the newest one's, with the fields that are given, and
-    # stamped so many seconds ahead, or at a market time. Bars, the book and orders know nothing
-    # of it. symbol must be given.
+    # An impossible tick after the newest one, in the tick rows and quotes of the open md
+    # connections: a copy of the newest tick with the given fields, at the present time, or stamped
+    # so many seconds ahead, or at a market time. Bars, the order book and orders ignore it. It
+    # needs a symbol.
     "odd_tick": {
         "symbol": None,
         "seconds": 0.0,
@@ -69,8 +70,8 @@ FAULTS: dict[str, dict[str, Any]] = {
         "ask_price1": None,
     },
     "cancel_away": {"conn": "td", "user": None, "order_id": None},
-    # What happens at the counter. The code and the words are those of the counter behind the
-    # gateway; of which user, None is of anybody.
+    # Faults of the counter. Code and words are those of the counter behind the gateway; user None
+    # is any user.
     "refuse_login": {"user": None, "code": 3, "message": "CTP:不合法的登录", "count": 1},
     "password_change": {"user": None, "count": 1},
     "second_login": {"user": None},
@@ -80,8 +81,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "refuse_by_notice": {"user": None, "code": 333, "message": "当前时间不支持下单!", "count": 1},
     "late_positions": {"user": None, "seconds": 2.0, "count": 1},
     "forget_order_ids": {"user": None},
-    # What another terminal does; without a price an order takes what there is, and a trade is at
-    # the last one.
+    # Actions of another terminal; without a price an order takes the opposite levels, and a trade
+    # is at the last price.
     "foreign_order": {**_OTHER_HAND, "trade_first": False},
     "foreign_trade": dict(_OTHER_HAND),
 }
@@ -89,7 +90,7 @@ _CONNS = ("md", "td", "all")
 
 
 class FaultError(ValueError):
-    """No such fault, or it cannot have such a parameter."""
+    """Unknown fault, or a parameter that it does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +103,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A fault and when it is due: at a count of market steps or at a market time (ns)."""
+    """A fault and when it is due: at a number of market steps or at a market time (ns)."""
 
     fault: Fault
     step: int | None = None
     time_ns: int | None = None
 
     def is_due(self, steps: int, now_ns: int) -> bool:
-        """Whether the moment has come."""
+        """Whether the fault is due."""
         if self.step is not None:
             return steps >= self.step
         return self.time_ns is not None and now_ns >= self.time_ns
@@ -119,13 +120,13 @@ def make_fault(name: str, params: Mapping[str, Any]) -> Fault:
     """A fault with defaults filled in.
 
     Raises:
-        FaultError: Unknown name or parameter, or a value that cannot be.
+        FaultError: Unknown name or parameter, or an invalid value.
 
     >>> make_fault("drop", {"conn": "md"}).params
     {'conn': 'md', 'how': 'abrupt'}
     """
     if name not in FAULTS:
-        raise FaultError(f"no fault {name!r}; there are {', '.join(sorted(FAULTS))}")
+        raise FaultError(f"unknown fault {name!r}; the faults are {', '.join(sorted(FAULTS))}")
     unknown = params.keys() - FAULTS[name].keys()
     if unknown:
         possible = ", ".join(sorted(FAULTS[name])) or "none"
@@ -140,7 +141,7 @@ def make_fault(name: str, params: Mapping[str, Any]) -> Fault:
     for number in ("seconds", "jitter", "over", "attempts", "steps", "count", "status"):
         value = full.get(number)
         if value is not None and (not isinstance(value, int | float) or value < 0):
-            raise FaultError(f"{number} must be a number from 0 on, not {value!r}")
+            raise FaultError(f"{number} must be a number of at least 0, not {value!r}")
     if name in ("foreign_order", "foreign_trade"):
         _check_other_hand(full)
         return Fault(name, full)
@@ -156,26 +157,26 @@ def _check_other_hand(full: Mapping[str, Any]) -> None:
     if full["offset"] not in ("OPEN", "CLOSE", "CLOSETODAY"):
         raise FaultError(f"offset must be OPEN, CLOSE or CLOSETODAY, not {full['offset']!r}")
     if not isinstance(full["volume"], int) or full["volume"] < 1:
-        raise FaultError(f"volume must be a whole number from 1 on, not {full['volume']!r}")
+        raise FaultError(f"volume must be a whole number of at least 1, not {full['volume']!r}")
 
 
 def market_time(text: str) -> int:
     """Nanoseconds of ``"2026-11-10 09:30:00"``, Beijing time.
 
     Raises:
-        FaultError: Not such a text.
+        FaultError: The text is not a time in that form.
     """
     try:
         return to_ns(datetime.fromisoformat(text))
     except (TypeError, ValueError) as error:
-        raise FaultError(f"{text!r} is no time; expected 2026-11-10 09:30:00") from error
+        raise FaultError(f"{text!r} is not a time; expected 2026-11-10 09:30:00") from error
 
 
 def parse_script(script: Iterable[Mapping[str, Any]]) -> list[Planned]:
-    """A script's entries: ``{"at": {"step": 5}, "fault": "drop", "conn": "md"}``.
+    """The entries of a script: ``{"at": {"step": 5}, "fault": "drop", "conn": "md"}``.
 
     Raises:
-        FaultError: An entry is not understood; says which.
+        FaultError: An entry is invalid; the message names it.
     """
     planned = []
     for number, entry in enumerate(script):
@@ -212,20 +213,20 @@ class Refusal:
 
 @dataclass(slots=True)
 class FaultBook:
-    """What is planned, what is on, and what has been.
+    """The planned faults, those in effect, and counts of past ones.
 
     Attributes:
         refusals: By connection kind (``md``, ``td``).
-        refused_tokens: How many token requests are still to be refused.
-        token_status: The HTTP status that they get.
-        login_seconds: By how much every answer of the login server comes later.
-        slow_logins: Those that wait for it.
+        refused_tokens: How many token requests are still refused.
+        token_status: The HTTP status of these refusals.
+        login_seconds: Delay of every answer of the login server.
+        slow_logins: The answers that are delayed.
         frozen: Connection kinds whose new connections are frozen.
-        late: Connection kinds whose new connections are late, and how.
-        licence_days, features: What is said of every user; None is the default.
+        late: Latency parameters for new connections, by connection kind.
+        licence_days, features: The licence of every user; None is the default.
         clock_offset: Seconds by which the server's clock is ahead.
-        latencies: How many lines have had one.
-        counts: How often each fault has come.
+        latencies: How many connections have had a latency.
+        counts: How often each fault has occurred.
     """
 
     planned: list[Planned] = field(default_factory=list)
@@ -243,7 +244,7 @@ class FaultBook:
     counts: Counter[str] = field(default_factory=Counter)
 
     def take_due(self, steps: int, now_ns: int) -> list[Fault]:
-        """The planned faults whose moment has come, once."""
+        """The planned faults that are due, each once."""
         due = [entry.fault for entry in self.planned if entry.is_due(steps, now_ns)]
         if due:
             self.planned = [entry for entry in self.planned if not entry.is_due(steps, now_ns)]
@@ -260,7 +261,7 @@ class FaultBook:
             self.refusals[kind] = Refusal(int(params["status"]), until, count)
 
     def refused_status(self, kind: str, monotonic: float) -> int | None:
-        """The HTTP status an attempt to connect gets; ``None`` if it may."""
+        """The HTTP status that refuses an attempt to connect; ``None`` if it is accepted."""
         refusal = self.refusals.get(kind)
         if refusal is None:
             return None
@@ -277,14 +278,14 @@ class FaultBook:
         return True
 
     def slow_down_logins(self, seconds: float) -> None:
-        """Let every answer of the login server come so much later; 0 lets those go that wait."""
+        """Delay every answer of the login server by so much; 0 sends the waiting ones."""
         self.login_seconds = seconds
         if not seconds:
             for waiting in self.slow_logins:
                 waiting.set()
 
     def picture(self) -> dict[str, Any]:
-        """For the state: counts, refusals that hold, and how much is still planned."""
+        """For the state: counts, refusals in effect, and the number of planned faults."""
         return {
             "counts": dict(self.counts),
             "planned": len(self.planned),
@@ -295,5 +296,5 @@ class FaultBook:
 
 
 def kinds(conn: str) -> tuple[str, ...]:
-    """``all`` -> md and td."""
+    """``all`` stands for md and td."""
     return ("md", "td") if conn == "all" else (conn,)

@@ -1,4 +1,4 @@
-"""What is asked over HTTP: calendars, and the sandbox's own control endpoints."""
+"""HTTP endpoints: calendars, and control of the sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class HttpApi:
-    """The handlers."""
+    """The HTTP handlers."""
 
     def __init__(self, engine: Engine, runner: FaultRunner, stop: Callable[[], None]) -> None:
         self._engine = engine
@@ -26,7 +26,7 @@ class HttpApi:
         self._stop = stop
 
     def routes(self) -> list[web.RouteDef]:
-        """All of them."""
+        """All routes."""
         return [
             web.get("/holidays.json", self.holidays),
             web.get("/continuous_table.json", self.main_contracts),
@@ -39,10 +39,10 @@ class HttpApi:
             web.post("/sandbox/stop", self.stop),
         ]
 
-    # What tqsdk asks
+    # Requests of TqSdk
 
     async def holidays(self, request: web.Request) -> web.Response:
-        """Closed weekdays of the years that are announced, ascending."""
+        """Closed weekdays of the announced years, ascending."""
         known = self._engine.floor.calendar.holidays
         closed = sorted(day for day in known.closed if day.year <= known.last_year)
         return web.json_response([day.isoformat() for day in closed])
@@ -55,7 +55,7 @@ class HttpApi:
         )
 
     async def symbols(self, request: web.Request) -> web.Response:
-        """The instrument file of old clients."""
+        """The instrument file that old clients download."""
         engine = self._engine
         query = (
             "{multi_symbol_info{...on basic{class instrument_id exchange_id price_tick price_decs "
@@ -73,11 +73,11 @@ class HttpApi:
     # Control
 
     async def state(self, request: web.Request) -> web.Response:
-        """The clock, connections, faults and books."""
+        """The clock, connections, faults and accounts."""
         return web.json_response(self.picture())
 
     def picture(self) -> dict[str, Any]:
-        """The state as a value."""
+        """The state as a dict."""
         engine, timeline = self._engine, self._engine.timeline
         next_ns = timeline.next_time()
         phase = "finished" if timeline.finished else "waiting"
@@ -129,11 +129,11 @@ class HttpApi:
         }
 
     async def bars(self, request: web.Request) -> Any:
-        """Rows by id, or of a trading day, or the newest ones."""
+        """Rows by id, of a trading day, or the newest ones."""
         return self._rows(request, int(request.query.get("seconds", "60")))
 
     async def ticks(self, request: web.Request) -> Any:
-        """Rows by id, or of a trading day, or the newest ones."""
+        """Rows by id, of a trading day, or the newest ones."""
         return self._rows(request, 0)
 
     def _rows(self, request: web.Request, seconds: int) -> dict[str, Any]:
@@ -168,19 +168,19 @@ class HttpApi:
         }
 
     async def fault(self, request: web.Request) -> Any:
-        """Make something go wrong now."""
+        """Cause a fault now."""
         params = await request.json()
         return self._runner.apply(make_fault(str(params.pop("fault", "")), params))
 
     async def advance(self, request: web.Request) -> Any:
-        """Let the market run without waiting for its clients."""
+        """Advance the market without waiting for its clients."""
         params = await request.json()
         if params.get("to") is not None:
             market_time(str(params["to"]))
         return self._runner.apply(make_fault("advance", params))
 
     async def stop(self, request: web.Request) -> web.Response:
-        """End the server."""
+        """Stop the server."""
         self._stop()
         return web.json_response({"stopping": True})
 
@@ -192,7 +192,7 @@ _MIDNIGHT = datetime(2000, 1, 1).time()
 def _answering(
     handler: Callable[[web.Request], Awaitable[Any]],
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """JSON of what the handler returns; 400 and the reason if the question was wrong."""
+    """JSON of the handler's result; status 400 with the reason for an invalid request."""
 
     async def answer(request: web.Request) -> web.Response:
         try:

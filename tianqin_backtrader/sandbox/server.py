@@ -44,26 +44,26 @@ DEFAULT_SEED = 20261110
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """How a sandbox is to be.
+    """The options of a sandbox.
 
     Attributes:
-        port: 0 takes any free one.
-        seed: Names the market: equal seeds have equal ticks.
-        start: A trading day or a moment; ``None`` is ``DEFAULT_START``, or the machine's time
-            with ``speed=1``.
-        days: Trading days until the market stands still.
-        speed: Times real time; ``None`` is as fast as the clients ask.
+        port: The port; 0 takes any free one.
+        seed: Determines the market: equal seeds give equal ticks.
+        start: A trading day or a time; ``None`` is ``DEFAULT_START``, or the machine's time with
+            ``speed=1``.
+        days: Trading days after which the market stops.
+        speed: Multiple of real time; ``None`` is as fast as the clients ask.
         ticks_per_pack: Market steps gathered into one pack.
-        balance: What a new account begins with.
-        users: Passwords by name; empty lets everybody in.
-        script: Faults and when they come.
-        replay: A file or folder of recorded ticks to play in place of the made-up market.
-        counter: How orders are taken and accounts shown: a name of ``COUNTERS``.
-        query_seconds: At ``ctp`` the age of every queried figure; None is by the seed.
-        commission: At ``ctp`` what a trade says of it: ``"zero"``, ``"dash"``, ``"absent"``;
-            None is each in its turn.
-        account_file: A JSON file of a recorded account, which every user is shown at the login.
-        tells_time: Whether clients are told the market's time.
+        balance: Opening balance of a new account, yuan.
+        users: Passwords by name; if empty, every name and password is accepted.
+        script: Faults and when they happen.
+        replay: A file or folder of recorded ticks to play instead of the generated market.
+        counter: The counter to imitate: a name of ``COUNTERS``.
+        query_seconds: With ``ctp``, the age of every queried figure; None draws it with the seed.
+        commission: With ``ctp``, the commission field of a trade: ``"zero"``, ``"dash"``,
+            ``"absent"``; None uses each in turn.
+        account_file: A JSON file of a recorded account, which is sent to every user at login.
+        tells_time: Whether packs carry the market's time.
     """
 
     port: int = 0
@@ -84,25 +84,25 @@ class SandboxOptions:
 
     @property
     def begins(self) -> date | datetime:
-        """The start in force."""
+        """The start, with the default filled in."""
         if self.start is not None:
             return self.start
         return beijing_now() if self.speed == 1 else DEFAULT_START
 
     @property
     def virtual(self) -> bool:
-        """Whether the market's time is not the machine's, and clients are told it."""
+        """Whether the market's time is not the machine's and packs carry it."""
         if not self.tells_time:
             return False
         return self.speed != 1 or self.start is not None or self.replay is not None
 
 
 def make_engine(options: SandboxOptions) -> Engine:
-    """The market, the exchange and the clock of a sandbox."""
+    """Build the market, the exchange and the clock of a sandbox."""
     begins = options.begins
     market: Any
     if options.replay is not None:
-        from .market.replay import FileMarket  # brings pandas
+        from .market.replay import FileMarket  # imports pandas
 
         market = FileMarket(options.replay, CALENDAR)
         begins = options.start if options.start is not None else market.first_day
@@ -125,20 +125,20 @@ def make_engine(options: SandboxOptions) -> Engine:
 
 
 async def send_pong(ws: web.WebSocketResponse, data: bytes) -> None:
-    """Answer a ping; the client may be gone by the time that this is written."""
+    """Answer a ping; the client may have gone before this is written."""
     with suppress(ConnectionResetError):
         await ws.pong(data)
 
 
 class SandboxServer:
-    """The service. ``start`` binds, ``serve`` runs until ``stop``."""
+    """The service: ``start`` binds the port, ``serve`` runs until ``stop``."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.engine = make_engine(options)
         self.faults = FaultRunner(self.engine, FaultBook(parse_script(options.script)))
         self.port = options.port
-        #: Where programs share the clock; 0 where they are told the time.
+        #: The port of the shared clock; 0 if packs carry the time.
         self.clock_port = 0
         self.failed = False
         self._stopping = asyncio.Event()
@@ -150,7 +150,7 @@ class SandboxServer:
         self._clock: asyncio.Server | None = None
 
     def urls(self) -> dict[str, str]:
-        """The environment variables that lead tqsdk here."""
+        """The environment variables that direct TqSdk to this server."""
         http, ws = f"http://{HOST}:{self.port}", f"ws://{HOST}:{self.port}"
         return {
             "TQ_AUTH_URL": http,
@@ -165,7 +165,7 @@ class SandboxServer:
         """Bind the port.
 
         Raises:
-            OSError: It is taken.
+            OSError: The port is in use.
         """
         app = web.Application()
         app.add_routes(self._auth.routes())
@@ -186,16 +186,16 @@ class SandboxServer:
 
     async def serve(self) -> None:
         """Run until ``stop`` is called."""
-        gc.freeze()  # what has been loaded stays; collections need not look at it again
+        gc.freeze()  # loaded objects stay; the collector need not visit them again
         await self._stopping.wait()
         await self.close()
 
     def stop(self) -> None:
-        """Let ``serve`` return."""
+        """Make ``serve`` return."""
         self._stopping.set()
 
     async def close(self) -> None:
-        """End all connections and free the port."""
+        """Close all connections and free the port."""
         for task in list(self._tasks):
             task.cancel()
         for link in list(self.engine.connections):
@@ -218,7 +218,7 @@ class SandboxServer:
             self.stop()
 
     async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Answers are dated by the server's own clock."""
+        """Date the answers by the server's own clock."""
         offset = self.faults.book.clock_offset
         if self.options.tells_time:
             now_ns = WallClock().now_ns()
@@ -238,7 +238,7 @@ class SandboxServer:
         transport = request.transport
         peer = transport.get_extra_info("peername") if transport is not None else None
         port = peer[1] if peer else 0
-        self.engine.lines.sends_to(port)  # it is answered, one way or the other
+        self.engine.lines.sends_to(port)  # the client will be answered, whatever happens
         if status is not None:
             return web.json_response({"error": "refused"}, status=status)
         ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=0)
@@ -265,7 +265,7 @@ class SandboxServer:
             await self._read(ws, link)
         finally:
             self.engine.remove(link)
-            logger.info("%s connection %d is gone", kind, link.number)
+            logger.info("%s connection %d has closed", kind, link.number)
         return ws
 
     def _td_session(self) -> TdSession:
@@ -284,7 +284,7 @@ class SandboxServer:
                 self._pong(ws, link, message.data)
 
     def _pong(self, ws: web.WebSocketResponse, link: Connection, data: bytes) -> None:
-        """Answer a ping, when it comes through."""
+        """Answer a ping when it arrives."""
 
         def answer() -> None:
             if not (ws.closed or link.transport.is_closing()):

@@ -1,4 +1,4 @@
-"""The trading floor: time, market and exchange in step, and the books of all accounts."""
+"""The venue: advances time, market and exchange together, and holds the view of each account."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class Venue:
-    """Makes market steps and shows the exchange the ticks of what is traded.
+    """Makes market steps and shows the exchange the ticks of the traded symbols.
 
     Attributes:
-        users: All who have logged in, in order, and what their clients see.
-        steps, ticks: How many there have been.
-        front: What goes wrong before a request comes to the exchange.
+        users: All users that have logged in, in order, and what their clients see.
+        steps, ticks: How many of each there have been.
+        front: Faults of requests before they reach the exchange.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class Venue:
 
     @property
     def counter(self) -> Counter:
-        """By whose rules it is traded."""
+        """The counter whose rules apply."""
         return self.exchange.counter
 
     def open_account(self, user_id: str, balance: float) -> None:
-        """Open the account unless it is there."""
+        """Open the account unless it is open."""
         if user_id not in self.users:
             self.exchange.open_account(user_id, balance)
             self.users[user_id] = self._view(user_id)
 
     def login(self, user_id: str, balance: float) -> list[Parcel]:
-        """Open the account if need be and return what the login is answered with."""
+        """Open the account if needed and return the answer to the login."""
         self.open_account(user_id, balance)
         parcels = self.users[user_id].login(self.timeline.now_ns)
         if not any(_has_positions(user_id, parcel) for parcel in parcels):
@@ -85,19 +85,19 @@ class Venue:
         return kind(self.exchange, user_id)
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
-        """A new order of a client."""
+        """Insert an order of a client."""
         if self._passes(user_id, "insert_order"):
             self._ensure_traded(f"{pack.get('exchange_id')}.{pack.get('instrument_id')}")
             self.exchange.insert(user_id, pack, self.timeline.now_ns)
 
     def cancel(self, user_id: str, order_id: str) -> None:
-        """Withdraw an order, which has the id that clients see."""
+        """Cancel an order; ``order_id`` is the id that clients see."""
         if self._passes(user_id, "cancel_order"):
             exact_id = self.users[user_id].exact_id(order_id)
             self.exchange.cancel(user_id, exact_id, self.timeline.now_ns)
 
     def _passes(self, user_id: str, request: str) -> bool:
-        """Whether a request comes to the exchange; else the user is told, or is not."""
+        """Whether a request reaches the exchange; if not, a fault decides on the answer."""
         view = self.users[user_id]
         said = self.front.stops(request, user_id)
         if said is None and not self.counter.up(from_ns(self.timeline.now_ns).time()):
@@ -124,7 +124,7 @@ class Venue:
         return step
 
     def settle(self) -> bool:
-        """End the trading day and begin the next; False when the days are over."""
+        """End the trading day and begin the next; False after the last day."""
         day = self.timeline.trading_day
         prices = {
             name: float(self.market.day(name, day).settlement)
@@ -139,7 +139,7 @@ class Venue:
         return True
 
     def take_news(self, now_ns: int | None = None) -> list[tuple[str, list[Parcel]]]:
-        """What users are to be told by now, or by a later moment, and have not been."""
+        """The unreported news of each user that is due by now or by a later moment."""
         if now_ns is None:
             now_ns = self.timeline.now_ns
         news = []
@@ -155,19 +155,19 @@ class Venue:
         return news
 
     def due_ns(self) -> int | None:
-        """When a user will be told something by the passing of time alone."""
+        """When a user must be sent something because of time alone; None if nothing waits."""
         moments = [view.due_ns() for view in self.users.values()]
         if self._late:
             moments.append(self._late[0][0])
         return min((moment for moment in moments if moment is not None), default=None)
 
-    # What other terminals do with an account
+    # Actions of other terminals on an account
 
     def user(self, user_id: str | None) -> str:
-        """A user, or the first who has logged in.
+        """A user, or the first that has logged in.
 
         Raises:
-            FaultError: There is none.
+            FaultError: The user has not logged in, or nobody has.
         """
         found = user_id or next(iter(self.users), None)
         if found not in self.users:
@@ -177,16 +177,16 @@ class Venue:
     def foreign_order(
         self, user_id: str | None, pack: dict[str, Any], *, trade_first: bool
     ) -> dict[str, Any]:
-        """An order that another terminal places on a user's account.
+        """Insert an order that another terminal places on a user's account.
 
         Args:
-            user_id: Whose; None is the first user's.
-            pack: As of a client's order, but for ``order_id``; without ``limit_price`` it takes
-                what there is, up to the day's price limit.
-            trade_first: Its trade is told a moment before itself.
+            user_id: The account; None is the first user's.
+            pack: Like that of a client's order, without ``order_id``; without ``limit_price`` the
+                order takes the opposite levels, up to the day's price limit.
+            trade_first: Whether its trade is sent shortly before the order.
 
         Raises:
-            FaultError: No such user or future.
+            FaultError: Unknown user or future.
         """
         user_id = self.user(user_id)
         view = self.users[user_id]
@@ -201,24 +201,24 @@ class Venue:
         return {"user": user_id, "order_id": order_id}
 
     def foreign_trade(self, user_id: str | None, pack: dict[str, Any]) -> dict[str, Any]:
-        """A trade on a user's account that has no order: a forced closing, for example.
+        """Book a trade without an order on a user's account, such as a forced close.
 
         Args:
-            user_id, pack: As of ``foreign_order``; without ``limit_price`` at the last price.
+            user_id, pack: As in ``foreign_order``; without ``limit_price`` at the last price.
 
         Raises:
-            FaultError: No such user or future, or not so many lots free.
+            FaultError: Unknown user or future, or not enough lots free.
         """
         user_id = self.user(user_id)
         self.exchange.foreign_trade(user_id, self._priced(pack, last=True), self.timeline.now_ns)
         return {"user": user_id}
 
     def _priced(self, pack: dict[str, Any], *, last: bool = False) -> dict[str, Any]:
-        """An order's pack with a price: the last one, or the day's limit on its side."""
+        """The pack with a price: the last price, or the day's limit on the order's side."""
         symbol = f"{pack['exchange_id']}.{pack['instrument_id']}"
         instrument = self.market.instruments.get(symbol)
         if instrument is None or instrument.ins_class != "FUTURE":
-            raise FaultError(f"{symbol} is no future of this market")
+            raise FaultError(f"{symbol} is not a future of this market")
         self._ensure_traded(symbol)
         if pack.get("limit_price") is not None:
             return pack
@@ -231,12 +231,12 @@ class Venue:
         return pack | {"limit_price": float(price)}
 
     def working_orders(self, user_id: str) -> list[str]:
-        """The orders of a user that are alive."""
+        """The ids of a user's working orders."""
         orders = self.exchange.snapshot(user_id)["trade"][user_id]["orders"]
         return [name for name, order in orders.items() if order["status"] == "ALIVE"]
 
     def day_facts(self, symbol: str) -> DayFacts:
-        """The numbers of a symbol's current trading day."""
+        """The figures of a symbol's current trading day."""
         day = self.timeline.cursor(symbol).day
         return DayFacts(
             settlement_price=_value(day.pre_settlement),
@@ -247,19 +247,19 @@ class Venue:
         )
 
     def main_contract(self, symbol: str) -> str | None:
-        """The member of ``KQ.m@SHFE.cu`` today; ``None`` for other symbols."""
+        """Today's contract of ``KQ.m@SHFE.cu``; ``None`` for other symbols."""
         key = symbol.removeprefix("KQ.m@")
         if key == symbol:
             return None
         return self.market.main_contract(key, self.timeline.trading_day)
 
     def hold_at_limit(self, symbol: str, seconds: float | None, *, up: bool) -> dict[str, Any]:
-        """Hold a future, or the future behind a main contract, at its limit from now on.
+        """Hold a future, or the contract of a main contract, at its price limit from now on.
 
         Args:
-            symbol: A symbol of the made-up market.
+            symbol: A symbol of the generated market.
             seconds: For how long, in market time; ``None`` is to the end of the trading day.
-            up: At the upper limit; else at the lower one.
+            up: Whether at the upper limit; otherwise at the lower one.
 
         Raises:
             FaultError: It does not trade today, or cannot be held.
@@ -268,7 +268,7 @@ class Venue:
         day, now = self.timeline.trading_day, self.timeline.now_ns
         instrument = self.market.instruments.get(symbol)
         if instrument is None or instrument.ins_class != "FUTURE":
-            raise FaultError(f"{symbol} is no future of this market")
+            raise FaultError(f"{symbol} is not a future of this market")
         if not self.market.tick_count(symbol, day):
             raise FaultError(f"{symbol} does not trade on {day}")
         until = self.timeline.end_ns if seconds is None else now + int(seconds * SECOND)
@@ -303,7 +303,7 @@ class Venue:
 
 
 def is_held(position: dict[str, Any]) -> bool:
-    """Whether any lots are left of a position on the wire."""
+    """Whether a position row has any lots."""
     sides: Iterable[str] = ("pos_long_his", "pos_long_today", "pos_short_his", "pos_short_today")
     return any(position.get(side) for side in sides)
 
@@ -313,7 +313,7 @@ def _has_positions(user_id: str, parcel: Parcel) -> bool:
 
 
 def _without_positions(user_id: str, parcel: Parcel) -> Parcel:
-    """A picture whose positions come later."""
+    """The snapshot without its positions, which come later."""
     if not _has_positions(user_id, parcel):
         return parcel
     diffs = []

@@ -23,12 +23,12 @@ def test_every_fault_can_be_made_with_its_defaults(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "params", "words"),
     [
-        ("meteor", {}, "there are advance"),
+        ("meteor", {}, "the faults are advance"),
         ("drop", {"conn": "ts"}, "one of md, td, all"),
         ("drop", {"how": "politely"}, "abrupt or clean"),
         ("drop", {"when": 5}, "has no parameter"),
-        ("freeze", {"seconds": -1}, "from 0 on"),
-        ("freeze", {"seconds": "long"}, "from 0 on"),
+        ("freeze", {"seconds": -1}, "of at least 0"),
+        ("freeze", {"seconds": "long"}, "of at least 0"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(name: str, params: dict[str, Any], words: str) -> None:

@@ -252,7 +252,7 @@ def test_lots_that_an_order_has_claimed_are_not_forced_away():
     session = Session("kq")
     session.order(volume=2)
     session.order(direction="SELL", offset="CLOSE", price=session.floor.day_facts(M).upper_limit)
-    with pytest.raises(FaultError, match="no order has claimed"):
+    with pytest.raises(FaultError, match="not enough lots free"):
         session.floor.foreign_trade(None, pack_of(M, "SELL", "CLOSE", 2))
     session.floor.foreign_trade(None, pack_of(M, "SELL", "CLOSE", 1))
     assert session.exact("positions")[M]["pos_long_today"] == 1

@@ -153,7 +153,7 @@ def test_the_older_root_field_takes_single_values(query: InstrumentQuery) -> Non
     ("text", "words"),
     [
         ("{ multi_symbol_info( }", "Syntax Error"),
-        ("{ everything { instrument_id } }", "no root field"),
+        ("{ everything { instrument_id } }", "unknown root field"),
         ("{ multi_symbol_info(colour: 1) { ...basic } }", "unknown argument"),
         ("{ multi_symbol_info(expired: false) { ...nothing } }", "no fragment"),
     ],

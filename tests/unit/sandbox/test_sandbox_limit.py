@@ -206,8 +206,8 @@ def test_a_main_contract_stands_for_its_member() -> None:
     ("symbol", "words"),
     [
         (None, "need a symbol"),
-        ("SHFE.xx2612", "no future of this market"),
-        ("KQ.i@SHFE.cu", "no future of this market"),
+        ("SHFE.xx2612", "not a future of this market"),
+        ("KQ.i@SHFE.cu", "not a future of this market"),
         ("SHFE.cu2610", "does not trade on 2026-11-10"),
         (7, "must be a symbol"),
     ],

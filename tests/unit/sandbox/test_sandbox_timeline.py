@@ -91,7 +91,7 @@ def test_after_the_last_day_the_market_stands_still(market: Market) -> None:
     timeline.step()
     assert not timeline.next_day()
     assert timeline.finished and timeline.next_time() is None
-    with pytest.raises(RuntimeError, match="days are over"):
+    with pytest.raises(RuntimeError, match="last trading day has ended"):
         timeline.step()
 
 

@@ -1,1 +1,1 @@
-"""Matching, accounts and the counters' ways."""
+"""Matching, accounts, and how the counters behave."""

@@ -1,4 +1,4 @@
-"""One account's lots and money, in whole fen, so that the books always balance.
+"""One account's lots and money, in whole fen, so that the sums are exact.
 
 Prices are counted in ticks of the contract; one tick of one lot is worth a whole number of fen.
 """
@@ -15,17 +15,17 @@ from ..market.listing import Instrument
 
 
 def fen_per_tick(instrument: Instrument) -> int:
-    """What one tick of one lot is worth."""
+    """The value of one tick of one lot, fen."""
     return round(instrument.price_tick * instrument.volume_multiple * 100)
 
 
 def to_ticks(price: float, instrument: Instrument) -> int:
-    """A price in ticks, rounded to the nearest."""
+    """Convert a price to ticks, rounded to the nearest."""
     return round(price / instrument.price_tick)
 
 
 def to_price(ticks: int, instrument: Instrument) -> float:
-    """A price in quote units."""
+    """Convert ticks to a price in quote units."""
     return round(ticks * instrument.price_tick, instrument.price_decs)
 
 
@@ -40,7 +40,7 @@ def commission_fen(instrument: Instrument, ticks: int, volume: int, *, closes_to
 
 @dataclass(slots=True)
 class Lots:
-    """Lots that were opened together: prices in ticks, first in first out."""
+    """Lots that were opened together; prices in ticks. Lots are closed first in, first out."""
 
     volume: int
     open_price: int
@@ -56,25 +56,25 @@ class Side:
     details: list[Lots] = field(default_factory=list)
     frozen_today: int = 0
     frozen_his: int = 0
-    #: Lots when the trading day began, and lots opened since whose close pays today's fee.
+    #: Lots held when the trading day began, and lots opened since whose close pays the today rate.
     at_begin: int = 0
     fee_today: int = 0
 
     def volume(self, *, today: bool) -> int:
-        """Lots of today, or of earlier days."""
+        """Lots opened today, or those of earlier days."""
         return sum(lots.volume for lots in self.details if lots.today is today)
 
     @property
     def total(self) -> int:
-        """All lots."""
+        """The number of all lots."""
         return sum(lots.volume for lots in self.details)
 
     def closable(self, *, today: bool) -> int:
-        """Lots that no working order has frozen."""
+        """Lots that are not frozen by working orders."""
         return self.volume(today=today) - (self.frozen_today if today else self.frozen_his)
 
     def take(self, volume: int, *, today: bool) -> Iterator[Lots]:
-        """Remove lots, the oldest first, and yield what was removed."""
+        """Remove lots, the oldest first, and yield the removed ones."""
         for lots in list(self.details):
             if not volume:
                 return
@@ -91,7 +91,7 @@ class Side:
 
 
 class Holding:
-    """Both sides of one contract in one account."""
+    """Both sides (long and short) of one contract in one account."""
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -106,18 +106,18 @@ class Holding:
         return sum(lots.volume * int(getattr(lots, price)) for lots in side.details)
 
     def cost(self, side: Side, price: str, *, today: bool) -> float:
-        """What lots of today, or of earlier days, are worth at ``open_price`` or the like, yuan."""
+        """Value in yuan of lots opened today or earlier, at ``open_price`` or another price."""
         lots = (one for one in side.details if one.today is today)
         ticks = sum(one.volume * int(getattr(one, price)) for one in lots)
         return ticks * fen_per_tick(self.instrument) / 100
 
     def profit_fen(self, side: Side, since: str) -> int:
-        """Unrealised profit since the open price or the position price."""
+        """Unrealised profit in fen since the open price or the position price."""
         moved = self.last * side.total - self._sum(side, since)
         return side.sign * moved * fen_per_tick(self.instrument)
 
     def margin_fen(self, side: Side) -> int:
-        """Margin that the lots bind."""
+        """Margin of the lots, fen."""
         value = self._sum(side, "position_price") * fen_per_tick(self.instrument)
         return round(value * self.instrument.margin_ratio)
 
@@ -128,16 +128,16 @@ class Holding:
 
     @property
     def position_profit(self) -> int:
-        """Of both sides, since the last settlement, in fen."""
+        """Unrealised profit of both sides since the last settlement, fen."""
         return sum(self.profit_fen(side, "position_price") for side in (self.long, self.short))
 
     @property
     def margin(self) -> int:
-        """Of both sides, in fen."""
+        """Margin of both sides, fen."""
         return self.margin_fen(self.long) + self.margin_fen(self.short)
 
     def wire(self) -> dict[str, Any]:
-        """The position as the server sends it."""
+        """The position row as the server sends it."""
         ins = self.instrument
         row: dict[str, Any] = {
             "exchange_id": ins.exchange_id,
@@ -175,7 +175,7 @@ class Holding:
         }
 
     def _mean_price(self, ticks: int, volume: int) -> float | None:
-        """``ticks`` summed over ``volume`` lots as a price, without binary dust; None if flat."""
+        """Mean price of ``volume`` lots from the sum ``ticks``, rounded; None if flat."""
         if not volume:
             return None
         return round(ticks * self.instrument.price_tick / volume, self.instrument.price_decs + 6)
@@ -196,40 +196,40 @@ class Account:
         self.holdings: dict[str, Holding] = {}
 
     def holding(self, instrument: Instrument) -> Holding:
-        """The contract's position, made empty when first asked for."""
+        """The contract's position, created empty at the first call."""
         if instrument.symbol not in self.holdings:
             self.holdings[instrument.symbol] = Holding(instrument)
         return self.holdings[instrument.symbol]
 
     def closable(self, instrument: Instrument, *, long: bool, today: bool) -> int:
-        """Lots that may be closed; asking makes no position."""
+        """Lots that may be closed; does not create a position."""
         holding = self.holdings.get(instrument.symbol)
         return holding.side(long=long).closable(today=today) if holding is not None else 0
 
     @property
     def position_profit(self) -> int:
-        """Unrealised, since the last settlement, in fen."""
+        """Unrealised profit since the last settlement, fen."""
         return sum(holding.position_profit for holding in self.holdings.values())
 
     @property
     def margin(self) -> int:
-        """Bound by lots, in fen."""
+        """Margin of all lots, fen."""
         return sum(holding.margin for holding in self.holdings.values())
 
     @property
     def balance(self) -> int:
-        """Equity in fen."""
+        """Equity, fen."""
         return self.static_balance + self.close_profit + self.position_profit - self.commission
 
     @property
     def available(self) -> int:
-        """What new orders may bind, in fen."""
+        """Funds available to new orders, fen."""
         return self.balance - self.margin - self.frozen_margin - self.frozen_commission
 
     def open(
         self, instrument: Instrument, volume: int, ticks: int, *, long: bool, fee: int | None = None
     ) -> int:
-        """Book an opening trade; returns its commission in fen, which may be given."""
+        """Book an opening trade at the commission ``fee`` if given; returns the commission, fen."""
         side = self.holding(instrument).side(long=long)
         side.details.append(Lots(volume, ticks, ticks, True))
         side.fee_today += volume
@@ -248,7 +248,7 @@ class Account:
         today: bool,
         fee: int | None = None,
     ) -> int:
-        """Book a closing trade of lots of today or of earlier days; returns its commission."""
+        """Book a closing trade of lots opened today or earlier; returns its commission, fen."""
         side = self.holding(instrument).side(long=long)
         for lots in side.take(volume, today=today):
             moved = side.sign * (ticks - lots.position_price) * lots.volume
@@ -260,11 +260,11 @@ class Account:
         return fee
 
     def settle(self, prices: dict[str, int], trading_day: date = date.min) -> None:
-        """End the day: mark to settlement, today's lots become earlier days'.
+        """End the day: mark lots to settlement; today's lots become lots of earlier days.
 
         Args:
-            prices: symbol -> settlement price in ticks; where there is none, the last price.
-            trading_day: The day that ends; contracts that expire with it are flat then.
+            prices: symbol -> settlement price in ticks; the last price is used for other symbols.
+            trading_day: The day that ends; contracts that expire on it are flat afterwards.
         """
         for symbol, holding in self.holdings.items():
             holding.last = prices.get(symbol, holding.last)
@@ -280,7 +280,7 @@ class Account:
                 side.at_begin = side.total
 
     def wire(self) -> dict[str, Any]:
-        """The account as the server sends it, in yuan."""
+        """The account row as the server sends it, yuan."""
         balance, available, margin = self.balance, self.available, self.margin
         floating = sum(
             holding.profit_fen(side, "open_price")
@@ -314,7 +314,7 @@ class Account:
 
 
 def _merged(details: list[Lots], settlement: int) -> list[Lots]:
-    """Lots of earlier days, marked to the settlement price; equal open prices put together."""
+    """Lots of earlier days, marked to the settlement price; equal open prices are merged."""
     volumes: dict[int, int] = defaultdict(int)
     for lots in details:
         volumes[lots.open_price] += lots.volume

@@ -1,4 +1,4 @@
-"""The book of one contract: what a tick shows, what own orders took, and those that still wait."""
+"""The order book of one contract: a tick's quotes, what own orders took, and resting orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEEP = {"BEST": 1, "FIVELEVEL": 5}
 
 
 class Book:
-    """What the market shows with one tick; prices in ticks.
+    """The order book at one tick; prices in ticks.
 
     Attributes:
         time: Nanoseconds since 1970 UTC.
@@ -35,7 +35,7 @@ class Book:
         self._taken: dict[tuple[bool, int], int] = defaultdict(int)
 
     def _side(self, *, asks: bool) -> list[tuple[int, int]]:
-        """(price, volume) of one side's levels, best first."""
+        """(price, volume) of the levels of one side, best first."""
         day, k = self._day, self._k
         prices = day.ask_price[k] if asks else day.bid_price[k]
         volumes = day.ask_volume[k] if asks else day.bid_volume[k]
@@ -44,21 +44,21 @@ class Book:
 
     @property
     def best_ask(self) -> int:
-        """Lowest price asked, 0 if nobody sells."""
+        """Lowest ask price, 0 if there is none."""
         return _ticks(self._day.ask_price[self._k, 0], self._instrument)
 
     @property
     def best_bid(self) -> int:
-        """Highest price bid, 0 if nobody buys."""
+        """Highest bid price, 0 if there is none."""
         return _ticks(self._day.bid_price[self._k, 0], self._instrument)
 
     @property
     def trade_price(self) -> int:
-        """Where this tick's lots were traded, 0 if there were none."""
+        """Price at which this tick's lots were traded, 0 if there were none."""
         return self.last if self._traded else 0
 
     def reachable(self, order: Order) -> list[tuple[int, int]]:
-        """(price, lots) of the opposite side that the order may take, best first."""
+        """(price, lots) of the opposite side within the order's limit, best first."""
         levels = self._side(asks=order.buys)[: _DEEP.get(order.price_type, LEVELS)]
         limit = order.limit
         return [
@@ -69,21 +69,21 @@ class Book:
         ]
 
     def incoming_fills(self, order: Order) -> list[tuple[int, int]]:
-        """(price, lots) a new order takes at once, level by level; a FOK order all or nothing."""
+        """(price, lots) a new order takes at once, level by level; FOK takes all or nothing."""
         levels = self.reachable(order)
         if order.volume_condition == "ALL" and sum(volume for _, volume in levels) < order.volume:
             return []
         return self._take(order, levels)
 
     def resting_fills(self, order: Order) -> list[tuple[int, int]]:
-        """(price, lots) this tick brings to an order that waits, all at its own price."""
+        """(price, lots) that a resting order gets with this tick, all at the order's own price."""
         assert order.limit is not None  # only limit orders rest
         fills = [(order.limit, lots) for _, lots in self._take(order, self.reachable(order))]
         lots = self.traded_through(order, order.volume_left - sum(lots for _, lots in fills))
         return [*fills, (order.limit, lots)] if lots else fills
 
     def _take(self, order: Order, levels: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Own trades take what is shown, until the next tick."""
+        """Take lots of these levels; they stay taken until the next tick."""
         left, fills = order.volume_left, []
         for price, volume in levels:
             if left:
@@ -99,13 +99,13 @@ class Book:
         for price, volume in levels:
             if price == order.limit:
                 return volume
-        # Beyond what is shown: at least as many as at the last level that is.
+        # Beyond the shown levels: at least as many lots as at the last one.
         assert order.limit is not None
         deeper = levels and (order.limit < levels[-1][0]) == order.buys
         return levels[-1][1] if deeper else 0
 
     def traded_through(self, order: Order, left: int) -> int:
-        """Of ``left`` lots those that this tick's trades fill; moves the order up in its queue."""
+        """How many of ``left`` lots this tick's trades fill; moves the order up in its queue."""
         assert order.limit is not None
         if not self._traded or not self.last:
             return 0
@@ -120,7 +120,7 @@ class Book:
 
 
 class Working:
-    """The own orders that rest in one contract, each side best price first, then by time."""
+    """The own orders that rest in one contract, by price, then by time."""
 
     def __init__(self) -> None:
         self._buys: list[Order] = []
@@ -137,11 +137,11 @@ class Working:
         return self._buys if order.buys else self._sells
 
     def add(self, order: Order) -> None:
-        """An order begins to wait."""
+        """Add an order that begins to rest."""
         insort(self._side(order), order, key=_priority)
 
     def discard(self, order: Order) -> None:
-        """An order waits no longer, if it ever did."""
+        """Remove an order if it rests."""
         if order.limit is None:
             return
         side = self._side(order)
@@ -150,9 +150,9 @@ class Working:
             del side[index]
 
     def reached(self, book: Book) -> list[Order]:
-        """The orders that the tick's quotes or trades may fill or move up, in their order.
+        """The orders that the tick's quotes or trades may fill or move up, in priority.
 
-        Those that wait far from the market cost nothing.
+        Orders far from the market are not looked at.
         """
         traded = book.trade_price
         found: list[Order] = []

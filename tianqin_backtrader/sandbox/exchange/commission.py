@@ -1,4 +1,4 @@
-"""What a trade costs at a counter."""
+"""The commission of a trade at a counter."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def trade_fee(
     today: bool,
     settlement: int,
 ) -> int:
-    """Commission in fen of lots that an order trades.
+    """Commission in fen of the lots that an order trades.
 
     Args:
-        counter: Whose way of charging it is.
-        side: The lots that are held, before the trade.
-        order: What trades.
+        counter: Determines how commission is charged.
+        side: The lots held before the trade.
+        order: The order that trades.
         ticks: The trade's price.
-        lots: How many.
-        today: Whether the lots that are closed are of today.
+        lots: The number of lots.
+        today: Whether the closed lots were opened today.
         settlement: The last settlement price in ticks.
     """
     ins = order.instrument

@@ -1,11 +1,11 @@
-"""The counters: how what an exchange books is bought, charged, refused and told.
+"""The counters: how trades are charged, requests refused, and accounts reported.
 
-``plain`` is an ideal one: its books are what its clients see, at once. ``kq`` is TianQin's paper
-account, ``ctp`` a futures company's CTP behind TianQin's trading gateway. A counter is a table
-row; who wants to know how it behaves looks here, and the code that carries it out asks.
+``plain`` is an ideal counter: clients see the exchange's own records at once. ``kq`` is TianQin's
+paper account, ``ctp`` a futures company's CTP behind TianQin's trading gateway. A counter is a row
+of a table: its behaviour is described here, and other modules read it.
 
 Sources: recordings of the paper account (2025, 2026) and of a broker's (2020, 2021), and the
-gateway's open source (2020-03). docs/counters.md says which is which.
+gateway's open source (2020-03). docs/counters.md says what each source shows.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
 
-#: Where today's lots are closed with an offset of their own.
+#: Exchanges where today's lots are closed with CLOSETODAY.
 CLOSES_TODAY_APART = frozenset({"SHFE", "INE"})
 
-# What is said to an order, or to a cancel, in the words of the plain counter: they name the reason.
+# Reasons for refusing an order or a cancel, in the plain counter's words; they serve as keys.
 EXPIRED = "CTP:合约已到期,不允许交易"
 CLOSED = "CTP:当前状态禁止此项操作"
 BAD_TYPE = "CTP:不支持的报单类型"
@@ -43,13 +43,13 @@ CANCEL_CLOSED = "CTP:当前状态禁止此项操作"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is said when something is refused.
+    """What is sent when a request is refused.
 
     Attributes:
-        code: Of the notification.
-        words: The order's ``last_msg``; ``{exchange}`` is its exchange.
-        by_exchange: The counter has passed the order on, and it comes back withdrawn.
-        order: Whether there is an order at all, or a notification only.
+        code: The code of the notification.
+        words: The order's ``last_msg``; ``{exchange}`` is replaced by its exchange.
+        by_exchange: The counter has passed the order on, and the exchange withdraws it.
+        order: Whether an order row is sent; if not, only a notification.
     """
 
     code: int
@@ -67,19 +67,20 @@ class Counter:
         today_in_volume: Outside SHFE and INE ``volume_*_today`` holds all lots, and
             ``volume_*_frozen_today`` all frozen ones.
         closes_today_first: Outside SHFE and INE a close takes today's lots first.
-        fee: ``"lots"`` of today or of earlier days, by the trade's price; ``"settlement"`` of
-            the last day, the same for all lots; ``"today"`` while lots were opened today,
-            whichever lots are taken.
-        freezes_closing_fee: A working close binds its commission, too.
-        waits_for_open: Orders and cancels are taken outside trading hours.
-        closetoday_everywhere: CLOSETODAY is taken where it is no other than CLOSE.
+        fee: How commission is calculated. ``"lots"``: by the day on which the lots were opened,
+            from the trade's price. ``"settlement"``: from the last settlement price, the same for
+            all lots. ``"today"``: at the today rate as long as lots opened today are uncharged,
+            whichever lots are closed.
+        freezes_closing_fee: A working closing order freezes its commission, too.
+        waits_for_open: Orders and cancels are accepted outside trading hours.
+        closetoday_everywhere: CLOSETODAY is accepted at exchanges where it is the same as CLOSE.
         keeps_frozen: A withdrawn order still shows what it had frozen.
-        whole_branches: Every difference has all branches of the account, empty ones, too.
-        login_code: Of the notification that says it.
-        serves: From when to when its front is up; None is always. Outside of these an order gets
-            a notification only.
-        refusals: What is said, by the plain counter's words.
-        refused, cancel_refused: How the notification puts ``{words}``.
+        whole_branches: Every diff has all branches of the account, including empty ones.
+        login_code: The code of the notification of a login.
+        serves: The hours in which its front is up; None is always. Outside them an order is
+            answered by a notification only.
+        refusals: The refusals, by the plain counter's words.
+        refused, cancel_refused: Templates of the notification; ``{words}`` is the reason.
     """
 
     name: str
@@ -100,26 +101,26 @@ class Counter:
     cancel_refused: str = "撤单失败,{words}"
 
     def refusal(self, reason: str) -> Refusal:
-        """What is said for a reason in the plain counter's words."""
+        """The refusal for a reason in the plain counter's words."""
         return self.refusals.get(reason) or Refusal(self.order_code, reason)
 
     def cancel_refusal(self, reason: str) -> Refusal:
-        """What is said of a cancel."""
+        """The refusal of a cancel for a reason in the plain counter's words."""
         return self.refusals.get("撤单 " + reason) or Refusal(self.cancel_code, reason)
 
     def up(self, now: time) -> bool:
-        """Whether its front serves at this time of day."""
+        """Whether its front is up at this time of day."""
         return self.serves is None or any(
             start <= now < end if start < end else now >= start or now < end
             for start, end in self.serves
         )
 
     def takes_today_first(self, exchange_id: str) -> bool:
-        """Whether a close that does not say takes today's lots before others."""
+        """Whether a CLOSE takes today's lots first at this exchange."""
         return self.closes_today_first and exchange_id not in CLOSES_TODAY_APART
 
     def shows_all_as_today(self, exchange_id: str) -> bool:
-        """Whether the volume fields know no earlier days there."""
+        """Whether the volume fields show all lots as today's at this exchange."""
         return self.today_in_volume and exchange_id not in CLOSES_TODAY_APART
 
 
@@ -194,7 +195,7 @@ CTP = Counter(
 
 COUNTERS: Mapping[str, Counter] = {one.name: one for one in (PLAIN, KQ, CTP)}
 
-#: What is said of orders and cancels that the gateway cannot pass on: (code, words).
+#: Answers to orders and cancels that the gateway cannot pass on: (code, words).
 NOT_SERVED = {
     "insert_order": (333, "当前时间不支持下单!"),
     "cancel_order": (334, "当前时间不支持撤单!"),
@@ -203,6 +204,6 @@ SEND_FAILED = {
     "insert_order": (358, "下单请求发送失败"),
     "cancel_order": (355, "撤单请求发送失败"),
 }
-#: Front lost, connected again, logged in again.
+#: Notices: front lost, reconnected, logged in again.
 FRONT_LOST, FRONT_BACK = (322, "已经断开与交易前置的连接"), (320, "已经重新连接到交易前置")
 LOGGED_IN_AGAIN = (323, "交易服务器重登录成功")

@@ -1,6 +1,6 @@
-"""Orders, trades, positions and accounts as a real counter shows what the books hold.
+"""Rows of orders, trades, positions and accounts as real counters send them.
 
-Shapes are those of the recordings; ``"-"`` stands where the server writes "no value".
+The shapes are those of the recordings; ``"-"`` is the server's "no value".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .ledger import Diff, OrderReport, TradeReport
 
 NO_VALUE = "-"
 SIDES = ("long", "short")
-#: SHFE and INE say how an order has come to them, after how it is.
+#: SHFE and INE append this to an order's message once the order has been submitted.
 _SUBMITTED = "报单已提交"
 _TELLS_SUBMITTED = frozenset({"SHFE", "INE"})
 _BRANCHES = (
@@ -26,7 +26,7 @@ _PRICE_TYPES = {"ANY": "市价", "BEST": "最优价", "FIVELEVEL": "五档最优
 
 
 def branches(user_id: str, **changed: Diff) -> Diff:
-    """A difference with all branches of an account, those that have not changed empty."""
+    """A diff with all branches of an account; the unchanged ones are empty."""
     head: Diff = {"user_id": user_id, "trading_day": "", "trade_more_data": False}
     return head | {name: changed.get(name, {}) for name in _BRANCHES}
 
@@ -35,7 +35,7 @@ def branches(user_id: str, **changed: Diff) -> Diff:
 
 
 def kq_order(report: OrderReport) -> Diff:
-    """An order of the paper account: its number is its id, words are for refusals only."""
+    """An order row of the paper account: the order's id is its number; only refusals have words."""
     row = report.row
     return row | {
         "seqno": report.seqno,
@@ -48,7 +48,7 @@ def kq_order(report: OrderReport) -> Diff:
 
 
 def kq_trade(report: TradeReport) -> Diff:
-    """A trade of the paper account, under an id that nothing can be read from."""
+    """A trade row of the paper account, whose id has no structure."""
     row = report.row
     number = hashlib.md5(row["trade_id"].encode(), usedforsecurity=False).hexdigest()
     return row | {
@@ -60,7 +60,7 @@ def kq_trade(report: TradeReport) -> Diff:
 
 
 def ctp_order(report: OrderReport, shown_id: str, seqno: int) -> Diff:
-    """A broker's order: a padded number, whole seconds, CTP's words."""
+    """An order row of a broker: a padded number, whole seconds, CTP's words."""
     row, refusal = report.row, report.refusal
     at_counter = refusal is not None and not refusal.by_exchange
     insert_ns = row.get("insert_date_time", 0)
@@ -79,7 +79,7 @@ def ctp_order(report: OrderReport, shown_id: str, seqno: int) -> Diff:
 
 
 def ctp_submitted(row: Diff) -> Diff:
-    """The same order when the counter alone has it."""
+    """The order row before the counter has passed the order on."""
     return row | {
         "exchange_order_id": "",
         "status": "ALIVE",
@@ -94,13 +94,13 @@ def _ctp_words(row: Diff) -> str:
 
 
 def ctp_trade(report: TradeReport, shown_id: str, seqno: int, commission: str) -> Diff:
-    """A broker's trade.
+    """A trade row of a broker.
 
     Args:
-        report: What was traded.
+        report: The trade.
         shown_id: The order's id.
-        seqno: Of the account's orders and trades.
-        commission: ``"zero"``, ``"dash"`` or ``"absent"``: a broker's trades name none.
+        seqno: The account's sequence number of orders and trades.
+        commission: ``"zero"``, ``"dash"`` or ``"absent"``: a broker's trades do not state it.
     """
     row = report.row
     number = padded(str(int(row["exchange_trade_id"]) % 10**11))
@@ -119,12 +119,12 @@ def ctp_trade(report: TradeReport, shown_id: str, seqno: int, commission: str) -
 
 
 def padded(number: str) -> str:
-    """A number of an exchange as CTP hands it on: 12 characters, blanks first."""
+    """Pad a number of an exchange like CTP: 12 characters, blanks first."""
     return f"{int(number):>12}" if number else ""
 
 
 def in_words(row: Diff) -> str:
-    """What an order is, as notifications of the gateway say it."""
+    """Describe an order as the gateway's notifications do."""
     price = _PRICE_TYPES.get(row["price_type"]) or f"{row['limit_price']:g}"
     return (
         f"合约代码:{row['exchange_id']}.{row['instrument_id']}，"
@@ -135,7 +135,7 @@ def in_words(row: Diff) -> str:
 
 
 def trade_in_words(row: Diff) -> str:
-    """What was traded, as notifications of the gateway say it."""
+    """Describe a trade as the gateway's notifications do."""
     return (
         f"成交通知,合约代码:{row['exchange_id']}.{row['instrument_id']},"
         f"下单方向:{'买' if row['direction'] == 'BUY' else '卖'},"
@@ -148,7 +148,7 @@ def trade_in_words(row: Diff) -> str:
 
 
 def volumes(counter: Counter, holding: Holding, name: str) -> dict[str, int]:
-    """The volume fields of a side: lots, frozen ones, and those when the day began."""
+    """The volume fields of a side: lots, frozen lots, and lots when the day began."""
     side = holding.side(long=name == "long")
     today, his = side.volume(today=True), side.volume(today=False)
     frozen_today, frozen_his = side.frozen_today, side.frozen_his
@@ -167,7 +167,7 @@ def volumes(counter: Counter, holding: Holding, name: str) -> dict[str, int]:
 
 
 def worths(counter: Counter, holding: Holding, name: str) -> dict[str, float]:
-    """What a side's lots cost and bind, in yuan, by the days of the volume fields."""
+    """Cost and margin of a side's lots in yuan, divided into days like the volume fields."""
     side = holding.side(long=name == "long")
     row: dict[str, float] = {}
     for kind, price in (("open_cost", "open_price"), ("position_cost", "position_price")):
@@ -188,7 +188,7 @@ def worths(counter: Counter, holding: Holding, name: str) -> dict[str, float]:
 
 
 def prices(row: Diff, name: str, multiple: float, decs: int) -> dict[str, float]:
-    """Mean prices that follow from a side's costs and lots; 0.0 without lots."""
+    """Mean prices, calculated from a side's costs and lots; 0.0 without lots."""
     lots = row[f"volume_{name}"] * multiple
     return {
         f"{kind}_price_{name}": round(row[f"{kind}_cost_{name}"] / lots, decs + 6) if lots else 0.0
@@ -197,7 +197,7 @@ def prices(row: Diff, name: str, multiple: float, decs: int) -> dict[str, float]
 
 
 def profits(row: Diff, name: str, multiple: float) -> dict[str, float]:
-    """Unrealised profits that follow from a side's costs, its lots and the last price."""
+    """Unrealised profits, calculated from a side's costs, its lots and the last price."""
     sign = 1 if name == "long" else -1
     worth = row["last_price"] * row[f"volume_{name}"] * multiple
     return {
@@ -208,7 +208,7 @@ def profits(row: Diff, name: str, multiple: float) -> dict[str, float]:
 
 
 def kq_position(user_id: str, holding: Holding) -> Diff:
-    """A position of the paper account, with ``"-"`` for what a side without lots has not."""
+    """A position row of the paper account; ``"-"`` in the fields of a side without lots."""
     row = _head(user_id, holding)
     for name in SIDES:
         side = holding.side(long=name == "long")
@@ -233,7 +233,7 @@ def _head(user_id: str, holding: Holding) -> Diff:
 
 
 def pos_fields(holding: Holding, name: str) -> dict[str, int]:
-    """The true days of a side's lots."""
+    """The ``pos_*`` fields of a side, by the days on which lots were really opened."""
     side = holding.side(long=name == "long")
     return {
         f"pos_{name}_today": side.volume(today=True),
@@ -242,9 +242,9 @@ def pos_fields(holding: Holding, name: str) -> dict[str, int]:
 
 
 def _without_lots(row: Diff, name: str, side: Side) -> Diff:
-    """``"-"`` where a side, or the day that an exchange does not always tell, has no lots.
+    """``"-"`` for the fields of a side without lots, and of today or earlier days without lots.
 
-    SHFE and INE tell yesterday's apart, so that is 0 there; elsewhere all lots are today's.
+    SHFE and INE report lots of earlier days, so those are 0; elsewhere all lots are today's.
     """
     nothing: Diff = {}
     if not side.total:
@@ -258,7 +258,7 @@ def _without_lots(row: Diff, name: str, side: Side) -> Diff:
 
 
 def _totals(row: Diff) -> dict[str, float | str]:
-    """Of both sides, those with a value; ``"-"`` if none has one."""
+    """Sums over both sides of the fields that have a value; ``"-"`` if neither has one."""
     totals: dict[str, float | str] = {}
     for kind in ("float_profit", "position_profit", "margin"):
         values = [row[f"{kind}_{name}"] for name in SIDES if row[f"{kind}_{name}"] != NO_VALUE]
@@ -267,7 +267,7 @@ def _totals(row: Diff) -> dict[str, float | str]:
 
 
 def ctp_empty(user_id: str, holding: Holding) -> Diff:
-    """A position that no query has told of yet: its contract, and zeros."""
+    """A position row that no query has filled yet: its contract, and zeros."""
     row = _head(user_id, holding)
     for name in SIDES:
         row |= dict.fromkeys(pos_fields(holding, name), 0)
@@ -277,7 +277,7 @@ def ctp_empty(user_id: str, holding: Holding) -> Diff:
 
 
 def volumes_names(name: str) -> list[str]:
-    """The volume fields of a side."""
+    """The names of the volume fields of a side."""
     days = ("_today", "_his", "")
     fields = [f"volume_{name}{frozen}{day}" for frozen in ("", "_frozen") for day in days]
     return [*fields, f"volume_{name}_yd"]
@@ -291,7 +291,7 @@ def _worth_names(name: str) -> list[str]:
 
 
 def ctp_queried(counter: Counter, holding: Holding) -> Diff:
-    """What a query of positions answers of a contract."""
+    """The answer to a query of positions, for one contract."""
     row: Diff = {}
     for name in SIDES:
         row |= volumes(counter, holding, name) | worths(counter, holding, name)
@@ -299,7 +299,7 @@ def ctp_queried(counter: Counter, holding: Holding) -> Diff:
 
 
 def ctp_marked(row: Diff, holding: Holding) -> Diff:
-    """A position with what the gateway reckons itself: mean prices, profits, and totals."""
+    """A position row with what the gateway calculates: mean prices, profits, and totals."""
     ins = holding.instrument
     row = row | {"last_price": to_price(holding.last, ins)}
     for name in SIDES:
@@ -309,8 +309,10 @@ def ctp_marked(row: Diff, holding: Holding) -> Diff:
 
 
 def ctp_moved(row: Diff, trade: Diff) -> Diff:
-    """A position's ``pos_*`` after a trade, as the gateway reckons them: today's lots first
-    outside SHFE and INE, and what is too many for one day from the other."""
+    """A position's ``pos_*`` after a trade, as the gateway calculates them.
+
+    Outside SHFE and INE today's lots are closed first; the excess is taken from the other day.
+    """
     buys, opens = trade["direction"] == "BUY", trade["offset"] == "OPEN"
     name = "long" if buys == opens else "short"
     today, his = row[f"pos_{name}_today"], row[f"pos_{name}_his"]
@@ -322,7 +324,7 @@ def ctp_moved(row: Diff, trade: Diff) -> Diff:
     else:
         today -= lots
     if today + his < 0:
-        return row  # more was closed than the gateway knows of: it leaves its books alone
+        return row  # more was closed than the gateway knows of: it leaves its numbers alone
     today, his = today + min(his, 0), his + min(today, 0)
     return row | {f"pos_{name}_today": max(today, 0), f"pos_{name}_his": max(his, 0)}
 
@@ -331,12 +333,12 @@ def ctp_moved(row: Diff, trade: Diff) -> Diff:
 
 
 def account_row(account: Account) -> Diff:
-    """The account, as paper accounts and brokers' are."""
+    """The account row, the same at paper accounts and brokers."""
     return account.wire() | {"user_id": account.user_id, "pre_option_market_value": 0.0}
 
 
 def ctp_account_marked(row: Diff, positions: dict[str, Diff]) -> Diff:
-    """The account with the profit of the positions that the gateway shows."""
+    """The account row with the profit of the positions that the gateway shows."""
     profit = round(sum(one["position_profit"] for one in positions.values()), 2)
     moved = profit - row["position_profit"]
     balance = round(row["balance"] + moved, 2)

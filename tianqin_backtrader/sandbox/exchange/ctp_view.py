@@ -1,11 +1,11 @@
-"""A broker's account behind TianQin's trading gateway: what it tells of CTP's books, and when.
+"""A broker's account behind TianQin's trading gateway: what clients are sent, and when.
 
-Orders and trades are told as they come, each in a pack of its own, and with a trade the ``pos_*``
-that the gateway reckons itself. All else of positions and the account is asked of CTP, which
-answers one question in 1.1 s: positions first, then the account, and again as long as orders have
-moved since the question that was answered. Time is the market's.
+Orders and trades are sent as they happen, each in a pack of its own; with a trade comes the
+``pos_*`` that the gateway calculates itself. Other fields of positions and the account are queried
+from CTP, which answers one query in 1.1 s: positions first, then the account, and again as long as
+orders have changed since the answered query was sent. Time is market time.
 
-Source: open-trade-gateway, 2020-03, read for what it does; recordings of 2020 and 2021.
+Source: open-trade-gateway, 2020-03, read for its behaviour; recordings of 2020 and 2021.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from .exchange import Exchange
 
 MILLISECOND = SECOND // 1000
-#: Between two questions to CTP.
+#: Between two queries to CTP.
 QUERY_EVERY = 1100 * MILLISECOND
 #: How long an answer takes, seconds.
 QUERY_AGES = (0.1, 2.3)
-#: How long the first picture of a login takes, seconds.
+#: How long the first snapshot after a login takes, seconds.
 LOGIN_TAKES = (1.0, 3.0)
-#: How long a report of CTP takes to come, milliseconds.
+#: How long a report of CTP is under way, milliseconds.
 REPORT_TAKES = (2, 30)
 COMMISSIONS = ("zero", "dash", "absent")
 _OTHER_SESSION = 0x5A5A5A5A
@@ -41,13 +41,13 @@ _SETTLEMENT = (325, "SETTLEMENT")
 
 @dataclass(frozen=True, slots=True)
 class CtpOptions:
-    """How a broker's counter is slow and what it leaves out.
+    """How slow a broker's counter is, and what it leaves out.
 
     Attributes:
-        seed: Names the delays.
-        query_seconds: How long every answer to a query takes; None is by the seed.
-        commission: What stands in a trade: ``"zero"``, ``"dash"`` or ``"absent"``; None is each
-            in its turn.
+        seed: Determines the delays.
+        query_seconds: How long every answer to a query takes; None draws it with the seed.
+        commission: The commission field of a trade: ``"zero"``, ``"dash"`` or ``"absent"``; None
+            uses each in turn.
     """
 
     seed: int = 0
@@ -57,14 +57,14 @@ class CtpOptions:
 
 @dataclass(slots=True)
 class Query:
-    """One kind of question to CTP: the wish that is the newest, and the one that was answered."""
+    """Numbers of the newest wanted and of the newest answered query of one kind."""
 
     wanted: int = 0
     answered: int = 0
 
     @property
     def open(self) -> bool:
-        """Whether CTP must be asked."""
+        """Whether CTP must be queried."""
         return self.wanted > self.answered
 
 
@@ -72,8 +72,8 @@ class CtpView:
     """One account as the gateway shows it.
 
     Args:
-        exchange: The exact books.
-        user_id: Whose.
+        exchange: The exchange with its own records.
+        user_id: The user.
         options: Of the counter.
     """
 
@@ -91,7 +91,7 @@ class CtpView:
         self._begin_day()
 
     def _begin_day(self) -> None:
-        """Forget all; the gateway learns it anew."""
+        """Forget everything; the gateway queries it anew."""
         self._orders: dict[str, Diff] = {}
         self._trades: dict[str, Diff] = {}
         self._positions: dict[str, Diff] = {}
@@ -102,14 +102,14 @@ class CtpView:
         self._seqno = 0
         self._position, self._money = Query(), Query()
         self._next_query_ns = self._answered_ns = 0
-        self._ready = False  # whether the first picture is known
-        self._learning = False  # whether it has been asked for
+        self._ready = False  # whether the first snapshot is complete
+        self._learning = False  # whether it has been queried
         self._statement_told = False
 
     # -- time ---------------------------------------------------------------------------------
 
     def due_ns(self) -> int | None:
-        """When something will be told, or asked of CTP."""
+        """When something will be sent, or queried from CTP."""
         if self._front_back_ns is not None:
             return self._front_back_ns
         moments = [self._agenda[0][0]] if self._agenda else []
@@ -122,7 +122,7 @@ class CtpView:
         heappush(self._agenda, (at_ns, self._serial, action))
 
     def take(self, now_ns: int) -> list[Parcel]:
-        """All that is due by now, in order."""
+        """All parcels that are due by now, in order."""
         news = self._exchange.take_news(self._user_id)
         if news is not None:
             self._hear(news, now_ns)
@@ -139,7 +139,7 @@ class CtpView:
     # -- the front ----------------------------------------------------------------------------
 
     def say(self, notice: Notice) -> None:
-        """A message of the gateway itself, at once."""
+        """Send a message of the gateway itself at once."""
         self._said += self._notices.parcels([notice])
 
     @property
@@ -148,17 +148,17 @@ class CtpView:
         return self._front_back_ns is not None
 
     def lose_front(self, until_ns: int, *, tells: bool) -> None:
-        """CTP's front is lost: nothing comes of it until a moment.
+        """Lose CTP's front: nothing comes from it until a moment.
 
         Args:
-            until_ns: When it is there again.
-            tells: Orders meanwhile are answered by a message; else by nothing.
+            until_ns: When it is back.
+            tells: Whether orders are answered by a message until then, or not at all.
         """
         self._front_back_ns, self.tells_lost = until_ns, tells
         self.say(Notice(*FRONT_LOST, warning=False))
 
     def _come_back(self, now_ns: int) -> None:
-        """The front is there again, and tells what it has kept."""
+        """The front is back; what was due meanwhile is sent."""
         self._front_back_ns = None
         kept = sorted(self._agenda)
         self._agenda = []
@@ -173,17 +173,17 @@ class CtpView:
     # -- queries ------------------------------------------------------------------------------
 
     def _wish(self, at_ns: int) -> None:
-        """Something has moved: positions and the account must be asked again."""
+        """Request new queries of positions and the account after a change."""
         if not (self._position.open or self._money.open):
             self._next_query_ns = max(self._next_query_ns, at_ns)
         self._position.wanted += 1
         self._money.wanted += 1
 
     def _ask(self, at_ns: int) -> None:
-        """Ask CTP what has been wanted longest: positions first, then the account."""
+        """Send the next query to CTP: positions first, then the account."""
         self._next_query_ns = at_ns + QUERY_EVERY
         self._answered_ns = max(self._answered_ns, at_ns + self._query_ns())
-        answer_ns = self._answered_ns  # CTP answers in the order of the questions
+        answer_ns = self._answered_ns  # CTP answers queries in their order
         account = self._exchange.account(self._user_id)
         if self._position.open:
             wanted = self._position.wanted
@@ -216,14 +216,14 @@ class CtpView:
         return [self._pack(accounts=self._marked_account())]
 
     def _known(self, symbol: str) -> Diff:
-        """A position's row, made with zeros when it is first heard of."""
+        """A position's row, created with zeros at the first call."""
         if symbol not in self._positions:
             holding = self._exchange.account(self._user_id).holdings[symbol]
             self._positions[symbol] = rows.ctp_empty(self._user_id, holding)
         return self._positions[symbol]
 
     def _mark(self, symbols: list[str]) -> dict[str, Diff]:
-        """Positions at the last price."""
+        """Position rows at the last price."""
         holdings = self._exchange.account(self._user_id).holdings
         for symbol in symbols:
             if symbol in holdings:
@@ -231,7 +231,7 @@ class CtpView:
         return {symbol: self._positions[symbol] for symbol in symbols}
 
     def _marked_account(self) -> dict[str, Diff]:
-        """The account; its profit moves with the positions', unless a question is open."""
+        """The account row; its profit follows the positions', unless a query is open."""
         assert self._account is not None
         if not self._money.open:
             self._account = rows.ctp_account_marked(self._account, self._positions)
@@ -243,7 +243,7 @@ class CtpView:
     # -- news of the exchange -----------------------------------------------------------------
 
     def _hear(self, news: News, now_ns: int) -> None:
-        # Where nothing drives the market on, answers were given ahead of its time.
+        # If no client drives the market, answers were sent before their time.
         self._next_query_ns = min(self._next_query_ns, now_ns + QUERY_EVERY)
         if not self._agenda:
             self._reported_ns = min(self._reported_ns, now_ns)
@@ -251,13 +251,13 @@ class CtpView:
         held: list[TradeReport] = []
         for one in news.reports:
             if isinstance(one, TradeReport):
-                held.append(one)  # the order moves first
+                held.append(one)  # the order row comes first
                 continue
             self._report(now_ns, one)
             for trade in held:
                 self._report(now_ns, trade)
             held.clear()
-        for trade in held:  # of no order
+        for trade in held:  # trades without an order
             self._report(now_ns, trade)
         for notice in news.notices:
             told = self._notices.parcels([notice])
@@ -274,13 +274,13 @@ class CtpView:
         return [self._pack(positions=self._mark(symbols), accounts=self._marked_account())]
 
     def _arrival(self, now_ns: int) -> int:
-        """When CTP's next report comes; they keep their order."""
+        """When CTP's next report arrives; reports keep their order."""
         delay = self._random.randint(*REPORT_TAKES) * MILLISECOND
         self._reported_ns = max(self._reported_ns, now_ns) + delay
         return self._reported_ns
 
     def _report(self, now_ns: int, report: OrderReport | TradeReport) -> None:
-        """CTP tells the gateway of an order or a trade."""
+        """Schedule CTP's report of an order or a trade."""
         if isinstance(report, TradeReport):
             self._later(self._arrival(now_ns), lambda _: self._on_trade(report))
             return
@@ -309,7 +309,7 @@ class CtpView:
         return told + self._remarks(row, before, refused=report.refusal is not None)
 
     def _remarks(self, row: Diff, before: Diff | None, *, refused: bool) -> list[Parcel]:
-        """What the gateway says besides: of an order that the exchange took, or gave back."""
+        """The gateway's messages on an order that the exchange has accepted or withdrawn."""
         if refused or before is None or row["order_id"].startswith("SERVER."):
             return []
         words = rows.in_words(row)
@@ -341,20 +341,20 @@ class CtpView:
     # -- ids ----------------------------------------------------------------------------------
 
     def shown_id(self, order_id: str) -> str:
-        """The id under which clients see an order of the books."""
+        """The id under which clients see an order of the exchange."""
         return self._shown_ids.get(order_id, order_id)
 
     def exact_id(self, order_id: str) -> str:
-        """An order's id in the books, of the one that clients see; "" of one that is forgotten."""
+        """The exchange's id of an order that clients see; "" if the gateway has forgotten it."""
         if order_id in self._shown_ids:
             return ""
         return self._exact_ids.get(order_id, order_id)
 
     def forget_ids(self) -> int:
-        """The gateway forgets which orders are its clients': they are as any other terminal's.
+        """Forget which orders clients of the gateway sent: they look like another terminal's.
 
         Returns:
-            How many there are.
+            The number of forgotten orders.
         """
         forgotten = [one for one in self._orders if not one.startswith("SERVER.")]
         for order_id in forgotten:
@@ -370,11 +370,11 @@ class CtpView:
         return len(forgotten)
 
     def server_id(self, number: int, *, own: bool = True) -> str:
-        """The id that the gateway gives to an order whose client it does not know.
+        """The id that the gateway gives to an order that no client of it sent.
 
         Args:
             number: The order's reference in its session.
-            own: Of the gateway's own session, or another terminal's.
+            own: Whether it is the gateway's own session, or another terminal's.
         """
         session_id = self._session_id if own else self._session_id ^ _OTHER_SESSION
         return f"SERVER.{number:>12}.{session_id:08x}.1"
@@ -386,7 +386,7 @@ class CtpView:
     # -- logins and days ----------------------------------------------------------------------
 
     def login(self, now_ns: int) -> list[Parcel]:
-        """A message and the trading day; the picture at once if the gateway has it."""
+        """A message and the trading day, and the snapshot if the gateway has it."""
         told = [
             self._notices.parcel(self._exchange.counter.login_code, "登录成功"),
             session_parcel(self._user_id, self._exchange.session(self._user_id)),
@@ -398,7 +398,7 @@ class CtpView:
         return told
 
     def _learn(self, now_ns: int) -> None:
-        """Ask CTP for everything, which takes its time."""
+        """Query everything from CTP, which takes time."""
         self._learning = True
         takes = self._random.uniform(*LOGIN_TAKES)
         self._later(now_ns + int(takes * SECOND), lambda _: self._first_picture())
@@ -425,7 +425,7 @@ class CtpView:
         return told
 
     def _learn_orders(self) -> None:
-        """Orders and trades of the day that CTP has told before this gateway was there."""
+        """Orders and trades of the day from before this gateway started."""
         for report in self._exchange.reports(self._user_id):
             order_id = report.row["order_id"]
             self._accepted.add(order_id)
@@ -466,7 +466,7 @@ class CtpView:
         )
 
     def _new_day(self, now_ns: int, gone: list[str]) -> None:
-        """CTP begins a trading day: the gateway logs in again and asks for everything."""
+        """Begin a trading day: the gateway logs in to CTP again and queries everything."""
         told = []
         while self._agenda:
             at, _, action = heappop(self._agenda)

@@ -1,9 +1,9 @@
-"""The exchange of the sandbox: takes orders, matches them against the played book, keeps accounts.
+"""The exchange of the sandbox: accepts orders, matches them with the ticks, keeps accounts.
 
-The market is played: own trades take what the book shows until the next tick shows it again, and
-do not move it. An incoming order takes the opposite levels; what is left rests behind the volume
-shown at its price, and fills as trades eat that queue or the opposite side reaches it. Futures
-are traded; options and combinations are shown only.
+The market does not react: own trades take lots of the order book until the next tick shows it
+again, and do not move prices. An incoming order takes the opposite levels; its remainder rests
+behind the volume shown at its price, and fills as trades consume that queue or the opposite side
+reaches it. Futures are traded; options and combinations are only shown.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Exchange:
     Args:
         instruments: By symbol.
         calendar: Trading hours.
-        counter: By whose rules orders are taken, charged and refused.
+        counter: The counter whose rules apply to orders, commission and refusals.
     """
 
     def __init__(
@@ -70,31 +70,31 @@ class Exchange:
     # -- days and accounts --------------------------------------------------------------------
 
     def open_account(self, user_id: str, balance: float = 1_000_000.0) -> None:
-        """Make an account with ``balance`` yuan, unless it is there."""
+        """Create an account with ``balance`` yuan unless it exists."""
         if user_id not in self._accounts:
             self._accounts[user_id] = Account(user_id, round(balance * 100))
             self._ledgers[user_id] = Ledger()
 
     def start_day(self, trading_day: date) -> None:
-        """The trading day begins."""
+        """Begin a trading day."""
         self._trading_day = trading_day
         for ledger in self._ledgers.values():
             ledger.news.session = True
 
     def session_end(self, symbol: str) -> None:
-        """The contract's last close of the day: the exchange withdraws what still works."""
+        """Withdraw the contract's working orders after its last close of the day."""
         for order in list(self._working[symbol]):
             self._finish(order, "已撤单")
 
     def settle(self, trading_day: date, settlement: Mapping[str, float]) -> None:
         """End a trading day: mark to settlement; the day's orders and trades leave the snapshot.
 
-        Contracts that expire with the day are flat after it, at the settlement price. The orders
-        are not deleted by differences: the client cannot take that for trades and stops.
+        Contracts that expire on the day are flat afterwards, at the settlement price. The orders
+        are not deleted by diffs: the TqSdk client cannot process that for trades and stops.
 
         Args:
             trading_day: The day that ends.
-            settlement: symbol -> settlement price, for every symbol that was traded and has one.
+            settlement: symbol -> settlement price, for every traded symbol that has one.
         """
         for symbol in list(self._working):
             self.session_end(symbol)
@@ -119,7 +119,7 @@ class Exchange:
     # -- the market ---------------------------------------------------------------------------
 
     def on_tick(self, symbol: str, day: DayTicks, k: int) -> None:
-        """The market shows tick ``k`` of the contract's day."""
+        """Show tick ``k`` of the contract's day and match orders with it."""
         self._shown[symbol] = day, k
         self._books.pop(symbol, None)
         working = self._working.get(symbol)
@@ -131,7 +131,7 @@ class Exchange:
                 self._mark(user_id, account, holding, symbol)
 
     def _book(self, symbol: str) -> Book | None:
-        """The book of the newest tick, made when somebody looks; None before the day's first."""
+        """The order book of the newest tick, made on demand; None before the day's first tick."""
         if symbol not in self._books and symbol in self._shown:
             self._books[symbol] = Book(*self._shown[symbol], self._instruments[symbol])
         return self._books.get(symbol)
@@ -145,7 +145,7 @@ class Exchange:
                 self._trade(order, ticks, lots)
 
     def _mark(self, user_id: str, account: Account, holding: Holding, symbol: str) -> None:
-        """Mark lots to the last price; profit alone is told once a minute of market time."""
+        """Mark lots to the last price; profit alone is reported once a minute of market time."""
         book = self._book(symbol)
         if book is None or not book.last:
             return
@@ -162,7 +162,7 @@ class Exchange:
     # -- orders -------------------------------------------------------------------------------
 
     def insert(self, user_id: str, pack: Mapping[str, Any], now_ns: int) -> None:
-        """Take an order as it comes over the wire; a refusal is an order, too."""
+        """Accept an insert pack; a refusal also creates an order."""
         self._now_ns = max(self._now_ns, now_ns)
         symbol = f"{pack.get('exchange_id')}.{pack.get('instrument_id')}"
         order_id = str(pack.get("order_id"))
@@ -199,7 +199,7 @@ class Exchange:
     def _say_refused(
         self, user_id: str, reason: str, more: str = "", exchange_id: str = ""
     ) -> Refusal:
-        """Tell the user in the counter's words that an order was refused; returns them."""
+        """Notify the user of a refused order in the counter's words; returns the refusal."""
         found = self.counter.refusal(reason)
         words = found.words.format(exchange=exchange_id) if exchange_id else found.words
         told = Refusal(found.code, words, found.by_exchange)
@@ -210,7 +210,7 @@ class Exchange:
     def _refuse_unread(
         self, user_id: str, pack: Mapping[str, Any], reason: str, more: str = ""
     ) -> None:
-        """Refuse what cannot be made an order of ours; the user is told one all the same."""
+        """Refuse a pack that cannot be read as an order; the user still gets an order row."""
         told = self._say_refused(user_id, reason, more)
         row = refused_order(user_id, pack, told.words)
         one = OrderReport(row, seqno=self._next_seqno(user_id), refusal=told)
@@ -236,12 +236,12 @@ class Exchange:
             self._notify(user_id, told.code, content)
 
     def _takes_now(self, symbol: str, now_ns: int) -> bool:
-        """Whether orders and cancels are taken: the contract trades, or they may wait."""
+        """Whether orders and cancels are accepted: the contract trades, or they may wait."""
         open_now = self._calendar.is_trading_now(symbol, from_ns(now_ns))
         return open_now or self.counter.waits_for_open
 
     def reject_next(self, user_id: str | None, message: str, count: int = 1) -> None:
-        """Refuse the next ``count`` orders (of a user, or of anybody) with these words."""
+        """Refuse the next ``count`` orders (of a user, or of any) with this message."""
         self._rejects += [(user_id, message)] * count
 
     def _forced_reject(self, user_id: str) -> str:
@@ -255,7 +255,7 @@ class Exchange:
         return refusal(order, self._situation(order, now_ns))
 
     def _situation(self, order: Order, now_ns: int, *, forced: bool = False) -> Situation:
-        """What an order meets; a forced trade, neither price limits nor trading hours."""
+        """What an order is checked against; a forced trade ignores limits and trading hours."""
         book = None if forced else self._book(order.instrument.symbol)
         now = from_ns(now_ns)
         return Situation(
@@ -289,7 +289,7 @@ class Exchange:
                 self._working[symbol].add(order)
 
     def _pre_settlement(self, order: Order) -> int:
-        """The last settlement price in ticks; near it where the market has shown nothing yet."""
+        """The last settlement price in ticks; an approximation before the first tick."""
         shown = self._shown.get(order.instrument.symbol)
         if shown is not None and shown[0].pre_settlement == shown[0].pre_settlement:
             return to_ticks(shown[0].pre_settlement, order.instrument)
@@ -299,25 +299,25 @@ class Exchange:
     # -- matching -----------------------------------------------------------------------------
 
     def foreign_trade(self, user_id: str, pack: Mapping[str, Any], now_ns: int) -> None:
-        """Book a trade that no order is told of: a forced closing, an exchange for physicals.
+        """Book a trade without an order, such as a forced close or an exchange for physicals.
 
         Args:
-            user_id: Whose.
-            pack: As of an order; ``limit_price`` is the trade's price.
-            now_ns: When.
+            user_id: The user.
+            pack: Like that of an order; ``limit_price`` is the trade's price.
+            now_ns: The time of the trade.
 
         Raises:
-            FaultError: No such future, or not so many lots free to close.
+            FaultError: Unknown future, or not enough lots free to close.
         """
         self._now_ns = max(self._now_ns, now_ns)
         symbol = f"{pack.get('exchange_id')}.{pack.get('instrument_id')}"
         instrument = self._instruments.get(symbol)
         if instrument is None or instrument.ins_class != "FUTURE":
-            raise FaultError(f"{symbol} is no future of this market")
+            raise FaultError(f"{symbol} is not a future of this market")
         order = read_order(user_id, "", instrument, pack, now_ns)
         words = refusal(order, self._situation(order, now_ns, forced=True))
         if words in (said.NOT_ENOUGH_HELD, said.NOT_ENOUGH_HIS, said.NOT_ENOUGH_TODAY):
-            raise FaultError(f"{symbol} has not so many lots that no order has claimed: {words}")
+            raise FaultError(f"{symbol} has not enough lots free of working orders: {words}")
         assert order.limit is not None
         self._serial += 1
         order.exchange_order_id = f"{self._serial:012d}"
@@ -329,7 +329,7 @@ class Exchange:
         news.positions.add(symbol)
 
     def _trade(self, order: Order, ticks: int, volume: int) -> None:
-        """Book an execution of an order, and tell of both."""
+        """Book an execution of an order, and report both."""
         self._execute(order, ticks, volume)
         if order.volume_left:
             order.last_msg = "部分成交"
@@ -373,7 +373,7 @@ class Exchange:
     def _book_lots(
         self, account: Account, order: Order, ticks: int, lots: int, *, today: bool
     ) -> int:
-        """Book lots of an execution; returns their commission in fen."""
+        """Book lots of an execution; returns their commission, fen."""
         ins, side = order.instrument, account.holding(order.instrument).side(long=order.long)
         fee = trade_fee(
             self.counter,
@@ -394,7 +394,7 @@ class Exchange:
         self._working[order.instrument.symbol].discard(order)
         self._touch(order)
 
-    # -- what users are told ------------------------------------------------------------------
+    # -- reports to users ---------------------------------------------------------------------
 
     def _touch(self, order: Order) -> None:
         news = self._ledgers[order.user_id].news
@@ -408,7 +408,7 @@ class Exchange:
         self.say(user_id, Notice(code, content))
 
     def say(self, user_id: str, notice: Notice) -> None:
-        """Tell the user something."""
+        """Queue a notice to the user."""
         self._ledgers[user_id].news.notices.append(notice)
 
     def _next_seqno(self, user_id: str) -> int:
@@ -416,11 +416,11 @@ class Exchange:
         return self._seqno[user_id]
 
     def take_news(self, user_id: str) -> News | None:
-        """What the user has not been told yet, once; None is nothing."""
+        """The user's unreported news, once; None if there is none."""
         return self._ledgers[user_id].take()
 
     def take_diffs(self, user_id: str) -> list[Diff]:
-        """The news as the plain counter tells them, in order; an order comes with its trades."""
+        """The news as the plain counter reports it, in order; an order comes with its trades."""
         news = self.take_news(user_id)
         if news is None:
             return []
@@ -429,11 +429,11 @@ class Exchange:
         return plain_diffs(news, self._accounts[user_id], self.session(user_id), first)
 
     def account(self, user_id: str) -> Account:
-        """The books of a user."""
+        """The account of a user."""
         return self._accounts[user_id]
 
     def reports(self, user_id: str) -> list[OrderReport]:
-        """All orders of the day, as they are."""
+        """All orders of the day, as they are now."""
         orders = [report(order) for order in self._orders[user_id].values()]
         return [*orders, *self._unreadable[user_id].values()]
 
@@ -462,5 +462,5 @@ class Exchange:
         }
 
     def session(self, user_id: str) -> Diff:
-        """The trading day as it is told."""
+        """The ``session`` row with the trading day."""
         return {"user_id": user_id, "trading_day": f"{self._trading_day:%Y%m%d}"}

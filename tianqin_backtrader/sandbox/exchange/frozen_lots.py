@@ -1,4 +1,4 @@
-"""What working orders bind of an account: money to open lots, and the lots they are to close."""
+"""What working orders freeze in an account: money to open lots, and the lots to close."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .order_rules import Order, frozen_per_lot
 def freeze(
     account: Account, order: Order, upper: int, counter: Counter = PLAIN, settlement: int = 0
 ) -> None:
-    """Bind what a new order needs; ``upper`` is the day's limit, ``settlement`` the last day's."""
+    """Freeze what a new order needs, given upper limit and last settlement price in ticks."""
     if order.opens:
         order.frozen_margin_per_lot, order.frozen_fee_per_lot = frozen_per_lot(order, upper)
         account.frozen_margin += order.frozen_margin_per_lot * order.volume
@@ -33,7 +33,7 @@ def freeze(
 
 
 def unfreeze(account: Account, order: Order, volume: int) -> int:
-    """Release what some of its lots bind; returns how many are lots of earlier days."""
+    """Release what these lots have frozen; returns how many are lots of earlier days."""
     account.frozen_margin -= order.frozen_margin_per_lot * volume
     account.frozen_commission -= order.frozen_fee_per_lot * volume
     if order.opens:

@@ -1,4 +1,4 @@
-"""What one user's connections have not been told yet."""
+"""News of an account that its connections have not been sent yet."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Diff = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """An order as it is at a moment.
+    """An order at a moment.
 
     Attributes:
-        row: As the plain counter shows it.
-        margin, commission: What its lots that are left bind or, once it is finished, had bound.
-        seqno: Orders and trades of the account in their order.
-        refusal: What is said if it was refused.
+        row: The row of the plain counter.
+        margin, commission: What its remaining lots freeze or, once it is finished, had frozen.
+        seqno: The account's sequence number of orders and trades.
+        refusal: The refusal, if it was refused.
     """
 
     row: Diff
@@ -31,7 +31,7 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class TradeReport:
-    """An execution: ``row`` as the plain counter shows it."""
+    """An execution; ``row`` is that of the plain counter."""
 
     row: Diff
     seqno: int = 0
@@ -39,7 +39,7 @@ class TradeReport:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message: its code, its words, and whether something was refused."""
+    """A notification: its code, its words, and whether it is a warning."""
 
     code: int
     content: str
@@ -51,15 +51,15 @@ Report = OrderReport | TradeReport
 
 @dataclass(slots=True)
 class News:
-    """All that has happened since the last news.
+    """Everything that has happened since the last news.
 
     Attributes:
-        reports: Orders and trades, as they came.
-        notices: Messages.
+        reports: Orders and trades, in order.
+        notices: Notifications.
         positions: Symbols of positions that have changed.
         gone: Symbols that are no longer held.
         account, session: Whether these have changed.
-        profit: Whether profit is told for its own sake.
+        profit: Whether profit is reported although nothing else has changed.
         settled: Whether a trading day has ended.
     """
 
@@ -77,12 +77,12 @@ class News:
 
 
 class Ledger:
-    """Gathers news about an account until it is taken.
+    """Gathers news of an account until it is taken.
 
     Attributes:
-        news: What has not been taken.
-        moved: Symbols whose profit alone has changed.
-        profit_told_ns: When profits were last told for their own sake.
+        news: News that has not been taken.
+        moved: Symbols of which only the profit has changed.
+        profit_told_ns: When a change of profit alone was last reported.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Ledger:
         self.news = News()
 
     def take(self) -> News | None:
-        """The news, once."""
+        """The news, once; None if there is none."""
         if not self.news:
             return None
         news, self.news = self.news, News()
@@ -100,12 +100,12 @@ class Ledger:
 
 
 def plain_diffs(news: News, account: Account, session: Diff, first: int) -> list[Diff]:
-    """The news in order; an order comes with its trades.
+    """Convert news to diffs in order; an order comes with its trades.
 
     Args:
-        news: What is told.
-        account: Whose.
-        session: Of the trading day.
+        news: The news.
+        account: The account.
+        session: The row of the trading day.
         first: Number of the first notice.
     """
     trade: Diff = {}
@@ -130,7 +130,7 @@ def plain_diffs(news: News, account: Account, session: Diff, first: int) -> list
 
 
 def plain_notice(notice: Notice, number: int) -> Diff:
-    """A message under a key of its own."""
+    """Convert a notice to a diff under a key of its own."""
     message = {
         "type": "MESSAGE",
         "level": "WARNING" if notice.warning else "INFO",

@@ -1,4 +1,4 @@
-"""What the exchange refuses, in the order it looks, with its own words."""
+"""The exchange's checks of an order, in their order, with its words for each refusal."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from . import counter as said
 from .account import Account, commission_fen, fen_per_tick
 from .counter import CLOSES_TODAY_APART, PLAIN, Counter, Refusal
 
-#: What orders other than LIMIT an exchange knows.
+#: The order types other than LIMIT, by exchange.
 MARKET_TYPES = {
     "DCE": frozenset({"ANY"}),
     "CZCE": frozenset({"ANY"}),
     "GFEX": frozenset({"ANY"}),
     "CFFEX": frozenset({"BEST", "FIVELEVEL"}),
 }
-#: What is said to orders in what is shown but not traded here. Options would need premiums frozen
+#: Refusals of orders in classes that are shown but not traded. Options would need premiums frozen
 #: and paid, positions at market value and a margin formula of their own; combinations two legs.
 NOT_TRADED = {"OPTION": said.NO_OPTIONS, "COMBINE": said.NO_COMBINATIONS}
-#: What is said to orders in all else that cannot be traded.
+#: The refusal of orders in anything else that cannot be traded.
 NOT_FOUND = said.NOT_FOUND
 _NO_TYPES: frozenset[str] = frozenset()
-#: (time_condition, volume_condition) that exist on this wire: good for day, FAK, FOK.
+#: The pairs (time_condition, volume_condition) of this protocol: good for day, FAK, FOK.
 _CONDITIONS = frozenset({("GFD", "ANY"), ("IOC", "ANY"), ("IOC", "ALL")})
 _NUMBER = (int, float)
 
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """An order at the exchange. Prices in ticks; ``limit`` is None for market orders."""
+    """An order at the exchange. Prices are in ticks; ``limit`` is None for market orders."""
 
     user_id: str
     order_id: str
@@ -61,22 +61,22 @@ class Order:
 
     @property
     def buys(self) -> bool:
-        """Whether it buys."""
+        """Whether it is a buy."""
         return self.direction == "BUY"
 
     @property
     def opens(self) -> bool:
-        """Whether it opens lots; else it closes."""
+        """Whether it opens lots; otherwise it closes."""
         return self.offset == "OPEN"
 
     @property
     def long(self) -> bool:
-        """Whether it is about long lots."""
+        """Whether it concerns long lots."""
         return self.buys == self.opens
 
     @property
     def closes(self) -> str:
-        """Which lots it closes: ``"today"``, those of ``"earlier"`` days, ``"any"``; "" if none."""
+        """Which lots it closes: ``"today"``, ``"earlier"`` or ``"any"``; "" if it opens."""
         if self.opens:
             return ""
         if self.instrument.exchange_id not in CLOSES_TODAY_APART:
@@ -86,9 +86,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What an order meets: the account, the day's limits in ticks, whether the market trades.
+    """What an order is checked against: account, limits in ticks, whether the market is open.
 
-    ``open_now`` is also said where the counter lets orders wait for the open.
+    ``open_now`` is also True if the counter lets orders wait for the open.
     """
 
     account: Account
@@ -161,7 +161,7 @@ def _enough_funds(order: Order, at: Situation) -> bool:
 
 
 def frozen_per_lot(order: Order, upper: int) -> tuple[int, int]:
-    """(margin, commission) in fen that one lot of a working opening order binds."""
+    """(margin, commission) in fen that one lot of a working opening order freezes."""
     ticks = order.limit if order.limit is not None else upper
     worth = ticks * fen_per_tick(order.instrument)
     fee = commission_fen(order.instrument, ticks, 1, closes_today=False)
@@ -170,7 +170,7 @@ def frozen_per_lot(order: Order, upper: int) -> tuple[int, int]:
 
 Rule = Callable[[Order, Situation], bool]
 
-#: (what must hold, what is said if it does not), in the order they are looked at.
+#: (condition that must hold, refusal if it does not), in the order of the checks.
 RULES: tuple[tuple[Rule, str], ...] = (
     (lambda _, at: not at.expired, said.EXPIRED),
     (lambda _, at: at.open_now, said.CLOSED),
@@ -189,14 +189,14 @@ RULES: tuple[tuple[Rule, str], ...] = (
 
 
 def refusal(order: Order, situation: Situation) -> str:
-    """Why the order is not taken, in the plain counter's words; "" if it is."""
+    """The reason for refusing the order, in the plain counter's words; "" if it is accepted."""
     return next((words for holds, words in RULES if not holds(order, situation)), "")
 
 
 def field_error(pack: Mapping[str, Any]) -> str:
-    """Why an insert pack cannot even be read as an order; "" if it can.
+    """The reason why an insert pack cannot be read as an order; "" if it can.
 
-    TqSdk sends no such packs, but for a ``limit_price`` of infinity.
+    TqSdk sends no such packs, except with a ``limit_price`` of infinity.
     """
     volume, price = pack.get("volume"), pack.get("limit_price")
     readable = (

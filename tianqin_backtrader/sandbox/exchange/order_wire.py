@@ -1,4 +1,4 @@
-"""Orders as they come and go over the wire."""
+"""Orders in the wire format: reading insert packs, writing rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_order(
     price = pack.get("limit_price") if price_type == "LIMIT" else None
     limit = None if price is None else to_ticks(float(price), instrument)
     if limit is not None and instrument.exchange_id == "CZCE":
-        limit = int(float(price or 0) / instrument.price_tick + 1e-6)  # cut, not refused
+        limit = int(float(price or 0) / instrument.price_tick + 1e-6)  # truncated, not refused
         price = to_price(limit, instrument)
     volume = int(pack.get("volume", 0))
     return Order(
@@ -65,7 +65,7 @@ def wire_order(order: Order) -> Diff:
 
 
 def report(order: Order) -> OrderReport:
-    """An order as it is now."""
+    """Report an order as it is now."""
     return OrderReport(
         wire_order(order),
         order.frozen_margin_per_lot * order.volume_left / 100,
@@ -76,7 +76,7 @@ def report(order: Order) -> OrderReport:
 
 
 def refused_order(user_id: str, pack: Mapping[str, Any], words: str) -> Diff:
-    """The rejected order of a contract that does not exist or is not traded here."""
+    """The row of a rejected order in an unknown or untradable contract."""
     names = (
         "order_id", "exchange_id", "instrument_id", "direction", "offset", "price_type",
         "limit_price", "time_condition", "volume_condition",

@@ -1,4 +1,4 @@
-"""What the clients of an account are told, and when: the counter between the books and the wire."""
+"""What the clients of an account are sent, and when: the counter's side of the wire."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .ledger import Diff, News, Notice, OrderReport, TradeReport
 if TYPE_CHECKING:
     from .exchange import Exchange
 
-#: How differences travel: with others that wait, in a pack of their own, or at once, unasked.
+#: How diffs are sent: with other pending ones, in a pack of their own, or at once without a peek.
 JOINED, ALONE, UNASKED = "joined", "alone", "unasked"
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Differences that belong into one pack."""
+    """Diffs that belong in one pack."""
 
     how: str
     diffs: tuple[Diff, ...]
@@ -28,23 +28,23 @@ class View(Protocol):
     """One account as its clients see it."""
 
     def due_ns(self) -> int | None:
-        """When something will be told by the passing of time alone."""
+        """When something must be sent because of time alone; None if nothing waits."""
         ...
 
     def take(self, now_ns: int) -> list[Parcel]:
-        """What is to be told by now, in order, once."""
+        """The parcels due by now, in order, each once."""
         ...
 
     def login(self, now_ns: int) -> list[Parcel]:
-        """What the connection that has just logged in is sent at once."""
+        """The parcels that a connection is sent at login."""
         ...
 
     def exact_id(self, order_id: str) -> str:
-        """An order's id in the books, of the one that clients see."""
+        """The exchange's id of an order, from the id that clients see."""
         ...
 
     def say(self, notice: Notice) -> None:
-        """Tell the clients something with the next news."""
+        """Send the clients a notice with the next news."""
         ...
 
     def positions(self) -> Parcel:
@@ -53,45 +53,45 @@ class View(Protocol):
 
 
 class PlainView:
-    """The books as they are, at once."""
+    """Shows the exchange's records at once."""
 
     def __init__(self, exchange: Exchange, user_id: str) -> None:
         self._exchange, self._user_id = exchange, user_id
         self._logins = 0
 
     def due_ns(self) -> int | None:
-        """Never."""
+        """None: nothing waits."""
         return None
 
     def take(self, now_ns: int) -> list[Parcel]:
-        """One pack's differences, if there is news."""
+        """One pack of diffs, if there is news."""
         diffs = self._exchange.take_diffs(self._user_id)
         return [Parcel(JOINED, tuple(diffs))] if diffs else []
 
     def login(self, now_ns: int) -> list[Parcel]:
-        """A message and the whole account."""
+        """A notice and the whole account."""
         self._logins += 1
         message = {"type": "MESSAGE", "level": "INFO", "code": 0, "content": "登录成功"}
         notice = {"notify": {f"td_{self._user_id}_{self._logins}": message}}
         return [Parcel(JOINED, (notice, self._exchange.snapshot(self._user_id)))]
 
     def exact_id(self, order_id: str) -> str:
-        """The same."""
+        """Ids are the same."""
         return order_id
 
     def say(self, notice: Notice) -> None:
-        """As of ``View``."""
+        """See ``View``."""
         self._exchange.say(self._user_id, notice)
 
     def positions(self) -> Parcel:
-        """All positions of the books."""
+        """All positions of the account."""
         holdings = self._exchange.account(self._user_id).holdings
         rows = {symbol: one.wire() for symbol, one in holdings.items()}
         return Parcel(JOINED, ({"trade": {self._user_id: {"positions": rows}}},))
 
 
 class Notices:
-    """Messages of a counter's server, each under a key of its own."""
+    """Notices of a counter's server, each under a key of its own."""
 
     def __init__(self, user_id: str, session_id: int) -> None:
         self._user_id, self._session_id = user_id, session_id
@@ -100,7 +100,7 @@ class Notices:
     def parcel(
         self, code: int, content: str, *, level: str = "INFO", kind: str = "MESSAGE"
     ) -> Parcel:
-        """A message; it comes unasked, in a pack of its own."""
+        """A notice, sent without a peek in a pack of its own."""
         self._told += 1
         message = {
             "type": kind,
@@ -112,7 +112,7 @@ class Notices:
         return Parcel(UNASKED, ({"notify": {f"{self._user_id}_{self._told}": message}},))
 
     def parcels(self, notices: Iterable[Notice]) -> list[Parcel]:
-        """Messages of the exchange."""
+        """Notices of the exchange."""
         return [
             self.parcel(one.code, one.content, level="WARNING" if one.warning else "INFO")
             for one in notices
@@ -120,12 +120,12 @@ class Notices:
 
 
 def session_parcel(user_id: str, session: Diff) -> Parcel:
-    """The trading day alone, which comes unasked before the first picture."""
+    """The trading day alone, which is sent without a peek before the first snapshot."""
     return Parcel(UNASKED, ({"trade": {user_id: {"session": session}}},))
 
 
 class KqView:
-    """TianQin's paper account: all at once, in its own shapes."""
+    """TianQin's paper account: everything at once, in its own row format."""
 
     def __init__(self, exchange: Exchange, user_id: str) -> None:
         self._exchange, self._user_id = exchange, user_id
@@ -133,19 +133,19 @@ class KqView:
         self._alive: set[str] = set()
 
     def due_ns(self) -> int | None:
-        """Never: nothing waits."""
+        """None: nothing waits."""
         return None
 
     def exact_id(self, order_id: str) -> str:
-        """The same."""
+        """Ids are the same."""
         return order_id
 
     def say(self, notice: Notice) -> None:
-        """As of ``View``."""
+        """See ``View``."""
         self._exchange.say(self._user_id, notice)
 
     def positions(self) -> Parcel:
-        """All positions of the books."""
+        """All positions of the account."""
         diff = rows.branches(self._user_id, positions=self._positions())
         return Parcel(ALONE, ({"trade": {self._user_id: diff}},))
 
@@ -154,7 +154,7 @@ class KqView:
         return {symbol: rows.kq_position(self._user_id, one) for symbol, one in holdings.items()}
 
     def take(self, now_ns: int) -> list[Parcel]:
-        """Messages, each alone, and one difference: orders, trades, positions and the account."""
+        """Notices, each alone, and one diff: orders, trades, positions and the account."""
         news = self._exchange.take_news(self._user_id)
         if news is None:
             return []
@@ -170,7 +170,7 @@ class KqView:
         return told
 
     def _remarks(self, report: OrderReport | TradeReport) -> list[Parcel]:
-        """What the paper account says of orders that it took, and of trades."""
+        """The paper account's notices of accepted orders and of trades."""
         row = report.row
         if isinstance(report, TradeReport):
             return [self._notices.parcel(406, rows.trade_in_words(row))]
@@ -205,7 +205,7 @@ class KqView:
         return rows.branches(self._user_id, **changed) if changed else None
 
     def login(self, now_ns: int) -> list[Parcel]:
-        """A message, the trading day alone, and the whole account."""
+        """A notice, the trading day alone, and the whole account."""
         exchange, user_id = self._exchange, self._user_id
         session = exchange.session(user_id)
         orders = [rows.kq_order(one) for one in exchange.reports(user_id)]
@@ -226,7 +226,7 @@ class KqView:
 
 
 class RecordedView(PlainView):
-    """An account that was recorded, in place of the books at the login; it cannot be traded.
+    """Shows a recorded account at login instead of the exchange's; it cannot be traded.
 
     Args:
         recorded: Its ``accounts``, ``positions``, ``orders`` and ``trades``.
@@ -253,17 +253,17 @@ class RecordedView(PlainView):
 
 
 class TradesFirst:
-    """Lets an order's trade be told a moment before the order.
+    """Sends an order's trade shortly before the order.
 
     Attributes:
-        waiting: Ids of the orders, each with what has been held back.
+        waiting: Ids of the orders, each with the parcels held back.
     """
 
     def __init__(self) -> None:
         self.waiting: dict[str, list[Parcel]] = {}
 
     def sort(self, user_id: str, parcels: list[Parcel]) -> list[Parcel]:
-        """What is told now, in its order."""
+        """The parcels to send now, in order."""
         for order_id in list(self.waiting):
             told: list[Parcel] = []
             for parcel in parcels:

@@ -1,1 +1,1 @@
-"""The market that the embedded exchange makes: contracts, ticks and bars."""
+"""The market that the embedded exchange generates: contracts, ticks and bars."""

@@ -1,10 +1,10 @@
 """The official bars of a symbol and duration, from its ticks.
 
 A bar stamped s of length d covers the ticks with s < t <= s + d. It opens at the price in force at
-s; a segment's first bar opens at the segment's first price; until the day's first trade bars are
-flat at the previous close and the bar with that trade opens at its price. Bars exist for every
-slot of trading time, at multiples of the duration in Beijing time; the auction's ticks count to
-the day's first bar. A day bar is stamped with 00:00 of its trading day.
+s; the first bar of a trading segment opens at the segment's first price. Until the day's first
+trade bars are flat at the previous close, and the bar with that trade opens at its price. There is
+a bar for every slot of trading time, at multiples of the duration in Beijing time; ticks of the
+call auction belong to the day's first bar. A day bar is stamped 00:00 of its trading day.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Ints = NDArray[np.int64]
 _T = TypeVar("_T", bound=np.generic)
 Row = dict[str, float | int]
 
-#: Ticks up to this long before an open are its auction.
+#: Ticks at most this long before an open belong to its call auction.
 _AUCTION = 5 * MINUTE + 30 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The bars of a trading day: starts, ends of their trading, and which open a segment."""
+    """The bars of a trading day: starts, ends of trading in each, and which open a segment."""
 
     starts: Ints
     ends: Ints
@@ -44,7 +44,7 @@ class Slots:
 
 
 def find_slots(intervals: Sequence[Interval], duration_ns: int, day: date) -> Slots:
-    """The slots of a trading day in order of time."""
+    """The slots of a trading day, ascending."""
     if duration_ns >= DAY:
         start = to_ns(datetime.combine(day, time()))
         end = to_ns(intervals[-1][1])
@@ -57,7 +57,7 @@ def find_slots(intervals: Sequence[Interval], duration_ns: int, day: date) -> Sl
         start = (begin + BEIJING_OFFSET) // duration_ns * duration_ns - BEIJING_OFFSET
         slots = np.arange(start, end, duration_ns)
         closes = np.minimum(slots + duration_ns, end)
-        if starts and starts[-1][-1] == start:  # one bar over a break
+        if starts and starts[-1][-1] == start:  # one bar spans a break
             ends[-1][-1] = closes[0]
             slots, closes = slots[1:], closes[1:]
         if len(slots):
@@ -68,7 +68,7 @@ def find_slots(intervals: Sequence[Interval], duration_ns: int, day: date) -> Sl
 
 
 class DayBars:
-    """The bars of one trading day, finished and as they were after each of its ticks."""
+    """The bars of one trading day: final, and as they were after each of its ticks."""
 
     def __init__(self, ticks: DayTicks, slots: Slots) -> None:
         count = len(slots.starts)
@@ -114,14 +114,14 @@ class DayBars:
         return len(self.starts)
 
     def final(self, slot: int) -> Row:
-        """The finished bar."""
+        """The final bar of a slot."""
         return _row(
             self.starts[slot], self.open[slot], self.high[slot], self.low[slot], self.close[slot],
             self.volume[slot], self.open_oi[slot], self.close_oi[slot],
         )  # fmt: skip
 
     def running(self, k: int) -> Row:
-        """The bar of tick ``k`` as it was after it."""
+        """The bar of tick ``k`` as it was after that tick."""
         slot = int(self.slot_of_tick[k])
         price = self._standing[k]
         before_trade = k < self._first_trade
@@ -157,18 +157,18 @@ def _row(
 
 
 def _filled(prices: Floats) -> Floats:
-    """Each nan replaced by the price before it."""
+    """Each NaN replaced by the price before it."""
     index = np.maximum.accumulate(np.where(np.isnan(prices), 0, np.arange(len(prices))))
     return prices[index]
 
 
 def _at(values: NDArray[_T], index: Ints, otherwise: float) -> NDArray[_T]:
-    """``values[index]``, with something else where the index is before the first."""
+    """``values[index]``, and ``otherwise`` where the index is negative."""
     return np.where(index >= 0, values[np.maximum(index, 0)], otherwise).astype(values.dtype)
 
 
 def _assign(stamps: Ints, slots: Slots) -> Ints:
-    """The slot of each tick; outside of trading the next one's auction or the last one's rest."""
+    """The slot of each tick; ticks outside trading belong to the next open or to the last slot."""
     slot = np.searchsorted(slots.starts, stamps, side="left") - 1
     following = np.minimum(slot + 1, len(slots.starts) - 1)
     outside = (slot < 0) | (stamps > slots.ends[np.maximum(slot, 0)])
@@ -177,10 +177,10 @@ def _assign(stamps: Ints, slots: Slots) -> Ints:
 
 
 class BarSeries:
-    """All bars of a symbol and duration, numbered from the contract's listing on.
+    """All bars of a symbol and duration, numbered from the contract's listing.
 
     Args:
-        market: Where the ticks come from.
+        market: The source of the ticks.
         symbol: A contract or main contract.
         duration_ns: Length of a bar, a divisor of a day.
     """
@@ -193,7 +193,7 @@ class BarSeries:
         self._day_bars = lru_cache(maxsize=None)(self._make_bars)
 
     def forget(self) -> None:
-        """The market's days have changed; how many ticks they have and when has not."""
+        """Forget prices after a change of the market; the times of ticks are unchanged."""
         self._day_bars.cache_clear()
 
     def _slots(self, day: date) -> Slots:
@@ -208,7 +208,7 @@ class BarSeries:
         return bisect_left(self._days, day)
 
     def running_id(self, trading_day: date, k: int) -> int:
-        """Id of the newest bar after tick ``k`` of the day; -1 where there is none yet."""
+        """Id of the newest bar after tick ``k`` of the day; -1 if there is none yet."""
         index = self._index(trading_day)
         if k < 0:
             return self._first_ids[index] - 1
@@ -228,9 +228,9 @@ class BarSeries:
         return {bar_id: self.row(bar_id, trading_day, k) for bar_id in span}
 
     def moved(self, trading_day: date, k: int) -> dict[int, Row]:
-        """The bars that tick ``k`` has begun or changed, skipped flat ones included.
+        """The bars that tick ``k`` has begun or changed, including skipped flat ones.
 
-        Those after the last tick of the day before come with the first one of this day.
+        Bars after the last tick of the day before come with the first tick of this day.
         """
         newest = self.running_id(trading_day, k)
         before = self.running_id(trading_day, k - 1) if k else self._shown_before(trading_day)
@@ -240,14 +240,14 @@ class BarSeries:
         }
 
     def _shown_before(self, trading_day: date) -> int:
-        """Id of the newest bar after the last tick of the days before; -1 where there is none."""
+        """Id of the newest bar after the last tick of earlier days; -1 if there is none."""
         for day in reversed(self._days[: self._index(trading_day)]):
             if count := self._market.tick_count(self._symbol, day):
                 return self.running_id(day, count - 1)
         return -1
 
     def id_at(self, ns: int) -> int:
-        """Id of the bar that covers the instant, or of the next one after it."""
+        """Id of the bar that covers the instant, or of the next bar after it."""
         day = self._market.calendar.trading_day_at(from_ns(ns))
         index = min(self._index(day), len(self._days) - 1)
         if self._duration >= DAY:

@@ -1,8 +1,8 @@
-"""The days of what runs on over contracts: main contracts and indexes.
+"""Trading days of main contracts and indexes.
 
 The index is the mean of a product's contracts, weighted by their open interest of the evening
-before, on the product's tick; volumes, amounts and open interest are sums. It has a tick when the
-main contract has one, and no book.
+before and rounded to the product's tick; volumes, amounts and open interest are sums. It has a
+tick whenever the main contract has one, and no order book.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def product_key(instrument: Instrument) -> str:
 
 
 class Mains:
-    """``KQ.m@``: on each day what the main contract of that day shows."""
+    """``KQ.m@``: each day shows the main contract of that day."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
 
     def life(self, instrument: Instrument) -> Life:
-        """Its days; prices are the contracts' own and not gathered."""
+        """Its days; prices are the contracts' own, without adjustment."""
         market, key = self._market, product_key(instrument)
         mains = market.main_contracts(key)
         counts = tuple(market.tick_count(symbol, day) for day, symbol in mains.items())
@@ -43,7 +43,7 @@ class Mains:
         return Life(tuple(mains), prices, prices, prices, nothing, counts, first_ids(counts))
 
     def day(self, instrument: Instrument, index: int) -> DayTicks:
-        """The main contract's day; what went before is the series' own, also over a change."""
+        """The main contract's day; previous values are the series' own, also across a roll."""
         market, key = self._market, product_key(instrument)
         life = market.life(instrument.symbol)
         day = life.days[index]
@@ -71,7 +71,7 @@ class Indexes:
         self._market = market
 
     def life(self, instrument: Instrument) -> Life:
-        """Its days; prices are the means of the contracts' prices."""
+        """Its days; prices are means of the contracts' prices."""
         market, key = self._market, product_key(instrument)
         mains = market.main_contracts(key)
         days = tuple(mains)
@@ -91,7 +91,7 @@ class Indexes:
         )
 
     def _members(self, instrument: Instrument, day: date) -> list[tuple[str, int]]:
-        """(symbol, weight); whatever else is listed depends on the sandbox's start and end."""
+        """(symbol, weight) of the contracts; which others are listed depends on the dates."""
         members = []
         for one in self._market.following(product_key(instrument), day)[:MONTHS_LISTED]:
             life = self._market.life(one.symbol)
@@ -99,7 +99,7 @@ class Indexes:
         return members
 
     def _facts(self, instrument: Instrument, day: date) -> tuple[float, float, float, int]:
-        """(open, close, settlement, interest) of a day, not yet on the tick."""
+        """(open, close, settlement, interest) of a day, not yet rounded to the tick."""
         opened = closed = settled = 0.0
         interest = weights = 0
         for symbol, weight in self._members(instrument, day):
@@ -126,7 +126,7 @@ class Indexes:
     def _sums(
         self, instrument: Instrument, day: date, time: Ints
     ) -> tuple[Floats, tuple[Ints, Ints], Floats]:
-        """(mean price, (volume, open interest), amount) of the contracts at these moments."""
+        """(mean price, (volume, open interest), amount) of the contracts at these times."""
         price, amount = np.zeros(len(time)), np.zeros(len(time))
         volume, interest = np.zeros((2, len(time)), np.int64)
         members = self._members(instrument, day)

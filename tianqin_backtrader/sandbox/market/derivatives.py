@@ -1,8 +1,8 @@
-"""The days of options and combinations: they follow from those of the contracts below them.
+"""Trading days of options and combinations, derived from those of the underlying contracts.
 
-An option is worth what exercising it would bring, plus a time value that is largest at the strike
-and shrinks with the days left; so calls rise and puts fall with the contract, and both keep to
-parity. A combination is worth its first leg less its second.
+An option is worth its exercise value plus a time value that is largest at the strike and shrinks
+with the days left; so calls rise and puts fall with the contract, and both keep put-call parity.
+A combination is worth its first leg less its second.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from .market import Market
 
-#: One tick for so many of the contract's, and open interest in that proportion.
+#: An option has one tick per this many of its contract, and open interest in that proportion.
 _THINNER = 20
-#: A day's price limit is about six of the walk's standard deviations, a year has 242 days.
+#: A day's price limit is about six standard deviations of the walk; a year has 242 days.
 _YEARLY = 242**0.5 / 6
 
 
 def option_price(contract: Floats, option: Instrument, days_left: Ints) -> Floats:
-    """What the option is worth at prices of its contract, on its tick and at least one tick."""
+    """Value of the option at prices of its contract, rounded to its tick and at least one tick."""
     assert option.strike_price is not None
     away = contract - option.strike_price
     gain = np.maximum(away if option.option_class == "CALL" else -away, 0.0)
@@ -40,18 +40,18 @@ def option_price(contract: Floats, option: Instrument, days_left: Ints) -> Float
 
 
 def _thinned(count: int) -> Ints:
-    """The places of the ticks that are kept; the last one always."""
+    """The indexes of the ticks that are kept; the last one is always kept."""
     return np.unique(np.append(np.arange(0, count, _THINNER), count - 1))
 
 
 def _lots(price: Floats) -> Ints:
-    """Cumulative volume: a trade wherever the price has changed."""
+    """Cumulative volume: one trade wherever the price has changed."""
     changed = np.diff(price, prepend=np.nan) != 0
     return np.cumsum(np.where(changed, 1 + np.arange(len(price)) % 3, 0))
 
 
 def _side(best: Floats, sign: int, instrument: Instrument, bounds: tuple[float, float]) -> Side:
-    """The book's levels from the best price on, as many as the exchange shows."""
+    """The levels of the book from the best price on, as many as the exchange shows."""
     side = no_book(len(best))
     for level in range(levels_of(instrument)):
         price = on_tick(best + sign * level * instrument.price_tick, instrument)
@@ -106,7 +106,7 @@ class Options:
     def _limits(
         self, instrument: Instrument, settled: float, under: DayTicks
     ) -> tuple[float, float]:
-        """As far from its settlement price as the contract may go from its own, from a tick on."""
+        """Limits as far from its settlement price as those of the contract, at least one tick."""
         move = under.pre_settlement * instrument.limit_ratio
         tick, decimals = instrument.price_tick, instrument.price_decs
         lower = max(tick, np.ceil((settled - move) / tick) * tick)
@@ -119,7 +119,7 @@ def _days_left(instrument: Instrument, day: date) -> int:
 
 
 class Combinations:
-    """Two legs as one: bought the first, sold the second."""
+    """Two legs traded as one: the first is bought, the second sold."""
 
     def __init__(self, market: Market) -> None:
         self._market = market

@@ -1,4 +1,4 @@
-"""What the days of indexes, options and combinations have in common: they follow from others."""
+"""Common parts of days that are derived from others: indexes, options and combinations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .ticks import FIVE_LEVELS, LEVELS, DayTicks
 
 
 class Side(NamedTuple):
-    """One side of the book, five levels a tick; nan and 0 where there is none."""
+    """One side of the book, five levels per tick; NaN and 0 where there is no level."""
 
     prices: Floats
     volumes: Ints
 
 
 class Shown(NamedTuple):
-    """What a day's ticks show; one entry a tick, prices on the tick."""
+    """The columns of a day's ticks; one entry per tick, prices rounded to the tick size."""
 
     time: Ints
     price: Floats
@@ -31,29 +31,29 @@ class Shown(NamedTuple):
 
 
 def no_book(count: int) -> Side:
-    """Nobody there."""
+    """One side of an empty book."""
     return Side(np.full((count, LEVELS), np.nan), np.zeros((count, LEVELS), np.int64))
 
 
 def levels_of(instrument: Instrument) -> int:
-    """How many levels of the book its exchange shows."""
+    """How many levels of the book the exchange shows."""
     return LEVELS if instrument.exchange_id in FIVE_LEVELS else 1
 
 
 def filled(ticks: DayTicks) -> Floats:
-    """Last prices; that of the day before where nothing has been traded yet."""
+    """Last prices; before the first trade, the previous close."""
     return np.where(np.isnan(ticks.last_price), ticks.pre_close, ticks.last_price)
 
 
 def at_moments(ticks: DayTicks, moments: Ints) -> Ints:
-    """The newest tick at each moment; -1 before the first."""
+    """The index of the newest tick at each time; -1 before the first."""
     return np.searchsorted(ticks.time, moments, side="right") - 1
 
 
 def derived_day(
     instrument: Instrument, life: Life, index: int, shown: Shown, limits: tuple[float, float]
 ) -> DayTicks:
-    """A whole day; what went before comes from the life, the limits are (lower, upper)."""
+    """Build a whole day; previous values come from ``life``, limits are (lower, upper)."""
     before = max(0, index - 1)
     traded = shown.volume > 0
     price = np.where(traded, shown.price, np.nan)

@@ -1,7 +1,7 @@
-"""Specifications of what is derived from a product's contracts.
+"""Specifications of instruments derived from a product's contracts.
 
-Main contract and index; a few options, with strikes as wide apart as the made-up prices roam; and
-combinations of two months that are traded most.
+These are the main contract and the index, a few options, whose strikes are spaced for the
+generated prices, and combinations of two heavily traded months.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ _ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class _OptionTerms:
-    """``last_day`` counts trading days in the month before the underlying contract's delivery,
-    from its end if negative; 0 is the contract's own last day.
+    """Terms of a product's options.
+
+    ``last_day`` counts trading days in the month before the underlying contract's delivery, from
+    its end if negative; 0 is the contract's own last day.
     """
 
     price_tick: float
@@ -45,12 +47,12 @@ _OPTIONS = {
     "CFFEX.HO": _OptionTerms(0.2, 300, 0, dashes=True),
     "CFFEX.MO": _OptionTerms(0.2, 700, 0, dashes=True),
 }
-#: Options on an index. The sandbox has no index: they are written on its future of their month.
+#: Index options. The sandbox has no index: they are written on its future of the same month.
 INDEX_OPTIONS = {"CFFEX.IO": "CFFEX.IF", "CFFEX.HO": "CFFEX.IH", "CFFEX.MO": "CFFEX.IM"}
 _OPTION_MONTHS = 2
 _STRIKES = range(-2, 5)
 _MAX_OPTION_ORDER = 100
-#: Products with combinations, and the months that are combined, each with the next.
+#: Products with combinations, and the months that are combined, each with the next one.
 _COMBINED = {"DCE.m": (1, 5, 9)}
 
 
@@ -104,7 +106,7 @@ def options_of(
 def index_options_of(
     product: Product, terms: ProductTerms, contracts: Sequence[Instrument]
 ) -> Iterator[Instrument]:
-    """Calls and puts on the next contracts of the index' future, as ``CFFEX.IO2612-C-4500``."""
+    """Calls and puts on the next contracts of the index future, as ``CFFEX.IO2612-C-4500``."""
     for contract in contracts[:_OPTION_MONTHS]:
         code = product.product_id + contract.code.lstrip(ascii_letters)
         named = replace(

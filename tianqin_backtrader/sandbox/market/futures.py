@@ -1,4 +1,4 @@
-"""The days of a futures contract: a latent walk over days, and each day a bridge between them."""
+"""Trading days of a future: a latent walk over days, and a bridge within each day."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .ticks import DayPlan, DayTicks, make_day
 
 
 class Futures:
-    """Makes contracts from nothing but their names and the seed.
+    """Generates contracts from their names and the seed alone.
 
     Args:
         calendar: Sessions and trading days.
-        seed: Names the market.
-        life_of: What has been found by ``life`` before.
-        locks: By symbol and trading day, when the price is held at a limit.
+        seed: Determines the market.
+        life_of: Returns the cached result of ``life``.
+        locks: The limit locks, by symbol and trading day.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class Futures:
     def life(self, instrument: Instrument) -> Life:
         """The contract's days, from its listing to its expiry.
 
-        A day that is held at a limit to its end closes there; settlement prices stay, and so the
-        days after it do.
+        A day that is locked at a limit until its end closes there. Settlement prices do not change,
+        and therefore later days do not either.
         """
         plan = self._plan(instrument)
         closes = plan.closes.copy()
@@ -53,7 +53,7 @@ class Futures:
         return replace(plan, closes=closes)
 
     def _plan(self, instrument: Instrument) -> Life:
-        """The days as they go without a lock."""
+        """The days without any lock."""
         if instrument.symbol not in self._plans:
             self._plans[instrument.symbol] = self._make_plan(instrument)
         return self._plans[instrument.symbol]
@@ -73,14 +73,14 @@ class Futures:
         liquid = np.array([liquidity(instrument, day) for day in days])
         interest = (2000 + 180_000 * liquid * rng.uniform(0.9, 1.1, len(days))).astype(np.int64)
         product = self._calendar.product(instrument.symbol)
-        # A product's contracts share their sessions, but for a last day that ends early.
+        # A product's contracts share their sessions, unless the last day ends early.
         name = product.key if product.last_day is None else instrument.symbol
         minutes = [self._minutes(name, day) for day in days]
         counts = tuple(
             2 + max(6, int(count * (0.6 + 32 * share)))
             for count, share in zip(minutes, liquid, strict=True)
         )
-        # Between the day's first and last price, so always within its range.
+        # Halfway between the day's first and last price, so always within its range.
         settlements = on_tick((opens + closes) / 2, instrument)
         return Life(days, opens, closes, settlements, interest, counts, first_ids(counts))
 
@@ -89,7 +89,7 @@ class Futures:
         return self._day(instrument, index, self._life_of(instrument.symbol))
 
     def _day(self, instrument: Instrument, index: int, life: Life) -> DayTicks:
-        """The same; ``life`` says what went before."""
+        """The ticks of day number ``index`` of ``life``."""
         day, before = life.days[index], max(0, index - 1)
         plan = DayPlan(
             trading_day=day,

@@ -1,4 +1,4 @@
-"""What the instrument service tells about one instrument: its types in the schema, its fields."""
+"""The instrument service's data on one instrument: its types in the schema, its fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...core.clock import to_ns
 if TYPE_CHECKING:
     from .listing import Instrument
 
-#: The types of the service's schema that an instrument of a class belongs to.
+#: The schema types that an instrument of a class belongs to.
 TYPES = {
     "FUTURE": frozenset({"basic", "tradeable", "future"}),
     "CONT": frozenset({"basic", "tradeable", "derivative", "cont"}),
@@ -19,13 +19,13 @@ TYPES = {
     "OPTION": frozenset({"basic", "tradeable", "derivative", "option"}),
     "COMBINE": frozenset({"basic", "combine"}),
 }
-#: What ends; main contracts and indexes go on.
+#: The classes that expire; main contracts and indexes do not.
 _EXPIRING = frozenset({"FUTURE", "OPTION", "COMBINE"})
 
 
 @dataclass(frozen=True, slots=True)
 class DayFacts:
-    """What the service tells about a contract's day; ``None`` where there is nothing yet."""
+    """The service's figures of a contract's day; ``None`` where there is no value yet."""
 
     settlement_price: float | None = None
     pre_close: float | None = None
@@ -69,17 +69,17 @@ PLAIN_FIELDS: dict[str, Callable[[Instrument], Any]] = {
 
 
 def is_expired(ins: Instrument, at: int) -> bool:
-    """Whether the last trading day is over at the instant (ns)."""
+    """Whether the last trading day has ended at the instant (ns)."""
     return ins.ins_class in _EXPIRING and to_ns(ins.expire) < at
 
 
 def margin_per_lot(ins: Instrument, price: float | None) -> float | None:
-    """Yuan at a settlement price; ``None`` where there is no price yet."""
+    """Margin in yuan at a settlement price; ``None`` if there is no price yet."""
     return None if price is None else round(price * ins.volume_multiple * ins.margin_ratio, 2)
 
 
 def commission_per_lot(ins: Instrument, price: float | None) -> float | None:
-    """Yuan for opening at a settlement price; ``None`` where there is no price yet."""
+    """Commission in yuan for opening at a settlement price; ``None`` if there is no price yet."""
     if price is None:
         return None
     return round(ins.fees.per_lot + price * ins.volume_multiple * ins.fees.ratio, 2)

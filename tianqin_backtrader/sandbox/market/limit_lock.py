@@ -1,4 +1,4 @@
-"""A contract held at its price limit: everybody wants one side, and nobody is on the other."""
+"""Holds a contract at its price limit, with one side of the order book empty."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORTEST_QUEUE = 1000
 
 @dataclass(frozen=True, slots=True)
 class LimitLock:
-    """From when to when (ns, the end included) the price stands at its upper or lower limit."""
+    """The span (ns, end included) in which the price stays at its upper or lower limit."""
 
     since: int
     until: int
@@ -24,10 +24,10 @@ class LimitLock:
 
 
 def hold_at_limit(day: DayTicks, instrument: Instrument, lock: LimitLock) -> DayTicks:
-    """The day with the lock; ticks outside of it stay as they are, but for the day's averages.
+    """The day with the lock; ticks outside the lock are unchanged but for the day's averages.
 
-    What is traded meanwhile is traded at the limit. The queue there is longer than the day's
-    volume: an order that joins it is not filled before the lock ends.
+    Trades during the lock are at the limit. The queue there is longer than the day's volume: an
+    order that joins it is not filled before the lock ends.
     """
     held = (day.time > lock.since) & (day.time <= lock.until)
     limit = day.upper_limit if lock.up else day.lower_limit
@@ -53,7 +53,7 @@ def hold_at_limit(day: DayTicks, instrument: Instrument, lock: LimitLock) -> Day
 def _book(
     day: DayTicks, instrument: Instrument, held: NDArray[np.bool_], *, up: bool
 ) -> dict[str, Any]:
-    """Both sides of the book: a queue from the limit on, and nobody."""
+    """Both sides of the order book: a queue from the limit on, and an empty side."""
     limit, wanted, nobody = (
         (day.upper_limit, "bid", "ask") if up else (day.lower_limit, "ask", "bid")
     )

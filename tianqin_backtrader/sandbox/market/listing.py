@@ -1,4 +1,4 @@
-"""The contracts of the sandbox: true specifications, real months and last trading days."""
+"""The contracts of the sandbox: real specifications, months and last trading days."""
 
 from __future__ import annotations
 
@@ -56,24 +56,24 @@ class Instrument:
     legs: tuple[str, ...] = ()
 
 
-#: Contracts per product that trade at a time.
+#: The number of contracts per product that trade at a time.
 MONTHS_LISTED = 6
-#: The main contracts' past goes back to this delivery year (or to the one before the start): it
-#: does not move on with the start, for their ids are counted from there.
+#: Main contracts go back to this delivery year (or to the year before the start, if earlier). It
+#: is fixed, because their ids are counted from there.
 FIRST_YEAR = 2025
-#: A new product begins with contracts that have so long to go.
+#: The first contracts of a new product have at least this long to go.
 _FIRST_CONTRACTS_RUN = timedelta(days=120)
 
 
 class Listing(Mapping[str, Instrument]):
-    """Everything of all products, by symbol: a product's is made when it is first asked for.
+    """All instruments, by symbol; those of a product are built at the first request.
 
     Args:
         calendar: Sessions, trading days and products.
-        start, end: Contracts are there that trade at some time from a year or more before
-            ``start`` to ``end``; those that have expired, as the main contracts' past needs them.
+        start, end: Contracts that trade at any time from a year or more before ``start`` to
+            ``end`` are included; the main contracts' history needs the expired ones.
 
-    Iterating goes in order of product and delivery; after each product's contracts come its
+    Iteration is in order of product and delivery; a product's contracts are followed by its
     options and combinations, ``KQ.m@`` and ``KQ.i@``.
     """
 
@@ -95,7 +95,7 @@ class Listing(Mapping[str, Instrument]):
         return sum(len(self.of_product(key)) for key in TERMS)
 
     def of_product(self, key: str) -> Mapping[str, Instrument]:
-        """All of a product (``"SHFE.cu"``); nothing of one that is unknown or not listed yet."""
+        """All instruments of a product (``"SHFE.cu"``); empty if unknown or not listed yet."""
         if key not in self._products:
             self._products[key] = self._make(key) if key in TERMS else {}
         return self._products[key]
@@ -120,7 +120,7 @@ class Listing(Mapping[str, Instrument]):
         }
 
     def _contracts(self, product: Product, terms: ProductTerms) -> list[Instrument]:
-        """Its futures in order of delivery."""
+        """The product's futures in order of delivery."""
         start, end = self._start, self._end
         make = _ContractMaker(self._calendar, product, terms, start)
         every = [
@@ -148,7 +148,7 @@ def build_instruments(calendar: SessionCalendar, start: date, end: date) -> List
 
 
 class _ContractMaker:
-    """Makes a product's contracts, with the hours of ``today``."""
+    """Builds a product's contracts, with the hours of ``today``."""
 
     def __init__(
         self, calendar: SessionCalendar, product: Product, terms: ProductTerms, today: date
@@ -159,7 +159,7 @@ class _ContractMaker:
     def __call__(self, year: int, month: int) -> Instrument:
         product, terms = self._product, self._terms
         digits = f"{year % 100:02d}{month:02d}"
-        # CZCE writes the year with one digit, DCE marks futures on a month's average with an F.
+        # CZCE writes the year with one digit; DCE marks monthly average futures with an F.
         letters, average = product.product_id.removesuffix("_f"), product.product_id.endswith("_f")
         written = digits[1:] if product.exchange_id == "CZCE" else digits
         code = f"{letters}{written}{'F' * average}"
@@ -180,7 +180,7 @@ class _ContractMaker:
             open_least=terms.open_least,
             trading_time=self._trading_time,
             listed=roll(self._calendar, max(a_year_before, product.listed)),
-            expire=datetime.combine(last_day, time(15)),  # so TianQin says of bonds, too
+            expire=datetime.combine(last_day, time(15)),  # TianQin says 15:00 of bonds, too
             delivery_year=year,
             delivery_month=month,
             limit_ratio=terms.limit_ratio,
@@ -191,19 +191,19 @@ class _ContractMaker:
 
 
 def contract_of(calendar: SessionCalendar, symbol: str, seen: date) -> Instrument:
-    """The specification of a contract of any product that was seen trading on a date.
+    """The specification of a contract of any product, which traded on the date ``seen``.
 
-    Margins, limits and fees are those of ``TERMS``, of other products guesses.
+    Margins, limits and fees are those of ``TERMS``, and guesses for other products.
 
     Raises:
-        CalendarError: No such product.
+        CalendarError: Unknown product.
     """
     product = calendar.product(symbol)
     digits = "".join(filter(str.isdigit, symbol))
     month = int(digits[-2:])
     year = int(digits[:-2]) % 10 if len(digits) == 3 else int(digits[:-2])
     step = 10 if len(digits) == 3 else 100
-    # The decade (CZCE writes one digit) in which it had not expired yet when it was seen.
+    # The decade in which it had not expired yet on that date (CZCE writes one digit of the year).
     year += seen.year // step * step
     if (year, month) < (seen.year, seen.month):
         year += step

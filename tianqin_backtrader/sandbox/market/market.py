@@ -1,9 +1,9 @@
-"""The sandbox's market: made-up ticks with the look of real ones, the same for the same seed.
+"""The sandbox's market: generated ticks that look like real ones, equal for equal seeds.
 
-Everything depends on the seed, the symbol and the calendar alone, counted from the day the
-contract was listed: a sandbox that starts a week later sees the same past and the same ids. A
+Everything depends on the seed, the symbol and the calendar alone, counted from the day on which
+the contract was listed: a sandbox that starts a week later has the same past and the same ids. A
 latent walk over trading days gives each day its first and last price; the day itself is a bridge
-between them, so any day can be made alone.
+between them, so any day can be generated alone.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .price_paths import Life, liquidity, most_liquid, trading_days
 from .product_terms import TERMS
 from .ticks import DayTicks
 
-#: Days of ticks kept; older ones are made again when they are asked for.
+#: Days of ticks in the cache; older ones are generated again on request.
 DAYS_KEPT = 256
 
 
 class Maker(Protocol):
-    """Makes the days of all instruments of a class."""
+    """Generates the days of all instruments of a class."""
 
     def life(self, instrument: Instrument) -> Life:
-        """Its days and what is known of them beforehand."""
+        """Its days and the figures that are known before the ticks are generated."""
         ...
 
     def day(self, instrument: Instrument, index: int) -> DayTicks:
-        """The ticks of the day at that place of its life."""
+        """The ticks of day number ``index``."""
         ...
 
 
@@ -46,9 +46,9 @@ class Market:
     Args:
         calendar: Sessions and trading days.
         instruments: By symbol.
-        seed: Names the market.
-        last_day: Until when there are main contracts; ``None`` is as long as there are contracts
-            to choose from. Beyond the days that ``instruments`` was made for they may be missing.
+        seed: Determines the market.
+        last_day: The last day with main contracts; ``None`` is as long as there are contracts to
+            choose from. They may be missing beyond the days for which ``instruments`` was built.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Market:
         return [one for one in every if one.ins_class == "FUTURE"]
 
     def main_contract(self, product_key: str, day: date) -> str:
-        """The contract behind ``KQ.m@``: the one that trades most, never in its delivery month."""
+        """The contract of ``KQ.m@``: the most traded one, never in its delivery month."""
         known = self.main_contracts(product_key).get(day)
         if known is not None:
             return known
@@ -110,7 +110,7 @@ class Market:
         ).symbol
 
     def _find_main_contracts(self, product_key: str) -> Mapping[date, str]:
-        """The main contract of each trading day, as far as the product's contracts are known."""
+        """The main contract of each trading day, as far as contracts are known."""
         futures = self._futures(product_key)
         if not futures:
             return {}
@@ -119,7 +119,7 @@ class Market:
         return {day: futures[place].symbol for day, place in zip(days, places, strict=False)}
 
     def main_table(self) -> dict[str, list[tuple[date, str]]]:
-        """Per product, the days on which its main contract changed, and to which."""
+        """Per product, the days on which its main contract changed, and the new contract."""
         table: dict[str, list[tuple[date, str]]] = {}
         for key in TERMS:
             rows: list[tuple[date, str]] = []
@@ -131,15 +131,15 @@ class Market:
         return table
 
     def lock(self, symbol: str, day: date, lock: LimitLock) -> None:
-        """Hold a future at a price limit for a part of a day, and all that follows from it.
+        """Hold a future, and instruments derived from it, at a price limit for a part of a day.
 
-        Ticks keep their moments and ids. Days handed out before are as they were.
+        Ticks keep their times and ids. Days that were returned before are unchanged.
         """
         self._locks.setdefault((symbol, day), []).append(lock)
         self.life.cache_clear()
         self.day.cache_clear()
 
-    # -- how they go --------------------------------------------------------------------------
+    # -- ticks --------------------------------------------------------------------------------
 
     def _find_life(self, symbol: str) -> Life:
         instrument = self.instruments[symbol]

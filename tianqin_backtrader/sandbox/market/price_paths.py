@@ -1,4 +1,4 @@
-"""What is known of a symbol's trading days without making their ticks."""
+"""Figures of a symbol's trading days that are known without generating their ticks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Life:
-    """All trading days of a symbol, one entry a day.
+    """All trading days of a symbol, one entry per day.
 
     Attributes:
-        days: From the listing on, ascending.
+        days: The days from the listing on, ascending.
         opens, closes, settlements: The day's first, last and settlement price.
         interest: Open interest at the close, in lots.
         counts: How many ticks the day has.
-        first_ids: The id of its first tick; one entry more than days.
+        first_ids: The id of each day's first tick; one entry more than days.
     """
 
     days: tuple[date, ...]
@@ -41,24 +41,24 @@ class Life:
     first_ids: tuple[int, ...]
 
     def trades_on(self, day: date) -> bool:
-        """Whether the day is one of them."""
+        """Whether the symbol trades on the day."""
         index = bisect_left(self.days, day)
         return index < len(self.days) and self.days[index] == day
 
     def index(self, day: date) -> int:
-        """The place of a trading day; KeyError outside the life."""
+        """The index of a trading day; KeyError if the symbol does not trade on it."""
         if not self.trades_on(day):
             raise KeyError(f"no trading on {day}")
         return bisect_left(self.days, day)
 
 
 def first_ids(counts: tuple[int, ...]) -> tuple[int, ...]:
-    """Consecutive ids over all days, from 0 on."""
+    """Consecutive ids over all days, starting at 0."""
     return tuple(accumulate(counts, initial=0))
 
 
 def trading_days(calendar: SessionCalendar, first: date, last: date) -> tuple[date, ...]:
-    """The trading days from ``first`` to ``last``, at most to the end of the years announced."""
+    """The trading days from ``first`` to ``last``, at most to the end of the announced years."""
     return _trading_days(calendar.holidays, first, last)
 
 
@@ -71,7 +71,7 @@ def _trading_days(holidays: Holidays, first: date, last: date) -> tuple[date, ..
 
 
 def random_of(*names: object) -> np.random.Generator:
-    """A generator that depends on the names alone."""
+    """A random generator that depends on the names alone."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
@@ -98,9 +98,9 @@ def _best_months(instrument: Instrument) -> float:
 
 
 def most_liquid(contracts: Sequence[Instrument], days: Sequence[date]) -> Ints:
-    """The place of the contract that trades most, for each day until the first without any.
+    """The index of the most traded contract of each day, until the first day without any.
 
-    Contracts are in order of delivery and of one exchange; of equal ones it is the earliest.
+    Contracts are in order of delivery and of one exchange; the earliest wins a tie.
     """
     at = np.array([day.toordinal() for day in days])[:, None]
     expire = np.array([one.expire.toordinal() for one in contracts])[None, :]

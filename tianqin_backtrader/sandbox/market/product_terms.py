@@ -1,7 +1,7 @@
-"""What the product table does not hold, from ``data/sandbox_terms.csv``.
+"""Terms of products that the product table does not have, from ``data/sandbox_terms.csv``.
 
-Delivery months, last trading days, margins, fees, the price a product stands at and the lots that
-an order opens at least. Margins, fees and limits are like the exchanges' of 2025 and 2026.
+These are delivery months, last trading days, margins, fees, a typical price and the smallest
+opening order. Margins, fees and limits resemble the exchanges' of 2025 and 2026.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri")
 _ONE_DAY = timedelta(days=1)
 _ONE_WEEK = timedelta(days=7)
 
-#: The last trading day of the contract of a year and a month.
+#: Finds the last trading day of the contract of a year and a month.
 LastDay = Callable[[SessionCalendar, int, int], date]
 
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """Commission: yuan per lot and share of turnover; closing today's lots has own rates."""
+    """Commission: yuan per lot and share of turnover; closing today's lots has rates of its own."""
 
     per_lot: float = 0.0
     ratio: float = 0.0
@@ -35,8 +35,10 @@ class Fees:
 
 @dataclass(frozen=True, slots=True)
 class ProductTerms:
-    """Of one product. ``price`` is where its price stands; ratios are shares of the price;
-    an order opens ``open_least`` lots at least.
+    """Terms of one product.
+
+    ``price`` is a typical price; ratios are shares of the price; an opening order has at least
+    ``open_least`` lots.
     """
 
     months: tuple[int, ...]
@@ -50,19 +52,19 @@ class ProductTerms:
 
 
 def _is_open(calendar: SessionCalendar, day: date) -> bool:
-    """As the calendar has it, without its refusal: contracts run into years not announced yet."""
+    """Whether the day is open; also for years not announced yet, into which contracts run."""
     return day.weekday() < 5 and day not in calendar.holidays.closed
 
 
 def roll(calendar: SessionCalendar, day: date, step: int = 1) -> date:
-    """The first open day from ``day`` on; towards the past with ``step=-1``."""
+    """The first open day from ``day`` on; backwards with ``step=-1``."""
     while not _is_open(calendar, day):
         day += timedelta(days=step)
     return day
 
 
 def trading_day_of_month(calendar: SessionCalendar, first: date, number: int) -> date:
-    """The ``number``-th trading day of the month that begins, or from its end if negative."""
+    """The ``number``-th trading day of the month of ``first``, counted from its end if negative."""
     step = 1 if number > 0 else -1
     day = roll(calendar, first if number > 0 else _end_of_month(first), step)
     for _ in range(abs(number) - 1):
@@ -75,7 +77,7 @@ def _end_of_month(first: date) -> date:
 
 
 def _weekday_of_month(calendar: SessionCalendar, first: date, weekday: int, number: int) -> date:
-    """The ``number``-th such weekday, moved on over holidays; -1 is the last that is open."""
+    """The ``number``-th such weekday, moved past holidays; -1 is the last open one."""
     if number > 0:
         ahead = (weekday - first.weekday()) % 7 + 7 * (number - 1)
         return roll(calendar, first + timedelta(days=ahead))
@@ -87,8 +89,10 @@ def _weekday_of_month(calendar: SessionCalendar, first: date, weekday: int, numb
 
 
 def _last_day(text: str) -> LastDay:
-    """Of ``"date 15"``, ``"trading 10"`` (from the month's end if negative), ``"Fri 3"``, or
-    ``"before -1"``, the last trading day of the month before.
+    """Parse a rule for the last trading day.
+
+    The rules are ``"date 15"``, ``"trading 10"`` (from the month's end if negative), ``"Fri 3"``,
+    and ``"before -1"``, the last trading day of the month before.
     """
     kind, _, rest = text.partition(" ")
     number = int(rest)
@@ -107,7 +111,7 @@ def _last_day(text: str) -> LastDay:
 
 
 def _load_terms() -> dict[str, ProductTerms]:
-    """The packaged table, by ``"EXCHANGE.product"``, in the order of the product table."""
+    """The packaged table by ``"EXCHANGE.product"``, in the order of the product table."""
     data = files("tianqin_backtrader").joinpath("data", "sandbox_terms.csv")
     rules: dict[str, LastDay] = {}
     terms = {}
@@ -135,7 +139,7 @@ def _load_terms() -> dict[str, ProductTerms]:
 #: All products of the packaged table.
 TERMS: dict[str, ProductTerms] = _load_terms()
 
-#: For products that only a user's file or TianQin knows; played from files.
+#: For products that only a user's file or TianQin knows; they are played from files.
 OTHER_TERMS = ProductTerms(
     _EVERY_MONTH, _last_day("date 15"), 0.1, 0.1, Fees(ratio=1e-4, today_ratio=1e-4), 1000.0,
     ("", ""),

@@ -1,9 +1,9 @@
-"""A folder of the recorder's Parquet files, read to be played: ticks, and what is known of days.
+"""Reads a folder of the recorder's Parquet files for replay: ticks, and facts about days.
 
     folder/ticks/symbol=SHFE.cu2612/trading_day=2026-11-10/rows.parquet
     folder/minutes/...
 
-Nothing of the recorder is imported: the folders are the interface.
+Nothing of the recorder is imported: the folder layout is the interface.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _SPECIFICATION = b"tianqin_instrument"
 
 @dataclass(frozen=True, slots=True)
 class RecordedFacts:
-    """What a recording tells of a contract's day beside its ticks; None where it does not.
+    """Facts about a contract's day beside its ticks; None if they were not recorded.
 
     Attributes:
-        specification: As TianQin gave it, fields of the library's ``Instrument``.
+        specification: As TianQin sent it, in fields of the library's ``Instrument``.
         pre_close: The price in force before the day's first trade.
-        pre_open_interest: That of the day before.
+        pre_open_interest: The open interest of the day before.
     """
 
     specification: dict[str, Any]
@@ -42,13 +42,13 @@ class RecordedFacts:
     pre_open_interest: int | None = None
 
     def number(self, name: str) -> float | None:
-        """A number of the specification, None where there is none."""
+        """A number of the specification, None if it has none."""
         value = self.specification.get(name)
         return float(value) if isinstance(value, int | float) else None
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a folder is one of the recorder's."""
+    """Whether a folder was written by the recorder."""
     return any((path / "ticks").glob("symbol=*/trading_day=*/rows.parquet"))
 
 
@@ -58,7 +58,7 @@ def read_recording(
     """(frames of ticks by symbol, facts by symbol and trading day).
 
     Raises:
-        SandboxError: pyarrow is missing, or a file is torn.
+        SandboxError: pyarrow is missing, or a file is damaged.
     """
     try:
         import pyarrow.parquet as parquet
@@ -73,7 +73,7 @@ def read_recording(
             minutes = _table(parquet, beside) if beside.exists() else None
         except (OSError, ValueError) as error:
             raise SandboxError(
-                f"{file} cannot be read ({error}); recording on into the folder repairs it"
+                f"{file} cannot be read ({error}); continuing to record into the folder repairs it"
             ) from error
         frames.setdefault(symbol, []).append(ticks.to_pandas())
         text = (ticks.schema.metadata or {}).get(_SPECIFICATION)
@@ -94,12 +94,12 @@ def _files(folder: Path) -> Iterator[tuple[str, date, Path]]:
 
 
 def _table(parquet: Any, file: Path) -> Any:
-    with file.open("rb") as opened:  # by its name pyarrow would add the folders as columns
+    with file.open("rb") as opened:  # given its name, pyarrow would add the folders as columns
         return parquet.read_table(opened)
 
 
 def as_recorded(instrument: Instrument, facts: RecordedFacts) -> Instrument:
-    """A contract with the terms that were recorded in place of the guessed ones."""
+    """The contract with recorded terms instead of guessed ones."""
     price, margin = facts.number("pre_settlement"), facts.number("margin")
     commission, multiple = facts.number("commission"), facts.number("volume_multiple")
     if multiple:
@@ -107,7 +107,7 @@ def as_recorded(instrument: Instrument, facts: RecordedFacts) -> Instrument:
     if tick := facts.number("price_tick"):
         decimals = int(facts.number("price_decs") or 0)
         instrument = replace(instrument, price_tick=tick, price_decs=decimals)
-    # What agrees with the guess is left as it is: the guess knows more than one price's worth.
+    # A guess that agrees with the recording stays: it holds at other prices, too.
     if price and margin and margin != margin_per_lot(instrument, price):
         ratio = margin / (price * instrument.volume_multiple)
         instrument = replace(instrument, margin_ratio=ratio)

@@ -1,10 +1,10 @@
-"""A market played from files of ticks, CSV or Parquet, in place of the made-up one.
+"""A market played from tick files, CSV or Parquet, instead of the generated one.
 
-Columns as TqSdk names them. Needed: ``datetime`` (nanoseconds since 1970 UTC), ``last_price``,
-``volume``, ``amount``, ``open_interest``; used where they are there: ``bid_price1`` ...
-``ask_volume5``, ``highest``, ``lowest``, ``average``, ``id``. The contract is in a column
-``symbol`` or in the file's name (``ticks_SHFE.cu2612.csv``). The recorder's folders are played,
-too, with the limits, margins and settlement prices that were recorded.
+Columns have TqSdk's names. Required: ``datetime`` (nanoseconds since 1970 UTC), ``last_price``,
+``volume``, ``amount``, ``open_interest``; optional: ``bid_price1`` ... ``ask_volume5``,
+``highest``, ``lowest``, ``average``, ``id``. The contract is in a column ``symbol`` or in the
+file's name (``ticks_SHFE.cu2612.csv``). The recorder's folders can be played, too, with the
+recorded limits, margins and settlement prices.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SYMBOL = re.compile(r"(SHFE|INE|DCE|CZCE|CFFEX|GFEX)\.[A-Za-z]+\d{3,4}")
-#: Between ticks that were given one stamp.
+#: The distance between ticks that had the same stamp.
 MICROSECOND = 1_000
 _NEEDED = ("datetime", "last_price", "volume", "amount", "open_interest")
 
@@ -41,11 +41,12 @@ class FileMarket:
     """The trading days found in a file or in a folder's files.
 
     Args:
-        path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file, a folder of them, or the recorder's.
+        path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file, a folder of them, or the recorder's
+            folder.
         calendar: Sessions and trading days.
 
     Raises:
-        SandboxError: Nothing usable there, and what is missing.
+        SandboxError: The path has no usable ticks; the message says what is missing.
     """
 
     def __init__(self, path: str, calendar: SessionCalendar) -> None:
@@ -76,10 +77,10 @@ class FileMarket:
         return max(max(days) for days in self._days.values())
 
     def must_have(self, begins: date | datetime, days: int) -> None:
-        """Refuse to play days before or after those that were found: nothing would happen in them.
+        """Check that all requested days are in the files.
 
         Raises:
-            SandboxError: Some of the days are no recorded ones.
+            SandboxError: Some of the days are not.
         """
         if isinstance(begins, datetime):
             day = self.calendar.trading_day_at(begins)
@@ -91,11 +92,11 @@ class FileMarket:
         if not self.first_day <= day <= last <= self.last_day:
             raise SandboxError(
                 f"the files hold trading days from {self.first_day} to {self.last_day}; "
-                f"{day} to {last} were to be played: choose start and days within them"
+                f"{day} to {last} were requested: choose start and days within them"
             )
 
     def days(self, symbol: str) -> tuple[date, ...]:
-        """The trading days of a contract that were found."""
+        """The trading days of a contract in the files."""
         return tuple(self._days[symbol])
 
     def day(self, symbol: str, trading_day: date) -> DayTicks:
@@ -108,11 +109,11 @@ class FileMarket:
         return 0 if day is None else len(day)
 
     def lock(self, symbol: str, day: date, lock: LimitLock) -> None:
-        """Recorded ticks are played as they are."""
+        """Raise FaultError: recorded ticks are played as they are."""
         raise FaultError(f"{symbol} is played from files and cannot be held at a limit")
 
     def main_contract(self, product_key: str, trading_day: date) -> str:
-        """Files hold contracts, no main contracts."""
+        """Raise KeyError: files hold contracts, no main contracts."""
         raise KeyError(f"no main contract of {product_key} in the files, asked for {trading_day}")
 
     def main_table(self) -> dict[str, list[tuple[date, str]]]:
@@ -121,7 +122,7 @@ class FileMarket:
 
 
 def _read(path: Path) -> tuple[dict[str, pd.DataFrame], dict[tuple[str, date], RecordedFacts]]:
-    """(frames by symbol, in order of time, each row once; what is known of days)."""
+    """(frames by symbol, ascending and without duplicates; facts about days)."""
     facts: dict[tuple[str, date], RecordedFacts] = {}
     if is_recording(path):
         frames, facts = read_recording(path)
@@ -129,15 +130,15 @@ def _read(path: Path) -> tuple[dict[str, pd.DataFrame], dict[tuple[str, date], R
     else:
         frames = _read_files(path)
     if not frames:
-        raise SandboxError(f"{path}: no .csv or .parquet file of ticks of a future there")
+        raise SandboxError(f"{path}: there is no .csv or .parquet file of a future's ticks")
     return {symbol: _in_order(parts) for symbol, parts in frames.items()}, facts
 
 
 def _in_order(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Every row of a contract's files once, also where they overlap.
+    """Merge a contract's files, which may overlap, without duplicates.
 
     Exchanges that stamp to the second give several ticks one stamp. They are played a microsecond
-    apart, as TianQin sends them, and the last one at the stamp: all in the minute that it is in.
+    apart, as TianQin sends them, and the last one exactly at the stamp, so all are in its minute.
     """
     import pandas as pd
 
@@ -147,7 +148,7 @@ def _in_order(parts: list[pd.DataFrame]) -> pd.DataFrame:
     else:
         keys = ["datetime"]
         columns = list(_NEEDED)
-        # What one file says twice has happened twice; what two files say is one row.
+        # Equal rows in one file are different ticks; equal rows in two files are one tick.
         places = [part.groupby(columns, dropna=False).cumcount() for part in parts]
         numbered = [part.assign(_place=place) for part, place in zip(parts, places, strict=True)]
         rows = pd.concat(numbered).drop_duplicates([*columns, "_place"]).drop(columns="_place")
@@ -193,7 +194,7 @@ def _split(
     calendar: SessionCalendar,
     facts: Mapping[date, RecordedFacts],
 ) -> dict[date, DayTicks]:
-    """One ``DayTicks`` a trading day."""
+    """One ``DayTicks`` per trading day."""
     hours, inverse = np.unique(stamps // HOUR, return_inverse=True)
     # A trading day changes on the hour in Beijing.
     day_of_hour = [calendar.trading_day_at(from_ns(int(hour) * HOUR)) for hour in hours]
@@ -212,7 +213,7 @@ def _split(
 
 
 def _with_facts(day: DayTicks, known: RecordedFacts, following: RecordedFacts | None) -> DayTicks:
-    """A day with what was recorded of it, and of its settlement on the day after."""
+    """A day with its recorded facts, and with its settlement price recorded on the next day."""
     found: dict[str, Any] = {
         "pre_settlement": known.number("pre_settlement"),
         "upper_limit": known.number("upper_limit"),
@@ -270,7 +271,7 @@ def _day(
 
 
 def _settlement(instrument: Instrument, volume: Ints, amount: Floats, close: float) -> float:
-    """The day's average price on the tick."""
+    """The day's average price, rounded to the tick."""
     lots = int(volume[-1]) * instrument.volume_multiple
     average = float(amount[-1]) / lots if lots and amount[-1] == amount[-1] else close
     ticks = round(average / instrument.price_tick) if average == average else 0

@@ -1,4 +1,4 @@
-"""One trading day of ticks, made in one piece with numpy."""
+"""One trading day of ticks, generated in one piece with numpy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 FIVE_LEVELS = frozenset({"SHFE", "INE"})
 LEVELS = 5
 _HALF = SECOND // 2
-#: How long before the close the day's last tick is stamped; half a second elsewhere.
+#: How long before the close the day's last tick is stamped, ns; elsewhere half a second.
 _LAST = {"DCE": 499_000}
 
 
@@ -28,7 +28,7 @@ _LAST = {"DCE": 499_000}
 class DayTicks:
     """The ticks of one contract's trading day.
 
-    All arrays have one entry a tick; ``bid_*`` and ``ask_*`` have five columns, nan and 0 where
+    All arrays have one entry per tick; ``bid_*`` and ``ask_*`` have five columns, NaN and 0 where
     the exchange shows no level. ``time`` is nanoseconds since 1970 UTC, strictly increasing.
     ``volume`` (lots) and ``amount`` (yuan) are cumulative; prices are nan before the first trade.
     """
@@ -63,7 +63,7 @@ class DayTicks:
 
 @dataclass(frozen=True, slots=True)
 class DayPlan:
-    """What is settled about a day before its ticks are made."""
+    """What is known about a day before its ticks are generated."""
 
     trading_day: date
     first_id: int
@@ -80,7 +80,7 @@ class DayPlan:
 
 
 def make_day(instrument: Instrument, plan: DayPlan, rng: np.random.Generator) -> DayTicks:
-    """The whole day of a plan."""
+    """Generate the whole day of a plan."""
     tick, decimals = instrument.price_tick, instrument.price_decs
     time = _times(instrument, plan, rng)
     top = floor(plan.pre_settlement * (1 + instrument.limit_ratio) / tick)
@@ -133,7 +133,7 @@ def make_day(instrument: Instrument, plan: DayPlan, rng: np.random.Generator) ->
 
 
 def _times(instrument: Instrument, plan: DayPlan, rng: np.random.Generator) -> Ints:
-    """Stamps as the exchange makes them, thickest after opens and before closes."""
+    """Timestamps like the exchange's, densest after opens and before closes."""
     grids, weights = [], []
     for opened, closed in plan.sessions:
         start, end = to_ns(opened), to_ns(closed)
@@ -144,7 +144,7 @@ def _times(instrument: Instrument, plan: DayPlan, rng: np.random.Generator) -> I
     grid, weight = np.concatenate(grids), np.concatenate(weights)
     auction = to_ns(plan.sessions[0][0]) - MINUTE + _HALF
     wanted = min(plan.count - 2, len(grid) - 1)
-    # Weighted choice without repeats: the largest of log(weight) + Gumbel noise.
+    # Weighted choice without repetition: the largest of log(weight) + Gumbel noise.
     keys = np.log(weight[:-1]) + rng.gumbel(size=len(grid) - 1)
     chosen = np.sort(np.argpartition(keys, -wanted)[-wanted:])
     last = to_ns(plan.sessions[-1][1]) - _LAST.get(instrument.exchange_id, _HALF)
@@ -153,14 +153,14 @@ def _times(instrument: Instrument, plan: DayPlan, rng: np.random.Generator) -> I
     if instrument.exchange_id == "DCE":
         time[inner] += rng.integers(0, 400, len(time) - 2) * 1_000_000 * (time[inner] % MINUTE != 0)
     elif instrument.exchange_id == "CZCE":
-        # Whole seconds; the second stamp within one carries a microsecond more.
+        # Whole seconds; the second tick of a second is stamped a microsecond later.
         time[inner] -= time[inner] % SECOND
         time[inner] += 1000 * np.concatenate(([False], np.diff(time[inner]) == 0))
     return time
 
 
 def _bridge(instrument: Instrument, plan: DayPlan, time: Ints, rng: np.random.Generator) -> Floats:
-    """The latent price in ticks, from the day's first to its last price."""
+    """The latent price in ticks, from the day's first price to its last."""
     tick = instrument.price_tick
     n = len(time)
     daily = plan.pre_settlement * instrument.limit_ratio / 6 / tick
@@ -189,7 +189,7 @@ def _volumes(time: Ints, plan: DayPlan, rng: np.random.Generator) -> tuple[NDArr
     n = len(time)
     traded = rng.random(n) < 0.35 + 0.5 * plan.liquidity
     thin = plan.liquidity < 0.05
-    traded[0] = not thin  # thin contracts have no auction trade
+    traded[0] = not thin  # thin contracts have no trade in the auction
     if thin:
         traded[1 : 1 + n // 10] = False
     traded[-1] = True
@@ -206,7 +206,7 @@ def _last(
     tick: float,
     rng: np.random.Generator,
 ) -> Ints:
-    """Last prices in ticks: trades hit the bid or the ask; between trades they stand."""
+    """Last prices in ticks: trades are at the bid or the ask; otherwise the price is unchanged."""
     hit = np.where(rng.random(len(bid)) < 0.5, bid, ask)
     hit[-1] = round(plan.close_price / tick)
     hit[0] = round(plan.open_price / tick)
@@ -215,7 +215,7 @@ def _last(
 
 
 class _Depth(NamedTuple):
-    """What the levels of the book depend on; prices in ticks."""
+    """The parameters of the book's levels; prices in ticks."""
 
     levels: int
     liquidity: float
@@ -226,7 +226,7 @@ class _Depth(NamedTuple):
 
 
 def _side(best: Ints, sign: int, depth: _Depth, rng: np.random.Generator) -> tuple[Floats, Ints]:
-    """(prices, volumes) of five levels, nan and 0 where there is none."""
+    """(prices, volumes) of five levels, NaN and 0 where there is none."""
     steps = np.arange(LEVELS)
     prices = best[:, None] + sign * steps[None, :]
     inside = (prices >= depth.bottom) & (prices <= depth.top)

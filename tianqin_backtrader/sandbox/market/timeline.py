@@ -1,7 +1,7 @@
-"""The market's time: the next ticks of all symbols that somebody follows, and the clock's events.
+"""The market's time: the next ticks of all followed symbols, and the clock's events.
 
-One step is everything that happens at the earliest next moment. Between two steps nothing
-happens, so the time in between is skipped or waited for, as the caller likes.
+One step is everything that happens at the next moment. Nothing happens between two steps; the
+caller skips that time or waits for it.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
         def days(self, symbol: str) -> Sequence[date]: ...
 
 
-#: When the exchange settles and the next trading day takes over.
+#: When the exchange settles and the next trading day begins.
 SETTLEMENT = time(15, 30)
 _AUCTION_NIGHT = time(20, 59)
 _AUCTION_DAY = time(8, 59)
-#: A session's end is announced this long after it.
+#: The end of a session is announced this long after it.
 _CLOCK_DELAY = timedelta(seconds=1)
 _SETTLES, _PAUSES, _CLOSES = "settles", "pauses", "closes "
 
 
 @dataclass(slots=True, eq=False)
 class Cursor:
-    """How far a symbol has come in a trading day: ``k`` is its newest tick, -1 before the first."""
+    """A symbol's position in a trading day: ``k`` is its newest tick, -1 before the first."""
 
     symbol: str
     day: DayTicks
@@ -52,13 +52,13 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """All that happens at one moment.
+    """Everything that happens at one moment.
 
     Attributes:
         time_ns: The moment.
-        ticks: Cursors that have just moved on by one tick.
-        closed: Products (``"SHFE.cu"``) whose trading day has just had its last close.
-        settles: Whether the trading day ends here; the next one has begun after the step.
+        ticks: Cursors that have just advanced by one tick.
+        closed: Products (``"SHFE.cu"``) that have just had the last close of their trading day.
+        settles: Whether the trading day ends here; the next one begins after the step.
     """
 
     time_ns: int
@@ -68,20 +68,20 @@ class Step:
 
 
 def auction_open(calendar: SessionCalendar, trading_day: date) -> datetime:
-    """20:59 of the evening before, or 08:59 where no night leads into the trading day."""
+    """20:59 of the evening before, or 08:59 if the trading day has no night session."""
     if calendar.has_night(trading_day):
         return datetime.combine(calendar.previous_trading_day(trading_day), _AUCTION_NIGHT)
     return datetime.combine(trading_day, _AUCTION_DAY)
 
 
 class Timeline:
-    """The clock and the heap of next ticks.
+    """The clock, and a heap of the next ticks.
 
     Args:
-        market: Where the ticks come from.
+        market: The source of the ticks.
         calendar: Sessions and trading days.
         start: A trading day (the market begins at its first auction) or a moment.
-        days: Number of trading days until the market stands still.
+        days: Trading days after which the market stops.
     """
 
     def __init__(
@@ -113,11 +113,11 @@ class Timeline:
 
     @property
     def live(self) -> Iterable[str]:
-        """The symbols that are followed."""
+        """The followed symbols."""
         return self._live.keys()
 
     def watch(self, symbol: str) -> Cursor:
-        """Follow a symbol from now on; may be called more than once."""
+        """Follow a symbol from now on; every call counts."""
         self._watchers[symbol] = self._watchers.get(symbol, 0) + 1
         if symbol not in self._live:
             cursor = self._live[symbol] = self.locate(symbol)
@@ -139,11 +139,11 @@ class Timeline:
             heapify(self._ticks)
 
     def cursor(self, symbol: str) -> Cursor:
-        """Where a symbol is now, followed or not."""
+        """The present position of a symbol, followed or not."""
         return self._live.get(symbol) or self.locate(symbol)
 
     def locate(self, symbol: str) -> Cursor:
-        """Where a symbol is now, by the clock.
+        """The present position of a symbol, by the clock.
 
         An expired contract is at the end of its last day, one not listed yet before its first.
         """
@@ -155,12 +155,12 @@ class Timeline:
         return Cursor(symbol, day, times, k)
 
     def refresh(self) -> None:
-        """The market's days have changed, but not the moments of their ticks."""
+        """Reload the days after a change of the market; the times of ticks are unchanged."""
         for symbol, cursor in self._live.items():
             cursor.day = self._market.day(symbol, cursor.day.trading_day)
 
     def next_time(self) -> int | None:
-        """The moment of the next step; ``None`` when the days are over."""
+        """The time of the next step; ``None`` after the last trading day."""
         if self.finished:
             return None
         event = self._events[0][0]
@@ -170,11 +170,11 @@ class Timeline:
         """Make the next step.
 
         Raises:
-            RuntimeError: The days are over.
+            RuntimeError: The last trading day has ended.
         """
         moment = self.next_time()
         if moment is None:
-            raise RuntimeError("the market's days are over")
+            raise RuntimeError("the last trading day has ended")
         self.now_ns = max(self.now_ns, moment)
         moved = []
         heap = self._ticks
@@ -195,12 +195,12 @@ class Timeline:
         return Step(moment, tuple(moved), tuple(closed), settles)
 
     def advance_clock(self, now_ns: int) -> None:
-        """Let time pass without a step, never beyond the next one."""
+        """Let time pass without a step, never past the next step."""
         limit = self.next_time()
         self.now_ns = max(self.now_ns, now_ns if limit is None else min(now_ns, limit))
 
     def next_day(self) -> bool:
-        """Begin the next trading day after a step that settles; False when the days are over."""
+        """Begin the next trading day after a step that settles; False after the last day."""
         if self.trading_day >= self.last_day:
             self.finished = True
             return False
@@ -217,7 +217,7 @@ class Timeline:
         return True
 
     def _schedule_events(self, products: Iterable[str]) -> None:
-        """The clock's events of this trading day that are still to come."""
+        """Schedule the clock's remaining events of this trading day."""
         if not self._events:
             moment = datetime.combine(self.trading_day, SETTLEMENT)
             heappush(self._events, (to_ns(moment), _SETTLES))
@@ -231,7 +231,7 @@ class Timeline:
                     heappush(self._events, (to_ns(moment), kind))
 
     def in_session(self, moment_ns: int) -> bool:
-        """Whether any product that is followed trades then."""
+        """Whether any followed product trades at this moment."""
         moment, calendar = from_ns(moment_ns), self._calendar
         return any(
             begin <= moment < end

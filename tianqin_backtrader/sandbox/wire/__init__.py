@@ -1,1 +1,1 @@
-"""TianQin's wire protocol, from the server's side."""
+"""The server's side of TianQin's wire protocol."""

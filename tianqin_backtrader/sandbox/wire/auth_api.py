@@ -1,4 +1,4 @@
-"""Logging in over HTTP: tokens, licence and grants, as TianQin's own service answers them."""
+"""Login over HTTP: tokens, licence and account grants, like TianQin's own service."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _NAMESPACE = uuid.UUID("5c1f4b5e-4c6f-4d43-9a39-0d2f8e2b7d10")
 
 
 def user_uuid(name: str) -> str:
-    """The ``sub`` of a user: always the same for a name."""
+    """The ``sub`` claim of a user, always the same for a name."""
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
 @dataclass(slots=True)
 class Users:
-    """Who may log in.
+    """The users who may log in.
 
     Attributes:
-        passwords: By name; empty lets everybody in.
+        passwords: By name; if empty, every name and password is accepted.
     """
 
     passwords: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Users:
         return not self.passwords or self.passwords.get(name) == password
 
     def token(self, name: str, kind: str, features: Sequence[str] = _FEATURES) -> str:
-        """A JWT for the user; every one is different."""
+        """A JWT for the user; every token is different."""
         import jwt
 
         self._issued += 1
@@ -55,7 +55,7 @@ class Users:
         return jwt.encode(payload, _KEY, algorithm="HS256")
 
     def name_of(self, token: str) -> str | None:
-        """Whose token it is; ``None`` if it was not issued here."""
+        """The user of a token; ``None`` if it was not issued here."""
         import jwt
 
         try:
@@ -70,12 +70,12 @@ def _bearer(request: web.Request) -> str:
 
 
 class AuthApi:
-    """The handlers.
+    """The HTTP handlers.
 
     Args:
-        users: Who may log in.
-        faults: What goes wrong.
-        later: Does something so many seconds later.
+        users: The users who may log in.
+        faults: The faults that apply to logins.
+        later: Calls a function after so many seconds.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class AuthApi:
         self._later = later
 
     def routes(self) -> list[web.RouteDef]:
-        """All of them."""
+        """All routes."""
         return [
             web.post(f"{REALM}/protocol/openid-connect/token", self.token),
             web.get(f"{REALM}/rest/get-grant/tq", self.licence),
@@ -94,7 +94,7 @@ class AuthApi:
         ]
 
     async def _slowly(self) -> None:
-        """Wait as long as a fault says, or until it ends."""
+        """Wait as long as a fault requires, or until it ends."""
         if not self._faults.login_seconds:
             return
         waiting = asyncio.Event()
@@ -129,7 +129,7 @@ class AuthApi:
         )
 
     async def licence(self, request: web.Request) -> web.Response:
-        """A licence that does not end, unless a fault says when."""
+        """A licence without end, unless a fault sets one."""
         await self._slowly()
         days = self._faults.licence_days
         exp = _FOREVER if days is None else int(WallClock().now_ns() / SECOND + days * 86400)
@@ -137,7 +137,7 @@ class AuthApi:
         return web.json_response({"exp": exp, "daysleft": left, "account_type": "sandbox"})
 
     async def add_account(self, request: web.Request) -> web.Response:
-        """Grant an account to the bearer."""
+        """Grant an account to the bearer of the token."""
         await self._slowly()
         name = self._users.name_of(_bearer(request))
         if name is None:

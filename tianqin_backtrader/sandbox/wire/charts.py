@@ -1,4 +1,4 @@
-"""The charts of one market data connection: history in chunks, then rows as they come."""
+"""The charts of one market data connection: history in chunks, then new rows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class ChartBook:
 
     Args:
         book: The series.
-        cursor: Where a symbol is now.
+        cursor: Returns the present position of a symbol.
         known: Whether a symbol exists.
-        watch, unwatch: Called with a symbol for each chart that begins or ends to show it.
+        watch, unwatch: Called with a symbol for each chart that begins or stops showing it.
 
     Attributes:
-        tick_faults: What happens to live tick rows on their way.
+        tick_faults: Faults of live tick rows.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ChartBook:
         self._aligned: list[Chart] = []
 
     def set_chart(self, request: dict[str, Any]) -> list[Pack]:
-        """Make, change or remove a chart; returns the packs to send, each after its own peek."""
+        """Add, change or remove a chart; returns the packs to send, one per peek."""
         chart_id = str(request["chart_id"])
         before = self.charts.get(chart_id)
         if not request.get("ins_list"):
@@ -72,7 +72,7 @@ class ChartBook:
         return self._load(chart, state)
 
     def remove(self, chart_id: str) -> None:
-        """Forget a chart; rows of its serials that are no longer followed may change unseen."""
+        """Remove a chart; later changes to its rows are not sent."""
         chart = self.charts.pop(chart_id, None)
         if chart is None:
             return
@@ -86,18 +86,18 @@ class ChartBook:
                 serial.sent.discard_from(serial.last_id)
 
     def close(self) -> None:
-        """Forget all charts."""
+        """Remove all charts."""
         for chart_id in list(self.charts):
             self.remove(chart_id)
 
     def advance(self, cursor: Cursor, element: Diff) -> None:
-        """Add what a symbol's newest tick has changed to a pack's element."""
+        """Add the changes of a symbol's newest tick to a pack's element."""
         for serial in self._by_symbol.get(cursor.symbol, ()):
             if serial.started:
                 self._advance_serial(serial, cursor, element)
 
     def bind(self, element: Diff) -> None:
-        """Add the alignment of bars that have become known to a pack's element."""
+        """Add the newly known alignment of bars to a pack's element."""
         for chart in self._aligned:
             newest = tuple(serial.last_id for serial in chart.serials)
             if not chart.serials[0].started or newest == chart.seen:
@@ -113,7 +113,7 @@ class ChartBook:
         last_id, rows = serial.series.moved(cursor)
         if serial.duration == 0 and self.tick_faults:
             rows = self.tick_faults.pass_on(serial.symbol, rows)
-            for row_id in map(int, rows):  # what is lost is still to be sent to who asks again
+            for row_id in map(int, rows):  # a lost row is sent if the client asks again
                 serial.sent.add(row_id, row_id)
         elif last_id != serial.last_id:
             serial.sent.add(serial.last_id, last_id)
@@ -149,7 +149,7 @@ class ChartBook:
         return self._load(chart, {**state, **gone})
 
     def _load(self, chart: Chart, state: Diff) -> list[Pack]:
-        """The packs of a new or changed chart: the request, the rows, the end."""
+        """The packs of a new or changed chart: the request, the rows, and the end mark."""
         chart_id = chart.chart_id
         head = {"left_id": chart.left_id, "right_id": chart.right_id, "state": state}
         fresh: Diff = {}
@@ -166,7 +166,7 @@ class ChartBook:
         main = chart.serials[0]
         newest = main.newest()
         gaps = main.sent.missing(max(chart.left_id, 0), min(chart.right_id, newest))
-        if len(chart.serials) > 1:  # alignment is needed even where all rows have been sent
+        if len(chart.serials) > 1:  # needed even if all rows have been sent
             gaps = [(max(chart.left_id, 0), min(chart.right_id, newest))]
         chunks = _chunks(gaps)
         first = chunks[0] if chunks else (0, -1)
@@ -207,7 +207,7 @@ class ChartBook:
 
 
 def _chunks(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Cut ranges into at most ``CHUNK`` ids each, newest first."""
+    """Cut ranges into chunks of at most ``CHUNK`` ids, newest first."""
     chunks = []
     for left, right in reversed(gaps):
         while left <= right:

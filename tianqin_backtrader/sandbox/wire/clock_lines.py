@@ -1,6 +1,6 @@
-"""The clock that a sandbox which tells no time has in common with its clients' programs.
+"""The clock that a sandbox shares with its clients' programs if its packs carry no time.
 
-The other end, and what is said on the line, is in ``shared_clock``.
+``core.shared_clock`` is the other end and describes the protocol.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from ...core.shared_clock import NO_END, PORT, SAYS, SLEEPS, WORD
 
 
 class ClockLine(asyncio.Protocol):
-    """One program.
+    """The connection of one program.
 
     Attributes:
-        ports: Of its connections.
+        ports: The local ports of its connections to the sandbox.
         until: The moment until which it waits, market nanoseconds; None while it works.
-        hears: Whether what is sent to it ends the wait.
+        hears: Whether data sent to it ends the wait.
     """
 
     def __init__(self, lines: ClockLines) -> None:
@@ -30,19 +30,19 @@ class ClockLine(asyncio.Protocol):
         self.hears = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A program begins to live on the clock."""
+        """A program begins to use the clock."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._lines.lines.append(self)
         self.tell()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """It has ended: nobody waits for it."""
+        """The program has ended: nobody waits for it."""
         self._lines.lines.remove(self)
         self._lines.on_wait()
 
     def data_received(self, data: bytes) -> None:
-        """It says what it does."""
+        """Read what the program reports about itself."""
         self._heard += data
         whole = len(self._heard) - len(self._heard) % SAYS.size
         said, self._heard = self._heard[:whole], self._heard[whole:]
@@ -54,29 +54,29 @@ class ClockLine(asyncio.Protocol):
                 self._lines.on_wait()
 
     def tell(self) -> None:
-        """Say what time it is, if that is news."""
+        """Send the time if it has changed."""
         word = self._lines.word()
         if word != self._told and self._transport is not None:
             self._told = word
             self._transport.write(word)
 
     def wake(self) -> None:
-        """Its wait is over."""
+        """End the program's wait."""
         self.until = None
         self.tell()
 
 
 class ClockLines:
-    """All programs that live on the clock.
+    """All programs that use the clock.
 
     Args:
-        time: The market's time, nanoseconds; the real instant it was at, likewise; and how many
-            times as fast time goes on, 0.0 where it waits for the programs.
-        on_wait: Called when one of them begins to wait, or has ended.
+        time: Returns the market's time and the real time when it was so, both in nanoseconds, and
+            the speed; 0.0 if time waits for the programs.
+        on_wait: Called when a program begins to wait, or has ended.
 
     Attributes:
-        lines: Their ends here.
-        stopped_until: The programs are stopped until this moment, market nanoseconds.
+        lines: The connections.
+        stopped_until: Until this moment, market nanoseconds, the programs are stopped.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class ClockLines:
         return bool(self.lines)
 
     def word(self) -> bytes:
-        """What a program is told."""
+        """The message with the present time."""
         return WORD.pack(*self._time())
 
     @property
     def next_wake(self) -> int | None:
-        """Until when all wait; None while one works."""
+        """The earliest wake-up time if all programs wait; None while one works."""
         untils = [line.until for line in self.lines]
         if any(until is None for until in untils):
             return None
@@ -103,14 +103,14 @@ class ClockLines:
         return max(first, self.stopped_until)
 
     def wake(self) -> None:
-        """Wake those whose moment has come."""
+        """Wake the programs whose time has come."""
         now, _, _ = self._time()
         for line in self.lines:
             if line.until is not None and max(line.until, self.stopped_until) <= now:
                 line.wake()
 
     def sends_to(self, port: int) -> None:
-        """Something will be sent to that port: whose it is will work."""
+        """Note that data will be sent to that port: its program will work."""
         for line in self.lines:
             if port in line.ports:
                 if line.until is not None and line.hears:
@@ -119,10 +119,10 @@ class ClockLines:
                     line.tell()
 
     def hears(self, port: int) -> bool:
-        """Whether the program with that port, if it is one of these, hears what is sent to it."""
+        """Whether the program with that port, if known, is woken by data sent to it."""
         return all(line.hears for line in self.lines if port in line.ports)
 
     def tell(self) -> None:
-        """The time has jumped."""
+        """Send the time to all programs, after a jump."""
         for line in self.lines:
             line.tell()

@@ -1,4 +1,4 @@
-"""One client's websocket: packs in, packs out, and everything that can go wrong with it."""
+"""One client's websocket: reading and writing packs, and the faults of the connection."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def text_frame(payload: bytes) -> bytes:
 class Connection:
     """A connected md or td session.
 
-    Frames are written to the transport directly: a step's answer leaves in the same turn of the
-    event loop in which the last peek came.
+    Frames are written to the transport directly, so a step's answer leaves in the same turn of
+    the event loop in which the last peek arrived.
 
     Attributes:
         kind: ``"md"`` or ``"td"``.
-        client: What the connections of one client have in common (its token).
-        frozen: Neither reads, answers nor pongs.
-        latency: How long everything is on its way, if not at once.
-        port: Of the client.
-        untaken: Whether an answer has been written and the client has asked for no other since.
+        client: The key (the token) that all connections of one client share.
+        frozen: Whether it neither reads nor answers, not even pings.
+        latency: The latency, or None.
+        port: The client's port.
+        untaken: Whether an answer has been written that the client has not followed by a request.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class Connection:
         self.repeat_next = False
         self.cut_next = False
         self.packs_in = self.packs_out = 0
-        #: Answers that are due when a freeze ends.
+        #: Answers to pings that are sent when a freeze ends.
         self.pings: list[Callable[[], object]] = []
         self._backlog: list[dict[str, Any]] = []
         self._sending = False
         self._greeted = False
 
     def greet(self) -> None:
-        """Send what comes unasked after the handshake; a frozen connection does when it thaws."""
+        """Send the packs that follow the handshake; if frozen, send them after the thaw."""
         if self.frozen:
             return
         self._greeted = True
@@ -91,7 +91,7 @@ class Connection:
                 self._write(pack)
 
     def receive(self, pack: dict[str, Any]) -> bool:
-        """Hand a pack to the session; False if the connection is frozen and keeps it."""
+        """Pass a pack to the session; False if the connection is frozen and keeps the pack."""
         if self.frozen:
             self._backlog.append(pack)
             return False
@@ -100,12 +100,12 @@ class Connection:
         return True
 
     def hear(self, pack: dict[str, Any]) -> None:
-        """A pack of the client has left it; on a slow line it is not here yet."""
+        """Note that the client has sent a pack; with latency it is handled later."""
         if pack.get("aid") == "peek_message":
             self.untaken = False
 
     def thaw(self) -> None:
-        """End a freeze and handle what has come meanwhile."""
+        """End a freeze and handle the packs that came meanwhile."""
         self.frozen = False
         if not self._greeted:
             self.greet()
@@ -118,12 +118,12 @@ class Connection:
 
     @property
     def can_send(self) -> bool:
-        """Whether a pack is due: an open peek, something to send, and no freeze."""
+        """Whether a pack is due: there is an open peek and something to send, and no freeze."""
         session = self.session
         return session.peek_open and bool(session.outbox) and not (self.frozen or self._sending)
 
     def send_unasked(self) -> None:
-        """Send what does not wait for a peek, unless the connection is frozen."""
+        """Send packs that do not wait for a peek, unless the connection is frozen."""
         session = self.session
         if self.frozen or not isinstance(session, TdSession):
             return
@@ -158,7 +158,7 @@ class Connection:
 
     @property
     def is_slow(self) -> bool:
-        """Whether what is sent takes its time."""
+        """Whether the connection has a latency."""
         return bool(self._sending or self.delay_seconds or self.latency is not None)
 
     def _write_late(self, frame: bytes) -> None:
@@ -187,7 +187,7 @@ class Connection:
         self.transport.write(frame)
 
     def drop(self, *, clean: bool) -> None:
-        """End the connection: with close code 1000, or as a broken line."""
+        """End the connection, with close code 1000 or like a broken line."""
         self._before_write(self.port)
         if clean:
             self._close()

@@ -1,4 +1,4 @@
-"""Reading GraphQL: fields, fragments and arguments of a query's text."""
+"""Parsing of GraphQL queries: fields, fragments and arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fragments = Mapping[str, "FragmentDefinitionNode"]
 
 
 class QueryError(ValueError):
-    """The text is not a query that the service has an answer to."""
+    """The text is not a query that the service can answer."""
 
 
 @lru_cache(maxsize=256)
@@ -27,7 +27,7 @@ def parse_query(query: str) -> tuple[DocumentNode, dict[str, FragmentDefinitionN
     """The document and its fragments by name.
 
     Raises:
-        QueryError: Not GraphQL.
+        QueryError: The text is not GraphQL.
     """
     from graphql.error import GraphQLSyntaxError
     from graphql.language import FragmentDefinitionNode, parse
@@ -49,7 +49,7 @@ def select_fields(
     types: frozenset[str],
     fragments: Fragments,
 ) -> Iterator[FieldNode]:
-    """The fields a selection asks of an object of these types, fragments resolved."""
+    """The selected fields of an object of these types, with fragments resolved."""
     for node in select.selections:
         if node.kind == "field":
             yield node  # type: ignore[misc]
@@ -66,27 +66,27 @@ def select_fields(
 
 
 def plain_fields(field: FieldNode) -> Iterator[FieldNode]:
-    """The fields selected of a value that has no types to choose by."""
+    """The selected fields of a value without schema types."""
     if field.selection_set is not None:
         yield from select_fields(field.selection_set, frozenset(), {})
 
 
 def key_of(field: Any) -> str:
-    """The alias, or the name."""
+    """The field's alias, or its name."""
     alias = field.alias
     return str(alias.value if alias is not None else field.name.value)
 
 
 def arguments(field: FieldNode, variables: Mapping[str, Any], allowed: Set[str]) -> dict[str, Any]:
-    """A field's arguments with variables filled in; without those that are null.
+    """A field's arguments with variables filled in; null arguments are left out.
 
     Raises:
-        QueryError: An argument that is not allowed.
+        QueryError: An argument is not allowed.
     """
     values = {arg.name.value: _argument(arg.value, variables) for arg in field.arguments}
     unknown = values.keys() - allowed
     if unknown:
-        raise QueryError(f"unknown argument {sorted(unknown)}; there are {sorted(allowed)}")
+        raise QueryError(f"unknown argument {sorted(unknown)}; the arguments are {sorted(allowed)}")
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -104,7 +104,7 @@ def _argument(node: ValueNode, variables: Mapping[str, Any]) -> Any:
 
 
 def listed(value: Any) -> list[Any] | None:
-    """A single value as a list of one; ``None`` stays."""
+    """Wrap a single value in a list; ``None`` stays None."""
     if value is None or isinstance(value, list):
         return value
     return [value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class IdRanges:
-    """Which ids have been sent.
+    """A set of ids that have been sent.
 
     >>> ids = IdRanges()
     >>> ids.add(5, 9)
@@ -16,7 +16,7 @@ class IdRanges:
         self._ranges: list[tuple[int, int]] = []
 
     def add(self, left: int, right: int) -> None:
-        """Add ``left`` to ``right``, both included; nothing if ``right < left``."""
+        """Add the ids from ``left`` to ``right``, both included; nothing if ``right < left``."""
         if right < left:
             return
         if self._ranges and self._ranges[-1][0] <= left <= self._ranges[-1][1] + 1:
@@ -47,6 +47,6 @@ class IdRanges:
         return gaps
 
     def discard_from(self, first: int) -> None:
-        """Forget ``first`` and all ids above."""
+        """Remove ``first`` and all ids above."""
         kept = [(low, min(high, first - 1)) for low, high in self._ranges]
         self._ranges = [(low, high) for low, high in kept if low <= high]

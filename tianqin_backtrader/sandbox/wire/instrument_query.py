@@ -1,8 +1,8 @@
-"""The instrument service: answers the GraphQL text that comes in ``ins_query``.
+"""The instrument service: answers the GraphQL queries of ``ins_query`` packs.
 
-Only what TianQin's own service has is understood: the root fields ``multi_symbol_info`` and
-``symbol_info`` with their filters, fragments by type, and the other instruments that one leads to:
-``underlying`` and ``derivatives`` (``.edges[].node``), ``leg1`` and ``leg2``.
+It supports what TianQin's own service has: the root fields ``multi_symbol_info`` and
+``symbol_info`` with their filters, fragments by type, and the related instruments ``underlying``
+and ``derivatives`` (``.edges[].node``), ``leg1`` and ``leg2``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _LEGS = ("leg1", "leg2")
 
 
 class _Asked(NamedTuple):
-    """What holds for the whole of a query: its fragments and variables, and the instant (ns)."""
+    """What applies to a whole query: its fragments and variables, and the instant (ns)."""
 
     fragments: Fragments
     variables: Mapping[str, Any]
@@ -66,10 +66,11 @@ class InstrumentQuery:
 
     Args:
         instruments: By symbol.
-        day_facts: The numbers of a symbol's current trading day; asked only when selected.
-        main_contract: The member of a main contract (``"KQ.m@SHFE.cu"``) today, or ``None``.
-        now: The present in ns.
-        trading_day: The present trading day as ``YYYYMMDD``.
+        day_facts: Returns the figures of a symbol's current trading day; called only if selected.
+        main_contract: Returns today's contract of a main contract (``"KQ.m@SHFE.cu"``), or
+            ``None``.
+        now: Returns the present, ns.
+        trading_day: Returns the present trading day as ``YYYYMMDD``.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class InstrumentQuery:
 
     @cached_property
     def _derivatives(self) -> dict[str, list[str]]:
-        """Options by what they are written on; found when it is first asked for."""
+        """Options by underlying, collected at the first request."""
         found: dict[str, list[str]] = {}
         for one in self._instruments.values():
             if one.ins_class == "OPTION":
@@ -108,7 +109,7 @@ class InstrumentQuery:
         """The ``result`` part.
 
         Raises:
-            QueryError: Not GraphQL, or a root field or filter that does not exist.
+            QueryError: Not GraphQL, or an unknown root field or filter.
         """
         document, fragments = parse_query(query)
         result: dict[str, Any] = {}
@@ -118,7 +119,7 @@ class InstrumentQuery:
             for field in operation.selection_set.selections:  # type: ignore[attr-defined]
                 name = getattr(getattr(field, "name", None), "value", "")
                 if name not in _ROOTS:
-                    raise QueryError(f"no root field {name!r}; there are {sorted(_ROOTS)}")
+                    raise QueryError(f"unknown root field {name!r}; there are {sorted(_ROOTS)}")
                 asked = _Asked(fragments, variables, self._now())
                 result[key_of(field)] = self._root(field, asked)
         return result
@@ -190,7 +191,7 @@ class InstrumentQuery:
     def _connection(
         self, members: list[Instrument], field: FieldNode, asked: _Asked
     ) -> dict[str, Any]:
-        """Other instruments as the service lists them: their number, and an edge to each."""
+        """Related instruments in the service's format: their number, and an edge to each."""
         value: dict[str, Any] = {}
         for part in plain_fields(field):
             if part.name.value == "count":
@@ -227,5 +228,5 @@ class InstrumentQuery:
 
 
 def _seen_from(asked: _Asked, filters: Mapping[str, Any]) -> _Asked:
-    """The same query seen from the instant its ``timestamp`` names, if it names one."""
+    """The query as of the instant in the ``timestamp`` filter, if there is one."""
     return asked._replace(at=int(filters["timestamp"])) if filters.get("timestamp") else asked

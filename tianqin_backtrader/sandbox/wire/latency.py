@@ -1,4 +1,4 @@
-"""How long packs are on their way on a line that is slow, each way."""
+"""The latency of packs on a slow connection, in each direction."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 
 class Latency:
-    """The latency of one line; packs do not overtake each other.
+    """The latency of one connection; packs are never reordered.
 
     Args:
-        seconds: Of every pack.
-        jitter: Seconds more at most, another number for each pack.
-        over: Seconds in which the latency grows from nothing to ``seconds``, and in which it is
-            gone again: the line falls behind and catches up. None: it is always the same.
-        now: Seconds of a clock.
-        rng: Makes the jitter.
+        seconds: Latency of every pack.
+        jitter: Largest additional latency, random for each pack.
+        over: The latency grows from 0 to ``seconds`` in so many seconds and shrinks to 0 in as
+            many more: the line falls behind and catches up. None: it is constant.
+        now: Returns the seconds of a clock.
+        rng: Draws the jitter.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class Latency:
         self._out_at = self._in_at = 0.0
 
     def out(self) -> float:
-        """Seconds that what is sent now takes."""
+        """Seconds until a pack that is sent now arrives at the client."""
         self._out_at = max(self._out_at, self._now() + self._takes())
         return max(0.0, self._out_at - self._now())
 
     def into(self) -> float:
-        """Seconds until what comes now is there."""
+        """Seconds until a pack that the client sends now arrives here."""
         self._in_at = max(self._in_at, self._now() + self._takes())
         return max(0.0, self._in_at - self._now())
 

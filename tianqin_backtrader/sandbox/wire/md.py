@@ -1,4 +1,4 @@
-"""One market data connection: what it subscribes to and what it is sent."""
+"""One market data connection: its subscriptions and the packs it is sent."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How many trading days back the last quote of a contract that has not traded today may be.
+#: How many trading days back the last quote of a contract without a trade today may be.
 _QUOTE_DAYS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class MdContext:
-    """What all market data connections share.
+    """Objects that all market data connections share.
 
     Attributes:
-        clock: The elements that tell a new connection the virtual time; empty in real time.
+        clock: Returns the elements that give a new connection the virtual time; empty in real time.
     """
 
     instruments: Mapping[str, Instrument]
@@ -38,7 +38,7 @@ class MdContext:
     clock: Callable[[], list[Diff]]
 
     def quote(self, symbol: str) -> Row:
-        """The whole quote now; of the last day traded when today has no tick yet."""
+        """The whole quote now; that of the last day traded if there is no tick yet today."""
         cursor = self.timeline.cursor(symbol)
         view = self.book.views.get(symbol, cursor.day.trading_day)
         if cursor.k >= 0:
@@ -55,11 +55,11 @@ class MdContext:
 
 
 class MdSession:
-    """The state of one connection; it has no socket and is fed packs.
+    """The state of one connection, without a socket.
 
     Attributes:
         peek_open: Whether the client waits for an answer.
-        outbox: What it will be sent.
+        outbox: The packs to send.
     """
 
     def __init__(self, context: MdContext) -> None:
@@ -85,12 +85,12 @@ class MdSession:
 
     @property
     def subscribed(self) -> bool:
-        """Whether it follows any symbol."""
+        """Whether the connection follows any symbol."""
         return bool(self.quotes or self.charts.charts)
 
     @property
     def waits(self) -> bool:
-        """Whether the client has been sent everything and waits for more."""
+        """Whether the client has been sent everything and has peeked for more."""
         return self.peek_open and not self.outbox
 
     def receive(self, pack: Mapping[str, Any]) -> None:
@@ -109,7 +109,7 @@ class MdSession:
             logger.debug("market data pack %r is ignored", aid)
 
     def on_step(self, step: Step) -> bool:
-        """Add what a step has changed for this connection; returns whether there is any."""
+        """Add the changes of a step; returns whether there are any for this connection."""
         element: Diff = {}
         for cursor in step.ticks:
             symbol = cursor.symbol
@@ -125,9 +125,9 @@ class MdSession:
         return bool(element)
 
     def show_odd(self, cursor: Cursor, row: Row) -> bool:
-        """Send a tick that cannot be, which is the newest row; bars know nothing of it.
+        """Send an impossible tick as the newest row; bars ignore it.
 
-        The quote has it until the next tick comes. Returns whether the connection shows any.
+        The quote shows it until the next tick. Returns whether the connection shows the symbol.
         """
         element: Diff = {}
         before = self.quotes.get(cursor.symbol)
@@ -155,7 +155,7 @@ class MdSession:
             self.outbox.add({"quotes": element})
 
     def close(self) -> None:
-        """Stop following everything."""
+        """Stop following all symbols."""
         for symbol in self.quotes:
             self._context.timeline.unwatch(symbol)
         self.quotes = {}

@@ -1,4 +1,4 @@
-"""Ticks as they look on the wire: rows of a tick serial, and quotes."""
+"""Ticks in the wire format: rows of tick serials, and quotes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ..market.ticks import DayTicks
 
-#: "No value" on the wire: the client puts its default in place (NaN for prices).
+#: "No value" in the wire format; the client replaces it with its default (NaN for prices).
 NO_VALUE = "-"
 _QUOTE_LEVELS = 10
 _BLOCK = 256
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 def _wire(column: NDArray[Any]) -> list[Any]:
-    """Python numbers, with ``"-"`` for NaN."""
+    """Convert to Python numbers, with ``"-"`` for NaN."""
     values = column.tolist()
     if column.dtype.kind != "f":
         return values  # type: ignore[no-any-return]
@@ -28,7 +28,7 @@ def _wire(column: NDArray[Any]) -> list[Any]:
 
 
 def quote_datetime(ns: int) -> str:
-    """``YYYY-MM-DD HH:MM:SS.ffffff`` in Beijing time."""
+    """Format as ``YYYY-MM-DD HH:MM:SS.ffffff`` in Beijing time."""
     second, rest = divmod(ns, SECOND)
     global _second
     if _second[0] != second:
@@ -40,7 +40,7 @@ _second: tuple[int, str] = (-1, "")
 
 
 class DayView:
-    """One symbol's trading day in wire form, converted from numpy in blocks as it is needed."""
+    """One symbol's trading day in wire format, converted from numpy in blocks on demand."""
 
     def __init__(self, day: DayTicks) -> None:
         self.day = day
@@ -58,7 +58,7 @@ class DayView:
         }
 
     def row(self, k: int) -> Row:
-        """The row of the tick serial for the day's ``k``-th tick; not to be changed."""
+        """The tick serial's row of the day's ``k``-th tick; callers must not change it."""
         block = self._blocks.get(k // _BLOCK)
         if block is None:
             block = self._convert(k // _BLOCK)
@@ -74,7 +74,7 @@ class DayView:
 
         Args:
             k: The tick, from 0 on.
-            settled: Whether the day is over, and ``close`` and ``settlement`` are known.
+            settled: Whether the day has ended, so that ``close`` and ``settlement`` are known.
         """
         quote = {**self._fixed, **self.row(k)}
         quote["datetime"] = quote_datetime(quote["datetime"])
@@ -105,7 +105,7 @@ class DayView:
 
 
 def changed(before: Row | None, now: Row) -> Row:
-    """The fields of a quote that differ from what was sent; all of them the first time."""
+    """The fields of a quote that differ from those sent; all of them the first time."""
     if before is None:
         return now
     return {name: value for name, value in now.items() if before.get(name) != value}

@@ -1,4 +1,4 @@
-"""What may happen to a connection's live tick rows on their way: some are lost, some come late."""
+"""Faults of a connection's live tick rows: some are lost, some come late."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Wish:
     met: Counter[str] = field(default_factory=Counter)
 
     def takes(self, symbol: str) -> bool:
-        """Whether the symbol's next row is one of them; counts it."""
+        """Whether the fault applies to the symbol's next row; counts it."""
         if self.symbol not in (None, symbol) or self.met[symbol] >= self.count:
             return False
         self.met[symbol] += 1
@@ -25,7 +25,7 @@ class _Wish:
 
 
 class RowFaults:
-    """Loses and delays tick rows; ``last_id`` and the charts' places go on without them.
+    """Loses and delays tick rows; ``last_id`` and the charts' positions advance all the same.
 
     >>> faults = RowFaults()
     >>> faults.shuffle("SHFE.cu2612", 1)
@@ -42,15 +42,15 @@ class RowFaults:
         return bool(self._holes or self._shuffles)
 
     def hole(self, symbol: str | None, count: int) -> None:
-        """Lose the next rows of a symbol; ``None`` is of every symbol."""
+        """Lose the next rows of a symbol; ``None`` means of every symbol."""
         self._holes.append(_Wish(symbol, count))
 
     def shuffle(self, symbol: str | None, count: int) -> None:
-        """Let rows of a symbol come after their next one, so many times."""
+        """Send rows of a symbol after the row that follows them, ``count`` times."""
         self._shuffles.append(_Wish(symbol, count))
 
     def pass_on(self, symbol: str, rows: dict[str, Row]) -> dict[str, Row]:
-        """What is sent when these rows are due, in the order of sending."""
+        """The rows to send when ``rows`` are due, in order."""
         if any(wish.takes(symbol) for wish in self._holes):
             return {}
         if symbol not in self._held and any(wish.takes(symbol) for wish in self._shuffles):

@@ -1,4 +1,4 @@
-"""What a connection has to be sent, one pack to a peek."""
+"""The packs that a connection must be sent, one per peek."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 Diff = dict[str, Any]
-#: The elements of a pack's ``data``, or what makes them when the pack is due.
+#: The elements of a pack's ``data``, or a function that makes them when the pack is due.
 Pack = list[Diff] | Callable[[], list[Diff]]
 
 
 class SendQueue:
-    """Packs in order. Differences join the last pack unless that stands alone."""
+    """Packs in order. Diffs join the last pack unless that one must stay alone."""
 
     def __init__(self) -> None:
         self._packs: deque[Pack] = deque()
@@ -25,7 +25,7 @@ class SendQueue:
         return len(self._packs)
 
     def add(self, *diffs: Diff) -> None:
-        """Add differences; they go out together with others waiting at the end."""
+        """Add diffs; they are sent together with others that wait at the end of the queue."""
         last = self._packs[-1] if self._packs and self._joinable else None
         if isinstance(last, list):
             last.extend(diffs)
@@ -34,7 +34,7 @@ class SendQueue:
         self._joinable = True
 
     def add_pack(self, pack: Pack) -> None:
-        """Add a pack that goes out alone."""
+        """Add a pack that is sent alone."""
         self._packs.append(pack)
         self._joinable = False
 
@@ -42,7 +42,7 @@ class SendQueue:
         """The next pack's elements.
 
         Raises:
-            IndexError: Nothing is waiting.
+            IndexError: The queue is empty.
         """
         pack = self._packs.popleft()
         return pack if isinstance(pack, list) else pack()

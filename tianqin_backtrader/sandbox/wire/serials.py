@@ -1,4 +1,4 @@
-"""What a connection has been sent of a series, and how bars of several symbols are aligned."""
+"""The rows of a series that a connection has been sent, and the alignment of several symbols."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Serial:
-    """One series as far as the connection has been sent it."""
+    """One series, and which of its rows the connection has been sent."""
 
     symbol: str
     duration: int
@@ -29,17 +29,17 @@ class Serial:
     charts: list[Chart] = field(default_factory=list)
 
     def diff(self, body: Diff) -> Diff:
-        """``body`` at the series' place in the tree."""
+        """``body`` at the series' path in the data tree."""
         if self.duration == 0:
             return {"ticks": {self.symbol: body}}
         return {"klines": {self.symbol: {str(self.duration): body}}}
 
     def newest(self) -> int:
-        """Id of the newest row now."""
+        """Id of the newest row."""
         return self.series.last_id(self.cursor(self.symbol))
 
     def rows(self, left_id: int, right_id: int) -> dict[str, Row]:
-        """Rows now, marked as sent."""
+        """The rows as of now; marks them as sent."""
         self.sent.add(max(left_id, 0), min(right_id, self.newest()))
         return self.series.rows(left_id, right_id, self.cursor(self.symbol))
 
@@ -58,12 +58,12 @@ class Chart:
 
     @property
     def chart_id(self) -> str:
-        """The client's name of it."""
+        """The client's id of the chart."""
         return str(self.state["chart_id"])
 
     @property
     def follows(self) -> bool:
-        """Whether it shows the newest rows."""
+        """Whether the chart shows the newest rows."""
         return "left_kline_id" not in self.state and "focus_datetime" not in self.state
 
     def place(self) -> None:
@@ -85,7 +85,7 @@ class Chart:
 
 
 def rows_of(chart: Chart, left: int, right: int) -> Diff:
-    """Rows of the main serial with those of the others that share their stamps."""
+    """Rows of the main serial and the rows of the others with the same stamps."""
     main = chart.serials[0]
     diff = main.diff({"data": main.rows(left, right) if left <= right else {}})
     if len(chart.serials) > 1 and left <= right:
@@ -116,7 +116,7 @@ def _aligned_rows(chart: Chart, left: int, right: int) -> Diff:
 
 
 def binding_of(chart: Chart, left: int, right: int) -> dict[str, dict[str, int]]:
-    """Own ids to the others' ids by symbol; notes up to where nothing more can be aligned."""
+    """Map the main ids to the others' ids by symbol; notes how far the alignment is final."""
     binding: dict[str, dict[str, int]] = {}
     for other in chart.serials[1:]:
         rows, low, high = _span(chart, other, left, right)
@@ -137,7 +137,7 @@ def binding_of(chart: Chart, left: int, right: int) -> dict[str, dict[str, int]]
 
 
 def merge(target: Diff, diff: Diff) -> None:
-    """Add a difference to another one, deeply."""
+    """Merge a diff into another one, recursively."""
     for key, value in diff.items():
         if isinstance(value, dict) and isinstance(target.get(key), dict):
             merge(target[key], value)

@@ -1,4 +1,4 @@
-"""Numbered rows of ticks and bars of one symbol, as far as the market has come."""
+"""Numbered rows of ticks and bars of one symbol, up to the market's present."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _VIEWS = 256
 
 
 class Series(Protocol):
-    """Rows with consecutive ids; a cursor says how far the market has come."""
+    """Rows with consecutive ids; a cursor marks the market's present."""
 
     def last_id(self, cursor: Cursor) -> int:
-        """Id of the newest row; -1 where there is none."""
+        """Id of the newest row; -1 if there is none."""
         ...
 
     def rows(self, left_id: int, right_id: int, cursor: Cursor) -> dict[str, Row]:
-        """The rows that exist with ids from ``left_id`` to ``right_id``, both included."""
+        """The existing rows with ids from ``left_id`` to ``right_id``, both included."""
         ...
 
     def id_at(self, ns: int, cursor: Cursor) -> int:
-        """Id of the first row that is not over before the instant, at most the newest."""
+        """Id of the first row that does not end before the instant, at most the newest."""
         ...
 
     def moved(self, cursor: Cursor) -> tuple[int, dict[str, Row]]:
@@ -41,7 +41,7 @@ class Series(Protocol):
 
 
 class DayViews:
-    """The last used trading days in wire form."""
+    """A cache of trading days in wire format."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
@@ -60,7 +60,7 @@ class DayViews:
         return view
 
     def forget(self) -> None:
-        """The market's days have changed."""
+        """Forget all days after a change of the market."""
         self._views.clear()
 
     def previous(self, view: DayView) -> DayView | None:
@@ -70,25 +70,25 @@ class DayViews:
         return self.get(view.day.symbol, days[index - 1]) if index else None
 
     def on(self, symbol: str, trading_day: date) -> DayView:
-        """The view of a trading day, or of the nearest the symbol has."""
+        """The view of a trading day, or of the nearest trading day of the symbol."""
         days = self._market.days(symbol)
         return self.get(symbol, days[min(bisect_left(days, trading_day), len(days) - 1)])
 
 
 class TickSeries:
-    """The ticks of a symbol over all its days, and the odd ones that were put between them.
+    """The ticks of a symbol over all its days, including odd ticks that a fault has inserted.
 
-    An odd tick is a row with an id of its own; ids of the ticks after it are higher by one.
+    An odd tick is a row with an id of its own; the ids of later ticks are higher by one.
     """
 
     def __init__(self, views: DayViews, calendar: SessionCalendar) -> None:
         self._views = views
         self._calendar = calendar
-        # By symbol: the exchange's own id of the tick before, and the row.
+        # By symbol: the exchange's own id of the tick before the odd one, and its row.
         self._odd: dict[str, list[tuple[int, Row]]] = {}
 
     def put_odd(self, cursor: Cursor, changes: Row) -> Row:
-        """Put a row behind the newest one: that one, with changes."""
+        """Insert a copy of the newest row, with changes, after it."""
         last = self.last_id(cursor)
         row = {**self.rows(last, last, cursor)[str(last)], **changes}
         self._odd.setdefault(cursor.symbol, []).append((self._own_id(cursor), row))
@@ -105,7 +105,7 @@ class TickSeries:
         return self._own_id(cursor) + len(self._odd.get(cursor.symbol, ()))
 
     def rows(self, left_id: int, right_id: int, cursor: Cursor) -> dict[str, Row]:
-        """Rows by id, in falling order of days and rising order inside a day."""
+        """Rows by id; days in descending order, rows of a day in ascending order."""
         odd = self._odd.get(cursor.symbol)
         if not odd:
             return self._own_rows(left_id, right_id, cursor)
@@ -160,7 +160,7 @@ class TickSeries:
 
 
 class SeriesBook:
-    """All series, made when first asked for and shared by all connections."""
+    """All series, created on demand and shared by all connections."""
 
     def __init__(self, market: Market, calendar: SessionCalendar) -> None:
         self.views = DayViews(market)
@@ -169,7 +169,7 @@ class SeriesBook:
         self._bars: dict[tuple[str, int], _Bars] = {}
 
     def put_odd(self, cursor: Cursor, changes: Row) -> Row:
-        """Put a tick that cannot be behind the newest one; its row."""
+        """Insert an impossible tick after the newest one; returns its row."""
         return self._ticks.put_odd(cursor, changes)
 
     def get(self, symbol: str, duration: int) -> Series:
@@ -183,7 +183,7 @@ class SeriesBook:
         return series
 
     def forget(self) -> None:
-        """The market's days have changed; their moments and ids have not."""
+        """Forget prices after a change of the market; times and ids are unchanged."""
         self.views.forget()
         for bars in self._bars.values():
             bars.forget()
@@ -198,7 +198,7 @@ class _Bars:
         self._moved: tuple[int, dict[str, Row]] = (-1, {})
 
     def forget(self) -> None:
-        """The market's days have changed."""
+        """Forget prices after a change of the market."""
         self._bars.forget()
 
     def last_id(self, cursor: Cursor) -> int:
@@ -215,7 +215,7 @@ class _Bars:
         return min(self._bars.id_at(ns), self.last_id(cursor))
 
     def moved(self, cursor: Cursor) -> tuple[int, dict[str, Row]]:
-        """The running bar and those begun by the tick; shared by all who ask in one step."""
+        """The running bar and those begun by the tick; shared by all callers within one step."""
         if self._moved_at != (cursor.day, cursor.k):
             self._moved_at = (cursor.day, cursor.k)
             found = self._bars.moved(cursor.day.trading_day, cursor.k)

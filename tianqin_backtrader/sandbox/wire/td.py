@@ -1,4 +1,4 @@
-"""One trading connection: login, orders, and the account's differences."""
+"""One trading connection: login, orders, and the account's diffs."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from .send_queue import Diff, SendQueue
 
 logger = logging.getLogger(__name__)
 
-#: The brokers that may be named at login; the real list is long and the client ignores it.
+#: The brokers that a login may name; the real list is long, and the client ignores it.
 BROKERS = ("快期模拟",)
 _LOGIN_CODE = 2026112001
 _NOT_LOGGED_IN_CODE = 2026112002
 
 
 class Desk(Protocol):
-    """Where a connection's requests go."""
+    """Handles the requests of trading connections."""
 
     def login(self, session: TdSession, user_id: str) -> list[Parcel]:
-        """Open the account if need be and return what the login is answered with."""
+        """Open the account if needed and return the answer to the login."""
         ...
 
     def login_refusal(self, user_id: str) -> list[Notice]:
-        """What a login is answered with if it is refused; nothing else comes then."""
+        """The answer to a login that is refused; empty if it is accepted."""
         ...
 
     def insert(self, user_id: str, pack: dict[str, Any]) -> None:
-        """A new order."""
+        """Insert an order."""
         ...
 
     def cancel(self, user_id: str, order_id: str) -> None:
-        """Withdraw an order."""
+        """Cancel an order."""
         ...
 
 
 class TdSession:
-    """The state of one connection; it has no socket and is fed packs.
+    """The state of one connection, without a socket.
 
     Attributes:
-        user_id: Who has logged in; ``""`` before.
+        user_id: The user that has logged in; ``""`` before.
         peek_open: Whether the client waits for an answer.
-        outbox: What it will be sent.
+        outbox: The packs to send.
         unasked: Packs that are sent without waiting for a peek.
         unread: Whether a pack has been sent and the client has not peeked since.
     """
@@ -80,11 +80,11 @@ class TdSession:
             logger.debug("trading pack %r is ignored", aid)
 
     def notify(self, content: str, *, code: int = 0, level: str = "INFO") -> None:
-        """Send a message of the server."""
+        """Queue a notification of the server."""
         self.outbox.add(self.notice(content, code=code, level=level))
 
     def notice(self, content: str, *, code: int = 0, level: str = "INFO") -> Diff:
-        """A message of the server under a key of its own."""
+        """A notification of the server under a key of its own."""
         self._notices += 1
         message = {
             "type": "MESSAGE",
@@ -107,22 +107,22 @@ class TdSession:
         self.deliver(self._desk.login(self, user_id))
 
     def say(self, notices: Iterable[Notice]) -> None:
-        """Messages of the server, each in a pack of its own."""
+        """Queue notifications of the server, each in a pack of its own."""
         for one in notices:
             level = "WARNING" if one.warning else "INFO"
             diff = self.notice(one.content, code=one.code, level=level)
             self.deliver([Parcel(UNASKED, (diff,))])
 
     def log_out(self, notices: Iterable[Notice]) -> None:
-        """End the login, not the connection."""
+        """End the login but not the connection."""
         self.say(notices)
         self.user_id = ""
 
     def deliver(self, parcels: list[Parcel]) -> None:
-        """What the account's clients are told.
+        """Queue news of the account.
 
-        A market that waits for its clients lets unasked packs wait for their peek, too: else the
-        order of things would hang on the machine.
+        If the market waits for its clients, packs that need no peek wait for one, too; otherwise
+        the order of events would depend on the machine's speed.
         """
         for parcel in parcels:
             if parcel.how == JOINED:
@@ -136,7 +136,7 @@ class TdSession:
         if not self.user_id and self._silent:
             logger.debug("%s before the login is ignored", pack["aid"])
         elif not self.user_id:
-            # What the real server does with orders that come before the login is not known.
+            # How the real server answers orders before the login is not known.
             what = "下单失败" if pack["aid"] == "insert_order" else "撤单失败"
             self.notify(f"{what},尚未登录", code=_NOT_LOGGED_IN_CODE, level="WARNING")
         elif pack["aid"] == "insert_order":
