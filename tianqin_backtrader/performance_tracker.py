@@ -13,27 +13,26 @@ By itself, in a program with a loop of its own: ``tracker = PerformanceTracker(s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import backtrader as bt
 import pandas as pd
 
 from .core.clock import MINUTE, SECOND, Instants, passed_ns, to_ns
+from .core.context import Context
 from .core.model import Fill, OrderReport
+from .core.ports import Underlyings
 from .errors import ConfigError, JournalError, TianqinError
-from .records.account_log import AccountLog
+from .feeds.feed_list import FeedList
+from .records.account_log import Account, AccountLog
 from .records.journal import Journal, open_journal
 from .records.metrics import Statistics
 from .records.records import Records, WrittenRecords
 from .records.shared_folder import SharedFolder
-
-if TYPE_CHECKING:
-    from .broker import MyBroker
-    from .store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +42,54 @@ SETTLED = 3 * SECOND
 PACKS = 100
 #: Folder of the records of a program that has no ``strategy_name``.
 UNNAMED = "strategy"
+
+
+class RecordedBroker(Account, Protocol):
+    """The account that is recorded, and its orders; ``MyBroker``."""
+
+    @property
+    def journal(self) -> Journal | None: ...
+    @property
+    def account_log(self) -> AccountLog | None: ...
+    @property
+    def records_broken(self) -> bool: ...
+    def records_failed(self, error: JournalError) -> None: ...
+    def get_all_orders(self) -> Iterable[Any]: ...
+
+
+class RecordedTrading(Protocol):
+    """What the exchange says; ``Trading``."""
+
+    @property
+    def account_id(self) -> str: ...
+    def changed(self) -> bool: ...
+    def new_reports(self) -> list[OrderReport | Fill]: ...
+
+
+class RecordedGateway(Protocol):
+    """The session; ``Gateway``."""
+
+    @property
+    def trading(self) -> RecordedTrading: ...
+    @property
+    def renewable(self) -> bool: ...
+    def virtual_now(self) -> int | None: ...
+    def pump(self, timeout: float) -> bool: ...
+
+
+class RecordedSession(Protocol):
+    """Whose account it is; ``MyStore``."""
+
+    context: Context
+    feeds: FeedList
+
+    @property
+    def broker(self) -> RecordedBroker | None: ...
+    @property
+    def gateway(self) -> RecordedGateway: ...
+    @property
+    def mains(self) -> Underlyings: ...
+    def getbroker(self) -> RecordedBroker: ...
 
 
 #: Of this process, by folder.
@@ -68,10 +115,11 @@ def bring_up(folder: Path) -> None:
         WrittenRecords(folder).close()
 
 
-def _open_journal(store: MyStore, folder: Path) -> Journal:
-    market_time = to_ns(store.now()) if store.clock.virtual else None
-    account = store.gateway.trading.account_id
-    return open_journal(folder, account=account, clock=store.clock, market_time=market_time)
+def _open_journal(session: RecordedSession, folder: Path) -> Journal:
+    clock, now = session.context.clock, session.context.now()
+    market_time = to_ns(now) if clock.virtual else None
+    account = session.gateway.trading.account_id
+    return open_journal(folder, account=account, clock=clock, market_time=market_time)
 
 
 class _MetaTracker(bt.analyzer.MetaAnalyzer):
@@ -118,10 +166,11 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         store = self.p.store or getattr(self.strategy.broker, "store", None)
         if store is None or store.broker is None:
             raise ConfigError("PerformanceTracker records the account of a MyStore: call getbroker")
-        self._store: MyStore = store
-        self._broker: MyBroker = store.broker
+        self._session: RecordedSession = store
+        self._context = self._session.context
+        self._broker: RecordedBroker = store.broker
         name = type(self.strategy).__name__ if self.strategy is not None else "records"
-        folder = self.p.name or self._store.strategy_name or name
+        folder = self.p.name or self._context.strategy_name or name
         given = self._broker.journal
         path = Path(self.p.folder, folder) if given is None else given.path.parent
         self.folder = path.absolute()
@@ -138,7 +187,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         strategy = name if self.strategy is not None else folder
         kept = self._broker.account_log
         self._account_log = kept or AccountLog(
-            store.context, store.broker, store.mains, self._shared.journal, strategy
+            self._context, self._broker, store.mains, self._shared.journal, strategy
         )
         self._minute = -1
         self._trading = True
@@ -154,7 +203,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             raise
 
     def _open_journal(self) -> Journal:
-        return _open_journal(self._store, self.folder)
+        return _open_journal(self._session, self.folder)
 
     def _leave_what_has_ended(self) -> None:
         """A run that ended with an error has stopped nothing; in a notebook the next one begins."""
@@ -179,11 +228,11 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     def next(self) -> None:
         """A bar has been delivered."""
-        if self._shared.users[0] is not self or self._store.in_history:
+        if self._shared.users[0] is not self or self._session.feeds.in_history:
             return
         if self._halted():
             return
-        minute = to_ns(self._store.now()) // MINUTE
+        minute = to_ns(self._context.now()) // MINUTE
         bars = self._new_bars()
         if minute == self._minute and not bars:
             return  # a tick feed
@@ -194,12 +243,17 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
                     for feed in bars:
                         self._account_log.take_bar(feed)
                 self._account_log.take_equity("bar")
-            trading = any(self._store.is_open(one._dataname) for one in self._store.feeds)
+            trading = self._is_trading()
             if self._trading and not trading:
                 self._account_log.take_account()
                 self._shared.journal.tidy()
             self._trading = trading
             self._shared.records.refresh()
+
+    def _is_trading(self) -> bool:
+        """Whether the market of one of the feeds is open."""
+        now, is_open = self._context.now(), self._context.calendar.is_trading_now
+        return any(is_open(feed.symbol, now) for feed in self._session.feeds)
 
     prenext = next
     nextstart = next
@@ -308,7 +362,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         """The minute feeds with a new live bar, of each contract the shortest alone."""
         shortest: dict[str, Any] = {}
         for feed in self._minutes:
-            shortest.setdefault(self._store.mains.traded(feed.symbol), feed)
+            shortest.setdefault(self._session.mains.traded(feed.symbol), feed)
         found = [
             feed
             for feed in shortest.values()
@@ -319,23 +373,24 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     def _minute_feeds(self) -> list[Any]:
         """Shortest bars first; of equal ones those of main contracts last."""
-        ours = {id(feed) for feed in self._store.feeds}  # == compares prices
+        ours = {id(feed) for feed in self._session.feeds}  # == compares prices
         found = [
             feed
             for feed in self.datas
             if id(feed) in ours and feed.p.timeframe == bt.TimeFrame.Minutes
         ]
-        traded = self._store.mains.traded
+        traded = self._session.mains.traded
         return sorted(
             found, key=lambda feed: (feed.p.compression, traded(feed.symbol) != feed.symbol)
         )
 
 
-def records_folder(store: MyStore, records: Any) -> Path | None:
+def records_folder(session: RecordedSession, records: object) -> Path | None:
     """The folder of a broker's records, wherever the program goes later; None for no records.
 
     Args:
-        store: Paper and live accounts have records, and every store with a ``strategy_name``.
+        session: On a paper or live account it has records, and where there is a
+            ``strategy_name``.
         records: What the user says: None for that rule, False for none, or the folder above.
 
     Raises:
@@ -345,24 +400,25 @@ def records_folder(store: MyStore, records: Any) -> Path | None:
         return None
     if records is not None and not isinstance(records, str | Path):
         raise ConfigError(f"records is a folder, None or False, not {records!r}")
-    real = not store.clock.virtual and store.gateway.renewable
-    if records is None and not store.strategy_name and not real:
+    name = session.context.strategy_name
+    real = not session.context.clock.virtual and session.gateway.renewable
+    if records is None and not name and not real:
         return None
-    return Path(records or "records", store.strategy_name or UNNAMED).absolute()
+    return Path(records or "records", name or UNNAMED).absolute()
 
 
 class RecordKeeper:
     """Opens the journal, and tracks performance unless an analyzer does.
 
     Args:
-        store: Whose account it is.
+        session: Whose account it is.
         records: As of ``records_folder``.
     """
 
-    def __init__(self, store: MyStore, records: Any) -> None:
-        self._store = store
-        self._folder = records_folder(store, records)
-        self._tracker: Any = None
+    def __init__(self, session: RecordedSession, records: object) -> None:
+        self._session = session
+        self._folder = records_folder(session, records)
+        self._tracker: PerformanceTracker | None = None
         self._looked = self._moved = self._kept = False
         self._heard_at = Instants(-SETTLED, -SETTLED)
         #: Writes the account into the journal, for every tracker of it.
@@ -376,10 +432,10 @@ class RecordKeeper:
         """
         if self._folder is None:
             return None
-        store = self._store
-        journal = _open_journal(store, self._folder)
+        session, name = self._session, self._session.context.strategy_name or UNNAMED
+        journal = _open_journal(session, self._folder)
         self.account_log = AccountLog(
-            store.context, store.getbroker(), store.mains, journal, store.strategy_name or UNNAMED
+            session.context, session.getbroker(), session.mains, journal, name
         )
         return journal
 
@@ -406,9 +462,10 @@ class RecordKeeper:
         self._heard_at = self._instants()
 
     def _instants(self) -> Instants:
-        """Now; a server that tells the time tells it before the store's clock is set."""
-        store = self._store
-        return Instants(passed_ns(), store.gateway.virtual_now() or int(store.clock.now_ns()))
+        """Now; a server that tells the time tells it before our clock is set."""
+        session = self._session
+        market = session.gateway.virtual_now() or session.context.now_ns()
+        return Instants(passed_ns(), market)
 
     def look_a_last_time(self, take: Callable[[list[OrderReport | Fill]], None]) -> None:
         """Before the records are closed: see what has come in the last moments.
@@ -418,7 +475,7 @@ class RecordKeeper:
         Args:
             take: Given what the exchange says of orders.
         """
-        gateway = self._store.gateway
+        gateway = self._session.gateway
         try:
             for number in range(PACKS):
                 young = self._instants().since(self._heard_at) < SETTLED
@@ -454,8 +511,8 @@ class RecordKeeper:
     def _begin(self, journal: Journal) -> None:
         self._kept = True
         if not trackers(journal.path.parent):
-            tracker = PerformanceTracker(store=self._store)
-            tracker.datas = self._store.feeds
+            tracker = PerformanceTracker(store=self._session)
+            tracker.datas = self._session.feeds
             tracker.start()
             self._tracker = tracker
 

@@ -24,7 +24,7 @@ from .calendars.holiday_cache import tianqin_holidays
 from .calendars.market_hours import MarketHours
 from .contracts.continuous import MAIN, ContinuousContracts
 from .contracts.instrument_provider import HURRIED, PATIENCE, InstrumentProvider
-from .core.clock import SECOND, MarketClock, WallClock, from_ns, monotonic, passed_ns, to_ns
+from .core.clock import SECOND, MarketClock, WallClock, monotonic, passed_ns, to_ns
 from .core.context import Context
 from .core.model import Instrument
 from .datafeed import ONE_RUN, Dailyfeed, MinutesThenTicks, Mydatafeed, Tickfeed
@@ -37,10 +37,10 @@ from .errors import (
 )
 from .feeds.feed_list import FeedList
 from .feeds.live_bars import Certificate
-from .feeds.names import named
 from .gateway.gateway import Gateway
 from .gateway.login import futures_account
 from .gateway.loop import EventLoop
+from .gateway.loop_ports import LoopPorts
 from .gateway.stop_signals import StopSignals, callers
 from .gateway.supervisor import WORKS
 from .monitoring.alerts.service import Alerts
@@ -49,6 +49,8 @@ from .monitoring.health import Health
 from .monitoring.live_page import LivePage
 from .monitoring.observers import Observers
 from .monitoring.prometheus import Monitoring
+from .monitoring.session_view import SessionView
+from .recording.ports import RecorderPorts
 from .recording.recorder import Recorder
 from .records.strategy_state import KeptState
 from .rolling.ports import RollPorts
@@ -149,9 +151,30 @@ class MyStore:
         self.mains = ContinuousContracts(self.context, self.gateway, self._urls)
         self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
+        #: What those who listen are shown.
+        self.view = SessionView(
+            self.context,
+            self.reconnector,
+            self._hours,
+            self.gateway.trading,
+            self.feeds,
+            self.observers,
+        )
         self.reconnector.connect()
         self._finalizer = weakref.finalize(self, self.gateway.close)
-        self._round = EventLoop(self, self._instruments, self.context.unsaid, self._learn_holidays)
+        self._round = EventLoop(
+            LoopPorts(
+                self.context,
+                self.gateway,
+                self.reconnector,
+                self._hours,
+                self._instruments,
+                self.feeds,
+                self.observers,
+                self.keepers,
+            ),
+            self._learn_holidays,
+        )
         self._round.follow_clock()
         ahead = rebuild_ahead if self.clock.virtual else rebuild_ahead or REBUILD_AHEAD
         self._hours.lead = None if ahead is None else timedelta(seconds=ahead)
@@ -340,6 +363,7 @@ class MyStore:
                     self.broker,
                 )
             )
+            self._round.broker = self.view.broker = self.broker
             self._round.rolls = self._rolls
             self._rolls.load()
         return self.broker
@@ -536,7 +560,7 @@ class MyStore:
 
     def alive_at(self, symbol: str) -> int:
         """Until when nothing can be missing of what the market sent of a contract, nanoseconds."""
-        return self._round.liveness.alive_at(symbol)
+        return self._round.alive_at(symbol)
 
     def horizon(self) -> int:
         """Bars that end by this instant are complete for every contract and may be delivered."""
@@ -620,7 +644,8 @@ class MyStore:
         self._must_be_open()
         if self.recorder is not None and not self.recorder.closed:
             raise ConfigError("this store records already: name all contracts at once")
-        self.recorder = Recorder(self, instruments, path)
+        ports = RecorderPorts(self.context, self.gateway, self.reconnector, self._round)
+        self.recorder = self._round.recorder = Recorder(ports, instruments, path)
         return self.recorder
 
     def certificate(self) -> dict[str, Certificate]:
@@ -637,26 +662,11 @@ class MyStore:
 
         Source: TianQin's own kline serial, row by id.
         """
-        return {name: feed.certificate() for name, feed in named(self.feeds).items()}
+        return self.view.certificate()
 
     def health(self) -> Health:
         """How the session is now: one frozen ``health.Health``; asks nobody, raises nothing."""
-        link, now = self.reconnector, self.clock.now_ns()
-        stamps = {name: feed.last_tick for name, feed in named(self.feeds).items()}
-        newest = max(stamps.values(), default=0)
-        return Health(
-            market_data_up=link.market_data_up,
-            trading_up=link.trading_up,
-            state=str(link.state),
-            last_data={name: from_ns(ns) if ns else None for name, ns in stamps.items()},
-            last_ok=link.last_ok,
-            backoff=link.backoff,
-            reconnects_today=link.reconnects_today,
-            last_error=link.last_error,
-            next_boundary=self._hours.boundary,
-            no_trading=link.no_trading,
-            lag=(now - newest) / SECOND if newest else float("nan"),
-        )
+        return self.view.health()
 
     def alerts(self, *urls: str, **settings: Any) -> Alerts:
         """Tell what happens to DingTalk, WeCom, Feishu, Telegram, by mail, to any webhook.
@@ -668,7 +678,7 @@ class MyStore:
         Raises:
             ConfigError: A URL or a setting is not understood, or apprise is missing.
         """
-        return Alerts(self, AlertSettings(urls=urls, **settings))
+        return Alerts(self.view, AlertSettings(urls=urls, **settings))
 
     def monitor(self, port: int = 0) -> Monitoring:
         """Serve ``/health`` (JSON) and ``/metrics`` (Prometheus) on 127.0.0.1.
@@ -679,7 +689,7 @@ class MyStore:
         Raises:
             ConfigError: The port is taken, or prometheus_client is missing.
         """
-        return Monitoring(self, port)
+        return Monitoring(self.view, port)
 
     def serve(self, port: int = 0, token: str | None = None) -> LivePage:
         """Show this store in a browser on this machine; ``url`` of what is returned says where.
@@ -691,7 +701,7 @@ class MyStore:
         Raises:
             ConfigError: The port is taken, or the token is shorter than 12 characters.
         """
-        return LivePage(self, port, token)
+        return LivePage(self.view, port, token)
 
     # -- what Cerebro calls -------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ def trade(sandbox, run, tmp_path):
     def trade(side, script, **options):
         store = sandbox(**side.market.save(tmp_path), **{"balance": 1e7} | options)
         told, done = [], []
-        alerts = Alerts(store, AlertSettings(), [lambda alert: told.append(alert) or True])
+        alerts = Alerts(store.view, AlertSettings(), [lambda alert: told.append(alert) or True])
 
         def whole(strategy):
             yield from script(strategy)

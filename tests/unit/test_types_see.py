@@ -13,7 +13,7 @@ PACKAGE = Path(tianqin_backtrader.__file__).parent
 #: File, what stands there, and how it is misspelt.
 MISSPELT = [
     ("gateway/gateway.py", "self.charts.renew(", "self.charts.renw("),
-    ("gateway/loop.py", "store.gateway.trading.new_reports()", "store.gateway.new_report()"),
+    ("gateway/loop.py", "self._gateway.trading.new_reports()", "self._gateway.new_report()"),
     ("execution/order_manager.py", "self.trading.insert_order(", "self.trading.insert_ordr("),
     ("execution/order_manager.py", "self.trading.cancel_order(", "self.trading.cancel_odrer("),
     ("execution/pre_trade.py", "self._context.may_trade(", "self._context.may_trad("),

@@ -154,7 +154,7 @@ def _run(
     broker = store.getbroker(risk=settings.risk, records=records)
     alerts = settings.alerts_expanded()
     if alerts.urls and options["place"] != "sandbox":
-        Alerts(store, alerts)
+        Alerts(store.view, alerts)
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.setbroker(broker)
     for symbol in options["symbols"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..calendars.auctions import AUCTION
 from ..core.clock import from_ns, to_ns
 from ..core.model import Bar, Tick
-from ..gateway.rows import Charted
+from ..core.ports import Rows
 from ..session_calendar import SessionCalendar
 
 
@@ -18,7 +18,7 @@ class DayRows:
         symbol: The contract.
     """
 
-    def __init__(self, series: Charted, calendar: SessionCalendar, symbol: str) -> None:
+    def __init__(self, series: Rows, calendar: SessionCalendar, symbol: str) -> None:
         self._series, self._calendar, self._symbol = series, calendar, symbol
         self.symbol, self.seconds = series.symbol, series.seconds
 

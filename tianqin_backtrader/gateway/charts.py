@@ -12,7 +12,8 @@ from typing import Any
 from tqsdk.diff import _get_obj
 
 from ..core.clock import SECOND
-from .rows import Charted, FrameSeries, OfChart, Series
+from ..core.ports import OfChart, Rows
+from .rows import FrameSeries, Series
 
 #: Rows that TianQin gives in one chart.
 LARGEST_CHART = 10_000
@@ -63,7 +64,7 @@ class TreeCharts:
         asked = Series(series.symbol, series.seconds, width, f"from_{first_id}_{self._asked}")
         return self._chart(asked, {"left_kline_id": first_id})
 
-    def drop(self, older: Charted) -> None:
+    def drop(self, older: Rows) -> None:
         """End a request of ``older``: its rows stay, a lost link does not ask for them again."""
         del self._charts[older.chart_id]
         self._ask(older, {}, symbol="")
@@ -89,7 +90,7 @@ class TreeCharts:
         if not self._is_watched(series):
             series.release(keep)
 
-    def forget(self, series: Charted, first_id: int, last_id: int) -> None:
+    def forget(self, series: Rows, first_id: int, last_id: int) -> None:
         """Let the client forget rows that ``older`` brought, as ``release``."""
         if not self._is_watched(series):
             series.forget(first_id, last_id)
@@ -111,7 +112,7 @@ class TreeCharts:
         self._ask(series, position | {"view_width": width or series.width}, series.symbol)
         return series
 
-    def _ask(self, series: Charted, options: dict[str, int], symbol: str) -> None:
+    def _ask(self, series: Rows, options: dict[str, int], symbol: str) -> None:
         pack = {
             "aid": "set_chart",
             "chart_id": series.chart_id,
@@ -146,7 +147,7 @@ class FrameCharts:
         """There is none: the rows that are there stand for it."""
         return self.series(series.symbol, series.seconds, LARGEST_CHART)
 
-    def drop(self, older: Charted) -> None:
+    def drop(self, older: Rows) -> None:
         """Nothing to end."""
 
     def renew(self, api: Any, away: float) -> None:
@@ -158,7 +159,7 @@ class FrameCharts:
     def release(self, series: OfChart, keep: int) -> None:
         """tqsdk keeps what it has; a planned renewal of the session is what bounds it."""
 
-    def forget(self, series: Charted, first_id: int, last_id: int) -> None:
+    def forget(self, series: Rows, first_id: int, last_id: int) -> None:
         """As ``release``."""
 
     def _frame(self, symbol: str, seconds: int, width: int) -> Any:

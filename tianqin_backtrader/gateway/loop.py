@@ -7,18 +7,14 @@ one moment.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sized
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
 
 from ..calendars.doubted_stamps import phase_at
-from ..contracts.instrument_provider import InstrumentProvider
 from ..core.clock import OVER, Phase, WallClock, deadline_in, monotonic
 from ..core.model import Notice, OrderReport
 from ..errors import LinkError, LinkTimeout
 from .liveness import Liveness
-
-if TYPE_CHECKING:
-    from ..store import MyStore
+from .loop_ports import EveryRound, LoopBroker, LoopPorts, LoopRecorder
 
 logger = logging.getLogger(__name__)
 
@@ -26,41 +22,33 @@ logger = logging.getLogger(__name__)
 MARKET_OVER = 2026112101
 
 
-class EveryRound(Protocol):
-    """What is looked after once a round."""
-
-    def on_round(self) -> None: ...
-
-
 class EventLoop:
-    """What a ``MyStore`` does in each round.
+    """What is done in each round of a session.
 
     Args:
-        store: The ``MyStore``, with a session.
-        instruments: Specifications, renewed by the way.
-        unsaid: What ``notify_store`` is still to be told.
+        ports: The session, which has been connected, and what it feeds.
         on_new_session: Called when there is another session.
 
     Attributes:
-        lifeline: The proof that nothing is missing.
+        liveness: The proof that nothing is missing.
+        broker, recorder: Take part as soon as there is one.
         rolls: Looked after last, once there is a broker.
     """
 
-    def __init__(
-        self,
-        store: MyStore,
-        instruments: InstrumentProvider,
-        unsaid: Sized,
-        on_new_session: Callable[[], None],
-    ) -> None:
-        self._store, self._instruments = store, instruments
-        self._unsaid, self._on_new_session = unsaid, on_new_session
-        self.liveness = Liveness(store.clock, store.reconnector, self._dues)
+    def __init__(self, ports: LoopPorts, on_new_session: Callable[[], None]) -> None:
+        self._context, self._clock = ports.context, ports.context.clock
+        self._gateway, self._link, self._hours = ports.gateway, ports.link, ports.hours
+        self._instruments, self._feeds = ports.instruments, ports.feeds
+        self._listeners, self._keepers = ports.listeners, ports.keepers
+        self._on_new_session = on_new_session
+        self.liveness = Liveness(self._clock, self._link, self._dues)
+        self.broker: LoopBroker | None = None
+        self.recorder: LoopRecorder | None = None
         self.rolls: EveryRound | None = None
         self._polled = self._trading = False
         self._links_over = self._losses = self._kept = 0
-        self._sessions: int = store.reconnector.sessions
-        self._counter_words: str = store.reconnector.counter_words
+        self._sessions = self._link.sessions
+        self._counter_words = self._link.counter_words
 
     def begin(self) -> None:
         """Cerebro begins a round: it may be waited once."""
@@ -80,43 +68,47 @@ class EventLoop:
 
     def pump(self, timeout: float) -> None:
         """One wait, and what it brought to where it belongs."""
-        store = self._store
         try:
-            store.reconnector.wait(deadline_in(max(0.0, timeout)))
+            self._link.wait(deadline_in(max(0.0, timeout)))
         except LinkError:
-            store.observers.round()  # they see the end, too
+            self._listeners.round()  # they see the end, too
             raise
         self.follow_clock()
         self._follow_session()
         self._take_market_data()
-        for notice in store.reconnector.take_notices():
+        for notice in self._link.take_notices():
             self._take_notice(notice)
-        if store.gateway.trading.changed():
-            reports = store.gateway.trading.new_reports()
-            for report in reports:
-                if isinstance(report, OrderReport) and report.rejected:
-                    store.reconnector.refusals.answered(report.last_msg, WallClock().now_ns())
-            if store.broker is not None:
-                store.broker.take_reports(reports)
-        if store.broker is not None:  # after the reports: what orders have become of them is known
-            for keeper in store.keepers:
+        self._take_reports()
+        if self.broker is not None:  # after the reports: what orders have become of them is known
+            for keeper in self._keepers:
                 keeper()
             if self.rolls is not None:
                 self.rolls.on_round()
-        store.observers.round()
+        self._listeners.round()
+
+    def _take_reports(self) -> None:
+        if not self._gateway.trading.changed():
+            return
+        reports = self._gateway.trading.new_reports()
+        for report in reports:
+            if isinstance(report, OrderReport) and report.rejected:
+                self._link.refusals.answered(report.last_msg, WallClock().now_ns())
+        if self.broker is not None:
+            self.broker.take_reports(reports)
 
     def _take_market_data(self) -> None:
-        store, feeds = self._store, self._store.feeds
+        feeds, clock = self._feeds, self._clock
         stamps = [(feed.symbol, stamp) for feed in feeds if (stamp := feed.take_ticks())]
-        if store.recorder is not None:
-            stamps += store.recorder.take()
+        if self.recorder is not None:
+            stamps += self.recorder.take()
         for symbol, stamp in stamps:
             # Before the market has been heard, what comes before an open may have any stamp.
-            if store.clock.trusted or phase_at(store.calendar, symbol, stamp) is Phase.TRADING:
-                store.clock.stamp(stamp)
+            calendar = self._context.calendar
+            if clock.trusted or phase_at(calendar, symbol, stamp) is Phase.TRADING:
+                clock.stamp(stamp)
             self.liveness.heard(symbol, stamp)
         if stamps:
-            store.reconnector.heard()
+            self._link.heard()
         self.liveness.prove(over=self.market_over and all(feed.current for feed in feeds))
         for feed in feeds:
             feed.flush(self.liveness.bars_close_until(feed.symbol))
@@ -134,8 +126,8 @@ class EventLoop:
         Raises:
             LinkTimeout: It does not answer.
         """
-        gateway = self._store.gateway
-        if self._store.clock.virtual:
+        gateway = self._gateway
+        if self._clock.virtual:
             return
         asked, answered = self.liveness.passed(), gateway.ask()
         while not answered():
@@ -144,9 +136,13 @@ class EventLoop:
             gateway.pump(max(0.0, deadline - monotonic()))
         self.liveness.answered(asked)
 
+    def alive_at(self, symbol: str) -> int:
+        """Until when nothing can be missing of what the market sent of a contract, nanoseconds."""
+        return self.liveness.alive_at(symbol)
+
     def follow_clock(self) -> None:
         """A server that tells the time tells it to us."""
-        clock, now = self._store.clock, self._store.gateway.virtual_now()
+        clock, now = self._clock, self._gateway.virtual_now()
         if now is not None:
             if not clock.virtual:
                 logger.info("the server tells the time: market clock")
@@ -155,22 +151,16 @@ class EventLoop:
 
     def _follow_session(self) -> None:
         """Tell feeds and broker what has become of the connection."""
-        store, link, hours = self._store, self._store.reconnector, self._store.hours
+        link, notify = self._link, self._context.notify
         self._instruments.follow()
-        if hours.trading != self._trading:
-            self._trading = hours.trading
-            if self._trading:
-                self._instruments.ask()  # the evening's first answer may have been the old day's
-            word, until = "open" if self._trading else "closed", hours.boundary
-            logger.info("the market is %s until %s", word, until)
-            store.put_notification(f"the market is {word} until {until}", until=until)
+        self._follow_hours()
         if link.losses != self._losses:
             self._losses = link.losses
-            for feed in store.feeds:
+            for feed in self._feeds:
                 feed.put_notification(feed.DISCONNECTED)
         if link.kept != self._kept:
             self._kept = link.kept
-            store.put_notification(f"the session is not renewed and goes on: {link.last_error}")
+            notify(f"the session is not renewed and goes on: {link.last_error}")
         if link.sessions != self._sessions:
             self._sessions = link.sessions
             self._links_over = 0
@@ -179,49 +169,58 @@ class EventLoop:
             done = "everything is subscribed and compared"
             if not link.trading_up:
                 done = "everything is subscribed; market data alone"
-            store.put_notification(f"connected again: {done}")
+            notify(f"connected again: {done}")
         if link.counter_words != self._counter_words:
             self._counter_words = link.counter_words
-            store.put_notification(link.counter_words or "trading goes on")
-        if store.broker is not None:
-            store.broker.follow_session(self._sessions, link)
+            notify(link.counter_words or "trading goes on")
+        if self.broker is not None:
+            self.broker.follow_session(self._sessions, link)
+
+    def _follow_hours(self) -> None:
+        hours = self._hours
+        if hours.trading == self._trading:
+            return
+        self._trading = hours.trading
+        if self._trading:
+            self._instruments.ask()  # the evening's first answer may have been the old day's
+        word, until = "open" if self._trading else "closed", hours.boundary
+        logger.info("the market is %s until %s", word, until)
+        self._context.notify(f"the market is {word} until {until}", until=until)
 
     def _take_notice(self, notice: Notice) -> None:
         level = logging.WARNING if notice.level == "WARNING" else logging.INFO
         logger.log(level, "notice %s: %s", notice.code, notice.content)
-        if self._store.broker is not None and not notice.conn_id:  # the client's own name one
-            self._store.broker.heard()
+        if self.broker is not None and not notice.conn_id:  # the client's own name one
+            self.broker.heard()
         if notice.code == MARKET_OVER:
             self._links_over += 1
         else:
-            self._store.put_notification(notice.content, notice=notice)
+            self._context.notify(notice.content, notice=notice)
 
     def _dues(self) -> Iterator[tuple[str, int]]:
         """Contracts, and what must have passed there before something is decided."""
-        for feed in self._store.feeds:
+        for feed in self._feeds:
             for due in feed.dues:
                 yield feed.symbol, due
-        if self._store.recorder is not None:
-            yield from self._store.recorder.dues
+        if self.recorder is not None:
+            yield from self.recorder.dues
 
     def _has_news(self) -> bool:
-        feeds, broker = self._store.feeds, self._store.broker
-        if self._unsaid or (feeds and all(feed.finished for feed in feeds)):
+        feeds = self._feeds
+        if self._context.unsaid or (feeds and all(feed.finished for feed in feeds)):
             return True
         if any(feed.has_history for feed in feeds):
             return True  # what waits behind it is not waited for
-        if broker is not None and broker.has_news:
+        if self.broker is not None and self.broker.has_news:
             return True
         horizon = self.horizon()
         return any(feed.has_bar(horizon) for feed in feeds)
 
     def horizon(self) -> int:
         """Bars that end by this instant are complete for every contract."""
-        until: int = min((feed.complete_until for feed in self._store.feeds), default=0)
-        return until
+        return min((feed.complete_until for feed in self._feeds), default=0)
 
     @property
     def market_over(self) -> bool:
         """Whether a market of finite days has ended and every connection has said so."""
-        gateway = self._store.gateway
-        return bool(gateway.history_over or self._links_over >= gateway.links)
+        return self._gateway.history_over or self._links_over >= self._gateway.links

@@ -7,13 +7,15 @@ handed in; nothing here imports tqsdk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any
 
 from ..contracts.odd_prices import sane
 from ..core.clock import SECOND, from_ns
+from ..core.fields import number
 from ..core.model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
+from ..core.ports import Row
 from ..core.redaction import clean
 
 
@@ -110,7 +112,7 @@ class Series:
                 )  # fmt: skip
         return bars
 
-    def rows(self, first_id: int, last_id: int, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def rows(self, first_id: int, last_id: int, fields: Sequence[str]) -> list[Row]:
         """Whole rows of a range of ids, the id and the fields in their order; as ``ticks``."""
         rows, pick = self._root["data"].__dict__, itemgetter(*fields)
         found = ((row_id, rows.get(str(row_id))) for row_id in range(first_id, last_id + 1))
@@ -201,54 +203,34 @@ class FrameSeries:
             )  # fmt: skip
         return found
 
-    def rows(self, first_id: int, last_id: int, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def rows(self, first_id: int, last_id: int, fields: Sequence[str]) -> list[Row]:
         """As of ``Series``; stamps to the microsecond."""
+        first, *others = fields
         return [
-            (
-                int(row["id"]),
-                *(
-                    _to_microsecond(row[name]) if name == "datetime" else row.get(name, NAN)
-                    for name in fields
-                ),
-            )
+            (int(row["id"]), _field(row, first), *(_field(row, name) for name in others))
             for row in self._rows(first_id, last_id)
         ]
 
     def forget(self, first_id: int, last_id: int) -> None:
         """The frame has its length."""
 
-    def _rows(self, first_id: int, last_id: int) -> list[dict[str, Any]]:
+    def _rows(self, first_id: int, last_id: int) -> list[dict[str, float]]:
         ids = self._frame["id"]
         inside = self._frame[(ids >= max(0, first_id)) & (ids <= last_id)]
-        rows: list[dict[str, Any]] = inside.to_dict("records")
+        rows: list[dict[str, float]] = inside.to_dict("records")
         return rows
 
     def release(self, keep: int) -> None:
         """The frame has its length."""
 
 
+def _field(row: Mapping[str, float], name: str) -> float:
+    return _to_microsecond(row[name]) if name == "datetime" else row.get(name, NAN)
+
+
 def _to_microsecond(float_ns: float) -> int:
     """Frames are float64: nanoseconds are exact to 256 only."""
     return round(float_ns / 1000) * 1000
-
-
-#: Rows of a chart, whichever way they are read.
-Charted = Series | FrameSeries
-
-
-class OfChart(Protocol):
-    """What says which chart's rows something stands on."""
-
-    @property
-    def symbol(self) -> str: ...
-
-    @property
-    def seconds(self) -> int: ...
-
-    @property
-    def path(self) -> list[str]: ...
-
-    def release(self, keep: int) -> None: ...
 
 
 #: No trade is older: what says so has no time. The first hour of 2000, nanoseconds.
@@ -258,15 +240,9 @@ _FIRST_TIME = 946_656_000 * SECOND
 _DIRECTIONS, _OFFSETS = frozenset(map(str, Direction)), frozenset(map(str, Offset))
 
 
-def _number(raw: Mapping[str, Any], name: str, otherwise: float = NAN) -> float:
-    value = raw.get(name)
-    return float(value) if isinstance(value, int | float) else otherwise
-
-
 def to_instrument(raw: Mapping[str, Any]) -> Instrument:
     expire = raw.get("expire_datetime")
     edges = (raw.get("underlying") or {}).get("edges") or []
-    number: Callable[..., float] = _number
     return Instrument(
         symbol=raw["instrument_id"],
         ins_class=raw.get("class") or "",
@@ -309,7 +285,7 @@ def to_report(order_id: str, order: Any) -> OrderReport | None:
         offset=Offset(offset),
         volume_orign=_lots(order, "volume_orign"),
         volume_left=_lots(order, "volume_left"),
-        limit_price=_number(order, "limit_price"),  # market orders have none
+        limit_price=number(order, "limit_price"),  # market orders have none
         status=order.status,
         exchange_order_id=_word(order, "exchange_order_id"),
         last_msg=_word(order, "last_msg"),
@@ -329,11 +305,11 @@ def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> 
         names_fees: Whether a fee of 0.0 is one: else it is none that is told.
     """
     direction, offset, symbol = _word(trade, "direction"), _word(trade, "offset"), _symbol(trade)
-    price, volume = _number(trade, "price"), _lots(trade, "volume")
+    price, volume = number(trade, "price"), _lots(trade, "volume")
     known = direction in _DIRECTIONS and offset in _OFFSETS
     if not known or symbol is None or volume <= 0 or price != price:
         return None
-    time, fee = _number(trade, "trade_date_time"), _number(trade, "commission")
+    time, fee = number(trade, "trade_date_time"), number(trade, "commission")
     return Fill(
         trade_id=trade_id,
         order_id=str(trade.get("order_id") or ""),
@@ -349,7 +325,7 @@ def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> 
 
 
 def _lots(raw: Mapping[str, Any], name: str) -> int:
-    lots = _number(raw, name, 0)
+    lots = number(raw, name, 0)
     return int(lots) if lots == lots else 0
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from ..core.model import Bar
 from ..feeds.live_bars import Difference
+from .ports import OrderView
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Observer:
     def bar(self, name: str, bar: Bar) -> None:
         """A feed has delivered a bar."""
 
-    def order(self, order: Any) -> None:
+    def order(self, order: OrderView) -> None:
         """Strategies are about to be told of an order; look at it now, it goes on changing."""
 
     def exposed(self, symbol: str, lots: int, text: str) -> None:
@@ -70,7 +70,7 @@ class Observers:
         if self._all:
             self._tell(lambda one: one.bar(name, bar))
 
-    def order(self, order: Any) -> None:
+    def order(self, order: OrderView) -> None:
         if self._all:
             self._tell(lambda one: one.order(order))
 

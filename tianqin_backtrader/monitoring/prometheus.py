@@ -1,4 +1,4 @@
-"""``Monitoring``: a store's health as JSON, and figures for Prometheus, on a local port.
+"""``Monitoring``: a session's health as JSON, and figures for Prometheus, on a local port.
 
     store.monitor(9101)        # http://127.0.0.1:9101/health and /metrics
 
@@ -8,17 +8,20 @@ The store's thread publishes a frozen ``Snapshot`` a few times a second; HTTP th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.clock import monotonic
+from ..core.json_values import Json
 from ..errors import ConfigError
 from ..gateway.supervisor import State
 from .http_server import Answer, LocalServer, Site
 from .observers import Observer
-from .snapshot import Snapshot, plain, take_snapshot
+from .ports import OrderView
+from .session_view import SessionView
+from .snapshot import Snapshot, plain, plain_fields, take_snapshot
 
 if TYPE_CHECKING:
-    from ..store import MyStore
+    from prometheus_client import Metric
 
 #: Seconds between two snapshots.
 PUBLISH_EVERY = 0.25
@@ -27,21 +30,21 @@ _RISK = ("ACTIVE", "REDUCING", "HALTED")
 
 
 class Publisher(Observer):
-    """Takes snapshots of a store in its own thread.
+    """Takes snapshots of a session in its own thread.
 
     Args:
-        store: A ``MyStore``.
+        view: The session.
 
     Attributes:
         latest: The newest one; any thread may read it.
     """
 
-    def __init__(self, store: MyStore) -> None:
-        self._store = store
+    def __init__(self, view: SessionView) -> None:
+        self._view = view
         self._counts = {"rounds": 0, "orders": 0, "rejected": 0, "fills": 0}
         self._seen: dict[int, int] = {}  # fills told so far of orders that are not over
-        self.latest: Snapshot = take_snapshot(store, monotonic(), self._counts)
-        store.observers.add(self)
+        self.latest: Snapshot = take_snapshot(view, monotonic(), self._counts)
+        view.observers.add(self)
 
     def round(self) -> None:
         """Publish, if it is time."""
@@ -52,9 +55,9 @@ class Publisher(Observer):
 
     def publish(self, now: float) -> None:
         """Take a snapshot now."""
-        self.latest = take_snapshot(self._store, now, self._counts)
+        self.latest = take_snapshot(self._view, now, self._counts)
 
-    def order(self, order: Any) -> None:
+    def order(self, order: OrderView) -> None:
         """Count what is new of an order."""
         counts = self._counts
         if order.ref not in self._seen:
@@ -69,7 +72,7 @@ class Monitoring(Publisher):
     """Serves ``/health`` and ``/metrics`` on 127.0.0.1; made by ``store.monitor``.
 
     Args:
-        store: A ``MyStore``.
+        view: The session.
         port: 0 takes any free one.
 
     Attributes:
@@ -79,19 +82,19 @@ class Monitoring(Publisher):
         ConfigError: The port is taken, or prometheus_client is missing.
     """
 
-    def __init__(self, store: MyStore, port: int = 0) -> None:
-        super().__init__(store)
+    def __init__(self, view: SessionView, port: int = 0) -> None:
+        super().__init__(view)
         try:
             pages = {"/health": health_page(self), "/metrics": metrics_page(self)}
             self._server = LocalServer(Site(pages, {}, {}), port)
         except ConfigError:
-            store.observers.remove(self)
+            view.observers.remove(self)
             raise
         self.url = self._server.url
 
     def close(self) -> None:
         """Serve no more."""
-        self._store.observers.remove(self)
+        self._view.observers.remove(self)
         self._server.close()
 
     closed = close
@@ -120,14 +123,14 @@ def metrics_page(publisher: Publisher) -> Callable[[], Answer]:
     return lambda: Answer(generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def health_of(snapshot: Snapshot, now: float) -> dict[str, Any]:
+def health_of(snapshot: Snapshot, now: float) -> dict[str, Json]:
     """``store.health()`` as JSON has it, with risk, account and the age of all that in seconds."""
     return {
         "at": plain(snapshot.at),
         "age": round(max(0.0, now - snapshot.taken), 3),
         "strategy": snapshot.strategy,
         "trading": snapshot.trading,
-        **plain(snapshot.health),
+        **plain_fields(snapshot.health),
         "risk_state": snapshot.risk_state,
         "risk_reason": snapshot.risk_reason,
         "account": plain(snapshot.account),
@@ -143,11 +146,11 @@ class _Collector:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
-    def describe(self) -> list[Any]:
+    def describe(self) -> list[Metric]:
         """Nothing before there is somebody to ask."""
         return []
 
-    def collect(self) -> Iterator[Any]:
+    def collect(self) -> Iterator[Metric]:
         """The newest snapshot."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 

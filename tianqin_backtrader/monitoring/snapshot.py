@@ -1,6 +1,6 @@
-"""How a store is, in one frozen value that any thread may read.
+"""How a session is, in one frozen value that any thread may read.
 
-Only the store's own thread takes one; nothing in it lives.
+Only the session's own thread takes one; nothing in it lives.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from ..contracts.odd_prices import price_of
+from ..core.fields import Fields, number
+from ..core.json_values import Json
 from .health import Health
-
-if TYPE_CHECKING:
-    from ..store import MyStore
+from .session_view import SessionView
 
 #: Of the account, as TqSdk names them; yuan.
 ACCOUNT = (
@@ -44,7 +43,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A store at a moment.
+    """A session at a moment.
 
     Attributes:
         at: The exchange's time, naive Beijing; None before the market was heard of.
@@ -68,44 +67,44 @@ class Snapshot:
     counts: Mapping[str, int]
 
 
-def take_snapshot(store: MyStore, taken: float, counts: Mapping[str, int]) -> Snapshot:
-    """Look at a store; in its own thread only.
+def take_snapshot(view: SessionView, taken: float, counts: Mapping[str, int]) -> Snapshot:
+    """Look at a session; in its own thread only.
 
     Args:
-        store: A ``MyStore``.
+        view: The session.
         taken: Seconds of ``clock.monotonic``.
         counts: What has been counted so far.
     """
-    account = store.gateway.trading.account()
-    guard = store.broker.risk if store.broker is not None else None
+    account = view.account.account()
+    guard = view.broker.risk if view.broker is not None else None
     return Snapshot(
-        at=store.now() if store.clock.now_ns() else None,
+        at=view.context.now() if view.context.now_ns() else None,
         taken=taken,
-        strategy=store.strategy_name,
-        health=store.health(),
-        trading=store.hours.trading,
+        strategy=view.context.strategy_name,
+        health=view.health(),
+        trading=view.hours.trading,
         risk_state=str(guard.state) if guard is not None else "",
         risk_reason=guard.reason if guard is not None else "",
-        account={name: float(account.get(name, math.nan)) for name in ACCOUNT},
-        positions=_holdings(store.gateway.trading.positions()),
+        account={name: number(account, name) for name in ACCOUNT},
+        positions=_holdings(view.account.positions()),
         bars={
             name: {what: getattr(one, what) for what in CHECKED}
-            for name, one in store.certificate().items()
+            for name, one in view.certificate().items()
         },
         counts=dict(counts),
     )
 
 
-def _holdings(positions: Mapping[str, Mapping[str, Any]]) -> tuple[Holding, ...]:
+def _holdings(positions: Mapping[str, Fields]) -> tuple[Holding, ...]:
     return tuple(
         Holding(
             symbol,
             side,
-            int(one[f"pos_{side}"]),
-            int(one.get(f"pos_{side}_today", 0)),
+            int(number(one, f"pos_{side}", 0)),
+            int(number(one, f"pos_{side}_today", 0)),
             price_of(one, f"open_price_{side}"),
             price_of(one, "last_price"),
-            float(one.get(f"float_profit_{side}", math.nan)),
+            number(one, f"float_profit_{side}"),
         )
         for symbol, one in positions.items()
         for side in ("long", "short")
@@ -113,7 +112,7 @@ def _holdings(positions: Mapping[str, Mapping[str, Any]]) -> tuple[Holding, ...]
     )
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Json:
     """A value as JSON can hold it: dataclasses as objects, moments as texts, nan as null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -125,4 +124,11 @@ def plain(value: Any) -> Any:
         return {name: plain(one) for name, one in value.items()}
     if isinstance(value, tuple | list):
         return [plain(one) for one in value]
+    if isinstance(value, Health | Holding):
+        return plain_fields(value)
+    raise TypeError(f"JSON holds no {type(value).__name__}")
+
+
+def plain_fields(value: Health | Holding) -> dict[str, Json]:
+    """The same of each field."""
     return {one.name: plain(getattr(value, one.name)) for one in fields(value)}

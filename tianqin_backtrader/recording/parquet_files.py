@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from ..core.ports import Row
 from ..errors import ConfigError
-from .tracks import KINDS, IdSet, Kind, Row, is_whole
+from .tracks import KINDS, IdSet, Kind, is_whole
 
 logger = logging.getLogger(__name__)
 

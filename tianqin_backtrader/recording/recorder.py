@@ -13,15 +13,16 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..calendars.doubted_stamps import DoubtedStamps, phase_at
 from ..contracts.instrument_provider import Answer
 from ..core.clock import monotonic, to_ns
 from ..core.model import Instrument
+from ..core.ports import Row, Rows
 from ..errors import ConfigError, JournalError, TianqinError
 from ..records.csv_log import csv_lines, replace_file
 from .parquet_files import RecordingFiles, arrow_errors
+from .ports import RecorderPorts
 from .spool import RecordingJournal
 from .stream import Stream
 from .tracks import (
@@ -29,14 +30,10 @@ from .tracks import (
     TICKS,
     DayOfTime,
     Kind,
-    Row,
     Span,
     Track,
     instrument_fields,
 )  # fmt: skip
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +47,7 @@ class Recorder:
     """The recording of some contracts of a session; made by ``MyStore.record``.
 
     Args:
-        store: The ``MyStore``.
+        ports: What it needs of the session.
         symbols: Contracts, main contracts, indexes.
         path: The recording's folder; it may hold earlier days.
 
@@ -65,12 +62,14 @@ class Recorder:
         ConfigError: pyarrow is missing, or no contract was named.
     """
 
-    def __init__(self, store: MyStore, symbols: Iterable[str], path: str | Path) -> None:
+    def __init__(self, ports: RecorderPorts, symbols: Iterable[str], path: str | Path) -> None:
         self.symbols = tuple(dict.fromkeys([symbols] if isinstance(symbols, str) else symbols))
         if not self.symbols:
             raise ConfigError("name at least one contract to record, such as KQ.m@SHFE.cu")
-        self._store = store
-        instruments = {symbol: store.instrument(symbol) for symbol in self.symbols}
+        self._context, self._gateway = ports.context, ports.gateway
+        self._link, self._waits = ports.link, ports.waits
+        context, calendar = ports.context, ports.context.calendar
+        instruments = {symbol: context.instrument(symbol) for symbol in self.symbols}
         self._files = RecordingFiles(path)
         self._errors: tuple[type[Exception], ...] = (
             sqlite3.Error, OSError, TianqinError, *arrow_errors()
@@ -78,18 +77,18 @@ class Recorder:
         self.folder = self._files.folder
         self._journal = RecordingJournal(self.folder)
         self.failed, self.rows_written, self._closed = "", 0, False
-        self._day_of = DayOfTime(store.calendar)
+        self._day_of = DayOfTime(calendar)
         self._stamps = {
-            symbol: DoubtedStamps(store.clock, partial(phase_at, store.calendar, symbol))
+            symbol: DoubtedStamps(context.clock, partial(phase_at, calendar, symbol))
             for symbol in self.symbols
         }
         self._asked: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._instruments: set[tuple[str, str]] = set()
-        self._request: tuple[Stream, Span, Any, float] | None = None
+        self._request: tuple[Stream, Span, Rows, float] | None = None
         self._starts: dict[Stream, int] = {}
-        self._turn, self._takes, self._sessions = 0, 0, store.reconnector.sessions
+        self._turn, self._takes, self._sessions = 0, 0, self._link.sessions
         self._committed = monotonic()
-        self._today = self._day_of(store.clock.now_ns() or to_ns(store.now()))
+        self._today = self._day_of(to_ns(context.now()))
         try:
             self._begin(instruments)
         except self._errors as error:
@@ -118,10 +117,8 @@ class Recorder:
             known = (days[0], have.first) if days else (today, None)
             self._journal.put_track(kind, symbol, *known)
         first_day, start = known
-        store = self._store
-        return Stream(
-            store.context, store.gateway, kind, symbol, Track(have, start, first_day), self._day_of
-        )
+        track = Track(have, start, first_day)
+        return Stream(self._context, self._gateway, kind, symbol, track, self._day_of)
 
     # -- what the store calls -----------------------------------------------------------------
 
@@ -137,25 +134,27 @@ class Recorder:
         except self._errors as error:
             self.failed = f"{type(error).__name__}: {error}"
             logger.exception("the recording into %s has stopped", self.folder)
-            self._store.put_notification(f"the recording has stopped: {self.failed}")
+            self._context.notify(f"the recording has stopped: {self.failed}")
             return []
 
     def _take(self) -> list[tuple[str, int]]:
-        if self._store.reconnector.sessions != self._sessions:
-            self._sessions = self._store.reconnector.sessions
+        if self._link.sessions != self._sessions:
+            self._sessions = self._link.sessions
             self._asked.clear()  # the old session's
             for stream in self._streams:
                 stream.track.try_again()
         stamps = []
         for stream in self._streams:
-            rows = stream.new_rows(self._store.alive_at(stream.symbol))
+            rows = stream.new_rows(self._waits.alive_at(stream.symbol))
             if rows:
                 self._write(stream, rows)
                 if stream.kind is TICKS:
-                    if stream.live and self._stamps[stream.symbol].believes(rows[-1][1][1]):
-                        stamps.append((stream.symbol, rows[-1][1][1]))
-                    self._need_instrument(stream.symbol, rows[-1][0])
-        if self._store.gateway.connected:
+                    day, newest = rows[-1]
+                    stamp = int(newest[1])
+                    if stream.live and self._stamps[stream.symbol].believes(stamp):
+                        stamps.append((stream.symbol, stamp))
+                    self._need_instrument(stream.symbol, day)
+        if self._gateway.connected:
             self._take_instruments()
             self._repair()
         if monotonic() - self._committed > COMMIT_EVERY:
@@ -166,7 +165,7 @@ class Recorder:
         if self._takes % RELEASE_EVERY == 0:
             for stream in self._streams:
                 if stream.kind is TICKS:
-                    self._store.gateway.charts.release(stream.series, ROWS_KEPT)
+                    self._gateway.charts.release(stream.series, ROWS_KEPT)
         return stamps
 
     @property
@@ -195,7 +194,7 @@ class Recorder:
             self._write(stream, rows)
         if not came and monotonic() - since < ANSWER_TIMEOUT:
             return
-        charts = self._store.gateway.charts
+        charts = self._gateway.charts
         charts.drop(asked)
         if stream.kind is TICKS:
             charts.forget(stream.series, span[0], min(span[1], stream.series.last_id - ROWS_KEPT))
@@ -216,7 +215,7 @@ class Recorder:
             if span is not None:
                 logger.info("%s: asking for %s %d to %d", stream.symbol, stream.kind.name, *span)
                 width = span[1] - span[0] + 1
-                asked = self._store.gateway.charts.older(stream.series, span[0], width)
+                asked = self._gateway.charts.older(stream.series, span[0], width)
                 self._request = (stream, span, asked, monotonic())
                 return
 
@@ -230,10 +229,10 @@ class Recorder:
 
     def _need_instrument(self, symbol: str, day: str) -> None:
         key = (symbol, day)
-        if key in self._instruments or key in self._asked or not self._store.gateway.connected:
+        if key in self._instruments or key in self._asked or not self._gateway.connected:
             return
-        if day == self._day_of(to_ns(self._store.now())):  # it is told of today only
-            self._asked[key] = monotonic(), self._store.gateway.queries.ask_instruments([symbol])
+        if day == self._day_of(to_ns(self._context.now())):  # it is told of today only
+            self._asked[key] = monotonic(), self._gateway.queries.ask_instruments([symbol])
 
     def _take_instruments(self) -> None:
         for key, (since, answer) in list(self._asked.items()):
@@ -252,7 +251,7 @@ class Recorder:
 
     def _end_a_day(self) -> None:
         """One file of a trading day that is over, if there is any."""
-        now = self._store.clock.now_ns()
+        now = self._context.clock.now_ns()
         if now:
             self._today = self._day_of(now)
         for part in self._parts:
@@ -313,8 +312,8 @@ class Recorder:
             JournalError: The recording has failed.
             LinkError: The session cannot be renewed.
         """
-        while not stopped() and not (self._store.market_over and self.complete):
-            self._store.pump(0.5)
+        while not stopped() and not (self._waits.market_over and self.complete):
+            self._waits.pump(0.5)
             if self.failed:
                 raise JournalError(self.folder, f"the recording has stopped: {self.failed}")
 
@@ -322,7 +321,7 @@ class Recorder:
         """Write everything into files, and the list of holes; twice does no harm."""
         if self._closed:
             return
-        if not self.failed and self._store.gateway.connected:
+        if not self.failed and self._gateway.connected:
             self.take()
         self._closed = True
         try:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.ports import Row
 from ..errors import JournalError
-from .tracks import KINDS, Kind, Row, is_whole
+from .tracks import KINDS, Kind, is_whole
 
 logger = logging.getLogger(__name__)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..core.clock import MINUTE, from_ns, to_ns
 from ..core.context import Context
-from ..core.ports import ChartPort
+from ..core.ports import ChartPort, Row, Rows
 from ..errors import ConfigError
-from .tracks import DAYS, MINUTES, TICKS, DayOfTime, Kind, Row, Track
+from .tracks import DAYS, MINUTES, TICKS, DayOfTime, Kind, Track
 
 #: Newest rows that are subscribed to; what is older is asked for.
 WIDTHS = {TICKS: 500, MINUTES: 600, DAYS: 10}
@@ -50,7 +48,7 @@ class Stream:
         Raises:
             ConfigError: What is recorded comes from another market.
         """
-        last_id: int = self.series.last_id
+        last_id = self.series.last_id
         if last_id < 0:
             return []
         self._calls += 1
@@ -76,11 +74,11 @@ class Stream:
         return self._calls > 1
 
     def pick(
-        self, series: Any, first_id: int, last_id: int, again: int = NEVER
+        self, series: Rows, first_id: int, last_id: int, again: int = NEVER
     ) -> list[tuple[str, Row]]:
         """Of a series' rows at hand in a range those that are to be written."""
         rows = series.rows(max(0, first_id), last_id, self.kind.fields)
-        dated = [(self._day_of(row[1]), row) for row in rows if row[1]]
+        dated = [(self._day_of(int(row[1])), row) for row in rows if row[1]]
         return self.track.take(dated, again)
 
     def _final_id(self, last_id: int, alive_at: int) -> int:
@@ -88,7 +86,7 @@ class Stream:
             rows = self.series.rows(last_id, last_id, self.kind.fields)
             if not rows:
                 return last_id - 1
-            self._running = (last_id, self._end(rows[0][1]) + AFTERWARDS)
+            self._running = (last_id, self._end(int(rows[0][1])) + AFTERWARDS)
         return last_id if alive_at > self._running[1] else last_id - 1
 
     def _end(self, start: int) -> int:

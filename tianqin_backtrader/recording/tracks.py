@@ -15,10 +15,9 @@ from typing import Any
 
 from ..core.clock import HOUR, from_ns
 from ..core.model import NAN, Instrument
-from ..session_calendar import SessionCalendar
+from ..core.ports import Calendar, Row
 
 Span = tuple[int, int]
-Row = tuple[Any, ...]
 
 _LEVELS = range(1, 6)
 _BOOK = tuple(
@@ -257,7 +256,7 @@ class DayOfTime:
         calendar: Trading days.
     """
 
-    def __init__(self, calendar: SessionCalendar) -> None:
+    def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
         self._known: dict[int, str] = {}
 

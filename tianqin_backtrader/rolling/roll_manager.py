@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Protocol, TypedDict
 
 from ..calendars.products import split_symbol
 from ..contracts.continuous import MAIN
 from ..core.clock import from_ns, monotonic
+from ..core.context import Context
+from ..core.fields import Fields
+from ..core.ports import ChartPort, Rows, Underlyings
 from ..errors import ConfigError, JournalError, LinkError, OrderError
 from ..risk.limits import GuardState
 from .roll import Roll
 from .roll_leg import market_quote
 from .roll_report import RollReport
 from .roll_rules import Decision, Listed, RollRules, RollTrigger, decide
-from .roll_service import PATIENCE
+from .roll_service import PATIENCE, RollService
 from .roll_state import RollPhase
-
-if TYPE_CHECKING:
-    from ..store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,54 @@ RECENT_DAYS = 5
 ASK_AGAIN = 60.0
 #: Seconds after which a dry run looks again for a book that it needs to say what a roll costs.
 LOOK_AGAIN = 0.5
+
+
+class Listing(Protocol):
+    """Which contracts there are; ``Queries``."""
+
+    def contracts(self, exchange_id: str, product_id: str) -> list[str]: ...
+
+
+class RollGateway(ChartPort, Protocol):
+    """Day bars and contracts; ``Gateway``."""
+
+    @property
+    def queries(self) -> Listing: ...
+
+
+class Holder(Protocol):
+    """What is held, and whether it can be rolled; ``MyBroker``."""
+
+    @property
+    def risk_state(self) -> GuardState: ...
+    def takes_orders(self, instrument: str) -> bool: ...
+    def get_account_positions(self) -> Mapping[str, Fields]: ...
+    def get_account_position(self, instrument: str) -> Fields: ...
+
+
+class RollSession(Protocol):
+    """What a manager needs of a session; ``MyStore``."""
+
+    context: Context
+    keepers: list[Callable[[], None]]
+
+    @property
+    def mains(self) -> Underlyings: ...
+    @property
+    def gateway(self) -> RollGateway: ...
+    @property
+    def trading_up(self) -> bool: ...
+    @property
+    def rolls(self) -> RollService: ...
+    def getbroker(self) -> Holder: ...
+
+
+class _How(TypedDict):
+    """As of ``RollService.plan``."""
+
+    slice_lots: int
+    max_slippage: float | None
+    patience: float
 
 
 class RollManager:
@@ -44,7 +93,7 @@ class RollManager:
     What an earlier program has left unfinished goes on without a manager, too.
 
     Args:
-        store: The ``MyStore``.
+        session: The ``MyStore``.
         main: ``"KQ.m@SHFE.cu"``.
         trigger: ``"main"``, when TianQin's main contract is a later one; ``"interest"``, when on
             the day before a later contract had more open interest and more volume than the held
@@ -67,7 +116,7 @@ class RollManager:
 
     def __init__(
         self,
-        store: MyStore,
+        session: RollSession,
         main: str,
         *,
         trigger: str = "main",
@@ -86,24 +135,25 @@ class RollManager:
             names = ", ".join(RollTrigger)
             raise ConfigError(f"trigger is one of {names}, not {trigger!r}") from error
         self.rules = RollRules(chosen, days_before, private)
-        self.main, self._store, self._dry_run = main, store, dry_run
-        self._how: dict[str, Any] = {
+        self.main, self._session, self._dry_run = main, session, dry_run
+        self._context = session.context
+        self._how: _How = {
             "slice_lots": slice_lots, "max_slippage": max_slippage, "patience": patience,
         }  # fmt: skip
-        store.instrument(main)  # there is one
+        self._context.instrument(main)  # there is one
         self._exchange, self._product = main.removeprefix(MAIN).split(".")
         self.decisions: dict[str, Decision] = {}
         self.estimates: list[RollReport] = []
         self.rolls: list[Roll] = []
         self._dropped: list[Roll] = []
-        self._listed: dict[str, Any] = {}
+        self._listed: dict[str, Rows] = {}
         self._day: date | None = None
         self._looked: tuple[date, str, GuardState] | None = None
         self._rests: date | None = None
         self._told: set[tuple[date, str, str, str]] = set()  # day, contract, side, words
         self._not_before = 0.0
-        store.getbroker()
-        store.keepers.append(self.on_round)
+        self._broker = session.getbroker()
+        session.keepers.append(self.on_round)
 
     def on_round(self) -> None:
         """Every round: look once a trading day, and again after each roll.
@@ -111,13 +161,14 @@ class RollManager:
         The manager looks again, too, when the day's main contract is heard of after the open, and
         when the broker takes orders that open again.
         """
-        store = self._store
-        today = store.context.trading_day()
-        situation = (today, store.mains.traded(self.main), store.getbroker().risk_state)
-        if situation == self._looked or not store.trading_up or not store.is_open(self.main):
+        session, now = self._session, self._context.now()
+        today = self._context.trading_day()
+        situation = (today, session.mains.traded(self.main), self._broker.risk_state)
+        is_open = self._context.calendar.is_trading_now
+        if situation == self._looked or not session.trading_up or not is_open(self.main, now):
             return
         held = self._held()
-        if not held or self._busy(today) or not store.getbroker().takes_orders(held[0]):
+        if not held or self._busy(today) or not self._broker.takes_orders(held[0]):
             return
         if monotonic() < self._not_before:
             return
@@ -132,18 +183,14 @@ class RollManager:
 
     def _held(self) -> list[str]:
         """Contracts of the product that the account holds."""
-        return [
-            symbol
-            for symbol in self._store.getbroker().get_account_positions()
-            if self._ours(symbol)
-        ]
+        return [one for one in self._broker.get_account_positions() if self._ours(one)]
 
     def _ours(self, symbol: str) -> bool:
         return split_symbol(symbol) == (self._exchange, self._product)
 
     def _busy(self, today: date) -> bool:
         """Whether a roll of the product is not over; behind one that was dropped: not today."""
-        rolls = [roll for roll in self._store.rolls.rolls if self._ours(roll.contracts[0])]
+        rolls = [roll for roll in self._session.rolls.rolls if self._ours(roll.contracts[0])]
         for roll in rolls:
             if roll.phase is RollPhase.DROPPED and roll not in self._dropped:
                 self._dropped.append(roll)
@@ -152,20 +199,20 @@ class RollManager:
 
     def _ask(self, today: date) -> None:
         """Which contracts there are, and how much they trade."""
-        store = self._store
+        gateway = self._session.gateway
         self._listed = {
-            symbol: store.gateway.charts.series(symbol, 86400, RECENT_DAYS)
-            for symbol in store.gateway.queries.contracts(self._exchange, self._product)
+            symbol: gateway.charts.series(symbol, 86400, RECENT_DAYS)
+            for symbol in gateway.queries.contracts(self._exchange, self._product)
         }
         self._day = today
 
     def _look(self, today: date, main: str, state: GuardState) -> None:
-        store, refused = self._store, False
+        refused = False
         listed = [self._facts(symbol, today) for symbol in self._listed]
         for held in self._held():
             if held not in self._listed:
                 continue  # it has expired; the broker settles it
-            decision = decide(held, listed, main, today, self.rules, store.calendar)
+            decision = decide(held, listed, main, today, self.rules, self._context.calendar)
             self.decisions[held] = decision
             if decision.warn and self._is_news(today, held, "", decision.reason):
                 self._warn(decision)
@@ -185,12 +232,12 @@ class RollManager:
 
     def _has_books(self, *symbols: str) -> bool:
         """Whether prices of these contracts are known."""
-        quotes = [market_quote(self._store.rolls.ports, symbol) for symbol in symbols]
+        quotes = [market_quote(self._session.rolls.ports, symbol) for symbol in symbols]
         return all(quote and quote.bid_price1 + quote.ask_price1 > 0 for quote in quotes)
 
     def _facts(self, symbol: str, today: date) -> Listed:
         series = self._listed[symbol]
-        expires = self._store.instrument(symbol).expire_datetime
+        expires = self._context.instrument(symbol).expire_datetime
         last_day = date.max if expires is None else expires.date()
         last_id = series.last_id
         days = [
@@ -205,7 +252,7 @@ class RollManager:
     def _warn(self, decision: Decision) -> None:
         level = logging.ERROR if decision.days_left < 0 else logging.WARNING
         logger.log(level, "%s", decision.reason)
-        self._store.context.notify(decision.reason, warning=decision)
+        self._context.notify(decision.reason, warning=decision)
 
     def _is_news(self, today: date, held: str, side: str, words: str) -> bool:
         """Whether these words about a side of a contract have not been told today."""
@@ -216,7 +263,7 @@ class RollManager:
 
     def _begin(self, today: date, held: str, decision: Decision) -> bool:
         """Roll the sides of a contract, one after the other; whether one cannot be rolled."""
-        service, position = self._store.rolls, self._store.getbroker().get_account_position(held)
+        service, position = self._session.rolls, self._broker.get_account_position(held)
         sides = [side for side in ("long", "short") if position.get(f"pos_{side}")]
         refused = False
         for side in sides:
@@ -237,9 +284,9 @@ class RollManager:
             self.estimates.append(estimate)
             text = f"dry run, nothing is sent: {decision.reason}; {estimate}"
             logger.info("%s", text)
-            self._store.context.notify(text, estimate=estimate)
+            self._context.notify(text, estimate=estimate)
         return refused
 
     def _tell(self, text: str) -> None:
         logger.error("%s", text)
-        self._store.context.notify(text)
+        self._context.notify(text)

@@ -180,10 +180,12 @@ from tianqin_backtrader.monitoring.alerts.settings import AlertEvent, AlertSetti
 from tianqin_backtrader.monitoring.alerts.service import Alerts
 from tianqin_backtrader.monitoring.observers import Observers
 
-class Store:
-    strategy_name, observers = "", Observers()
+class View:
+    class context:
+        strategy_name = ""
+    observers = Observers()
 
-alerts = Alerts(Store, AlertSettings(urls=sys.argv[1:]))
+alerts = Alerts(View, AlertSettings(urls=sys.argv[1:]))
 alerts._sender.put(Alert(AlertEvent.LINK, Level.FAILURE, "Link given up", "<b> & co", datetime.min))
 raise SystemExit("the run has failed")
 """

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-_NAN = float("nan")
+from ...core.fields import Fields, number
 
 
-def account_lines(
-    account: Mapping[str, Any], positions: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, ...]:
+def account_lines(account: Fields, positions: Mapping[str, Fields]) -> tuple[str, ...]:
     """Equity, the day's profit and fees, funds and positions; no account number.
 
     Args:
@@ -19,16 +16,17 @@ def account_lines(
     """
     if "balance" not in account:
         return ("the account is not known",)
-    balance, available = float(account["balance"]), float(account.get("available", _NAN))
-    profit = balance - float(account.get("static_balance", _NAN))
+    balance = number(account, "balance")
+    profit = balance - number(account, "static_balance")
     held = [
-        f"{symbol} {side} {int(one[f'pos_{side}'])}"
+        f"{symbol} {side} {number(one, f'pos_{side}'):.0f}"
         for symbol, one in positions.items()
         for side in ("long", "short")
         if one[f"pos_{side}"]
     ]
+    fees, available = number(account, "commission"), number(account, "available")
     return (
         f"equity {balance:,.2f} yuan, of the day {profit:+,.2f}",
-        f"fees {float(account.get('commission', _NAN)):,.2f}, available {available:,.2f}",
+        f"fees {fees:,.2f}, available {available:,.2f}",
         f"positions: {', '.join(held) or 'none'}",
     )

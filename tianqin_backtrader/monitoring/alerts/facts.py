@@ -129,3 +129,10 @@ class Checked:
 
     opens: datetime
     findings: Mapping[str, str]
+
+
+#: What alert rules are told.
+Fact = (
+    LinkSeen | Rejected | Exposed | Differs | RiskSeen | RiskSaid | Failed | Stopped | LoginSeen
+    | DayOver | Alive | Checked
+)  # fmt: skip

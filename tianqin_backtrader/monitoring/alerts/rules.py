@@ -7,11 +7,10 @@ next one. Moments are naive Beijing time.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
 
 from .facts import (
     Alert,
@@ -20,6 +19,7 @@ from .facts import (
     DayOver,
     Differs,
     Exposed,
+    Fact,
     Failed,
     Level,
     LinkSeen,
@@ -97,7 +97,7 @@ class AlertRules:
         self._rests = ""
         self._told: dict[tuple[str, ...], tuple[datetime, int]] = {}
 
-    def observe(self, fact: Any, now: datetime) -> list[Alert]:
+    def observe(self, fact: Fact, now: datetime) -> list[Alert]:
         """Take a fact.
 
         Args:
@@ -212,7 +212,7 @@ class AlertRules:
 
 _Found = tuple[Level, str, str, tuple[str, ...]]
 #: Which fact is about what, and who judges it.
-_JUDGES: Mapping[type, tuple[AlertEvent, Any]] = MappingProxyType(
+_JUDGES: Mapping[type, tuple[AlertEvent, Callable[..., _Found | None]]] = MappingProxyType(
     {
         LinkSeen: (AlertEvent.LINK, AlertRules._judge_link),
         Rejected: (AlertEvent.REJECTED, AlertRules._judge_rejected),

@@ -1,10 +1,10 @@
-"""``Alerts``: listens to a store, and has what is worth it sent by a thread that only sends.
+"""``Alerts``: listens to a session, and has what is worth it sent by a thread that only sends.
 
     with MyStore(...) as store:
         store.alerts("dingtalk://token", "mailto://user:password@example.com")
         ...
 
-What is told and when is decided by ``rules`` and ``schedule``; here the store is read.
+What is told and when is decided by ``rules`` and ``schedule``; here the session is read.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import weakref
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ...core.clock import HOUR, MINUTE, from_ns, monotonic
+from ...core.fields import number
 from ...core.redaction import clean
 from ...errors import CalendarError, ConfigError
 from ...feeds.live_bars import Difference
-from ...feeds.names import named
 from ...gateway.supervisor import State
 from ..observers import Observer
+from ..ports import OrderView
+from ..session_view import SessionView
 from .account_summary import account_lines
 from .facts import (
     Alert,
@@ -32,6 +33,7 @@ from .facts import (
     DayOver,
     Differs,
     Exposed,
+    Fact,
     Failed,
     LinkSeen,
     LoginSeen,
@@ -46,9 +48,6 @@ from .sender import AlertSender, SenderCounts
 from .settings import AlertSettings
 from .targets import targets_of
 
-if TYPE_CHECKING:
-    from ...store import MyStore
-
 logger = logging.getLogger(__name__)
 
 #: Seconds in which the last alerts may leave when the program ends.
@@ -61,7 +60,7 @@ class Alerts(Observer):
     Orders refused while history is delivered are no news and are left out.
 
     Args:
-        store: A ``MyStore``.
+        view: The session.
         settings: Where to, about what, and when.
         targets: What sends instead of ``settings.urls``; True says that an alert was taken.
 
@@ -71,14 +70,14 @@ class Alerts(Observer):
 
     def __init__(
         self,
-        store: MyStore,
+        view: SessionView,
         settings: AlertSettings,
         targets: Sequence[Callable[[Alert], bool]] | None = None,
     ) -> None:
         if targets is None and not settings.urls:
             raise ConfigError('alerts need a URL to go to, such as "dingtalk://token"')
-        self._store = store
-        self._name = store.strategy_name
+        self._view = view
+        self._name = view.context.strategy_name
         self._rules, self._times = AlertRules(settings), AlertTimes(settings)
         self._sender = AlertSender(targets_of(settings.urls) if targets is None else targets)
         self._finalizer = weakref.finalize(self, self._sender.close, LAST_WORDS)
@@ -87,7 +86,7 @@ class Alerts(Observer):
         self._account: tuple[str, ...] = ()
         self._orders: set[int] = set()
         self._refused = 0
-        store.observers.add(self)
+        view.observers.add(self)
 
     def counts(self) -> SenderCounts:
         """Alerts sent, failed, dropped and waiting."""
@@ -95,7 +94,7 @@ class Alerts(Observer):
 
     def close(self) -> None:
         """Listen no more; what waits is given ``LAST_WORDS`` seconds."""
-        self._store.observers.remove(self)
+        self._view.observers.remove(self)
         self._finalizer()
 
     closed = close
@@ -104,29 +103,18 @@ class Alerts(Observer):
 
     def round(self) -> None:
         """Look at link, risk and time."""
-        store = self._store
-        ns = store.clock.now_ns()
+        view = self._view
+        ns = view.context.now_ns()
         if not ns:
             return  # the market's clock has not begun
-        now, link = from_ns(ns), store.reconnector
-        up = link.market_data_up and (link.trading_up or bool(link.trading_rests))
-        self._tell(
-            LinkSeen(
-                up,
-                up or store.hours.awake(),
-                monotonic(),
-                link.state is State.FATAL,
-                "" if up else link.last_error,
-            ),
-            now,
-        )
-        self._tell(LoginSeen(link.trading_rests), now)
-        if store.broker is not None:
-            risk = store.broker.risk
+        now = from_ns(ns)
+        self._look_at_link(now)
+        if view.broker is not None:
+            risk = view.broker.risk
             self._tell(RiskSeen(risk.state, risk.reason), now)
         if ns // HOUR != self._hour:  # trading days begin with an hour
-            self._hour, self._day = ns // HOUR, store.calendar.trading_day_at(now)
-        due = self._times.look(now, self._day, store.hours.trading, store.hours.boundary)
+            self._hour, self._day = ns // HOUR, view.context.calendar.trading_day_at(now)
+        due = self._times.look(now, self._day, view.hours.trading, view.hours.boundary)
         if due is not NOTHING:
             if due.day is not None:
                 self._report(due.day, now)
@@ -134,50 +122,58 @@ class Alerts(Observer):
                 self._tell(Alive(self._how_it_is()), now)
             if due.opens is not None:
                 self._tell(Checked(due.opens, self._check(due.opens)), now)
-        elif store.hours.trading and ns // MINUTE != self._minute:
+        elif view.hours.trading and ns // MINUTE != self._minute:
             self._minute = ns // MINUTE
             self._account = self._account_now()
 
-    def order(self, order: Any) -> None:
+    def _look_at_link(self, now: datetime) -> None:
+        link = self._view.link
+        up = link.market_data_up and (link.trading_up or bool(link.trading_rests))
+        wanted = up or self._view.hours.awake()
+        error = "" if up else link.last_error
+        self._tell(LinkSeen(up, wanted, monotonic(), link.state is State.FATAL, error), now)
+        self._tell(LoginSeen(link.trading_rests), now)
+
+    def order(self, order: OrderView) -> None:
         """See whether it was refused."""
         if order.status not in (order.Rejected, order.Margin):
             self._orders.add(order.ref)
             return
-        if self._store.in_history:
+        if self._view.feeds.in_history:
             return
         self._refused += 1
         symbol, size = order.data._dataname, abs(order.created.size)
         what = f"{symbol} {'buy' if order.isbuy() else 'sell'} {size:g}"
         reason = str(order.info.get("reason", "")) or order.getstatusname()
-        self._tell(Rejected(symbol, what, reason), self._store.now())
+        self._tell(Rejected(symbol, what, reason), self._view.context.now())
 
     def exposed(self, symbol: str, lots: int, text: str) -> None:
         """Lots have lost their protection."""
-        self._tell(Exposed(symbol, lots, text), self._store.now())
+        self._tell(Exposed(symbol, lots, text), self._view.context.now())
 
     def difference(self, found: Difference) -> None:
         """A delivered bar is not the official one."""
         fact = Differs(found.symbol, from_ns(found.delivered.end), found.columns)
-        self._tell(fact, self._store.now())
+        self._tell(fact, self._view.context.now())
 
     def said(self, text: str) -> None:
         """Of what ``notify_store`` is told, flattening is a matter of risk."""
         if text.startswith("flatten:"):
-            self._tell(RiskSaid(text), self._store.now())
+            self._tell(RiskSaid(text), self._view.context.now())
 
     def failed(self, error: Exception) -> None:
         """Nobody looks after what is left from here on."""
         words = str(error).strip()
         text = f"{type(error).__name__}: {words}" if words else type(error).__name__
-        self._tell(Failed(text, self._left()), self._store.now())
+        self._tell(Failed(text, self._left()), self._view.context.now())
 
     def stopped(self, by: str) -> None:
         """The same."""
-        self._tell(Stopped(by, self._left()), self._store.now())
+        self._tell(Stopped(by, self._left()), self._view.context.now())
 
     def _left(self) -> tuple[str, ...]:
         """What the program leaves behind, and the account."""
-        broker = self._store.broker
+        broker = self._view.broker
         alive = [] if broker is None else [o for o in broker.get_all_orders() if o.alive()]
         working = sum(any(not leg.over for leg in order.legs) for order in alive)
         waiting = len(alive) - working
@@ -185,7 +181,7 @@ class Alerts(Observer):
         left += [f"{waiting} orders wait with the program, which has ended"] * bool(waiting)
         return (*left, *self._account_now())
 
-    def _tell(self, fact: Any, now: datetime) -> None:
+    def _tell(self, fact: Fact, now: datetime) -> None:
         for alert in self._rules.observe(fact, now):
             title = f"[{self._name}] {alert.title}" if self._name else alert.title
             text = f"{alert.text}\n{now:%Y-%m-%d %H:%M:%S}"
@@ -197,13 +193,13 @@ class Alerts(Observer):
     # -- longer texts -------------------------------------------------------------------------
 
     def _account_now(self) -> tuple[str, ...]:
-        trading = self._store.gateway.trading
-        return account_lines(trading.account(), trading.positions())
+        account = self._view.account
+        return account_lines(account.account(), account.positions())
 
     def _report(self, day: date, now: datetime) -> None:
         """After the settlement the account's figures are those of the next day."""
         known = self._account if day != self._day and self._account else self._account_now()
-        differ = sum(one.corrected for one in self._store.certificate().values())
+        differ = sum(one.corrected for one in self._view.certificate().values())
         figures = (
             *known,
             f"orders {len(self._orders)}, refused {self._refused}",
@@ -214,7 +210,7 @@ class Alerts(Observer):
         self._refused = 0
 
     def _how_it_is(self) -> tuple[str, ...]:
-        health = self._store.health()
+        health = self._view.health()
         link = " and ".join(
             f"{name} {'up' if up else 'down'}"
             for name, up in (("market data", health.market_data_up), ("trading", health.trading_up))
@@ -225,15 +221,14 @@ class Alerts(Observer):
 
     def _check(self, opens: datetime) -> dict[str, str]:
         """What must be right before an open: what is looked at -> what is wrong, "" for nothing."""
-        store = self._store
-        broker = store.broker
-        account = store.gateway.trading.account()
+        account, broker = self._view.account.account(), self._view.broker
         reduced = broker.risk if broker is not None and broker.risk.state != "ACTIVE" else None
-        link = [] if store.market_data_up else ["market data is down"]
-        link += [store.no_trading] if store.no_trading else []
+        link = [] if self._view.link.market_data_up else ["market data is down"]
+        link += [self._view.link.no_trading] if self._view.link.no_trading else []
+        funds = number(account, "balance", 0.0) > 0
         return {
             "link": " and ".join(link),
-            "account": "" if account.get("balance", 0) > 0 else "not logged in, or without funds",
+            "account": "" if funds else "not logged in, or without funds",
             "calendar": self._calendar_wrong(opens),
             "disk": self._disk_wrong(),
             "feeds": self._feeds_wrong(),
@@ -241,7 +236,7 @@ class Alerts(Observer):
         }
 
     def _calendar_wrong(self, opens: datetime) -> str:
-        calendar = self._store.calendar
+        calendar = self._view.context.calendar
         try:
             calendar.must_know(calendar.trading_day_at(opens))
         except CalendarError as error:
@@ -249,8 +244,9 @@ class Alerts(Observer):
         return ""
 
     def _disk_wrong(self) -> str:
-        journal = getattr(self._store.broker, "journal", None)
-        folder = Path.cwd() if journal is None else journal.path.parent
+        broker = self._view.broker
+        kept = broker.records_folder if broker is not None else ""
+        folder = Path(kept) if kept else Path.cwd()
         try:
             with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(bytes(4096))
@@ -262,7 +258,7 @@ class Alerts(Observer):
     def _feeds_wrong(self) -> str:
         wrong = [
             name
-            for name, feed in named(self._store.feeds).items()
+            for name, feed in self._view.named_feeds().items()
             if not feed.finished and (not feed.current or (feed.p.lookback and not len(feed)))
         ]
         return f"no data yet: {', '.join(wrong)}" if wrong else ""

@@ -1,4 +1,4 @@
-"""``LivePage``: a store in a browser, while it runs; made by ``store.serve``.
+"""``LivePage``: a session in a browser, while it runs; made by ``store.serve``.
 
     page = store.serve()          # before the run; open page.url
     cerebro.run()
@@ -15,22 +15,22 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING, Any
 
 from ...core.clock import MINUTE, monotonic
-from ...core.model import Bar
+from ...core.fields import number
+from ...core.json_values import Json
+from ...core.model import Bar, Fill
 from ...core.redaction import clean
 from ...errors import ConfigError, TianqinError
-from ...feeds.names import named
 from ..http_server import Answer, LocalServer, Site
+from ..ports import OrderView
 from ..prometheus import Publisher, health_page, metrics_page
+from ..session_view import SessionView
 from .page_state import PageState, Row, chart_time
-
-if TYPE_CHECKING:
-    from ...store import MyStore
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class LivePage(Publisher):
     """A page on a local port.
 
     Args:
-        store: A ``MyStore``.
+        view: The session.
         port: 0 takes any free one.
         token: Lets whoever gives it halt and flatten; at least 12 characters. None: read-only.
 
@@ -69,7 +69,7 @@ class LivePage(Publisher):
         ConfigError: The port is taken, or the token is too short.
     """
 
-    def __init__(self, store: MyStore, port: int = 0, token: str | None = None) -> None:
+    def __init__(self, view: SessionView, port: int = 0, token: str | None = None) -> None:
         if token is not None and len(token) < SHORTEST_TOKEN:
             raise ConfigError(f"a token has at least {SHORTEST_TOKEN} characters: it moves money")
         self._numbers = count(1)
@@ -79,12 +79,12 @@ class LivePage(Publisher):
         self._fills: deque[Row] = deque(maxlen=FILLS)
         self._fill_ids: set[tuple[int, str]] = set()
         self._equity: deque[Row] = deque(maxlen=EQUITY)
-        self._minute = -1
+        self._minute, self._worth = -1, 0.0
         self._token = token
         self._asked: Queue[str] = Queue(ASKED)
         self._log = _LogRows(self._next)
-        super().__init__(store)
-        for order in store.broker.get_all_orders() if store.broker is not None else ():
+        super().__init__(view)
+        for order in view.broker.get_all_orders() if view.broker is not None else ():
             self.order(order)
         self.publish(monotonic())
         logging.getLogger().addHandler(self._log)
@@ -104,7 +104,7 @@ class LivePage(Publisher):
     closed = close
 
     def _leave(self) -> None:
-        self._store.observers.remove(self)
+        self._view.observers.remove(self)
         logging.getLogger().removeHandler(self._log)
 
     def _site(self) -> Site:
@@ -126,7 +126,7 @@ class LivePage(Publisher):
         """Do what was asked for, and publish if it is time."""
         if not self._asked.empty():
             self._obey()
-        ns = self._store.clock.now_ns()
+        ns = self._view.context.now_ns()
         if ns // MINUTE != self._minute:
             self._minute = ns // MINUTE
             self._take_equity(ns)
@@ -142,7 +142,7 @@ class LivePage(Publisher):
             rows.append((self._next(), row))
             self._frozen_bars.pop(name, None)
 
-    def order(self, order: Any) -> None:
+    def order(self, order: OrderView) -> None:
         """Keep how an order stands, and its new fills."""
         super().order(order)
         for leg in order.legs:
@@ -153,7 +153,7 @@ class LivePage(Publisher):
         if not order.alive():  # its fills are all told
             self._fill_ids = {one for one in self._fill_ids if one[0] != order.ref}
         self._orders.pop(order.ref, None)  # the newest change is last
-        row = _order_row(order, self._store.now())
+        row = _order_row(order, self._view.context.now())
         self._orders[order.ref] = (self._next(), row)
         if order.status in (order.Rejected, order.Margin):
             self._log.add("WARNING", f"{row['symbol']} {row['direction']} refused: {row['reason']}")
@@ -174,7 +174,7 @@ class LivePage(Publisher):
         self.page = PageState(
             number=number,
             now=self.latest,
-            feeds={name: feed.symbol for name, feed in named(self._store.feeds).items()},
+            feeds={name: feed.symbol for name, feed in self._view.named_feeds().items()},
             bars=dict(self._frozen_bars),
             orders=tuple(self._orders.values()),
             fills=tuple(self._fills),
@@ -187,8 +187,9 @@ class LivePage(Publisher):
         return next(self._numbers)
 
     def _take_equity(self, ns: int) -> None:
-        worth = float(self._store.gateway.trading.account().get("balance", 0.0))
-        if ns and worth and (not self._equity or self._equity[-1][1][1] != worth):
+        worth = number(self._view.account.account(), "balance", 0.0)
+        if ns and worth and worth != self._worth:
+            self._worth = worth
             self._equity.append((self._next(), [chart_time(ns), worth]))
 
     def _obey(self) -> None:
@@ -197,7 +198,7 @@ class LivePage(Publisher):
                 name = self._asked.get_nowait()
             except Empty:
                 return
-            broker = self._store.broker
+            broker = self._view.broker
             logger.warning("%s was asked for on the live page", name)
             if broker is None:
                 logger.error("%s: this store has no broker", name)
@@ -250,7 +251,11 @@ class _LogRows(logging.Handler):
     def add(self, level: str, text: str, created: float | None = None) -> None:
         """Keep a line."""
         record_time = logging.makeLogRecord({}).created if created is None else created
-        row = {"time": chart_time(int(record_time * 1e9)), "level": level, "text": clean(text)}
+        row: dict[str, Json] = {
+            "time": chart_time(int(record_time * 1e9)),
+            "level": level,
+            "text": clean(text),
+        }
         with self.lock:  # type: ignore[union-attr]
             self._rows.append((self._number(), row))
 
@@ -265,7 +270,7 @@ def _file(name: str, kind: str) -> Callable[[], Answer]:
     return lambda: answer
 
 
-def _fill_row(fill: Any) -> dict[str, Any]:
+def _fill_row(fill: Fill) -> dict[str, Json]:
     return {
         "time": chart_time(fill.time),
         "symbol": fill.symbol,
@@ -276,7 +281,7 @@ def _fill_row(fill: Any) -> dict[str, Any]:
     }
 
 
-def _order_row(order: Any, now: Any) -> dict[str, Any]:
+def _order_row(order: OrderView, now: datetime) -> dict[str, Json]:
     price = order.created.price
     return {
         "ref": order.ref,

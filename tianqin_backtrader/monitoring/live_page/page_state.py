@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...core.clock import BEIJING_OFFSET, SECOND
+from ...core.json_values import Json
 from ..prometheus import health_of
 from ..snapshot import Snapshot
 
 #: A row with the number of the change that made it; numbers grow.
-Row = tuple[int, Any]
+Row = tuple[int, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class PageState:
     log: tuple[Row, ...] = ()
     commands: bool = False
 
-    def since(self, number: int, monotonic: float) -> dict[str, Any]:
+    def since(self, number: int, monotonic: float) -> dict[str, Json]:
         """What has changed since ``number``, as JSON has it; -1 for everything."""
         return {
             "number": self.number,
@@ -52,7 +52,7 @@ class PageState:
         }
 
 
-def _newer(rows: tuple[Row, ...], number: int) -> list[Any]:
+def _newer(rows: tuple[Row, ...], number: int) -> list[Json]:
     first = len(rows)
     while first and rows[first - 1][0] > number:
         first -= 1

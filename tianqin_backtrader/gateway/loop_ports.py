@@ -1,0 +1,148 @@
+"""What a round of the loop asks of the session, of its feeds and of its account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from ..core.context import Context
+from ..core.model import Fill, Notice, OrderReport
+from .refusal_notices import RefusalNotices
+
+
+class EveryRound(Protocol):
+    """What is looked after once a round."""
+
+    def on_round(self) -> None: ...
+
+
+class LoopReports(Protocol):
+    """What the exchange says of orders; ``Trading``."""
+
+    def changed(self) -> bool: ...
+    def new_reports(self) -> list[OrderReport | Fill]: ...
+
+
+class LoopGateway(Protocol):
+    """The session; ``Gateway``."""
+
+    #: Its connections.
+    links: int
+    history_over: bool
+
+    @property
+    def trading(self) -> LoopReports: ...
+    def virtual_now(self) -> int | None: ...
+    def ask(self) -> Callable[[], bool]: ...
+    def pump(self, timeout: float) -> bool: ...
+
+
+class LoopLink(Protocol):
+    """Who keeps the session alive while it is waited for; ``Reconnector``."""
+
+    sessions: int
+    losses: int
+    kept: int
+    answers: int
+    last_error: str
+    refusals: RefusalNotices
+
+    @property
+    def trading_up(self) -> bool: ...
+    @property
+    def counter_words(self) -> str: ...
+    def wait(self, deadline: float) -> bool: ...
+    def heard(self) -> None: ...
+    def doubt(self) -> bool: ...
+    def take_notices(self) -> list[Notice]: ...
+
+
+class Hours(Protocol):
+    """When what is subscribed trades; ``MarketHours``."""
+
+    @property
+    def trading(self) -> bool: ...
+    @property
+    def boundary(self) -> datetime | None: ...
+
+
+class Specifications(Protocol):
+    """Specifications that are renewed by the way; ``InstrumentProvider``."""
+
+    def follow(self) -> None: ...
+    def ask(self) -> None: ...
+
+
+class LoopFeed(Protocol):
+    """A live feed; ``LiveFeed``."""
+
+    symbol: str
+    DISCONNECTED: int
+
+    @property
+    def dues(self) -> tuple[int, ...]: ...
+    @property
+    def complete_until(self) -> int: ...
+    @property
+    def has_history(self) -> bool: ...
+    @property
+    def current(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
+    def has_bar(self, horizon: int) -> bool: ...
+    def take_ticks(self) -> int: ...
+    def flush(self, now: int) -> None: ...
+    def check(self) -> None: ...
+    def release(self) -> None: ...
+    def put_notification(self, status: int) -> None: ...
+
+
+class LoopBroker(Protocol):
+    """Who takes what the exchange says of orders; ``MyBroker``."""
+
+    @property
+    def has_news(self) -> bool: ...
+    def take_reports(self, reports: list[OrderReport | Fill]) -> None: ...
+    def follow_session(self, session: int, link: LoopLink, /) -> None: ...
+    def heard(self) -> None: ...
+
+
+class LoopRecorder(Protocol):
+    """Who writes down what the market sends; ``Recorder``."""
+
+    @property
+    def dues(self) -> list[tuple[str, int]]: ...
+    def take(self) -> list[tuple[str, int]]: ...
+
+
+class Listeners(Protocol):
+    """Who listens without taking part; ``Observers``."""
+
+    def round(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPorts:
+    """All of it.
+
+    Attributes:
+        context: Time, calendar, and the way to ``notify_store``.
+        gateway: The session.
+        link: Keeps it alive.
+        hours: Opens and closes of all that is subscribed.
+        instruments: Specifications.
+        feeds: Those of the run.
+        listeners: Called at the end of each round.
+        keepers: Called in every round, as soon as there is a broker.
+    """
+
+    context: Context
+    gateway: LoopGateway
+    link: LoopLink
+    hours: Hours
+    instruments: Specifications
+    feeds: Sequence[LoopFeed]
+    listeners: Listeners
+    keepers: Sequence[Callable[[], None]]

@@ -1,0 +1,122 @@
+"""What those who listen see of a session: its link, feeds, account and orders. They change nothing.
+
+``halt`` and ``flatten`` are the exception: the owner asks for them on the live page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from ..core.fields import Fields
+from ..feeds.live_bars import Certificate
+from ..gateway.supervisor import State
+from ..orders.leg import OrderLeg
+from ..risk.engine import RiskEngine
+
+
+class LinkView(Protocol):
+    """How the connection is; ``Reconnector``."""
+
+    reconnects_today: int
+    last_error: str
+    last_ok: datetime | None
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def market_data_up(self) -> bool: ...
+    @property
+    def trading_up(self) -> bool: ...
+    @property
+    def no_trading(self) -> str: ...
+    @property
+    def trading_rests(self) -> str: ...
+    @property
+    def backoff(self) -> float: ...
+
+
+class HoursView(Protocol):
+    """When what is subscribed trades; ``MarketHours``."""
+
+    @property
+    def trading(self) -> bool: ...
+    @property
+    def boundary(self) -> datetime | None: ...
+    def awake(self) -> bool: ...
+
+
+class AccountView(Protocol):
+    """Account and positions, fields as TqSdk names them; ``Trading``."""
+
+    def account(self) -> Fields: ...
+    def positions(self) -> Mapping[str, Fields]: ...
+
+
+class FeedParams(Protocol):
+    """Parameters of a feed."""
+
+    @property
+    def lookback(self) -> int: ...
+
+
+class FeedView(Protocol):
+    """A live feed; ``LiveFeed``."""
+
+    symbol: str
+    p: FeedParams
+
+    @property
+    def current(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def last_tick(self) -> int: ...
+    def certificate(self) -> Certificate: ...
+    def __len__(self) -> int: ...
+
+
+class Traded(Protocol):
+    """What an order trades: a feed of Backtrader."""
+
+    _dataname: str
+
+
+class OrderAmount(Protocol):
+    """What was wanted, or was done, of an order: signed lots, quote units."""
+
+    size: float
+    price: float | None
+
+
+class OrderView(Protocol):
+    """A ``bt.Order`` as the broker makes them."""
+
+    Rejected: int
+    Margin: int
+    ref: int
+    status: int
+    data: Traded
+    created: OrderAmount
+    executed: OrderAmount
+    info: Mapping[str, object]
+
+    @property
+    def legs(self) -> Iterable[OrderLeg]: ...
+    def isbuy(self) -> bool: ...
+    def alive(self) -> bool: ...
+    def getordername(self) -> str: ...
+    def getstatusname(self) -> str: ...
+
+
+class BrokerView(Protocol):
+    """Orders, and the rules over them; ``MyBroker``."""
+
+    @property
+    def risk(self) -> RiskEngine: ...
+    @property
+    def records_folder(self) -> str: ...
+    def get_all_orders(self) -> Iterable[OrderView]: ...
+    def halt(self, reason: str) -> None: ...
+    def flatten(self, reason: str) -> None: ...
