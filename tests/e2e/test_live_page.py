@@ -253,7 +253,7 @@ def test_commands_wait_for_the_stores_thread_and_have_an_end(sandbox):
         assert json.load(answer)["commands"] is True
     assert live._asked.empty()
     live.publish(live.latest.taken)
-    assert "halt: this store has no broker" in [row["text"] for _, row in live.page.log]
+    assert "halt: this session has no broker" in [row["text"] for _, row in live.page.log]
 
 
 def test_a_viewer_is_told_each_row_once(traded):

@@ -201,7 +201,7 @@ class LivePage(Publisher):
             broker = self._view.broker
             logger.warning("%s was asked for on the live page", name)
             if broker is None:
-                logger.error("%s: this store has no broker", name)
+                logger.error("%s: this session has no broker", name)
                 continue
             try:
                 getattr(broker, name)(f"{name} on the live page")
