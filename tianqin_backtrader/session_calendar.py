@@ -1,12 +1,13 @@
 """Trading sessions of all products of SHFE, INE, DCE, CZCE, CFFEX and GFEX.
 
-All moments are naive Beijing time. A session is the half-open interval [open, close). A night
-session belongs to the next trading day: Friday's to Monday's. On the evening before a public
-holiday there is none. Call auctions are not trading. A contract trades whenever its product does:
-when it is listed and when it expires is not known here.
+All times are naive Beijing time. A session is the half-open interval [open, close). A night
+session belongs to the next trading day: Friday's to Monday's. There is none on the evening before a
+public holiday. Call auctions are not trading. A contract trades whenever its product does: this
+module does not know when a contract is listed and when it expires.
 
-Sources: exchange notices, collected in ``data/products.csv`` and ``data/holidays.csv``; above them
-what TianQin says of a contract once connected, and what the user says: ``use_user_sessions``.
+Sources: exchange notices, collected in ``data/products.csv`` and ``data/holidays.csv``. Hours that
+TianQin reports of a contract have priority over them, and the user's (``use_user_sessions``) over
+both.
 
 >>> from datetime import datetime
 >>> is_trading_now("SHFE.cu2612", datetime(2026, 11, 13, 21, 0))     # a Friday evening
@@ -55,7 +56,7 @@ __all__ = [
     "use_user_sessions",
 ]
 
-#: The calendar in force: the functions below ask it, and so does every store.
+#: The calendar in force, used by the functions below and by every store.
 CALENDAR = SessionCalendar(load_products(), load_holidays())
 
 is_trading_now = CALENDAR.is_trading_now
@@ -83,17 +84,17 @@ class _ClassSessions(Mapping[str, tuple[tuple[str, str], ...]]):
         return repr(dict(self))
 
 
-#: Sessions by product, (open, close) as texts, the day's first and the night last:
+#: Sessions by product, (open, close) as texts; the day's first, the night last:
 #: ``CLASS_SESSIONS["SHFE.cu"][-1] == ("21:00", "01:00")``. They are those of the latest rules; a
 #: close before its open is on the next calendar day.
 CLASS_SESSIONS: Mapping[str, tuple[tuple[str, str], ...]] = _ClassSessions()
 
 
 def load_user_sessions(path: str | Path) -> dict[str, Steps]:
-    """Read sessions from a TOML file; ``user_sessions`` shows how it is written.
+    """Read sessions from a TOML file; ``user_sessions`` shows its format.
 
     Raises:
-        ConfigError: The file is not there, or what is in it cannot be meant.
+        ConfigError: The file does not exist, or its content is invalid.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -101,18 +102,18 @@ def load_user_sessions(path: str | Path) -> dict[str, Steps]:
         raise ConfigError(f"the sessions in {path} cannot be read: {error}") from error
     sessions = parse_user_sessions(text, str(path))
     for key in sessions.keys() - CALENDAR.products.keys():
-        if meant := did_you_mean(key, CALENDAR.products):  # it would change nothing
-            raise ConfigError(f"{path}: {key} is no product, mind the case{meant}")
+        if meant := did_you_mean(key, CALENDAR.products):  # such an entry would have no effect
+            raise ConfigError(f"{path}: {key} is not a product; mind the case{meant}")
     return sessions
 
 
 def use_user_sessions(path: str | Path | None) -> None:
-    """Put a user's file in force for this process, stores that are already open included.
+    """Use the hours of a user's file in this process, also in stores that are already open.
 
-    What it says of a product stands against the table and against TianQin. Call it before feeds
-    are made: a feed plans its bars when it starts. ``None`` takes the file back.
+    They have priority over the table and over TianQin. Call this before feeds are made: a feed
+    plans its bars when it starts. ``None`` removes the user's hours.
 
     Raises:
-        ConfigError: As ``load_user_sessions``; nothing has changed then.
+        ConfigError: As for ``load_user_sessions``; nothing has changed then.
     """
     CALENDAR.use_hours({} if path is None else load_user_sessions(path))

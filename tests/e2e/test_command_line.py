@@ -223,7 +223,7 @@ def test_limits_of_the_configuration_are_in_force(tmp_path, strategy):
         (["--strategy", "Twice"], "has no bt.Strategy Twice; it has Once"),
         (["--lookback", "many"], "neither a number of minutes nor all"),
         (["--speed", "0"], "neither a number above 0 nor max"),
-        (["--start", "2026-13-01"], "no day or moment"),
+        (["--start", "2026-13-01"], "is not a day or time"),
         (["--paper", "--days", "2"], "--days is the sandbox's"),
         (["--records", "x", "--no-records"], "exclude each other"),
     ],
@@ -243,7 +243,7 @@ def test_a_file_with_several_strategies_or_none(tmp_path):
     assert done.exit_code == 2
     assert "choose with --strategy: A, B" in done.stderr
     path.write_text("import backtrader as bt\nfrom backtrader import Strategy")
-    assert "defines no class" in call("run", path, "--symbol", "SHFE.cu2612").stderr
+    assert "defines no bt.Strategy class" in call("run", path, "--symbol", "SHFE.cu2612").stderr
 
 
 def test_an_unknown_symbol_is_refused(strategy):
@@ -329,7 +329,7 @@ def test_flatten_when_the_market_is_closed_says_what_is_left(here):
     assert done.exit_code == 1
     assert "NOT flat" in done.stdout
     for symbol in ("SHFE.cu2612", "SHFE.rb2701", "SHFE.au2702"):
-        assert f"{symbol} has no session now" in done.stdout
+        assert f"{symbol} has no trading session now" in done.stdout
     here.advance(to="2026-11-10 13:31:00")
     assert call("flatten", "--yes").exit_code == 0
     assert call("flatten").exit_code == 0  # nothing to ask about
@@ -360,7 +360,7 @@ def test_doctor_on_a_machine_that_is_ready(here, monkeypatch, live):
 FAULTS = {
     "token refused": (
         lambda server: server.fault("refuse_token"),
-        "account", "Invalid user credentials", "compare TQ_USER and TQ_PASS",
+        "account", "Invalid user credentials", "check TQ_USER and TQ_PASS",
     ),
     "login server in trouble": (
         lambda server: server.fault("refuse_token", status=503),
@@ -372,7 +372,7 @@ FAULTS = {
     ),
     "no futures": (
         lambda server: server.fault("licence", features=["sec"]),
-        "permissions", "no futures", "have it enabled",
+        "permissions", "no futures", "enable it",
     ),
     "clock behind": (
         lambda server: server.fault("clock", offset=90),
@@ -483,7 +483,7 @@ def test_doctor_without_an_account(here, monkeypatch):
     monkeypatch.delenv("TQ_USER")
     done = call("doctor")
     assert done.exit_code == 1
-    assert "no TianQin account" in done.stdout
+    assert "the TianQin user is missing" in done.stdout
     assert "set TQ_USER and TQ_PASS" in done.stdout
     assert done.stdout.rstrip().endswith("checks failed")
 
@@ -518,7 +518,7 @@ def test_doctor_where_nothing_can_be_written(here, monkeypatch):
     )
     found = findings(done)["records"]
     assert found["state"] == "FAILED"
-    assert "cannot be written: File too large" in found["text"]
+    assert "is not writable: File too large" in found["text"]
 
 
 # -- secrets ----------------------------------------------------------------------------------
@@ -543,7 +543,7 @@ def test_roll_asks_when_account_and_contracts_are_known(here, monkeypatch):
     monkeypatch.delenv("TQ_USER")
     done = call("roll", "SHFE.cu2612", "SHFE.cu2701", stdin="y\n")
     assert done.exit_code == 2
-    assert "no TianQin account" in done.output and "Move" not in done.output
+    assert "the TianQin user is missing" in done.output and "Move" not in done.output
 
 
 def test_roll_moves_what_is_held_and_tells_its_cost(here):
@@ -572,7 +572,7 @@ def test_watch_shows_a_page_until_it_is_interrupted(here):
     command = [sys.executable, "-m", "tianqin_backtrader", "watch", "SHFE.cu2612", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
         line = process.stdout.readline()
-        url = re.match(r"(http://127\.0\.0\.1:\d+/) shows SHFE\.cu2612; Ctrl-C ends it", line)[1]
+        url = re.match(r"(http://127\.0\.0\.1:\d+/) shows SHFE\.cu2612; press Ctrl-C", line)[1]
         with urllib.request.urlopen(url, timeout=20) as answer:
             assert "<html" in answer.read().decode()
         process.send_signal(signal.SIGINT)

@@ -181,7 +181,7 @@ def test_two_closes_in_one_breath_do_not_over_close(sandbox, run):
         (lambda s: s.broker.buy_open(CU, 1, float("nan")), "is no number"),
         (lambda s: s.broker.buy_open(CU, 1, 1_000_000.0), "涨停板"),
         (lambda s: s.broker.buy_open(CU, 400), "资金不足"),
-        (lambda s: s.broker.buy_open("SHFE.xx2612", 1), "no product SHFE.xx"),
+        (lambda s: s.broker.buy_open("SHFE.xx2612", 1), "unknown product SHFE.xx"),
         (lambda s: s.broker.buy_open("SHFE.cu9912", 1), "knows no contract"),
         (lambda s: s.broker.buy_open(CU, 1, "BEST"), "BEST"),
         (lambda s: s.broker.buy_open(CU, -1), "positive whole number of lots"),

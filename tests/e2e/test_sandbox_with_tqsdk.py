@@ -420,7 +420,7 @@ def test_a_taken_port_is_said_clearly(sandbox: EmbeddedSandbox) -> None:
 
 
 def test_a_wrong_fault_is_refused_with_what_there_is(sandbox: EmbeddedSandbox) -> None:
-    with pytest.raises(SandboxError, match="there are advance"):
+    with pytest.raises(SandboxError, match="the faults are advance"):
         sandbox.fault("meteor")
 
 

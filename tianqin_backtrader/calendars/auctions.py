@@ -1,4 +1,4 @@
-"""Call auctions: when orders are gathered and matched at one price. They are not trading.
+"""Call auctions, which gather orders and match them at one price. They are not trading.
 
 Sources: the exchanges' trading rules; SHFE 2023 no. 25, INE 2023 no. 11 and DCE 2023 no. 20 on the
 morning auction of products with a night; CFFEX's trading rules on the close of index options.
@@ -12,13 +12,13 @@ from datetime import date, timedelta
 from ..core.clock import MINUTE
 from .trading_hours import Interval
 
-#: Ticks up to this long before an open are its call auction, nanoseconds.
+#: Ticks at most this long before an open belong to its call auction, nanoseconds.
 AUCTION = 5 * MINUTE + MINUTE // 2
 
 _BEFORE_OPEN = timedelta(minutes=5)
 _BEFORE_CLOSE = timedelta(minutes=3)
-# Products that have traded in the night gather orders again in the morning, by exchange.
-# CZCE's may only be cancelled then.
+# Exchanges where products that have a night session have an auction in the morning, too.
+# At CZCE orders may only be cancelled then.
 _MORNING_TOO = frozenset({"SHFE", "INE", "DCE"})
 _MORNING_SINCE = date(2023, 5, 26)
 _CLOSING = frozenset({"CFFEX.IO", "CFFEX.HO", "CFFEX.MO"})
@@ -27,13 +27,13 @@ _CLOSING = frozenset({"CFFEX.IO", "CFFEX.HO", "CFFEX.MO"})
 def auctions(key: str, day: date, sessions: Sequence[Interval]) -> tuple[Interval, ...]:
     """The auctions of a trading day, in order of time.
 
-    Orders are taken until the last minute, which only matches. The closing auction lies within
-    the last session as exchange and TianQin write it.
+    Orders are accepted until the last minute, which is only for matching. The closing auction
+    lies within the last session as the exchange and TianQin define it.
 
     Args:
         key: The product, ``"SHFE.cu"``.
         day: The trading day.
-        sessions: Its sessions, as they take place.
+        sessions: Its actual sessions.
     """
     if not sessions:
         return ()

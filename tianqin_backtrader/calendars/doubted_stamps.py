@@ -1,7 +1,7 @@
-"""Stamps ahead of the clock: when they set it right, and when they are wrong themselves.
+"""Timestamps ahead of the clock: whether the clock is wrong, or the timestamp.
 
-Counters have stamped ticks before an open with the coming session's first instant. One of them
-must not end a bar, or open the market, too early; a clock that is wrong must be set right.
+Counters have stamped ticks before an open with the first instant of the coming session. Such a
+tick must not end a bar or open the market too early; but a wrong clock must be corrected.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from ..core.ports import Calendar
 
-#: Stamps ahead that have gone on for so long, as fast as time to within ``_SAME``, show that the
-#: clock is wrong; it takes longer where it has been right and is to move far, nanoseconds.
+#: If stamps ahead go on for this long at the speed of time (to within ``_SAME``), the clock is
+#: wrong. A clock that has been right and is to move far needs the longer time. Nanoseconds.
 _APART, _APART_FAR, _SAME = 5 * SECOND, MINUTE, 2 * SECOND
-#: So many of them in a row, over so long, that go on faster show that a market is played fast.
+#: If this many stamps in a row, over this long, go on faster, the market is played fast.
 _IN_A_ROW, _AT_LEAST = 5, SECOND // 100
-#: So long before an open nothing is stamped but its auction.
+#: In this time before an open nothing but its auction is stamped.
 _BEFORE_OPEN = timedelta(hours=1)
 
 
@@ -39,7 +39,7 @@ class Clock(Protocol):
 
 
 class _Ahead(NamedTuple):
-    """Stamps in a row that are ahead: the first and when it came, the latest, how many."""
+    """Consecutive stamps ahead of the clock: the first, its arrival, the latest, their number."""
 
     stamp: int
     arrival: int
@@ -48,26 +48,26 @@ class _Ahead(NamedTuple):
 
 
 class DoubtedStamps:
-    """Looks at one contract's stamps in their order.
+    """Checks one contract's timestamps in their order.
 
-    A stamp ahead is believed if those that follow go on, as time does or faster: it is the clock
-    that is wrong, or a server plays a market faster than time. Wrong stamps are alone, or stand
-    still.
+    A stamp ahead is accepted if later stamps go on, at the speed of time or faster: then the clock
+    is wrong, or a server plays a market faster than time. Wrong stamps are single, or do not
+    advance.
 
     Args:
-        clock: Says what a stamp can be.
-        phase_of: That of the contract at a stamp.
+        clock: Says which stamps are possible.
+        phase_of: Returns the contract's phase at a stamp.
     """
 
     def __init__(self, clock: Clock, phase_of: Callable[[int], Phase]) -> None:
         self._clock, self._phase_of = clock, phase_of
         self._ahead: _Ahead | None = None
-        self._left_out = 0  # the latest stamp that was: it is not believed before its time
-        # When a stamp came last that was ahead because the market is played fast.
+        self._left_out = 0  # the latest rejected stamp; it is not accepted before its time
+        # When the last stamp arrived that was ahead because the market is played fast.
         self._fast_at: int | None = None
 
     def believes(self, ns: int) -> bool:
-        """Whether a tick that has just come may be stamped so."""
+        """Whether this timestamp of a tick that has just arrived can be right."""
         if self._can_be(ns):
             self._ahead = None
             self._slow_down(ns)
@@ -81,7 +81,7 @@ class DoubtedStamps:
         return believed
 
     def _slow_down(self, ns: int) -> None:
-        """A burst of late ticks is no fast market: its stamps are on time again, for seconds."""
+        """Forget a fast market if stamps are on time again: it was a burst of late ticks."""
         if self._fast_at is None or abs(ns - self._clock.now_ns()) > NEAR:
             return
         if self._clock.arrival_ns() - self._fast_at >= _APART:
@@ -93,7 +93,7 @@ class DoubtedStamps:
         return can_be(self._clock, ns, self._phase_of)
 
     def _goes_on(self, ns: int) -> bool:
-        """Whether stamps go on as time does, or faster; where not they begin anew."""
+        """Whether stamps advance at the speed of time or faster; otherwise the row starts anew."""
         arrival, first = self._clock.arrival_ns(), self._ahead
         if first is None or ns < first.latest:
             self._ahead = _Ahead(ns, arrival, ns, 1)
@@ -114,9 +114,9 @@ class DoubtedStamps:
 
 
 def can_be(clock: Clock, ns: int, phase_of: Callable[[int], Phase]) -> bool:
-    """Whether a tick of a contract that is stamped ``ns`` may have come by now.
+    """Whether a tick of a contract with the stamp ``ns`` can have arrived by now.
 
-    The calendar is asked only where it matters, so not about a year that nobody believes.
+    The calendar is asked only if needed, so never about an impossible year.
     """
     return clock.believes(ns, Phase.OPENING) or (
         clock.believes(ns) and clock.believes(ns, phase_of(ns))
@@ -124,7 +124,7 @@ def can_be(clock: Clock, ns: int, phase_of: Callable[[int], Phase]) -> bool:
 
 
 def phase_at(calendar: Calendar, symbol: str, ns: int) -> Phase:
-    """Whether a stamp is of a session, or of its opening instant, or shortly before."""
+    """Whether a stamp is within a session, at its opening instant, or shortly before."""
     moment = from_ns(ns)
     sessions = calendar.sessions(symbol, calendar.trading_day_at(moment))
     if any(start < moment <= end for start, end in sessions):

@@ -1,11 +1,11 @@
-"""TianQin's list of closed days: fetched once in a while, kept on disk.
+"""TianQin's list of closed days: fetched from time to time, kept on disk.
 
     calendar.learn_holidays(tianqin_holidays(today))
 
-A copy is asked for anew each year, and from November on, when the next year is announced, each
-week until it is there. Without a connection the copy serves, and without a copy the packaged
-table. A copy belongs to the address it came from: what a local exchange says of holidays is not
-taken for TianQin's.
+A copy is renewed each year and, from November on, when the next year is announced, each week until
+that year is in it. Without a connection the copy is used, and without a copy the packaged table. A
+copy belongs to the address it came from: the holidays of a local exchange are not taken for
+TianQin's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class HolidayCopy:
 
     Attributes:
         source: The address it came from.
-        fetched: When, Beijing date.
+        fetched: The Beijing date on which it was fetched.
         dates: The closed days, ascending.
     """
 
@@ -46,7 +46,7 @@ class HolidayCopy:
     dates: tuple[date, ...]
 
     def is_stale(self, today: date) -> bool:
-        """Whether there may be news."""
+        """Whether there may be a newer list."""
         known = max(announced_years(self.dates), default=0)
         if self.fetched.year != today.year or known < today.year:
             return True
@@ -57,9 +57,9 @@ class HolidayCopy:
 def tianqin_holidays(
     today: date, *, url: str | None = None, path: Path | None = None, seconds: float = 10.0
 ) -> tuple[date, ...]:
-    """What TianQin says of closed days, from the copy on disk while that is fresh.
+    """TianQin's list of closed days, from the copy on disk if that is recent.
 
-    Troubles on the way are warnings in the log, not errors: there is the packaged table.
+    Failures are warnings in the log, not errors: the packaged table remains.
 
     Args:
         today: Beijing date.
@@ -71,7 +71,7 @@ def tianqin_holidays(
         The closed days, ascending; empty if there is neither an answer nor a copy.
 
     Raises:
-        ConfigError: The address is no http address.
+        ConfigError: ``url`` is not an http address.
     """
     url = holiday_url() if url is None else url
     path = default_path() if path is None else path
@@ -84,17 +84,17 @@ def tianqin_holidays(
         dates = fetch_holidays(url, seconds=seconds)
     except (LinkError, CalendarError) as error:
         known = "the packaged table" if copy is None else f"the copy of {copy.fetched}"
-        logger.warning("holidays are those of %s: %s", known, error)
+        logger.warning("using the holidays of %s: %s", known, error)
         return () if copy is None else copy.dates
     try:
         write_copy(path, HolidayCopy(url, today, dates))
     except OSError as error:
-        logger.warning("TianQin's holidays cannot be kept in %s: %s", path, error)
+        logger.warning("TianQin's holidays cannot be saved in %s: %s", path, error)
     return dates
 
 
 def holiday_url() -> str:
-    """Where TqSdk fetches the list."""
+    """The address from which TqSdk fetches the list."""
     return os.environ.get("TQ_CHINESE_HOLIDAY_URL") or _URL
 
 
@@ -106,25 +106,25 @@ def default_path() -> Path:
 
 
 def fetch_holidays(url: str, *, seconds: float = 10.0) -> tuple[date, ...]:
-    """Ask TianQin.
+    """Fetch TianQin's list.
 
     Raises:
-        ConfigError: The address is no http address.
-        LinkError: No answer, or a refusal.
-        CalendarError: The answer is no list of dates.
+        ConfigError: ``url`` is not an http address.
+        LinkError: There was no answer, or a refusal.
+        CalendarError: The answer is not a list of dates.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        raise ConfigError(f"{url!r} is no http address; see TQ_CHINESE_HOLIDAY_URL")
+        raise ConfigError(f"{url!r} is not an http address; see TQ_CHINESE_HOLIDAY_URL")
     try:
         text = fetch(url, seconds=seconds)
     except (OSError, ValueError) as error:
-        raise LinkError(f"{url} does not give the holidays: {error}") from error
+        raise LinkError(f"{url} did not return the holidays: {error}") from error
     return _parse(url, text)
 
 
 def read_copy(path: Path) -> HolidayCopy | None:
-    """The copy on disk; ``None`` if there is none, or (with a warning) a damaged one."""
+    """The copy on disk; ``None`` if there is none, or (with a warning) if it is damaged."""
     try:
         kept: Any = json.loads(path.read_bytes())
         dates = parse_dates(kept["dates"])
@@ -135,16 +135,16 @@ def read_copy(path: Path) -> HolidayCopy | None:
         logger.warning("%s is damaged and ignored: %r", path, error)
         return None
     if not dates:
-        logger.warning("%s is damaged and ignored: it holds no dates", path)
+        logger.warning("%s is damaged and ignored: it has no dates", path)
         return None
     return copy
 
 
 def write_copy(path: Path, copy: HolidayCopy) -> None:
-    """Keep a list. Whoever reads meanwhile sees the old file or the new one, whole.
+    """Write a list atomically: readers see the old file or the new one.
 
     Raises:
-        OSError: The directory cannot be written to.
+        OSError: The directory is not writable.
     """
     text = json.dumps(
         {
@@ -169,8 +169,8 @@ def _parse(url: str, text: bytes) -> tuple[date, ...]:
     try:
         listed = json.loads(text)
     except ValueError as error:
-        raise CalendarError(f"{url} does not give a JSON list of holidays: {error}") from error
+        raise CalendarError(f"{url} did not return a JSON list of holidays: {error}") from error
     dates = parse_dates(listed) if isinstance(listed, list) else ()
     if not dates:
-        raise CalendarError(f"{url} does not give a list of holidays: {listed!r:.80}")
+        raise CalendarError(f"{url} did not return a list of holidays: {listed!r:.80}")
     return dates

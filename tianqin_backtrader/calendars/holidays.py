@@ -1,7 +1,7 @@
 """The weekdays on which the exchanges are closed, from ``data/holidays.csv``.
 
-The table holds what the exchanges have announced, and for the next year the days that the law
-already fixes (``expected``). TianQin's list carries it on, year by year.
+The table has the announced years and, for the next year, the days that are fixed by law
+(``expected``). TianQin's list adds one year after another.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ..errors import CalendarError, CalendarOutOfRange
 
 @dataclass(frozen=True)
 class Holidays:
-    """Closed weekdays, and for which years they are known.
+    """Closed weekdays, and the years for which they are known.
 
     Attributes:
         closed: The closed weekdays.
-        first_year, last_year: The years that are known from the exchanges' notices.
+        first_year, last_year: The first and last year known from the exchanges' notices.
         expected_year: The last year for which at least the statutory days are known.
     """
 
@@ -33,9 +33,10 @@ class Holidays:
     expected_year: int
 
     def is_trading_day(self, day: date) -> bool:
-        """Monday to Friday and not closed; working weekends are not trading days.
+        """Whether the day is Monday to Friday and not closed; working weekends are not trading
+        days.
 
-        Warns once a year, where only the statutory days are known.
+        Warns once a year if only the statutory days are known.
 
         Raises:
             CalendarOutOfRange: The year is beyond all tables.
@@ -47,7 +48,7 @@ class Holidays:
         return day.weekday() < 5 and day not in self.closed
 
     def must_know(self, day: date) -> None:
-        """Refuse a day whose year is not announced: nothing may be staked on a guess.
+        """Raise an error if the day's year is not announced: orders must not depend on a guess.
 
         Raises:
             CalendarOutOfRange: The day is beyond the announced years.
@@ -59,9 +60,9 @@ class Holidays:
             )
 
     def extended(self, dates: Iterable[date]) -> Holidays:
-        """With the years that a list of closed days announces after the last known one.
+        """These holidays, with the years that a list announces after the last known one.
 
-        Known years stay as they are.
+        Known years do not change.
         """
         days = weekdays(dates)
         years = announced_years(days)
@@ -77,7 +78,7 @@ class Holidays:
         return replace(self, closed=frozenset(closed), last_year=year, expected_year=expected)
 
     def contradicted(self, dates: Iterable[date]) -> tuple[date, ...]:
-        """Days of the known years that a list holds in whole on which the two disagree."""
+        """Days on which a list contradicts these holidays, in known years that it has in full."""
         days = weekdays(dates)
         years = announced_years(days) & set(range(self.first_year, self.last_year + 1))
         return tuple(day for day in sorted(days ^ self.closed) if day.year in years)
@@ -93,31 +94,31 @@ def _warn_once(year: int) -> None:
 
 
 def weekdays(dates: Iterable[date]) -> frozenset[date]:
-    """Those from Monday to Friday: lists of holidays hold the weekends, too."""
+    """The dates from Monday to Friday: lists of holidays include weekends."""
     return frozenset(day for day in dates if day.weekday() < 5)
 
 
 def announced_years(dates: Iterable[date]) -> frozenset[int]:
-    """The years a list of closed days holds in whole.
+    """The years that a list of closed days has in full.
 
-    A year does when its National Day is in: that comes last, so a list that breaks off early,
-    or begins the new year with its first day, is not taken for a whole year.
+    A year is full if its National Day is listed, which comes last; so a list that ends early, or
+    has only the first day of the new year, does not count.
     """
     return frozenset(day.year for day in dates if day.month == 10 and day.day <= 7)
 
 
 def parse_dates(dates: Iterable[date | str]) -> tuple[date, ...]:
-    """Dates, or texts ``"YYYY-MM-DD"`` as TianQin lists them, to sorted dates.
+    """Convert dates, or texts ``"YYYY-MM-DD"`` as in TianQin's list, to sorted dates.
 
     Raises:
-        CalendarError: A text is no date.
+        CalendarError: A text is not a date.
     """
     try:
         return tuple(
             sorted(day if isinstance(day, date) else date.fromisoformat(day) for day in dates)
         )
     except (TypeError, ValueError) as error:
-        raise CalendarError(f"dates YYYY-MM-DD were expected: {error}") from error
+        raise CalendarError(f"expected dates YYYY-MM-DD: {error}") from error
 
 
 def load_holidays() -> Holidays:

@@ -1,4 +1,4 @@
-"""When the market of the subscribed contracts trades, asked every round: edges and awakeness."""
+"""When the market of the subscribed contracts trades; checked once a round."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from enum import StrEnum
 
 from .trading_calendar import SessionCalendar
 
-#: Breaks up to this long (10:15) are no reason for a new session.
+#: Breaks up to this long (10:15) do not renew the session.
 SHORT_BREAK = timedelta(minutes=30)
 
 
 class Edge(StrEnum):
-    """What the time brings."""
+    """What happens as time passes."""
 
     BOUNDARY = "BOUNDARY"  # an open or a close
     AHEAD = "AHEAD"  # an open is near, after a long break
 
 
 class MarketHours:
-    """Opens and closes of some contracts together.
+    """The opens and closes of a set of contracts.
 
     Args:
         calendar: Sessions.
-        symbols: Gives the contracts of the moment.
-        now: Gives the exchange's time.
-        lead: How long before an open the market counts as awake, and the session is renewed; None
+        symbols: Returns the present set of contracts.
+        now: Returns the exchange's time.
+        lead: How long before an open the market counts as awake and the session is renewed; None
             for a market whose time is not the machine's: it is always awake and never renewed.
     """
 
@@ -47,22 +47,22 @@ class MarketHours:
 
     @property
     def trading(self) -> bool:
-        """Whether one of them trades."""
+        """Whether any of the contracts trades."""
         return self._trading
 
     @property
     def boundary(self) -> datetime | None:
-        """The next open or close of any of them; None while there are none."""
+        """The next open or close of any contract; None without contracts."""
         return self._boundary if self._count else None
 
     def awake(self) -> bool:
-        """Whether one of them trades, or will within the lead."""
+        """Whether any contract trades, or will within ``lead``."""
         if self.lead is None:
             return True
         return self._trading or self._boundary - self._now() <= self.lead
 
     def events(self) -> Iterator[Edge]:
-        """What the time has brought since the last call: BOUNDARY, and AHEAD of an open."""
+        """The events since the last call: BOUNDARY, and AHEAD before an open."""
         symbols = list(self._symbols())
         if not symbols:
             return

@@ -1,4 +1,4 @@
-"""The products of the six exchanges, from ``data/products.csv``, and which one a symbol is of."""
+"""The products of the six exchanges, from ``data/products.csv``, and the product of a symbol."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri")
 
 @dataclass(frozen=True, slots=True)
 class LastDay:
-    """Contracts that close early on their last trading day: the n-th weekday of their month.
+    """The last trading day of contracts that close early on it: the n-th weekday of their month.
 
     >>> LastDay(4, 2, time(11, 30)).of_month(2026, 12)
     datetime.date(2026, 12, 11)
@@ -40,7 +40,7 @@ class LastDay:
     close: time
 
     def of_month(self, year: int, month: int) -> date:
-        """The day, not yet moved out of holidays."""
+        """The day, not yet moved past holidays."""
         first = date(year, month, 1)
         ahead = (self.weekday - first.weekday()) % 7 + 7 * (self.number - 1)
         return first + timedelta(days=ahead)
@@ -51,10 +51,10 @@ class Product:
     """One product as the exchanges define it.
 
     Attributes:
-        hours: What is valid from a trading day on, ascending by that day.
-        listed: Its first trading day (1 January where only the year is known).
-        price_tick, volume_multiple: nan and 0 for a product the packaged table does not have.
-        last_day: Set where contracts close early on their last trading day.
+        hours: (valid from trading day, hours), ascending.
+        listed: Its first trading day (1 January if only the year is known).
+        price_tick, volume_multiple: NaN and 0 for a product that is not in the packaged table.
+        last_day: Set if contracts close early on their last trading day.
     """
 
     exchange_id: str
@@ -80,7 +80,7 @@ class Product:
 
     @property
     def night(self) -> tuple[tuple[date, time | None], ...]:
-        """Closes of the night as (valid from, close); ``None`` is no night."""
+        """Closes of the night session as (valid from, close); ``None`` means no night session."""
         return tuple(
             (since, hours.night[-1][1] if hours.night else None) for since, hours in self.hours
         )
@@ -108,7 +108,7 @@ def load_products() -> dict[str, Product]:
 
 
 def _parse_hours(row: dict[str, str]) -> Steps:
-    """The histories of the day and of the night, woven into one."""
+    """Merge the histories of day and night sessions."""
     day = _parse_day(row["day"], row["day_history"])
     night = _parse_night(row["night_close"], row["night_history"], _parse_listed(row["listed"]))
     steps = []
@@ -137,7 +137,7 @@ def _parse_night(close: str, history: str, listed: date) -> tuple[tuple[date, ti
     for step in filter(None, (part.strip() for part in history.split(";"))):
         what, _, since = step.rpartition(" from ")
         day = date.fromisoformat(since)
-        # On the morning a product is first listed no night came before.
+        # The first trading day of a new product has no night session before it.
         day = day + ONE_DAY if day == listed else day
         steps.append((day, parse_time(what) if what[0].isdigit() else None))
     if close and len(steps) == 1:
@@ -157,17 +157,17 @@ def _parse_last_day(text: str) -> LastDay | None:
     return LastDay(_WEEKDAYS.index(weekday), int(number), parse_time(close))
 
 
-# letters, year and month, F of monthly-average futures, then an option's series, type and strike.
+# Letters, year and month, F of monthly average futures, then an option's series, type and strike.
 _CONTRACT = re.compile(r"([A-Za-z]+)(\d{3,4})(F?)(?:-?(?:MS)?-?[CP]-?\d+(?:\.\d+)?)?")
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
     """(exchange, product) of a contract, option, combination, main or index symbol.
 
-    A combination has the hours of its first leg; the exchanges combine only equal ones.
+    A combination has the hours of its first leg; exchanges combine only contracts with equal hours.
 
     Raises:
-        CalendarError: The symbol has no such form.
+        CalendarError: The symbol does not have this form.
 
     >>> split_symbol("SHFE.cu2612"), split_symbol("CZCE.SR701C6000"), split_symbol("KQ.m@DCE.m")
     (('SHFE', 'cu'), ('CZCE', 'SR'), ('DCE', 'm'))
@@ -182,14 +182,14 @@ def split_symbol(symbol: str) -> tuple[str, str]:
     match = _CONTRACT.fullmatch(code.partition("&")[0].rpartition(" ")[2])
     if exchange not in EXCHANGES or match is None:
         raise CalendarError(
-            f"{symbol!r} is no symbol of {', '.join(EXCHANGES)}; expected EXCHANGE.contract, "
+            f"{symbol!r} is not a symbol of {', '.join(EXCHANGES)}; expected EXCHANGE.contract, "
             "for example SHFE.cu2612 or KQ.m@SHFE.cu"
         )
     return exchange, match[1] + ("_f" if match[3] else "")
 
 
 def did_you_mean(symbol: str, products: Iterable[str]) -> str:
-    """What may be meant by a symbol in other letters, or without its exchange; "" if nothing is.
+    """Suggest a symbol for one in the wrong case or without its exchange; "" if there is none.
 
     >>> did_you_mean("shfe.cu2612", ["SHFE.cu"]), did_you_mean("SR701", ["CZCE.SR"])
     (' (did you mean SHFE.cu2612?)', ' (did you mean CZCE.SR701?)')
@@ -208,7 +208,7 @@ def did_you_mean(symbol: str, products: Iterable[str]) -> str:
 
 
 def delivery_month(symbol: str) -> tuple[int, int] | None:
-    """(year, month) of a contract that writes both with two digits; ``None`` of all others.
+    """(year, month) of a contract that writes both with two digits; ``None`` for all others.
 
     >>> delivery_month("CFFEX.T2612"), delivery_month("KQ.m@CFFEX.T")
     ((2026, 12), None)

@@ -1,4 +1,4 @@
-"""Whose hours are in force: the user's, those TianQin gives a contract, the product table's."""
+"""The hours in force: the user's, those TianQin reports of a contract, or the product table's."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TradingTime = Mapping[str, Sequence[Sequence[str]] | None]
 
 
 class HoursBook:
-    """Hours by symbol and trading day, from a table and what is told about it later.
+    """Hours by symbol and trading day, from a table and later additions.
 
     Attributes:
-        products: The products known, read-only, by ``"EXCHANGE.product"``.
+        products: The known products, read-only, by ``"EXCHANGE.product"``.
     """
 
     def __init__(self, products: Mapping[str, Product]) -> None:
@@ -36,7 +36,7 @@ class HoursBook:
         """The product of a symbol.
 
         Raises:
-            CalendarError: No such product.
+            CalendarError: Unknown product.
         """
         key = self._keys.get(symbol)
         if key is None:
@@ -46,22 +46,22 @@ class HoursBook:
                 raise CalendarError(f"{error}{did_you_mean(symbol, self.products)}") from None
             if key not in self.products:
                 raise CalendarError(
-                    f"no product {key} in the session table (of {symbol!r}); mind the case: "
-                    "CZCE and CFFEX write capitals, the others small letters"
+                    f"unknown product {key} (of {symbol!r}) in the session table; mind the case: "
+                    "CZCE and CFFEX use capitals, the others small letters"
                     + did_you_mean(symbol, self.products)
                 )
             self._keys[symbol] = key
         return self.products[key]
 
     def has_own(self, symbol: str) -> bool:
-        """Whether the symbol's hours may differ from its product's."""
+        """Whether the symbol may have hours of its own, different from its product's."""
         return symbol in self._learned
 
     def hours(self, symbol: str, day: date) -> Hours:
         """The hours in force on a trading day.
 
         Raises:
-            CalendarError: No such product.
+            CalendarError: Unknown product.
         """
         steps = self._learned.get(symbol)
         if not steps or day < steps[0][0]:
@@ -69,12 +69,12 @@ class HoursBook:
         return in_force(steps, day)
 
     def learn(self, symbol: str, trading_time: TradingTime | None, today: date) -> bool:
-        """What TianQin says; see ``SessionCalendar.learn``."""
+        """Take the hours that TianQin reports; see ``SessionCalendar.learn``."""
         key = ".".join(split_symbol(symbol))
         try:
             hours = Hours.of_trading_time(trading_time)
         except CalendarError as error:
-            logger.warning("%s keeps the hours of the table: %s", symbol, error)
+            logger.warning("%s keeps the table's hours: %s", symbol, error)
             return False
         if hours is None:
             return False
@@ -87,7 +87,7 @@ class HoursBook:
         if hours != table and (key, hours) not in self._told:
             self._told.add((key, hours))
             whose = "the user's file" if key in self._users else "the session table"
-            logger.warning("%s: TianQin says %s, %s %s", symbol, hours, whose, table)
+            logger.warning("%s: TianQin reports %s, %s %s", symbol, hours, whose, table)
         if key in self._users:
             return False
         earlier = tuple(step for step in self._learned.get(symbol, ()) if step[0] < today)
@@ -95,14 +95,14 @@ class HoursBook:
         return True
 
     def _add(self, key: str, hours: Hours, today: date) -> None:
-        logger.warning("%s is not in the session table; TianQin says %s", key, hours)
+        logger.warning("%s is not in the session table; TianQin reports %s", key, hours)
         exchange, _, name = key.partition(".")
         added = Product(exchange, name, ((date.min, hours),), listed=today)
         self._table[key] = added
         self.products = MappingProxyType({**self.products, key: added})
 
     def use(self, hours: Mapping[str, Steps]) -> None:
-        """What the user says; see ``SessionCalendar.use_hours``."""
+        """Take the user's hours; see ``SessionCalendar.use_hours``."""
         products = dict(self._table)
         for key, steps in hours.items():
             exchange, _, name = key.partition(".")

@@ -1,6 +1,7 @@
-"""The calendar of trading: whose sessions are when, on which trading day.
+"""The trading calendar: the sessions and trading days of every symbol.
 
-It opens no file and no connection: tables, TianQin's word and the user's are handed to it.
+It opens no file and no connection: tables and the hours of TianQin and of the user are passed to
+    it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from .trading_hours import NEXT_DAY_FROM, Hours, Interval
 logger = logging.getLogger(__name__)
 
 _WALL = WallClock()
-#: Nights that opened late, by exchange and trading day: DCE's systems failed on 2019-12-25.
+#: Night sessions that opened late, by exchange and trading day; DCE had a failure on 2019-12-25.
 _OPENED_LATE = {("DCE", date(2019, 12, 26)): datetime(2019, 12, 25, 22, 30)}
 
 
 class _Stretch(NamedTuple):
-    """Where an answer of ``is_trading_now`` holds: [start, end), also in nanoseconds."""
+    """The span in which an answer of ``is_trading_now`` is valid: [start, end), also in ns."""
 
     start: datetime
     end: datetime
@@ -41,8 +42,8 @@ class _Stretch(NamedTuple):
 class SessionCalendar(TradingDays):
     """Sessions by symbol and trading day.
 
-    The hours of a symbol are, in this order: the user's, TianQin's for the contract from the
-    trading day it told them, the product table's. Answers are remembered until one of these
+    The hours of a symbol are, in this order: the user's; those that TianQin reported, from the
+    trading day of the report on; the product table's. Answers are cached until one of these
     changes.
     """
 
@@ -55,29 +56,29 @@ class SessionCalendar(TradingDays):
 
     @property
     def products(self) -> Mapping[str, Product]:
-        """The products known, read-only, by ``"EXCHANGE.product"``."""
+        """The known products, read-only, by ``"EXCHANGE.product"``."""
         return self._book.products
 
-    # -- what it is told ----------------------------------------------------------------------
+    # -- updates ------------------------------------------------------------------------------
 
     def learn(self, symbol: str, trading_time: TradingTime | None, today: date) -> bool:
         """Take a contract's own hours from TianQin, valid from a trading day on.
 
-        Days before it keep what was known. A difference from the product table is logged once,
-        as a warning; so are hours that cannot be read, which change nothing. What the user has
-        given stands. A product that the table does not know gets these hours for all days.
+        Earlier days keep their hours. A difference from the product table is logged once, as a
+        warning; so are hours that cannot be parsed, which change nothing. The user's hours have
+        priority. A product that is not in the table gets these hours for all days.
 
         Args:
-            symbol: The contract. For a main contract, hand in the hours of the contract behind it.
-            trading_time: As in ``Quote.trading_time``; empty or None says nothing.
-            today: The trading day of the moment. TianQin's word is the real today's and has no
-                history: a back-test must not teach it to a day of the past.
+            symbol: The contract. For a main contract, pass the hours of its underlying contract.
+            trading_time: As in ``Quote.trading_time``; empty or None changes nothing.
+            today: The present trading day. TianQin reports only today's hours: a back-test must not
+                pass them for a day of the past.
 
         Returns:
             Whether the hours of the symbol have changed.
 
         Raises:
-            CalendarError: The symbol is none of the six exchanges.
+            CalendarError: The symbol is not of the six exchanges.
         """
         changed = self._book.learn(symbol, trading_time, today)
         if changed:
@@ -85,36 +86,36 @@ class SessionCalendar(TradingDays):
         return changed
 
     def learn_holidays(self, dates: Iterable[date | str]) -> None:
-        """Take TianQin's list of closed days: it adds the years announced since, no more.
+        """Take TianQin's list of closed days: it adds the years announced since, nothing else.
 
-        Where it contradicts a known year, the table stands and a warning is logged once.
+        If it contradicts a known year, the table has priority and a warning is logged once.
 
         Args:
-            dates: Dates, or texts ``"YYYY-MM-DD"``; nothing changes if there are none.
+            dates: Dates, or texts ``"YYYY-MM-DD"``; an empty list changes nothing.
 
         Raises:
-            CalendarError: A text is no date.
+            CalendarError: A text is not a date.
         """
         days = parse_dates(dates)
         contradicted = frozenset(self.holidays.contradicted(days)) - self._contradicted
         if contradicted:
             self._contradicted |= contradicted
             logger.warning(
-                "TianQin and the holiday table disagree on %s; the table stands",
+                "TianQin and the holiday table disagree on %s; the table is used",
                 ", ".join(map(str, sorted(contradicted))),
             )
         extended = self.holidays.extended(days)
         if extended is not self.holidays:
-            logger.info("holidays are known up to %s", extended.last_year)
+            logger.info("holidays are known until the end of %s", extended.last_year)
             self.holidays = extended
             self._forget()
 
     def use_hours(self, hours: Mapping[str, Steps]) -> None:
-        """Put the user's hours, by product, in the place of those given before.
+        """Replace the user's hours, by product.
 
         Args:
-            hours: By ``"EXCHANGE.product"``: (valid from, hours), ascending. Before the first
-                of them a product keeps the table's; one that is not in the table has none.
+            hours: By ``"EXCHANGE.product"``: (valid from, hours), ascending. Before the first entry
+                a product has the table's hours; a product that is not in the table has none.
         """
         self._book.use(hours)
         self._forget()
@@ -129,27 +130,27 @@ class SessionCalendar(TradingDays):
         """The product of a symbol.
 
         Raises:
-            CalendarError: No such product.
+            CalendarError: Unknown product.
         """
         return self._book.product(symbol)
 
     def hours(self, symbol: str, day: date) -> Hours:
-        """The hours in force on a trading day, before holidays and last days cut them.
+        """The regular hours of a trading day, without regard to holidays and last trading days.
 
         Raises:
-            CalendarError: No such product.
+            CalendarError: Unknown product.
         """
         return self._book.hours(symbol, day)
 
     def sessions(self, symbol: str, day: date) -> tuple[Interval, ...]:
-        """The sessions of a trading day in order of time, the night before first.
+        """The sessions of a trading day in order of time, starting with the night session.
 
         Args:
             symbol: A contract, or a product such as ``"SHFE.cu"``.
             day: A trading day.
 
         Raises:
-            CalendarError: No such product, or the exchanges are closed on the day.
+            CalendarError: Unknown product, or the exchanges are closed on the day.
         """
         product = self.product(symbol)
         alone = self._book.has_own(symbol) or product.last_day is not None
@@ -170,7 +171,7 @@ class SessionCalendar(TradingDays):
         )
 
     def _last_close(self, product: Product, symbol: str, day: date) -> datetime:
-        """When the contract closes for good, if the day is its last; else the end of time."""
+        """The contract's last close if the day is its last one; else the maximum datetime."""
         month = delivery_month(symbol)
         if product.last_day is None or month != (day.year, day.month):
             return datetime.max
@@ -178,13 +179,13 @@ class SessionCalendar(TradingDays):
             return datetime.max
         return datetime.combine(day, product.last_day.close)
 
-    # -- instants -----------------------------------------------------------------------------
+    # -- times --------------------------------------------------------------------------------
 
     def is_trading_now(self, symbol: str, now: datetime | None = None) -> bool:
         """Whether the symbol trades at ``now`` (default: the machine's clock).
 
-        Called for every tick: an answer is kept until the next open or close, and the machine's
-        clock is compared in nanoseconds, which spares making a ``datetime``.
+        It is called for every tick: an answer is cached until the next open or close, and the
+        machine's clock is compared in nanoseconds, without making a ``datetime``.
         """
         current = self._current.get(symbol)
         if now is None:
@@ -196,16 +197,16 @@ class SessionCalendar(TradingDays):
             if current is None or not current.start <= now < current.end:
                 current = self._current[symbol] = self._stretch(symbol, now)
         except TypeError as error:
-            raise CalendarError(f"moments are naive Beijing datetimes, not {now!r}") from error
+            raise CalendarError(f"times are naive Beijing datetimes, not {now!r}") from error
         return current.trading
 
     def _stretch(self, symbol: str, now: datetime) -> _Stretch:
-        """The longest known stretch around ``now`` without an open or a close."""
+        """The longest known span around ``now`` without an open or a close."""
         day = self.trading_day_at(now)
         bounds = [edge for interval in self.sessions(symbol, day) for edge in interval]
         index = bisect_right(bounds, now)
         start = bounds[index - 1] if index else now
-        # After the last close: nothing before 18:00, when the trading day changes.
+        # After the last close nothing changes before 18:00, when the next trading day begins.
         end = bounds[index] if index < len(bounds) else datetime.combine(day, NEXT_DAY_FROM)
         return _Stretch(start, end, index % 2 == 1, to_ns(start), to_ns(end))
 
@@ -226,15 +227,15 @@ class SessionCalendar(TradingDays):
         return list(self.sessions(symbol, self.trading_day_at(now)))
 
     def trading_day(self, symbol: str, now: datetime | None = None) -> date:
-        """The trading day of ``now``; the symbol must exist but does not matter otherwise."""
+        """The trading day of ``now``; the symbol must exist but makes no difference otherwise."""
         self.product(symbol)
         return self.trading_day_at(beijing_now() if now is None else now)
 
     def is_auction(self, symbol: str, now: datetime | None = None) -> bool:
-        """Whether a call auction is held at ``now``, its matching minute included.
+        """Whether a call auction takes place at ``now``, including the matching minute.
 
-        Opening auctions are outside sessions. The closing one of CFFEX's index options is the
-        end of their last session: they trade then, too, though at one price.
+        Opening auctions are outside sessions. The closing auction of CFFEX's index options is the
+        end of their last session, so they also trade then, at one price.
         """
         now = beijing_now() if now is None else now
         day = self.trading_day_at(now)

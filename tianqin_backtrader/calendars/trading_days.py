@@ -1,4 +1,4 @@
-"""Trading days: which dates they are, and which one an instant belongs to."""
+"""Trading days: which dates are trading days, and the trading day of an instant."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from .holidays import Holidays
 from .trading_hours import NEXT_DAY_FROM, ONE_DAY
 
 _MONDAY = 0
-# No product had a night from the evening of 2020-02-03 to that of 2020-04-30.
+# There were no night sessions from the evening of 2020-02-03 to that of 2020-04-30.
 _SUSPENDED = (date(2020, 2, 3), date(2020, 4, 30))
 
 
 class TradingDays:
-    """The days of all six exchanges, which have closed together since 2015.
+    """The trading days of all six exchanges, which have had the same closed days since 2015.
 
     Attributes:
-        holidays: What is known of closed days.
+        holidays: The known closed days.
     """
 
     def __init__(self, holidays: Holidays) -> None:
@@ -28,7 +28,7 @@ class TradingDays:
         return self.holidays.is_trading_day(day)
 
     def must_know(self, day: date) -> None:
-        """For the check before an order: refuse a day of a year not announced yet.
+        """Raise an error if the day's year is not announced yet; for the check before an order.
 
         Raises:
             CalendarOutOfRange: The day is beyond the announced years.
@@ -47,26 +47,26 @@ class TradingDays:
         return day
 
     def roll(self, day: date) -> date:
-        """The date itself if it is a trading day, else the next one."""
+        """The date itself if it is a trading day, else the next trading day."""
         while not self.is_trading_day(day):
             day += ONE_DAY
         return day
 
     def trading_day_at(self, now: datetime) -> date:
-        """The trading day an instant belongs to, inside a session or outside.
+        """The trading day of an instant, inside a session or outside.
 
-        From 18:00 on that of the next date, else of the same date, rolled to a trading day.
+        It is that of the next date from 18:00 on, else of the same date, moved to a trading day.
 
         Raises:
-            CalendarError: ``now`` is no datetime, or carries a timezone.
+            CalendarError: ``now`` is not a datetime, or has a timezone.
         """
         if not isinstance(now, datetime) or now.tzinfo is not None:
-            raise CalendarError(f"moments are naive Beijing datetimes; convert {now!r} first")
+            raise CalendarError(f"times are naive Beijing datetimes; convert {now!r} first")
         late = now.time() >= NEXT_DAY_FROM
         return self.roll(now.date() + ONE_DAY if late else now.date())
 
     def has_night(self, day: date) -> bool:
-        """Whether night sessions lead into the trading day (for products that have them)."""
+        """Whether the trading day has night sessions, for products with night sessions."""
         weekday = day - (timedelta(days=3) if day.weekday() == _MONDAY else ONE_DAY)
-        # A closed weekday in between makes the evening that of a holiday.
+        # A closed weekday in between makes it the evening before a holiday.
         return self.is_trading_day(weekday) and not _SUSPENDED[0] <= weekday <= _SUSPENDED[1]

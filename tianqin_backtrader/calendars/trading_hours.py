@@ -1,4 +1,4 @@
-"""Hours of trading by the clock: a day's sessions and those of the night before it, no dates yet.
+"""Hours of trading: a day's sessions and those of the night before it, without dates.
 
 >>> hours = Hours(parse_spans("09:00-11:30;13:30-15:00"), parse_spans("21:00-25:00"))
 >>> str(hours)
@@ -27,26 +27,26 @@ Interval = tuple[datetime, datetime]
 Spans = tuple[tuple[time, time], ...]
 
 NIGHT_OPEN = time(21, 0)
-#: From this time on an instant outside sessions belongs to the next date's trading day.
+#: From this time on an instant outside sessions belongs to the trading day of the next date.
 NEXT_DAY_FROM = time(18, 0)
 ONE_DAY = timedelta(days=1)
 
-# TianQin counts the hours of a night on past 24; nobody trades a second night away.
+# TianQin continues the hours of a night past 24; no session lasts for two nights.
 _TIME = re.compile(r"([0-3]?\d):([0-5]\d)(?::([0-5]\d))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The sessions that make up one trading day.
+    """The sessions of one trading day.
 
     Attributes:
-        day: (open, close) of its date, in order of time.
-        night: The same of the evening before; a close that is not later than its open is on
+        day: (open, close) of the sessions on its date, in order of time.
+        night: The same for the evening before; a close that is not later than its open is on
             the next date.
 
     Raises:
-        CalendarError: A session is empty, overlaps the one before, or stands on the wrong side
-            of 18:00, where the trading day changes.
+        CalendarError: A session is empty, overlaps the one before, or is on the wrong side of
+            18:00, where the trading day changes.
     """
 
     day: Spans
@@ -60,7 +60,7 @@ class Hours:
             if not opens < closes <= NEXT_DAY_FROM:
                 raise CalendarError(
                     f"the session {opens:%H:%M}-{closes:%H:%M} must end after it begins, and by "
-                    "18:00; what comes later is the night"
+                    "18:00; later sessions belong to night"
                 )
         some_day = date(2000, 1, 2)
         sessions = self.on(some_day, some_day - ONE_DAY)
@@ -72,14 +72,14 @@ class Hours:
     def of_trading_time(
         cls, trading_time: Mapping[str, Sequence[Sequence[str]] | None] | None
     ) -> Hours | None:
-        """From TianQin's ``trading_time``; ``None`` if it says nothing, as of main contracts.
+        """Parse TianQin's ``trading_time``; ``None`` if it is empty, as for main contracts.
 
         Args:
             trading_time: ``{"day": [["09:00:00", "10:15:00"], ...], "night": [["21:00:00",
-                "25:00:00"]]}``; a night that is empty, missing or null is no night.
+                "25:00:00"]]}``; an empty, missing or null night means no night session.
 
         Raises:
-            CalendarError: It cannot be read.
+            CalendarError: It cannot be parsed.
         """
         if not trading_time or not trading_time.get("day"):
             return None
@@ -97,7 +97,7 @@ class Hours:
 
         Args:
             day: The trading day.
-            evening: The date its night begins on; ``None`` where it has none.
+            evening: The date on which its night session begins; ``None`` if it has none.
         """
         found: list[Interval] = []
         for opens, closes in self.night if evening is not None else ():
@@ -117,35 +117,35 @@ class Hours:
 
 
 def parse_time(text: str) -> time:
-    """``"HH:MM"`` or ``"HH:MM:SS"``; hours past 24 are those of the next date.
+    """Parse ``"HH:MM"`` or ``"HH:MM:SS"``; hours past 24 are those of the next date.
 
     Raises:
-        CalendarError: It is no such text.
+        CalendarError: The text does not have this form.
 
     >>> parse_time("26:30:00")
     datetime.time(2, 30)
     """
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise CalendarError(f"{text!r} is no time; expected HH:MM, for example 21:00")
+        raise CalendarError(f"{text!r} is not a time; expected HH:MM, for example 21:00")
     return time(int(match[1]) % 24, int(match[2]), int(match[3] or 0))
 
 
 def parse_spans(texts: str | Iterable[str]) -> Spans:
-    """``"09:00-10:15;10:30-11:30"``, or its parts, to (open, close) pairs.
+    """Parse ``"09:00-10:15;10:30-11:30"``, or its parts, to (open, close) pairs.
 
     Raises:
-        CalendarError: A part is no ``HH:MM-HH:MM``.
+        CalendarError: A part is not ``HH:MM-HH:MM``.
     """
     spans = []
     for text in texts.split(";") if isinstance(texts, str) else texts:
         parts = text.split("-") if isinstance(text, str) else []
         if len(parts) != 2:
-            raise CalendarError(f"{text!r} is no session; expected HH:MM-HH:MM")
+            raise CalendarError(f"{text!r} is not a session; expected HH:MM-HH:MM")
         spans.append((parse_time(parts[0].strip()), parse_time(parts[1].strip())))
     return tuple(spans)
 
 
 def in_force(history: Sequence[tuple[date, _T]], day: date) -> _T:
-    """The entry valid on a trading day, of entries (valid from, what) in order of time."""
+    """The entry valid on a trading day, from entries (valid from, value) in ascending order."""
     return history[bisect_right(history, day, key=lambda step: step[0]) - 1][1]

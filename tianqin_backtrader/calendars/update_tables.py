@@ -1,11 +1,11 @@
-"""Bring the packaged table of holidays up to date from TianQin: for those who maintain it.
+"""Update the packaged table of holidays from TianQin; a tool for maintainers.
 
-    python -m tianqin_backtrader.calendars.update_tables            # shows what would change
-    python -m tianqin_backtrader.calendars.update_tables --write    # and changes it
+    python -m tianqin_backtrader.calendars.update_tables            # shows the changes
+    python -m tianqin_backtrader.calendars.update_tables --write    # writes them
 
-It ends with 1 when something would change and nothing was written. Sessions of products are not
-fetched: a store tells the calendar each contract's own as it is used, and logs where the table of
-products differs.
+The exit code is 1 if there are changes and nothing was written. Sessions of products are not
+fetched: a store passes each contract's own hours to the calendar when it is used, and logs
+differences from the table of products.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _FIELDS = ("date", "name", "status")
 
 
 def updated_holidays(table: str, dates: Iterable[date]) -> str:
-    """The table with every year that a list of closed days announces.
+    """The table with every year that a list of closed days has in full.
 
-    Other years stay as they are, and so does the row of a day that the table has as known. A day
-    that was only expected keeps its name.
+    Other years do not change, and neither do rows of days that the table has as known. A day that
+    was only expected keeps its name.
 
     Args:
         table: The text of ``holidays.csv``.
         dates: The list.
 
     Raises:
-        CalendarError: The table is none of holidays.
+        CalendarError: The text is not a table of holidays.
     """
     reader = csv.DictReader(io.StringIO(table))
     if tuple(reader.fieldnames or ()) != _FIELDS:
@@ -60,7 +60,7 @@ def updated_holidays(table: str, dates: Iterable[date]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns what the process ends with: 0, 1 (see above), or 2 after an error."""
+    """Run the command; returns the exit code: 0, 1 (see above), or 2 after an error."""
     parser = argparse.ArgumentParser(
         prog="python -m tianqin_backtrader.calendars.update_tables",
         description="Compare the packaged table of holidays with TianQin's list.",
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{path} agrees with TianQin\n")
         return 0
     if not options.write:
-        sys.stdout.write("nothing is written; --write does it\n")
+        sys.stdout.write("nothing was written; use --write\n")
         return 1
     path.write_text(after, encoding="utf-8", newline="\n")
     return 0

@@ -1,11 +1,11 @@
-"""Sessions that a user writes down: a TOML text, by product. They add to the table or replace it.
+"""Trading hours in a user's TOML file, by product. They extend the table or override it.
 
 ::
 
     ["SHFE.cu"]
     day = ["09:00-10:15", "10:30-11:30", "13:30-15:00"]
-    night = "21:00-01:00"       # without it there is no night
-    from = 2026-12-01           # a trading day; before it, and without this line never, the table
+    night = "21:00-01:00"       # without this line there is no night session
+    from = 2026-12-01           # a trading day; before it, the table applies; default: always
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _PRODUCT = re.compile(r"[A-Za-z]+(_f)?")
 
 
 def parse_user_sessions(text: str, name: str) -> dict[str, Steps]:
-    """What ``SessionCalendar.use_hours`` takes.
+    """Parse the file for ``SessionCalendar.use_hours``.
 
     Args:
         text: The TOML.
-        name: What errors call it, the file's name.
+        name: The file's name, for error messages.
 
     Raises:
-        ConfigError: It is no such text; the message names the file, the product and the key.
+        ConfigError: The text is invalid; the message names the file, the product and the key.
 
     >>> parsed = parse_user_sessions('["SHFE.wr"]\\nday = ["09:00-11:30"]', "my.toml")
     >>> [(key, str(steps[0][1])) for key, steps in parsed.items()]
@@ -40,7 +40,7 @@ def parse_user_sessions(text: str, name: str) -> dict[str, Steps]:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name} is no TOML: {error}") from error
+        raise ConfigError(f"{name} is not valid TOML: {error}") from error
     return {key: _parse_product(name, key, table) for key, table in tables.items()}
 
 
@@ -49,14 +49,14 @@ def _parse_product(name: str, key: str, table: Any) -> Steps:
     exchange, _, product = key.partition(".")
     if exchange not in EXCHANGES or not _PRODUCT.fullmatch(product):
         raise ConfigError(
-            f'{where} is no product of {", ".join(EXCHANGES)}; expected for example ["SHFE.cu"], '
+            f'{where} is not a product of {", ".join(EXCHANGES)}; expected, say, ["SHFE.cu"], '
             "with the quotation marks"
         )
     if not isinstance(table, dict):
         raise ConfigError(f"{where} is {table!r}; expected a table with day, night, from")
     unknown = sorted(table.keys() - _KEYS)
     if unknown:
-        raise ConfigError(f"{where}: {', '.join(unknown)} is no key; expected day, night, from")
+        raise ConfigError(f"{where}: {', '.join(unknown)} is not a key; expected day, night, from")
     day = _spans(where, "day", table.get("day"))
     night = _spans(where, "night", table["night"]) if table.get("night") else ()
     since = table.get("from", date.min)
@@ -69,7 +69,7 @@ def _parse_product(name: str, key: str, table: Any) -> Steps:
 
 
 def _spans(where: str, key: str, value: Any) -> tuple[Any, ...]:
-    """One session or a list of them."""
+    """Parse one session or a list of them."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts:
         raise ConfigError(f'{where}: {key} is {value!r}; expected ["09:00-11:30", ...]')

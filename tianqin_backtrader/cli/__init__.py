@@ -1,5 +1,5 @@
-"""The command line. A command is ``command`` of the module of its name, loaded when it is used.
+"""The command line. A command is ``command`` in the module of its name, loaded when it is used.
 
-To add one: a module here, and a line in ``main.COMMANDS``. What a command needs of the library or
-of an extra it imports inside, so that help is there at once and without extras.
+To add one, write a module here and a line in ``main.COMMANDS``. A command imports the library and
+extras inside its function, so that ``--help`` is fast and works without extras.
 """

@@ -1,4 +1,4 @@
-"""What an account holds, for ``positions`` and ``flatten``."""
+"""The state of an account, for ``positions`` and ``flatten``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..store import MyStore
 
-#: Fields of the account that are shown, as TqSdk names them.
+#: The fields of the account that are shown, with TqSdk's names.
 FUNDS = ("balance", "available", "margin", "float_profit", "close_profit", "commission")
 _HELD = ("open_price", "float_profit", "margin")
 
@@ -19,8 +19,8 @@ def picture(store: MyStore, settings: Settings, *, live: bool) -> dict[str, Any]
     """Funds, positions and working orders of a store's account.
 
     Args:
-        store: A ``MyStore`` whose broker has begun.
-        settings: Name the account.
+        store: A ``MyStore`` whose broker has started.
+        settings: The configuration that names the account.
         live: Whether it is the futures account.
     """
     account, ours = store.getbroker().get_account(), settings.account
@@ -40,7 +40,7 @@ def picture(store: MyStore, settings: Settings, *, live: bool) -> dict[str, Any]
 
 
 def _sides(symbol: str, held: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row a side that is not flat."""
+    """One row for each side that is not flat."""
     return [
         {
             "symbol": symbol,
@@ -56,7 +56,7 @@ def _sides(symbol: str, held: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def working(store: MyStore) -> dict[str, Any]:
-    """The account's orders that are not over, whoever has sent them, by id."""
+    """The account's unfinished orders, also those of other programs, by id."""
     ours = {leg.order_id: leg for order in store.getbroker().get_all_orders() for leg in order.legs}
     return {
         order_id: leg
@@ -78,7 +78,7 @@ def _order(order_id: str, leg: Any) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """For people."""
+    """Print the account as text."""
     out = console()
     out.print(found["account"], soft_wrap=True)
     funds = table("funds", found["currency"], right=(found["currency"],))

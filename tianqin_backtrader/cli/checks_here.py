@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at on this machine."""
+"""The checks of ``doctor`` on this machine."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 #: The Pythons and the TqSdk that the library is tested with.
 PYTHONS, TESTED_TQSDK = ((3, 11), (3, 13)), "3.10"
-#: What is written on trial.
+#: The bytes of a trial write.
 _TRIAL = bytes(1 << 16)
 _GB = 1e9
 
 
 def versions() -> Finding:
-    """Python and the packages that matter."""
+    """The versions of Python and of the important packages."""
     python = ".".join(map(str, sys.version_info[:3]))
     try:
         tqsdk, backtrader = version("tqsdk"), version("backtrader")
     except PackageNotFoundError as error:
-        advice = "install it anew: pip install tianqin_backtrader"
+        advice = "install it again: pip install tianqin_backtrader"
         return bad("versions", f"{error.name} is not installed", advice)
     text = f"tianqin_backtrader {__version__}, Python {python}, tqsdk {tqsdk}"
     text += f", backtrader {backtrader}"
@@ -45,27 +45,27 @@ def versions() -> Finding:
 
 
 def configuration(settings: Settings) -> Iterator[Finding]:
-    """The file, and what it refers to."""
-    where = f"{settings.path}" if settings.path else "no file: environment and defaults"
+    """The configuration file and what it refers to."""
+    where = f"{settings.path}" if settings.path else "no file; environment and defaults are used"
     yield good("configuration", where)
     if settings.sessions.file:
         try:
             settings.use_sessions()
-            yield good("sessions", f"{settings.sessions.file} is in force")
+            yield good("sessions", f"{settings.sessions.file} is used")
         except ConfigError as error:
-            yield bad("sessions", str(error), "correct the file, or take [sessions] out")
+            yield bad("sessions", str(error), "correct the file, or remove [sessions]")
     if settings.alerts.urls:
         try:
             settings.alerts_expanded()
             yield good("alerts", f"{len(settings.alerts.urls)} addresses")
         except ConfigError as error:
-            yield bad("alerts", str(error), "set the variable where the program is started")
+            yield bad("alerts", str(error), "set the variable in the environment of the program")
 
 
 def records(folder: Path, min_free_gb: float) -> Finding:
-    """Whether records can be written, and for how long."""
+    """Whether records can be written, and the free disk space."""
     there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
-    where = str(folder) if there == folder.absolute() else f"{folder} (to be made in {there})"
+    where = str(folder) if there == folder.absolute() else f"{folder} (to be created in {there})"
     try:
         with tempfile.TemporaryFile(dir=there) as trial:
             trial.write(_TRIAL)
@@ -75,26 +75,26 @@ def records(folder: Path, min_free_gb: float) -> Finding:
     except OSError as error:
         return bad(
             "records",
-            f"{where} cannot be written: {error.strerror or error}",
-            "free the disk or the rights, or name another folder: [records] folder, --records; "
-            "what is not on record is not sent",
+            f"{where} is not writable: {error.strerror or error}",
+            "free disk space, change the permissions or choose another folder ([records] folder, "
+            "--records); orders are not sent if they cannot be recorded",
         )
-    text = f"{where} can be written, {free:.1f} GB free"
+    text = f"{where} is writable, {free:.1f} GB free"
     if free < min_free_gb:
-        advice = f"free some space: less than {min_free_gb:g} GB ([records] min_free_gb) is little"
+        advice = f"free disk space: less than {min_free_gb:g} GB ([records] min_free_gb) is free"
         return bad("records", text, advice)
     return good("records", text)
 
 
 def calendar(now: datetime) -> Finding:
-    """For how long the holidays are known: by the table, and by what a session has learnt."""
+    """How far the holidays are known, from the table and from TianQin."""
     from ..session_calendar import CALENDAR
 
     last = CALENDAR.holidays.last_year
-    text = f"holidays are announced up to the end of {last}"
+    text = f"holidays are known until the end of {last}"
     advice = (
         f"orders for days of {last + 1} are refused until TianQin or a new version of "
-        "tianqin_backtrader announces its holidays: connect, or upgrade"
+        "tianqin_backtrader has its holidays: connect, or upgrade"
     )
     if now.year > last:
         return bad("calendar", text, advice)
@@ -104,9 +104,9 @@ def calendar(now: datetime) -> Finding:
 
 
 def limits(settings: Settings) -> Finding:
-    """For live: whether somebody has set limits."""
+    """For live: whether limits are set."""
     if settings.risk is None:
         advice = "set max_position and max_daily_loss in [risk]"
-        return warning("risk limits", "none: nothing stops a strategy that goes wild", advice)
+        return warning("risk limits", "none: nothing stops a faulty strategy", advice)
     names = [name for name in settings.risk.__slots__ if getattr(settings.risk, name) is not None]
     return good("risk limits", ", ".join(f"{one} {getattr(settings.risk, one)}" for one in names))

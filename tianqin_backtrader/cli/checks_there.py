@@ -1,4 +1,4 @@
-"""What ``doctor`` asks TianQin: the user, what it may do, the servers, the clock, a session."""
+"""The checks of ``doctor`` with TianQin: user, permissions, servers, clock, a session."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..gateway.login import TianqinLogin
 
-#: Days before the end of a licence from which it is told.
+#: ``doctor`` warns this many days before a licence ends.
 SOON = 14
-#: Seconds that a clock may be wrong, beyond what the measurement leaves open.
+#: Seconds by which a clock may be wrong, beyond the uncertainty of the measurement.
 CLOCK_MAY_BE_WRONG = 2.0
-_NETWORK = "look at the network, proxy and firewall of this machine; TianQin itself may be down"
-#: A counter that says nothing may have refused the password.
+_NETWORK = "check this machine's network, proxy and firewall; TianQin itself may be down"
+#: Advice if a counter does not answer: it may have refused the password.
 _SILENT = (
-    "log in with the company's own client before the next attempt: a password that is wrong is "
-    "not always told, and brokers lock an account after a few"
+    "log in with the company's own client before the next attempt: a wrong password is not "
+    "always reported, and brokers lock an account after a few attempts"
 )
 _PAGE = "https://account.shinnytech.com"
 
 
 def tianqin(settings: Settings, *, live: bool, now: datetime) -> Iterator[Finding]:
-    """All checks, one after the other; those that need an earlier one are skipped without it."""
+    """All checks, in order; those that depend on a failed one are skipped."""
     login, finding = _log_in(settings)
     yield finding
     if login is None:
@@ -64,14 +64,14 @@ def _log_in(settings: Settings) -> tuple[TianqinLogin | None, Finding]:
     try:
         return TianqinLogin(user, password), good(check, f"TianQin knows {user}")
     except LoginRefused as error:
-        advice = f"compare TQ_USER and TQ_PASS with what opens {_PAGE}"
+        advice = f"check TQ_USER and TQ_PASS by logging in at {_PAGE}"
         return None, bad(check, str(error), advice)
     except LinkError as error:
         return None, bad(check, str(error), _NETWORK)
 
 
 def permissions(login: TianqinLogin, settings: Settings, *, live: bool, now: datetime) -> Finding:
-    """What the user may do, and for how long."""
+    """The user's permissions, and when the licence ends."""
     check = "permissions"
     try:
         licence = login.licence()
@@ -84,7 +84,7 @@ def permissions(login: TianqinLogin, settings: Settings, *, live: bool, now: dat
         return bad(check, f"{licence.product} expired on {licence.expires:%Y-%m-%d %H:%M}",
                    f"renew it at {_PAGE}")  # fmt: skip
     if "futr" not in licence.features:
-        return bad(check, f"{text}; no futures (futr)", f"have it enabled at {_PAGE}")
+        return bad(check, f"{text}; no futures (futr)", f"enable it at {_PAGE}")
     if days < SOON:
         return warning(check, f"{text}; {days} days left", f"renew it at {_PAGE}")
     number = settings.account.number
@@ -99,16 +99,16 @@ def clock(url: str) -> Finding:
     try:
         offset, sure = clock_offset(url)
     except LinkError as error:
-        return warning("clock", str(error), "compare this machine's clock with another one")
+        return warning("clock", str(error), "compare this machine's clock with another clock")
     behind = "behind" if offset > 0 else "ahead of"
     if abs(offset) - sure > CLOCK_MAY_BE_WRONG:
         return bad(
             "clock",
             f"this machine is {abs(offset):.0f} s {behind} TianQin",
-            "set it by a time server: timedatectl set-ntp true; Windows: w32tm /resync; "
+            "set it with a time server: timedatectl set-ntp true; Windows: w32tm /resync; "
             "macOS: sudo sntp -sS time.apple.com",
         )
-    return good("clock", f"right to {abs(offset) + sure:.1f} s")
+    return good("clock", f"accurate to {abs(offset) + sure:.1f} s")
 
 
 def _servers(login: TianqinLogin, settings: Settings, *, live: bool) -> Iterator[Finding]:
@@ -121,7 +121,7 @@ def _servers(login: TianqinLogin, settings: Settings, *, live: bool) -> Iterator
         try:
             address = url()
         except ConfigError as error:
-            yield bad(check, str(error), "write account.broker as TqSdk names the company")
+            yield bad(check, str(error), "set account.broker to TqSdk's name of the company")
         except LinkError as error:
             yield bad(check, str(error), _NETWORK)
         else:
@@ -129,29 +129,29 @@ def _servers(login: TianqinLogin, settings: Settings, *, live: bool) -> Iterator
 
 
 def server(check: str, url: str, headers: dict[str, str]) -> Finding:
-    """Whether a server lets us in and speaks."""
+    """Whether a server accepts the connection and sends data."""
     host = url.partition("://")[2].partition("/")[0]
     if not url.startswith(("ws://", "wss://")):
-        return skipped(check, f"{host} speaks a protocol of its own; the session will show")
+        return skipped(check, f"{host} uses a protocol of its own; see the session")
     try:
         seconds = first_word(url, headers)
     except Refused as error:
-        advice = "it is there but takes nobody in, as in maintenance: try again in some minutes"
+        advice = "it is up but refuses connections, as in maintenance: try again in some minutes"
         return bad(check, f"{host} {error}", advice)
     except LinkTimeout as error:
         return bad(
             check,
             f"{host} is frozen: it {error}",
-            "try again; if it stays so, TianQin hangs or something in between holds packs back "
+            "try again; if it stays so, TianQin hangs or something in between delays packs "
             "(proxy, VPN, firewall)",
         )
     except LinkError as error:
         return bad(check, f"{host} {error}", _NETWORK)
-    return good(check, f"{host} speaks after {seconds * 1000:.0f} ms")
+    return good(check, f"{host} answers after {seconds * 1000:.0f} ms")
 
 
 def session(settings: Settings, *, live: bool) -> Finding:
-    """A session as a strategy has it, account and all."""
+    """A session like a strategy's, including the account."""
     try:
         with settings.store(live=live) as store:
             account = store.getbroker().get_account()
@@ -167,5 +167,5 @@ def session(settings: Settings, *, live: bool) -> Finding:
     except LinkTimeout as error:
         return bad("session", str(error), _SILENT if live else _NETWORK)
     except TianqinError as error:
-        return bad("session", str(error), "tianqin-backtrader -v doctor says more")
+        return bad("session", str(error), "tianqin-backtrader -v doctor shows more")
     return good("session", f"equity {account['balance']:,.2f} yuan, {len(held)} contracts held")

@@ -1,4 +1,4 @@
-"""``compare``: whether two recordings, and what was traded in them, are equal."""
+"""``compare``: whether two recordings, and the trades in them, are equal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .shell import REFUSED, Command
 @click.argument("other", type=click.Path(path_type=Path))
 @click.pass_context
 def command(ctx: click.Context, one: Path, other: Path) -> None:
-    """Say whether two folders of recordings, or of records, are equal.
+    """Compare two folders of recordings or of records.
 
-    A day that was traded live and the same day replayed are: else the first difference is shown.
-    Exit codes: 0 equal, 1 not.
+    A day that was traded live is equal to its replay; otherwise the first difference is shown.
+    Exit codes: 0 equal, 1 different.
     """
     from ..recording.compare import compare_folders
 

@@ -1,4 +1,4 @@
-"""``doctor``: what may keep a strategy from trading, before it does."""
+"""``doctor``: finds what would keep a strategy from trading, before it runs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.BAD: "bold red", S
 @json_option
 @click.pass_context
 def command(ctx: click.Context, live: bool, as_json: bool) -> None:
-    """Check everything a strategy needs, a line each, with what to do about it.
+    """Check everything a strategy needs; each check prints a line with advice if it fails.
 
-    Versions, configuration, records and disk; with the TianQin account the login, permissions and
-    their end, the clock, both servers and a session; and how far the calendar knows holidays.
-    Nothing is ordered. The exit code is 1 if a line has failed.
+    It checks versions, configuration, records, disk and how far holidays are known; with a TianQin
+    account also the login, permissions and when they end, the clock, both servers and a session. No
+    order is sent. The exit code is 1 if a check has failed.
     """
     shell: Shell = ctx.obj
     out = console()
@@ -71,7 +71,7 @@ def _findings(shell: Shell, *, live: bool) -> Iterator[Finding]:
 
 
 def _settings(shell: Shell) -> tuple[Settings, Finding | None]:
-    """The configuration; where it is wrong, what can be checked without it, and the finding."""
+    """The configuration; if it is invalid, a usable part of it, and the finding."""
     from ..config.sections import AccountSettings
     from ..config.settings import Settings
 
@@ -79,7 +79,7 @@ def _settings(shell: Shell) -> tuple[Settings, Finding | None]:
         return shell.settings(), None
     except ConfigError as error:
         user = AccountSettings(user=os.environ.get("TQ_USER", ""))
-        finding = bad("configuration", str(error), "correct it; every command will refuse it")
+        finding = bad("configuration", str(error), "correct it; other commands refuse it")
         return Settings(account=user), finding
 
 

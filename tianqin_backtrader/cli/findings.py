@@ -1,4 +1,4 @@
-"""What ``doctor`` finds: one line a check, with what to do."""
+"""The findings of ``doctor``: one line per check, with advice."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How a check went."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"  # works today
     BAD = "FAILED"
-    SKIPPED = "skipped"  # cannot be known while something above is bad
+    SKIPPED = "skipped"  # depends on a check that failed
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line.
+    """One line of ``doctor``.
 
     Attributes:
-        check: What was looked at.
-        state: How it is.
+        check: What was checked.
+        state: The result.
         text: What was found.
-        advice: What to do; empty where nothing is.
+        advice: What to do; empty if nothing is needed.
     """
 
     check: str
@@ -33,20 +33,20 @@ class Finding:
 
 
 def good(check: str, text: str) -> Finding:
-    """All is well."""
+    """The check passed."""
     return Finding(check, State.OK, text)
 
 
 def bad(check: str, text: str, advice: str) -> Finding:
-    """It will not work like this."""
+    """The check failed: trading will not work."""
     return Finding(check, State.BAD, text, advice)
 
 
 def warning(check: str, text: str, advice: str) -> Finding:
-    """It works, and somebody should look at it."""
+    """Trading works, but somebody should look at this."""
     return Finding(check, State.WARNING, text, advice)
 
 
 def skipped(check: str, text: str) -> Finding:
-    """Not looked at."""
+    """The check was skipped."""
     return Finding(check, State.SKIPPED, text)

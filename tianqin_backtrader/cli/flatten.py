@@ -1,4 +1,4 @@
-"""``flatten``: nothing held, nothing working."""
+"""``flatten``: closes all positions and cancels all orders of an account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .shell import REFUSED, Command, Shell, answer, json_option, place_option
 if TYPE_CHECKING:
     from ..store import MyStore
 
-#: Seconds that withdrawals, and then fills, may take; of one wait in them.
+#: Seconds for cancels, and again for fills; and of one wait in between.
 PATIENCE, STEP = 60.0, 0.2
 
 
@@ -22,19 +22,19 @@ PATIENCE, STEP = 60.0, 0.2
 @json_option
 @click.pass_context
 def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
-    """Withdraw every order of an account and close all it holds, at the market.
+    """Cancel every order of an account and close all its positions at the market.
 
-    It shows what there is and asks, unless --yes is given. Orders of other programs are
-    withdrawn, too; a strategy that still runs may open again: end it before. What has no session
-    now stays, what finds no other side queues at the day's limit, and the exit code is 1; run it
-    again when the market is open.
+    The command shows the account and asks, unless --yes is given. Orders of other programs are
+    cancelled, too; a strategy that is still running may open positions again: stop it first.
+    Positions without a trading session now remain, an order without a counterparty waits at the
+    day's limit, and the exit code is 1; run the command again when the market is open.
     """
     from .account import picture, show, working
 
     shell: Shell = ctx.obj
     settings = shell.settings()
     if not yes:
-        # In a session of its own: nobody looks after a connection while somebody thinks.
+        # In a session of its own: nobody serves a connection while the user decides.
         with settings.store(live=live) as store:
             store.getbroker().start()
             there = picture(store, settings, live=live)
@@ -53,12 +53,12 @@ def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
     if as_json:
         answer({"flat": not left, "no_session": closed, "before": before, "after": after})
     elif not left:
-        click.secho("flat: nothing is held, no order works", fg="green")
+        click.secho("flat: no positions, no working orders", fg="green")
     else:
         click.secho("NOT flat. Left:", fg="red", bold=True)
         show(after)
         for symbol in closed:
-            click.secho(f"{symbol} has no session now", fg="yellow")
+            click.secho(f"{symbol} has no trading session now", fg="yellow")
     ctx.exit(REFUSED if left else 0)
 
 
@@ -72,9 +72,9 @@ def _ask(there: dict[str, Any]) -> None:
 
 
 def _withdraw(store: MyStore, working: Callable[[Any], dict[str, Any]]) -> None:
-    """Ours and those of other programs, which would keep lots from being closed.
+    """Cancel all orders, also those of other programs, which would keep lots from being closed.
 
-    Exchanges take no withdrawals while they are closed; those are asked for and not waited for.
+    Closed exchanges do not execute cancels; those are requested but not waited for.
     """
     store.getbroker().cancel_all()
     for order_id in working(store):
@@ -88,7 +88,7 @@ def _close(store: MyStore) -> None:
 
 
 def _open_markets(store: MyStore) -> set[str]:
-    """What is held and could be closed now."""
+    """The symbols with positions that can be closed now."""
     return {
         symbol for symbol in store.getbroker().get_account_positions() if store.is_trading(symbol)
     }

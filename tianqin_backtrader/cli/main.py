@@ -1,4 +1,4 @@
-"""``tianqin-backtrader``: the commands, and what is the same for all of them."""
+"""``tianqin-backtrader``: the commands and their common options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 from .. import __version__
 from .shell import Shell
 
-#: Commands in the order of the help: name (and module), and what it does.
+#: Commands in the order of the help: name (also of the module) and summary.
 COMMANDS = {
     "run": "Run a strategy: in the sandbox, on paper or live.",
     "sandbox": "Serve a TianQin-compatible exchange on this machine.",
@@ -31,14 +31,14 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Loads a command when it is named; the list of them needs none."""
+    """Loads a command when it is named; listing them imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the table."""
+        """In the order of ``COMMANDS``."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command, None if there is no such one."""
+        """The command, None if it does not exist."""
         if name not in COMMANDS:
             return None
         found: click.Command = import_module(f"{__package__}.{name}").command
@@ -47,14 +47,14 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As of click, with a guess at what was meant."""
+        """Like click's, with a suggestion for a misspelt name."""
         close = get_close_matches(args[0], COMMANDS, n=1)
         if close and args[0] not in COMMANDS:
             ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """As of click, from the table."""
+        """Like click's, from ``COMMANDS``."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -62,8 +62,8 @@ class Commands(click.Group):
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Each command explains itself: tianqin-backtrader run --help. "
-    "Exit codes: 0 well, 1 a red finding or a refusal, 2 wrong use.",
+    epilog="Help on a command: tianqin-backtrader run --help. "
+    "Exit codes: 0 success, 1 a failed check or a refusal, 2 wrong usage.",
 )
 @click.version_option(__version__, package_name="tianqin_backtrader")
 @click.option(
@@ -92,7 +92,7 @@ def main(ctx: click.Context, config: Path | None, verbose: int) -> None:
     if not root.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handler.setLevel(level)  # tqsdk's loggers tell everything, whatever the root wants
+        handler.setLevel(level)  # TqSdk's loggers ignore the level of the root logger
         root.addHandler(handler)
         root.setLevel(level)
     ctx.obj = Shell(config)
@@ -102,7 +102,7 @@ def run(argv: list[str] | None = None) -> int:
     """Run the program; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console that cannot write Chinese
+            stream.reconfigure(errors="replace")  # a console that cannot display Chinese
     try:
         main.main(args=argv, prog_name="tianqin-backtrader")
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""``positions``: what an account holds."""
+"""``positions``: shows an account."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .shell import Command, Shell, answer, json_option, place_option
 @json_option
 @click.pass_obj
 def command(shell: Shell, live: bool, as_json: bool) -> None:
-    """Show an account's funds, positions and working orders, and end.
+    """Show an account's funds, positions and working orders.
 
-    Nothing is sent but the login. TQ_* addresses of the environment lead to another server, such
+    Only the login is sent. With TQ_* addresses in the environment it uses another server, such
     as tianqin-backtrader sandbox.
     """
     from .account import picture, show

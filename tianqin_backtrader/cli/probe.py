@@ -1,4 +1,4 @@
-"""Asks a server something that a client would, with a short patience."""
+"""Requests to a server that a client would also send, with a short timeout."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..core.http import ask, is_here
 from ..errors import LinkError, LinkLost, LinkTimeout
 from ..gateway.probe import certificates
 
-#: Seconds for a connection, and for the first word.
+#: Seconds for a connection, and for the first pack.
 PATIENCE = 5.0
 _PEEK = '{"aid": "peek_message"}'
 
 
 class Refused(LinkError):
-    """The server is there and turns us away."""
+    """The server is reachable but refuses the connection."""
 
 
 def first_word(url: str, headers: Mapping[str, str]) -> float:
-    """Connect to a websocket of TianQin and wait until it says something; seconds taken.
+    """Connect to a TianQin websocket and wait for its first pack; returns the seconds taken.
 
     Raises:
-        Refused: It turns us away, with the HTTP status.
-        LinkLost: It cannot be reached.
-        LinkTimeout: It takes the connection and stays silent.
+        Refused: The server refuses the connection, with an HTTP status.
+        LinkLost: The server cannot be reached.
+        LinkTimeout: The server accepts the connection and sends nothing.
     """
-    logging.getLogger("websockets").setLevel(logging.INFO)  # below, it logs the token
+    logging.getLogger("websockets").setLevel(logging.INFO)  # below INFO it logs the token
     begun = monotonic()
     try:
         with connect(
@@ -49,7 +49,7 @@ def first_word(url: str, headers: Mapping[str, str]) -> float:
                 line.recv(PATIENCE)
             except TimeoutError:
                 raise LinkTimeout(
-                    f"takes the connection, then nothing for {PATIENCE:g} s"
+                    f"accepts the connection, then sends nothing for {PATIENCE:g} s"
                 ) from None
             return monotonic() - begun
     except InvalidStatus as error:
@@ -64,12 +64,12 @@ def first_word(url: str, headers: Mapping[str, str]) -> float:
 
 
 def clock_offset(url: str) -> tuple[float, float]:
-    """(seconds by which a server's clock is ahead of this machine's, how sure: plus or minus).
+    """(seconds by which a server's clock is ahead of this machine's, uncertainty plus or minus).
 
-    Its answers are dated to the second.
+    The server dates its answers to the second.
 
     Raises:
-        LinkLost: No answer, or one without a date.
+        LinkLost: There was no answer, or one without a date.
     """
     before = WallClock().now_ns()
     try:

@@ -1,4 +1,4 @@
-"""``record``: market data into Parquet files."""
+"""``record``: writes market data to Parquet files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .stops import stopped_by_signal
 @json_option
 @click.pass_obj
 def command(shell: Shell, symbols: tuple[str, ...], path: Path, as_json: bool) -> None:
-    """Record ticks, minutes and days of SYMBOLS until Ctrl-C.
+    """Record ticks, minute and day bars of SYMBOLS until Ctrl-C.
 
-    A folder that holds earlier days is carried on; what a crash has torn is repaired, and what is
-    missing is asked of TianQin.
+    A folder with earlier days is continued; damage by a crash is repaired, and missing data are
+    requested from TianQin.
     """
     stopped = stopped_by_signal()
     with shell.settings().store() as store:
         recorder = store.record(symbols, path)
         names = ", ".join(recorder.symbols)
-        click.echo(f"recording {names} into {path}; Ctrl-C ends it", err=as_json)
+        click.echo(f"recording {names} into {path}; press Ctrl-C to end", err=as_json)
         recorder.run(stopped)
         holes = recorder.holes()
     if as_json:

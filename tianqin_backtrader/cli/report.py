@@ -20,13 +20,13 @@ from .shell import Command, answer, json_option
 def command(folder: Path, output: Path | None, as_json: bool) -> None:
     """Write the figures and pictures of a FOLDER of records, such as records/dual_ma.
 
-    The figures come to the terminal, the report with its pictures into an HTML file.
+    The figures are printed; the report with its pictures is written to an HTML file.
     """
     from ..records.records import Records
 
     with Records(folder) as records:
         statistics = records.statistics()
-    from ..records.report import (  # needs an extra; what is wrong goes first
+    from ..records.report import (  # needs an extra; report other errors first
         terminal_table,
         write_report,
     )

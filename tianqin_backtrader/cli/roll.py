@@ -14,15 +14,15 @@ STEP = 0.5
 @click.command(cls=Command)
 @click.argument("old")
 @click.argument("new")
-@click.option("--lots", type=click.IntRange(1), help="How many [default: all that are held].")
-@click.option("--side", type=click.Choice(["long", "short"]), help="Needed where both are held.")
+@click.option("--lots", type=click.IntRange(1), help="Number of lots [default: all].")
+@click.option("--side", type=click.Choice(["long", "short"]), help="Needed if both sides are held.")
 @click.option(
     "--slice",
     "slice_lots",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Lots that are in neither contract at a time, at most; more where fewer cannot be opened.",
+    help="At most so many lots are in neither contract at a time, or the smallest order if larger.",
 )
 @click.option("--max-slippage", type=float, help="Quote units [default: 20 price ticks].")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -35,16 +35,16 @@ def command(
 ) -> None:  # fmt: skip
     """Close lots of OLD and open as many of NEW, slice by slice, until all are moved.
 
-    Ctrl-C interrupts it between two orders; the same command goes on with it. What goes wrong is
-    told, and nothing more is sent: exit code 1. Stops and targets of another program that runs
-    are not seen here: let that program roll (store.roll), or they stay behind.
+    Ctrl-C interrupts the roll between two orders; the same command continues it. After an error
+    nothing more is sent, and the exit code is 1. Stops and targets of another running program are
+    not known here and stay with OLD: let that program roll (store.roll).
     """
     shell: Shell = ctx.obj
     settings = shell.settings()
     what = f"{lots or 'all'} lots from {old} to {new}"
     account = "the FUTURES ACCOUNT" if live else "the paper account"
     if not yes:
-        # In a session of its own: nobody looks after a connection while somebody thinks.
+        # In a session of its own: nobody serves a connection while the user decides.
         with settings.store(live=live) as store:
             for symbol in (old, new):
                 store.instrument(symbol)

@@ -1,4 +1,4 @@
-"""``run``: a strategy from a file, in one of three places."""
+"""``run``: a strategy from a file, in the sandbox, on paper or live."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..store import MyStore
 
-#: Options that mean something in the sandbox alone.
+#: Options for the sandbox only.
 SANDBOX_ONLY = ("seed", "start", "days", "speed")
-#: What is told of a feed's certificate.
+#: The fields of a feed's certificate that are shown.
 PROOF = ("delivered", "equal", "repaired", "corrected", "missing", "pending")
 
 
 def lookback(text: str) -> int | bool:
-    """``all`` is True, else a number of bars."""
+    """Parse ``all`` (True) or a number of bars."""
     if text == "all":
         return True
     if not text.isdecimal():
@@ -36,7 +36,7 @@ def lookback(text: str) -> int | bool:
 
 
 def speed(text: str) -> float | None:
-    """``max`` is None, else how many times real time."""
+    """Parse ``max`` (None) or a multiple of real time."""
     try:
         times = None if text == "max" else float(text)
     except ValueError:
@@ -47,44 +47,44 @@ def speed(text: str) -> float | None:
 
 
 def moment(text: str) -> str:
-    """A day or a moment as the sandbox reads it."""
+    """Check a trading day or a time, which the sandbox parses."""
     try:
         datetime.fromisoformat(text)
     except ValueError as error:
         expected = "expected 2026-11-10 or '2026-11-10 09:30:00'"
-        raise click.BadParameter(f"{text!r} is no day or moment; {expected}") from error
+        raise click.BadParameter(f"{text!r} is not a day or time; {expected}") from error
     return text
 
 
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--symbol", "symbols", multiple=True, required=True, help="Contract; again for more feeds."
+    "--symbol", "symbols", multiple=True, required=True, help="Contract; repeat for more feeds."
 )
 @click.option("--sandbox", "place", flag_value="sandbox", default="sandbox", help="Here [default].")
 @click.option("--paper", "place", flag_value="paper", help="On the TianQin paper account.")
-@click.option("--live", "place", flag_value="live", help="With MONEY, on the futures account.")
+@click.option("--live", "place", flag_value="live", help="With real MONEY, on the futures account.")
 @click.option(
     "--lookback",
     type=lookback,
     default="0",
     metavar="MINUTES",
-    help="History before it is live: a number, or all (10 000).",
+    help="Bars of history before live bars: a number, or all (10 000).",
 )
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the strategy.")
-@click.option("--strategy", metavar="CLASS", help="Where the file has several.")
+@click.option("--strategy", metavar="CLASS", help="Class to run, if the file has several.")
 @click.option("--records", type=click.Path(path_type=Path), help="Folder [default: records].")
 @click.option("--no-records", is_flag=True, help="Keep none.")
-@click.option("--seed", type=int, help="Sandbox: names the market [default: 1].")
+@click.option("--seed", type=int, help="Sandbox: determines the market [default: 1].")
 @click.option(
     "--start",
     type=moment,
     metavar="TEXT",
-    help="Sandbox: trading day, or moment '2026-11-10 09:30:00'.",
+    help="Sandbox: trading day, or time '2026-11-10 09:30:00'.",
 )
 @click.option("--days", type=click.IntRange(1), help="Sandbox: trading days [default: 1].")
 @click.option(
-    "--speed", type=speed, metavar="TIMES", help="Sandbox: times real time [default: max]."
+    "--speed", type=speed, metavar="TIMES", help="Sandbox: multiple of real time [default: max]."
 )
 @json_option
 @click.pass_obj
@@ -96,12 +96,12 @@ def command(shell: Shell, /, **options: Any) -> None:
       tianqin-backtrader run dual_ma.py --symbol KQ.m@SHFE.cu --lookback all \\
           --param fast=10 --paper
 
-    In the sandbox it ends with the market's days, elsewhere with Ctrl-C, which lets the strategy
-    stop; orders that work at the exchange stay there. Limits of [risk] in the configuration are
-    looked at before every order. Records are kept in records/<class>_<place>.
+    In the sandbox the run ends with the last trading day, elsewhere with Ctrl-C, which stops the
+    strategy in order; orders working at the exchange stay there. The limits of [risk] in the
+    configuration apply to every order. Records are written to records/<class>_<place>.
 
-    The file is imported: what it does besides defining the strategy belongs under
-    if __name__ == "__main__":, or is done first.
+    The file is imported: code besides the strategy's definition belongs under
+    if __name__ == "__main__":, otherwise it runs first.
     """
     _must_fit(options)
     settings = shell.settings()
@@ -121,7 +121,7 @@ def command(shell: Shell, /, **options: Any) -> None:
 def _must_fit(options: dict[str, Any]) -> None:
     given = [name for name in SANDBOX_ONLY if options[name] is not None]
     if given and options["place"] != "sandbox":
-        raise ConfigError(f"--{given[0]} is the sandbox's; leave it out with --{options['place']}")
+        raise ConfigError(f"--{given[0]} is for the sandbox only, not for --{options['place']}")
     if options["records"] and options["no_records"]:
         raise ConfigError("--records and --no-records exclude each other")
 
@@ -158,7 +158,7 @@ def _run(
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.setbroker(broker)
     for symbol in options["symbols"]:
-        # All there is begins with a trading day, a number of bars is that many.
+        # ``all`` starts at the beginning of a trading day; a number is exactly that many bars.
         bars = options["lookback"]
         cerebro.adddata(store.getdata(symbol, lookback=bars, night_start=bars is True))
     cerebro.addstrategy(strategy, **params)
@@ -166,7 +166,7 @@ def _run(
         cerebro.addanalyzer(PerformanceTracker, name=name, folder=str(folder))
     click.echo(
         f"{strategy.__name__} on {', '.join(options['symbols'])}, {_where(options['place'])}; "
-        "Ctrl-C ends it",
+        "press Ctrl-C to end",
         err=True,
     )
     with stopping(store, cerebro):
@@ -202,13 +202,13 @@ def _where(place: str) -> str:
 
 @contextlib.contextmanager
 def stopping(store: MyStore, cerebro: Any) -> Iterator[None]:
-    """Ctrl-C and the end that a service manager sends let the strategy stop; a second one kills.
+    """Stop the strategy on Ctrl-C or a service manager's SIGTERM; a second signal kills.
 
-    Alerts say what is left behind.
+    Alerts report the positions and orders that remain.
 
     Args:
-        store: Made with ``stop_on_signals=False``: results are shown afterwards.
-        cerebro: What runs.
+        store: Made with ``stop_on_signals=False``, because results are shown afterwards.
+        cerebro: The running Cerebro.
     """
     from ..gateway.stop_signals import StopSignals
 

@@ -11,7 +11,7 @@ import click
 )
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Serve the exchange until Ctrl-C; prints the variables that lead TqSdk to it."""
+    """Serve the exchange until Ctrl-C; prints the variables that direct TqSdk to it."""
     from ..sandbox.__main__ import main
 
     ctx.exit(main(ctx.args, prog=ctx.command_path))

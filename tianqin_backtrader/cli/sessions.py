@@ -18,7 +18,7 @@ from .shell import Command, Shell, answer, console, json_option, table
 def command(shell: Shell, symbol: str, day: datetime | None, as_json: bool) -> None:
     """Show when SYMBOL (SHFE.cu2612, or a product, SHFE.cu) trades.
 
-    DATE is a trading day, 2026-11-16; without it the one of now. Its night session is on the
+    DATE is a trading day, 2026-11-16; the default is the present one. Its night session is on the
     evening of the trading day before. No connection is needed: hours are those of the packaged
     tables and of [sessions] in the configuration.
     """
@@ -34,10 +34,10 @@ def command(shell: Shell, symbol: str, day: datetime | None, as_json: bool) -> N
 
 
 def sessions_of(symbol: str, day: date | None, now: datetime) -> dict[str, Any]:
-    """What there is to say of a trading day.
+    """The sessions of a trading day and the market's state now.
 
     Raises:
-        CalendarError: No such product, or no trading day.
+        CalendarError: Unknown product, or the day is not a trading day.
     """
     from ..calendars.auctions import auctions
     from ..errors import CalendarError
@@ -65,7 +65,7 @@ def sessions_of(symbol: str, day: date | None, now: datetime) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """For people."""
+    """Print the sessions as text."""
     out = console()
     day = found["trading_day"]
     out.print(f"{found['symbol']}, trading day {day:%Y-%m-%d %A}, Beijing time")
@@ -83,5 +83,5 @@ def show(found: dict[str, Any]) -> None:
     out.print(f"Now {found['now']:%a %m-%d %H:%M:%S}: {state} until {boundary:%a %Y-%m-%d %H:%M}.")
     if not found["announced"]:
         out.print(
-            f"The holidays of {day.year} are not announced in the table: a guess.", style="yellow"
+            f"The holidays of {day.year} are not in the table: this is a guess.", style="yellow"
         )

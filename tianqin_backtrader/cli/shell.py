@@ -1,4 +1,4 @@
-"""What commands share: the configuration, how they answer, and how they fail."""
+"""Common parts of the commands: configuration, output and errors."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Shell:
-    """Of one call of the program.
+    """The state of one call of the program.
 
     Args:
-        config: The file that ``--config`` names.
+        config: The file given with ``--config``.
     """
 
     def __init__(self, config: Path | None) -> None:
@@ -38,7 +38,7 @@ class Shell:
         """The configuration.
 
         Raises:
-            ConfigError: It cannot be meant.
+            ConfigError: It is invalid.
         """
         from ..config.settings import Settings
 
@@ -46,10 +46,10 @@ class Shell:
 
 
 class Command(click.Command):
-    """A command whose errors of the library are lines, not tracebacks."""
+    """A command that prints errors of the library as one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As of click."""
+        """Like click's."""
         try:
             return super().invoke(ctx)
         except TianqinError as error:
@@ -62,14 +62,14 @@ class Command(click.Command):
 
 
 def json_option(function: _F) -> _F:
-    """``--json``, which the command gets as ``as_json``."""
+    """Add ``--json``, passed to the command as ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")(
         function
     )
 
 
 def place_option(function: _F) -> _F:
-    """``--paper`` or ``--live``, which the command gets as ``live``."""
+    """Add ``--paper`` and ``--live``, passed to the command as ``live``."""
     return click.option(
         "--live/--paper",
         default=False,
@@ -78,7 +78,7 @@ def place_option(function: _F) -> _F:
 
 
 def answer(value: Any) -> None:
-    """One JSON object to stdout; moments as ISO texts, what is not known as null."""
+    """Print one JSON object to stdout; times as ISO texts, unknown values as null."""
     click.echo(json.dumps(_plain(value), ensure_ascii=False, indent=2))
 
 
@@ -95,14 +95,14 @@ def _plain(value: Any) -> Any:
 
 
 def console() -> Console:
-    """Of stdout; colours where there is a terminal."""
+    """A console for stdout; with colours on a terminal."""
     from rich.console import Console
 
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A table without lines around it; ``right`` names the columns of numbers."""
+    """A table without borders; ``right`` names the columns of numbers."""
     from rich import box
     from rich.table import Table
 

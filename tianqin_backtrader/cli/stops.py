@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question, for loops that end in order."""
+"""Ctrl-C and SIGTERM as a condition to check, for loops that must end in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def stopped_by_signal() -> Callable[[], bool]:
-    """Tells whether one has come; a wait is ended in order, not in its middle."""
+    """Returns a function that tells whether a signal has come; waits are not interrupted."""
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: signals.append(number))

@@ -16,15 +16,16 @@ from ..errors import ConfigError
 def load_strategy(path: Path, name: str | None = None) -> Any:
     """The ``bt.Strategy`` that a file defines.
 
-    The file is imported as a module that is not ``__main__``; its folder can be imported from.
+    The file is imported as a module that is not ``__main__``; modules in its folder are importable.
 
     Args:
         path: The file.
-        name: The class, where there are several.
+        name: The class, if the file has several.
 
     Raises:
-        ConfigError: None, several, or no such class; says which there are.
-        Exception: What the file itself raises.
+        ConfigError: The file has no strategy, several, or not the named one; the message lists
+            them.
+        Exception: The file itself raises one.
     """
     found = strategies(_import(path))
     names = ", ".join(found) or "none"
@@ -33,7 +34,7 @@ def load_strategy(path: Path, name: str | None = None) -> Any:
             raise ConfigError(f"{path} has no bt.Strategy {name}; it has {names}")
         return found[name]
     if not found:
-        raise ConfigError(f"{path} defines no class of bt.Strategy")
+        raise ConfigError(f"{path} defines no bt.Strategy class")
     if len(found) > 1:
         raise ConfigError(f"{path} has several strategies, choose with --strategy: {names}")
     return next(iter(found.values()))
@@ -43,16 +44,16 @@ def _import(path: Path) -> Any:
     name = f"strategy_file_{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is no Python file")
+        raise ConfigError(f"{path} is not a Python file")
     module = module_from_spec(spec)
-    sys.modules[name] = module  # Backtrader looks there for the module of a class
+    sys.modules[name] = module  # Backtrader looks up a class's module there
     sys.path.insert(0, str(path.absolute().parent))
     spec.loader.exec_module(module)
     return module
 
 
 def strategies(module: Any) -> dict[str, Any]:
-    """The strategies that a module defines itself, without those that others there build on."""
+    """The strategies that a module defines itself, without base classes of others."""
     import backtrader as bt
 
     own = [
@@ -68,10 +69,10 @@ def strategies(module: Any) -> dict[str, Any]:
 
 
 def parameters(strategy: Any, texts: Iterable[str]) -> dict[str, Any]:
-    """``["fast=5", "name=x"]`` to values, as Python would read them; what it cannot read is text.
+    """Convert ``["fast=5", "name=x"]`` to values, as Python literals if possible, else as text.
 
     Raises:
-        ConfigError: No such parameter, or no ``name=value``.
+        ConfigError: Unknown parameter, or a text that is not ``name=value``.
     """
     known = list(strategy.params._getkeys())
     found = {}

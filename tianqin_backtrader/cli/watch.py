@@ -1,4 +1,4 @@
-"""``watch``: a page with bars, positions, orders and health; nothing is traded."""
+"""``watch``: a page with bars, positions, orders and health; without trading."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .shell import Command, Shell, place_option
 def command(shell: Shell, symbols: tuple[str, ...], port: int, lookback: int, live: bool) -> None:
     """Show SYMBOLS and the account in a browser on this machine, until Ctrl-C.
 
-    Orders of other programs on the account are shown, too. Nothing is sent but the login.
+    Orders of other programs on the account are shown, too. Only the login is sent.
     """
     import backtrader as bt
 
@@ -28,6 +28,6 @@ def command(shell: Shell, symbols: tuple[str, ...], port: int, lookback: int, li
             cerebro.adddata(store.getdata(symbol, lookback=lookback, night_start=False))
         cerebro.addstrategy(bt.Strategy)
         page = store.serve(port)
-        click.echo(f"{page.url} shows {', '.join(symbols)}; Ctrl-C ends it")
+        click.echo(f"{page.url} shows {', '.join(symbols)}; press Ctrl-C to end")
         with stopping(store, cerebro):
             cerebro.run()

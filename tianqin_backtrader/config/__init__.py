@@ -1,1 +1,1 @@
-"""Settings from TOML and the environment."""
+"""Settings from TOML files and the environment."""

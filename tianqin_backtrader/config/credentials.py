@@ -1,6 +1,6 @@
-"""Where passwords come from: the environment, else the keyring of the operating system.
+"""Passwords, from the environment or else from the keyring of the operating system.
 
-They are handed on at once and kept in no value of ours. The keyring is an extra:
+They are passed on at once and not stored. The keyring needs an extra:
 ``pip install "tianqin_backtrader[keyring]"``, then ``keyring set tianqin_backtrader <user>``.
 """
 
@@ -10,17 +10,17 @@ import os
 
 from .sections import ACCOUNT_PASSWORD, TIANQIN_PASSWORD
 
-#: The keyring's name for us.
+#: The service name of the library in the keyring.
 SERVICE = "tianqin_backtrader"
 
 
 def tianqin_password(user: str) -> str | None:
-    """The TianQin user's: ``TQ_PASS``, else the keyring's; None if there is none."""
+    """The TianQin user's password: ``TQ_PASS``, else from the keyring; None if there is none."""
     return os.environ.get(TIANQIN_PASSWORD) or _from_keyring(user)
 
 
 def account_password(number: str) -> str | None:
-    """The futures account's: ``TQBT_ACCOUNT_PASSWORD``, else the keyring's."""
+    """The futures account's password: ``TQBT_ACCOUNT_PASSWORD``, else from the keyring."""
     return os.environ.get(ACCOUNT_PASSWORD) or _from_keyring(number)
 
 
@@ -34,5 +34,5 @@ def _from_keyring(name: str) -> str | None:
         return None
     try:
         return keyring.get_password(SERVICE, name)
-    except KeyringError:  # a server without one
+    except KeyringError:  # for example a server without a keyring
         return None

@@ -1,11 +1,11 @@
-"""What a configuration may say: one frozen value a section, read from TOML tables and variables.
+"""The sections of a configuration: one frozen dataclass each, from TOML tables and variables.
 
 ::
 
     [account]
-    user = "trader"              # or TQ_USER; passwords are never here
+    user = "trader"              # or TQ_USER; passwords are not allowed here
     broker = "H海通期货"          # for live: the futures company, as TqSdk names it
-    number = "022631"            # and the account with it
+    number = "022631"            # for live: the account number with it
 
     [records]
     folder = "records"
@@ -22,7 +22,7 @@
     events = ["link", "rejected", "exposed", "risk"]
     alive_at = ["12:00"]
 
-Each key has an environment variable that comes before the file: ``TQBT_RISK_MAX_POSITION=3``.
+Each key has an environment variable with priority over the file: ``TQBT_RISK_MAX_POSITION=3``.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from ..monitoring.alerts.settings import AlertSettings
 from ..risk.limits import RiskLimits
 from .values import from_text, read_value
 
-#: Before the names of all variables but TianQin's own.
+#: The prefix of all variables except TianQin's own.
 PREFIX = "TQBT_"
-#: The password of the TianQin user and that of the futures account.
+#: The variables of the TianQin user's password and of the futures account's.
 TIANQIN_PASSWORD, ACCOUNT_PASSWORD = "TQ_PASS", "TQBT_ACCOUNT_PASSWORD"
 
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
@@ -51,12 +51,12 @@ _ON_THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """Whose account.
+    """The account to log in to.
 
     Attributes:
-        user: Of TianQin; variable ``TQ_USER``.
+        user: The TianQin user; variable ``TQ_USER``.
         broker: The futures company, as ``TqAccount`` names it; for live trading.
-        number: The account with it.
+        number: The account number with it.
     """
 
     user: str = ""
@@ -66,11 +66,11 @@ class AccountSettings:
 
 @dataclass(frozen=True, slots=True)
 class RecordsSettings:
-    """Where records are kept.
+    """Where records are written.
 
     Attributes:
-        folder: In a file, relative to it.
-        min_free_gb: Disk space under which ``doctor`` is red.
+        folder: Their folder; in a file, relative to the file.
+        min_free_gb: ``doctor`` fails if less disk space than this is free.
     """
 
     folder: str = "records"
@@ -79,10 +79,10 @@ class RecordsSettings:
 
 @dataclass(frozen=True, slots=True)
 class SessionsSettings:
-    """Trading hours that stand against the table and TianQin.
+    """Trading hours with priority over the table and TianQin.
 
     Attributes:
-        file: As ``session_calendar.use_user_sessions`` reads it; in a file, relative to it.
+        file: A file for ``session_calendar.use_user_sessions``; in a file, relative to the file.
     """
 
     file: str = ""
@@ -110,7 +110,7 @@ def variable(section: str, key: str) -> str:
 
 
 def expanded(urls: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Urls with their variables filled in.
+    """Replace ``${NAME}`` in urls by environment variables.
 
     Raises:
         ConfigError: A variable is not set.
@@ -127,19 +127,19 @@ def expanded(urls: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str, ..
 def parse_sections(
     tables: Mapping[str, Any], source: str, environ: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The sections of a file and of the environment.
+    """Parse the sections of a file and of the environment.
 
     Args:
-        tables: What TOML makes of the file.
-        source: Its name, for errors.
+        tables: The parsed TOML file.
+        source: The file's name, for error messages.
         environ: The environment.
 
-    Returns:
-        By name; those that nobody mentions are left out.
+        Returns:
+            The sections by name; those that are not set are left out.
 
     Raises:
-        ConfigError: An unknown section, key or variable, a value that cannot be meant, or a
-            secret; names the place and what is allowed there, never a secret.
+        ConfigError: An unknown section, key or variable, an invalid value, or a secret; the
+            message names the place and what is allowed there, but never shows a secret.
     """
     found: dict[str, dict[str, Any]] = {}
     for section, table in tables.items():
@@ -168,10 +168,11 @@ def _make(section: str, values: dict[str, Any], source: str) -> Any:
 
 
 def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """(section, key, variable) for all that are set.
+    """(section, key, variable) for all variables that are set.
 
     Raises:
-        ConfigError: One looks like ours and is not: a limit that is misspelt would be no limit.
+        ConfigError: A variable has the prefix but an unknown name: a misspelt limit would have no
+            effect.
     """
     names = {
         variable(section, one.name): (section, one.name)
@@ -193,7 +194,7 @@ def _must_be_known(name: str, known: Mapping[str, Any], where: str, what: str) -
         return
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise ConfigError(f"{where} is no {what}; {hint}there are {', '.join(known)}")
+    raise ConfigError(f"{where} is not a {what}; {hint}expected {', '.join(known)}")
 
 
 def _must_be_no_secret(where: str, section: str, key: str) -> None:
@@ -206,7 +207,7 @@ def _must_be_no_secret(where: str, section: str, key: str) -> None:
             "account, or keep it in the keyring: keyring set tianqin_backtrader <user or number>"
         )
     raise ConfigError(
-        f"{where}: secrets do not belong in a file; take it out, change it if others could read "
+        f"{where}: secrets do not belong in a file; remove it, change it if others could read "
         f"it, and {advice}"
     )
 
@@ -217,6 +218,6 @@ def _must_hold_no_secrets(where: str, urls: tuple[str, ...]) -> None:
         if not _REFERENCE.search(url) and host not in _ON_THIS_MACHINE:
             scheme = url.partition(":")[0]
             raise ConfigError(
-                f"{where}: an address of an alert is a secret ({scheme}:...); put it into an "
+                f"{where}: the url of an alert is a secret ({scheme}:...); put it into an "
                 'environment variable and write "${NAME}" here'
             )

@@ -6,8 +6,8 @@
     with settings.store() as store:
         cerebro.setbroker(store.getbroker(risk=settings.risk))
 
-The library needs none of it: ``MyStore`` has parameters. ``sections`` shows what can be
-written.
+The library does not need it: ``MyStore`` has parameters. ``sections`` shows what a file may
+contain.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from .sections import (
     parse_sections,
 )
 
-#: The file's name in the working directory, and the variable that names another one.
+#: The file's name in the working directory, and the variable that can name another file.
 FILE_NAME, FILE_VARIABLE = "tianqin_backtrader.toml", f"{PREFIX}CONFIG"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A configuration. It holds no password: those are fetched when a store is made.
+    """A configuration. It has no passwords: they are fetched when a store is made.
 
     Attributes:
-        account, records, sessions, risk, alerts: The sections; without limits ``risk`` is None.
-        path: The file that was read; None for none.
+        account, records, sessions, risk, alerts: The sections; ``risk`` is None without limits.
+        path: The file that was read; None if there was none.
     """
 
     account: AccountSettings = field(default_factory=AccountSettings)
@@ -56,16 +56,16 @@ class Settings:
 
     @classmethod
     def load(cls, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the file and the environment; the environment comes first.
+        """Read the file and the environment; the environment has priority.
 
         Args:
-            path: The file; default that of ``TQBT_CONFIG``, else ``tianqin_backtrader.toml`` in
-                the working directory if there is one.
-            environ: Default ``os.environ``.
+            path: The file; by default that of ``TQBT_CONFIG``, else ``tianqin_backtrader.toml`` in
+                the working directory if it exists.
+            environ: By default ``os.environ``.
 
         Raises:
-            ConfigError: A file that was named is not there, or something in file or environment
-                cannot be meant; names the key, the value and what is allowed.
+            ConfigError: The named file does not exist, or file or environment are invalid; the
+                message names the key, the value and what is allowed.
         """
         environ = os.environ if environ is None else environ
         file = _find(path or environ.get(FILE_VARIABLE))
@@ -75,7 +75,7 @@ class Settings:
         return settings if file is None else settings._beside(file.parent, tables)
 
     def _beside(self, folder: Path, tables: Mapping[str, Any]) -> Self:
-        """Paths that the file has written are relative to it."""
+        """Make paths that come from the file relative to it."""
         records, sessions = self.records, self.sessions
         if tables.get("records", {}).get("folder") == records.folder:
             records = replace(records, folder=str(folder / records.folder))
@@ -84,16 +84,16 @@ class Settings:
         return replace(self, records=records, sessions=sessions)
 
     def use_sessions(self) -> None:
-        """Put the trading hours of ``[sessions]`` in force, if there are any.
+        """Use the trading hours of ``[sessions]``, if it is set.
 
         Raises:
-            ConfigError: As ``use_user_sessions``.
+            ConfigError: As for ``use_user_sessions``.
         """
         if self.sessions.file:
             use_user_sessions(self.sessions.file)
 
     def alerts_expanded(self) -> AlertSettings:
-        """The alerts with the variables in their urls filled in: secrets, for the sender alone.
+        """The alert settings with variables filled into the urls: secrets, for the sender only.
 
         Raises:
             ConfigError: A variable is not set.
@@ -104,24 +104,24 @@ class Settings:
         """User and password of TianQin.
 
         Raises:
-            ConfigError: One of them is missing; says where to put it.
+            ConfigError: One of them is missing; the message says how to set it.
         """
         user = self.account.user
         password = tianqin_password(user)
         if user and password:
             return user, password
-        missing = "no password of the TianQin user" if user else "no TianQin account"
+        missing = "the TianQin password is missing" if user else "the TianQin user is missing"
         raise ConfigError(
-            f"{missing}: set TQ_USER and TQ_PASS, or keep the password in the keyring with "
+            f"{missing}: set TQ_USER and TQ_PASS, or save the password in the keyring with "
             f"'keyring set {SERVICE} {user or '<user>'}'. An account is free: "
             "https://account.shinnytech.com. The sandbox needs none"
         )
 
     def live_account(self) -> Any:
-        """tqsdk's account object of the futures account.
+        """TqSdk's account object of the futures account.
 
         Raises:
-            ConfigError: Company, number or password is missing; says where to put it.
+            ConfigError: Company, number or password is missing; the message says how to set it.
         """
         from ..gateway.login import futures_account
 
@@ -129,27 +129,28 @@ class Settings:
         for key in ("broker", "number"):
             if not getattr(account, key):
                 raise ConfigError(
-                    f"live needs the futures account: write account.{key} into the file, "
-                    f"or set {PREFIX}ACCOUNT_{key.upper()}"
+                    f"--live needs a futures account: set account.{key} in the file, "
+                    f"or the variable {PREFIX}ACCOUNT_{key.upper()}"
                 )
         password = account_password(account.number)
         if not password:
             raise ConfigError(
-                f"no password of the futures account {account.number}: set {ACCOUNT_PASSWORD}, or "
-                f"keep it in the keyring with 'keyring set {SERVICE} {account.number}'"
+                f"the password of futures account {account.number} is missing: set "
+                f"{ACCOUNT_PASSWORD}, or save it in the keyring with "
+                f"'keyring set {SERVICE} {account.number}'"
             )
         return futures_account(account.broker, account.number, password)
 
     def store(self, *, live: bool = False, **options: Any) -> Any:
-        """A connected ``MyStore``, with the user's trading hours in force.
+        """A connected ``MyStore`` that uses the trading hours of ``[sessions]``.
 
         Args:
-            live: On the futures account; else on the TianQin paper account.
+            live: Whether on the futures account; otherwise on the TianQin paper account.
             options: Further parameters of ``MyStore``.
 
         Raises:
-            ConfigError: Something of the account is missing; nothing was connected.
-            LoginRefused, LinkError: As of ``MyStore``.
+            ConfigError: The account's data are incomplete; nothing was connected.
+            LoginRefused, LinkError: As for ``MyStore``.
         """
         from ..store import MyStore
 
@@ -164,7 +165,7 @@ def _find(named: str | Path | None) -> Path | None:
     if path.is_file():
         return path.absolute()
     if named:
-        raise ConfigError(f"there is no configuration file {path}")
+        raise ConfigError(f"the configuration file {path} does not exist")
     return None
 
 
@@ -172,6 +173,6 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error

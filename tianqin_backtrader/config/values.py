@@ -1,4 +1,4 @@
-"""Values of a configuration: from TOML or from a variable's text to what a field holds."""
+"""Conversion of configuration values, from TOML or a variable's text, to field types."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..risk.limits import GuardState
 
 
 def read_value(hint: Any, value: Any, where: str) -> Any:
-    """A value as its field has it.
+    """Convert a value to its field's type.
 
     Raises:
-        ConfigError: It is none; says what is expected.
+        ConfigError: It cannot be converted; the message says what is expected.
     """
     read, expected = _READERS[hint]
     try:
@@ -39,7 +39,7 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(listed)
 
 
-#: By type of a field: what makes its value, and what an error says is expected.
+#: By field type: the converter, and what an error message says is expected.
 _READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     str: (_exactly(str), "a text in quotation marks"),
     bool: (_exactly(bool), "true or false"),
@@ -52,7 +52,7 @@ _READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
 
 
 def from_text(hint: Any, text: str) -> Any:
-    """A variable's text as TOML would have had it; what cannot be stays a text, for the error."""
+    """Convert a variable's text as TOML would; invalid text stays a str, for the error message."""
     if hint == tuple[str, ...]:
         return [one.strip() for one in text.split(",") if one.strip()]
     if hint is bool:

@@ -78,7 +78,7 @@ def test_it_shows_and_writes_nothing(url, old, capsys):
     shown = capsys.readouterr().out
     assert "+2026-02-16,,official" in shown
     assert not [line for line in shown.splitlines() if line.startswith("-2")]
-    assert shown.endswith("--write does it\n")
+    assert shown.endswith("use --write\n")
     assert old.read_bytes() == before
 
 

@@ -117,7 +117,7 @@ def test_known_years_stand_against_a_contradiction(logged):
     calendar.learn_holidays(wrong)
     calendar.learn_holidays(wrong)
     assert logged == [
-        "TianQin and the holiday table disagree on 2026-10-01, 2026-11-10; the table stands"
+        "TianQin and the holiday table disagree on 2026-10-01, 2026-11-10; the table is used"
     ]
     assert calendar.is_trading_day(date(2026, 11, 10))
     assert not calendar.is_trading_day(date(2026, 10, 1))

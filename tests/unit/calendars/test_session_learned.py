@@ -127,12 +127,12 @@ def test_hours_that_cannot_be_read_change_nothing_and_warn(calendar, damaged, lo
     assert not calendar.learn(CU, damaged, TODAY)
     assert closes(calendar, CU, TODAY)[0] == datetime(2026, 11, 11, 1)
     [text] = logged
-    assert "keeps the hours of the table" in text
+    assert "keeps the table's hours" in text
 
 
 def test_a_product_listed_after_the_table_was_made(calendar, logged):
     symbol = "GFEX.xy2704"
-    with pytest.raises(CalendarError, match="no product"):
+    with pytest.raises(CalendarError, match="unknown product"):
         calendar.product(symbol)
     assert calendar.learn(symbol, SHORT_DAY, TODAY)
     assert calendar.product(symbol).key == "GFEX.xy"

@@ -115,7 +115,7 @@ def test_a_symbol_names_its_product(symbol, product):
 )  # fmt: skip
 def test_what_is_no_symbol_is_an_error_that_says_so(symbol):
     for question in (calendar.is_trading_now, calendar.trading_day, calendar.is_auction):
-        with pytest.raises(CalendarError, match=r"expected EXCHANGE|no product"):
+        with pytest.raises(CalendarError, match=r"expected EXCHANGE|unknown product"):
             question(symbol, datetime(2026, 11, 10, 10, 0))
 
 

@@ -89,12 +89,12 @@ def test_what_tianqin_told_of_others_stays(use):
 
 
 WRONG = [
-    (f'["SHFE.cu"]\n{DAY}nihgt = "21:00-01:00"\n', "SHFE.cu: nihgt is no key"),
+    (f'["SHFE.cu"]\n{DAY}nihgt = "21:00-01:00"\n', "SHFE.cu: nihgt is not a key"),
     ('["SHFE.cu"]\nnight = "21:00-01:00"\n', "SHFE.cu: day is None"),
-    ('["SHFE.cu"]\nday = ["9am-10:15"]\n', "SHFE.cu: day: '9am' is no time"),
-    ('["SHFE.cu"]\nday = ["09:00-10:75"]\n', "SHFE.cu: day: '10:75' is no time"),
-    ('["SHFE.cu"]\nday = ["09:00 to 10:15"]\n', "SHFE.cu: day: '09:00 to 10:15' is no session"),
-    ('["SHFE.cu"]\nday = [900]\n', "SHFE.cu: day: 900 is no session"),
+    ('["SHFE.cu"]\nday = ["9am-10:15"]\n', "SHFE.cu: day: '9am' is not a time"),
+    ('["SHFE.cu"]\nday = ["09:00-10:75"]\n', "SHFE.cu: day: '10:75' is not a time"),
+    ('["SHFE.cu"]\nday = ["09:00 to 10:15"]\n', "SHFE.cu: day: '09:00 to 10:15' is not a session"),
+    ('["SHFE.cu"]\nday = [900]\n', "SHFE.cu: day: 900 is not a session"),
     ('["SHFE.cu"]\nday = []\n', r"SHFE.cu: day is \[\]"),
     ('["SHFE.cu"]\nday = ["10:30-11:30", "09:00-10:15"]\n', "SHFE.cu: sessions overlap"),
     ('["SHFE.cu"]\nday = ["15:00-09:00"]\n', "SHFE.cu: the session 15:00-09:00 must end after"),
@@ -102,13 +102,13 @@ WRONG = [
     (f'["SHFE.cu"]\n{DAY}night = "17:00-20:00"\n', "SHFE.cu: the night 17:00-20:00 opens before"),
     (f'["SHFE.cu"]\n{DAY}night = "21:00-09:30"\n', "SHFE.cu: sessions overlap"),
     (f'["SHFE.cu"]\n{DAY}from = "soon"\n', "SHFE.cu: from is 'soon'"),
-    (f"[SHFE.cu]\n{DAY}", "SHFE is no product"),
-    (f'["NYSE.AAPL"]\n{DAY}', "NYSE.AAPL is no product"),
-    (f'["SHFE.cu2701"]\n{DAY}', "SHFE.cu2701 is no product"),
+    (f"[SHFE.cu]\n{DAY}", "SHFE is not a product"),
+    (f'["NYSE.AAPL"]\n{DAY}', "NYSE.AAPL is not a product"),
+    (f'["SHFE.cu2701"]\n{DAY}', "SHFE.cu2701 is not a product"),
     ('"SHFE.cu" = 5\n', "SHFE.cu is 5; expected a table"),
-    (f'["SHFE.CU"]\n{DAY}', r"SHFE.CU is no product, mind the case \(did you mean SHFE.cu"),
-    (f'["CZCE.sr"]\n{DAY}', r"CZCE.sr is no product, mind the case \(did you mean CZCE.SR"),
-    ("day = [", "is no TOML"),
+    (f'["SHFE.CU"]\n{DAY}', r"SHFE.CU is not a product; mind the case \(did you mean SHFE.cu"),
+    (f'["CZCE.sr"]\n{DAY}', r"CZCE.sr is not a product; mind the case \(did you mean CZCE.SR"),
+    ("day = [", "is not valid TOML"),
 ]
 
 

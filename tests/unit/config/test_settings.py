@@ -86,7 +86,7 @@ def test_where_the_file_is_looked_for(tmp_path, monkeypatch, how):
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path):
-    with pytest.raises(ConfigError, match="no configuration file"):
+    with pytest.raises(ConfigError, match=r"configuration file .* does not exist"):
         Settings.load(tmp_path / "nothing.toml", {})
     with pytest.raises(ConfigError, match=r"nothing\.toml"):
         Settings.load(environ={"TQBT_CONFIG": "nothing.toml"})
@@ -119,8 +119,8 @@ def test_the_environment_comes_before_the_file(load):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[risks]", r"my\.toml: \[risks\] is no section; did you mean risk\?"),
-        ("[risk]\nmax_positon = 5", r"risk\.max_positon is no key; did you mean max_position\?"),
+        ("[risks]", r"my\.toml: \[risks\] is not a section; did you mean risk\?"),
+        ("[risk]\nmax_positon = 5", r"risk\.max_positon is not a key; did you mean max_position\?"),
         ("[risk]\nmax_position = 2.5", r"risk\.max_position cannot be 2\.5: expected a whole"),
         ("[risk]\nmax_position = true", r"cannot be True: expected a whole number"),
         ('[risk]\nmax_position = "5"', r"cannot be '5': expected a whole number"),
@@ -129,9 +129,9 @@ def test_the_environment_comes_before_the_file(load):
         ("[account]\nnumber = 22631", r"account\.number cannot be 22631: expected a text in quot"),
         ('[alerts]\nevents = ["late"]', r"my\.toml: \[alerts\] no alerts on late; there are link"),
         ("[alerts]\nlink_lost_after = -1", r"link_lost_after of the alerts is a number of seconds"),
-        ('user = "me"', r"\[user\] is no section"),
+        ('user = "me"', r"\[user\] is not a section"),
         ("records = 5", r"write \[records\] above its keys"),
-        ("[risk\nmax_position = 5", r"my\.toml is no TOML"),
+        ("[risk\nmax_position = 5", r"my\.toml is not valid TOML"),
     ],
 )
 def test_errors_name_file_key_value_and_what_is_allowed(load, text, words):
@@ -201,8 +201,8 @@ def test_passwords_come_from_environment_or_keyring_and_stay_out_of_the_settings
 @pytest.mark.parametrize(
     ("text", "live", "words"),
     [
-        ("", False, "no TianQin account.*TQ_USER"),
-        ('[account]\nuser = "me"', False, "no password of the TianQin user"),
+        ("", False, "the TianQin user is missing.*TQ_USER"),
+        ('[account]\nuser = "me"', False, "the TianQin password is missing"),
         ('[account]\nuser = "me"', True, "account.broker"),
         ('[account]\nuser = "me"\nbroker = "b"', True, "account.number.*TQBT_ACCOUNT_NUMBER"),
     ],
