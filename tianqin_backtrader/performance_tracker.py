@@ -1,4 +1,4 @@
-"""``PerformanceTracker``: orders, trades, positions, account and equity to disk; statistics.
+"""``PerformanceTracker``: writes orders, trades, positions, account and equity; statistics.
 
 As an analyzer::
 
@@ -6,7 +6,7 @@ As an analyzer::
     [strategy] = cerebro.run()
     strategy.analyzers.performancetracker.report()
 
-By itself, in a program with a loop of its own: ``tracker = PerformanceTracker(store=store)``,
+Without Cerebro, in a program with its own loop: ``tracker = PerformanceTracker(store=store)``,
 ``tracker.start()``, ``tracker.update()`` after each wait, ``tracker.stop()``.
 """
 
@@ -36,11 +36,11 @@ from .records.shared_folder import SharedFolder
 
 logger = logging.getLogger(__name__)
 
-#: So long after a trade all of the account's figures have come, nanoseconds.
+#: After this time all of the account's figures include a trade, nanoseconds.
 SETTLED = 3 * SECOND
-#: Packs that are waited for at the end, at most.
+#: The most packs to wait for at the end.
 PACKS = 100
-#: Folder of the records of a program that has no ``strategy_name``.
+#: The folder name of a program without a ``strategy_name``.
 UNNAMED = "strategy"
 
 
@@ -58,7 +58,7 @@ class RecordedBroker(Account, Protocol):
 
 
 class RecordedTrading(Protocol):
-    """What the exchange says; ``Trading``."""
+    """The reports of the exchange; ``Trading``."""
 
     @property
     def account_id(self) -> str: ...
@@ -78,7 +78,7 @@ class RecordedGateway(Protocol):
 
 
 class RecordedSession(Protocol):
-    """Whose account it is; ``MyStore``."""
+    """The session of the account; ``MyStore``."""
 
     context: Context
     feeds: FeedList
@@ -92,21 +92,21 @@ class RecordedSession(Protocol):
     def getbroker(self) -> RecordedBroker: ...
 
 
-#: Of this process, by folder.
+#: The open folders of this process.
 _OPEN: dict[Path, SharedFolder[PerformanceTracker]] = {}
 
 
 def trackers(folder: Path) -> list[PerformanceTracker]:
-    """Those that keep the files of a folder."""
+    """The trackers that write the files of a folder."""
     shared = _OPEN.get(folder.absolute())
     return [] if shared is None else list(shared.users)
 
 
 def bring_up(folder: Path) -> None:
-    """Bring the files of a folder up to its journal.
+    """Bring the files of a folder up to date with its journal.
 
     Raises:
-        JournalError: One cannot be written.
+        JournalError: A file cannot be written.
     """
     shared = _OPEN.get(folder.absolute())
     if shared is not None:
@@ -123,7 +123,7 @@ def _open_journal(session: RecordedSession, folder: Path) -> Journal:
 
 
 class _MetaTracker(bt.analyzer.MetaAnalyzer):
-    """Lets an analyzer be made outside of a strategy, too."""
+    """Allows creating the analyzer outside a strategy, too."""
 
     def donew(cls, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("store") is None:
@@ -135,20 +135,20 @@ class _MetaTracker(bt.analyzer.MetaAnalyzer):
 
 
 class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
-    """Keeps ``records/<strategy_name>/``; usable while the program runs and afterwards.
+    """Writes ``records/<strategy_name>/``, readable while the program runs and afterwards.
 
     Params:
         name: The folder's name; default the store's ``strategy_name``, else the strategy's class.
-        folder: Where such folders are; default ``"records"``. Neither counts where the broker
-            keeps a journal: the files are beside it.
+        folder: The parent of such folders; default ``"records"``. If the broker keeps a journal,
+            name and folder are not used: the files are beside the journal.
         store: A ``MyStore``, to use the tracker without Cerebro.
-        bars: Keep the bars of minute feeds (a contract's shortest), for the report's pictures.
+        bars: Write the bars of minute feeds (a contract's shortest), for the report's pictures.
 
     Attributes:
-        folder: The records' folder, once started.
+        folder: The records' folder, after ``start``.
 
     Raises:
-        JournalError: Records cannot be written; from inside a run it ends the run.
+        JournalError: Records cannot be written; within a run it ends the run.
         ConfigError: The strategy's broker is not that of a ``MyStore``.
     """
 
@@ -156,19 +156,25 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     _ended = True  # until it is started
 
     def start(self) -> None:
-        """Open the records and write down where the account stands.
+        """Open the records and write the present state of the account.
 
         Raises:
-            ConfigError: There is no broker of a ``MyStore``, or ``folder`` is not the one that the
-                broker keeps its records in.
-            JournalError: The records cannot be opened, or another program has them.
+            ConfigError: There is no broker of a ``MyStore``, or ``folder`` differs from the folder
+                of the broker's records.
+            JournalError: The records cannot be opened, or another program has opened them.
         """
         store = self.p.store or getattr(self.strategy.broker, "store", None)
         if store is None or store.broker is None:
+<<<<<<< HEAD
             raise ConfigError("PerformanceTracker records the account of a MyStore: call getbroker")
         self._session: RecordedSession = store
         self._context = self._session.context
         self._broker: RecordedBroker = store.broker
+=======
+            raise ConfigError("PerformanceTracker needs the broker of a MyStore: call getbroker")
+        self._store: MyStore = store
+        self._broker: MyBroker = store.broker
+>>>>>>> e3adf9a (The texts of records and contracts in plain English)
         name = type(self.strategy).__name__ if self.strategy is not None else "records"
         folder = self.p.name or self._context.strategy_name or name
         given = self._broker.journal
@@ -176,9 +182,9 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         self.folder = path.absolute()
         if self.p.folder != "records" and self.folder != Path(self.p.folder, folder).absolute():
             raise ConfigError(
-                f"the broker keeps these records in {self.folder}: say "
-                "getbroker(records=folder), or getbroker(records=False) to leave them to the "
-                "tracker alone"
+                f"the broker keeps these records in {self.folder}: use "
+                "getbroker(records=folder), or getbroker(records=False) to let the tracker "
+                "alone keep records"
             )
         self._leave_what_has_ended()
         if self.folder not in _OPEN:
@@ -206,7 +212,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         return _open_journal(self._session, self.folder)
 
     def _leave_what_has_ended(self) -> None:
-        """A run that ended with an error has stopped nothing; in a notebook the next one begins."""
+        """Stop trackers of a run that ended with an error; a notebook may start another run."""
         running = [] if self.strategy is None else self.strategy.env.runningstrats
         shared = _OPEN.get(self.folder)
         for user in [] if shared is None else list(shared.users):
@@ -214,16 +220,16 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
                 user._ended = True
                 user._shared.leave(user)
 
-    # -- what Cerebro calls -------------------------------------------------------------------
+    # -- called by Cerebro --------------------------------------------------------------------
 
     def notify_order(self, order: Any) -> None:
         """An order has changed."""
-        if self._shared.given is None:  # else the broker has written it
+        if self._shared.given is None:  # otherwise the broker has written it
             self._account_log.take_order(order)
         self._take_all("order")
 
     def take_orders(self) -> None:
-        """Orders have changed, and the broker has written it."""
+        """Update the files after the broker has written changes of orders."""
         self._take_all("order")
 
     def next(self) -> None:
@@ -235,7 +241,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         minute = to_ns(self._context.now()) // MINUTE
         bars = self._new_bars()
         if minute == self._minute and not bars:
-            return  # a tick feed
+            return  # a tick feed has no bar
         self._minute = minute
         with self._errors():
             with self._shared.journal.together():
@@ -259,20 +265,20 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
     nextstart = next
 
     def stop(self) -> None:
-        """The run has ended: write down where the account stands, and give the files free."""
+        """The run has ended: write the account's state, and release the files."""
         if self._ended:
             return
         self._ended = True
         self._take_all("stop")
         self._shared.leave(self)
 
-    # -- for everybody ------------------------------------------------------------------------
+    # -- public -------------------------------------------------------------------------------
 
     def update(self) -> None:
-        """Write down what has changed since the last call; for programs without Cerebro.
+        """Write the changes since the last call; for programs without Cerebro.
 
         Raises:
-            JournalError: It cannot be written.
+            JournalError: They cannot be written.
         """
         if self._shared.given is None:
             for order in self._broker.get_all_orders():
@@ -280,15 +286,15 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         self._take_all("update")
 
     def statistics(self, **options: Any) -> Statistics:
-        """Figures over everything on record, earlier runs included.
+        """Statistics of all records, earlier runs included.
 
         Args:
             options: As for ``metrics.statistics``: ``days_per_year`` (trading days, default 250),
                 ``risk_free`` (annual, a fraction, default 0).
 
         Returns:
-            ``metrics.Statistics``: yuan, ratios as fractions, after fees, deposits taken out; nan
-            where there is nothing to divide by.
+            ``metrics.Statistics``: yuan, ratios as fractions, after fees, without deposits; NaN if
+            a divisor is 0.
 
         Raises:
             JournalError: The records cannot be read.
@@ -297,26 +303,26 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             return records.statistics(**options)
 
     def to_dataframe(self, kind: str = "trade") -> pd.DataFrame:
-        """Records as a table, oldest first; moments are naive Beijing timestamps.
+        """Records as a table, oldest first; times are naive Beijing timestamps.
 
         Args:
-            kind: ``"order"``, a row for each exchange order as it stands now; ``"trade"``, for each
-                execution; ``"equity"``, for each point of the curve; ``"account"``, for each
-                trading day; ``"position"``, for each trading day and contract. Columns are in
-                docs/journal.md, "The CSV files"; yuan, quote units, lots.
+            kind: ``"order"``, one row per exchange order in its present state; ``"trade"``, one per
+                execution; ``"equity"``, one per point of the curve; ``"account"``, one per trading
+                day; ``"position"``, one per trading day and contract. docs/journal.md, "The CSV
+                files", has the columns; units are yuan, quote units and lots.
 
         Raises:
-            KeyError: No such kind.
+            KeyError: Unknown kind.
             JournalError: The records cannot be read.
         """
         with Records(self.folder) as records:
             return records.to_dataframe(kind)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report, its pictures inside and as PNG files beside it.
+        """Write the HTML report, with its pictures also as PNG files beside it.
 
         Args:
-            path: Of the HTML file; default ``report.html`` in the records' folder.
+            path: The HTML file; default ``report.html`` in the records' folder.
 
         Returns:
             The path.
@@ -330,7 +336,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         return write_report(self.folder, path)
 
     def get_analysis(self) -> dict[str, Any]:
-        """The statistics as a dict of plain values, as Backtrader's analyzers have it."""
+        """The statistics as a dict of plain values, like Backtrader's analyzers."""
         return asdict(self.statistics())
 
     # -- inside -------------------------------------------------------------------------------
@@ -345,12 +351,12 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             self._shared.records.refresh()
 
     def _halted(self) -> bool:
-        """Whether the broker's records cannot be written, which it has told."""
+        """Whether trading is halted because the broker's records cannot be written."""
         return self._shared.given is not None and self._broker.records_broken
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """What cannot be written into the broker's records halts its trading; else it is raised."""
+        """If the records are the broker's, halt trading when they cannot be written; else raise."""
         try:
             yield
         except JournalError as error:
@@ -359,7 +365,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             self._broker.records_failed(error)
 
     def _new_bars(self) -> list[Any]:
-        """The minute feeds with a new live bar, of each contract the shortest alone."""
+        """The minute feeds with a new live bar; of each contract only the shortest."""
         shortest: dict[str, Any] = {}
         for feed in self._minutes:
             shortest.setdefault(self._session.mains.traded(feed.symbol), feed)
@@ -372,8 +378,13 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         return found
 
     def _minute_feeds(self) -> list[Any]:
+<<<<<<< HEAD
         """Shortest bars first; of equal ones those of main contracts last."""
         ours = {id(feed) for feed in self._session.feeds}  # == compares prices
+=======
+        """Minute feeds, shortest bars first; of equal ones those of main contracts last."""
+        ours = {id(feed) for feed in self._store.feeds}  # == compares prices
+>>>>>>> e3adf9a (The texts of records and contracts in plain English)
         found = [
             feed
             for feed in self.datas
@@ -385,6 +396,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         )
 
 
+<<<<<<< HEAD
 def records_folder(session: RecordedSession, records: object) -> Path | None:
     """The folder of a broker's records, wherever the program goes later; None for no records.
 
@@ -392,9 +404,17 @@ def records_folder(session: RecordedSession, records: object) -> Path | None:
         session: On a paper or live account it has records, and where there is a
             ``strategy_name``.
         records: What the user says: None for that rule, False for none, or the folder above.
+=======
+def records_folder(store: MyStore, records: Any) -> Path | None:
+    """The absolute path of a broker's records; None for no records.
+
+    Args:
+        store: Paper and live accounts have records, and so has a store with a ``strategy_name``.
+        records: The user's choice: None for that rule, False for no records, or the parent folder.
+>>>>>>> e3adf9a (The texts of records and contracts in plain English)
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: ``records`` is none of these.
     """
     if records is False:
         return None
@@ -408,11 +428,16 @@ def records_folder(session: RecordedSession, records: object) -> Path | None:
 
 
 class RecordKeeper:
-    """Opens the journal, and tracks performance unless an analyzer does.
+    """Opens the journal, and runs a tracker unless an analyzer does.
 
     Args:
+<<<<<<< HEAD
         session: Whose account it is.
         records: As of ``records_folder``.
+=======
+        store: The store of the account.
+        records: As for ``records_folder``.
+>>>>>>> e3adf9a (The texts of records and contracts in plain English)
     """
 
     def __init__(self, session: RecordedSession, records: object) -> None:
@@ -421,14 +446,14 @@ class RecordKeeper:
         self._tracker: PerformanceTracker | None = None
         self._looked = self._moved = self._kept = False
         self._heard_at = Instants(-SETTLED, -SETTLED)
-        #: Writes the account into the journal, for every tracker of it.
+        #: Writes the account to the journal, for all its trackers.
         self.account_log: AccountLog | None = None
 
     def open(self) -> Journal | None:
-        """The journal; None where no records are kept.
+        """The journal; None without records.
 
         Raises:
-            JournalError: It cannot be opened, or another program has it.
+            JournalError: It cannot be opened, or another program has opened it.
         """
         if self._folder is None:
             return None
@@ -440,7 +465,7 @@ class RecordKeeper:
         return journal
 
     def follow(self, journal: Journal | None) -> None:
-        """A round of Cerebro: keep the files current."""
+        """Keep the files current; called in each round of Cerebro."""
         if journal is None:
             return
         if not self._looked:
@@ -453,27 +478,33 @@ class RecordKeeper:
             self._tracker.next()
 
     def traded(self, fill: Fill) -> None:
-        """Another terminal has traded on the account: nobody else looks at it for that."""
+        """Note a trade of another terminal on the account, so that the account is recorded."""
         self._moved = True
         self.heard()
 
     def heard(self, *_: object) -> None:
-        """There was a trade."""
+        """Note that there was a trade."""
         self._heard_at = self._instants()
 
     def _instants(self) -> Instants:
+<<<<<<< HEAD
         """Now; a server that tells the time tells it before our clock is set."""
         session = self._session
         market = session.gateway.virtual_now() or session.context.now_ns()
         return Instants(passed_ns(), market)
+=======
+        """The present; a server that sends the time sends it before the store's clock is set."""
+        store = self._store
+        return Instants(passed_ns(), store.gateway.virtual_now() or int(store.clock.now_ns()))
+>>>>>>> e3adf9a (The texts of records and contracts in plain English)
 
     def look_a_last_time(self, take: Callable[[list[OrderReport | Fill]], None]) -> None:
-        """Before the records are closed: see what has come in the last moments.
+        """Before the records are closed, wait for the last reports.
 
-        After a trade the account's own figures may come seconds later.
+        After a trade the account's figures may arrive seconds later.
 
         Args:
-            take: Given what the exchange says of orders.
+            take: Called with the reports and fills that have arrived.
         """
         gateway = self._session.gateway
         try:
@@ -485,10 +516,10 @@ class RecordKeeper:
                 if not young and (not news or number):
                     return
         except TianqinError as error:
-            logger.info("nothing more is heard of the account: %s", error)
+            logger.info("the connection has ended, no more reports of the account: %s", error)
 
     def told(self) -> None:
-        """Strategies have been told of orders."""
+        """Update the files after strategies have been notified of orders."""
         if self._tracker is not None:
             self._tracker.take_orders()
 
@@ -497,10 +528,10 @@ class RecordKeeper:
             tracker.take_orders()
 
     def finish(self, journal: Journal) -> None:
-        """All that is owed is in the journal: write how the account stands, and bring the files up.
+        """Write the account's final state and update the files; the journal owes nothing any more.
 
         Raises:
-            JournalError: It cannot be written.
+            JournalError: They cannot be written.
         """
         if not self._kept or self.account_log is None:
             return
@@ -517,7 +548,7 @@ class RecordKeeper:
             self._tracker = tracker
 
     def stop(self) -> None:
-        """A run of Cerebro has ended; another may follow."""
+        """A run of Cerebro has ended; another one may follow."""
         self._looked = False
         tracker, self._tracker = self._tracker, None
         if tracker is not None:

@@ -61,7 +61,7 @@ def test_zhengzhou_writes_three_digits(sandbox):
 
 @pytest.mark.parametrize("symbol", [None, 2612])
 def test_what_is_no_text_is_no_symbol(sandbox, symbol):
-    with pytest.raises(UnknownSymbol, match=f"{symbol} is no symbol: write SHFE.cu2612"):
+    with pytest.raises(UnknownSymbol, match=f"{symbol} is not a symbol: write SHFE.cu2612"):
         sandbox().getdata(symbol)
 
 

@@ -1,8 +1,8 @@
-"""Main contracts over time: on which day another contract took over, and how far apart they were.
+"""Changes of main contracts, and back-adjustment by the price gaps between contracts.
 
-Back-adjusted means: the newest contract's prices are real, those of earlier ones are moved by the
-gaps between the contracts, so that what a held position would have earned is what the bars show.
-A gap is the new contract's close less the old one's on the last trading day of the old one.
+In back-adjusted bars the prices of the newest contract are real, and those of earlier contracts are
+moved by the gaps, so the bars show what a held position would have earned. A gap is the new
+contract's close less the old one's on the last trading day of the old one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from datetime import date
 
 from ..core.model import Bar
 
-#: Columns of a bar that are prices.
+#: The fields of a bar that are prices.
 PRICES = ("open", "high", "low", "close", "bid_price1", "ask_price1", "bid_price2", "ask_price2")
 
 
 @dataclass(frozen=True, slots=True)
 class MainChange:
-    """From the trading day ``day`` on, ``new`` is the main contract in place of ``old``.
+    """From the trading day ``day`` on, ``new`` is the main contract instead of ``old``.
 
-    ``gap`` is in quote units, nan where a close is not known.
+    ``gap`` is in quote units, NaN if a close is unknown.
     """
 
     day: date
@@ -33,7 +33,7 @@ class MainChange:
 
 
 def changes_of(rows: Iterable[tuple[date, str]], until: date) -> list[MainChange]:
-    """The changes in TianQin's table of (day, contract), oldest first, up to a trading day.
+    """The changes in TianQin's table of (day, contract), oldest first, until a trading day.
 
     >>> rows = [(date(2026, 10, 8), "SHFE.cu2612"), (date(2026, 11, 4), "SHFE.cu2701")]
     >>> [change.new for change in changes_of(rows, date(2026, 11, 4))]
@@ -51,11 +51,11 @@ def changes_of(rows: Iterable[tuple[date, str]], until: date) -> list[MainChange
 def back_adjusted(
     bars: Sequence[Bar], trading_day: Callable[[Bar], date], changes: Sequence[MainChange]
 ) -> list[Bar]:
-    """Bars of a main contract on the level of its newest contract.
+    """Bars of a main contract, adjusted to the price level of its newest contract.
 
     Args:
-        bars: As TianQin has them, in order of time.
-        trading_day: Of a bar.
+        bars: As TianQin sends them, in order of time.
+        trading_day: Returns the trading day of a bar.
         changes: With known gaps, oldest first.
     """
     days = [change.day for change in changes]
@@ -68,5 +68,5 @@ def back_adjusted(
 
 
 def shifted(bar: Bar, gap: float) -> Bar:
-    """A bar whose prices are so much higher."""
+    """A bar with all prices moved by ``gap``."""
     return bar._replace(**{name: getattr(bar, name) + gap for name in PRICES})

@@ -1,8 +1,8 @@
-"""``KQ.m@``: which contract is behind it now, which was before, and the gaps between them.
+"""``KQ.m@``: the present and earlier underlying contracts, and the gaps between them.
 
-TianQin says the first with the contract's specification, the others in a table that tqsdk's
+TianQin names the present one in the contract's specification, the others in a table that TqSdk's
 ``query_his_cont_quotes`` reads, too (``TQ_CONT_TABLE_URL``); closes come from the day bars of the
-contracts, expired ones among them. None of that needs more than a free account.
+contracts, including expired ones. A free account is enough.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ logger = logging.getLogger(__name__)
 
 MAIN = "KQ.m@"
 _URL = "https://files.shinnytech.com/continuous_table.json"
-#: Seconds to wait for the table before a run, and for the day bars of all contracts.
+#: Seconds to wait for the table before a run, and for day bars.
 TABLE_SECONDS, BARS_SECONDS = 30.0, 30.0
-#: Seconds to wait for day bars while a run goes on, and until the table is asked for again.
+#: Seconds to wait for day bars during a run, and until the table is requested again.
 SHORTLY, ASK_AGAIN = 3.0, 60.0
-#: Seconds in which the table is mostly there; a round may take so long.
+#: Seconds in which the table usually arrives; a round may wait this long.
 A_MOMENT = 0.5
-#: Day bars asked for beyond those since the first change.
+#: Day bars requested beyond those since the first change.
 SPARE_DAYS = 10
 
 
 class ContinuousContracts:
-    """What is known of the main contracts of a session.
+    """The known main contracts of a session.
 
     Args:
         context: Contracts and time.
-        bars: Day bars of contracts.
-        urls: ``TQ_*`` addresses.
+        bars: Returns day bars of contracts.
+        urls: The ``TQ_*`` addresses.
     """
 
     def __init__(self, context: Context, bars: ChartPort, urls: Mapping[str, str]) -> None:
@@ -59,12 +59,12 @@ class ContinuousContracts:
         self._fetch: TableFetch | None = None
 
     def traded(self, symbol: str) -> str:
-        """The contract behind a main contract now; any other symbol itself.
+        """The present underlying contract of a main contract; any other symbol itself.
 
-        The one before where TianQin names none for a while; "" where it has named none yet.
+        It is the previous one while TianQin names none, and "" before TianQin has named any.
 
         Raises:
-            LinkError: It is asked for the first time, and TianQin does not answer.
+            LinkError: It is requested for the first time, and TianQin does not answer.
         """
         if not symbol.startswith(MAIN):
             return symbol
@@ -73,7 +73,7 @@ class ContinuousContracts:
         return self._now.get(symbol, "")
 
     def learn(self, instrument: Instrument) -> None:
-        """A specification has come: see a change on its day, also where nobody asks then."""
+        """Take a new specification, so that a change is seen on its day even if nobody asks."""
         if instrument.symbol in self._now:
             self._see(instrument.symbol, instrument.underlying_symbol)
 
@@ -87,14 +87,14 @@ class ContinuousContracts:
             logger.info("%s: %s -> %s", symbol, known, found)
 
     def since(self, symbol: str) -> date:
-        """The trading day on which the present contract was first seen behind a main contract."""
+        """The trading day on which the present underlying was first seen."""
         return self._since.get(symbol, date.min)
 
     def before(self, symbol: str) -> str:
-        """The contract that was behind a main contract before the present one, "" for none.
+        """The previous underlying contract of a main contract, "" for none.
 
         Raises:
-            LinkError: Nobody knows yet; it is asked beside the run, and again in a minute.
+            LinkError: It is not known yet; it is requested in the background, once a minute.
         """
         if not symbol.startswith(MAIN):
             return ""
@@ -109,7 +109,7 @@ class ContinuousContracts:
         return self._before[symbol]
 
     def ask(self) -> None:
-        """Wait for the table: before a run there is time to. It may be asked for again later."""
+        """Wait for the table before a run; if it does not come, it is requested again later."""
         try:
             if monotonic() >= self._not_before:
                 self._table()
@@ -117,10 +117,10 @@ class ContinuousContracts:
             self._later(error)
 
     def _rows_at_once(self, symbol: str, now: str) -> list[tuple[date, str]]:
-        """What the table says of a main contract; it is asked for beside the run, never waited for.
+        """The table's rows of a main contract, requested in the background.
 
         Raises:
-            LinkLost: It is not here.
+            LinkLost: The table has not arrived.
         """
         today = self._today()
         if self._fetched != today:
@@ -130,7 +130,7 @@ class ContinuousContracts:
         return self._rows.get(symbol, [])
 
     def _follow(self, today: date) -> None:
-        """Take the table if it has come; ask for it, and again in a minute if it does not come."""
+        """Take the table if it has arrived; otherwise request it, once a minute."""
         if self._fetch is None and monotonic() >= self._not_before:
             self._fetch = TableFetch(self._url, today)
             self._fetch.wait(A_MOMENT)
@@ -145,10 +145,10 @@ class ContinuousContracts:
 
     def _later(self, error: LinkError) -> None:
         self._not_before = monotonic() + ASK_AGAIN
-        logger.warning("%s; it is asked for again in %.0f s", error, ASK_AGAIN)
+        logger.warning("%s; it will be requested again in %.0f s", error, ASK_AGAIN)
 
     def _table(self) -> dict[str, list[tuple[date, str]]]:
-        """The table of the day, waited for."""
+        """The table of the day; waits for it."""
         today = self._today()
         if self._fetched != today:
             self._rows, self._fetched = fetch_table(self._url, seconds=TABLE_SECONDS), today
@@ -157,14 +157,14 @@ class ContinuousContracts:
     def _unknown(self, symbol: str, now: str) -> str:
         return (
             f"which contract was behind {symbol} before {now} is not known, and lots may be held "
-            f"in it: order {now} itself, or see to it that {self._url} can be reached"
+            f"in it: order {now} itself, or make sure that {self._url} is reachable"
         )
 
     def behind(self, symbol: str) -> tuple[str, ...]:
-        """The contracts in which lots of a symbol may be held: the present and the one before.
+        """The contracts in which lots of a symbol may be held: the present and the previous one.
 
-        As long as that is not known, only the present one; orders on the main contract are
-        refused then.
+        While the previous one is unknown this is only the present one; orders on the main
+        contract are refused then.
         """
         if not symbol.startswith(MAIN):
             return (symbol,)
@@ -175,26 +175,26 @@ class ContinuousContracts:
         return tuple(filter(None, (self.traded(symbol), before)))
 
     def changes(self, symbol: str, since: date) -> list[MainChange]:
-        """Changes of a main contract with their gaps, oldest first, after a trading day to now.
+        """Changes of a main contract after a trading day with their gaps, oldest first.
 
         Raises:
-            LinkError: The table or the day bars did not come.
+            LinkError: The table or the day bars did not arrive.
         """
         rows = self._table().get(symbol, [])
         found = changes_of(rows, self._today())
         return self._with_gaps([change for change in found if change.day > since])
 
     def change(self, day: date, old: str, new: str) -> MainChange:
-        """A change that takes place on a trading day, with its gap.
+        """The change on a trading day, with its gap.
 
         Raises:
-            LinkError: The day bars did not come within seconds.
+            LinkError: The day bars did not arrive within seconds.
         """
         [found] = self._with_gaps([MainChange(day, old, new)], SHORTLY)
         return found
 
     def can_tell(self, day: date, old: str, new: str) -> bool:
-        """Whether ``change`` would not have to wait; what it takes is asked for."""
+        """Whether ``change`` would return at once; requests the day bars."""
         return all(one.ready for one in self._day_bars([MainChange(day, old, new)]).values())
 
     # -- inside -------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class ContinuousContracts:
 
 
 def _close(series: Any, day: date) -> float:
-    """A contract's close of a trading day, nan without one."""
+    """A contract's close on a trading day, NaN if there is none."""
     last_id = series.last_id
     for bar in series.bars(series.left_id, last_id) if last_id >= 0 else []:
         if from_ns(bar.start).date() == day:
@@ -236,14 +236,14 @@ def _close(series: Any, day: date) -> float:
 
 
 class TableFetch:
-    """The table, asked for in a thread of its own, which touches nothing but its answer.
+    """Fetches the table in a thread, which touches nothing but its result.
 
     Args:
-        url: Where it is.
-        day: The trading day on which it is asked for.
+        url: The address of the table.
+        day: The trading day of the request.
 
     Attributes:
-        rows, error: The answer, or what was wrong, once it is ``done``.
+        rows, error: The table, or what failed, once it is ``done``.
     """
 
     def __init__(self, url: str, day: date) -> None:
@@ -255,11 +255,11 @@ class TableFetch:
 
     @property
     def done(self) -> bool:
-        """Whether there is an answer."""
+        """Whether the fetch has ended."""
         return self._done.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Wait for the answer, so long at most."""
+        """Wait for the end of the fetch, at most this long."""
         wait_for(self._done, seconds)
 
     def _ask(self) -> None:
@@ -267,18 +267,18 @@ class TableFetch:
             self.rows = fetch_table(self._url, seconds=TABLE_SECONDS)
         except LinkError as error:
             self.error = error
-        except Exception as error:  # the end of this thread: an empty table would be believed
+        except Exception as error:  # otherwise an empty table would be the answer
             logger.exception("TianQin's table of main contracts cannot be fetched")
-            self.error = LinkLost(f"TianQin's table of main contracts cannot be had: {error!r}")
+            self.error = LinkLost(f"TianQin's table of main contracts cannot be fetched: {error!r}")
         finally:
             self._done.set()
 
 
 def fetch_table(url: str, *, seconds: float) -> dict[str, list[tuple[date, str]]]:
-    """TianQin's table: ``{"KQ.m@SHFE.cu": [(first trading day, contract), ...]}``.
+    """Fetch TianQin's table: ``{"KQ.m@SHFE.cu": [(first trading day, contract), ...]}``.
 
     Raises:
-        LinkLost: It cannot be had, or read.
+        LinkLost: It cannot be fetched or parsed.
     """
     try:
         table = json.loads(fetch(url, seconds=seconds))
@@ -289,4 +289,4 @@ def fetch_table(url: str, *, seconds: float) -> dict[str, list[tuple[date, str]]
             for key, rows in table.items()
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise LinkLost(f"TianQin's table of main contracts cannot be had: {error}") from error
+        raise LinkLost(f"TianQin's table of main contracts cannot be fetched: {error}") from error

@@ -1,7 +1,7 @@
-"""What trades cost where the trades themselves do not say: estimated, then settled (pure).
+"""Fees of trades that do not state their fee: estimated first, then settled (pure).
 
-A futures company's trades name no fee, but its account says what the trading day has cost so far:
-seconds later, of all who trade on it, and from 0 on every day.
+A futures company's trades state no fee, but its account has the commission of the trading day so
+far: seconds later, for all programs that trade on it, and starting at 0 every day.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ..core.clock import SECOND, Instants
 from ..core.model import Fill, Instrument
 from .paid_fees import PaidFees
 
-#: When the account's figure has changed since the last trade, and so long has passed since then,
-#: it is a figure after all trades; nanoseconds.
+#: If the account's commission has changed since the last trade and this time has passed since
+#: then, it includes all trades; nanoseconds.
 SETTLED = 5 * SECOND
-#: When it has not changed for so long since the last trade, nothing was charged; nanoseconds.
+#: If it has not changed for this long since the last trade, nothing was charged; nanoseconds.
 UNCHANGED = 30 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class DayFees:
-    """What the account says: ``commission`` of its trading day so far, and ``pre_balance``.
+    """``commission`` of the account's trading day so far, and ``pre_balance``, yuan.
 
-    Yuan. That the latter changes tells that a new trading day has begun.
+    A change of ``pre_balance`` shows that a new trading day has begun.
     """
 
     commission: float
@@ -34,14 +34,14 @@ class DayFees:
 
 
 class FeeLedger:
-    """Fees of trades, by trade until the account says what they came to.
+    """Tracks the fees of trades, estimated until the account's figures show the true sum.
 
     Args:
-        all_named: Whether every trade names its fee: then there is nothing to settle.
+        all_named: Whether every trade states its fee; then there is nothing to settle.
 
     Attributes:
         all_named: As above.
-        paid: What lots have cost so far.
+        paid: The fees per lot so far.
     """
 
     def __init__(self, *, all_named: bool) -> None:
@@ -51,19 +51,19 @@ class FeeLedger:
         self._base = 0.0
         self._settled = 0.0
         self._told: DayFees | None = None
-        #: The trades since the account's figure was last known to be after all of them.
+        #: The trades since the account's commission was last known to include all trades.
         self._lots: Counter[tuple[str, str]] = Counter()
         self._least = math.inf
         self._before = 0.0
         self._open = self._changed = self._mixed = False
-        #: Whether the next figure is to hold fees of earlier trades, too: they came to nothing yet.
+        #: Whether the next figure will include fees of earlier trades, which were 0 so far.
         self._owed = False
         self._since = Instants(0, 0)
 
     # -- trades -------------------------------------------------------------------------------
 
     def estimated(self, fill: Fill, instrument: Instrument) -> Fill:
-        """A trade that names no fee, with an estimate; the same one whenever it is told."""
+        """The fill with an estimated fee; the estimate is the same for repeated reports."""
         place = (fill.order_id, fill.trade_id)
         if place not in self._estimates:
             a_lot = self.paid.a_lot(instrument, fill.offset)
@@ -71,7 +71,7 @@ class FeeLedger:
         return replace(fill, commission=self._estimates[place])
 
     def take(self, fill: Fill, day: date, at: Instants) -> None:
-        """A trade has been booked, at what it names or at the estimate."""
+        """Take a booked trade, with its stated or estimated fee."""
         if self.all_named:
             return
         self._booked[day] += fill.commission
@@ -86,23 +86,23 @@ class FeeLedger:
     # -- the account --------------------------------------------------------------------------
 
     def begin(self, told: DayFees, coming: float = 0.0) -> None:
-        """The books begin.
+        """Begin with the account's present figures.
 
         Args:
-            told: What the account says now.
-            coming: Fees of trades that are in that figure, and are taken here later.
+            told: The account's present figures.
+            coming: Fees of trades that are in these figures and will be taken later.
         """
         self._told = told if math.isfinite(told.commission) else None
         self._base = told.commission - coming if self._told is not None else math.nan
 
     def settle(self, told: DayFees, settled: date, at: Instants) -> float:
-        """What is to be booked beside the fees of the trades, so that both come to the same; yuan.
+        """The yuan to book so that the fees of the trades match the account's commission.
 
         Args:
-            told: What the account says now.
-            settled: The last trading day that is over: what was traded later is in the figure of
-                the account's next day.
-            at: Now.
+            told: The account's present figures.
+            settled: The last trading day that is over: later trades are in the commission of the
+                account's next day.
+            at: The present.
         """
         if self.all_named or not math.isfinite(told.commission):
             return 0.0
@@ -118,7 +118,7 @@ class FeeLedger:
         difference = round(told.commission - self._base - self._total, 2)
         quiet = at.since(self._since) > (SETTLED if self._changed else UNCHANGED)
         if self._open and not quiet and not (changed and difference > -self._least / 2):
-            return 0.0  # some of the trades are not in it yet
+            return 0.0  # some of the trades are not included yet
         if quiet:
             self._owed = bool(self._lots) and not self._changed
             self._open = False
@@ -136,11 +136,11 @@ class FeeLedger:
         self._base = self._settled = self._before = 0.0
         self._open &= bool(self._booked)
         self._owed &= bool(self._booked)
-        self._mixed = True  # trades of both days
+        self._mixed = True  # the figure will mix trades of both days
         self._estimates.clear()
 
     def _learn(self, commission: float) -> None:
-        """Where all trades were of one kind, it is clear what a lot of that kind has cost."""
+        """If all trades were of one kind, learn the fee per lot of that kind."""
         cost = commission - self._before
         if len(self._lots) == 1 and cost > 0 and not self._mixed:
             [((symbol, offset), lots)] = self._lots.items()

@@ -1,9 +1,8 @@
-"""Specifications of the contracts that a run deals with: at hand at once, renewed beside the run.
+"""Specifications of the contracts of a run: cached, and renewed in the background.
 
-A contract that nobody has asked for yet is waited for before a run begins, and a moment at most
-while it goes on. A new trading day, a market that opens and a new session ask for all of them again
-without waiting: until the answer is there the last one serves, without the price limits, which were
-another day's.
+An unknown contract is waited for before a run begins, but only briefly during a run. A new trading
+day, an opening market and a new session renew all specifications without waiting: until the answer
+arrives the last specification is used, without the price limits, which were another day's.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from ..core.model import NAN, Instrument
 from ..errors import LinkTimeout, UnknownSymbol
 from ..session_calendar import CALENDAR
 
-#: Seconds after which a question without an answer is asked again.
+#: Seconds after which an unanswered request is repeated.
 ASK_AGAIN = 10.0
-#: Seconds that a contract is waited for outside of a run, and inside of one while market data is
-#: up: there an answer takes some tens of milliseconds.
+#: Seconds to wait for a contract outside of a run, and during one while market data is connected:
+#: then an answer takes some tens of milliseconds.
 PATIENCE, HURRIED = 60.0, 0.5
 
 Answer = Callable[[], "dict[str, Instrument] | None"]
 
 
 class Source(Protocol):
-    """What answers; the gateway's ``Queries``."""
+    """The source of specifications; the gateway's ``Queries``."""
 
     @property
     def connected(self) -> bool: ...
@@ -38,10 +37,10 @@ class Source(Protocol):
 
 
 class Question:
-    """Specifications asked for without waiting, and again while no answer comes.
+    """A request of specifications without waiting, repeated until it is answered.
 
     Attributes:
-        asked: The contracts of the last question.
+        asked: The contracts of the last request.
     """
 
     def __init__(self, source: Source) -> None:
@@ -51,11 +50,11 @@ class Question:
         self._answer: Answer | None = None
 
     def begin(self) -> None:
-        """What was asked before is of no interest any more."""
+        """Forget earlier requests."""
         self._answer = None
 
     def follow(self, symbols: Collection[str]) -> dict[str, Instrument] | None:
-        """Ask if it is time to, and give what has come: the answer to what was asked last."""
+        """Send a request if it is due, and return the answer to the last one, if it has come."""
         if not symbols or not self._source.connected:
             return None
         news = self._answer() if self._answer is not None else None
@@ -68,14 +67,14 @@ class Question:
 
 
 class InstrumentProvider:
-    """Remembers specifications.
+    """Caches specifications.
 
     Args:
-        source: Answers questions.
-        pump: Waits so many seconds for the server.
-        today: The trading day.
-        learn: Told of each specification that has come.
-        patience: Gives the seconds for which a contract may be waited for now.
+        source: Answers requests.
+        pump: Waits for the server, for so many seconds.
+        today: Returns the trading day.
+        learn: Called with each new specification.
+        patience: Returns the seconds to wait for a contract now.
     """
 
     def __init__(
@@ -100,11 +99,11 @@ class InstrumentProvider:
 
         Args:
             symbol: The contract.
-            patience: Seconds to wait for one that is not known; default as the moment is.
+            patience: Seconds to wait for an unknown contract; default as ``patience`` above.
 
         Raises:
             UnknownSymbol: There is no such contract.
-            LinkError: It is asked for the first time, and there is no answer.
+            LinkError: It is requested for the first time, and there is no answer.
         """
         self.follow()
         found = self._known.get(symbol)
@@ -118,25 +117,25 @@ class InstrumentProvider:
         return found
 
     def known(self, symbol: str) -> Instrument | None:
-        """The same without waiting: None until an answer has come; it is asked for."""
+        """A specification without waiting: None until an answer has come, which is requested."""
         if symbol not in self._known and symbol not in self._absent:
             self._wanted.add(symbol)
         self.follow()
         return self._known.get(symbol)
 
     def absent(self, symbol: str) -> bool:
-        """Whether TianQin has said today that there is no such contract."""
+        """Whether TianQin has answered today that there is no such contract."""
         return symbol in self._absent
 
     def ask(self) -> None:
-        """Have all specifications renewed, as soon as there is a session."""
+        """Renew all specifications as soon as there is a session."""
         self._due = bool(self._known)
         self._renewal.begin()
         self._question.begin()
         self.follow()
 
     def follow(self) -> None:
-        """Every round: notice a new trading day, ask, and take what has come."""
+        """In every round, notice a new trading day, send requests, and take answers."""
         today = self._today()
         if today != self._day:
             self._day, self._due = today, bool(self._known)
@@ -159,7 +158,7 @@ class InstrumentProvider:
                 self._take(news)
 
     def _wait(self, symbol: str) -> None:
-        """Let the client run until it has the answer."""
+        """Run the client until the answer is there."""
         try:
             self._take({symbol: self._source.instrument(symbol)})
         except UnknownSymbol:
@@ -167,7 +166,7 @@ class InstrumentProvider:
             raise
 
     def _hurry(self, symbol: str, seconds: float) -> None:
-        """Wait a moment for a contract that is asked for inside of a run."""
+        """Wait briefly for a contract that is requested during a run."""
         check_name(symbol)
         deadline = monotonic() + seconds
         while self.known(symbol) is None:
@@ -176,23 +175,23 @@ class InstrumentProvider:
                 raise no_such_contract(symbol)
             if left <= 0 or not self._source.connected:
                 raise LinkTimeout(
-                    f"what {symbol} is was not known, and TianQin has not said so yet: it is asked "
-                    "on; a contract that a feed was made of, or that is held, is always known"
+                    f"{symbol} is not known yet, and TianQin has not answered; the request goes on. "
+                    "Contracts of feeds and positions are always known"
                 )
             self._pump(left)
 
     def _take(self, news: dict[str, Instrument]) -> None:
         for symbol, instrument in news.items():
-            # The same value keeps its identity: what is derived from it is kept, too.
+            # Equal values keep their identity, and so do values derived from them.
             if not _same(self._known.get(symbol), instrument):
                 self._known[symbol] = instrument
                 self._learn(instrument)
 
 
 def _same(one: Instrument | None, other: Instrument) -> bool:
-    """Whether two specifications say the same; what TianQin does not give is nan in both.
+    """Whether two specifications are equal, with NaN equal to NaN.
 
-    From Python 3.13 on dataclasses that hold nan do not equal themselves.
+    From Python 3.13 on dataclasses with NaN do not equal themselves.
     """
     if one is None:
         return False
@@ -201,12 +200,12 @@ def _same(one: Instrument | None, other: Instrument) -> bool:
 
 
 def check_name(symbol: object) -> None:
-    """Refuse what cannot be the name of a contract.
+    """Check that a value can be the name of a contract.
 
     Raises:
-        UnknownSymbol: It is no text, or has no exchange.
+        UnknownSymbol: It is not a str, or has no exchange.
     """
-    text = f"{symbol!r} is no symbol: write SHFE.cu2612 or the like"
+    text = f"{symbol!r} is not a symbol: write SHFE.cu2612 or the like"
     if not isinstance(symbol, str):
         raise UnknownSymbol(str(symbol), text)
     if "." not in symbol:
@@ -214,7 +213,7 @@ def check_name(symbol: object) -> None:
 
 
 def no_such_contract(symbol: str, words: str = "") -> UnknownSymbol:
-    """What is said of a contract that TianQin does not know."""
+    """The error for a contract that TianQin does not know."""
     return UnknownSymbol(
         symbol,
         f"TianQin knows no contract {symbol!r}"

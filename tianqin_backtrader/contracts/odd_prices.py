@@ -1,7 +1,7 @@
-"""What is no price: 0, the largest number there is, or one beyond the day's limits.
+"""Invalid prices: 0, the largest floating-point number, or a price beyond the day's limits.
 
 Counters have sent all of these as last prices, best prices and limits. Every price of a quote, a
-tick or a position is judged here, before anything is decided by it.
+tick or a position is checked here before it is used.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from ..core.model import NAN
 
-#: Nothing costs so much, yuan; CTP writes the largest ``double`` where there is no price.
+#: Prices from here on are invalid, yuan; CTP sends the largest ``double`` for "no price".
 NO_PRICE = 1e12
-#: A limit that was computed may be off by so much of itself.
+#: The relative error that a calculated limit may have.
 _DUST = 1e-9
 
 
 class Limits(NamedTuple):
-    """The lowest and the highest price of a contract's day; nan where it is not known."""
+    """The lowest and the highest price of a contract's day; NaN if unknown."""
 
     lower: float = NAN
     upper: float = NAN
@@ -28,10 +28,10 @@ UNKNOWN = Limits()
 
 
 def oddity(symbol: str, price: float, limits: Limits = UNKNOWN) -> str:
-    """Why a price cannot be one, "" where it can; nan is the absence of one, and not odd.
+    """Why a price is invalid, "" if it is valid; NaN means no price and is valid.
 
-    A combination's price may be 0 or below. Its limits, and those of main contracts and indexes,
-    are not always of the same legs: prices are not held against them.
+    A combination's price may be 0 or negative. Limits are not applied to combinations, main
+    contracts and indexes, because they may belong to other contracts.
 
     >>> oddity("SHFE.cu2612", 0.0), oddity("SHFE.cu2612", 91.0, Limits(70.0, 90.0))
     ('its price is 0', "its price is beyond the day's limits")
@@ -53,7 +53,7 @@ def oddity(symbol: str, price: float, limits: Limits = UNKNOWN) -> str:
 
 
 def sane(symbol: str, price: float, limits: Limits = UNKNOWN) -> float:
-    """The price, or nan where it cannot be one.
+    """The price, or NaN if it is invalid.
 
     >>> sane("SHFE.cu2612", 1.7976931348623157e308)
     nan
@@ -62,9 +62,9 @@ def sane(symbol: str, price: float, limits: Limits = UNKNOWN) -> float:
 
 
 def price_of(raw: Mapping[str, object], name: str) -> float:
-    """A price of an account's position, nan where there is none, or one that cannot be.
+    """A price of an account's position, NaN if it is missing or invalid.
 
-    A futures company's counter says 0.0 of lots just opened, until it is queried again.
+    A futures company's counter sends 0.0 for lots just opened, until it is queried again.
     """
     value = raw.get(name)
     return sane("", float(value)) if isinstance(value, int | float) else NAN

@@ -1,4 +1,4 @@
-"""Writes a store's account, orders and bars into a journal: what is worth a row, and when."""
+"""Writes a store's account, orders and bars into a journal, and decides what deserves a row."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ..core.ports import Underlyings
 from .journal import Journal
 from .journal_values import Origin, to_json
 
-#: Of a position that is flat these stay what they are; everything else is 0.
+#: These fields of a flat position keep their values; all others become 0.
 _LASTING = frozenset({"last_price"})
-#: No exchange trades later on a trading day's own date.
+#: No exchange trades later than this on the date of a trading day.
 _DAYS_END = time(15, 15)
 
 
 class Account(Protocol):
-    """An account as it is shown now; ``MyBroker``."""
+    """The present state of an account; ``MyBroker``."""
 
     def get_account(self) -> dict[str, Any]: ...
     def get_account_positions(self) -> dict[str, dict[str, Any]]: ...
 
 
 class AccountLog:
-    """Translates what a ``MyStore`` and its orders show into rows.
+    """Converts the state of a ``MyStore`` and its orders to rows.
 
     Args:
         context: Contracts and time.
-        account: What is recorded.
-        mains: What is behind main contracts.
-        journal: Where to.
+        account: The account that is recorded.
+        mains: The underlying contracts of main contracts.
+        journal: The journal to write to.
         strategy: The name written with orders.
 
     Raises:
-        JournalError: From every method: a row cannot be written.
+        JournalError: A row cannot be written; every method raises it.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class AccountLog:
         self._day = date.fromisoformat(last["trading_day"]) if last else None
         self._settled = self._day if last and last["why"] == "settled" else None
         self._before = dict(last) if last else {}
-        self._held = journal.held_positions()  # what an earlier run has seen may be gone by now
+        self._held = journal.held_positions()  # positions of an earlier run may be closed by now
         self._stood: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._seen: dict[str, tuple[object, ...]] = {}
 
@@ -65,7 +65,7 @@ class AccountLog:
     # -- orders -------------------------------------------------------------------------------
 
     def take_order(self, order: Any) -> None:
-        """Write down how a Backtrader order stands, leg by leg; what is on record stays once."""
+        """Write the state of a Backtrader order, leg by leg, unless it is recorded already."""
         now, day = self._now()
         if not order.legs and not order.alive():
             self._refused(order, now, day)
@@ -100,7 +100,7 @@ class AccountLog:
             )  # fmt: skip
 
     def _refused(self, order: Any, now: int, day: date) -> None:
-        """An order that our own rules refused has no leg; it is on record all the same."""
+        """Write an order that the library refused: it has no leg but is recorded all the same."""
         direction = Direction.BUY if order.isbuy() else Direction.SELL
         order_id, symbol = f"REFUSED_{now}_{order.ref}", order.data._dataname
         volume = int(abs(order.created.size))
@@ -122,7 +122,7 @@ class AccountLog:
     # -- account ------------------------------------------------------------------------------
 
     def take_account(self) -> None:
-        """Write down the account and its positions; after the day's settlement no more."""
+        """Write the account and its positions; nothing more after the day's settlement."""
         broker = self._account_of
         account, positions = broker.get_account(), broker.get_account_positions()
         if not _is_told(account):
@@ -136,7 +136,7 @@ class AccountLog:
         self._held, self._stood = positions, (account, positions)
 
     def take_equity(self, why: str) -> None:
-        """Write down what the account is worth now."""
+        """Write a point of the equity curve."""
         broker = self._account_of
         account = broker.get_account()
         if not _is_told(account):
@@ -150,13 +150,13 @@ class AccountLog:
             price = position.get("last_price", math.nan)
             lots = position["pos_long"] + position["pos_short"]
             instrument = self._context.known_instrument(symbol)
-            if price == price and instrument is not None:  # else it counts when it is known
+            if price == price and instrument is not None:  # otherwise it counts once it is known
                 exposure += lots * price * instrument.volume_multiple
         self._journal.equity(why, account, exposure, trading_day=day, exchange_time=now)
         self._remember(account, day, now, exposure)
 
     def take_last(self) -> None:
-        """The program ends: write down how the account stands, if that is not on record."""
+        """At the end of the program, write the account's state unless it is recorded already."""
         broker = self._account_of
         stands = broker.get_account(), broker.get_account_positions()
         if self._stood is None or not all(map(_same, stands, self._stood)):
@@ -168,9 +168,9 @@ class AccountLog:
         self._before |= {"exchange_time": now, "exposure": exposure}
 
     def _follow_settlement(self, account: dict[str, Any], now: int, day: date) -> None:
-        """Settled: the day's profit is booked at the settlement price, and its figures begin anew.
+        """After a settlement: profit is booked at the settlement price, the day's figures restart.
 
-        The new balance is the old day's last, and the next day's first.
+        The new balance is the last of the old day and the first of the next.
         """
         before = self._before
         known = "pre_balance" in before
@@ -179,7 +179,7 @@ class AccountLog:
             return
         if known:
             settled = account["pre_balance"] != before["pre_balance"]
-        else:  # of an earlier run: its next trading day is today
+        else:  # recorded by an earlier run: the next trading day is today
             settled = self._context.calendar.next_trading_day(last_day) == day
         if not settled:
             return
@@ -196,7 +196,7 @@ class AccountLog:
         self._settled = last_day
 
     def _settled_day(self, now: int, day: date) -> date:
-        """The day whose settlement is seen now; the account may tell it when the next has begun."""
+        """The day of the settlement seen now; it may be seen only after the next day has begun."""
         over = from_ns(now) >= datetime.combine(day, _DAYS_END)
         before: date = self._context.calendar.previous_trading_day(day)
         return day if over else before
@@ -204,7 +204,7 @@ class AccountLog:
     # -- bars ---------------------------------------------------------------------------------
 
     def take_bar(self, feed: Any) -> None:
-        """Write down the bar that a feed has just delivered, as the contract's that it trades."""
+        """Write the bar that a feed has just delivered, under the contract that it trades."""
         end = from_backtrader(feed.datetime[0])
         bar = (feed.open[0], feed.high[0], feed.low[0], feed.close[0], int(feed.volume[0]))
         day = self._context.calendar.trading_day_at(from_ns(end))
@@ -213,7 +213,7 @@ class AccountLog:
 
 
 def _flat(position: dict[str, Any]) -> dict[str, Any]:
-    """A position after its last lot was closed."""
+    """A position after its last lot has been closed."""
     return {
         name: type(value)(0) if isinstance(value, int | float) and name not in _LASTING else value
         for name, value in position.items()
@@ -221,10 +221,10 @@ def _flat(position: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_told(account: dict[str, Any]) -> bool:
-    """Whether the account's figures have come: a counter may tell them later than the login."""
+    """Whether the account's figures have arrived; a counter may send them after the login."""
     return all(math.isfinite(account.get(name, math.nan)) for name in ("balance", "pre_balance"))
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two accounts, or the positions of two, say the same; nan is nan."""
+    """Whether two accounts or positions are equal, with NaN equal to NaN."""
     return bool(to_json(one) == to_json(other))

@@ -1,7 +1,7 @@
-"""CSV files that can be read at any moment, and are mended when a program was ended within a line.
+"""CSV files that can be read at any time, and are repaired if a program ended within a line.
 
-Two kinds: ``CsvLog`` grows by whole lines, each piece written by one call of the system, and never
-touches what is there. ``replace_file`` puts a whole new file in place of the old one at once.
+There are two kinds: ``CsvLog`` only grows, by whole lines, each batch written by one system call.
+``replace_file`` replaces a whole file atomically.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TAIL = 65536
 
 
 def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV text, ``\\n`` at the end of each; None is empty, line breaks become blanks.
+    """Rows as CSV text, each ending in ``\\n``; None becomes empty, line breaks become blanks.
 
     >>> csv_lines([("a,b", None, "two\\nlines")])
     '"a,b",,two lines\\n'
@@ -35,10 +35,10 @@ def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Put a file in place at once: a reader sees the old or the new one, never a part.
+    """Replace a file atomically: a reader sees the old or the new file, never a part.
 
     Raises:
-        JournalError: It cannot be written; the old one is still there.
+        JournalError: It cannot be written; the old file is unchanged.
     """
     beside = path.with_name(f".{path.name}.new")
     try:
@@ -49,7 +49,7 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def set_aside(folder: Path, files: Iterable[Path]) -> Path:
-    """Move files into a new folder ``earlier_<n>`` beside them; return that folder.
+    """Move files into a new folder ``earlier_<n>`` beside them; returns that folder.
 
     Raises:
         JournalError: They cannot be moved.
@@ -62,20 +62,20 @@ def set_aside(folder: Path, files: Iterable[Path]) -> Path:
         for file in files:
             os.replace(file, aside / file.name)
     except OSError as error:
-        raise JournalError(folder, f"earlier records cannot be put aside: {error}") from error
+        raise JournalError(folder, f"earlier records cannot be moved aside: {error}") from error
     return aside
 
 
 class CsvLog:
-    """A CSV file that only grows. The last column is the journal's ``seq`` of the row.
+    """A CSV file that only grows. Its last column is the journal's ``seq`` of the row.
 
     Args:
-        path: The file; made with its header if it is not there.
-        columns: Its header. A file with another one is written anew.
+        path: The file; created with a header if it does not exist.
+        columns: The header. A file with a different header is rewritten.
 
     Attributes:
-        last_seq: The journal row of the last whole line; what is missing comes after it.
-        last_line: That line, with its end, as it was found; "" in a new file.
+        last_seq: The ``seq`` of the last whole line; missing rows come after it.
+        last_line: That line, with its line end; "" in a new file.
 
     Raises:
         JournalError: The file cannot be opened.
@@ -93,7 +93,7 @@ class CsvLog:
             raise JournalError(path, f"cannot be opened: {error}") from error
 
     def _mend(self) -> int:
-        """Cut a torn last line; return the ``seq`` of the last whole one, 0 for none."""
+        """Remove an incomplete last line; returns the ``seq`` of the last whole one, 0 if none."""
         header = self._header.encode()
         if not self.path.exists():
             replace_file(self.path, self._header)
@@ -115,11 +115,11 @@ class CsvLog:
         return 0
 
     def append(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Add whole lines.
+        """Append whole lines.
 
         Raises:
-            JournalError: They could not be written; nothing of them was, but what a kill leaves,
-                which the next start mends.
+            JournalError: They could not be written. None of them was, except for a part that a kill
+                leaves behind and the next start removes.
         """
         if not rows:
             return
@@ -128,7 +128,7 @@ class CsvLog:
             size = os.fstat(self._file).st_size
             written = os.write(self._file, data)
             if written != len(data):
-                os.ftruncate(self._file, size)  # there may be room again before the next start
+                os.ftruncate(self._file, size)  # space may be free again before the next start
         except OSError as error:
             raise JournalError(self.path, f"cannot be written: {error}") from error
         if written != len(data):
@@ -136,5 +136,5 @@ class CsvLog:
         self.last_seq = int(rows[-1][-1])
 
     def close(self) -> None:
-        """Close the file; once."""
+        """Close the file; further calls do nothing."""
         os.close(self._file)

@@ -1,4 +1,4 @@
-"""Equity over time: trading days, deposits taken out, drawdowns (pure)."""
+"""Equity over time: trading days, deposits excluded, drawdowns (pure)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EquityPoint:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One trading day: equity at its end, profit of it without deposits, and profit / capital."""
+    """One trading day: equity at its end, its profit without deposits, and profit / capital."""
 
     trading_day: date
     balance: float
@@ -32,9 +32,9 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Drawdown:
-    """``amount`` yuan and ``ratio`` below the peak; ``days`` from there to recovery or the end.
+    """``amount`` yuan and ``ratio`` below the peak; ``days`` from the peak to recovery or the end.
 
-    ``days`` are trading days that ended after the peak's: 0 for a fall recovered on its day.
+    ``days`` counts trading days that ended after the peak's: 0 if it recovered on the same day.
     """
 
     amount: float = 0.0
@@ -43,17 +43,17 @@ class Drawdown:
 
 
 def by_day(equity: Sequence[EquityPoint]) -> list[Day]:
-    """Trading days with their profits; what was deposited or withdrawn is not profit."""
+    """Trading days with their profits; deposits and withdrawals are not profit."""
     last = {point.trading_day: point for point in equity}
     days: list[Day] = []
     if not equity:
         return days
-    # What had been paid in on the first day before the first point is part of the start.
+    # Deposits of the first day before the first point belong to the initial equity.
     before, paid_in_before = equity[0].balance, _paid_in(equity[0])
     for day, point in sorted(last.items()):
         flow = _paid_in(point) - paid_in_before
         profit = point.balance - before - flow
-        # A deposit is capital from the day's beginning; a withdrawal until its end.
+        # A deposit is capital from the day's beginning; a withdrawal is capital until its end.
         capital = before + max(flow, 0.0)
         days.append(Day(day, point.balance, round(profit, 2), profit / capital if capital else 0.0))
         before, paid_in_before = point.balance, 0.0
@@ -65,7 +65,7 @@ def _paid_in(point: EquityPoint) -> float:
 
 
 def profit_curve(equity: Sequence[EquityPoint]) -> list[float]:
-    """Equity at each point as it would be without later deposits and withdrawals."""
+    """Equity at each point as if later deposits and withdrawals had not happened."""
     curve = []
     paid_in, today, day = 0.0, 0.0, None
     for index, point in enumerate(equity):
@@ -80,7 +80,7 @@ def profit_curve(equity: Sequence[EquityPoint]) -> list[float]:
 
 
 def max_drawdown(equity: Sequence[EquityPoint]) -> Drawdown:
-    """The deepest fall, by ratio, over all points: within days too."""
+    """The deepest fall by ratio, over all points, also within days."""
     worst = Drawdown()
     peak, peak_day = -math.inf, 0
     day, number, recovering = None, 0, False

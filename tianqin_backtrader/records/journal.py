@@ -1,12 +1,12 @@
-"""``Journal``: what was meant, sent, reported and filled, in one SQLite file, as it happens.
+"""``Journal``: order intents, reports, fills and more in one SQLite file, as they happen.
 
-One file for each account and strategy, one program at a time. Rows are added and never changed;
-each call is one transaction and is on record when it returns. An order is written down before it
-is sent, so that after a crash the journal and the account together say what became of it.
+There is one file per account and strategy, open in one program at a time. Rows are added and never
+changed; each call is one transaction and is recorded when it returns. An order is written before it
+is sent, so that after a crash the journal and the account together say what happened to it.
 
-``synchronous="NORMAL"``, the default, survives everything but a power cut: what a killed program
-has written is with the operating system. A power cut may take the last rows and never damages the
-file; what it took the account still knows. ``"FULL"`` waits for the disk with every row.
+``synchronous="NORMAL"``, the default, survives everything but a power cut, because the operating
+system has what a killed program has written. A power cut may lose the last rows but never damages
+the file; the account still knows the lost orders. ``"FULL"`` waits for the disk with every row.
 """
 
 from __future__ import annotations
@@ -41,32 +41,32 @@ from .journal_values import OPEN_ORDERS, OpenOrder, Origin, State, open_order, t
 
 logger = logging.getLogger(__name__)
 
-#: Its name in a folder of records.
+#: The journal's file name in a folder of records.
 JOURNAL = "journal.sqlite"
 
 
 class Journal(JournalFile):
     """One strategy's records on one account, open for writing; its tables are in docs/journal.md.
 
-    Everywhere: moments are nanoseconds since 1970 UTC, money is yuan, prices are quote units, lots
-    are whole and positive, ``trading_day`` is the day that a night's session belongs to (Friday
-    night: Monday's), ``exchange_time`` when it happened by the exchange's clock. Numbers that the
-    market does not quote are nan and are kept as NULL.
+    Units in all methods: times are nanoseconds since 1970 UTC, money is yuan, prices are quote
+    units, lots are whole and positive. ``trading_day`` is the day to which a night session belongs
+    (Friday night: Monday), ``exchange_time`` the time by the exchange's clock. Numbers without a
+    value are NaN and are stored as NULL.
 
     Args:
-        path: The SQLite file; made if it is not there, with its folder.
-        account: The account's number; a journal of another one is refused.
-        clock: Stamps ``received_at``.
+        path: The SQLite file; created, with its folder, if it does not exist.
+        account: The account's number; a journal of another account is refused.
+        clock: The clock of ``received_at``.
         synchronous: ``"NORMAL"`` or ``"FULL"``.
 
     Attributes:
         path: The SQLite file.
-        state: A mapping of JSON values, kept; what ``store.state`` is written to.
+        state: A persistent mapping of JSON values, used by ``store.state``.
 
     Raises:
-        JournalError: Another program has it, it is damaged, of a newer version, of another
-            account, or cannot be opened. From every method: the row could not be written (a full
-            disk, a file taken away); then nothing of it was.
+        JournalError: The file is open in another program, damaged, of a newer version, of another
+            account, or cannot be opened. Every method raises it if a row could not be written (a
+            full disk, a deleted file); then no part of it was.
     """
 
     def __init__(
@@ -98,20 +98,20 @@ class Journal(JournalFile):
         origin: Origin | None = None,
         advanced: str | None = None,
     ) -> None:
-        """Write down an order that is about to be sent. Send it only if this returns.
+        """Write an order that is about to be sent. It may be sent only if this returns.
 
         Args:
-            order_id: Chosen by us; one that is on record already is not written again.
+            order_id: Our own id; an order that is recorded already is not written again.
             symbol: ``"SHFE.cu2612"``.
             direction, offset: ``BUY`` or ``SELL``; ``OPEN``, ``CLOSE`` or ``CLOSETODAY``.
             volume: Lots.
-            limit_price: Quote units, ``"BEST"`` or ``"FIVELEVEL"``, None at the market.
-            trading_day, exchange_time: As everywhere.
-            origin: Where it comes from; see ``journal_values.Origin``.
+            limit_price: Quote units, ``"BEST"`` or ``"FIVELEVEL"``; None for a market order.
+            trading_day, exchange_time: See ``Journal``.
+            origin: Where the order comes from; see ``journal_values.Origin``.
             advanced: ``"FAK"``, ``"FOK"`` or None.
 
         Raises:
-            JournalError: It could not be written: the order must not be sent.
+            JournalError: It could not be written; the order must not be sent.
         """
         origin = origin or Origin()
         self._origins[order_id] = origin
@@ -121,14 +121,14 @@ class Journal(JournalFile):
             *order, volume, limit_price, advanced, origin.decision_price,
         )  # fmt: skip
         if is_new:
-            self._reported[order_id] = None  # nothing was ever reported
+            self._reported[order_id] = None  # there is no report yet
 
     def report(self, report: OrderReport, *, trading_day: date, exchange_time: int) -> bool:
-        """Write down what the exchange says of an order; False if it said so before.
+        """Write a report of the exchange on an order; False if it repeats the last report.
 
         Args:
-            report: Of an order on record or not: the orders of others are written down, too.
-            trading_day, exchange_time: As everywhere.
+            report: Of any order; those of other terminals are written, too.
+            trading_day, exchange_time: See ``Journal``.
         """
         said = (report.status, report.volume_left, report.exchange_order_id, report.last_msg)
         if self._last_report(report.order_id) == said:
@@ -156,12 +156,12 @@ class Journal(JournalFile):
         trading_day: date,
         exchange_time: int,
     ) -> None:
-        """Write down that an order on record (``intent``) was never sent, and why.
+        """Write that a recorded order (``intent``) was never sent, and why.
 
         Args:
-            order_id, symbol, direction, volume: As its intent has them.
-            reason: In words, as ``order.info.reason`` has them.
-            trading_day, exchange_time: As everywhere.
+            order_id, symbol, direction, volume: As in its intent.
+            reason: The text, as in ``order.info.reason``.
+            trading_day, exchange_time: See ``Journal``.
         """
         origin = self.origin(order_id)
         offset = self.query("SELECT offset FROM intents WHERE order_id = ?", order_id)[0][0]
@@ -173,12 +173,12 @@ class Journal(JournalFile):
         self._reported[order_id] = ("FINISHED", volume, "", reason)
 
     def fill(self, fill: Fill, *, trading_day: date, volume_multiple: int) -> bool:
-        """Write down an execution; False if it is on record (by trade id and order id).
+        """Write an execution; False if it is recorded already (by trade id and order id).
 
         Args:
-            fill: Its ``time`` is the row's ``exchange_time``.
-            trading_day: As everywhere.
-            volume_multiple: Units of a lot: turnover is price x volume x this.
+            fill: Its ``time`` becomes the row's ``exchange_time``.
+            trading_day: See ``Journal``.
+            volume_multiple: Units per lot: turnover is price x volume x this.
         """
         origin = self.origin(fill.order_id)
         return self._add(
@@ -196,12 +196,12 @@ class Journal(JournalFile):
         trading_day: date,
         exchange_time: int,
     ) -> None:
-        """Write down the account and its positions, in one transaction.
+        """Write the account and its positions, in one transaction.
 
         Args:
             fields: Of ``tqsdk.objs.Account``.
             positions: Fields of ``tqsdk.objs.Position`` by symbol.
-            trading_day, exchange_time: As everywhere.
+            trading_day, exchange_time: See ``Journal``.
         """
         with self.together():
             self._add("accounts", exchange_time, trading_day, to_json(fields))
@@ -217,14 +217,14 @@ class Journal(JournalFile):
         trading_day: date,
         exchange_time: int,
     ) -> None:
-        """Write down a point of the equity curve.
+        """Write a point of the equity curve.
 
         Args:
             why: ``"start"``, ``"bar"``, ``"order"``, ``"update"``, ``"stop"`` or ``"settled"``.
             account: Fields of ``tqsdk.objs.Account``; ``balance``, ``available``, ``margin``,
-                ``float_profit``, ``commission``, ``deposit`` and ``withdraw`` are kept.
-            exposure: Yuan of all lots held, at the last price.
-            trading_day, exchange_time: As everywhere.
+                    ``float_profit``, ``commission``, ``deposit`` and ``withdraw`` are stored.
+                exposure: Value in yuan of all held lots at the last price.
+                trading_day, exchange_time: See ``Journal``.
         """
         money = [account.get(name) for name in ("balance", "available", "margin", "float_profit",
                                                 "commission")]  # fmt: skip
@@ -234,13 +234,13 @@ class Journal(JournalFile):
     def mark(
         self, symbol: str, ohlcv: Iterable[float], *, trading_day: date, exchange_time: int
     ) -> None:
-        """Write down a bar: open, high, low, close, lots; ``exchange_time`` is its end."""
+        """Write a bar: open, high, low, close, lots; ``exchange_time`` is its end."""
         self._add("marks", exchange_time, trading_day, symbol, *ohlcv)
 
     def note(
         self, text: str, level: str = "INFO", *, trading_day: date, exchange_time: int
     ) -> None:
-        """Write down what a person should find later; ``level`` as in ``logging``."""
+        """Write a note for people to read later; ``level`` as in ``logging``."""
         self._add("notes", exchange_time, trading_day, level, text)
 
     def plan(
@@ -253,21 +253,21 @@ class Journal(JournalFile):
         trading_day: date,
         exchange_time: int,
     ) -> None:
-        """Write down what a restart is to find again; ``fields`` are JSON.
+        """Write state that a restart needs; ``fields`` are JSON.
 
         Args:
             kind: ``"order"``, ``"group"``, ``"target"``, ``"held"`` or ``"risk"``.
-            key: Which one; its latest row counts.
-            fields: All there is to know of it.
-            over: Nothing is left of it to find.
-            trading_day, exchange_time: As everywhere.
+            key: The key within its kind; its latest row is valid.
+            fields: The whole state.
+            over: Whether the state has ended, so that a restart need not restore it.
+            trading_day, exchange_time: See ``Journal``.
         """
         self._add("plans", exchange_time, trading_day, kind, key, int(over), fields)
 
     # -- reading ------------------------------------------------------------------------------
 
     def plans(self, since: date) -> list[Plan]:
-        """Latest rows of all that is not over, or was written on ``since`` or later, by age."""
+        """The latest rows of all keys not over, or written on ``since`` or later, by age."""
         return [Plan.of(row) for row in self.query(PLANS, since.isoformat())]
 
     def plan_of(self, kind: str, key: str) -> Plan | None:
@@ -276,7 +276,7 @@ class Journal(JournalFile):
         return Plan.of(rows[0]) if rows else None
 
     def leg(self, order_id: str) -> RecordedLeg | None:
-        """All that is on record of an exchange order, None if it was never meant to be sent."""
+        """Everything recorded of an exchange order, None if there is no intent."""
         rows = self.query(INTENT, order_id)
         if not rows:
             return None
@@ -284,16 +284,16 @@ class Journal(JournalFile):
         return recorded_leg(rows[0], reports, self.query(FILLS, order_id))
 
     def numbered_since(self, day: date) -> list[OrderReport]:
-        """The latest report of each order that an exchange has given a number since a day."""
+        """The latest report of each order that has had an exchange number since a day."""
         return [recorded_report(row) for row in self.query(NUMBERED, day.isoformat())]
 
     def orders_since(self, day: date) -> set[str]:
-        """Ids of the exchange orders meant to be sent on a trading day or later."""
+        """Ids of the exchange orders with an intent of a trading day or later."""
         rows = self.query("SELECT order_id FROM intents WHERE trading_day >= ?", day.isoformat())
         return {order_id for (order_id,) in rows}
 
     def held_positions(self) -> dict[str, dict[str, Any]]:
-        """The latest position on record of each contract that was held then, by symbol."""
+        """The latest recorded position of each contract that was held then, by symbol."""
         found = {symbol: json.loads(fields) for symbol, fields in self.query(LAST_POSITIONS)}
         return {
             symbol: fields
@@ -302,21 +302,22 @@ class Journal(JournalFile):
         }
 
     def lots_since(self, seq: int) -> dict[tuple[str, str], int]:
-        """Lots by (symbol, "long" or "short") that the fills on record after ``seq`` have added.
+        """Lots by (symbol, "long" or "short") that the fills recorded after ``seq`` have added.
 
-        Negative where they have closed more than they have opened.
+        They are negative if more lots were closed than opened.
         """
         return dict(((symbol, side), lots) for symbol, side, lots in self.query(LOTS_SINCE, seq))
 
     def open_orders(self) -> list[OpenOrder]:
-        """Orders that were meant to be sent and whose end is not on record, oldest first.
+        """Orders with an intent whose end is not recorded, oldest first.
 
-        See ``journal_values.OpenOrder``: a FINISHED one is here while fills of it are missing.
+        A FINISHED order is included while fills of it are missing; see
+        ``journal_values.OpenOrder``.
         """
         return [open_order(row) for row in self.query(OPEN_ORDERS)]
 
     def origin(self, order_id: str) -> Origin:
-        """Where an order comes from; an empty ``Origin`` if it is not on record."""
+        """The origin of an order; an empty ``Origin`` if it is not recorded."""
         if order_id not in self._origins:
             rows = self.query(
                 "SELECT strategy, ref, leg, bar, decision_price FROM intents WHERE order_id = ?",
@@ -358,7 +359,7 @@ class Journal(JournalFile):
 
 
 def _or_none(amount: float | None) -> float:
-    """An amount of money; one that is not known is none."""
+    """An amount of money; an unknown amount counts as 0."""
     return amount if amount is not None and math.isfinite(amount) else 0.0
 
 
@@ -369,14 +370,14 @@ def open_journal(
     clock: Clock | None = None,
     market_time: int | None = None,
 ) -> Journal:
-    """A folder's journal, for the one program that writes it.
+    """Open a folder's journal, for the one program that writes it.
 
     Args:
         folder: Such as ``records/dual_ma``.
         account, clock: As for ``Journal``.
-        market_time: Where time is the market's own (a sandbox, a replay): its time now. A market
-            that is earlier than the last record is another one; the folder's files are then moved
-            to ``earlier_<n>`` in it, and records begin anew.
+        market_time: The market's time now, if time is the market's own (a sandbox, a replay). If it
+            is earlier than the last record, the market is another one: the folder's files are then
+            moved to ``earlier_<n>`` in it, and new records begin.
 
     Raises:
         JournalError: As for ``Journal``.
@@ -388,5 +389,5 @@ def open_journal(
         return journal
     journal.close()
     kept = set_aside(folder, [file for file in folder.iterdir() if file.is_file()])
-    logger.info("a market earlier than the records in %s: they are now in %s", folder, kept)
+    logger.info("the market is earlier than the records in %s; they are now in %s", folder, kept)
     return Journal(folder / JOURNAL, account=account, clock=clock)

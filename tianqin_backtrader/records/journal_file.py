@@ -1,4 +1,4 @@
-"""The journal's file: opened by one program at a time, checked, and written in transactions."""
+"""The journal's file: opened by one program at a time, checked, written in transactions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .journal_schema import (
 )
 
 _INSERT = {table: insert_statement(table) for table in TABLES}
-#: Pages of 4 KiB after which some order must wait for the disk, if ``tidy`` was not called before.
+#: Pages of 4 KiB after which an order waits for the disk if ``tidy`` was not called before.
 _WAL_PAGES = 20_000
 _CANNOT_WRITE = "cannot be written, so nothing may be sent"
 
 
 class JournalFile:
-    """Rows of ``TABLES``, added and never changed; arguments and errors as of ``Journal``."""
+    """Rows of ``TABLES``, added and never changed; arguments and errors as for ``Journal``."""
 
     def __init__(
         self,
@@ -53,19 +53,19 @@ class JournalFile:
     # -- opening ------------------------------------------------------------------------------
 
     def _take_lock(self) -> None:
-        # A file of its own, which the system frees when its holder dies. Readers need no lock.
+        # A separate file, which the system unlocks when the process ends. Readers need no lock.
         beside = self.path.with_name(self.path.name + "-lock")
         self._lock = sqlite3.connect(beside, timeout=0, isolation_level=None)
         try:
             self._lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise  # a full disk, a folder that cannot be written
+                raise  # a full disk, a read-only folder
             raise JournalError(
                 self.path,
                 "another program is writing these records; one program at a time for each "
-                "account and strategy (give this one another strategy_name, or close the earlier "
-                "store if it is of this program)",
+                "account and strategy (set another strategy_name, or close the earlier "
+                "store if it is in this program)",
             ) from error
 
     def _open(self, account: str, synchronous: str) -> None:
@@ -87,7 +87,7 @@ class JournalFile:
                 f"PRAGMA user_version={SCHEMA_VERSION};COMMIT"
             )
         self._check_account(account)
-        # Counted on over all tables; a clock that was set back does not take times back.
+        # ``seq`` continues over all tables; times never go back, even if the clock is set back.
         newest = " UNION ALL ".join(
             f"SELECT * FROM (SELECT seq, received_at FROM {table} ORDER BY seq DESC LIMIT 1)"
             for table in (*TABLES, "state")
@@ -115,20 +115,20 @@ class JournalFile:
         return self._db
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Run one SQL statement and return its rows; for reading what no method gives.
+        """Run one SQL statement and return its rows; for questions that no method answers.
 
         Args:
             statement: SQL over the tables of docs/journal.md, with ``?`` for each value.
-            values: What stands for them.
+            values: The values for the ``?``.
 
         Raises:
-            JournalError: It is no SQL, or the file cannot be read or was closed.
+            JournalError: The SQL is invalid, or the file cannot be read or was closed.
         """
         with self._errors("cannot be read or written"):
             return self._connection.execute(statement, values).fetchall()
 
     def stamp(self) -> tuple[int, int]:
-        """The next ``seq`` and the time of receipt, which is never before the last one."""
+        """The next ``seq`` and the time of receipt, which never goes back."""
         self._seq += 1
         self._received = max(self._received, self._clock.now_ns())
         return self._seq, self._received
@@ -146,7 +146,7 @@ class JournalFile:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Make one transaction of several calls: all of them are on record, or none."""
+        """Make one transaction of several calls: all of them are recorded, or none."""
         db = self._connection
         with self._errors(_CANNOT_WRITE):
             if db.in_transaction:
@@ -163,7 +163,7 @@ class JournalFile:
                 raise
 
     def _forget(self) -> None:
-        """Nothing of a transaction is on record: what was remembered of it is not true."""
+        """Forget cached state of a transaction that was rolled back."""
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -172,18 +172,18 @@ class JournalFile:
         except (sqlite3.Error, OSError) as error:
             damaged = type(error) is sqlite3.DatabaseError
             advice = (
-                "; it is damaged: move it away with its -wal and -shm files, and start anew"
+                "; it is damaged: move it away with its -wal and -shm files, and start again"
                 if damaged
                 else ""
             )
             raise JournalError(self.path, f"{what}: {error}{advice}") from error
 
     def tidy(self) -> None:
-        """Bring what was written into the main file, which waits for the disk: between sessions."""
+        """Write the WAL into the main file, which waits for the disk; for use between sessions."""
         self.query("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
-        """Give the records free; twice does no harm."""
+        """Release the file; further calls do nothing."""
         for connection in (self._db, self._lock):
             if connection is not None:
                 connection.close()
@@ -197,5 +197,5 @@ class JournalFile:
 
 
 def _short(account: str) -> str:
-    """An account's number as it may be shown."""
+    """The part of an account's number that may be shown."""
     return account if len(account) <= 4 else f"...{account[-4:]}"

@@ -1,4 +1,4 @@
-"""What a restart reads of a journal: plans, and all that is on record of an exchange order."""
+"""What a restart reads from a journal: saved states, and the records of an exchange order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..core.model import NAN, Direction, Fill, Offset, OrderReport
 
 PLAN_COLUMNS = "SELECT seq, kind, key, over, fields FROM plans"
-#: The latest row of each key, unless it was over before a day; what was first made comes first.
+#: The latest row of each key, unless it was over before a day; in order of creation.
 PLANS = """
 SELECT p.seq, p.kind, p.key, p.over, p.fields
 FROM (SELECT MIN(seq) AS first, MAX(seq) AS latest FROM plans GROUP BY kind, key)
@@ -26,7 +26,7 @@ SELECT order_id, symbol, direction, offset, volume_orign, volume_left, limit_pri
        exchange_order_id, last_msg
 FROM reports WHERE order_id = ? ORDER BY seq DESC LIMIT 1
 """
-#: The latest report of each order that has a number at its exchange.
+#: The latest report of each order that has an exchange number.
 NUMBERED = """
 SELECT order_id, symbol, direction, offset, volume_orign, volume_left, limit_price, status,
        exchange_order_id, last_msg
@@ -52,7 +52,7 @@ FROM fills WHERE seq > ? GROUP BY 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A row of ``plans``; ``fields`` as they were given."""
+    """A row of ``plans``: state for a restart; ``fields`` is its JSON text."""
 
     seq: int
     kind: str
@@ -62,19 +62,19 @@ class Plan:
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Plan:
-        """From the columns of ``PLAN_COLUMNS``."""
+        """Make it from the columns of ``PLAN_COLUMNS``."""
         seq, kind, key, over, fields = row
         return cls(seq, kind, key, bool(over), json.loads(fields))
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedLeg:
-    """An exchange order as the journal has it.
+    """An exchange order in the journal.
 
     Attributes:
         meant_at: When its intent was written, our clock, nanoseconds since 1970 UTC.
-        report: The last one, None if nothing was ever reported.
-        fills: In the order in which they came.
+        report: The latest report, None if there is none.
+        fills: The fills in order of arrival.
     """
 
     order_id: str
@@ -90,12 +90,12 @@ class RecordedLeg:
 
     @property
     def filled(self) -> int:
-        """Lots filled."""
+        """The number of filled lots."""
         return sum(fill.volume for fill in self.fills)
 
     @property
     def over(self) -> bool:
-        """Whether its end is on record, with every fill of it."""
+        """Whether its end and all its fills are recorded."""
         report = self.report
         if report is None or report.status != "FINISHED":
             return False
@@ -105,7 +105,7 @@ class RecordedLeg:
 def recorded_leg(
     intent: tuple[Any, ...], reports: list[tuple[Any, ...]], fills: list[tuple[Any, ...]]
 ) -> RecordedLeg:
-    """Rows of ``INTENT``, ``LAST_REPORT`` and ``FILLS`` as a value."""
+    """Convert rows of ``INTENT``, ``LAST_REPORT`` and ``FILLS``."""
     order_id, symbol, direction, offset, volume, limit_price, day, meant_at = intent
     return RecordedLeg(
         order_id, symbol, Direction(direction), Offset(offset), volume, limit_price,
@@ -115,7 +115,7 @@ def recorded_leg(
 
 
 def recorded_report(row: tuple[Any, ...]) -> OrderReport:
-    """A row of ``LAST_REPORT`` or ``NUMBERED`` as a value."""
+    """Convert a row of ``LAST_REPORT`` or ``NUMBERED``."""
     order_id, symbol, direction, offset, orign, left, price, *rest = row
     return OrderReport(
         order_id, symbol, Direction(direction), Offset(offset), orign, left,

@@ -1,9 +1,9 @@
-"""The journal's tables: what SQLite is told to make, and the columns in their order.
+"""The journal's tables: the SQL that creates them, and their columns in order.
 
-Every row carries ``seq`` (one count over all tables: the order in which things were written),
-``received_at`` (ours, never going back), ``exchange_time`` (both nanoseconds since 1970 UTC) and
-``trading_day`` (``YYYY-MM-DD``). Rows of orders say which strategy, which of its orders (``ref``),
-which leg of that and which bar (its end, nanoseconds) they come from.
+Every row has ``seq`` (one count over all tables: the order of writing), ``received_at`` (our clock,
+never going back), ``exchange_time`` (both nanoseconds since 1970 UTC) and ``trading_day``
+(``YYYY-MM-DD``). Rows of orders name the strategy, its order (``ref``), the leg of that order, and
+the bar (its end, nanoseconds) on which it was decided.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ORDER = (
 )
 
 TABLES: dict[str, tuple[str, ...]] = {
-    # Written before the order leaves. limit_price: a number, a word such as BEST, or NULL.
+    # Written before the order is sent. limit_price: a number, a word such as BEST, or NULL.
     "intents": (
         *_STAMP,
         *_ORDER,
@@ -53,15 +53,15 @@ TABLES: dict[str, tuple[str, ...]] = {
         "trade_id TEXT NOT NULL",
         "price REAL NOT NULL",
         "volume INTEGER NOT NULL",
-        "commission REAL",  # NULL where the counter does not name it and nobody knows
+        "commission REAL",  # NULL if the counter does not state it and it is unknown
         "volume_multiple INTEGER NOT NULL",
         "decision_price REAL",
         "UNIQUE (trade_id, order_id)",
     ),
-    # fields: JSON, named as TqSdk names them.
+    # fields: JSON, with TqSdk's names.
     "accounts": (*_STAMP, "fields TEXT NOT NULL"),
     "positions": (*_STAMP, "symbol TEXT NOT NULL", "fields TEXT NOT NULL"),
-    # exposure: yuan of all lots held, at the last price. why: start, bar, order, settled, stop.
+    # exposure: value in yuan of all lots at the last price. why: start, bar, order, settled, stop.
     "equity": (
         *_STAMP,
         "why TEXT NOT NULL",
@@ -84,7 +84,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "volume INTEGER",
     ),
     "notes": (*_STAMP, "level TEXT NOT NULL", "text TEXT NOT NULL"),
-    # What a restart finds again. kind: order, group, target, held. The latest row of a key counts.
+    # State for a restart. kind: order, group, target, held, risk. A key's latest row is valid.
     "plans": (
         *_STAMP,
         "kind TEXT NOT NULL",
@@ -107,7 +107,7 @@ CREATE INDEX IF NOT EXISTS plans_key ON plans (kind, key, seq);
 
 
 def columns(table: str) -> tuple[str, ...]:
-    """Names of a table's columns, ``seq`` first.
+    """The names of a table's columns, ``seq`` first.
 
     >>> columns("notes")[:4]
     ('seq', 'received_at', 'exchange_time', 'trading_day')
@@ -117,7 +117,7 @@ def columns(table: str) -> tuple[str, ...]:
 
 
 def create_script() -> str:
-    """What makes all tables that are not there yet."""
+    """SQL that creates the tables that do not exist yet."""
     made = [
         f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(spec)});" for name, spec in TABLES.items()
     ]
@@ -125,7 +125,7 @@ def create_script() -> str:
 
 
 def upgrade_script(version: int) -> str:
-    """What makes the tables of an earlier version those of today, before ``create_script``.
+    """SQL that converts the tables of an earlier version, to run before ``create_script``.
 
     Up to version 2 every fill had to have a commission.
     """
@@ -141,7 +141,7 @@ DROP TABLE fills_before;
 
 
 def insert_statement(table: str) -> str:
-    """Insert one row; one that is there already (a fill, an intent) is left as it is."""
+    """SQL that inserts one row; an existing one (a fill, an intent) is not changed."""
     names = columns(table)
     places = ", ".join("?" * len(names))
     return f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({places})"

@@ -1,4 +1,4 @@
-"""What goes into a journal and comes out of it, apart from the exchange's own words."""
+"""The values that a journal stores and returns."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..core.model import NAN, Direction, Offset
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an order comes from: strategy, its order, the leg of that, the bar that led to it.
+    """Where an order comes from: the strategy, its order, that order's leg, and the bar.
 
     ``ref`` is Backtrader's number of the order, ``leg`` counts from 0, ``bar`` is the bar's end in
-    nanoseconds since 1970 UTC (0 without one). ``decision_price`` is the price on which it was
-    decided, nan where there is none; slippage is counted from it.
+    nanoseconds since 1970 UTC (0 without one). ``decision_price`` is the price on which the
+    strategy decided, NaN if unknown; slippage is measured from it.
     """
 
     strategy: str = ""
@@ -30,10 +30,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
-    """An order on record whose end is not. ``status`` is "" when nothing was ever reported.
+    """An order whose end is not recorded. ``status`` is "" if there is no report.
 
-    ``filled`` lots are those whose fills are on record: a FINISHED order is among the open ones
-    while fills of it are missing.
+    ``filled`` counts the lots of recorded fills: a FINISHED order is still open while fills of it
+    are missing.
     """
 
     order_id: str
@@ -63,7 +63,7 @@ ORDER BY i.seq
 
 
 def open_order(row: tuple[Any, ...]) -> OpenOrder:
-    """A row of ``OPEN_ORDERS`` as a value."""
+    """Convert a row of ``OPEN_ORDERS``."""
     order_id, symbol, direction, offset, volume, limit_price, filled, status, exchange_id = row[:9]
     return OpenOrder(
         order_id, symbol, Direction(direction), Offset(offset), volume, limit_price,
@@ -72,13 +72,13 @@ def open_order(row: tuple[Any, ...]) -> OpenOrder:
 
 
 def to_origin(row: tuple[Any, ...]) -> Origin:
-    """strategy, ref, leg, bar, decision_price as a value; SQLite keeps nan as NULL."""
+    """Convert strategy, ref, leg, bar, decision_price; SQLite stores NaN as NULL."""
     strategy, ref, leg, bar, price = row
     return Origin(strategy, ref, leg, bar, NAN if price is None else price)
 
 
 def to_json(fields: Mapping[str, Any]) -> str:
-    """Fields as JSON text; what the market does not quote (nan) becomes null."""
+    """Fields as JSON text; NaN becomes null."""
     plain = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in fields.items()
@@ -93,9 +93,9 @@ class _Journal(Protocol):
 
 
 class State(MutableMapping[str, Any]):
-    """Small things a strategy wants to find again: texts as keys, JSON as values.
+    """State of a strategy that survives a restart: texts as keys, JSON as values.
 
-    Each assignment is on record when it returns. A key holds its latest value only.
+    Each assignment is recorded when it returns. A key has only its latest value.
     """
 
     def __init__(self, journal: _Journal) -> None:

@@ -1,8 +1,7 @@
-"""Statistics over fills and equity, by trading day, fees included (pure).
+"""Statistics of fills and equity, by trading day, after fees (pure).
 
 Definitions follow ``empyrical``: sample deviation for Sharpe, downside deviation over all days for
-Sortino, compound annual return. Money is yuan, ratios are fractions; nan where there is nothing to
-divide by.
+Sortino, compound annual return. Money is yuan, ratios are fractions; NaN if a divisor is 0.
 """
 
 from __future__ import annotations
@@ -15,23 +14,23 @@ from ..core.model import NAN
 from .equity_curve import Day, Drawdown, EquityPoint, by_day, max_drawdown
 from .round_trips import Execution, Matched, RoundTrip, match
 
-#: Trading days of a year, as TqSdk counts.
+#: Trading days of a year, as in TqSdk.
 DAYS_PER_YEAR = 250
 
 
 @dataclass(frozen=True, slots=True)
 class TradeStatistics:
-    """Of some fills and round trips (lots matched first in, first out, by contract and side).
+    """Statistics of fills and round trips (lots matched first in, first out, by contract and side).
 
     Attributes:
-        fills, lots, round_trips: Numbers.
+        fills, lots, round_trips: Their numbers.
         net_profit: Yuan of the round trips, after fees.
         fees, turnover: Yuan of all fills.
-        win_rate: Fraction of round trips that made money.
-        profit_factor: What was won over what was lost.
-        average_win, average_loss: Yuan of a round trip; a loss is negative.
-        slippage: Yuan against the price at decision, of the fills for which that is known; positive
-            is a cost. ``slippage_per_lot``: over their lots.
+        win_rate: Fraction of profitable round trips.
+        profit_factor: Sum of profits over sum of losses.
+        average_win, average_loss: Yuan per round trip; a loss is negative.
+        slippage: Yuan against the price at decision, over fills for which it is known; positive is
+            a cost. ``slippage_per_lot``: divided by their lots.
     """
 
     fills: int
@@ -50,21 +49,21 @@ class TradeStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Everything there is to say of a run.
+    """All statistics of a run.
 
     Attributes:
         start, end: Equity at the first and the last point, yuan.
-        net_profit: Yuan of all days, deposits and withdrawals taken out.
-        total_return, annual_return, volatility: Fractions; the latter two of a year.
+        net_profit: Yuan of all days, without deposits and withdrawals.
+        total_return, annual_return, volatility: Fractions; the latter two per year.
         sharpe, sortino, calmar: Annual ratios.
         max_drawdown: Deepest fall from a peak: ``amount`` in yuan, ``ratio``, ``days``.
         turnover_ratio: Turnover over mean equity.
-        time_in_market, average_exposure: Fraction of equity points with a position; exposure as a
-            multiple of equity, the mean over all points.
+        time_in_market, average_exposure: Fraction of equity points with a position; mean exposure
+            over all points as a multiple of equity.
         days: Each trading day: balance, profit, return.
-        trades: Of all fills; ``by_symbol``, ``by_side`` ("long", "short") and ``by_strategy`` of
-            some.
-        matched: The round trips themselves, and the lots that are still open.
+        trades: Of all fills; ``by_symbol``, ``by_side`` ("long", "short") and ``by_strategy`` are
+            breakdowns.
+        matched: The round trips, and the lots that are still open.
     """
 
     start: float
@@ -95,13 +94,13 @@ def statistics(
     days_per_year: int = DAYS_PER_YEAR,
     risk_free: float = 0.0,
 ) -> Statistics:
-    """All figures.
+    """Calculate all statistics.
 
     Args:
         executions: Fills by time.
-        equity: Points by time; the first one is the start, and no profit.
+        equity: Points by time; the first one is the initial equity.
         days_per_year: Trading days of a year.
-        risk_free: Annual rate, a fraction, taken off daily returns for Sharpe and Sortino.
+        risk_free: Annual rate, a fraction, subtracted from daily returns for Sharpe and Sortino.
     """
     days = by_day(equity)
     returns = [day.daily_return for day in days]
@@ -135,13 +134,13 @@ def statistics(
 
 
 def sharpe(returns: Sequence[float], days_per_year: int, risk_free: float = 0.0) -> float:
-    """Annual Sharpe ratio of daily returns; nan below two days or without deviation."""
+    """Annual Sharpe ratio of daily returns; NaN for less than two days or without deviation."""
     above = [one - risk_free / days_per_year for one in returns]
     return _ratio(_mean(above), _deviation(above)) * math.sqrt(days_per_year)
 
 
 def sortino(returns: Sequence[float], days_per_year: int, risk_free: float = 0.0) -> float:
-    """Annual Sortino ratio of daily returns; nan without a loss."""
+    """Annual Sortino ratio of daily returns; NaN without a loss."""
     above = [one - risk_free / days_per_year for one in returns]
     downside = math.sqrt(_mean([min(one, 0.0) ** 2 for one in above]))
     return _ratio(_mean(above), downside) * math.sqrt(days_per_year)
@@ -150,7 +149,7 @@ def sortino(returns: Sequence[float], days_per_year: int, risk_free: float = 0.0
 def trade_statistics(
     executions: Iterable[Execution], round_trips: Iterable[RoundTrip]
 ) -> TradeStatistics:
-    """Figures of some fills and of some round trips."""
+    """Statistics of some fills and round trips."""
     fills = list(executions)
     profits = [trip.net_profit for trip in round_trips]
     wins = [one for one in profits if one > 0]

@@ -1,4 +1,4 @@
-"""Backtrader's own picture, ``cerebro.plot()``, on a machine without a screen."""
+"""``cerebro.plot()`` on a machine without a display."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def plot_to_files(cerebro: Any, path: str | Path, **options: Any) -> list[Path]:
 
     Args:
         cerebro: After its ``run``.
-        path: ``"run.png"``; a second figure goes to ``run_2.png``, and so on.
+        path: ``"run.png"``; a second figure is written to ``run_2.png``, and so on.
         options: As for ``cerebro.plot`` (``style="candle"``, ``numfigs=2``, ...).
 
     Returns:

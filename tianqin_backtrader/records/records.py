@@ -1,8 +1,8 @@
-"""The records of one strategy in a folder: the journal, and the CSV files that show it.
+"""The records of one strategy in a folder: the journal and CSV files made from it.
 
 ``order.csv``, ``trade.csv`` and ``equity.csv`` grow by lines; ``position.csv`` and ``account.csv``
-hold one row for each trading day (and contract) and are replaced whole. All of them can be thrown
-away: they are made from ``journal.sqlite``.
+have one row per trading day (and contract) and are replaced as a whole. All of them can be deleted:
+they are made from ``journal.sqlite``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DAY_KEYS = {"account": ("trading_day",), "position": ("trading_day", "symbol")}
 
 
 class DayTable:
-    """Rows that may change until their day is over: ``account`` or ``position``.
+    """Rows that may change until their day ends: ``account`` or ``position``.
 
     Attributes:
         rows: Fields by (trading day,) or (trading day, symbol).
@@ -36,28 +36,28 @@ class DayTable:
         self.rows: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def columns(self) -> list[str]:
-        """Keys first, then every field that any row has."""
+        """Key columns first, then every field that any row has."""
         fields = dict.fromkeys(name for row in self.rows.values() for name in row)
         return [*self._keys, *(name for name in fields if name not in self._keys)]
 
     def table(self) -> list[tuple[Any, ...]]:
-        """Rows in order of days, cells as ``columns``."""
+        """Rows in order of days, with ``columns``."""
         names = self.columns()[len(self._keys) :]
         return [(*key, *(self.rows[key].get(name) for name in names)) for key in sorted(self.rows)]
 
     def text(self) -> str:
-        """The CSV file."""
+        """The text of the CSV file."""
         return csv_lines([self.columns(), *self.table()])
 
 
 class Records:
-    """Reads a folder of records; while their program runs, too.
+    """Reads a folder of records, also while its program runs.
 
     Args:
         folder: Such as ``records/dual_ma``.
 
     Raises:
-        JournalError: No records there, or they cannot be read.
+        JournalError: There are no records, or they cannot be read.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -67,14 +67,14 @@ class Records:
         self._seen = 0
 
     def to_dataframe(self, kind: str) -> pd.DataFrame:
-        """One kind of records, moments as naive Beijing timestamps.
+        """One kind of records; times are naive Beijing timestamps.
 
         Args:
-            kind: ``"order"`` (one row an order, as it stands now), ``"trade"``, ``"position"``,
-                ``"account"`` or ``"equity"``.
+            kind: ``"order"`` (one row per order, in its present state), ``"trade"``,
+                ``"position"``, ``"account"`` or ``"equity"``.
 
         Raises:
-            KeyError: No such kind.
+            KeyError: Unknown kind.
         """
         if kind in self._days:
             self._follow_days()
@@ -89,11 +89,11 @@ class Records:
         return frame
 
     def statistics(self, **options: Any) -> Statistics:
-        """All figures; ``options`` as for ``metrics.statistics``."""
+        """All statistics; ``options`` as for ``metrics.statistics``."""
         return statistics(self.reader.executions(), self.reader.equity(), **options)
 
     def _follow_days(self) -> set[str]:
-        """Take in new account and position rows; return the kinds that changed."""
+        """Read new account and position rows; returns the kinds that changed."""
         seen, changed = self._seen, set()
         accounts, positions = self._days["account"], self._days["position"]
         for seq, day, fields in self.reader.accounts(seen):
@@ -113,7 +113,7 @@ class Records:
         return changed
 
     def close(self) -> None:
-        """Close the files; once."""
+        """Close the files; further calls do nothing."""
         self.reader.close()
 
     def __enter__(self) -> Records:
@@ -124,7 +124,7 @@ class Records:
 
 
 class WrittenRecords(Records):
-    """A folder of records whose CSV files are kept current; for the program that has the journal.
+    """A folder of records whose CSV files are kept current, by the program that has the journal.
 
     Raises:
         JournalError: A file cannot be opened or written.
@@ -134,7 +134,7 @@ class WrittenRecords(Records):
         super().__init__(folder)
         self._logs = self._open_logs()
         if not all(self._fits(kind, log) for kind, log in self._logs.items()):
-            # Files of a journal that was moved away: they may be all there is of it.
+            # Files of a journal that was moved away: perhaps all that is left of it, so keep them.
             for log in self._logs.values():
                 log.close()
             kept = set_aside(self.folder, self.folder.glob("*.csv"))
@@ -152,17 +152,17 @@ class WrittenRecords(Records):
         }
 
     def _fits(self, kind: str, log: CsvLog) -> bool:
-        """Whether the file's last line is the journal's."""
+        """Whether the file's last line is in the journal."""
         if not log.last_line:
             return True
         rows = self.reader.log(kind, log.last_seq - 1)
         return bool(rows) and csv_lines(rows[:1]) == log.last_line
 
     def refresh(self) -> None:
-        """Bring the files up to the journal.
+        """Bring the files up to date with the journal.
 
         Raises:
-            JournalError: One cannot be written.
+            JournalError: A file cannot be written.
         """
         for kind, log in self._logs.items():
             log.append(self.reader.log(kind, log.last_seq))
@@ -170,7 +170,7 @@ class WrittenRecords(Records):
             replace_file(self.folder / f"{kind}.csv", self._days[kind].text())
 
     def close(self) -> None:
-        """Close the files; once."""
+        """Close the files; further calls do nothing."""
         for log in self._logs.values():
             log.close()
         super().close()

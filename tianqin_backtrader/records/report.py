@@ -1,4 +1,4 @@
-"""A run on paper: one HTML file that needs nothing else, its pictures as PNG, a terminal table."""
+"""The report of a run: one self-contained HTML file, its pictures as PNG, a terminal table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .report_pictures import (
 )
 from .round_trips import Execution, RoundTrip
 
-#: Contracts whose bars are drawn, those with the largest turnover.
+#: The number of contracts whose bars are drawn: those with the largest turnover.
 _CONTRACTS = 4
 _LATEST = 100
 
@@ -51,7 +51,7 @@ _TRADE_HEAD = (
 
 
 def money(value: float) -> str:
-    """Yuan, or a dash.
+    """Format yuan; NaN is a dash.
 
     >>> money(-1234.5), money(float("nan"))
     ('-1,234.50', '-')
@@ -60,17 +60,17 @@ def money(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """A fraction as percent, or a dash."""
+    """Format a fraction as percent; NaN is a dash."""
     return f"{value:.2%}" if math.isfinite(value) else "-"
 
 
 def number(value: float) -> str:
-    """A ratio, or a dash."""
+    """Format a ratio; NaN is a dash."""
     return f"{value:.2f}" if math.isfinite(value) else "-"
 
 
 def key_figures(found: Statistics) -> list[tuple[str, str]]:
-    """The figures of a run with their names."""
+    """The figures of a run with their labels."""
     trades, fall = found.trades, found.max_drawdown
     period = f"{found.days[0].trading_day} to {found.days[-1].trading_day}" if found.days else "-"
     return [
@@ -104,7 +104,7 @@ def key_figures(found: Statistics) -> list[tuple[str, str]]:
 
 
 def breakdowns(found: Statistics) -> list[tuple[str, dict[str, TradeStatistics]]]:
-    """The three tables of parts: title, and figures by name."""
+    """The three breakdown tables: title, and statistics by name."""
     return [
         ("by contract", found.by_symbol),
         ("by side", found.by_side),
@@ -122,7 +122,7 @@ def _cells(name: str, part: TradeStatistics) -> tuple[str, ...]:
 
 
 def terminal_table(found: Statistics) -> str:
-    """The figures as text for a terminal, 72 columns."""
+    """The figures as text for a terminal, 72 columns wide."""
     figures = key_figures(found)
     half = (len(figures) + 1) // 2
     right = [*figures[half:], ("", "")]
@@ -151,18 +151,18 @@ def _narrow(figures: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
-    """Write a folder's report; its program may be running.
+    """Write a folder's report; its program may still be running.
 
     Args:
         folder: Such as ``records/dual_ma``.
-        path: The HTML file; default ``report.html`` in the folder. Pictures go beside it, named
+        path: The HTML file; default ``report.html`` in the folder. Pictures are beside it, named
             ``<path's stem>_<picture>.png``.
 
     Returns:
         The HTML file.
 
     Raises:
-        JournalError: No records there, or the report cannot be written.
+        JournalError: There are no records, or the report cannot be written.
         ConfigError: matplotlib is missing.
     """
     target = Path(folder, "report.html") if path is None else Path(path)

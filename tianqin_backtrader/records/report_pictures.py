@@ -1,6 +1,6 @@
-"""Pictures of a run, drawn without a screen: figures that nobody shows, only writes.
+"""Pictures of a run, drawn without a display.
 
-Time runs by points, not by hours: nights, breaks and holidays take no room.
+The time axis counts points, not hours: nights, breaks and holidays take no space.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ try:
 except ImportError as error:
     raise ConfigError("pictures need matplotlib: pip install 'tianqin_backtrader[plot]'") from error
 
-#: Inches, few of them: words can be read where a picture is as wide as a phone.
+#: Inches; small, so that text is legible on a phone.
 _TALL, _FLAT = (5.2, 3.8), (5.2, 2.6)
-#: So many points of a curve can be told apart in a picture.
+#: The most points of a curve that can be told apart in a picture.
 _POINTS = 4000
 _THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
-_UP, _DOWN, _INK = "#c0392b", "#1e8449", "#1f4e79"  # red rises, as Chinese charts have it
+_UP, _DOWN, _INK = "#c0392b", "#1e8449", "#1f4e79"  # red rises, as in Chinese charts
 
 
 def equity_picture(equity: Sequence[EquityPoint]) -> Figure:
-    """Equity without deposits, and below it how far it is under its peak, in percent."""
+    """Equity without deposits, and below it the drawdown in percent."""
     curve = profit_curve(equity)
     drawdown, peak = [], float("-inf")
     for value in curve:
@@ -43,7 +43,7 @@ def equity_picture(equity: Sequence[EquityPoint]) -> Figure:
     above.plot(places, [curve[place] for place in places], color=_INK, linewidth=1)
     above.set_ylabel("equity, yuan")
     above.yaxis.set_major_formatter(_THOUSANDS)
-    # Of each stretch the deepest point: a thinned curve must not hide the worst.
+    # The deepest point of each stretch: thinning must not hide the worst drawdown.
     deepest = [min(drawdown[place : place + step]) for place in places]
     below.fill_between(places, deepest, 0, color=_DOWN, alpha=0.5, linewidth=0)
     below.set_ylabel("drawdown, %")
@@ -52,13 +52,13 @@ def equity_picture(equity: Sequence[EquityPoint]) -> Figure:
 
 
 def daily_picture(days: Sequence[Day]) -> Figure:
-    """Profit of each trading day, yuan."""
+    """Profit per trading day, yuan."""
     figure = Figure(figsize=_FLAT, layout="constrained")
     axes = figure.subplots()
     colours = [_UP if day.profit >= 0 else _DOWN for day in days]
     axes.bar(range(len(days)), [day.profit for day in days], color=colours)
     axes.axhline(0, color="black", linewidth=0.5)
-    axes.set_ylabel("profit a day, yuan")
+    axes.set_ylabel("profit per day, yuan")
     axes.yaxis.set_major_formatter(_THOUSANDS)
     names = [f"{day.trading_day:%Y-%m-%d}" for day in days]
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -67,14 +67,14 @@ def daily_picture(days: Sequence[Day]) -> Figure:
 
 
 def distribution_picture(trips: Sequence[RoundTrip]) -> Figure:
-    """How many round trips brought how much, yuan after fees."""
+    """Histogram of the round trips' profits, yuan after fees."""
     figure = Figure(figsize=_FLAT, layout="constrained")
     axes = figure.subplots()
     profits = [trip.net_profit for trip in trips]
     if profits:
         axes.hist(profits, bins=min(60, max(10, len(profits) // 5)), color=_INK)
     axes.axvline(0, color="black", linewidth=0.5)
-    axes.set_xlabel("net profit of a round trip, yuan")
+    axes.set_xlabel("net profit per round trip, yuan")
     axes.set_ylabel("round trips")
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     return figure
@@ -83,7 +83,7 @@ def distribution_picture(trips: Sequence[RoundTrip]) -> Figure:
 def bars_picture(
     symbol: str, bars: Sequence[tuple[Any, ...]], executions: Sequence[Execution]
 ) -> Figure:
-    """Bars of a contract with entries (filled) and exits (hollow).
+    """Bars of a contract with entries (filled markers) and exits (hollow markers).
 
     Args:
         symbol: The contract.
@@ -100,8 +100,8 @@ def bars_picture(
     axes.plot([group[-1][4] for group in groups], color=_INK, linewidth=0.8)
     ends = [group[-1][0] for group in groups]
     for direction, mark, colour in ((Direction.BUY, "^", _UP), (Direction.SELL, "v", _DOWN)):
-        for opens in (True, False):  # exits are larger: a turn is both at one point
-            # Of many fills at one place only one can be seen.
+        for opens in (True, False):  # exits are larger: a reversal is both at one point
+            # Only one of several fills at the same place can be seen.
             found = {
                 bisect_left(ends, one.time): one.price
                 for one in executions

@@ -13,10 +13,10 @@ from ..core.model import NAN, Direction, Offset
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A fill with what statistics need to know of it.
+    """A fill with the data that statistics need.
 
-    ``time`` nanoseconds since 1970 UTC; ``commission`` yuan; ``decision_price`` what the order was
-    decided on, nan if unknown.
+    ``time`` is nanoseconds since 1970 UTC; ``commission`` is yuan; ``decision_price`` is the price
+    on which the order was decided, NaN if unknown.
     """
 
     time: int
@@ -33,25 +33,25 @@ class Execution:
 
     @property
     def side(self) -> str:
-        """The side of the position it changes: "long" or "short"."""
+        """The side of the position that it changes: "long" or "short"."""
         opens = self.offset is Offset.OPEN
         return "long" if opens == (self.direction is Direction.BUY) else "short"
 
     @property
     def turnover(self) -> float:
-        """Yuan."""
+        """Turnover in yuan."""
         return self.price * self.volume * self.volume_multiple
 
     @property
     def slippage(self) -> float:
-        """Yuan it cost against the price at decision, negative where it was better; nan."""
+        """Cost in yuan against the price at decision, negative if better; NaN if unknown."""
         worse = (self.price - self.decision_price) * self.direction.sign
         return worse * self.volume * self.volume_multiple
 
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """Lots opened and closed. ``profit`` is before, ``net_profit`` after commission, yuan."""
+    """Lots opened and closed. ``profit`` is yuan before, ``net_profit`` after commission."""
 
     symbol: str
     side: str
@@ -67,13 +67,13 @@ class RoundTrip:
 
     @property
     def net_profit(self) -> float:
-        """Yuan, after commission."""
+        """Profit in yuan, after commission."""
         return self.profit - self.commission
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Round trips in order of their exits, lots still open, and lots closed that nobody opened.
+    """Round trips in order of exit, open lots, and closed lots without a recorded opening.
 
     ``unmatched`` lots were held before the first record.
     """
@@ -84,11 +84,11 @@ class Matched:
 
 
 def match(executions: Iterable[Execution]) -> Matched:
-    """Match fills, in order of time, to round trips.
+    """Match fills to round trips.
 
-    A close takes the oldest lots of its contract and side, those of its own strategy before
-    others'. CLOSETODAY takes lots of the day, and CLOSE at SHFE and INE those of earlier days,
-    as long as there are any.
+    A close takes the oldest lots of its contract and side, those of its own strategy first.
+    CLOSETODAY takes lots of the same day, and CLOSE at SHFE and INE those of earlier days, as long
+    as there are any.
 
     Args:
         executions: Fills by time.
@@ -107,7 +107,7 @@ def match(executions: Iterable[Execution]) -> Matched:
 
 
 def _close(fill: Execution, lots: deque[Execution], trips: list[RoundTrip]) -> int:
-    """Append round trips of one closing fill; return the lots for which there was no opening."""
+    """Append round trips of one closing fill; returns the lots without an opening."""
     left = fill.volume
     while left and lots:
         index = _choose(fill, lots)

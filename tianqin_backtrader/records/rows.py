@@ -1,7 +1,7 @@
-"""From the journal's rows to what users read: CSV rows, data frames, values for statistics.
+"""Reads a journal's rows for users: CSV rows, data frames, values for statistics.
 
-Columns are named as TqSdk names them; moments are naive Beijing time, to the millisecond. The
-journal is read through a connection of its own, while its program runs or afterwards.
+Columns have TqSdk's names; times are naive Beijing time, to the millisecond. The journal is read
+through a separate connection, while its program runs or afterwards.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Row = tuple[Any, ...]
 _ORDER_FACTS = """symbol, substr(symbol, 1, instr(symbol, '.') - 1) AS exchange_id,
                substr(symbol, instr(symbol, '.') + 1) AS instrument_id,
                direction, offset, strategy, ref, leg, bar"""
-#: kind -> SQL over journal rows after a ``seq``, whose names and order are the CSV file's.
+#: kind -> SQL over journal rows after a ``seq``, with the CSV file's column names and order.
 LOGS: dict[str, str] = {
-    # A line for each change: the last one of an order_id is its present state.
+    # One row per change: the last row of an order_id is its present state.
     "order": f"""
         SELECT trading_day, exchange_time AS date_time, order_id, exchange_order_id, {_ORDER_FACTS},
                volume_orign, volume_left, limit_price, status, last_msg, seq
@@ -61,13 +61,13 @@ def moment(ns: int) -> str:
 
 
 class JournalReader:
-    """Reads a journal that its program may be writing.
+    """Reads a journal; its program may be writing it.
 
     Args:
         path: The SQLite file.
 
     Raises:
-        JournalError: There is none, or it cannot be read.
+        JournalError: It does not exist, or cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,11 +79,11 @@ class JournalReader:
         self._columns: dict[str, list[str]] = {}
 
     def close(self) -> None:
-        """Close the connection; once."""
+        """Close the connection; further calls do nothing."""
         self._db.close()
 
     def rows(self, statement: str, values: Any = ()) -> Iterator[Row]:
-        """Rows of a SQL question.
+        """The rows of a SQL query.
 
         Raises:
             JournalError: The file cannot be read.
@@ -104,7 +104,7 @@ class JournalReader:
         return self._columns[kind]
 
     def log(self, kind: str, after_seq: int = 0) -> list[Row]:
-        """Rows of one of ``LOGS`` with moments as text, in order of ``seq``."""
+        """Rows of one of ``LOGS`` with times as text, in order of ``seq``."""
         times = [place for place, name in enumerate(self.log_columns(kind)) if name in _TIMES]
         found = []
         for row in self.rows(LOGS[kind], {"seq": after_seq}):
@@ -115,7 +115,7 @@ class JournalReader:
         return found
 
     def accounts(self, after_seq: int = 0) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """(seq, trading day, fields) of the newest account of each trading day."""
+        """(seq, trading day, fields) of the latest account row of each trading day."""
         for seq, day, fields in self.rows(
             "SELECT MAX(seq), trading_day, fields FROM accounts WHERE seq > ? GROUP BY trading_day",
             (after_seq,),
@@ -123,7 +123,7 @@ class JournalReader:
             yield seq, day, json.loads(fields)
 
     def positions(self, after_seq: int = 0) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
-        """(seq, trading day, symbol, fields) of the newest position of each."""
+        """(seq, trading day, symbol, fields) of the latest position row of each day and symbol."""
         for seq, day, symbol, fields in self.rows(
             "SELECT MAX(seq), trading_day, symbol, fields FROM positions WHERE seq > ? "
             "GROUP BY trading_day, symbol",
@@ -132,11 +132,11 @@ class JournalReader:
             yield seq, day, symbol, json.loads(fields)
 
     def settlements(self, after_seq: int) -> dict[str, float]:
-        """trading day -> balance after its settlement, as far as the program saw it."""
+        """trading day -> balance after its settlement, for those that the program saw."""
         return dict(self.rows(_SETTLED, (after_seq,)))
 
     def executions(self) -> list[Execution]:
-        """All fills by time; a fee that nobody knows counts as none."""
+        """All fills by time; an unknown fee counts as 0."""
         found = self.rows(
             "SELECT exchange_time, trading_day, symbol, direction, offset, price, volume, "
             "COALESCE(commission, 0.0), volume_multiple, strategy, decision_price FROM fills "
@@ -153,7 +153,7 @@ class JournalReader:
         ]  # fmt: skip
 
     def equity(self) -> list[EquityPoint]:
-        """All equity points, in the order in which they were written."""
+        """All equity points, in order of writing."""
         days: dict[str, date] = {}
         return [
             EquityPoint(time, _day(day, days), *money)

@@ -1,4 +1,4 @@
-"""One folder of records, opened once: its journal, its files and those that write them.
+"""One folder of records, opened once and shared by all its writers.
 
 The trackers of several strategies write into the same records.
 """
@@ -16,16 +16,16 @@ User = TypeVar("User")
 
 
 class SharedFolder(Generic[User]):
-    """Journal and files of a folder.
+    """The journal and files of a folder.
 
     Args:
-        folder: Where they are.
+        folder: The folder.
         given: The journal, if the broker keeps one.
-        make: Opens one otherwise.
-        left: Called when the last user has gone.
+        make: Opens the journal otherwise.
+        left: Called when the last user has left.
 
     Attributes:
-        users: Those that write into it.
+        users: The trackers that write into it.
 
     Raises:
         JournalError: The journal or a file cannot be opened.
@@ -50,7 +50,7 @@ class SharedFolder(Generic[User]):
             raise
 
     def leave(self, user: User) -> None:
-        """Close everything behind the last one."""
+        """Remove a user; the last one closes everything."""
         self.users.remove(user)
         if not self.users:
             self._left(self._folder)

@@ -1,4 +1,4 @@
-"""``store.state``: small things a strategy wants to find again after a restart."""
+"""``store.state``: small state of a strategy that survives a restart."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class _Scribe(Protocol):
 
 
 class KeptState(MutableMapping[str, Any]):
-    """Texts as keys, JSON as values; each assignment is written with the journal.
+    """Texts as keys, JSON as values; each assignment is written to the journal.
 
-    It is on record when the assignment returns; if the journal cannot be written, trading is
-    halted and the value is owed to it like everything else. Without a journal it lasts as long as
-    the program. A value that is changed in place must be assigned again.
+    It is recorded when the assignment returns; if the journal cannot be written, trading is halted
+    and the value is written later. Without a journal it lasts as long as the program. A value that
+    is changed in place must be assigned again.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class KeptState(MutableMapping[str, Any]):
         self._account_log: _Scribe | None = None
 
     def attach(self, journal: Journal, account_log: _Scribe) -> None:
-        """From now on it is kept: what is on record is found here; what was set here stays."""
+        """From now on use the journal: read its values, and add those that were set before."""
         early, self._account_log = self._values, account_log
         self._values = {key: json.dumps(value) for key, value in State(journal).items()}
         for key, text in early.items():
@@ -39,7 +39,7 @@ class KeptState(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise TypeError(f"a key of store.state is a text, not {key!r}")
+            raise TypeError(f"a key of store.state must be a str, not {key!r}")
         self._values[key] = json.dumps(value, ensure_ascii=False)
         kept = json.loads(self._values[key])
         self._write(lambda journal: journal.state.__setitem__(key, kept))

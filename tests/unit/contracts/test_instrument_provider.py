@@ -167,7 +167,7 @@ def test_contracts_that_do_not_exist_are_asked_for_once_a_day(book, source, day)
 
 
 def test_in_a_run_an_explicit_question_takes_a_moment_at_most(hurried, source):
-    with pytest.raises(LinkTimeout, match="was not known"):
+    with pytest.raises(LinkTimeout, match="is not known yet"):
         hurried.get(CU.symbol)
     assert source.waited == [] and source.pumped
     source.answering = True
@@ -175,7 +175,7 @@ def test_in_a_run_an_explicit_question_takes_a_moment_at_most(hurried, source):
     with pytest.raises(UnknownSymbol):
         hurried.get("SHFE.xx2612")
     for name in ("cu2612", 5):
-        with pytest.raises(UnknownSymbol, match="no symbol"):
+        with pytest.raises(UnknownSymbol, match="not a symbol"):
             hurried.get(name)
 
 

@@ -52,12 +52,12 @@ def test_options_at_dce_have_none():
     [
         (OrderTerms(111.0), "SHFE", "above the day's limit 110.0"),
         (OrderTerms(89.0), "SHFE", "below the day's limit 90.0"),
-        (OrderTerms(float("nan")), "SHFE", "is no number"),
-        (OrderTerms(float("inf")), "SHFE", "is no number"),
+        (OrderTerms(float("nan")), "SHFE", "is not a number"),
+        (OrderTerms(float("inf")), "SHFE", "is not a number"),
         (OrderTerms("BEST"), "SHFE", "exist at CFFEX only"),
-        (OrderTerms("FIVELEVEL", "FOK"), "CFFEX", "no FIVELEVEL orders with FOK"),
-        (OrderTerms("CHEAP"), "CFFEX", "limit_price is a number"),
-        (OrderTerms(100.0, "FOK"), "CZCE", "CZCE takes no FOK"),
+        (OrderTerms("FIVELEVEL", "FOK"), "CFFEX", "does not accept FIVELEVEL orders with FOK"),
+        (OrderTerms("CHEAP"), "CFFEX", "limit_price must be a number"),
+        (OrderTerms(100.0, "FOK"), "CZCE", "CZCE does not accept FOK"),
     ],
 )
 def test_what_an_exchange_does_not_have_is_refused_in_words(asked, exchange, words):
