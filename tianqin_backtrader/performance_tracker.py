@@ -165,16 +165,10 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         """
         store = self.p.store or getattr(self.strategy.broker, "store", None)
         if store is None or store.broker is None:
-<<<<<<< HEAD
-            raise ConfigError("PerformanceTracker records the account of a MyStore: call getbroker")
+            raise ConfigError("PerformanceTracker needs the broker of a MyStore: call getbroker")
         self._session: RecordedSession = store
         self._context = self._session.context
         self._broker: RecordedBroker = store.broker
-=======
-            raise ConfigError("PerformanceTracker needs the broker of a MyStore: call getbroker")
-        self._store: MyStore = store
-        self._broker: MyBroker = store.broker
->>>>>>> e3adf9a (The texts of records and contracts in plain English)
         name = type(self.strategy).__name__ if self.strategy is not None else "records"
         folder = self.p.name or self._context.strategy_name or name
         given = self._broker.journal
@@ -378,13 +372,8 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         return found
 
     def _minute_feeds(self) -> list[Any]:
-<<<<<<< HEAD
-        """Shortest bars first; of equal ones those of main contracts last."""
-        ours = {id(feed) for feed in self._session.feeds}  # == compares prices
-=======
         """Minute feeds, shortest bars first; of equal ones those of main contracts last."""
-        ours = {id(feed) for feed in self._store.feeds}  # == compares prices
->>>>>>> e3adf9a (The texts of records and contracts in plain English)
+        ours = {id(feed) for feed in self._session.feeds}  # == compares prices
         found = [
             feed
             for feed in self.datas
@@ -396,22 +385,13 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         )
 
 
-<<<<<<< HEAD
 def records_folder(session: RecordedSession, records: object) -> Path | None:
-    """The folder of a broker's records, wherever the program goes later; None for no records.
-
-    Args:
-        session: On a paper or live account it has records, and where there is a
-            ``strategy_name``.
-        records: What the user says: None for that rule, False for none, or the folder above.
-=======
-def records_folder(store: MyStore, records: Any) -> Path | None:
     """The absolute path of a broker's records; None for no records.
 
     Args:
-        store: Paper and live accounts have records, and so has a store with a ``strategy_name``.
+        session: A paper or live account has records, and so has a session with a
+            ``strategy_name``.
         records: The user's choice: None for that rule, False for no records, or the parent folder.
->>>>>>> e3adf9a (The texts of records and contracts in plain English)
 
     Raises:
         ConfigError: ``records`` is none of these.
@@ -431,13 +411,8 @@ class RecordKeeper:
     """Opens the journal, and runs a tracker unless an analyzer does.
 
     Args:
-<<<<<<< HEAD
-        session: Whose account it is.
-        records: As of ``records_folder``.
-=======
-        store: The store of the account.
+        session: The session of the account.
         records: As for ``records_folder``.
->>>>>>> e3adf9a (The texts of records and contracts in plain English)
     """
 
     def __init__(self, session: RecordedSession, records: object) -> None:
@@ -487,16 +462,10 @@ class RecordKeeper:
         self._heard_at = self._instants()
 
     def _instants(self) -> Instants:
-<<<<<<< HEAD
-        """Now; a server that tells the time tells it before our clock is set."""
+        """The present; a server that sends the time sends it before our clock is set."""
         session = self._session
         market = session.gateway.virtual_now() or session.context.now_ns()
         return Instants(passed_ns(), market)
-=======
-        """The present; a server that sends the time sends it before the store's clock is set."""
-        store = self._store
-        return Instants(passed_ns(), store.gateway.virtual_now() or int(store.clock.now_ns()))
->>>>>>> e3adf9a (The texts of records and contracts in plain English)
 
     def look_a_last_time(self, take: Callable[[list[OrderReport | Fill]], None]) -> None:
         """Before the records are closed, wait for the last reports.

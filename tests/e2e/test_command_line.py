@@ -224,7 +224,7 @@ def test_limits_of_the_configuration_are_in_force(tmp_path, strategy):
         (["--lookback", "many"], "neither a number of minutes nor all"),
         (["--speed", "0"], "neither a number above 0 nor max"),
         (["--start", "2026-13-01"], "is not a day or time"),
-        (["--paper", "--days", "2"], "--days is the sandbox's"),
+        (["--paper", "--days", "2"], "--days is for the sandbox only"),
         (["--records", "x", "--no-records"], "exclude each other"),
     ],
 )
@@ -498,7 +498,7 @@ def test_doctor_looks_at_the_disk(here, monkeypatch, tmp_path):
     monkeypatch.setenv("TQBT_RECORDS_MIN_FREE_GB", "1e9")
     found = findings(call("doctor", "--json"))["records"]
     assert found["state"] == "FAILED"
-    assert "free some space" in found["advice"]
+    assert "free disk space" in found["advice"]
     monkeypatch.delenv("TQBT_RECORDS_MIN_FREE_GB")
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TQBT_RECORDS_FOLDER", str(tmp_path / "file"))

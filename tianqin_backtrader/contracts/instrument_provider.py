@@ -175,7 +175,7 @@ class InstrumentProvider:
                 raise no_such_contract(symbol)
             if left <= 0 or not self._source.connected:
                 raise LinkTimeout(
-                    f"{symbol} is not known yet, and TianQin has not answered; the request goes on. "
+                    f"{symbol} is not known yet, and TianQin has not answered; it is asked again. "
                     "Contracts of feeds and positions are always known"
                 )
             self._pump(left)
