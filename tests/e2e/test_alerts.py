@@ -59,7 +59,7 @@ def test_a_rejected_order_and_a_days_end(sandbox, run, webhook):
     assert "state is HALTED" in held["message"]
     # at the close, before the settlement
     equity, profit, fees = re.match(
-        r"equity ([\d,.]+) yuan, of the day ([+\-\d,.]+)\nfees ([\d.]+)", day["message"]
+        r"equity ([\d,.]+) yuan, today ([+\-\d,.]+)\nfees ([\d.]+)", day["message"]
     ).groups()
     assert float(fees) == store.broker.books.fees > 0
     assert float(equity.replace(",", "")) == 1_000_000 + float(profit.replace(",", ""))
@@ -207,7 +207,7 @@ def test_a_strategy_that_fails_says_what_it_leaves_behind(sandbox, run, webhook)
     lines = message["message"].splitlines()
     assert lines[:3] == [
         "ZeroDivisionError: no average of nothing",
-        "1 orders work at the exchange",
-        "1 orders wait with the program, which has ended",
+        "orders working at the exchange: 1",
+        "orders that waited in the ended program: 1",
     ]
     assert any(CU in line and "2" in line for line in lines[3:])

@@ -168,7 +168,7 @@ def test_recorded_days_and_ticks_are_feeds_too(traded):
         table = RecordingFiles(live).read(kind, CU, DAY)
         assert len(data) == len(table)
         assert sum(data.volume.array) == pytest.approx(table["volume"].to_pylist()[-1])
-    with pytest.raises(ConfigError, match=r"holds no days of SHFE.cu2701; there is DCE.m2701"):
+    with pytest.raises(ConfigError, match=r"has no days of SHFE.cu2701; it has DCE.m2701"):
         RecordedData(dataname="SHFE.cu2701", path=live, timeframe=bt.TimeFrame.Days)
 
 
@@ -220,7 +220,7 @@ def test_killed_and_torn_it_goes_on_without_a_gap(tmp_path):
 def test_ctrl_c_ends_the_command_in_order(tmp_path):
     with EmbeddedSandbox(start=f"{DAY} 09:31:00", speed=20) as server:
         process = record_process(server, [M], tmp_path)
-        while "asking for ticks" not in process.stdout.readline():
+        while "requesting ticks" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         words, _ = process.communicate(timeout=30)

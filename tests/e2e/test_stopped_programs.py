@@ -122,8 +122,8 @@ def test_the_strategy_stops_and_an_alert_says_what_is_left(start, hook, number, 
     lines = message["message"].splitlines()
     assert lines[:3] == [
         f"by {name}",
-        "1 orders work at the exchange",
-        "1 orders wait with the program, which has ended",
+        "orders working at the exchange: 1",
+        "orders that waited in the ended program: 1",
     ]
     assert any("SHFE.cu2612" in line for line in lines[3:])
 

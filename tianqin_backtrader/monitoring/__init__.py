@@ -1,1 +1,1 @@
-"""What is told and shown of a running program."""
+"""Monitoring of a running program: health, metrics, alerts, the live page."""

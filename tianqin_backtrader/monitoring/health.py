@@ -1,4 +1,4 @@
-"""How a session is, in one frozen value."""
+"""The health of a session as one frozen value."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A session's state; moments are naive Beijing time.
+    """A session's health; times are naive Beijing time.
 
     Attributes:
-        market_data_up, trading_up: Whether ticks can come, and orders go out.
+        market_data_up, trading_up: Whether ticks can arrive, and orders can be sent.
         no_trading: Why orders would not reach the exchange, "" if they would.
-        state: Of the supervisor: ``UP``, ``RENEWING`` (works, and another is made ahead of an
-            open), ``SUSPECT`` (silent, has been asked), ``OVERDUE`` and ``OVERDUE_BACKOFF`` (the
-            answer is), ``UNSTABLE``, ``DOWN`` (the server is probed), ``BUILDING``,
-            ``BACKOFF``, ``FATAL``.
-        last_data: By name of the feed, the exchange's stamp of its newest tick; None before one.
-        last_ok: When the last wait brought news, by the machine's clock.
-        backoff: Seconds until the next attempt, 0 while all is well.
+        state: The supervisor's state: ``UP``, ``RENEWING`` (works, and a new session is made
+            before an open), ``SUSPECT`` (silent; a request was sent), ``OVERDUE`` and
+            ``OVERDUE_BACKOFF`` (the answer is late), ``UNSTABLE``, ``DOWN`` (the server is
+            probed), ``BUILDING``, ``BACKOFF``, ``FATAL``.
+        last_data: By feed name, the exchange's stamp of its newest tick; None if there is none.
+        last_ok: When the last wait brought data, by the machine's clock.
+        backoff: Seconds until the next attempt, 0 if the session works.
         reconnects_today: New sessions since 21:20.
-        last_error: What the last failure said.
+        last_error: The text of the last failure.
         next_boundary: The next open or close of any subscribed contract; None without feeds.
-        lag: Seconds by which the newest tick is behind the exchange's clock; nan before one.
+        lag: Seconds by which the newest tick is behind the exchange's clock; NaN if there is none.
     """
 
     market_data_up: bool

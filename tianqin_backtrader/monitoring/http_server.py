@@ -1,8 +1,7 @@
-"""An HTTP server on loopback, for the machine's own user, in threads of its own.
+"""An HTTP server on loopback for the user of this machine, in threads of its own.
 
-It answers from what it is handed, which must be values that nobody changes. Requests that another
-site has made a browser send are refused: the Host must be this server's, the Origin too, and what
-changes anything needs a token in a header.
+It answers from immutable values that it is given. Requests that another site has caused in a
+browser are refused: Host and Origin must be this server's, and commands need a token in a header.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds in which a client must have sent its request.
 REQUEST_SECONDS = 10
-#: Streams that may be open together, and the longest body taken.
+#: The most streams that may be open, and the longest accepted body.
 STREAMS, BODY = 8, 1000
 
 _POLICY = (
@@ -43,7 +42,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back."""
+    """The answer to a request."""
 
     body: bytes
     kind: str = "text/plain; charset=utf-8"
@@ -51,20 +50,21 @@ class Answer:
 
     @classmethod
     def json(cls, value: Any, status: int = 200) -> Answer:
-        """A value as JSON."""
+        """An answer with a value as JSON."""
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         return cls(text.encode(), "application/json; charset=utf-8", status)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a server has, by path.
+    """The contents of a server, by path.
 
     Attributes:
-        pages: Give the answer to a GET.
-        streams: Give texts, one server-sent event each; "" keeps the line alive.
-        commands: Do what a POST with the right token asks for.
-        token: Without it there are no commands.
+        pages: Functions that answer a GET.
+        streams: Functions that yield texts, one server-sent event each; "" keeps the connection
+            alive.
+        commands: Functions that execute a POST with the right token.
+        token: The token of commands; None disables them.
     """
 
     pages: Mapping[str, Callable[[], Answer]]
@@ -74,17 +74,17 @@ class Site:
 
 
 class LocalServer:
-    """A site on 127.0.0.1.
+    """Serves a site on 127.0.0.1.
 
     Args:
-        site: What is served.
-        port: 0 takes any free one.
+        site: The site.
+        port: The port; 0 takes any free one.
 
     Attributes:
         url: ``"http://127.0.0.1:8080/"``.
 
     Raises:
-        ConfigError: The port is taken.
+        ConfigError: The port is in use.
     """
 
     def __init__(self, site: Site, port: int = 0) -> None:
@@ -105,7 +105,7 @@ class LocalServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no more; twice does no harm."""
+        """Stop serving; further calls do nothing."""
         if self.ended.is_set():
             return
         self.ended.set()
@@ -118,15 +118,15 @@ class _Server(ThreadingHTTPServer):
     owner: LocalServer
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = os.name != "nt"  # there it would let two programs have one port
+    allow_reuse_address = os.name != "nt"  # on Windows two programs could use one port
 
     def server_bind(self) -> None:
-        """Without asking the network for a name of 127.0.0.1."""
+        """Bind without a reverse look-up of 127.0.0.1."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone is no news."""
+        """Ignore a client that has disconnected."""
         logger.debug("a request has failed", exc_info=True)  # noqa: LOG014 (called in one)
 
 
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = REQUEST_SECONDS
 
     def do_GET(self) -> None:
-        """A page or a stream."""
+        """Send a page or a stream."""
         owner = self.server.owner
         path = self.path.partition("?")[0]
         if not self._is_ours():
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Answer(b"no such page\n", status=404))
 
     def do_POST(self) -> None:
-        """A command."""
+        """Execute a command."""
         owner = self.server.owner
         if not self._is_ours():
             return
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdecimal() or int(length) > BODY:
             self._send(Answer(b"too long\n", status=413))
             return
-        self.rfile.read(int(length))  # there is nothing in it that we want
+        self.rfile.read(int(length))  # the body is not used
         command = owner.site.commands.get(self.path)
         if command is None:
             self._send(Answer(b"no such command\n", status=404))
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(command())
 
     def _is_ours(self) -> bool:
-        """Refuse what another site's page, or a name that points here, has asked for."""
+        """Refuse requests of other sites' pages, or by a foreign name for this address."""
         hosts = self.server.owner.hosts
         origin = self.headers.get("Origin")
         fine = self.headers.get("Host") in hosts and (
@@ -213,5 +213,5 @@ class _Handler(BaseHTTPRequestHandler):
             owner.room.release()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Into the log, for whoever looks for it."""
+        """Log requests at debug level."""
         logger.debug(format, *args)

@@ -1,8 +1,8 @@
-"""Log files of JSON lines that rotate, without secrets: ``log_to("run.jsonl")``.
+"""Rotating log files of JSON lines, without secrets: ``log_to("run.jsonl")``.
 
-One line a record: ``{"time": "2026-11-10T09:31:00.123+08:00", "level": "WARNING", "logger": ...,
-"message": ...}``, with ``"error"``, the traceback, where there is one, and what was passed as
-``extra``. Times are Beijing time of this machine's clock.
+There is one line per record: ``{"time": "2026-11-10T09:31:00.123+08:00", "level": "WARNING",
+"logger": ..., "message": ...}``, with the traceback as ``"error"`` if there is one, and everything
+passed as ``extra``. Times are Beijing time by this machine's clock.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..core.redaction import clean
 from ..errors import ConfigError
 
 BEIJING = timezone(timedelta(hours=8))
-#: What every record has; the rest was passed as ``extra``.
+#: The attributes of every record; others were passed as ``extra``.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON."""
+    """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As described above."""
+        """See the module."""
         at = datetime.fromtimestamp(record.created, BEIJING)
         line: dict[str, Any] = {
             "time": at.isoformat(timespec="milliseconds"),
@@ -45,22 +45,22 @@ class JsonLines(logging.Formatter):
 def log_to(
     path: str | Path, level: int | str = logging.INFO, *, megabytes: float = 20, files: int = 10
 ) -> logging.Handler:
-    """Write what the program logs to a file, this library's records and your own.
+    """Write the log to a file: this library's records and your own.
 
-    Where nobody has set up logging, warnings still go to stderr as well. The same path again
+    If logging is not set up, warnings still go to stderr as well. A second call with the same path
     changes nothing.
 
     Args:
         path: The newest file; older ones are beside it: ``run.jsonl.1``, ``run.jsonl.2``, ...
-        level: What is below is not written.
-        megabytes: A file's size, at which it is put aside.
-        files: How many older ones are kept.
+        level: The lowest level that is written.
+        megabytes: The size at which a file is rotated.
+        files: The number of older files that are kept.
 
     Returns:
-        The handler, on the root logger: ``logging.getLogger().removeHandler`` ends it.
+        The handler, added to the root logger; ``logging.getLogger().removeHandler`` removes it.
 
     Raises:
-        ConfigError: The file cannot be written, or there is no such level.
+        ConfigError: The file is not writable, or the level is unknown.
     """
     path = Path(path).absolute()
     root = logging.getLogger()
@@ -68,7 +68,7 @@ def log_to(
         if isinstance(known, RotatingFileHandler) and known.baseFilename == str(path):
             return known
     if not (megabytes > 0 and files >= 1):
-        raise ConfigError("a log has files of more than 0 megabytes, and keeps at least one")
+        raise ConfigError("megabytes must be above 0, and files at least 1")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = RotatingFileHandler(
@@ -80,7 +80,7 @@ def log_to(
         handler.setLevel(level)
     except (ValueError, TypeError) as error:
         handler.close()
-        raise ConfigError(f"no log level {level!r}; there are DEBUG, INFO, WARNING, ...") from error
+        raise ConfigError(f"unknown level {level!r}; use DEBUG, INFO, WARNING, ...") from error
     handler.setFormatter(JsonLines())
     if not root.handlers:
         console = logging.StreamHandler()

@@ -1,7 +1,7 @@
-"""Who listens to a store without taking part: alerts, monitoring, the live page.
+"""Observers of a store: alerts, monitoring, the live page.
 
-They are called in the store's own thread, are shown what happens, and change nothing. One that
-fails is written to the log and not called again: watching never disturbs trading.
+They are called in the store's own thread and change nothing. An observer that raises is logged and
+not called again: observing must never disturb trading.
 """
 
 from __future__ import annotations
@@ -17,52 +17,52 @@ logger = logging.getLogger(__name__)
 
 
 class Observer:
-    """Listens to what it overrides. It must return at once, and keep nothing that lives."""
+    """Override the methods of interest. They must return at once and keep no live objects."""
 
     def round(self) -> None:
-        """A wait for the server is over, and what it brought is where it belongs."""
+        """A wait for the server has ended, and its news has been processed."""
 
     def bar(self, name: str, bar: Bar) -> None:
         """A feed has delivered a bar."""
 
     def order(self, order: OrderView) -> None:
-        """Strategies are about to be told of an order; look at it now, it goes on changing."""
+        """Strategies are about to be notified of an order; read it now, it changes later."""
 
     def exposed(self, symbol: str, lots: int, text: str) -> None:
-        """Lots that are held have lost their protection; see ``alerts.facts.Exposed``."""
+        """Held lots have lost their stop; see ``alerts.facts.Exposed``."""
 
     def difference(self, found: Difference) -> None:
-        """A delivered bar is not the official one."""
+        """A delivered bar differs from the official one."""
 
     def said(self, text: str) -> None:
-        """``notify_store`` is about to be told something."""
+        """``notify_store`` is about to be called with this text."""
 
     def failed(self, error: Exception) -> None:
         """The program ends with an error; the store is about to be closed."""
 
     def stopped(self, by: str) -> None:
-        """A signal ends the program, ``"Ctrl-C"`` or ``"SIGTERM"``; as ``failed`` otherwise."""
+        """A signal ends the program, ``"Ctrl-C"`` or ``"SIGTERM"``; otherwise like ``failed``."""
 
     def closed(self) -> None:
         """The store has been closed."""
 
 
 class Observers:
-    """The observers of one store; calls each of them, in the order they came."""
+    """The observers of one store; calls each of them in order of addition."""
 
     def __init__(self) -> None:
         self._all: tuple[Observer, ...] = ()
 
     def add(self, observer: Observer) -> None:
-        """From the next call on."""
+        """Add an observer."""
         self._all = (*self._all, observer)
 
     def remove(self, observer: Observer) -> None:
-        """No more; twice does no harm."""
+        """Remove an observer, if it is there."""
         self._all = tuple(one for one in self._all if one is not observer)
 
     def round(self) -> None:
-        """As of ``Observer``; so are the others."""
+        """See ``Observer``, as for the other methods."""
         if self._all:
             self._tell(lambda one: one.round())
 
@@ -98,4 +98,4 @@ class Observers:
                 what(one)
             except Exception:
                 self.remove(one)
-                logger.exception("%s has failed and is off from here on", type(one).__name__)
+                logger.exception("%s has failed and is switched off", type(one).__name__)

@@ -1,6 +1,6 @@
-"""What those who listen see of a session: its link, feeds, account and orders. They change nothing.
+"""The parts of a session that observers read: link, feeds, account and orders.
 
-``halt`` and ``flatten`` are the exception: the owner asks for them on the live page.
+``halt`` and ``flatten`` are the exception: they are commands of the live page.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..risk.engine import RiskEngine
 
 
 class LinkView(Protocol):
-    """How the connection is; ``Reconnector``."""
+    """The state of the connection; ``Reconnector``."""
 
     reconnects_today: int
     last_error: str
@@ -38,7 +38,7 @@ class LinkView(Protocol):
 
 
 class HoursView(Protocol):
-    """When what is subscribed trades; ``MarketHours``."""
+    """The trading hours of the subscribed contracts; ``MarketHours``."""
 
     @property
     def trading(self) -> bool: ...
@@ -48,7 +48,7 @@ class HoursView(Protocol):
 
 
 class AccountView(Protocol):
-    """Account and positions, fields as TqSdk names them; ``Trading``."""
+    """Account and positions, fields with TqSdk's names; ``Trading``."""
 
     def account(self) -> Fields: ...
     def positions(self) -> Mapping[str, Fields]: ...
@@ -78,13 +78,13 @@ class FeedView(Protocol):
 
 
 class Traded(Protocol):
-    """What an order trades: a feed of Backtrader."""
+    """The data feed of an order."""
 
     _dataname: str
 
 
 class OrderAmount(Protocol):
-    """What was wanted, or was done, of an order: signed lots, quote units."""
+    """The ordered or executed part of an order: signed lots, quote units."""
 
     size: float
     price: float | None
@@ -111,7 +111,7 @@ class OrderView(Protocol):
 
 
 class BrokerView(Protocol):
-    """Orders, and the rules over them; ``MyBroker``."""
+    """Orders and risk rules; ``MyBroker``."""
 
     @property
     def risk(self) -> RiskEngine: ...

@@ -1,4 +1,4 @@
-"""``Monitoring``: a session's health as JSON, and figures for Prometheus, on a local port.
+"""``Monitoring``: a session's health as JSON, and metrics for Prometheus, on a local port.
 
     store.monitor(9101)        # http://127.0.0.1:9101/health and /metrics
 
@@ -36,18 +36,18 @@ class Publisher(Observer):
         view: The session.
 
     Attributes:
-        latest: The newest one; any thread may read it.
+        latest: The newest snapshot; any thread may read it.
     """
 
     def __init__(self, view: SessionView) -> None:
         self._view = view
         self._counts = {"rounds": 0, "orders": 0, "rejected": 0, "fills": 0}
-        self._seen: dict[int, int] = {}  # fills told so far of orders that are not over
+        self._seen: dict[int, int] = {}  # reported fills of unfinished orders
         self.latest: Snapshot = take_snapshot(view, monotonic(), self._counts)
         view.observers.add(self)
 
     def round(self) -> None:
-        """Publish, if it is time."""
+        """Publish if it is time."""
         self._counts["rounds"] += 1
         now = monotonic()
         if now - self.latest.taken >= PUBLISH_EVERY:
@@ -58,7 +58,7 @@ class Publisher(Observer):
         self.latest = take_snapshot(self._view, now, self._counts)
 
     def order(self, order: OrderView) -> None:
-        """Count what is new of an order."""
+        """Count the changes of an order."""
         counts = self._counts
         if order.ref not in self._seen:
             counts["orders"] += 1
@@ -69,17 +69,17 @@ class Publisher(Observer):
 
 
 class Monitoring(Publisher):
-    """Serves ``/health`` and ``/metrics`` on 127.0.0.1; made by ``store.monitor``.
+    """Serves ``/health`` and ``/metrics`` on 127.0.0.1; created by ``store.monitor``.
 
     Args:
         view: The session.
-        port: 0 takes any free one.
+        port: The port; 0 takes any free one.
 
     Attributes:
-        url: Where.
+        url: The address.
 
     Raises:
-        ConfigError: The port is taken, or prometheus_client is missing.
+        ConfigError: The port is in use, or prometheus_client is missing.
     """
 
     def __init__(self, view: SessionView, port: int = 0) -> None:
@@ -93,7 +93,7 @@ class Monitoring(Publisher):
         self.url = self._server.url
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._view.observers.remove(self)
         self._server.close()
 
@@ -101,12 +101,12 @@ class Monitoring(Publisher):
 
 
 def health_page(publisher: Publisher) -> Callable[[], Answer]:
-    """Health of what is published, as JSON."""
+    """The health of the latest snapshot, as JSON."""
     return lambda: Answer.json(health_of(publisher.latest, monotonic()))
 
 
 def metrics_page(publisher: Publisher) -> Callable[[], Answer]:
-    """Figures of what is published, for Prometheus.
+    """The metrics of the latest snapshot, for Prometheus.
 
     Raises:
         ConfigError: prometheus_client is missing.
@@ -124,7 +124,7 @@ def metrics_page(publisher: Publisher) -> Callable[[], Answer]:
 
 
 def health_of(snapshot: Snapshot, now: float) -> dict[str, Json]:
-    """``store.health()`` as JSON has it, with risk, account and the age of all that in seconds."""
+    """``store.health()`` as JSON, with risk, account and the age of the snapshot in seconds."""
     return {
         "at": plain(snapshot.at),
         "age": round(max(0.0, now - snapshot.taken), 3),
@@ -141,29 +141,29 @@ def health_of(snapshot: Snapshot, now: float) -> dict[str, Json]:
 
 
 class _Collector:
-    """Snapshots in Prometheus' words."""
+    """Converts snapshots to Prometheus metrics."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
     def describe(self) -> list[Metric]:
-        """Nothing before there is somebody to ask."""
+        """Nothing: metrics are known only when collected."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The newest snapshot."""
+        """The metrics of the newest snapshot."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         now = self._publisher.latest
         health = now.health
         gauges = {
-            "market_data_up": ("Whether ticks can come", health.market_data_up),
-            "trading_up": ("Whether orders go out", health.trading_up),
+            "market_data_up": ("Whether ticks can arrive", health.market_data_up),
+            "trading_up": ("Whether orders can be sent", health.trading_up),
             "market_trading": ("Whether a subscribed contract trades", now.trading),
             "reconnects_today": ("New sessions since 21:20", health.reconnects_today),
-            "lag_seconds": ("The newest tick behind the exchange's clock", health.lag),
+            "lag_seconds": ("Age of the newest tick by the exchange's clock", health.lag),
             "snapshot_age_seconds": (
-                "Since the store's thread was last seen",
+                "Time since the store's thread last published",
                 max(0.0, monotonic() - now.taken),
             ),
         } | {f"account_{name}_yuan": (name, value) for name, value in now.account.items()}

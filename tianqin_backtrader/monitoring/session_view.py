@@ -1,4 +1,4 @@
-"""``SessionView``: what monitoring, alerts and the live page are handed of a session."""
+"""``SessionView``: the parts of a session that monitoring, alerts and the live page get."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .ports import AccountView, BrokerView, FeedView, HoursView, LinkView
 
 @dataclass(slots=True)
 class SessionView:
-    """The parts that are looked at.
+    """The observable parts of a session.
 
     Attributes:
         context: Time, calendar, the strategy's name.
-        link: How the connection is.
-        hours: When what is subscribed trades.
+        link: The state of the connection.
+        hours: The trading hours of the subscribed contracts.
         account: Funds and positions.
-        feeds: Those of the run.
-        observers: Where one who listens is added.
-        broker: Orders and risk, as soon as there is a broker.
+        feeds: The feeds of the run.
+        observers: The observers, to which one can be added.
+        broker: Orders and risk, once there is a broker.
     """
 
     context: Context
@@ -37,15 +37,15 @@ class SessionView:
     broker: BrokerView | None = None
 
     def named_feeds(self) -> dict[str, FeedView]:
-        """The feeds by names that differ."""
+        """The feeds by unique names."""
         return named(self.feeds)
 
     def certificate(self) -> dict[str, Certificate]:
-        """How the live bars so far compare with the official ones, by name of the feed."""
+        """By feed name, how the live bars so far compare with the official ones."""
         return {name: feed.certificate() for name, feed in self.named_feeds().items()}
 
     def health(self) -> Health:
-        """How the session is now; asks nobody, raises nothing."""
+        """The present health; sends no request and raises nothing."""
         link, now = self.link, self.context.now_ns()
         stamps = {name: feed.last_tick for name, feed in self.named_feeds().items()}
         newest = max(stamps.values(), default=0)

@@ -1,6 +1,6 @@
-"""How a session is, in one frozen value that any thread may read.
+"""The state of a session as one frozen value that any thread may read.
 
-Only the session's own thread takes one; nothing in it lives.
+Only the session's own thread takes one.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from ..core.json_values import Json
 from .health import Health
 from .session_view import SessionView
 
-#: Of the account, as TqSdk names them; yuan.
+#: Fields of the account, with TqSdk's names; yuan.
 ACCOUNT = (
     "balance", "static_balance", "available", "margin", "float_profit", "position_profit",
     "close_profit", "commission",
 )  # fmt: skip
-#: Of a feed's certificate.
+#: Fields of a feed's certificate.
 CHECKED = ("delivered", "equal", "repaired", "corrected", "missing", "pending")
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Lots of one side of a contract. ``price`` is what they were opened at, ``profit`` in yuan.
+    """Lots of one side of a contract; ``price`` is the open price, ``profit`` is in yuan.
 
-    Both are nan while the counter has not told them.
+    Both are NaN until the counter has sent them.
     """
 
     symbol: str
@@ -43,14 +43,14 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session at a moment.
+    """The state of a session at a moment.
 
     Attributes:
-        at: The exchange's time, naive Beijing; None before the market was heard of.
+        at: The exchange's time, naive Beijing; None before any data of the market.
         taken: When it was taken, seconds of ``clock.monotonic``.
-        trading: Whether one of the subscribed contracts trades.
-        account: The fields ``ACCOUNT`` of the account; nan where not known.
-        bars: By name of the feed, how many bars were ``CHECKED`` how.
+        trading: Whether any subscribed contract trades.
+        account: The fields ``ACCOUNT`` of the account; NaN if unknown.
+        bars: By feed name, the numbers ``CHECKED`` of bars.
         counts: ``rounds``, ``orders``, ``rejected`` and ``fills`` so far.
     """
 
@@ -68,12 +68,12 @@ class Snapshot:
 
 
 def take_snapshot(view: SessionView, taken: float, counts: Mapping[str, int]) -> Snapshot:
-    """Look at a session; in its own thread only.
+    """Take a snapshot of a session, in its own thread.
 
     Args:
         view: The session.
         taken: Seconds of ``clock.monotonic``.
-        counts: What has been counted so far.
+        counts: The counts so far.
     """
     account = view.account.account()
     guard = view.broker.risk if view.broker is not None else None
@@ -113,7 +113,7 @@ def _holdings(positions: Mapping[str, Fields]) -> tuple[Holding, ...]:
 
 
 def plain(value: object) -> Json:
-    """A value as JSON can hold it: dataclasses as objects, moments as texts, nan as null."""
+    """Convert a value for JSON: dataclasses to objects, times to texts, NaN to null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, int | str):
@@ -126,9 +126,9 @@ def plain(value: object) -> Json:
         return [plain(one) for one in value]
     if isinstance(value, Health | Holding):
         return plain_fields(value)
-    raise TypeError(f"JSON holds no {type(value).__name__}")
+    raise TypeError(f"JSON cannot represent {type(value).__name__}")
 
 
 def plain_fields(value: Health | Holding) -> dict[str, Json]:
-    """The same of each field."""
+    """Convert each field with ``plain``."""
     return {one.name: plain(getattr(value, one.name)) for one in fields(value)}

@@ -1,1 +1,1 @@
-"""Ticks and bars, recorded to Parquet."""
+"""Recording of ticks and bars to Parquet files."""

@@ -1,9 +1,8 @@
-"""Whether two days are the same: ``python -m tianqin_backtrader compare DIR_A DIR_B``.
+"""Compares two days: ``python -m tianqin_backtrader compare DIR_A DIR_B``.
 
-What is compared is what both folders hold of a recording (ticks, minutes and days of the same
-contract and trading day; bars without TianQin's ids, which a replay counts anew) and of records
-(``order.csv`` and ``trade.csv`` without ids of orders and trades): the bars, and what the strategy
-made of them.
+It compares what both folders have: of a recording the ticks, minutes and days of the same contract
+and trading day (bars without TianQin's ids, which a replay numbers anew), and of records
+``order.csv`` and ``trade.csv`` without ids of orders and trades: what the strategy did.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ..errors import ConfigError
 from .parquet_files import RecordingFiles
 from .tracks import KINDS, TICKS, Kind
 
-#: What of an order's first line and of a trade says what the strategy did.
+#: The columns of an order's first row and of a trade that show what the strategy did.
 _SIGNALS = {
     "order.csv": ("bar", "symbol", "direction", "offset", "volume_orign", "limit_price"),
     "trade.csv": ("trade_date_time", "symbol", "direction", "offset", "volume", "price"),
@@ -28,10 +27,10 @@ _SIGNALS = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared.
+    """The result of a comparison.
 
     Attributes:
-        counts: Equal rows by what they are.
+        counts: The number of equal rows by kind.
         difference: The first difference in words, "" if there is none.
     """
 
@@ -52,7 +51,7 @@ def compare_folders(one: str | Path, other: str | Path) -> Comparison:
     """Compare two folders of recordings, of records, or of both.
 
     Raises:
-        ConfigError: They have nothing in common that could be compared.
+        ConfigError: They have nothing in common to compare.
     """
     counts: dict[str, int] = {}
     compared = False
@@ -107,7 +106,7 @@ def _compare_parts(
 
 
 def _signals(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Rows of a CSV file; of the lines of one order the first."""
+    """Rows of a CSV file; of each order only the first."""
     seen: set[str] = set()
     found = []
     with path.open(encoding="utf-8", newline="") as file:
@@ -135,7 +134,7 @@ def _first_difference(
     if len(one) != len(other):
         longer = one if len(one) > count else other
         where = _where(names, longer[count])
-        return count, f"{what}: {len(one)} rows != {len(other)} rows, the first more is {where}"
+        return count, f"{what}: {len(one)} rows != {len(other)} rows, the first extra is {where}"
     return count, ""
 
 

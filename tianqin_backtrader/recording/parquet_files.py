@@ -3,8 +3,8 @@
     folder/ticks/symbol=SHFE.cu2612/trading_day=2026-11-10/rows.parquet
     folder/minutes/...   folder/days/...
 
-A file comes whole and at once in place of the one before. Its schema's metadata hold the contract's
-specification of the day. DuckDB, pandas and polars read the folders as they are.
+A file is replaced atomically. The metadata of its schema have the contract's specification of the
+day. DuckDB, pandas and polars can read the folders directly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RISING = ("id", "datetime")
 
 
 def parquet() -> Any:
-    """pyarrow.parquet.
+    """Import pyarrow.parquet.
 
     Raises:
         ConfigError: It is not installed.
@@ -46,7 +46,7 @@ def parquet() -> Any:
 
 
 def arrow_errors() -> tuple[type[Exception], ...]:
-    """What pyarrow raises."""
+    """The exceptions of pyarrow."""
     import pyarrow as pa
 
     return (pa.ArrowException,)
@@ -57,7 +57,7 @@ def _torn_errors() -> tuple[type[Exception], ...]:
 
 
 def schema_of(kind: Kind) -> Any:
-    """The columns: whole numbers as int64, prices as float64, null where the market shows none."""
+    """The columns: integers as int64, prices as float64, null where the market has no value."""
     parquet()
     import pyarrow as pa
 
@@ -70,7 +70,7 @@ class RecordingFiles:
     """The files of one recording.
 
     Args:
-        folder: Where it is.
+        folder: The recording's folder.
 
     Raises:
         ConfigError: pyarrow is missing.
@@ -80,25 +80,25 @@ class RecordingFiles:
         self.folder = Path(folder)
         self._parquet = parquet()
 
-    # -- what is there ------------------------------------------------------------------------
+    # -- contents -----------------------------------------------------------------------------
 
     def path(self, kind: Kind, symbol: str, day: str) -> Path:
-        """Where a trading day is, or will be."""
+        """The path of a trading day's file, which may not exist yet."""
         symbol = quote(symbol, safe="@")
         return self.folder / kind.name / f"symbol={symbol}" / f"trading_day={day}" / NAME
 
     def symbols(self, kind: Kind) -> list[str]:
-        """The contracts, in order."""
+        """The recorded contracts, sorted."""
         found = (self.folder / kind.name).glob("symbol=*")
         return sorted(unquote(path.name.partition("=")[2]) for path in found)
 
     def days(self, kind: Kind, symbol: str) -> list[str]:
-        """A contract's trading days, ``"2026-11-10"``, rising."""
+        """A contract's trading days, ``"2026-11-10"``, ascending."""
         found = self.path(kind, symbol, "*").parent.parent.glob(f"trading_day=*/{NAME}")
         return sorted(path.parent.name.partition("=")[2] for path in found)
 
     def ids(self, kind: Kind, symbol: str) -> IdSet:
-        """The ids of a contract; from the files' heads where these have no gaps."""
+        """The ids of a contract, read from the files' metadata if these have no gaps."""
         found = IdSet()
         for day in self.days(kind, symbol):
             path = self.path(kind, symbol, day)
@@ -119,14 +119,14 @@ class RecordingFiles:
         """A trading day as a ``pyarrow.Table``, in order of ids.
 
         Raises:
-            FileNotFoundError: It was not recorded.
+            FileNotFoundError: It is not recorded.
         """
         path = self.path(kind, symbol, day)
-        with path.open("rb") as file:  # by its name pyarrow would add the folders as columns
+        with path.open("rb") as file:  # given its name, pyarrow would add the folders as columns
             return self._parquet.read_table(file, columns=columns, page_checksum_verification=True)
 
     def instrument(self, kind: Kind, symbol: str, day: str) -> dict[str, Any] | None:
-        """The specification that a file holds, None where it holds none."""
+        """The specification in a file, None if it has none."""
         head = self._parquet.read_schema(self.path(kind, symbol, day)).metadata or {}
         text = head.get(_INSTRUMENT)
         found: dict[str, Any] | None = None if text is None else json.loads(text)
@@ -135,14 +135,14 @@ class RecordingFiles:
     def merge(
         self, kind: Kind, symbol: str, day: str, rows: Iterable[Row], instrument: str | None
     ) -> None:
-        """Put rows into a trading day's file; they come in place of those with their ids.
+        """Write rows into a trading day's file; they replace rows with the same ids.
 
         Args:
-            rows: In order of ids, None for nan.
-            instrument: The contract's specification as JSON; None keeps what the file holds.
+            rows: In order of ids, None for NaN.
+            instrument: The contract's specification as JSON; None keeps the one in the file.
 
         Raises:
-            OSError: The file cannot be written; the one before is still there.
+            OSError: The file cannot be written; the previous one is unchanged.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -167,7 +167,7 @@ class RecordingFiles:
         self._write(path, table.replace_schema_metadata(metadata))
 
     def _before(self, kind: Kind, symbol: str, day: str) -> Any:
-        """What the file holds, None where there is none or it is torn inside."""
+        """The table in the file, None if there is no file or it is damaged."""
         try:
             return self.read(kind, symbol, day)
         except FileNotFoundError:
@@ -177,7 +177,7 @@ class RecordingFiles:
             return None
 
     def _put_aside(self, path: Path) -> Path:
-        logger.error("%s is torn and put aside", path)
+        logger.error("%s is damaged and moved aside", path)
         aside = path.with_name(_TORN)
         os.replace(path, aside)
         return aside
@@ -198,10 +198,10 @@ class RecordingFiles:
     # -- after a crash ------------------------------------------------------------------------
 
     def repair(self) -> list[Path]:
-        """Remove files that were not finished and put aside those that cannot be read.
+        """Remove unfinished files and move unreadable ones aside.
 
         Returns:
-            What was put aside, as ``rows.torn``; its rows are missing now.
+            The unreadable files, now named ``rows.torn``; their rows are missing.
         """
         torn = []
         for path in self._all(_UNFINISHED):

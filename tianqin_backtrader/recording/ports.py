@@ -1,4 +1,4 @@
-"""What a recording needs of the session."""
+"""The parts of a session that a recording needs."""
 
 from __future__ import annotations
 

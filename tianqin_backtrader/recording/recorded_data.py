@@ -1,4 +1,4 @@
-"""``RecordedData``: a recording as a plain offline feed for Backtrader's own back-tests."""
+"""``RecordedData``: a recording as an offline feed for Backtrader's own back-tests."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class RecordedData(BarFeed):
         cerebro.adddata(data)
         cerebro.broker.addcommissioninfo(data.comminfo(), name=data._name)
 
-    Minutes carry the recorded book at their end (nan where no ticks were recorded). Longer bars:
-    ``cerebro.resampledata``.
+    Minute bars carry the recorded order book at their end (NaN without recorded ticks). Use
+    ``cerebro.resampledata`` for longer bars.
 
     Params:
         dataname: The contract.
@@ -44,12 +44,12 @@ class RecordedData(BarFeed):
         timeframe: ``bt.TimeFrame.Minutes`` (default), ``Days`` or ``Ticks``.
 
     Raises:
-        ConfigError: The folder holds nothing of the contract, or pyarrow is missing.
+        ConfigError: The folder has no data of the contract, or pyarrow is missing.
     """
 
     params: Any = (("path", ""), ("timeframe", bt.TimeFrame.Minutes))
 
-    #: Strategies ask live feeds for it.
+    #: Strategies read this from live feeds.
     history_phase = False
 
     def __init__(self) -> None:
@@ -57,22 +57,20 @@ class RecordedData(BarFeed):
         self.symbol: str = self.p.dataname
         kind = _KINDS.get(self.p.timeframe)
         if kind is None or self.p.compression != 1:
-            raise ConfigError("a recording holds ticks, single minutes and single days")
+            raise ConfigError("a recording has ticks, 1-minute bars and daily bars")
         self._kind: Kind = kind
         self._files = RecordingFiles(Path(self.p.path))
         self.days: list[str] = self._files.days(kind, self.symbol)
         if not self.days:
             known = ", ".join(self._files.symbols(kind)) or "nothing"
-            raise ConfigError(
-                f"{self.p.path} holds no {kind.name} of {self.symbol}; there is {known}"
-            )
+            raise ConfigError(f"{self.p.path} has no {kind.name} of {self.symbol}; it has {known}")
         self._bars: Iterator[Bar] = iter(())
 
     def instrument(self, day: str | None = None) -> Instrument:
-        """The contract's specification of a trading day; of the latest one recorded by default.
+        """The contract's specification of a trading day, by default of the latest recorded one.
 
         Raises:
-            ConfigError: None was recorded.
+            ConfigError: No specification was recorded.
         """
         for one in reversed(self.days) if day is None else [day]:
             for kind in (self._kind, TICKS, MINUTES):
@@ -86,16 +84,16 @@ class RecordedData(BarFeed):
         """Multiplier, margin and commission (yuan per lot) for Backtrader's own broker.
 
         Args:
-            day: As of ``instrument``.
+            day: As in ``instrument``.
 
         Raises:
-            ConfigError: TianQin gave no margin: a main contract, an option, an index.
+            ConfigError: TianQin states no margin: a main contract, an option, an index.
         """
         found = self.instrument(day)
         if found.margin != found.margin:
             raise ConfigError(
-                f"no margin of {self.symbol} was recorded: make a bt.CommissionInfo of your own, "
-                f"with mult={found.volume_multiple}, or take that of a future"
+                f"no margin of {self.symbol} was recorded: create a bt.CommissionInfo "
+                f"with mult={found.volume_multiple}, or use that of a future"
             )
         return bt.CommissionInfo(
             commission=found.commission if found.commission == found.commission else 0.0,
@@ -106,7 +104,7 @@ class RecordedData(BarFeed):
         )
 
     def start(self) -> None:
-        """Begin at the first day."""
+        """Start at the first day."""
         super().start()
         self._bars = self._all_bars()
 
@@ -133,7 +131,7 @@ class RecordedData(BarFeed):
             yield Bar._make((row["datetime"], end, *prices, *lots, *book, row["id"]))
 
     def _books(self, day: str, ends: list[int]) -> list[tuple[float, ...]]:
-        """The book at each bar's end."""
+        """The order book at each bar's end."""
         if not self._files.path(TICKS, self.symbol, day).exists():
             return [(NAN,) * 6] * len(ends)
         ticks = self._files.read(TICKS, self.symbol, day, ["datetime", *_BOOK])
@@ -152,25 +150,25 @@ class RecordedData(BarFeed):
 
 
 class _AnyTime:
-    """The clock of a recording: what was recorded has been."""
+    """The clock of a recording, which is later than all its stamps."""
 
     trusted = True
 
     def now_ns(self) -> int:
-        """After all of it."""
+        """A time after all stamps."""
         return 1 << 62
 
     def believes(self, ns: int, phase: Phase = Phase.TRADING) -> bool:
-        """Every stamp."""
+        """Every stamp is valid."""
         return True
 
     def arrival_ns(self) -> int:
-        """Nothing passes."""
+        """No time passes."""
         return 0
 
 
 class _Rows(NamedTuple):
-    """Ticks as ``LiveTicks`` reads them."""
+    """Ticks with the interface that ``LiveTicks`` reads."""
 
     all_ticks: list[Tick]
 
@@ -180,12 +178,12 @@ class _Rows(NamedTuple):
         return self.all_ticks[-1].id
 
     def ticks(self, first_id: int, last_id: int) -> list[Tick]:
-        """All of them."""
+        """All ticks."""
         return self.all_ticks
 
 
 def _tick_bars(symbol: str, ticks: list[Tick], before: Tick | None) -> Iterator[Bar]:
-    """Of one day."""
+    """The tick bars of one day."""
     sieve = TickSieve(
         symbol, _AnyTime(), same_day=lambda *_: True, phase_of=lambda _: Phase.TRADING
     )

@@ -1,8 +1,8 @@
-"""``Recorder``: a session's ticks and official bars to disk, each row once; ``MyStore.record``.
+"""``Recorder``: writes a session's ticks and official bars to disk, each row once.
 
-It is called at every wait of the store and never waits itself. Rows go into a journal that is made
-safe every second; a trading day that is over goes from there into Parquet files. What is missing,
-by id, is asked for from TianQin's history.
+It is called at every wait of the store and never waits itself. Rows go into a journal that is
+committed every second; a finished trading day is moved from there to Parquet files. Missing ids are
+requested from TianQin's history. ``MyStore.record`` creates it.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from .tracks import (
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which what was taken is made safe, and after which a question is asked again.
+#: Seconds after which rows are committed, and after which a request is repeated.
 COMMIT_EVERY, ANSWER_TIMEOUT = 1.0, 60.0
-#: Ticks that the client keeps of each contract, and waits after which it forgets the others.
+#: Ticks that the client keeps per contract, and waits after which it drops older ones.
 ROWS_KEPT, RELEASE_EVERY = 1000, 500
 
 
 class Recorder:
-    """The recording of some contracts of a session; made by ``MyStore.record``.
+    """Records contracts of a session; created by ``MyStore.record``.
 
     Args:
-        ports: What it needs of the session.
+        ports: The parts of the session that it needs.
         symbols: Contracts, main contracts, indexes.
-        path: The recording's folder; it may hold earlier days.
+        path: The recording's folder; it may have earlier days.
 
     Attributes:
         symbols: As given.
-        failed: Why the recording has stopped, "" while it goes on.
-        rows_written: Rows taken in this session.
+        failed: Why the recording has stopped, "" if it has not.
+        rows_written: Rows recorded in this session.
 
     Raises:
-        UnknownSymbol: No such contract.
-        JournalError: The folder cannot be written, or another program records into it.
+        UnknownSymbol: There is no such contract.
+        JournalError: The folder is not writable, or another program records into it.
         ConfigError: pyarrow is missing, or no contract was named.
     """
 
@@ -93,16 +93,16 @@ class Recorder:
             self._begin(instruments)
         except self._errors as error:
             self._journal.close()
-            raise JournalError(self.folder, f"cannot be carried on: {error}") from error
+            raise JournalError(self.folder, f"cannot be continued: {error}") from error
         logger.info("recording %s into %s", ", ".join(self.symbols), self.folder)
 
     def _begin(self, instruments: dict[str, Instrument]) -> None:
-        """Mend what a crash has left, and see what is there."""
+        """Repair damage of a crash, and read what is recorded."""
         self._files.repair()
         self._parts = dict.fromkeys(self._journal.parts())
         for symbol, instrument in instruments.items():
             self._keep_instrument(symbol, self._today, instrument)
-        self._instruments.clear()  # in the evening it may be yesterday's: the first tick asks again
+        self._instruments.clear()  # yesterday's in the evening: the first tick requests them
         self._streams = [
             self._stream(kind, symbol, self._today) for symbol in self.symbols for kind in KINDS
         ]
@@ -113,19 +113,19 @@ class Recorder:
         known = self._journal.track(kind, symbol)
         if known is None:
             days = self._files.days(kind, symbol)
-            # Of a folder without its journal: what is there begins where it begins.
+            # For a folder without its journal the recording begins with the first row.
             known = (days[0], have.first) if days else (today, None)
             self._journal.put_track(kind, symbol, *known)
         first_day, start = known
         track = Track(have, start, first_day)
         return Stream(self._context, self._gateway, kind, symbol, track, self._day_of)
 
-    # -- what the store calls -----------------------------------------------------------------
+    # -- called by the store ------------------------------------------------------------------
 
     def take(self) -> list[tuple[str, int]]:
-        """Record what has come: contracts and the stamps of their newest live ticks.
+        """Record new rows; returns contracts and the stamps of their newest live ticks.
 
-        Nothing is raised: a recording that fails must not end the trading beside it.
+        Errors are not raised: a recording that fails must not end the trading beside it.
         """
         if self.failed or self._closed:
             return []
@@ -140,7 +140,7 @@ class Recorder:
     def _take(self) -> list[tuple[str, int]]:
         if self._link.sessions != self._sessions:
             self._sessions = self._link.sessions
-            self._asked.clear()  # the old session's
+            self._asked.clear()  # requests of the old session
             for stream in self._streams:
                 stream.track.try_again()
         stamps = []
@@ -179,16 +179,16 @@ class Recorder:
         for day in {day for day, _ in rows}:
             self._parts[stream.kind, stream.symbol, day] = None
 
-    # -- what is missing ----------------------------------------------------------------------
+    # -- missing rows -------------------------------------------------------------------------
 
     def _repair(self) -> None:
-        """Ask for missing rows, one question at a time, and take what has come of it."""
+        """Request missing rows, one range at a time, and record the answers."""
         if self._request is None:
             self._next_request()
             return
         stream, span, asked, since = self._request
         came = asked.ready
-        # Piece by piece: what the client is made to forget before it is whole never comes again.
+        # Piece by piece: rows that the client drops before the answer is complete are lost.
         rows = stream.pick(asked, *span) if stream.series.last_id >= 0 else []
         if rows:
             self._write(stream, rows)
@@ -213,7 +213,7 @@ class Recorder:
             self._keep_start(stream)
             span = track.askable()
             if span is not None:
-                logger.info("%s: asking for %s %d to %d", stream.symbol, stream.kind.name, *span)
+                logger.info("%s: requesting %s %d to %d", stream.symbol, stream.kind.name, *span)
                 width = span[1] - span[0] + 1
                 asked = self._gateway.charts.older(stream.series, span[0], width)
                 self._request = (stream, span, asked, monotonic())
@@ -231,7 +231,7 @@ class Recorder:
         key = (symbol, day)
         if key in self._instruments or key in self._asked or not self._gateway.connected:
             return
-        if day == self._day_of(to_ns(self._context.now())):  # it is told of today only
+        if day == self._day_of(to_ns(self._context.now())):  # TianQin reports only today's
             self._asked[key] = monotonic(), self._gateway.queries.ask_instruments([symbol])
 
     def _take_instruments(self) -> None:
@@ -250,7 +250,7 @@ class Recorder:
     # -- into files ---------------------------------------------------------------------------
 
     def _end_a_day(self) -> None:
-        """One file of a trading day that is over, if there is any."""
+        """Write one finished trading day to a file, if there is any."""
         now = self._context.clock.now_ns()
         if now:
             self._today = self._day_of(now)
@@ -262,7 +262,7 @@ class Recorder:
                 return
 
     def _is_busy(self, part: tuple[Kind, str, str]) -> bool:
-        """Whether rows are being asked for that may belong to it: it would be written again."""
+        """Whether rows of it are being requested, after which it would be rewritten."""
         stream = self._request[0] if self._request is not None else None
         return stream is not None and (stream.kind, stream.symbol) == part[:2]
 
@@ -278,7 +278,7 @@ class Recorder:
         replace_file(self.folder / "holes.csv", lines)
 
     def holes(self) -> list[tuple[str, str, int, int]]:
-        """What is missing: (kind, symbol, first id, last id)."""
+        """The missing rows: (kind, symbol, first id, last id)."""
         return [
             (stream.kind.name, stream.symbol, *span)
             for stream in self._streams
@@ -287,26 +287,26 @@ class Recorder:
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything of the past that can be had is recorded."""
+        """Whether all available past rows are recorded."""
         return self._request is None and all(
             stream.track.complete and stream.series.ready for stream in self._streams
         )
 
     @property
     def closed(self) -> bool:
-        """Whether it has been closed: the store may record anew."""
+        """Whether it is closed, so that the store may record again."""
         return self._closed
 
     @property
     def complete(self) -> bool:
-        """Whether nothing more can come of a market that is over."""
+        """Whether the market has ended and everything available is recorded."""
         newest = all(one.track.newest >= one.series.last_id for one in self._streams)
         return newest and self.caught_up and not self._asked
 
     # -- life ---------------------------------------------------------------------------------
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Record and do nothing else, until ``stopped`` or the end of a market of finite days.
+        """Record until ``stopped`` or the end of a market of finite days, and do nothing else.
 
         Raises:
             JournalError: The recording has failed.
@@ -318,7 +318,7 @@ class Recorder:
                 raise JournalError(self.folder, f"the recording has stopped: {self.failed}")
 
     def close(self) -> None:
-        """Write everything into files, and the list of holes; twice does no harm."""
+        """Write everything into files, and the list of holes; further calls do nothing."""
         if self._closed:
             return
         if not self.failed and self._gateway.connected:

@@ -1,6 +1,6 @@
-"""The rows of a recording that are not in Parquet files yet: SQLite, each row once.
+"""The rows of a recording that are not in Parquet files yet: a SQLite file, each row once.
 
-A program that is killed loses what it had not committed; what was committed stays whole.
+A program that is killed loses uncommitted rows only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .tracks import KINDS, Kind, is_whole
 logger = logging.getLogger(__name__)
 
 NAME = "unwritten.sqlite"
-#: Pages of 4 KiB in the write-ahead log before it is put into the file.
+#: Pages of 4 KiB in the write-ahead log before it is written into the file.
 _WAL_PAGES = 5_000
 
 
@@ -43,21 +43,21 @@ def _create_script() -> str:
 class RecordingJournal:
     """The journal of one recording, for one program at a time.
 
-    A file that was torn (by a disk, not by a kill) is put aside as ``unwritten_torn_1.sqlite``; its
-    rows are missing then and are asked for again.
+    A file that is damaged (by the disk, not by a kill) is moved aside as
+    ``unwritten_torn_1.sqlite``; its rows are missing then and are requested again.
 
     Args:
-        folder: The recording's.
+        folder: The recording's folder.
 
     Raises:
-        JournalError: Another program records into the folder, or it cannot be written.
+        JournalError: Another program records into the folder, or it is not writable.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # A file of its own, which the system frees when its holder dies.
+            # A separate file, which the system unlocks when the process ends.
             self._lock = sqlite3.connect(folder / "lock.sqlite", timeout=0, isolation_level=None)
             self._take_lock()
             try:
@@ -74,7 +74,7 @@ class RecordingJournal:
         except sqlite3.OperationalError as error:
             self._lock.close()
             raise JournalError(
-                self.path, "another program records into this folder; give this one another path"
+                self.path, "another program records into this folder; use another path"
             ) from error
 
     def _open(self) -> sqlite3.Connection:
@@ -86,7 +86,7 @@ class RecordingJournal:
             number = 1
             while (aside := self.path.with_name(f"unwritten_torn_{number}.sqlite")).exists():
                 number += 1
-            logger.error("%s is torn (%s) and put aside as %s", self.path, error, aside.name)
+            logger.error("%s is damaged (%s) and moved aside as %s", self.path, error, aside.name)
             self.path.rename(aside)
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(NAME + suffix).unlink(missing_ok=True)
@@ -99,8 +99,8 @@ class RecordingJournal:
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
             db.execute("PRAGMA journal_mode=WAL")
-            # Nobody waits for the disk while the market trades. A power cut may take some seconds
-            # more than a kill; they are asked for again.
+            # Trading must not wait for the disk. A power cut may lose some seconds more than a
+            # kill; those rows are requested again.
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
             db.executescript(_create_script())
@@ -110,7 +110,7 @@ class RecordingJournal:
         return db
 
     def add(self, kind: Kind, symbol: str, rows: Iterable[tuple[str, Row]]) -> None:
-        """Write rows with their trading days; one that is there under its id is replaced."""
+        """Add rows with their trading days; a row with the same id is replaced."""
         if not self._db.in_transaction:
             self._db.execute("BEGIN")
         marks = ", ".join("?" * (len(kind.columns) + 2))
@@ -120,19 +120,19 @@ class RecordingJournal:
         )
 
     def commit(self) -> None:
-        """Make safe what was added."""
+        """Commit the added rows."""
         if self._db.in_transaction:
             self._db.execute("COMMIT")
 
     def ids(self, kind: Kind, symbol: str) -> list[int]:
-        """The ids that are here, rising."""
+        """The ids in the journal, ascending."""
         found = self._db.execute(
             f"SELECT id FROM {kind.name} WHERE symbol = ? ORDER BY id", (symbol,)
         )
         return [row[0] for row in found]
 
     def parts(self) -> list[tuple[Kind, str, str]]:
-        """(kind, symbol, trading day) of what is here, in order of days."""
+        """(kind, symbol, trading day) of the rows, in order of days."""
         found = [
             (kind, symbol, day)
             for kind in KINDS
@@ -143,7 +143,7 @@ class RecordingJournal:
         return sorted(found, key=lambda part: (part[2], part[1], part[0].name))
 
     def rows(self, kind: Kind, symbol: str, day: str) -> list[Row]:
-        """The rows of a trading day, by id; values that are nan come as None."""
+        """The rows of a trading day, by id; NaN is returned as None."""
         return self._db.execute(
             f"SELECT {', '.join(kind.columns)} FROM {kind.name} "
             "WHERE symbol = ? AND trading_day = ? ORDER BY id",
@@ -151,31 +151,31 @@ class RecordingJournal:
         ).fetchall()
 
     def forget(self, kind: Kind, symbol: str, day: str) -> None:
-        """Delete a trading day's rows: they are in a file."""
+        """Delete a trading day's rows after they were written to a file."""
         self.commit()
         self._db.execute(
             f"DELETE FROM {kind.name} WHERE symbol = ? AND trading_day = ?", (symbol, day)
         )
 
     def put_instrument(self, symbol: str, day: str, fields: str) -> None:
-        """Keep a contract's specification of a trading day."""
+        """Store a contract's specification of a trading day."""
         self._query("INSERT OR REPLACE INTO instruments VALUES (?, ?, ?)", symbol, day, fields)
 
     def instrument(self, symbol: str, day: str) -> str | None:
-        """The specification of a trading day, None where there is none."""
+        """The specification of a trading day, None if there is none."""
         found = self._query(
             "SELECT fields FROM instruments WHERE symbol = ? AND trading_day = ?", symbol, day
         )
         return found[0][0] if found else None
 
     def put_track(self, kind: Kind, symbol: str, first_day: str, start: int | None) -> None:
-        """Keep where a contract's recording begins."""
+        """Store where a contract's recording begins."""
         self._query(
             "INSERT OR REPLACE INTO tracks VALUES (?, ?, ?, ?)", kind.name, symbol, first_day, start
         )
 
     def track(self, kind: Kind, symbol: str) -> tuple[str, int | None] | None:
-        """(first day, first id) of a contract's recording, None before there was one."""
+        """(first day, first id) of a contract's recording, None if it has not begun."""
         found = self._query(
             "SELECT first_day, start FROM tracks WHERE kind = ? AND symbol = ?", kind.name, symbol
         )
@@ -185,7 +185,7 @@ class RecordingJournal:
         return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:
-        """Commit and let go of the folder; once."""
+        """Commit and release the folder."""
         self.commit()
         self._db.close()
         self._lock.close()

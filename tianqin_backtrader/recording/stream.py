@@ -1,4 +1,4 @@
-"""One contract's rows of one kind as they come: what of them is new and final."""
+"""One contract's rows of one kind, as they arrive: which of them are new and final."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ..core.ports import ChartPort, Row, Rows
 from ..errors import ConfigError
 from .tracks import DAYS, MINUTES, TICKS, DayOfTime, Kind, Track
 
-#: Newest rows that are subscribed to; what is older is asked for.
+#: Newest rows that are subscribed to; older ones are requested.
 WIDTHS = {TICKS: 500, MINUTES: 600, DAYS: 10}
-#: A bar without a successor is final this long after its trading.
+#: A bar without a successor is final this long after its trading ends.
 AFTERWARDS = MINUTE
 NEVER = 1 << 62
 
@@ -19,11 +19,11 @@ class Stream:
     """One contract's rows of one kind.
 
     Args:
-        context: The calendar.
-        bars: Rows of ticks and bars.
+        context: Has the calendar.
+        bars: Returns rows of ticks and bars.
         kind, symbol: Which rows.
-        track: What of them is recorded.
-        day_of: Gives trading days.
+        track: Which of them are recorded.
+        day_of: Returns trading days.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Stream:
         self._calls = 0
 
     def new_rows(self, alive_at: int) -> list[tuple[str, Row]]:
-        """What has come since the last call and is final.
+        """The rows that have become final since the last call.
 
         Raises:
-            ConfigError: What is recorded comes from another market.
+            ConfigError: The recorded rows are of another market.
         """
         last_id = self.series.last_id
         if last_id < 0:
@@ -54,14 +54,14 @@ class Stream:
         self._calls += 1
         if self._calls == 1 and last_id < self._taken:
             raise ConfigError(
-                f"the folder holds {self.kind.name} of {self.symbol} up to id {self._taken}, this "
-                f"market's end with {last_id}: it is another market's, take another folder"
+                f"the folder has {self.kind.name} of {self.symbol} up to id {self._taken}, this "
+                f"market ends with {last_id}: it is another market's, choose another folder"
             )
         final_id = last_id if self.kind is TICKS else self._final_id(last_id, alive_at)
         if final_id <= self._taken:
             return []
         self.track.see(self.series.left_id, final_id)
-        # A bar is taken once more when the next one is: the last word on it may come late.
+        # A bar is recorded again together with the next one: its final values may come late.
         again = self._taken if self.kind is not TICKS else NEVER
         first = min(self._taken + 1, again) if self._taken >= 0 else self.series.left_id
         rows = self.pick(self.series, first, final_id, again)
@@ -70,13 +70,13 @@ class Stream:
 
     @property
     def live(self) -> bool:
-        """Whether what has come last has just happened; what comes first may be days old."""
+        """Whether the latest rows have just happened; the first ones may be days old."""
         return self._calls > 1
 
     def pick(
         self, series: Rows, first_id: int, last_id: int, again: int = NEVER
     ) -> list[tuple[str, Row]]:
-        """Of a series' rows at hand in a range those that are to be written."""
+        """The rows of a series in a range that must be written."""
         rows = series.rows(max(0, first_id), last_id, self.kind.fields)
         dated = [(self._day_of(int(row[1])), row) for row in rows if row[1]]
         return self.track.take(dated, again)

@@ -1,7 +1,7 @@
-"""What a recording holds: kinds of rows and their columns, which ids are there, which are missing.
+"""The contents of a recording: kinds of rows, columns, recorded and missing ids.
 
-Rows are tuples, the id first, then the columns as TqSdk names them. Nothing here opens a file or
-asks a server.
+Rows are tuples: the id, then the columns with TqSdk's names. This module opens no file and sends no
+request.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _BOOK = tuple(
     for what in ("price", "volume")
 )
 _WHOLE = ("id", "datetime", "volume", "open_interest", "open_oi", "close_oi")
-#: Rows asked for at a time.
+#: Rows per request.
 LARGEST_REQUEST = 8_000
-#: Rows asked for at a time while the first row of the first day is looked for.
+#: Rows per request while searching for the first row of the first day.
 SEEKING_STEP = 2_000
-#: How often a row is asked for in a session before it counts as one that TianQin does not have.
+#: How often a row is requested in a session before it counts as unavailable.
 TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Rows of one sort.
+    """A kind of rows.
 
     Attributes:
-        name: Of its folder and table.
+        name: The name of its folder and table.
         seconds: Length of a bar; 0 for ticks.
         columns: ``id`` first.
     """
@@ -51,7 +51,7 @@ class Kind:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The columns that come from the server."""
+        """The columns from the server."""
         return self.columns[1:]
 
 
@@ -77,7 +77,7 @@ KINDS = (TICKS, MINUTES, DAYS)
 
 
 class IdSet:
-    """Ids as disjoint ranges.
+    """A set of ids as disjoint ranges.
 
     >>> ids = IdSet([(1, 3), (7, 9)])
     >>> ids.add(4, 4)
@@ -94,7 +94,7 @@ class IdSet:
             self.add(first, last)
 
     def add(self, first: int, last: int) -> None:
-        """Add a range, both ends included; an empty one changes nothing."""
+        """Add a range, both ends included; an empty range changes nothing."""
         if first > last:
             return
         left = bisect_left(self._lasts, first - 1)
@@ -106,7 +106,7 @@ class IdSet:
         self._lasts[left:right] = [last]
 
     def add_ids(self, ids: Iterable[int]) -> None:
-        """Add single ids, quickest in rising order."""
+        """Add single ids, fastest in ascending order."""
         first = last = -2
         for one in ids:
             if one == last + 1:
@@ -119,7 +119,7 @@ class IdSet:
             self.add(first, last)
 
     def missing(self, first: int, last: int) -> list[Span]:
-        """The ranges inside a range that are not there, rising."""
+        """The ranges inside a range that are not in the set, ascending."""
         found = []
         index = bisect_left(self._lasts, first)
         while first <= last:
@@ -149,48 +149,48 @@ class IdSet:
 
     @property
     def first(self) -> int:
-        """The smallest, -1 where there is none."""
+        """The smallest id, -1 if there is none."""
         return self._firsts[0] if self._firsts else -1
 
     @property
     def last(self) -> int:
-        """The largest, -1 where there is none."""
+        """The largest id, -1 if there is none."""
         return self._lasts[-1] if self._lasts else -1
 
 
 class Track:
-    """Which rows of one contract and kind are recorded, and which are to be asked for.
+    """Which rows of one contract and kind are recorded, and which must be requested.
 
     Args:
-        have: What is recorded already.
-        start: The first id that belongs to the recording; None while it is not known: that of the
-            first row of ``first_day``.
-        first_day: The trading day with which the recording begins, ``"2026-11-10"``.
+        have: The recorded ids.
+        start: The first id of the recording; None if unknown: that of the first row of
+            ``first_day``.
+        first_day: The first trading day of the recording, ``"2026-11-10"``.
 
     Attributes:
-        newest: The newest id that the server has in a final state, -1 before one.
+        newest: The newest id that is final on the server, -1 if there is none.
     """
 
     def __init__(self, have: IdSet, start: int | None, first_day: str) -> None:
         self.have, self.start, self.first_day = have, start, first_day
         self.newest = have.last
-        # Where everything is wanted from, while the start is being looked for.
+        # The lowest wanted id so far, while the start is searched for.
         self._reached = start if start is not None else have.first
         self._given_up = IdSet()
         self._tries: Counter[int] = Counter()
 
     def see(self, left_id: int, final_id: int) -> None:
-        """The server has final rows up to ``final_id``, those from ``left_id`` on at hand."""
+        """Note that rows up to ``final_id`` are final, and from ``left_id`` on at hand."""
         self.newest = max(self.newest, final_id)
         if self._reached < 0 <= self.newest:
             self._reached = max(0, min(left_id, self.newest))
 
     def take(self, rows: Iterable[tuple[str, Row]], again: int = 1 << 62) -> list[tuple[str, Row]]:
-        """Of rows at hand, with their trading days and in rising order, those to be written.
+        """Select the rows that must be written.
 
         Args:
-            rows: Trading day and row.
-            again: Rows from this id on are written though they are there: they may have changed.
+            rows: Trading day and row, ascending.
+            again: Rows from this id on are selected even if recorded: they may have changed.
         """
         taken = []
         for day, row in rows:
@@ -204,7 +204,7 @@ class Track:
         return taken
 
     def seek(self) -> None:
-        """Go on looking for the first day's first row, if it is not known yet."""
+        """Continue the search for the first day's first row, if it is unknown."""
         if self.start is None and self._reached >= 0 and self.askable() is None:
             if self._reached == 0:
                 self.start = 0
@@ -212,45 +212,45 @@ class Track:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing; quick, for the usual case."""
+        """Whether nothing is missing; fast in the usual case."""
         have = self.have
         return have.is_one_range and have.last == self.newest and have.first == self.start
 
     @property
     def holes(self) -> list[Span]:
-        """Ids that are missing, rising."""
+        """The missing ids, ascending."""
         return self.have.missing(self._reached, self.newest) if self._reached >= 0 else []
 
     def askable(self) -> Span | None:
-        """The next ids to ask the server for; None when there are none."""
+        """The next ids to request from the server; None if there are none."""
         for first, last in self.holes:
             for left, right in self._given_up.missing(first, last):
                 return left, min(right, left + LARGEST_REQUEST - 1)
         return None
 
     def answered(self, span: Span) -> None:
-        """The server has been asked for a range, and what it has of it was taken."""
+        """Note that a range was requested and the available rows were recorded."""
         for first, last in self.have.missing(max(span[0], self._reached), span[1]):
             self._tries[first] += 1
             if self._tries[first] < TRIES:
                 continue
-            if self.start is None and first == self._reached:  # its history ends here
+            if self.start is None and first == self._reached:  # TianQin's history begins here
                 self.start = self._reached = last + 1
             self._given_up.add(first, last)
 
     def try_again(self) -> None:
-        """A new session may have what the last one had not."""
+        """Request missing rows again: a new session may have them."""
         self._given_up = IdSet()
         self._tries.clear()
 
     @property
     def complete(self) -> bool:
-        """Whether all that can be had is recorded, and the start is known."""
+        """Whether everything available is recorded, and the start is known."""
         return self.start is not None and self.askable() is None
 
 
 class DayOfTime:
-    """Trading days of instants as texts; they change on the hour in Beijing.
+    """Trading days of instants as texts; the day changes on the hour in Beijing.
 
     Args:
         calendar: Trading days.
@@ -270,7 +270,7 @@ class DayOfTime:
 
 
 def instrument_fields(instrument: Instrument) -> dict[str, Any]:
-    """A contract's specification as JSON can hold it."""
+    """A contract's specification as JSON values."""
     fields: dict[str, Any] = {
         name: None if value != value else value for name, value in asdict(instrument).items()
     }
@@ -280,7 +280,7 @@ def instrument_fields(instrument: Instrument) -> dict[str, Any]:
 
 
 def instrument_of(fields: dict[str, Any]) -> Instrument:
-    """The specification again.
+    """Convert JSON values back to a specification.
 
     Raises:
         TypeError: A field is missing or unknown.

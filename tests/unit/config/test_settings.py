@@ -127,8 +127,14 @@ def test_the_environment_comes_before_the_file(load):
         ("[risk]\nmax_position = -1", r"my\.toml: \[risk\] max_position is a limit"),
         ('[risk]\non_loss = "STOP"', r"cannot be 'STOP': expected REDUCING or HALTED"),
         ("[account]\nnumber = 22631", r"account\.number cannot be 22631: expected a text in quot"),
-        ('[alerts]\nevents = ["late"]', r"my\.toml: \[alerts\] no alerts on late; there are link"),
-        ("[alerts]\nlink_lost_after = -1", r"link_lost_after of the alerts is a number of seconds"),
+        (
+            '[alerts]\nevents = ["late"]',
+            r"my\.toml: \[alerts\] unknown events late; there are link",
+        ),
+        (
+            "[alerts]\nlink_lost_after = -1",
+            r"link_lost_after of the alerts must be a number of seconds",
+        ),
         ('user = "me"', r"\[user\] is not a section"),
         ("records = 5", r"write \[records\] above its keys"),
         ("[risk\nmax_position = 5", r"my\.toml is not valid TOML"),

@@ -81,9 +81,9 @@ def test_an_alert_that_is_not_taken_is_sent_again_and_then_given_up(sender, capl
     counts = one.counts()
     assert (counts.sent, counts.failed, counts.errors) == (1, 1, 5)
     assert [record.message for record in caplog.records] == [
-        "alerts to target 1 fail (it was not taken); told once",
-        "alerts to target 1 are taken again",
-        "alerts to target 1 fail (it was not taken); told once",
+        "alerts to target 1 fail (it was not accepted); logged once",
+        "alerts to target 1 are accepted again",
+        "alerts to target 1 fail (it was not accepted); logged once",
     ]
 
 

@@ -131,9 +131,9 @@ def test_what_a_failed_program_leaves_behind_is_told(session):
     assert alert.title == "[dual] The program has failed"
     assert alert.text.split("\n")[:-1] == [
         "RuntimeError: the strategy fails",
-        "1 orders work at the exchange",
-        "1 orders wait with the program, which has ended",
-        "equity 1,000,000.00 yuan, of the day +100,000.00",
+        "orders working at the exchange: 1",
+        "orders that waited in the ended program: 1",
+        "equity 1,000,000.00 yuan, today +100,000.00",
         "fees 12.50, available 500,000.00",
         f"positions: {CU} long 2",
     ]
@@ -154,7 +154,7 @@ def test_a_day_is_reported_with_the_figures_of_before_its_settlement(session):
     assert alert.title == "[dual] Trading day 2026-11-10"
     assert "equity 1,000,000.00 yuan" in alert.text
     assert "orders 1, refused 0" in alert.text
-    assert "bars that differ, since the start: 3" in alert.text
+    assert "bars that differ since the start: 3" in alert.text
 
 
 def test_before_an_open_all_that_is_wrong_is_told(session, tmp_path):
@@ -176,7 +176,7 @@ def test_before_an_open_all_that_is_wrong_is_told(session, tmp_path):
         "link: market data is down and the trading link is down",
         "account: not logged in, or without funds",
         "calendar: ok",
-        f"disk: {tmp_path / 'gone'} cannot be written: No such file or directory",
+        f"disk: {tmp_path / 'gone'} is not writable: No such file or directory",
         "feeds: no data yet: copper",
         "risk: HALTED: the owner's word",
     ]

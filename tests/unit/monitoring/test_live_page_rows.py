@@ -128,7 +128,7 @@ def test_what_cannot_be_done_is_logged_and_disturbs_nobody(session, page, caplog
     session.observers.round()
     errors = [one.message for one in caplog.records if one.levelname == "ERROR"]
     assert errors[0] == "halt: this session has no broker"
-    assert errors[1].startswith("flatten is not complete, ask again:")
+    assert errors[1].startswith("flatten is not complete, request it again:")
 
 
 def test_without_a_token_nothing_can_be_asked_for(page):

@@ -28,7 +28,7 @@ def test_an_observer_that_fails_is_told_and_taken_off(caplog):
         observers.said("x")
     assert (counts.rounds, counts.texts) == (3, ["x"] * 3)
     [record] = caplog.records
-    assert record.message == "Fails has failed and is off from here on"
+    assert record.message == "Fails has failed and is switched off"
     assert record.exc_info[0] is ZeroDivisionError
 
 

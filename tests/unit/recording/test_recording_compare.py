@@ -44,7 +44,7 @@ def test_a_row_that_is_missing_is_a_difference(folders):
     for folder, count in zip(folders, (3, 2), strict=True):
         rows = [bar(index, index, 7.0) for index in range(count)]
         RecordingFiles(folder).merge(MINUTES, SYMBOL, DAY, rows, None)
-    assert "3 rows != 2 rows, the first more is of 1970-01-01 08:02:00" in str(
+    assert "3 rows != 2 rows, the first extra is of 1970-01-01 08:02:00" in str(
         compare_folders(*folders)
     )
 

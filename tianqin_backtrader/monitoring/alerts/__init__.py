@@ -1,1 +1,1 @@
-"""Alerts: what is worth one, when, and to whom."""
+"""Alerts: their rules, their schedule, and how they are sent."""

@@ -1,4 +1,4 @@
-"""An account in a few lines of text, for messages."""
+"""A summary of an account in a few lines of text, for messages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def account_lines(account: Fields, positions: Mapping[str, Fields]) -> tuple[str
     """Equity, the day's profit and fees, funds and positions; no account number.
 
     Args:
-        account: Fields as TqSdk names them, yuan.
-        positions: By symbol, fields as TqSdk names them.
+        account: Fields with TqSdk's names, yuan.
+        positions: By symbol, fields with TqSdk's names.
     """
     if "balance" not in account:
-        return ("the account is not known",)
+        return ("the account is unknown",)
     balance = number(account, "balance")
     profit = balance - number(account, "static_balance")
     held = [
@@ -26,7 +26,7 @@ def account_lines(account: Fields, positions: Mapping[str, Fields]) -> tuple[str
     ]
     fees, available = number(account, "commission"), number(account, "available")
     return (
-        f"equity {balance:,.2f} yuan, of the day {profit:+,.2f}",
+        f"equity {balance:,.2f} yuan, today {profit:+,.2f}",
         f"fees {fees:,.2f}, available {available:,.2f}",
         f"positions: {', '.join(held) or 'none'}",
     )

@@ -1,4 +1,4 @@
-"""What alerts are made of: the facts that are seen, and the message. Moments are Beijing time."""
+"""The facts that alert rules observe, and the alert itself. Times are Beijing time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .settings import AlertEvent
 
 
 class Level(StrEnum):
-    """How bad it is; the words of apprise."""
+    """Severity, in apprise's words."""
 
     INFO = "info"
     SUCCESS = "success"
@@ -21,7 +21,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One message."""
+    """One alert message."""
 
     event: AlertEvent
     level: Level
@@ -32,8 +32,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class LinkSeen:
-    """The link, every round. ``seconds`` run on whatever the market's clock does; ``wanted`` is
-    whether the market trades or is about to; ``given_up`` whether nothing is tried any more.
+    """The state of the link, observed every round.
+
+    ``seconds`` are of a clock that runs independently of the market's; ``wanted`` is whether the
+    market trades or is about to; ``given_up`` is whether reconnecting has ended.
     """
 
     up: bool
@@ -45,7 +47,7 @@ class LinkSeen:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An order that the exchange, or our own rules, did not take."""
+    """An order that the exchange, or the library, has refused."""
 
     symbol: str
     what: str
@@ -54,7 +56,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """Lots that have lost their protection; negative: that were closed beyond what was open."""
+    """Lots that have lost their stop; negative: lots that were closed beyond the position."""
 
     symbol: str
     lots: int
@@ -63,7 +65,7 @@ class Exposed:
 
 @dataclass(frozen=True, slots=True)
 class Differs:
-    """A delivered bar that is not the official one."""
+    """A delivered bar that differs from the official one."""
 
     symbol: str
     end: datetime
@@ -72,7 +74,7 @@ class Differs:
 
 @dataclass(frozen=True, slots=True)
 class RiskSeen:
-    """The state of the risk rules, every round."""
+    """The state of the risk rules, observed every round."""
 
     state: str
     reason: str = ""
@@ -80,14 +82,14 @@ class RiskSeen:
 
 @dataclass(frozen=True, slots=True)
 class RiskSaid:
-    """What the flattening of positions has to say."""
+    """A message about flattening positions."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The program ends with an error; ``left`` are lines of text: what it leaves behind."""
+    """The program ends with an error; ``left`` are lines on remaining positions and orders."""
 
     error: str
     left: tuple[str, ...]
@@ -95,7 +97,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A signal ends the program; ``by`` is its name, ``left`` as of ``Failed``."""
+    """A signal ends the program; ``by`` is its name, ``left`` as in ``Failed``."""
 
     by: str
     left: tuple[str, ...]
@@ -103,7 +105,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class LoginSeen:
-    """The trading login, every round: why trading rests, "" if it does not."""
+    """The trading login, observed every round: why trading is paused, "" if it is not."""
 
     words: str
 
@@ -118,20 +120,20 @@ class DayOver:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The time to say so has come."""
+    """It is time to report that the program is alive."""
 
     figures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was looked at before an open: what it is called -> what is wrong, "" for nothing."""
+    """The check before an open: name of each check -> its problem, "" if there is none."""
 
     opens: datetime
     findings: Mapping[str, str]
 
 
-#: What alert rules are told.
+#: Any fact that alert rules observe.
 Fact = (
     LinkSeen | Rejected | Exposed | Differs | RiskSeen | RiskSaid | Failed | Stopped | LoginSeen
     | DayOver | Alive | Checked

@@ -1,7 +1,7 @@
-"""What is worth an alert: facts in, alerts out; nothing here knows how they are sent.
+"""The rules of alerts: facts in, alerts out; sending is done elsewhere.
 
-The same is not told again within ``repeat_after`` seconds; how often it came is told with the
-next one. Moments are naive Beijing time.
+An equal alert is not repeated within ``repeat_after`` seconds; the next one says how many were
+suppressed. Times are naive Beijing time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .facts import (
 )
 from .settings import AlertEvent, AlertSettings
 
-#: Keys of what was told that are kept; beyond, the oldest are forgotten.
+#: The number of remembered alerts; the oldest are forgotten first.
 _REMEMBERED = 500
 _NUMBERS = re.compile(r"\d[\d.:\-]*")
 
@@ -48,13 +48,13 @@ class _Link(StrEnum):
 class _Seen(StrEnum):
     UP = "UP"
     DOWN = "DOWN"
-    TOO_LONG = "TOO_LONG"  # down, and longer than the owner waits
+    TOO_LONG = "TOO_LONG"  # down for longer than ``link_lost_after``
     IDLE = "IDLE"  # down while nobody trades
     GIVEN_UP = "GIVEN_UP"
 
 
 _LOST, _BACK, _ENDED = "Link lost", "Link is back", "Link given up"
-#: state -> seen -> (next state, the alert's title or None); every pair.
+#: state -> observation -> (next state, the alert's title or None); for every pair.
 LINK: Mapping[_Link, Mapping[_Seen, tuple[_Link, str | None]]] = MappingProxyType(
     {
         _Link.UP: {
@@ -84,10 +84,10 @@ _LINK_LEVELS = {_LOST: Level.FAILURE, _BACK: Level.SUCCESS, _ENDED: Level.FAILUR
 
 
 class AlertRules:
-    """Takes facts, gives alerts.
+    """Turns facts into alerts.
 
     Args:
-        settings: What is told and when.
+        settings: Which alerts are sent, and when.
     """
 
     def __init__(self, settings: AlertSettings) -> None:
@@ -98,14 +98,14 @@ class AlertRules:
         self._told: dict[tuple[str, ...], tuple[datetime, int]] = {}
 
     def observe(self, fact: Fact, now: datetime) -> list[Alert]:
-        """Take a fact.
+        """Observe a fact.
 
         Args:
             fact: One of the facts of this module.
             now: The exchange's time.
 
         Returns:
-            What is to be told; mostly nothing.
+            The alerts to send; usually none.
         """
         event, judge = _JUDGES[type(fact)]
         if not self.settings.wants(event):
@@ -122,24 +122,25 @@ class AlertRules:
         return [Alert(event, level, title, text, now)]
 
     def _more(self, key: tuple[str, ...], now: datetime) -> int | None:
-        """How many have been held back since the last one told; None: hold this one back, too."""
+        """How many were suppressed since the last one sent; None: suppress this one, too."""
         told_at, held_back = self._told.get(key, (datetime.min, 0))
         if told_at != datetime.min and now - told_at < timedelta(
             seconds=self.settings.repeat_after
         ):
             self._told[key] = (told_at, held_back + 1)
             return None
-        self._told.pop(key, None)  # the newest are last
+        self._told.pop(key, None)  # the newest come last
         self._told[key] = (now, 0)
         if len(self._told) > _REMEMBERED:
             del self._told[next(iter(self._told))]
         return held_back
 
-    # -- one judge a fact: (level, title, text, key of what counts as the same; () for never) ----
+    # -- one method per fact: (level, title, text, key of equal alerts; () if none are equal)
+    # --------
 
     def _judge_link(self, fact: LinkSeen) -> _Found | None:
         if fact.up and self._link is _Link.UP and not fact.given_up:
-            return None  # nearly always
+            return None  # the usual case
         if fact.given_up:
             seen = _Seen.GIVEN_UP
         elif fact.up:
@@ -211,7 +212,7 @@ class AlertRules:
 
 
 _Found = tuple[Level, str, str, tuple[str, ...]]
-#: Which fact is about what, and who judges it.
+#: The event of each fact, and its method.
 _JUDGES: Mapping[type, tuple[AlertEvent, Callable[..., _Found | None]]] = MappingProxyType(
     {
         LinkSeen: (AlertEvent.LINK, AlertRules._judge_link),

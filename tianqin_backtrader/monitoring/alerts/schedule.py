@@ -1,6 +1,6 @@
-"""When the things that come by the clock are due: day report, still alive, go/no-go check.
+"""When scheduled alerts are due: day report, still alive, check before the open.
 
-A moment that the market's clock jumps over is made up for once, at the next look.
+A due time that the market's clock jumps over is caught up once, at the next look.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from datetime import date, datetime, time, timedelta
 
 from .settings import AlertSettings, clock_time
 
-#: Opens between these times (10:30, 13:30) come after a break within the day: no check.
+#: An open between these times (10:30, 13:30) follows a break within the day: no check.
 WITHIN_A_DAY = (time(10), time(18))
-#: Closes between these times (15:00, 15:15) end a trading day; the others do not.
+#: A close between these times (15:00, 15:15) ends a trading day; others do not.
 ENDS_A_DAY = (time(14), time(18))
-#: The report comes so long after the close, when the last fills are there.
+#: The report is this long after the close, when the last fills have arrived.
 REPORT_AFTER = timedelta(minutes=2)
 
 
@@ -24,8 +24,8 @@ class Due:
 
     Attributes:
         day: The trading day to report on, or None.
-        alive: Whether to say that all is alive.
-        opens: The open to check for, or None.
+        alive: Whether "still alive" is due.
+        opens: The open that must be checked, or None.
     """
 
     day: date | None = None
@@ -37,10 +37,10 @@ NOTHING = Due()
 
 
 class AlertTimes:
-    """Follows the market's hours.
+    """Follows the market's hours to find due alerts.
 
     Args:
-        settings: When.
+        settings: The times.
     """
 
     def __init__(self, settings: AlertSettings) -> None:
@@ -50,22 +50,22 @@ class AlertTimes:
         self._trading = False
         self._boundary: datetime | None = None
         self._checked: datetime | None = None
-        self._open_day: date | None = None  # the day that has traded and is not reported
+        self._open_day: date | None = None  # the day that has traded and is not reported yet
         self._report_due: datetime | None = None
 
     def look(self, now: datetime, day: date, trading: bool, boundary: datetime | None) -> Due:
-        """See what is due.
+        """Find what is due.
 
         Args:
             now: The exchange's time.
-            day: The trading day that this belongs to.
-            trading: Whether one of the contracts trades.
+            day: The trading day of ``now``.
+            trading: Whether any contract trades.
             boundary: Their next open or close; None without contracts.
         """
         if self._trading and not trading and self._boundary is not None:
             if _between(self._boundary, ENDS_A_DAY):
                 self._report_due = self._boundary + REPORT_AFTER
-            elif _between(now, ENDS_A_DAY):  # more than one close has been jumped over
+            elif _between(now, ENDS_A_DAY):  # more than one close was jumped over
                 self._report_due = now
         self._trading, self._boundary = trading, boundary
         over = self._day_over(now, day, trading)

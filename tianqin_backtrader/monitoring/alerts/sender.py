@@ -1,7 +1,7 @@
-"""Sends alerts in a thread of its own, which knows nothing but messages.
+"""Sends alerts in a thread of its own, which handles nothing but messages.
 
-Each target has a queue of its own, so that one that hangs or refuses does not keep an alert from
-the others for long. Queues are short: when one is full its oldest alert is dropped and counted.
+Each target has its own queue, so a target that hangs or refuses does not delay the others for long.
+Queues are short: a full queue drops its oldest alert and counts it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from .facts import Alert
 
 logger = logging.getLogger(__name__)
 
-#: Alerts that wait for one target.
+#: The most alerts that wait for one target.
 CAPACITY = 50
-#: Seconds until an alert that was not taken is sent again; after the last it is given up.
+#: Seconds until a failed alert is sent again; after the last attempt it is given up.
 RETRIES = (5.0, 30.0, 120.0)
 
-#: Sends one alert; whether it was taken.
+#: Sends one alert; returns whether the target accepted it.
 Target = Callable[[Alert], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class SenderCounts:
-    """Of all targets: alerts taken, given up after all tries, dropped from a full queue, waiting;
-    ``errors`` counts attempts that failed.
+    """Counts over all targets.
+
+    They are alerts accepted, given up after all attempts, dropped from a full queue, and waiting;
+    ``errors`` counts failed attempts.
     """
 
     sent: int = 0
@@ -40,7 +42,7 @@ class SenderCounts:
 
 
 class _Line:
-    """One target and what waits for it."""
+    """One target and its queue."""
 
     def __init__(self, number: int, target: Target, capacity: int) -> None:
         self.number, self.target = number, target
@@ -49,16 +51,16 @@ class _Line:
         self.tries = 0
         self.due = 0.0
         self.sent = self.failed = self.dropped = self.errors = 0
-        self.untold = 0  # dropped ones that the target has not been told of
+        self.untold = 0  # dropped alerts that the target has not been told of
         self.said = False
 
 
 class AlertSender:
-    """Takes alerts at once and sends them later.
+    """Accepts alerts at once and sends them later.
 
     Args:
-        targets: Where they go.
-        capacity: Alerts that wait for each at most.
+        targets: The targets.
+        capacity: The most alerts that wait for each.
         retries: Seconds between the attempts for one alert.
     """
 
@@ -76,7 +78,7 @@ class AlertSender:
         self._thread.start()
 
     def put(self, alert: Alert) -> None:
-        """Have an alert sent; returns at once."""
+        """Queue an alert; returns at once."""
         with self._changed:
             for line in self._lines:
                 if len(line.waiting) >= line.capacity:
@@ -88,7 +90,7 @@ class AlertSender:
             self._changed.notify_all()
 
     def counts(self) -> SenderCounts:
-        """What has become of the alerts so far."""
+        """Counts of the alerts so far."""
         with self._changed:
             lines = self._lines
             return SenderCounts(
@@ -100,7 +102,7 @@ class AlertSender:
             )
 
     def close(self, timeout: float = 5.0) -> None:
-        """Give what waits one more attempt, for so many seconds at most, and end the thread."""
+        """Send waiting alerts once more, for at most ``timeout`` seconds, and end the thread."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()
@@ -127,7 +129,7 @@ class AlertSender:
                 self._book(line, alert, taken)
 
     def _next_line(self) -> _Line | None:
-        """A target for which an alert may be sent now."""
+        """A target to which an alert may be sent now."""
         now = monotonic()
         ready = [line for line in self._lines if line.waiting and (self._ending or line.due <= now)]
         return min(ready, key=lambda line: line.due, default=None)
@@ -141,22 +143,22 @@ class AlertSender:
             text = f"{alert.text}\n({untold} older alerts were dropped)"
             alert = replace(alert, text=text)
         try:
-            taken, why = line.target(alert), "it was not taken"
-        except Exception as error:  # of whatever library sends: trading must not see it
-            taken, why = False, type(error).__name__  # its text may hold the address
+            taken, why = line.target(alert), "it was not accepted"
+        except Exception as error:  # of any library that sends: trading must not be affected
+            taken, why = False, type(error).__name__  # its text may contain the address
         if not taken and not line.said:
             line.said = True
-            logger.warning("alerts to target %d fail (%s); told once", line.number, why)
+            logger.warning("alerts to target %d fail (%s); logged once", line.number, why)
         elif taken and line.said:
             line.said = False
-            logger.info("alerts to target %d are taken again", line.number)
+            logger.info("alerts to target %d are accepted again", line.number)
         return taken
 
     def _book(self, line: _Line, alert: Alert, taken: bool) -> None:
         line.errors += not taken
         line.due = monotonic()
         if not line.waiting or line.waiting[0] is not alert:
-            line.sent += taken  # dropped from the full queue meanwhile
+            line.sent += taken  # it may have been dropped from the full queue meanwhile
             line.dropped -= taken
             line.tries = 0
             return

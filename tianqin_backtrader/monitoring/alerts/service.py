@@ -1,10 +1,10 @@
-"""``Alerts``: listens to a session, and has what is worth it sent by a thread that only sends.
+"""``Alerts``: observes a session and passes alerts to a thread that sends them.
 
     with MyStore(...) as store:
         store.alerts("dingtalk://token", "mailto://user:password@example.com")
         ...
 
-What is told and when is decided by ``rules`` and ``schedule``; here the session is read.
+``rules`` and ``schedule`` decide which alerts are sent and when; this module reads the session.
 """
 
 from __future__ import annotations
@@ -50,22 +50,23 @@ from .targets import targets_of
 
 logger = logging.getLogger(__name__)
 
-#: Seconds in which the last alerts may leave when the program ends.
+#: Seconds for the last alerts to be sent when the program ends.
 LAST_WORDS = 5.0
 
 
 class Alerts(Observer):
-    """The alerts of one store; made by ``store.alerts``.
+    """The alerts of one store; created by ``store.alerts``.
 
-    Orders refused while history is delivered are no news and are left out.
+    Refusals of orders during history are ignored.
 
     Args:
         view: The session.
-        settings: Where to, about what, and when.
-        targets: What sends instead of ``settings.urls``; True says that an alert was taken.
+        settings: The targets, events and times.
+        targets: Functions that send instead of ``settings.urls``; True means the alert was
+            accepted.
 
     Raises:
-        ConfigError: Nowhere to send to, a URL is not understood, or apprise is missing.
+        ConfigError: There is no target, a URL is invalid, or apprise is missing.
     """
 
     def __init__(
@@ -93,26 +94,26 @@ class Alerts(Observer):
         return self._sender.counts()
 
     def close(self) -> None:
-        """Listen no more; what waits is given ``LAST_WORDS`` seconds."""
+        """Stop observing; waiting alerts get ``LAST_WORDS`` seconds."""
         self._view.observers.remove(self)
         self._finalizer()
 
     closed = close
 
-    # -- what the store shows -----------------------------------------------------------------
+    # -- calls of the session -----------------------------------------------------------------
 
     def round(self) -> None:
-        """Look at link, risk and time."""
+        """Check link, risk and time."""
         view = self._view
         ns = view.context.now_ns()
         if not ns:
-            return  # the market's clock has not begun
+            return  # no time of the market is known yet
         now = from_ns(ns)
         self._look_at_link(now)
         if view.broker is not None:
             risk = view.broker.risk
             self._tell(RiskSeen(risk.state, risk.reason), now)
-        if ns // HOUR != self._hour:  # trading days begin with an hour
+        if ns // HOUR != self._hour:  # trading days change on the hour
             self._hour, self._day = ns // HOUR, view.context.calendar.trading_day_at(now)
         due = self._times.look(now, self._day, view.hours.trading, view.hours.boundary)
         if due is not NOTHING:
@@ -135,7 +136,7 @@ class Alerts(Observer):
         self._tell(LoginSeen(link.trading_rests), now)
 
     def order(self, order: OrderView) -> None:
-        """See whether it was refused."""
+        """Check whether it was refused."""
         if order.status not in (order.Rejected, order.Margin):
             self._orders.add(order.ref)
             return
@@ -152,33 +153,33 @@ class Alerts(Observer):
         self._tell(Exposed(symbol, lots, text), self._view.context.now())
 
     def difference(self, found: Difference) -> None:
-        """A delivered bar is not the official one."""
+        """A delivered bar differs from the official one."""
         fact = Differs(found.symbol, from_ns(found.delivered.end), found.columns)
         self._tell(fact, self._view.context.now())
 
     def said(self, text: str) -> None:
-        """Of what ``notify_store`` is told, flattening is a matter of risk."""
+        """Of messages to ``notify_store``, those on flattening are a risk alert."""
         if text.startswith("flatten:"):
             self._tell(RiskSaid(text), self._view.context.now())
 
     def failed(self, error: Exception) -> None:
-        """Nobody looks after what is left from here on."""
+        """From here on nobody manages the remaining orders and positions."""
         words = str(error).strip()
         text = f"{type(error).__name__}: {words}" if words else type(error).__name__
         self._tell(Failed(text, self._left()), self._view.context.now())
 
     def stopped(self, by: str) -> None:
-        """The same."""
+        """See ``failed``."""
         self._tell(Stopped(by, self._left()), self._view.context.now())
 
     def _left(self) -> tuple[str, ...]:
-        """What the program leaves behind, and the account."""
+        """The orders that remain, and the account."""
         broker = self._view.broker
         alive = [] if broker is None else [o for o in broker.get_all_orders() if o.alive()]
         working = sum(any(not leg.over for leg in order.legs) for order in alive)
         waiting = len(alive) - working
-        left = [f"{working} orders work at the exchange"] * bool(working)
-        left += [f"{waiting} orders wait with the program, which has ended"] * bool(waiting)
+        left = [f"orders working at the exchange: {working}"] * bool(working)
+        left += [f"orders that waited in the ended program: {waiting}"] * bool(waiting)
         return (*left, *self._account_now())
 
     def _tell(self, fact: Fact, now: datetime) -> None:
@@ -197,13 +198,13 @@ class Alerts(Observer):
         return account_lines(account.account(), account.positions())
 
     def _report(self, day: date, now: datetime) -> None:
-        """After the settlement the account's figures are those of the next day."""
+        """The account's figures; after the settlement they are those of the next day."""
         known = self._account if day != self._day and self._account else self._account_now()
         differ = sum(one.corrected for one in self._view.certificate().values())
         figures = (
             *known,
             f"orders {len(self._orders)}, refused {self._refused}",
-            f"bars that differ, since the start: {differ}",
+            f"bars that differ since the start: {differ}",
         )
         self._tell(DayOver(day, figures), now)
         self._orders.clear()
@@ -220,7 +221,7 @@ class Alerts(Observer):
         return (f"{link}, {sessions}", boundary, *self._account_now())
 
     def _check(self, opens: datetime) -> dict[str, str]:
-        """What must be right before an open: what is looked at -> what is wrong, "" for nothing."""
+        """The checks before an open: name -> problem, "" if there is none."""
         account, broker = self._view.account.account(), self._view.broker
         reduced = broker.risk if broker is not None and broker.risk.state != "ACTIVE" else None
         link = [] if self._view.link.market_data_up else ["market data is down"]
@@ -252,7 +253,7 @@ class Alerts(Observer):
                 file.write(bytes(4096))
                 file.flush()
         except OSError as error:
-            return f"{folder} cannot be written: {error.strerror}"
+            return f"{folder} is not writable: {error.strerror}"
         return ""
 
     def _feeds_wrong(self) -> str:

@@ -1,4 +1,4 @@
-"""What the owner of a program wants to be told, and where."""
+"""The settings of alerts: which ones, when, and to which targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...errors import ConfigError
 
 
 class AlertEvent(StrEnum):
-    """What an alert can be about; the names are those of ``AlertSettings.events``."""
+    """The events of alerts; the names are used in ``AlertSettings.events``."""
 
     LINK = "link"
     REJECTED = "rejected"
@@ -26,20 +26,20 @@ class AlertEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """Where alerts go, and about what.
+    """Targets, events and times of alerts.
 
     Attributes:
-        urls: As apprise has them: ``dingtalk://``, ``wecombot://``, ``feishu://``, ``tgram://``,
-            ``mailto://``, ``json://`` for any webhook, ... They hold secrets.
-        events: Names of ``AlertEvent``; () is all.
+        urls: In apprise's format: ``dingtalk://``, ``wecombot://``, ``feishu://``, ``tgram://``,
+            ``mailto://``, ``json://`` for any webhook, ... They contain secrets.
+        events: Names of ``AlertEvent``; () means all.
         link_lost_after: Seconds that the link must be down while the market trades.
-        repeat_after: Seconds of market time in which the same is not told again.
-        alive_at: When "still alive" is told, ``"HH:MM"``, every day.
+        repeat_after: Seconds of market time in which an equal alert is not repeated.
+        alive_at: Times of the daily "still alive", ``"HH:MM"``.
         check_ahead: Seconds before the open of the day (9:00) and of the night (21:00) at which
-            all is looked at. The session is made anew 180 s ahead; this comes after it.
+            the check runs. The session is renewed 180 s before; this should come after it.
 
     Raises:
-        ConfigError: A value that cannot be meant; it names the setting, never a URL.
+        ConfigError: A value is invalid; the message names the setting, never a URL.
     """
 
     urls: tuple[str, ...] = field(default=(), repr=False)
@@ -53,30 +53,30 @@ class AlertSettings:
         for name in ("urls", "events", "alive_at"):
             value = getattr(self, name)
             if isinstance(value, str):
-                raise ConfigError(f"{name} of the alerts is a tuple of texts, not one text")
+                raise ConfigError(f"{name} of the alerts must be a tuple of texts, not one text")
             object.__setattr__(self, name, tuple(value))
         unknown = set(self.events) - set(AlertEvent)
         if unknown:
             there = ", ".join(AlertEvent)
-            raise ConfigError(f"no alerts on {', '.join(sorted(unknown))}; there are {there}")
+            raise ConfigError(f"unknown events {', '.join(sorted(unknown))}; there are {there}")
         for name in ("link_lost_after", "repeat_after", "check_ahead"):
             if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} of the alerts is a number of seconds from 0 on")
+                raise ConfigError(f"{name} of the alerts must be a number of seconds of at least 0")
         for text in self.alive_at:
             clock_time(text)
 
     def wants(self, event: AlertEvent) -> bool:
-        """Whether alerts on an event are told."""
+        """Whether alerts of an event are sent."""
         return not self.events or event in self.events
 
 
 def clock_time(text: str) -> time:
-    """``"12:00"``.
+    """Parse ``"12:00"``.
 
     Raises:
-        ConfigError: Not such a text.
+        ConfigError: The text does not have this form.
     """
     try:
         return datetime.strptime(text, "%H:%M").time()
     except (TypeError, ValueError) as error:
-        raise ConfigError(f'alive_at has times such as "12:00", not {text!r}') from error
+        raise ConfigError(f'alive_at must have times such as "12:00", not {text!r}') from error

@@ -1,4 +1,4 @@
-"""Where alerts go: apprise's URLs, and the secrets in them kept out of logs."""
+"""Targets of alerts: apprise's URLs, whose secrets are kept out of logs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ...core.redaction import Redact, hide
 from ...errors import ConfigError
 from .facts import Alert
 
-#: Sends an alert; whether it was taken.
+#: Sends an alert; returns whether it was accepted.
 Target = Callable[[Alert], bool]
-#: Loggers that could write a URL of ours, and the filter on them.
+#: Loggers that might write such a URL, and the filter for them.
 _TALKATIVE = ("apprise", "urllib3.connectionpool", "requests_oauthlib.oauth1_session")
 _REDACT = Redact()
-#: A part of a URL that is a word, a number or a host, and no token.
+#: A part of a URL that is a word, a number or a host, not a token.
 _PLAIN = re.compile(r"[a-z]{0,11}|\d{1,7}|.*\.[a-z]{2,}|\d+(\.\d+){3}", re.IGNORECASE)
 
 
 def targets_of(urls: tuple[str, ...]) -> list[Target]:
-    """What sends an alert to each URL, and says whether it was taken.
+    """A function for each URL that sends an alert and returns whether it was accepted.
 
     Raises:
-        ConfigError: apprise is missing, or does not understand a URL; which is told by its number.
+        ConfigError: apprise is missing, or a URL is invalid; the message gives its number.
     """
     try:
         import apprise
@@ -35,7 +35,7 @@ def targets_of(urls: tuple[str, ...]) -> list[Target]:
             "alerts need apprise: pip install 'tianqin_backtrader[alerts]'"
         ) from error
     for name in _TALKATIVE:
-        logging.getLogger(name).addFilter(_REDACT)  # the same one again adds nothing
+        logging.getLogger(name).addFilter(_REDACT)  # adding the same filter again has no effect
     return [_target(apprise, number, url) for number, url in enumerate(urls, 1)]
 
 
@@ -45,19 +45,19 @@ def _target(apprise: Any, number: int, url: str) -> Target:
     if service is None:
         scheme = url.partition("://")[0] if "://" in url else "no scheme"
         raise ConfigError(
-            f"alert URL number {number} ({scheme}) is not one that apprise understands; "
-            "its wiki has the form for every service"
+            f"alert URL number {number} ({scheme}) is not valid for apprise; "
+            "apprise's wiki has the format of every service"
         )
     text = apprise.NotifyFormat.TEXT
-    # A service that speaks only markup would refuse a "<" that is none.
+    # A service that supports only markup would refuse a literal "<".
     spoken = service.resolve_format(text)
 
     def written(words: str) -> str:
         return str(apprise.conversion.convert_between(text, spoken, content=words))
 
     def send(alert: Alert) -> bool:
-        # ``Apprise.notify`` does this in threads of its own, which can no longer be started when
-        # the program ends; and the last words are the ones that count.
+        # ``Apprise.notify`` does this in threads of its own, which cannot be started any more while
+        # the program ends; and those last alerts are important.
         taken = service.notify(
             body=written(alert.text),
             title=written(alert.title) if service.title_maxlen <= 0 else alert.title,

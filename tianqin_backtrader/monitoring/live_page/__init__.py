@@ -1,11 +1,11 @@
-"""``LivePage``: a session in a browser, while it runs; made by ``store.serve``.
+"""``LivePage``: shows a running session in a browser; created by ``store.serve``.
 
     page = store.serve()          # before the run; open page.url
     cerebro.run()
 
-Bars with own trades, equity, positions, orders, health and log, on 127.0.0.1 alone. It shows what
-has happened since ``serve`` was called, and is read-only unless a token is given: then it can
-also halt and flatten. What is asked for there is done by the store's own thread.
+It shows bars with own trades, equity, positions, orders, health and the log since ``serve`` was
+called, on 127.0.0.1 only. It is read-only unless a token is given: then it can also halt and
+flatten. The store's own thread executes these commands.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from .page_state import PageState, Row, chart_time
 
 logger = logging.getLogger(__name__)
 
-#: Rows kept: bars of a feed, orders, fills, minutes of equity, lines of log.
+#: Rows kept: bars per feed, orders, fills, minutes of equity, lines of log.
 BARS, ORDERS, FILLS, EQUITY, LOG = 600, 200, 500, 3000, 300
-#: Commands that wait for the store's thread.
+#: The most commands that wait for the store's thread.
 ASKED = 8
-#: Seconds between two looks of a viewer for news, and after which a silent line is kept alive.
+#: Seconds between two updates of a viewer, and after which an idle stream is kept alive.
 LOOK_EVERY, ALIVE_EVERY = 0.25, 5.0
-#: A token shorter than this could be guessed.
+#: Shorter tokens could be guessed.
 SHORTEST_TOKEN = 12
 
 _STATIC = Path(__file__).parent / "static"
@@ -54,24 +54,24 @@ _FILES = {
 
 
 class LivePage(Publisher):
-    """A page on a local port.
+    """The live page on a local port.
 
     Args:
         view: The session.
-        port: 0 takes any free one.
-        token: Lets whoever gives it halt and flatten; at least 12 characters. None: read-only.
+        port: The port; 0 takes any free one.
+        token: Allows halt and flatten; at least 12 characters. None: the page is read-only.
 
     Attributes:
-        url: Where, ``"http://127.0.0.1:.../"``.
+        url: The address, ``"http://127.0.0.1:.../"``.
         page: The newest ``PageState``; any thread may read it.
 
     Raises:
-        ConfigError: The port is taken, or the token is too short.
+        ConfigError: The port is in use, or the token is too short.
     """
 
     def __init__(self, view: SessionView, port: int = 0, token: str | None = None) -> None:
         if token is not None and len(token) < SHORTEST_TOKEN:
-            raise ConfigError(f"a token has at least {SHORTEST_TOKEN} characters: it moves money")
+            raise ConfigError(f"a token must have at least {SHORTEST_TOKEN} characters")
         self._numbers = count(1)
         self._bars: dict[str, deque[Row]] = {}
         self._frozen_bars: dict[str, tuple[Row, ...]] = {}
@@ -97,7 +97,7 @@ class LivePage(Publisher):
         logger.info("the live page is at %s", self.url)
 
     def close(self) -> None:
-        """Serve no more; twice does no harm."""
+        """Stop serving; further calls do nothing."""
         self._leave()
         self._server.close()
 
@@ -123,7 +123,7 @@ class LivePage(Publisher):
     # -- in the store's thread ----------------------------------------------------------------
 
     def round(self) -> None:
-        """Do what was asked for, and publish if it is time."""
+        """Execute commands, and publish if it is time."""
         if not self._asked.empty():
             self._obey()
         ns = self._view.context.now_ns()
@@ -133,7 +133,7 @@ class LivePage(Publisher):
         super().round()
 
     def bar(self, name: str, bar: Bar) -> None:
-        """Keep a bar."""
+        """Store a bar."""
         rows = self._bars.get(name)
         if rows is None:
             rows = self._bars[name] = deque(maxlen=BARS)
@@ -143,16 +143,16 @@ class LivePage(Publisher):
             self._frozen_bars.pop(name, None)
 
     def order(self, order: OrderView) -> None:
-        """Keep how an order stands, and its new fills."""
+        """Store the order's state and its new fills."""
         super().order(order)
         for leg in order.legs:
             for fill in leg.fills.values():
                 if (order.ref, fill.trade_id) not in self._fill_ids:
                     self._fill_ids.add((order.ref, fill.trade_id))
                     self._fills.append((self._next(), _fill_row(fill)))
-        if not order.alive():  # its fills are all told
+        if not order.alive():  # all its fills are stored
             self._fill_ids = {one for one in self._fill_ids if one[0] != order.ref}
-        self._orders.pop(order.ref, None)  # the newest change is last
+        self._orders.pop(order.ref, None)  # the latest change comes last
         row = _order_row(order, self._view.context.now())
         self._orders[order.ref] = (self._next(), row)
         if order.status in (order.Rejected, order.Margin):
@@ -161,7 +161,7 @@ class LivePage(Publisher):
             del self._orders[next(iter(self._orders))]
 
     def said(self, text: str) -> None:
-        """What ``notify_store`` is told belongs to the log."""
+        """Add messages to ``notify_store`` to the log."""
         self._log.add("INFO", text)
 
     def publish(self, now: float) -> None:
@@ -199,14 +199,14 @@ class LivePage(Publisher):
             except Empty:
                 return
             broker = self._view.broker
-            logger.warning("%s was asked for on the live page", name)
+            logger.warning("%s was requested on the live page", name)
             if broker is None:
                 logger.error("%s: this session has no broker", name)
                 continue
             try:
                 getattr(broker, name)(f"{name} on the live page")
             except TianqinError as error:
-                logger.error("%s is not complete, ask again: %s", name, error)
+                logger.error("%s is not complete, request it again: %s", name, error)
 
     # -- in threads of the server -------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class LivePage(Publisher):
             try:
                 self._asked.put_nowait(name)
             except Full:
-                text = "too much is waiting: the strategy is busy or the program hangs\n"
+                text = "too many commands are waiting: the strategy is busy or the program hangs\n"
                 return Answer(text.encode(), status=503)
             return Answer.json({"asked": name}, status=202)
 
@@ -244,12 +244,12 @@ class _LogRows(logging.Handler):
         self._rows: deque[Row] = deque(maxlen=LOG)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record."""
+        """Store a record."""
         text = clean(record.getMessage())
         self.add(record.levelname, text, record.created)
 
     def add(self, level: str, text: str, created: float | None = None) -> None:
-        """Keep a line."""
+        """Store a line."""
         record_time = logging.makeLogRecord({}).created if created is None else created
         row: dict[str, Json] = {
             "time": chart_time(int(record_time * 1e9)),
@@ -260,7 +260,7 @@ class _LogRows(logging.Handler):
             self._rows.append((self._number(), row))
 
     def rows(self, until: int) -> tuple[Row, ...]:
-        """What is kept, without what other threads have added since number ``until``."""
+        """The stored lines, without those that other threads have added after number ``until``."""
         with self.lock:  # type: ignore[union-attr]
             return tuple(row for row in self._rows if row[0] <= until)
 

@@ -1,4 +1,4 @@
-"""What the live page shows, frozen, and what of it is new since a viewer's last look."""
+"""The frozen state of the live page, and its changes since a viewer's last update."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ...core.json_values import Json
 from ..prometheus import health_of
 from ..snapshot import Snapshot
 
-#: A row with the number of the change that made it; numbers grow.
+#: A row with the number of its last change; numbers increase.
 Row = tuple[int, Json]
 
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """Everything, oldest first.
+    """The whole state, oldest first.
 
     Attributes:
-        number: Of the newest change.
+        number: The number of the latest change.
         feeds: Name of the feed -> its contract.
         bars: Name of the feed -> rows ``[time, open, high, low, close, volume]``.
         orders, fills, equity, log: Rows of dicts; ``equity`` has ``[time, yuan]``.
-        commands: Whether halt and flatten can be asked for.
+        commands: Whether halt and flatten are available.
     """
 
     number: int
@@ -37,7 +37,7 @@ class PageState:
     commands: bool = False
 
     def since(self, number: int, monotonic: float) -> dict[str, Json]:
-        """What has changed since ``number``, as JSON has it; -1 for everything."""
+        """The changes since ``number`` as JSON; -1 for everything."""
         return {
             "number": self.number,
             "full": number < 0,
@@ -60,5 +60,5 @@ def _newer(rows: tuple[Row, ...], number: int) -> list[Json]:
 
 
 def chart_time(ns: int) -> int:
-    """A moment as the chart library wants it: seconds that show Beijing time when read as UTC."""
+    """Convert a time for the chart library: seconds that read as UTC show Beijing time."""
     return (ns + BEIJING_OFFSET) // SECOND
