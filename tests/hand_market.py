@@ -6,10 +6,11 @@ import pandas as pd
 
 from tianqin_backtrader.core.clock import SECOND, to_ns
 
-#: Price and tick of contracts, as far as these tests need them.
+#: Price, tick and multiplier of contracts, as far as these tests need them.
 PRICES = {
-    "SHFE.cu2612": (78000.0, 10.0), "INE.sc2701": (500.0, 0.1), "DCE.m2701": (3000.0, 1.0),
-    "CZCE.SR701": (5600.0, 1.0), "GFEX.si2701": (9200.0, 5.0), "CFFEX.IF2612": (4500.0, 0.2),
+    "SHFE.cu2612": (78000.0, 10.0, 5), "INE.sc2701": (500.0, 0.1, 1000),
+    "DCE.m2701": (3000.0, 1.0, 10), "CZCE.SR701": (5600.0, 1.0, 10),
+    "GFEX.si2701": (9200.0, 5.0, 5), "CFFEX.IF2612": (4500.0, 0.2, 300),
 }  # fmt: skip
 
 
@@ -23,10 +24,10 @@ class HandMarket:
 
     def __init__(self, symbol, start="2026-11-10 09:31:00"):
         self.symbol = symbol
-        self.middle, self.tick = PRICES[symbol]
+        self.middle, self.tick, self.multiplier = PRICES[symbol]
         self.rows = []
         self.moment = datetime.datetime.fromisoformat(start)
-        self.volume = 0
+        self.volume, self.amount = 0, 0.0
 
     def price(self, steps):
         """The price so many ticks above the middle."""
@@ -48,9 +49,10 @@ class HandMarket:
         """
         for _ in range(seconds):
             self.volume += traded
+            self.amount += traded * self.price(steps) * self.multiplier
             row = {
                 "datetime": to_ns(self.moment), "last_price": self.price(steps),
-                "volume": self.volume, "amount": self.volume * self.middle,
+                "volume": self.volume, "amount": self.amount,
                 "open_interest": 100_000,
             }  # fmt: skip
             for level in range(5):

@@ -164,9 +164,9 @@ def test_orders_are_held_until_the_market_opens_if_wished(sandbox, run):
         done.append(fill)
 
     done = []
-    store = sandbox(start=LAST_MINUTES, days=2)
+    store = sandbox(start="2026-11-10 14:55:00", days=2)
     store.getbroker(closed_market="hold")
-    play(store, run, script, CU, SI)
+    play(store, run, script, SI)  # without a night
     assert done
 
 

@@ -4,7 +4,8 @@ import datetime
 
 import backtrader as bt
 import pytest
-from e2e_script import CU, MORNING, M, exchange_orders, play
+from e2e_script import CU, MORNING, M, Script, exchange_orders, play
+from hand_market import HandMarket
 
 from tianqin_backtrader.risk.limits import RiskLimits
 
@@ -18,6 +19,20 @@ def ends(strategy, order):
     assert path.count("Submitted") == path.count("Accepted") == 1
     assert sum(path.count(end) for end in ("Completed", "Canceled", "Expired", "Rejected")) == 1
     return path[-1]
+
+
+@pytest.fixture
+def play_days(sandbox, run, tmp_path):
+    """Play a script on the ticks of a few days, of which each session has some seconds."""
+
+    def play_days(script, *moments, days=2, feed="get_tick_data"):
+        market = HandMarket(CU)
+        for steps, moment in enumerate(moments):
+            market.go_to(f"2026-11-{moment}").show(10 * steps, 10)
+        store = sandbox(**market.save(tmp_path), days=days)
+        return run(store, Script, getattr(store, feed)(CU), script=script)
+
+    return play_days
 
 
 def bars(count):
@@ -103,7 +118,7 @@ def test_backtraders_close_is_sent_in_the_last_seconds(sandbox, run):
     assert done
 
 
-def test_a_close_that_is_placed_after_the_close_is_for_the_next_days(sandbox, run):
+def test_a_close_that_is_placed_after_the_close_is_for_the_next_days(play_days):
     """As by a strategy on bars of days: it must not leave when the night opens."""
 
     def script(strategy):
@@ -118,7 +133,8 @@ def test_a_close_that_is_placed_after_the_close_is_for_the_next_days(sandbox, ru
         done.append(True)
 
     done = []
-    play(sandbox(start="2026-11-10 14:57:00", days=2), run, script, CU)
+    moments = ("10 14:58:00", "10 14:59:50", "10 21:00:00", "11 09:00:00", "11 14:59:50")
+    play_days(script, *moments, feed="getdata")
     assert done
 
 
@@ -391,7 +407,8 @@ def test_an_exit_of_an_entry_that_is_refused_ends(sandbox, run):
     assert done and len(exchange_orders(store)) == 1
 
 
-AFTERNOON = "2026-11-10 14:50:00"
+#: Two days: the night session of the tenth belongs to the eleventh.
+TWO_DAYS = ("10 14:50:00", "10 14:59:50", "10 20:59:55", "10 22:29:55")
 
 
 @pytest.mark.parametrize(
@@ -404,12 +421,11 @@ AFTERNOON = "2026-11-10 14:50:00"
         (datetime.datetime(2026, 11, 10, 22, 0), "Expired", 2),
     ],
 )
-def test_an_order_is_good_as_long_as_it_says(sandbox, run, valid, end, sendings):
+def test_an_order_is_good_as_long_as_it_says(play_days, valid, end, sendings):
     def script(strategy):
         price = strategy.data.close[0] - 500
         order = strategy.buy(size=1, exectype=bt.Order.Limit, price=price, valid=valid)
         yield None
-        # Into the next trading day: the night session of the tenth belongs to the eleventh.
         while strategy.data.datetime.datetime(0) < datetime.datetime(2026, 11, 10, 22, 30):
             yield None
         assert len(order.legs) == sendings
@@ -423,11 +439,11 @@ def test_an_order_is_good_as_long_as_it_says(sandbox, run, valid, end, sendings)
         done.append(True)
 
     done = []
-    play(sandbox(start=AFTERNOON, days=2), run, script, CU)
+    play_days(script, *TWO_DAYS)
     assert done
 
 
-def test_a_price_that_the_next_days_limits_leave_out_waits_for_another_day(sandbox, run):
+def test_a_price_that_the_next_days_limits_leave_out_waits_for_another_day(play_days):
     def script(strategy):
         store = strategy.broker.store
         low = store.instrument(CU).lower_limit
@@ -447,5 +463,5 @@ def test_a_price_that_the_next_days_limits_leave_out_waits_for_another_day(sandb
         done.append(True)
 
     done = []
-    play(sandbox(start=AFTERNOON, days=3), run, script, CU)
+    play_days(script, *TWO_DAYS, "11 09:00:00", "11 14:59:50", "11 21:30:00", days=3)
     assert done

@@ -28,6 +28,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 DualMovingAverage = importlib.import_module("dual_ma").DualMovingAverage
 SYMBOL = "SHFE.cu2612"
+#: The last hour of two days: time for some trades, and for the settlement.
+TENTH, ELEVENTH = "2026-11-10 14:00:00", "2026-11-11 14:00:00"
 
 
 class Watched(DualMovingAverage):
@@ -48,7 +50,7 @@ class Watched(DualMovingAverage):
 
 
 def run(folder, *strategies, **options):
-    options = {"seed": 5, "days": 1, "ticks_per_pack": 5, "strategy_name": "dual"} | options
+    options = {"seed": 5, "start": TENTH, "ticks_per_pack": 5, "strategy_name": "dual"} | options
     with MyStore.sandbox(**options) as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker(records=folder))
@@ -66,7 +68,9 @@ def run(folder, *strategies, **options):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
     # Its ids are the exchange's own, which another counter does not show.
-    cerebro, [strategy], account = run(folder, Watched, days=2, counter="plain")
+    cerebro, [strategy], account = run(
+        folder, Watched, start="2026-11-10 14:30:00", days=2, counter="plain"
+    )
     return cerebro, strategy, account, folder / "dual"
 
 
@@ -140,7 +144,7 @@ def test_equity_has_a_row_a_bar_and_none_of_history(finished):
     _, strategy, _, folder = finished
     equity = read(folder, "equity")
     first = pd.to_datetime(equity.date_time).min()
-    assert first == pd.Timestamp("2026-11-09 20:59")
+    assert first == pd.Timestamp("2026-11-10 14:30")
     assert len(strategy.data) > strategy.live
     assert (equity.why == "bar").sum() == strategy.live
     assert strategy.analyzers.performancetracker.statistics().days[0].trading_day.day == 10
@@ -204,9 +208,9 @@ def test_cerebro_plots_without_a_screen(finished, tmp_path):
 
 def test_the_next_day_goes_on_in_the_same_files(tmp_path):
     folder = tmp_path / "dual"
-    _, _, account = run(tmp_path, start="2026-11-10")
+    _, _, account = run(tmp_path)
     before = {kind: (folder / f"{kind}.csv").read_text(encoding="utf-8") for kind in KINDS}
-    run(tmp_path, start="2026-11-11", balance=account["balance"])
+    run(tmp_path, start=ELEVENTH, balance=account["balance"])
     for kind in KINDS:
         after = (folder / f"{kind}.csv").read_text(encoding="utf-8")
         assert after.startswith(before[kind])
@@ -235,7 +239,8 @@ def test_two_strategies_share_the_records(tmp_path):
 
 
 def test_records_are_kept_without_being_asked_for(tmp_path):
-    with MyStore.sandbox(seed=5, ticks_per_pack=5, strategy_name="dual") as store:
+    options = {"seed": 5, "start": TENTH, "ticks_per_pack": 5, "strategy_name": "dual"}
+    with MyStore.sandbox(**options) as store:
         cerebro = bt.Cerebro(stdstats=False)
         broker = store.getbroker()
         cerebro.setbroker(broker)
@@ -245,7 +250,7 @@ def test_records_are_kept_without_being_asked_for(tmp_path):
         folder = tmp_path / "records" / "dual"
         equity, trades = read(folder, "equity"), read(folder, "trade")
         assert equity.balance.iloc[-1] == broker.getvalue()
-        assert (equity.why == "bar").sum() > 400
+        assert (equity.why == "bar").sum() == 60
         fills = {trade_id for order in broker.get_all_orders() for leg in order.legs
                  for trade_id in leg.fills}  # fmt: skip
         assert set(trades.trade_id) == fills and fills
@@ -253,7 +258,7 @@ def test_records_are_kept_without_being_asked_for(tmp_path):
 
 
 def test_a_sandbox_without_a_name_leaves_nothing_behind(tmp_path):
-    with MyStore.sandbox(seed=5, ticks_per_pack=5) as store:
+    with MyStore.sandbox(seed=5, start=TENTH, ticks_per_pack=5) as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker())
         cerebro.adddata(store.getdata(SYMBOL))
@@ -278,10 +283,10 @@ class Filling(DualMovingAverage):
         super().next()
         self.bars = getattr(self, "bars", 0) + (not self.data.history_phase)
         journal, broker = self.broker.journal, self.broker
-        if self.bars == 100:
+        if self.bars == 10:
             [(pages,)] = journal.query("PRAGMA page_count")
-            journal.query(f"PRAGMA max_page_count={pages + 1}")
-        elif self.bars == 300:
+            journal.query(f"PRAGMA max_page_count={pages}")
+        elif self.bars == 50:
             self.seen = broker.risk_state, len(broker.get_orders_open())
             [account] = broker.store.sandbox_server.state()["accounts"].values()
             self.sent = set(account["orders"])
@@ -291,7 +296,7 @@ class Filling(DualMovingAverage):
                 broker.resume()
             journal.query("PRAGMA max_page_count=1000000")
             broker.resume()
-        elif self.bars == 301:
+        elif self.bars == 51:
             self.after = broker.risk_state
 
 
@@ -402,16 +407,16 @@ class Freed(DualMovingAverage):
         super().next()
         self.bars = getattr(self, "bars", 0) + (not self.data.history_phase)
         journal, broker = self.broker.journal, self.broker
-        if self.bars == 100:
+        if self.bars == 10:
             price = self.data.close[0] - 1000
             self.resting = self.buy(exectype=bt.Order.Limit, price=price)
-        elif self.bars == 102:
+        elif self.bars == 12:
             [(pages,)] = journal.query("PRAGMA page_count")
-            journal.query(f"PRAGMA max_page_count={pages + 1}")
-        elif self.bars == 200:
+            journal.query(f"PRAGMA max_page_count={pages}")
+        elif self.bars == 50:
             self.seen = broker.records_broken, self.resting.alive()
             journal.query("PRAGMA max_page_count=1000000")
-        elif self.bars == 201:
+        elif self.bars == 51:
             self.then = broker.risk_state, broker.records_broken
 
 
@@ -551,7 +556,7 @@ class Telling(DualMovingAverage):
                     sys.stderr.write(f"has {{trade_id}}\\n")
         sys.stderr.flush()
 
-run({folder!r}, Telling, start="2026-11-10")
+run({folder!r}, Telling)
 """
 
 
@@ -581,7 +586,7 @@ def test_a_killed_program_has_recorded_everything(tmp_path):
     with Journal(folder / "journal.sqlite") as journal:
         journal.open_orders()
     before = (folder / "trade.csv").read_text(encoding="utf-8")
-    run(tmp_path, start="2026-11-11")
+    run(tmp_path, start=ELEVENTH)
     assert (folder / "trade.csv").read_text(encoding="utf-8").startswith(before)
     assert list(read(folder, "account").trading_day) == ["2026-11-10", "2026-11-11"]
 
@@ -591,7 +596,7 @@ def test_files_of_a_journal_that_is_gone_are_kept(tmp_path):
     run(tmp_path)
     trades = (folder / "trade.csv").read_bytes()
     (folder / "journal.sqlite").unlink()
-    run(tmp_path, start="2026-11-11")
+    run(tmp_path, start=ELEVENTH)
     assert (folder / "earlier_1" / "trade.csv").read_bytes() == trades
     assert list(read(folder, "account").trading_day) == ["2026-11-11"]
 
@@ -602,7 +607,7 @@ def test_a_lost_file_is_made_again(tmp_path):
     whole = {kind: (folder / f"{kind}.csv").read_bytes() for kind in KINDS}
     (folder / "trade.csv").unlink()
     (folder / "equity.csv").write_bytes(whole["equity"][:-7])
-    run(tmp_path, start="2026-11-11")
+    run(tmp_path, start=ELEVENTH)
     for kind in KINDS:
         assert (folder / f"{kind}.csv").read_bytes().startswith(whole[kind])
 
