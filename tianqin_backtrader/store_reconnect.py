@@ -474,7 +474,7 @@ class Reconnector:
         return instants(WallClock()).since(self._data_until or self._last_data) / SECOND
 
     def _renew(self, away: float) -> None:
-        """A session with the account, or one with market data alone while trading rests."""
+        """A session with the account, or one with market data alone while trading is paused."""
         # After a lost connection tqsdk has logged in, too, if it has opened another one.
         reopened = self._trading_link_lost and self._link.opened > self._opened
         tries, patience = 2 if reopened else 1, self._supervisor.answer_within

@@ -112,7 +112,7 @@ def test_a_refused_login_is_tried_once_more_then_trading_rests_and_data_goes_on(
         yield
         desk.answers.extend([WRONG] * 20)
         desk.drop()
-        yield from until(lambda: store.no_trading.startswith("trading rests"))
+        yield from until(lambda: store.no_trading.startswith("trading is paused"))
         refused = broker.buy_open(CU, 1)
         yield from until(lambda: "once more" not in store.no_trading)
         begun, ticks, logins = monotonic(), len(strategy), len(desk.logins)
@@ -122,7 +122,7 @@ def test_a_refused_login_is_tried_once_more_then_trading_rests_and_data_goes_on(
             at_first=logins, up=(store.market_data_up, store.trading_up),
             health=store.health().no_trading, account=store.gateway.trading.account()["balance"],
         )  # fmt: skip
-        with pytest.raises(OrderError, match="trading rests"):
+        with pytest.raises(OrderError, match="trading is paused"):
             store.tianqin.insert_order(CU, "BUY", "OPEN", 1, 78000)
         desk.answers.clear()
         store.resume_trading()
@@ -144,7 +144,7 @@ def test_a_refused_login_is_tried_once_more_then_trading_rests_and_data_goes_on(
     assert hook.titles[-1] == "Trading goes on"
     assert "CTP:不合法的登录" in hook.messages[0]["message"]
     assert "trading goes on" in done.heard
-    assert f"trading rests: {WRONG[0][2]}" in done.heard
+    assert f"trading is paused: {WRONG[0][2]}" in done.heard
 
 
 @pytest.mark.parametrize("notices", [CHANGE, LOCKED], ids=["to be changed", "locked"])
@@ -154,7 +154,7 @@ def test_what_another_attempt_cannot_mend_is_not_tried_again(desk, at_once, noti
         yield
         desk.answers.extend([notices] * 20)
         desk.drop()
-        yield from until(lambda: store.no_trading.startswith("trading rests"))
+        yield from until(lambda: store.no_trading.startswith("trading is paused"))
         begun = monotonic()
         yield from until(lambda: monotonic() - begun > 3)
 
@@ -172,7 +172,7 @@ def test_market_data_goes_on_while_the_counter_takes_no_logins(desk, monkeypatch
         yield
         desk.answers.extend([SLEEPS] * 50)
         desk.drop()
-        yield from until(lambda: "takes no logins: 交易服务器登录失败" in store.no_trading)
+        yield from until(lambda: "accepts no logins: 交易服务器登录失败" in store.no_trading)
         ticks, asked = len(strategy), len(desk.logins)
         yield from until(lambda: len(desk.logins) > asked + 2)  # as often as needed
         assert len(strategy) > ticks
@@ -199,7 +199,7 @@ def test_ahead_of_a_session_a_login_that_another_has_ended_is_tried_once(desk, a
         desk.say(*ENDED)
         yield from until(lambda: len(desk.logins) == 2 and store.trading_up)
         desk.say(*ENDED)
-        yield from until(lambda: store.no_trading == f"trading rests: {ENDED[2]}")
+        yield from until(lambda: store.no_trading == f"trading is paused: {ENDED[2]}")
         logins.append(len(desk.logins))
         store.server.advance(to="2026-11-10 12:30:00")
         yield from until(lambda: store.now().hour >= 13)
@@ -218,7 +218,7 @@ def test_another_login_that_ends_this_one_is_not_ended_again_and_again(desk, at_
         desk.say(*ENDED)
         yield from until(lambda: len(desk.logins) == 2 and store.trading_up)
         desk.say(*ENDED)
-        yield from until(lambda: store.no_trading == f"trading rests: {ENDED[2]}")
+        yield from until(lambda: store.no_trading == f"trading is paused: {ENDED[2]}")
         begun = monotonic()
         yield from until(lambda: monotonic() - begun > 3)
 
@@ -262,7 +262,7 @@ def test_a_front_whose_own_login_is_refused_lets_trading_rest(desk):
         desk.say(322, "INFO", "已经断开与交易前置的连接")
         desk.say(320, "INFO", "已经重新连接到交易前置")
         desk.say(3, "WARNING", "交易服务器重登录失败,CTP:不合法的登录")
-        yield from until(lambda: "trading rests" in store.no_trading)
+        yield from until(lambda: "trading is paused" in store.no_trading)
         yield
 
     with store_at(desk, speed=20.0) as store:

@@ -1,8 +1,8 @@
-"""Rows of ticks and bars: asked for on the wire, read from tqsdk's tree or from its frames.
+"""Rows of ticks and bars: subscribed on the wire, read from TqSdk's tree or from its frames.
 
-The tree holds every row, exact, and an open chart costs nothing in it, while every open frame
-costs time in each ``wait_update`` and is float64. But the tree is below tqsdk's public surface:
-with a version it was not tested with, the frames are what is read.
+The tree holds every row exactly, and an open chart costs nothing in it, while every open frame
+costs time in each ``wait_update`` and is float64. But the tree is not TqSdk's public interface:
+with versions that were not tested, frames are used.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from ..core.clock import SECOND
 from ..core.ports import OfChart, Rows
 from .rows import FrameSeries, Series
 
-#: Rows that TianQin gives in one chart.
+#: The most rows of one chart.
 LARGEST_CHART = 10_000
-#: Rows before the outage that a new session is asked for.
+#: Rows before an outage that a new session requests.
 SHORT_CHART = 1_000
-#: Ticks of one contract in a second at most, and how many of them are asked for again; bars that
-#: are not covered by them are repaired from the official ones.
+#: The most ticks of one contract per second, and the most that are requested again; bars that
+#: these do not cover are repaired from the official ones.
 TICKS_A_SECOND, LARGEST_TICK_CHART = 2.5, 3_000
 
 
 class TreeCharts:
     """Charts of a client, read from its tree.
 
-    The series given out stay the same objects when the client is made anew (``renew``).
+    Returned series stay the same objects when the client is replaced (``renew``).
 
     Args:
         api: The ``TqApi``.
@@ -49,32 +49,32 @@ class TreeCharts:
         return self._series[key]
 
     def older(self, series: OfChart, first_id: int, width: int) -> Series:
-        """Ask for rows of the past that a series does not reach; they come into the same tree.
+        """Request past rows that a series does not reach; they arrive in the same tree.
 
         Args:
             series: The series.
             first_id: The oldest row wanted.
-            width: How many from there on.
+            width: The number of rows from there on.
 
         Returns:
-            Rows that are all there when it is ``ready``.
+            A series that has all its rows when it is ``ready``.
         """
-        # A name of its own: what was asked before under one is taken back later than it is dropped.
+        # A unique name: the server handles the end of a request later than ``drop``.
         self._asked += 1
         asked = Series(series.symbol, series.seconds, width, f"from_{first_id}_{self._asked}")
         return self._chart(asked, {"left_kline_id": first_id})
 
     def drop(self, older: Rows) -> None:
-        """End a request of ``older``: its rows stay, a lost link does not ask for them again."""
+        """End a request of ``older``: its rows stay, but a new client does not request them."""
         del self._charts[older.chart_id]
         self._ask(older, {}, symbol="")
 
     def renew(self, api: Any, away: float) -> None:
-        """Ask a new client for everything again.
+        """Request everything again from a new client.
 
         Args:
             api: The new ``TqApi``.
-            away: Seconds since rows came; the charts reach as far back.
+            away: Seconds since the last rows; the charts reach back as far.
         """
         self._api = api
         for series, position in self._charts.values():
@@ -86,12 +86,12 @@ class TreeCharts:
             self._chart(series, position, width)
 
     def release(self, series: OfChart, keep: int) -> None:
-        """Let the client forget old rows, unless a serial of the user's own looks at them."""
+        """Let the client drop old rows, unless a serial of the user shows them."""
         if not self._is_watched(series):
             series.release(keep)
 
     def forget(self, series: Rows, first_id: int, last_id: int) -> None:
-        """Let the client forget rows that ``older`` brought, as ``release``."""
+        """Let the client drop rows of ``older``; like ``release``."""
         if not self._is_watched(series):
             series.forget(first_id, last_id)
 
@@ -104,7 +104,7 @@ class TreeCharts:
         )
 
     def _chart(self, series: Series, position: dict[str, int], width: int = 0) -> Series:
-        # Made ahead, so that one look-up finds them whenever the server fills them.
+        # Created ahead, so that one look-up finds them even before the server fills them.
         root = _get_obj(self._api._data, series.path)
         chart = _get_obj(self._api._data, ["charts", series.chart_id])
         series.bind(root.__dict__, chart.__dict__)
@@ -124,7 +124,7 @@ class TreeCharts:
 
 
 class FrameCharts:
-    """The same from ``get_tick_serial`` and ``get_kline_serial``; the past ends at 10 000 rows.
+    """Like ``TreeCharts``, with ``get_tick_serial`` and ``get_kline_serial``; at most 10 000 rows.
 
     Args:
         api: The ``TqApi``.
@@ -135,7 +135,7 @@ class FrameCharts:
         self._series: dict[tuple[str, int], FrameSeries] = {}
 
     def series(self, symbol: str, seconds: int, width: int) -> FrameSeries:
-        """As of ``TreeCharts``; returns when the rows are there."""
+        """See ``TreeCharts``; returns when the rows have arrived."""
         key = (symbol, seconds)
         known = self._series.get(key)
         width = min(width, LARGEST_CHART)
@@ -144,23 +144,23 @@ class FrameCharts:
         return self._series[key]
 
     def older(self, series: OfChart, first_id: int, width: int) -> FrameSeries:
-        """There is none: the rows that are there stand for it."""
+        """The existing rows: frames cannot request older ones."""
         return self.series(series.symbol, series.seconds, LARGEST_CHART)
 
     def drop(self, older: Rows) -> None:
-        """Nothing to end."""
+        """Do nothing: there is no request to end."""
 
     def renew(self, api: Any, away: float) -> None:
-        """As of ``TreeCharts``."""
+        """See ``TreeCharts``."""
         self._api = api
         for (symbol, seconds), series in self._series.items():
             series.bind(self._frame(symbol, seconds, series.width))
 
     def release(self, series: OfChart, keep: int) -> None:
-        """tqsdk keeps what it has; a planned renewal of the session is what bounds it."""
+        """Do nothing: TqSdk keeps its rows; a planned renewal of the session limits them."""
 
     def forget(self, series: Rows, first_id: int, last_id: int) -> None:
-        """As ``release``."""
+        """Do nothing, like ``release``."""
 
     def _frame(self, symbol: str, seconds: int, width: int) -> Any:
         if seconds:

@@ -1,4 +1,4 @@
-"""``ClientMaker``: logs in to TianQin, as often as a session must be made anew."""
+"""``ClientMaker``: logs in to TianQin and creates a client, for every new session."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ logger = logging.getLogger(__name__)
 
 #: Seconds of one wait while a trading login may be refused.
 _STEP = 0.1
-#: Seconds that market data may take to connect, and as many more for its first picture, in a
-#: session that is made anew; more where the line is late and its probe was given longer.
+#: Seconds in which market data must connect, and as many for its first pack, in a renewed
+#: session; more if the line is slow and the probe was given more time.
 PICTURE = 5.0
 
 
 class _Redacting(JSONFormatter):
-    """tqsdk's own format, without secrets and settlement statements."""
+    """TqSdk's own format, without secrets and settlement statements."""
 
     def __init__(self, password: str) -> None:
         super().__init__()
         self._password = password
 
     def format(self, record: logging.LogRecord) -> str:
-        """As of tqsdk."""
+        """See TqSdk."""
         return redacted(clean(super().format(record)), [self._password])
 
 
 @lru_cache(maxsize=1)
 def _decoded(path: str) -> Any:
-    """The contracts of before 2020 that come with tqsdk; its clients read them and never write."""
+    """TqSdk's file of contracts before 2020; clients only read it."""
     with lzma.open(path, "rt", encoding="utf-8") as file:
         return json.load(file)
 
 
 @contextmanager
 def _decoding_once() -> Iterator[None]:
-    """tqsdk decodes its 9 MB of them for every client, which takes half a second of a round."""
+    """Decode that 9 MB file once: TqSdk decodes it for every client, which takes half a second."""
 
     def opened(path: str, *args: Any, **kwargs: Any) -> Any:
         return nullcontext(SimpleNamespace(read=lambda: path))
@@ -70,17 +70,17 @@ def _decoding_once() -> Iterator[None]:
 
 
 class Client(TqApi):
-    """A ``TqApi`` that does not wait for a minute when it is known that nothing will come.
+    """A ``TqApi`` that stops waiting when it is known that nothing will come.
 
-    Its constructor waits for the first pictures of market data and of the account. After a refusal
-    none comes, and nothing is raised: the notices say it.
+    The constructor of ``TqApi`` waits for the first packs of market data and of the account, for a
+    minute. After a refusal none come and nothing is raised; only notices report the refusal.
 
     Args:
-        trading: False where its account is none that anybody trades on.
-        patience: Seconds that silent market data is waited for, as of ``PICTURE``, and then a
-            refused connection ends it, too: tqsdk tries it again after ten seconds and more, and
-            its caller may have better to do. With infinity both are waited for.
-        args, kwargs: As of ``TqApi``.
+        trading: False if nobody trades on its account.
+        patience: Seconds to wait for silent market data, as in ``PICTURE``; then a refused
+            connection also ends the wait. TqSdk repeats it after ten seconds or more, which is
+            too late for the caller. With infinity it waits for both.
+        args, kwargs: As for ``TqApi``.
     """
 
     def __init__(self, *args: Any, trading: bool, patience: float, **kwargs: Any) -> None:
@@ -93,7 +93,7 @@ class Client(TqApi):
         self._watch = None
 
     def _setup_connection(self) -> None:
-        if self._backtest is not None:  # then tqsdk adds nights to the contracts
+        if self._backtest is not None:  # a back-test: TqSdk adds nights to the contracts
             super()._setup_connection()
             return
         with _decoding_once():
@@ -102,7 +102,7 @@ class Client(TqApi):
             self._listen_to_market_data()
 
     def _listen_to_market_data(self) -> None:
-        """Until its first picture tqsdk holds everything back, notices too: hear them before."""
+        """Observe notices directly: TqSdk holds them back until the first pack of market data."""
         line, self._md_silent_at = self._ws_md_recv_chan, monotonic() + self._patience
         pass_on = line.send
 
@@ -123,12 +123,12 @@ class Client(TqApi):
                 self._md_silent_at = math.inf
 
     def wait_update(self, deadline: float | None = None, *args: Any, **kwargs: Any) -> bool:
-        """As of ``TqApi``.
+        """See ``TqApi``.
 
         Raises:
-            TradingLoginRefused: While it logs in.
-            CounterAway: The same.
-            LinkLost: The same, where it is not patient.
+            TradingLoginRefused: During login.
+            CounterAway: During login.
+            LinkLost: During login, if it is not patient.
         """
         if self._watch is None:
             return bool(super().wait_update(deadline, *args, **kwargs))
@@ -143,17 +143,17 @@ class Client(TqApi):
                 return news
 
     def insert_order(self, *args: Any, **kwargs: Any) -> Any:
-        """As of ``TqApi``.
+        """See ``TqApi``.
 
         Raises:
-            OrderError: The session has market data alone.
+            OrderError: The session has market data only.
         """
         if not self._takes_orders:
-            raise OrderError("trading rests: this session is not logged in at the counter")
+            raise OrderError("trading is paused: this session is not logged in at the counter")
         return super().insert_order(*args, **kwargs)
 
     def close(self) -> None:
-        """As of ``TqApi``; one that is given up as it is made waits for no good-bye."""
+        """See ``TqApi``; a client that is given up during login does not wait for close frames."""
         if self._watch is None or self._patient:
             super().close()
             return
@@ -186,10 +186,10 @@ class Client(TqApi):
 
 
 class ClientMaker:
-    """Makes a ``TqApi``, and values of what is wrong where it cannot.
+    """Creates a ``TqApi``, and raises our own errors if it cannot.
 
     Args:
-        key, value, account, backtest, urls, debug: As of ``Gateway``.
+        key, value, account, backtest, urls, debug: As for ``Gateway``.
     """
 
     def __init__(
@@ -203,22 +203,22 @@ class ClientMaker:
     ) -> None:
         self._key, self._value = key, value
         if backtest is not None and account is None:
-            account = TqSim()  # the only kind of account that has a past
+            account = TqSim()  # the only kind of account with a past
         for one in getattr(account, "_account_list", [account]):
-            if value == key:  # the embedded exchange's are no secrets
+            if value == key:  # the embedded exchange's are not secret
                 continue
             hide(value, str(getattr(one, "_password", "")))
             if not isinstance(one, TqKq | TqSim):
                 hide(str(getattr(one, "_account_id", "")))
         self._given = account
-        # tqsdk's account objects hold the state of one session; each connection gets a new one.
+        # TqSdk's account objects have the state of one session; each connection gets a new one.
         self._template = copy.deepcopy(account)
         self._backtest, self._urls, self._debug = backtest, dict(urls or {}), debug
         self._been_in = False
 
     @property
     def matches_itself(self) -> bool:
-        """Whether its clients fill orders themselves."""
+        """Whether its clients match orders themselves."""
         return isinstance(self._template, TqSim)
 
     @property
@@ -228,14 +228,14 @@ class ClientMaker:
 
     @property
     def renewable(self) -> bool:
-        """Whether another client finds what the one before had."""
+        """Whether a new client finds the orders and positions of the previous one."""
         return self._backtest is None and not self.matches_itself
 
     @property
     def account_id(self) -> str:
-        """Broker and number of the account, or the user whose paper account it is.
+        """Broker and number of the account, or the user of a paper account.
 
-        "" for one that dies with its client.
+        It is "" for an account that ends with its client.
         """
         if not self.renewable:
             return ""
@@ -245,7 +245,7 @@ class ClientMaker:
         return " ".join(filter(None, (broker, number, user)))
 
     def login(self) -> SessionLogin:
-        """One that has not begun; the next client may be made with it."""
+        """A new login, not started; the next client may be created with it."""
         with environment(past_proxies(self._urls)):
             account = copy.deepcopy(self._template)
             return SessionLogin(self._key, self._value, TqKq() if account is None else account)
@@ -258,16 +258,16 @@ class ClientMaker:
         trading: bool = True,
         patience: float = 0.0,
     ) -> Any:
-        """Log in; returns the ``TqApi`` when its first picture is there.
+        """Log in; returns the ``TqApi`` after its first packs.
 
         Args:
-            loop: Its event loop; closed if it comes to nothing.
-            login: One that has been asked; without it TianQin is asked now.
-            trading: False for market data alone, without a login at the account's counter.
-            patience: Seconds in which a server on this line answers.
+            loop: Its event loop; closed on failure.
+            login: A finished login; without it TianQin is asked now.
+            trading: False for market data only, without a login at the account's counter.
+            patience: Seconds in which a server answers on this line.
 
         Raises:
-            As of the gateway's ``connect``.
+            As for ``Gateway.connect``.
         """
         self._prepare_logs()
         with (
@@ -280,12 +280,12 @@ class ClientMaker:
         if trading:
             self._given = None  # the next connection starts from the template
         if not self._debug:
-            # tqsdk makes a log record of every pack, whether anybody reads it or not.
+            # TqSdk makes a log record of every pack, even if nobody reads it.
             logging.getLogger("TqApi").setLevel(logging.WARNING)
         return api
 
     def _prepare_logs(self) -> None:
-        """Before tqsdk does: what it and its websockets log of a login holds the token."""
+        """Prepare logging before TqSdk does: its log and its websockets' contain the token."""
         logging.getLogger("websockets").setLevel(logging.INFO)
         client = logging.getLogger("TqApi")
         if self._debug and not client.handlers:

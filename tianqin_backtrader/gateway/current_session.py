@@ -1,4 +1,4 @@
-"""``CurrentSession``: the ``TqApi`` of the moment, which may be none, and what was learnt of it."""
+"""``CurrentSession``: the present ``TqApi``, if there is one, and what is known from it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..errors import LinkLost
 
 
 class CurrentSession:
-    """What all parts of the ``Gateway`` work with.
+    """The state that all parts of the ``Gateway`` share.
 
     Attributes:
         client: The ``TqApi``, or None.
-        logged_in: Whether it is logged in at the account's counter; without that the last picture
-            of the account stays, and no order leaves.
-        contracts_known: Specifications that TianQin has given, by symbol.
+        logged_in: Whether it is logged in at the account's counter; otherwise the account keeps its
+            last state, and no order is sent.
+        contracts_known: Specifications from TianQin, by symbol.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class CurrentSession:
 
     @property
     def api(self) -> Any:
-        """The ``TqApi`` of the moment.
+        """The present ``TqApi``.
 
         Raises:
             LinkLost: There is none.
@@ -35,9 +35,9 @@ class CurrentSession:
         return self.client
 
     def virtual_now(self) -> int | None:
-        """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
+        """The server's own time in nanoseconds if it has one (sandbox, back-test), else None."""
         state = self.client._data.get("_tqsdk_backtest") if self.client is not None else None
         if state is None or "current_dt" not in state:
             return None
-        # At its end a back-test of tqsdk says 2038.
+        # At its end a back-test of TqSdk reports 2038.
         return min(int(state["current_dt"]), int(state.get("end_dt", state["current_dt"])))

@@ -1,4 +1,4 @@
-"""Around the making and the end of a client: its event loop, its environment, its proxies."""
+"""Creating and closing a client: its event loop, environment variables and proxies."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from weakref import WeakSet
 from ..core.clock import machine, monotonic
 from .stop_signals import SIGNALS, puts_off
 
-#: Turns of the loop that cancelled tasks get to end.
+#: Turns of the loop in which cancelled tasks may end.
 _LAST_TURNS = 1000
 
 
 class ClientLoop(asyncio.SelectorEventLoop):
-    """An event loop that can break its connections, and waits by the machine's clock.
+    """An event loop that can abort its connections, and uses the machine's clock.
 
-    A connection that is frozen or half dead would hold up the end of its client for ten seconds,
-    waiting for the other side to say good-bye.
+    A frozen or half-open connection would delay the end of its client by ten seconds, waiting for
+    the other side's close frame.
     """
 
     def __init__(self) -> None:
         super().__init__(machine().selector())
         self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
-        #: Connections that it has opened so far, and whether it has broken them.
+        #: Connections opened so far, and whether they have been aborted.
         self.opened, self.aborted = 0, False
 
     def time(self) -> float:
-        """The machine's."""
+        """The machine's time."""
         return monotonic()
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
-        """As of any loop; the connection is remembered."""
+        """See asyncio; the connection is remembered."""
         transport, protocol = await super().create_connection(*args, **kwargs)
         self._connections.add(transport)
         self.opened += 1
@@ -44,7 +44,7 @@ class ClientLoop(asyncio.SelectorEventLoop):
         return transport, protocol
 
     def abort_connections(self) -> None:
-        """Break all connections now."""
+        """Abort all connections now."""
         self.aborted = True
         for transport in list(self._connections):
             if isinstance(transport, asyncio.WriteTransport):
@@ -52,10 +52,10 @@ class ClientLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def whole_callbacks(self) -> Iterator[None]:
-        """Signals come between two callbacks, not inside one: tqsdk would leave tasks half made.
+        """Handle signals between two callbacks, not inside one: TqSdk would leave unfinished tasks.
 
-        Those of Ctrl-C, and of SIGTERM in ``with MyStore(...)``. A second one comes at once.
-        Handlers of the user's own are left alone.
+        This applies to Ctrl-C, and to SIGTERM in ``with MyStore(...)``. A second signal is handled
+        at once. The user's own handlers are not changed.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -89,10 +89,10 @@ class ClientLoop(asyncio.SelectorEventLoop):
                 act()
 
     def end(self) -> None:
-        """Cancel what still runs, and close."""
+        """Cancel what is still running, and close."""
         if self.is_closed():
             return
-        around = asyncio.events._get_running_loop()  # a notebook's
+        around = asyncio.events._get_running_loop()  # that of a notebook
         asyncio.events._set_running_loop(None)
         try:
             for task in asyncio.all_tasks(self):
@@ -100,7 +100,7 @@ class ClientLoop(asyncio.SelectorEventLoop):
             for _ in range(_LAST_TURNS):
                 if not asyncio.all_tasks(self):
                     break
-                # Not run_until_complete: tqsdk stops the loop whenever a task of its own ends.
+                # Not run_until_complete: TqSdk stops the loop whenever one of its tasks ends.
                 self.call_later(0.001, self.stop)
                 self.run_forever()
             self.close()
@@ -110,7 +110,7 @@ class ClientLoop(asyncio.SelectorEventLoop):
 
 @contextmanager
 def closing_on_error(loop: ClientLoop) -> Iterator[None]:
-    """A ``TqApi`` that fails while it is made leaves its tasks and its loop open."""
+    """Close tasks and loop of a ``TqApi`` whose constructor fails."""
     try:
         yield
     except BaseException:
@@ -120,7 +120,7 @@ def closing_on_error(loop: ClientLoop) -> Iterator[None]:
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the length of a block, then put back what was there."""
+    """Set environment variables within a block, then restore them."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -134,12 +134,12 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def past_proxies(urls: Mapping[str, str]) -> dict[str, str]:
-    """The addresses, and that no proxy of the environment gets what is meant for this machine."""
+    """The addresses, and variables that exclude this machine from the environment's proxies."""
     return dict(urls) | exemption(urls.values())
 
 
 def exemption(urls: Iterable[str]) -> dict[str, str]:
-    """Variables by which no proxy gets what is meant for this machine; {} where nothing is."""
+    """Variables that exclude this machine from proxies; {} if no address is on this machine."""
     if not any("://127.0.0.1" in url for url in urls):
         return {}
     exempt = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1")))

@@ -1,9 +1,8 @@
-"""``Gateway``: owns and drives the ``TqApi``, makes values of its data.
+"""``Gateway``: owns and drives the ``TqApi``, and converts its data to values.
 
-tqsdk has this room, and those that stand on its floor alone: ``client``, ``charts``,
-``queries``, ``trading``. ``pump`` is the one caller of ``wait_update``. Where they
-go below tqsdk's public surface, ``TESTED_TQSDK`` says which versions that was tested with; with
-others ticks and bars are read from its frames.
+Only this room uses TqSdk; ``client``, ``charts``, ``queries`` and ``trading`` are its parts.
+``pump`` is the only caller of ``wait_update``. Some parts use more than TqSdk's public interface,
+tested with the versions of ``TESTED_TQSDK``; with others, ticks and bars are read from frames.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ restore_logging()
 logger = logging.getLogger(__name__)
 
 TESTED_TQSDK = "3.10"
-#: Seconds in which the other side may say good-bye at the end of a session.
+#: Seconds in which the other side may send its close frame at the end of a session.
 GOOD_BYE = 0.5
 
 
@@ -42,15 +41,15 @@ class Gateway:
     """One TianQin session.
 
     Args:
-        key: TianQin user.
-        value: Its password.
-        account: An account object of tqsdk; None for the TianQin paper account (``TqKq``), in a
+        key: The TianQin user.
+        value: The user's password.
+        account: An account object of TqSdk; None for the TianQin paper account (``TqKq``), in a
             back-test for ``TqSim``.
         backtest: ``TqBacktest``, or None.
         urls: The ``TQ_*`` addresses of a TianQin-compatible server; empty for TianQin's own or
-            for what the environment names.
-        debug: Write tqsdk's own debug log (800 bytes of disk a tick), to a file of that name or
-            where tqsdk keeps its logs; without password and tokens.
+            those in the environment.
+        debug: Write TqSdk's own debug log (800 bytes per tick), to a file of that name or where
+            TqSdk keeps its logs; without password and tokens.
     """
 
     def __init__(
@@ -67,7 +66,8 @@ class Gateway:
         self._session = CurrentSession()
         self.trading = Trading(self._session, self._maker)
         self.queries = Queries(self._session, matches_itself=self._maker.matches_itself)
-        #: Connections of a session: market data and, unless the client matches itself, trading.
+        #: Connections of a session: market data and, unless the client matches orders itself,
+        #: trading.
         self.links = 1 if self._maker.matches_itself else 2
         self._loop: ClientLoop
         self._addresses: list[str] = []
@@ -75,12 +75,12 @@ class Gateway:
         self._probes: ServerProbes[SessionLogin] = ServerProbes(self._maker.login)
         self._charts: TreeCharts | FrameCharts | None = None
         self._seen_notices: set[str] = set()
-        #: Whether the days of ``backtest`` are over: nothing more can come.
+        #: Whether the days of ``backtest`` have ended: nothing more can come.
         self.history_over = False
 
     @property
     def api(self) -> Any:
-        """The ``TqApi`` of the moment.
+        """The present ``TqApi``.
 
         Raises:
             LinkLost: There is none.
@@ -89,7 +89,7 @@ class Gateway:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a session, working or not."""
+        """Whether there is a session, even one that does not work."""
         return self._session.client is not None
 
     @property
@@ -98,23 +98,23 @@ class Gateway:
         return self._session.logged_in
 
     def virtual_now(self) -> int | None:
-        """The server's own time in nanoseconds where it has one (sandbox, history), else None."""
+        """The server's own time in nanoseconds if it has one (sandbox, back-test), else None."""
         return self._session.virtual_now()
 
-    # -- life ---------------------------------------------------------------------------------
+    # -- sessions -----------------------------------------------------------------------------
 
     def connect(self, *, trading: bool = True) -> None:
-        """Open the session, or a new one in place of one that has ended.
+        """Open a session; the previous one must have ended.
 
         Args:
-            trading: False for market data alone: nobody logs in at the account's counter, whose
-                last picture stays, and no order leaves.
+            trading: False for market data only, without a login at the account's counter: the
+                account keeps its last state, and no order is sent.
 
         Raises:
             LoginRefused: Wrong user or password, or no permission; with the server's answer.
-            TradingLoginRefused: The counter's.
-            LinkLost: No server there, or it is not in service.
-            LinkTimeout: The server did not deliver its first picture in a minute.
+            TradingLoginRefused: The counter has refused the login.
+            LinkLost: The server is unreachable or out of service.
+            LinkTimeout: The server did not send its first packs within a minute.
         """
         self._connect(None, 0.0, trading=trading)
 
@@ -137,18 +137,18 @@ class Gateway:
         logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
 
     def renew(self, away: float, patience: float, *, trading: bool = True) -> None:
-        """A new session in place of this one, with everything subscribed again.
+        """Replace this session by a new one, with everything subscribed again.
 
-        It is made with the login of a probe that was answered. This session lives on while that
-        has come to nothing; without a probe TianQin is asked when it has ended.
+        It uses the login of an answered probe. If that login failed, this session continues;
+        without a probe this session ends first, and then TianQin is asked.
 
         Args:
-            away: Seconds since data came; what was missed is asked for.
-            patience: Seconds in which a server on this line answers, as of ``probe``.
-            trading: As of ``connect``.
+            away: Seconds since the last data; missed data are requested.
+            patience: Seconds in which a server answers on this line, as for ``probe``.
+            trading: As for ``connect``.
 
         Raises:
-            As of ``connect``.
+            As for ``connect``.
         """
         login = self._probes.login
         if login is not None and not login.asked:
@@ -161,7 +161,7 @@ class Gateway:
         self.charts.renew(self.api, away)
 
     def close(self) -> None:
-        """End the session; closing twice does no harm."""
+        """End the session; further calls do nothing."""
         if self._session.client is not None:
             self._end_session(abruptly=False)
             logger.info("session closed")
@@ -174,7 +174,7 @@ class Gateway:
         api, self._session.client = self._session.client, None
         if abruptly:
             self._loop.abort_connections()
-        else:  # the other side of a line that is frozen would be waited for for ten seconds
+        else:  # a frozen line would delay this by ten seconds
             self._loop.call_later(GOOD_BYE, self._loop.abort_connections)
         try:
             api.close()
@@ -187,46 +187,47 @@ class Gateway:
 
     @property
     def renewable(self) -> bool:
-        """Whether a new session finds what the old one had: what the client itself simulates dies
-        with it.
+        """Whether a new session finds the orders and positions of the old one.
+
+        An account that the client simulates ends with the client.
         """
         return self._maker.renewable
 
     @property
     def opened(self) -> int:
-        """Connections that the session has opened so far, those of its own reconnecting too."""
+        """Connections that the session has opened so far, including TqSdk's own reconnects."""
         return self._loop.opened if self._session.client is not None else 0
 
     @property
     def charts(self) -> TreeCharts | FrameCharts:
-        """Ticks and bars."""
+        """Access to ticks and bars."""
         if self._charts is None:
             raise LinkLost("not connected to TianQin yet")
         return self._charts
 
     def probe(self, patience: float) -> ServerProbe:
-        """Begin to ask whether the servers of the session take connections, and to log in.
+        """Begin to probe whether the session's servers accept connections, and to log in.
 
-        Both are done beside the run; what TianQin says of the login is for ``renew``.
+        Both happen in the background; the result of the login is for ``renew``.
 
         Args:
-            patience: Seconds in which the servers answer.
+            patience: Seconds in which the servers must answer.
         """
         return self._probes.probe(self._addresses, self._headers, patience)
 
     def ask(self) -> Callable[[], bool]:
-        """Ask market data something; the answer says that the line is alive.
+        """Send a request to market data; its answer proves that the line is alive.
 
         Returns:
-            Tells whether the answer has come.
+            A function that tells whether the answer has come.
         """
         return self.queries.ask()
 
     def pump(self, timeout: float) -> bool:
-        """Wait for news of any kind, at most ``timeout`` seconds; False when none came.
+        """Wait for any news, at most ``timeout`` seconds; False if none came.
 
         Raises:
-            LinkLost: There is no session, or tqsdk gives it up: it does when a first connection
+            LinkLost: There is no session, or TqSdk gives it up: it does so if a first connection
                 breaks in the hours of daily maintenance.
         """
         if self.history_over:
@@ -236,7 +237,7 @@ class Gateway:
             with self._loop.whole_callbacks():
                 return bool(api.wait_update(deadline=deadline_in(timeout)))
         except BacktestFinished:
-            logger.info("the days of the back-test are over")
+            logger.info("the days of the back-test have ended")
             self.history_over = True
             return False
         except Exception as error:
@@ -247,7 +248,7 @@ class Gateway:
     # -- notices ------------------------------------------------------------------------------
 
     def new_notices(self) -> list[Notice]:
-        """Notifications that came since the last question."""
+        """Notifications since the last call."""
         notices = self._session.client._data.get("notify", {}) if self.connected else {}
         if not notices:
             return []

@@ -1,9 +1,9 @@
-"""Until when nothing can be missing of what the market sent: what closes bars by the clock.
+"""Determines until when market data are complete, which closes bars by the clock.
 
-A line may be dead without anybody knowing, or late, and a program may stand still while its clock
-goes on. So the clock alone closes nothing. A bar's end has passed when a tick of its exchange is
-stamped later, or when the server has answered a question that was asked later: what comes on a
-line comes in its order.
+A line may be dead without notice, or slow, and a program may be suspended while its clock goes on.
+So the clock alone closes no bar. A bar's end has passed when a tick of its exchange has a later
+stamp, or when the server has answered a request that was sent later: packs on a line keep their
+order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Protocol
 
 from ..core.clock import SECOND, UNSURE, MarketClock
 
-#: A bar is closed so long after its end, if no later tick of its contract has closed it before:
-#: contracts of an exchange are not stamped in one order.
+#: A bar is closed this long after its end if no later tick of its contract has closed it before:
+#: the stamps of different contracts of an exchange are not in order.
 GRACE = SECOND // 2
-#: What is not final so long after the end of a market will never be.
+#: What is not final this long after the end of a market will never be.
 AFTERWARDS = 120 * SECOND
 NEVER = 1 << 62
 
@@ -31,7 +31,7 @@ class Line(Protocol):
 
 
 def exchange_of(symbol: str) -> str:
-    """Whose stamps a contract's ticks have, a continuous one's too.
+    """The exchange that stamps a contract's ticks, also those of a continuous contract.
 
     >>> exchange_of("SHFE.cu2612"), exchange_of("KQ.m@CFFEX.IF")
     ('SHFE', 'CFFEX')
@@ -40,12 +40,12 @@ def exchange_of(symbol: str) -> str:
 
 
 class Liveness:
-    """The proof that the line lives.
+    """Proves that market data are complete.
 
     Args:
         clock: The exchanges' time.
-        line: Is asked.
-        dues: What is to be proved: contracts, and the instants that must have passed there.
+        line: Sends requests to the server.
+        dues: Returns contracts, and the instants that must have passed there.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Liveness:
         self._answered = self._asked = self._answers = 0
 
     def alive_at(self, symbol: str) -> int:
-        """Until when nothing can be missing of a contract, nanoseconds."""
+        """Until when market data of a contract are complete, nanoseconds."""
         return max(self._answered, self._stamps.get(exchange_of(symbol), 0))
 
     def bars_close_until(self, symbol: str) -> int:
@@ -64,33 +64,33 @@ class Liveness:
         return self.alive_at(symbol) - GRACE
 
     def heard(self, symbol: str, stamp: int) -> None:
-        """A tick has come.
+        """Note a tick.
 
         Args:
-            symbol: Of which contract.
-            stamp: The exchange's, nanoseconds.
+            symbol: The contract.
+            stamp: The exchange's stamp, nanoseconds.
         """
         exchange = exchange_of(symbol)
         self._stamps[exchange] = max(self._stamps.get(exchange, 0), stamp)
 
     def answered(self, asked: int) -> None:
-        """The server has answered a question.
+        """Note that the server has answered a request.
 
         Args:
-            asked: What had ``passed`` when it was asked.
+            asked: The value of ``passed`` when it was sent.
         """
         self._answered = max(self._answered, asked)
 
     def passed(self) -> int:
-        """What instant has passed at the exchanges for sure, nanoseconds, by the clock."""
+        """The instant that has certainly passed at the exchanges by the clock, nanoseconds."""
         now = self._clock.now_ns()
         return now if self._clock.trusted else now - UNSURE
 
     def prove(self, *, over: bool) -> None:
-        """See whether a bar is due, and ask if nothing has been heard since its end.
+        """If a bar is due and nothing has arrived since its end, send a request.
 
         Args:
-            over: Whether a market of finite days has ended and all of it is here.
+            over: Whether a market of finite days has ended and all its data have arrived.
         """
         if self._clock.virtual or over:  # its time comes on the same line
             self._answered = self._clock.now_ns() + (AFTERWARDS if over else 0)
@@ -103,7 +103,7 @@ class Liveness:
             self._asked = passed
 
     def seconds_until_due(self) -> float:
-        """Until something can be proved next; the answer to a question wakes whoever waits."""
+        """Seconds until the next bar is due; the answer to a request also wakes the waiter."""
         if self._clock.virtual:
             return float("inf")
         passed = self.passed()

@@ -1,8 +1,8 @@
-"""Puts the standard library's logging back in order, and keeps secrets out of it.
+"""Repairs the standard library's logging, and keeps secrets out of it.
 
-Importing tqsdk (through ``shinny_structlog``) replaces the root of all loggers: what is logged
-afterwards reaches no handler that ``logging.basicConfig`` has made, before or later. It also
-replaces the class of all loggers to come, by one that hides the ``extra`` of a record.
+Importing TqSdk (through ``shinny_structlog``) replaces the root logger: later records reach no
+handler of ``logging.basicConfig``. It also replaces the class of all new loggers by one that hides
+a record's ``extra``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ..core.redaction import redacted as redacted
 
 
 def restore_logging() -> None:
-    """Make loggers those of the standard library again, tqsdk's apart; twice does no harm.
+    """Make loggers those of the standard library again, except TqSdk's; may be called twice.
 
-    asyncio's logger is older than any import of tqsdk, so its manager is the original one.
+    asyncio's logger is older than any import of TqSdk, so its manager is the original one.
     """
     manager = asyncio.log.logger.manager
     if logging.Logger.manager is manager:
@@ -27,7 +27,7 @@ def restore_logging() -> None:
     manager.loggerClass = _make_logger  # type: ignore[assignment]
     for name, known in manager.loggerDict.items():
         if _is_tqsdks(name) and isinstance(known, logging.Logger):
-            known.__class__ = _tqsdks_class()  # one that the user has set up before the import
+            known.__class__ = _tqsdks_class()  # a logger that existed before the import
 
     def get_logger(name: str | None = None) -> logging.Logger:
         return manager.getLogger(name) if name and name != manager.root.name else manager.root
@@ -46,7 +46,7 @@ def _is_tqsdks(name: str) -> bool:
 
 
 def _make_logger(name: str) -> logging.Logger:
-    """tqsdk logs with keywords that only a class of its own understands."""
+    """Make TqSdk's loggers with its own class, because they log with keywords of that class."""
     make = _tqsdks_class() if _is_tqsdks(name) else logging.Logger
     logger: logging.Logger = make(name)
     return logger

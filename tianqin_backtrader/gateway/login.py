@@ -1,7 +1,6 @@
-"""Logging in without a session: what TianQin says of a user, and where its servers are.
+"""Login without a session: a user's permissions, and the addresses of servers.
 
-With ``gateway`` and ``charts`` the third room of tqsdk; its ``TqAuth`` asks, as it does for a
-``TqApi``.
+TqSdk's ``TqAuth`` sends the requests, as it does for a ``TqApi``.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """What a user may do.
+    """A user's permissions.
 
     Attributes:
-        features: TianQin's names: ``futr`` is futures data and trading.
-        accounts: Futures accounts that the user has been bound to.
-        product: Of TianQin: its name for what was bought.
-        expires: Naive Beijing time; free users' is 2099-12-31.
+        features: TianQin's names; ``futr`` is futures data and trading.
+        accounts: Futures accounts that are bound to the user.
+        product: TianQin's name of the product.
+        expires: Naive Beijing time; 2099-12-31 for free users.
     """
 
     features: frozenset[str]
@@ -43,23 +42,23 @@ class Licence:
 
 
 def futures_account(broker: str, number: str, password: str) -> Any:
-    """tqsdk's account object for a futures company."""
+    """TqSdk's account object for a futures company."""
     return TqAccount(broker, number, password)
 
 
 class TianqinLogin:
-    """One login.
+    """One login to TianQin.
 
     Args:
-        user: Of TianQin.
-        password: Its password.
+        user: The TianQin user.
+        password: The user's password.
 
     Attributes:
-        auth_url: The server that is asked.
+        auth_url: The address of the login server.
 
     Raises:
         LoginRefused: Wrong user or password; with TianQin's words.
-        LinkLost: The server cannot be reached or does not answer as one.
+        LinkLost: The server is unreachable or its answer is invalid.
     """
 
     def __init__(self, user: str, password: str) -> None:
@@ -69,10 +68,10 @@ class TianqinLogin:
         self._ask(self._auth.login)
 
     def licence(self) -> Licence:
-        """What the user may do, and until when.
+        """The user's permissions, and when they end.
 
         Raises:
-            LinkLost: TianQin does not tell.
+            LinkLost: TianQin does not answer.
         """
         expires = self._ask(lambda: self._auth.expire_datetime, refusal=LinkLost)
         grants = self._auth._grants
@@ -85,24 +84,24 @@ class TianqinLogin:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of every request; they hold the token."""
+        """The headers of every request; they contain the token."""
         return dict(self._auth._base_headers)
 
     def market_data_url(self) -> str:
-        """Where ``TqApi`` would connect to.
+        """The address to which ``TqApi`` would connect.
 
         Raises:
-            LinkLost: TianQin does not tell.
+            LinkLost: TianQin does not answer.
         """
         named = os.environ.get("TQ_MD_URL")
         return named or self._ask(lambda: str(self._auth._get_md_url(True, False)), LinkLost)
 
     def trading_url(self, broker: str = "", number: str = "") -> str:
-        """The same of an account's trading server; without a broker of the paper account.
+        """The address of an account's trading server; without a broker, of the paper account.
 
         Raises:
             ConfigError: TianQin does not know the broker.
-            LinkLost: TianQin does not tell.
+            LinkLost: TianQin does not answer.
         """
         named = os.environ.get("TQ_TD_URL")
         if named:
@@ -111,7 +110,7 @@ class TianqinLogin:
         return self._ask(lambda: str(self._auth._get_td_url(name, number)[0]), ConfigError)
 
     def _plain(self, words: str) -> str:
-        """A server's words, should it quote what it was sent."""
+        """A server's words without secrets, in case it quotes the request."""
         return redacted(words, [self._password] if len(self._password) > 3 else [])
 
     def _ask(self, question: Callable[[], _T], refusal: type[Exception] = LoginRefused) -> _T:
@@ -120,10 +119,10 @@ class TianqinLogin:
                 return question()
         except requests.RequestException as error:
             raise LinkLost(f"TianQin cannot be reached: {type(error).__name__}") from error
-        except (OSError, ValueError, KeyError) as error:  # an answer that is no JSON, or another
-            raise LinkLost(f"{self.auth_url} does not answer as TianQin: {error!r}") from error
+        except (OSError, ValueError, KeyError) as error:  # not the expected JSON
+            raise LinkLost(f"{self.auth_url} does not answer like TianQin: {error!r}") from error
         except Exception as error:
-            if type(error) is not Exception:  # what tqsdk raises for everything else
+            if type(error) is not Exception:  # TqSdk raises a plain Exception for everything else
                 raise
             words = self._plain(str(error))
             if out_of_service(error):

@@ -1,7 +1,7 @@
-"""``EventLoop``: one wait for the server in a round of Cerebro, and everything it brought.
+"""``EventLoop``: one wait for the server per round of Cerebro, and the handling of its news.
 
-Feeds come first, then the account's reports, then those who look after things: what they see is of
-one moment.
+Feeds are updated first, then the account's reports, then everything that is checked every round: so
+all of them see the same moment.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .loop_ports import EveryRound, LoopBroker, LoopPorts, LoopRecorder
 
 logger = logging.getLogger(__name__)
 
-#: What the sandbox says when its days are over.
+#: The code of the sandbox's notice at the end of its market.
 MARKET_OVER = 2026112101
 
 
 class EventLoop:
-    """What is done in each round of a session.
+    """Runs the rounds of a session.
 
     Args:
-        ports: The session, which has been connected, and what it feeds.
-        on_new_session: Called when there is another session.
+        ports: The connected session, and the objects that it updates.
+        on_new_session: Called when there is a new session.
 
     Attributes:
-        liveness: The proof that nothing is missing.
-        broker, recorder: Take part as soon as there is one.
-        rolls: Looked after last, once there is a broker.
+        liveness: Proves that market data are complete.
+        broker, recorder: Set once they exist.
+        rolls: Checked last, once there is a broker.
     """
 
     def __init__(self, ports: LoopPorts, on_new_session: Callable[[], None]) -> None:
@@ -51,11 +51,11 @@ class EventLoop:
         self._counter_words = self._link.counter_words
 
     def begin(self) -> None:
-        """Cerebro begins a round: it may be waited once."""
+        """Cerebro begins a round: allow one wait."""
         self._polled = False
 
     def poll(self, timeout: float) -> None:
-        """Wait until something is there to deliver, at most once a round."""
+        """Wait until there is something to deliver, at most once a round."""
         if self._polled or self._has_news():
             return
         self._polled = True
@@ -67,11 +67,11 @@ class EventLoop:
                 return
 
     def pump(self, timeout: float) -> None:
-        """One wait, and what it brought to where it belongs."""
+        """Wait once, and handle the news."""
         try:
             self._link.wait(deadline_in(max(0.0, timeout)))
         except LinkError:
-            self._listeners.round()  # they see the end, too
+            self._listeners.round()  # observers see the end, too
             raise
         self.follow_clock()
         self._follow_session()
@@ -79,7 +79,7 @@ class EventLoop:
         for notice in self._link.take_notices():
             self._take_notice(notice)
         self._take_reports()
-        if self.broker is not None:  # after the reports: what orders have become of them is known
+        if self.broker is not None:  # after the reports, so that the state of orders is known
             for keeper in self._keepers:
                 keeper()
             if self.rolls is not None:
@@ -102,7 +102,7 @@ class EventLoop:
         if self.recorder is not None:
             stamps += self.recorder.take()
         for symbol, stamp in stamps:
-            # Before the market has been heard, what comes before an open may have any stamp.
+            # Before the first trusted time, a tick before an open may have any stamp.
             calendar = self._context.calendar
             if clock.trusted or phase_at(calendar, symbol, stamp) is Phase.TRADING:
                 clock.stamp(stamp)
@@ -118,13 +118,13 @@ class EventLoop:
             feed.release()
 
     def catch_up(self, deadline: float) -> None:
-        """Wait until all that market data has sent until now is here: it answers in its order.
+        """Wait until everything that market data has sent so far has arrived.
 
         Args:
             deadline: By ``clock.monotonic``.
 
         Raises:
-            LinkTimeout: It does not answer.
+            LinkTimeout: Market data does not answer.
         """
         gateway = self._gateway
         if self._clock.virtual:
@@ -132,25 +132,25 @@ class EventLoop:
         asked, answered = self.liveness.passed(), gateway.ask()
         while not answered():
             if monotonic() >= deadline:
-                raise LinkTimeout("market data does not answer: call again when it is there")
+                raise LinkTimeout("market data does not answer: call again when it does")
             gateway.pump(max(0.0, deadline - monotonic()))
         self.liveness.answered(asked)
 
     def alive_at(self, symbol: str) -> int:
-        """Until when nothing can be missing of what the market sent of a contract, nanoseconds."""
+        """Until when market data of a contract are complete, nanoseconds."""
         return self.liveness.alive_at(symbol)
 
     def follow_clock(self) -> None:
-        """A server that tells the time tells it to us."""
+        """Set the clock by a server that sends the time."""
         clock, now = self._clock, self._gateway.virtual_now()
         if now is not None:
             if not clock.virtual:
-                logger.info("the server tells the time: market clock")
+                logger.info("the server sends the time: using the market's clock")
             clock.virtual = True
             clock.stamp(now)
 
     def _follow_session(self) -> None:
-        """Tell feeds and broker what has become of the connection."""
+        """Tell feeds and broker about changes of the connection."""
         link, notify = self._link, self._context.notify
         self._instruments.follow()
         self._follow_hours()
@@ -160,7 +160,7 @@ class EventLoop:
                 feed.put_notification(feed.DISCONNECTED)
         if link.kept != self._kept:
             self._kept = link.kept
-            notify(f"the session is not renewed and goes on: {link.last_error}")
+            notify(f"the session was not renewed and continues: {link.last_error}")
         if link.sessions != self._sessions:
             self._sessions = link.sessions
             self._links_over = 0
@@ -168,7 +168,7 @@ class EventLoop:
             self._instruments.ask()
             done = "everything is subscribed and compared"
             if not link.trading_up:
-                done = "everything is subscribed; market data alone"
+                done = "everything is subscribed; market data only"
             notify(f"connected again: {done}")
         if link.counter_words != self._counter_words:
             self._counter_words = link.counter_words
@@ -182,7 +182,7 @@ class EventLoop:
             return
         self._trading = hours.trading
         if self._trading:
-            self._instruments.ask()  # the evening's first answer may have been the old day's
+            self._instruments.ask()  # in the evening the first answer may have been the old day's
         word, until = "open" if self._trading else "closed", hours.boundary
         logger.info("the market is %s until %s", word, until)
         self._context.notify(f"the market is {word} until {until}", until=until)
@@ -190,7 +190,7 @@ class EventLoop:
     def _take_notice(self, notice: Notice) -> None:
         level = logging.WARNING if notice.level == "WARNING" else logging.INFO
         logger.log(level, "notice %s: %s", notice.code, notice.content)
-        if self.broker is not None and not notice.conn_id:  # the client's own name one
+        if self.broker is not None and not notice.conn_id:  # the client's own have one
             self.broker.heard()
         if notice.code == MARKET_OVER:
             self._links_over += 1
@@ -198,7 +198,7 @@ class EventLoop:
             self._context.notify(notice.content, notice=notice)
 
     def _dues(self) -> Iterator[tuple[str, int]]:
-        """Contracts, and what must have passed there before something is decided."""
+        """Contracts, and the instants that must have passed there before a decision."""
         for feed in self._feeds:
             for due in feed.dues:
                 yield feed.symbol, due
@@ -210,7 +210,7 @@ class EventLoop:
         if self._context.unsaid or (feeds and all(feed.finished for feed in feeds)):
             return True
         if any(feed.has_history for feed in feeds):
-            return True  # what waits behind it is not waited for
+            return True  # do not wait for the reports behind it
         if self.broker is not None and self.broker.has_news:
             return True
         horizon = self.horizon()
@@ -222,5 +222,5 @@ class EventLoop:
 
     @property
     def market_over(self) -> bool:
-        """Whether a market of finite days has ended and every connection has said so."""
+        """Whether a market of finite days has ended and every connection has reported it."""
         return self._gateway.history_over or self._links_over >= self._gateway.links

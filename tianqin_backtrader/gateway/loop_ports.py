@@ -1,4 +1,4 @@
-"""What a round of the loop asks of the session, of its feeds and of its account."""
+"""The parts of session, feeds and account that a round of the loop uses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .refusal_notices import RefusalNotices
 
 
 class EveryRound(Protocol):
-    """What is looked after once a round."""
+    """Something that is checked once a round."""
 
     def on_round(self) -> None: ...
 
 
 class LoopReports(Protocol):
-    """What the exchange says of orders; ``Trading``."""
+    """The exchange's reports on orders; ``Trading``."""
 
     def changed(self) -> bool: ...
     def new_reports(self) -> list[OrderReport | Fill]: ...
@@ -28,7 +28,7 @@ class LoopReports(Protocol):
 class LoopGateway(Protocol):
     """The session; ``Gateway``."""
 
-    #: Its connections.
+    #: The number of its connections.
     links: int
     history_over: bool
 
@@ -40,7 +40,7 @@ class LoopGateway(Protocol):
 
 
 class LoopLink(Protocol):
-    """Who keeps the session alive while it is waited for; ``Reconnector``."""
+    """Keeps the session alive during waits; ``Reconnector``."""
 
     sessions: int
     losses: int
@@ -60,7 +60,7 @@ class LoopLink(Protocol):
 
 
 class Hours(Protocol):
-    """When what is subscribed trades; ``MarketHours``."""
+    """The trading hours of the subscribed contracts; ``MarketHours``."""
 
     @property
     def trading(self) -> bool: ...
@@ -69,7 +69,7 @@ class Hours(Protocol):
 
 
 class Specifications(Protocol):
-    """Specifications that are renewed by the way; ``InstrumentProvider``."""
+    """Specifications that are renewed in the background; ``InstrumentProvider``."""
 
     def follow(self) -> None: ...
     def ask(self) -> None: ...
@@ -100,7 +100,7 @@ class LoopFeed(Protocol):
 
 
 class LoopBroker(Protocol):
-    """Who takes what the exchange says of orders; ``MyBroker``."""
+    """Handles the exchange's reports on orders; ``MyBroker``."""
 
     @property
     def has_news(self) -> bool: ...
@@ -110,7 +110,7 @@ class LoopBroker(Protocol):
 
 
 class LoopRecorder(Protocol):
-    """Who writes down what the market sends; ``Recorder``."""
+    """Records market data; ``Recorder``."""
 
     @property
     def dues(self) -> list[tuple[str, int]]: ...
@@ -118,24 +118,24 @@ class LoopRecorder(Protocol):
 
 
 class Listeners(Protocol):
-    """Who listens without taking part; ``Observers``."""
+    """Observers of the session; ``Observers``."""
 
     def round(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class LoopPorts:
-    """All of it.
+    """All parts.
 
     Attributes:
         context: Time, calendar, and the way to ``notify_store``.
         gateway: The session.
         link: Keeps it alive.
-        hours: Opens and closes of all that is subscribed.
+        hours: The trading hours of the subscribed contracts.
         instruments: Specifications.
-        feeds: Those of the run.
+        feeds: The feeds of the run.
         listeners: Called at the end of each round.
-        keepers: Called in every round, as soon as there is a broker.
+        keepers: Called in every round, once there is a broker.
     """
 
     context: Context

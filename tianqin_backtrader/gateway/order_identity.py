@@ -1,8 +1,8 @@
-"""One order under two ids: ours, and the one under which a restarted gateway lists it (pure).
+"""One order under two ids: ours, and that of a restarted gateway (pure).
 
 The gateway of a futures company keeps the ids of its clients in a file. Without that file it makes
-names of its own for the orders that the counter tells it, ``SERVER.<ref>.<session>.<front>``, as
-for those of other terminals. What stays the same is the number that the exchange gave.
+its own ids for the orders that the counter reports, ``SERVER.<ref>.<session>.<front>``, as for
+those of other terminals. The number given by the exchange does not change.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from datetime import date
 
 from ..core.model import Direction, Fill, Offset, OrderReport
 
-#: How ids begin that a gateway has made.
+#: The prefix of ids made by a gateway.
 _MADE_UP = "SERVER."
 _Content = tuple[str, str, Direction, Offset, int]
 
 
 def made_up(order_id: str) -> bool:
-    """Whether a gateway has made an id, for want of the sender's."""
+    """Whether a gateway has made an id because it does not know the sender's."""
     return order_id.startswith(_MADE_UP)
 
 
 class OrderIdentity:
-    """Knows exchange numbers of orders by our ids, and finds them again under another id.
+    """Maps exchange numbers to our ids, to recognise orders under another id.
 
-    Numbers are given anew every trading day: those of another day are forgotten, and contract,
-    side, offset and volume must agree, too.
+    Exchange numbers restart every trading day: those of another day are forgotten, and contract,
+    direction, offset and volume must agree, too.
     """
 
     def __init__(self) -> None:
@@ -36,18 +36,18 @@ class OrderIdentity:
         self._ours: dict[str, str] = {}
 
     def begin_day(self, day: date) -> None:
-        """What is told from here on is of this trading day."""
+        """Begin a trading day: later reports are of this day."""
         if day != self._day:
             self._day = day
             self._known.clear()
 
     def recognise(self, report: OrderReport) -> None:
-        """An order has a number at its exchange under an id that its sender has chosen."""
+        """Learn the exchange number of an order from a report under the sender's id."""
         if report.exchange_order_id and not made_up(report.order_id):
             self._known[_content(report)] = report.order_id
 
     def report(self, report: OrderReport) -> OrderReport:
-        """An order as the gateway tells it, under the id that its sender has chosen."""
+        """The gateway's report of an order, under the sender's id."""
         if not made_up(report.order_id):
             self.recognise(report)
             return report
@@ -58,7 +58,7 @@ class OrderIdentity:
         return replace(report, order_id=ours)
 
     def fill(self, fill: Fill) -> Fill:
-        """A trade likewise; a trade id that begins with the order's is the one it had before."""
+        """The same for a trade; a prefix of the order's id in its trade id is replaced, too."""
         ours = self._ours.get(fill.order_id)
         if ours is None:
             return fill
@@ -69,15 +69,15 @@ class OrderIdentity:
         return replace(fill, order_id=ours, trade_id=trade_id)
 
     def ours(self, order_id: str) -> str:
-        """The id that the sender has chosen of one that the gateway tells."""
+        """The sender's id for an id of the gateway."""
         return self._ours.get(order_id, order_id)
 
     def counters(self, order_id: str) -> str:
-        """The id under which the gateway has an order of ours."""
+        """The gateway's id for an id of ours."""
         return self._made_up.get(order_id, order_id)
 
     def new_session(self) -> None:
-        """Another gateway may answer: which ids it has made will be seen."""
+        """Forget ids made by the gateway: a new session may have another gateway."""
         self._made_up.clear()
         self._ours.clear()
 

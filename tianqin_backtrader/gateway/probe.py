@@ -1,7 +1,7 @@
-"""Asks whether websocket servers take connections and speak, without holding anything up.
+"""Probes whether websocket servers accept connections and answer, in the background.
 
-One that takes connections and is silent would hold up a new session for a minute, and with it the
-trading of the old one. So would a login server, which is asked as soon as the others are there.
+A server that accepts connections but is silent would block a new session for a minute, and with it
+trading. So would a slow login server; it is asked as soon as the other servers have answered.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..core.clock import monotonic, wait_for
 
 logger = logging.getLogger(__name__)
 
-#: What every TianQin server answers, logged in or not.
+#: A request that every TianQin server answers, logged in or not.
 _PEEK = '{"aid": "peek_message"}'
-#: Answers to a token that is not good any more: the server is there, and a login comes next.
+#: Answers to an expired token: the server is reachable, and a login comes next.
 _OLD_TOKEN = frozenset({401, 403})
-#: After so many probes in a row that came to nothing the old session's addresses may be no more.
+#: After this many failed probes in a row the addresses of the old session may be outdated.
 IN_VAIN = 2
-#: Seconds in which a login is good for the next probe, too.
+#: Seconds for which a login can be used by the next probe, too.
 LOGIN_AGAIN = 30.0
 
 
@@ -44,16 +44,16 @@ _L = TypeVar("_L", bound=NextLogin)
 
 
 class ServerProbe:
-    """One attempt to connect to all addresses, begun at once and thrown away when it is made.
+    """One attempt to connect to all addresses; connections are closed once they answer.
 
-    It runs in a thread of its own, which touches nothing but its answer.
+    It runs in a thread of its own, which touches nothing but its result.
 
     Args:
-        urls: ``ws://`` or ``wss://`` addresses; others are taken for there.
-        headers: Those of the client itself; a server that does not let them in is there.
-        patience: Seconds that a server may take to let us in, and those to answer.
-        login: What is asked next, when all are there; gives the addresses of the next session,
-            which may be others. They must let its headers in.
+        urls: ``ws://`` or ``wss://`` addresses; others count as reachable.
+        headers: Those of the client; a server that refuses them is reachable.
+        patience: Seconds in which a server must accept, and again in which it must answer.
+        login: Asked next if all servers answer; returns the addresses of the next session, which
+            may differ. Their servers must accept its headers.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class ServerProbe:
         threading.Thread(target=self._ask, name="probe", daemon=True).start()
 
     def answer(self, timeout: float = 0.0) -> bool | None:
-        """True: all are there; False: one is not; None: not known after ``timeout`` seconds.
+        """True: all servers answer; False: one does not; None: unknown after ``timeout`` seconds.
 
-        True says nothing of the login, but that it has been tried.
+        True says nothing about the login, except that it has been tried.
         """
         wait_for(self._done, timeout)
         return self._answer
@@ -87,15 +87,15 @@ class ServerProbe:
                         self._peek(url, self._login.headers)
             there = True
         except (OSError, WebSocketException) as error:  # a TimeoutError is an OSError
-            logger.debug("the server is away: %s", error)
-        except Exception:  # the end of this thread: without an answer nobody would probe again
+            logger.debug("the server is unreachable: %s", error)
+        except Exception:  # without a result there would be no further probe
             logger.exception("the server cannot be probed")
         finally:
             self._answer = there
             self._done.set()
 
     def _let_in(self, url: str) -> bool:
-        """Whether a server that is there takes the old session's token."""
+        """Whether a reachable server accepts the old session's token."""
         try:
             self._peek(url, self._headers)
         except InvalidStatus as error:
@@ -121,16 +121,16 @@ class ServerProbe:
 
 
 class ServerProbes(Generic[_L]):
-    """Probes for one session after the other.
+    """Probes for successive sessions.
 
-    The addresses and the token of the old session may be no more, and then nobody answers: after
-    some probes in vain the login comes first. It is asked again after a while only.
+    Addresses and token of the old session may be outdated, and then no server answers: after some
+    failed probes the login is asked first. It is asked again only after a while.
 
     Args:
-        new_login: Makes one that has not been asked.
+        new_login: Creates a login that has not been asked.
 
     Attributes:
-        login: That of the newest probe; None once a session has been made with it.
+        login: That of the newest probe; None once a session has used it.
     """
 
     def __init__(self, new_login: Callable[[], _L]) -> None:
@@ -143,7 +143,7 @@ class ServerProbes(Generic[_L]):
     def probe(
         self, urls: Sequence[str], headers: Mapping[str, str], patience: float
     ) -> ServerProbe:
-        """The next one; all as of ``ServerProbe``."""
+        """Start the next probe; arguments as for ``ServerProbe``."""
         answer = self._last.answer() if self._last is not None else None
         if answer is not None:
             self._in_vain = 0 if answer else self._in_vain + 1
@@ -158,7 +158,7 @@ class ServerProbes(Generic[_L]):
 
 
 def certificates() -> ssl.SSLContext:
-    """The same as the client's: the machine's and those that come with certifi."""
+    """The client's certificates: the machine's and certifi's."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context

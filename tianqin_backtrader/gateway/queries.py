@@ -1,4 +1,4 @@
-"""``Queries``: what TianQin is asked about contracts, and the client's quotes of them."""
+"""``Queries``: TianQin's answers about contracts, and the client's quotes of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .rows import to_instrument
 
 _T = TypeVar("_T")
 
-#: A question that costs nothing to answer.
+#: A query whose answer costs nothing.
 ALIVE_QUERY = "query{multi_symbol_info(instrument_id:[]){... on basic{instrument_id}}}"
 
 _INSTRUMENT_QUERY = """
@@ -36,7 +36,7 @@ query($instrument_id:[String]){ multi_symbol_info(instrument_id:$instrument_id) 
 }}"""
 
 
-#: Prices of a quote by which something is decided: they are held against the day's limits.
+#: Prices of a quote that affect decisions; they are checked against the day's limits.
 _PRICES = frozenset(
     {"last_price", *(f"{side}_price{level}" for side in ("bid", "ask") for level in range(1, 11))}
 )
@@ -44,11 +44,11 @@ _LIMITS = frozenset({"upper_limit", "lower_limit"})
 
 
 class CleanQuote:
-    """The client's quote of a contract; a price that cannot be one is nan.
+    """The client's quote of a contract, with NaN for invalid prices.
 
     Args:
         symbol: The contract.
-        quote: tqsdk's, which is always the newest.
+        quote: TqSdk's quote, which is always the newest.
     """
 
     def __init__(self, symbol: str, quote: Any) -> None:
@@ -65,8 +65,8 @@ class Queries:
     """Specifications and quotes.
 
     Args:
-        session: The one of the moment.
-        matches_itself: Whether the client fills orders by itself.
+        session: The current session.
+        matches_itself: Whether the client matches orders itself.
     """
 
     def __init__(self, session: CurrentSession, *, matches_itself: bool) -> None:
@@ -76,61 +76,61 @@ class Queries:
 
     @property
     def connected(self) -> bool:
-        """Whether there is somebody to ask."""
+        """Whether there is a session to query."""
         return self._session.client is not None
 
     def begin(self) -> None:
-        """A new session: quotes are those of its client."""
+        """Begin a new session: quotes are those of its client."""
         self._quotes.clear()
 
     def instrument(self, symbol: str) -> Instrument:
-        """Ask TianQin for a contract's specification of today.
+        """Query TianQin for a contract's specification of today.
 
         Raises:
             UnknownSymbol: There is no such contract; known at once, without a time-out.
-            LinkTimeout: No answer within a minute.
+            LinkTimeout: There was no answer within a minute.
         """
         api = self._session.api
         check_name(symbol)
         try:
-            # tqsdk answers a question it has had before from memory; tomorrow's limits are others.
+            # TqSdk answers a repeated query from memory; tomorrow's limits differ.
             self._questions += 1
             query = f"{_INSTRUMENT_QUERY}\n# {self._questions}"
             answer = api.query_graphql(query, {"instrument_id": [symbol]})
         except TqTimeoutError as error:
-            raise LinkTimeout(f"TianQin did not say within 60 s what {symbol} is") from error
+            raise LinkTimeout(f"TianQin did not answer within 60 s what {symbol} is") from error
         found, words = self._instruments_of(answer), answer.get("error")
         if words or symbol not in found:
             raise no_such_contract(symbol, str(words or ""))
         return found[symbol]
 
     def ask_instruments(self, symbols: list[str]) -> Callable[[], dict[str, Instrument] | None]:
-        """Ask for specifications without waiting.
+        """Query specifications without waiting.
 
         Returns:
-            Gives the answer when it has come, once; None before.
+            A function that returns the answer once, when it has come; None before.
         """
         return self._question(_INSTRUMENT_QUERY, {"instrument_id": symbols}, self._instruments_of)
 
     def contracts(self, exchange_id: str, product_id: str) -> list[str]:
-        """The futures of a product that trade.
+        """The futures of a product that are trading.
 
         Raises:
-            LinkTimeout: No answer in time.
+            LinkTimeout: There was no answer in time.
         """
         try:
             found = self._session.api.query_quotes(
                 ins_class="FUTURE", exchange_id=exchange_id, product_id=product_id, expired=False
             )
         except TqTimeoutError as error:
-            raise LinkTimeout(f"TianQin did not say what {product_id} there are") from error
+            raise LinkTimeout(f"TianQin did not list the contracts of {product_id}") from error
         return sorted(found)
 
     def ask(self) -> Callable[[], bool]:
-        """Ask market data something; the answer says that the line is alive, held back or not.
+        """Send a request to market data; its answer proves that the line is alive.
 
         Returns:
-            Tells whether the answer has come.
+            A function that tells whether the answer has come, even if TqSdk holds it back.
         """
         answer = self._question(ALIVE_QUERY, {}, bool)
         return lambda: answer() is not None
@@ -138,7 +138,7 @@ class Queries:
     def _question(
         self, query: str, variables: dict[str, Any], read: Callable[[Any], _T]
     ) -> Callable[[], _T | None]:
-        """Ask the server of instruments; what is returned gives what is read of the answer."""
+        """Query the instrument server; returns a function that returns the parsed answer."""
         self._questions += 1
         query_id = f"TQBT_{self._questions}"
         api = self._session.api
@@ -150,7 +150,7 @@ class Queries:
             if came is None:
                 return None
             found = read(came)
-            api._send_pack(pack | {"query": ""})  # the server takes its answer back
+            api._send_pack(pack | {"query": ""})  # lets the server drop its answer
             return found
 
         return answer
@@ -164,9 +164,9 @@ class Queries:
     # -- quotes -------------------------------------------------------------------------------
 
     def price_limits(self, symbol: str) -> tuple[float, float]:
-        """Today's (upper_limit, lower_limit) from the quote, where the specification has none.
+        """Today's (upper_limit, lower_limit) from the quote, if the specification has none.
 
-        One that the quote has not either, as before the day's first data, is nan.
+        A limit is NaN if the quote does not have it either, as before the day's first data.
         """
         quote = self.quote(symbol)
         return float(quote.upper_limit), float(quote.lower_limit)
@@ -175,24 +175,24 @@ class Queries:
         """The market's (ask, bid) now.
 
         Raises:
-            OrderError: One of them is missing: nobody buys, or nobody sells.
+            OrderError: One of them is missing: nobody sells, or nobody buys.
         """
         quote = self.quote(symbol)
         prices = (float(quote.ask_price1), float(quote.bid_price1))
         if any(price != price for price in prices):
-            raise OrderError(f"{symbol} has no two sides now: give a limit price")
+            raise OrderError(f"{symbol} has only one side of the book now: give a limit price")
         return prices
 
     def quote(self, symbol: str) -> CleanQuote:
-        """The client's quote of a contract, subscribed when it is first asked for.
+        """The client's quote of a contract, subscribed at the first call.
 
-        Nothing is waited for: until its first data has come, prices are nan. Only a client that
-        fills orders itself is let run until it has the quote, as it cannot fill any without.
+        It returns without waiting: prices are NaN until the first data arrive. Only a client that
+        matches orders itself runs until it has the quote, because it cannot fill orders without it.
 
         Raises:
             LinkLost: There is no session.
-            LinkTimeout: A client that fills orders itself did not get the quote in half a minute.
-            OrderError: The user may not see the contract's market data.
+            LinkTimeout: A client that matches orders itself got no quote within half a minute.
+            OrderError: The user has no permission for the contract's market data.
         """
         found = self._quotes.get(symbol)
         if found is None:
@@ -207,8 +207,8 @@ class Queries:
             api._auth._has_md_grants(symbol)
         except TqTimeoutError as error:
             raise LinkTimeout(f"no quote of {symbol} within 30 s") from error
-        except Exception as error:  # tqsdk raises bare Exception
+        except Exception as error:  # TqSdk raises a plain Exception
             raise OrderError(str(error)) from error
         quote = _get_obj(api._data, ["quotes", symbol], api._prototype["quotes"]["#"])
-        QuoteList(api, [quote])  # its tasks subscribe, and go on in ``pump``
+        QuoteList(api, [quote])  # its tasks subscribe, and continue in ``pump``
         return CleanQuote(symbol, quote)

@@ -1,7 +1,8 @@
-"""Orders that a counter does not pass on get no answer: what is wrong comes as a notice alone.
+"""Refusals by notice: orders that a counter does not pass on get no report, only a notice.
 
-The notice names no order id. Some name contract, side and lots; the others belong to the order that
-has waited for an answer when they came. Words: those of TianQin's trading gateway.
+The notice has no order id. Some notices name contract, direction and lots; others belong to the
+order that was waiting for a report when they came. The words are those of TianQin's trading
+gateway.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from ..core.clock import SECOND
 from ..core.login_words import BROADCAST, front_lost, front_there, is_good, refusal_in
 from ..core.model import Direction, Notice
 
-#: Notices that are kept; beyond, the oldest are forgotten.
+#: The number of notices kept; the oldest are forgotten first.
 KEPT = 50
-#: An order's refusal and its notice come within so long, nanoseconds.
+#: An order's refusal and its notice arrive within this time, nanoseconds.
 APART = 5 * SECOND
 _SYMBOL = re.compile(r"合约代码[:：]\s*([\w.]+)")
 _SIDE = re.compile(r"(?:下单方向|买卖方向)[:：]\s*(买|卖)")
 _LOTS = re.compile(r"委托手数[:：]\s*(\d+)")
 _SIDES = {Direction.BUY: "买", Direction.SELL: "卖"}
-#: What notices begin with that are about something else.
+#: The beginnings of notices about something else.
 _OTHERS = ("撤单", "要撤销", "确认结算", "转账", "银期", "修改", "查询", "CTP:查询", "下单成功")
 _NO_ORDER = ("不支持撤单", "不支持转账", "不支持确认", "不支持查询", "不支持修改")
 _ORDER = ("下单", "报单")
@@ -35,14 +36,14 @@ class _Heard:
 
 
 class RefusalNotices:
-    """Keeps what was heard, and finds the words that belong to an order without an answer."""
+    """Stores notices, and finds the one that refuses an order without a report."""
 
     def __init__(self) -> None:
         self._heard: deque[_Heard] = deque(maxlen=KEPT)
         self._answers: deque[tuple[str, int]] = deque(maxlen=KEPT)
 
     def hear(self, notice: Notice, now: int) -> None:
-        """Take a notice that came at ``now`` (nanoseconds since 1970 UTC, this machine's)."""
+        """Store a notice that came at ``now`` (nanoseconds since 1970 UTC, machine's clock)."""
         if not may_refuse_an_order(notice):
             return
         for words, at in self._answers:
@@ -52,8 +53,9 @@ class RefusalNotices:
         self._heard.append(_Heard(notice, now))
 
     def answered(self, last_msg: str, now: int) -> None:
-        """An order object says the same at ``now``: its notice, which may come before it or after
-        it, belongs to it and to no other order.
+        """Note that an order's own ``last_msg`` came at ``now``.
+
+        Its notice, which may come before or after it, belongs to that order and to no other.
         """
         if not last_msg:
             return
@@ -64,13 +66,13 @@ class RefusalNotices:
         self._answers.append((last_msg, now))
 
     def take(self, symbol: str, direction: Direction, volume: int, sent: int) -> str:
-        """The words that refuse an order without an answer; "" if none have come.
+        """The words that refuse an order without a report; "" if there are none.
 
-        They are given once. Of several orders ask for the oldest first.
+        They are returned once. Of several orders, ask for the oldest first.
 
         Args:
-            symbol, direction, volume: What was sent.
-            sent: When, on the scale of ``hear``'s ``now``.
+            symbol, direction, volume: Those of the order.
+            sent: When it was sent, by the clock of ``hear``.
         """
         after = [one for one in self._heard if one.at >= sent]
         named = [one for one in after if _names(one.notice, symbol, direction, volume) is True]
@@ -82,7 +84,7 @@ class RefusalNotices:
 
 
 def may_refuse_an_order(notice: Notice) -> bool:
-    """Whether a notice may say that an order goes no further.
+    """Whether a notice may be the refusal of an order.
 
     >>> may_refuse_an_order(Notice(333, "WARNING", "当前时间不支持下单!"))
     True

@@ -1,8 +1,8 @@
-"""What the client's data tree holds, made into values: rows by id, contracts, orders, trades.
+"""Converts the client's data tree to values: rows by id, contracts, orders, trades.
 
-tqsdk merges everything the server sends into one tree of entities. It holds every tick and bar,
-exact, while the client's quote shows only the newest state and its frames are float64. The tree is
-handed in; nothing here imports tqsdk.
+TqSdk merges everything the server sends into one tree of entities. It has every tick and bar
+exactly, while the client's quote has only the newest state and its frames are float64. The tree is
+passed in; this module does not import TqSdk.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Series:
     Attributes:
         symbol: The contract.
         seconds: Length of a bar; 0 for ticks.
-        width: Rows of the past that are asked for.
-        chart_id: Names the request.
+        width: The number of past rows that are requested.
+        chart_id: The id of the request.
 
     Args:
         symbol, seconds, width: As above.
-        name: What tells the request from others for the same rows.
+        name: Distinguishes the request from others for the same rows.
     """
 
     def __init__(self, symbol: str, seconds: int, width: int, name: str) -> None:
@@ -41,39 +41,39 @@ class Series:
         self._released = -1
 
     def bind(self, root: Mapping[str, Any], chart: Mapping[str, Any]) -> None:
-        """Read from here on.
+        """Read from this entity from now on.
 
         Args:
-            root: The attributes of the tree's entity that holds ``data`` and ``last_id``.
-            chart: Those of the chart that asks for the rows.
+            root: The attributes of the tree's entity that has ``data`` and ``last_id``.
+            chart: Those of the chart that requests the rows.
         """
         self._root, self._chart = root, chart
         self._released = -1
 
     @property
     def path(self) -> list[str]:
-        """Where it is in the tree."""
+        """Its path in the tree."""
         if self.seconds == 0:
             return ["ticks", self.symbol]
         return ["klines", self.symbol, str(self.seconds * SECOND)]
 
     @property
     def ready(self) -> bool:
-        """Whether the asked-for past has come, whole."""
+        """Whether all requested past rows have arrived."""
         return bool(self._chart.get("ready", False))
 
     @property
     def last_id(self) -> int:
-        """The newest id, -1 while there is none, or while the past has not come yet."""
+        """The newest id, -1 if there is none, or if the past rows have not arrived yet."""
         return int(self._root.get("last_id", -1)) if self._chart.get("ready", False) else -1
 
     @property
     def left_id(self) -> int:
-        """The oldest id of the asked-for past, at least 0."""
+        """The oldest id of the requested past, at least 0."""
         return max(0, int(self._chart.get("left_id", -1)))
 
     def ticks(self, first_id: int, last_id: int) -> list[Tick]:
-        """The ticks of a range of ids, both included; rows that never came are left out."""
+        """The ticks of a range of ids, both included; missing rows are left out."""
         rows = self._root["data"].__dict__
         found = (rows.get(str(row_id)) for row_id in range(first_id, last_id + 1))
         return [
@@ -96,7 +96,7 @@ class Series:
         ]
 
     def bars(self, first_id: int, last_id: int) -> list[Bar]:
-        """The bars of a range of ids, both included; rows that never came are left out."""
+        """The bars of a range of ids, both included; missing rows are left out."""
         rows = self._root["data"].__dict__
         length = self.seconds * SECOND
         bars = []
@@ -113,19 +113,19 @@ class Series:
         return bars
 
     def rows(self, first_id: int, last_id: int, fields: Sequence[str]) -> list[Row]:
-        """Whole rows of a range of ids, the id and the fields in their order; as ``ticks``."""
+        """Rows of a range of ids: the id, then the given fields; missing rows are left out."""
         rows, pick = self._root["data"].__dict__, itemgetter(*fields)
         found = ((row_id, rows.get(str(row_id))) for row_id in range(first_id, last_id + 1))
         return [(row_id, *pick(row.__dict__)) for row_id, row in found if row is not None]
 
     def forget(self, first_id: int, last_id: int) -> None:
-        """Forget a range of ids that ``release`` does not reach."""
+        """Drop a range of ids that ``release`` does not reach."""
         rows = self._root["data"].__dict__
         for row_id in range(first_id, last_id + 1):
             rows.pop(str(row_id), None)
 
     def release(self, keep: int) -> None:
-        """Forget all but the newest ``keep`` rows: the client would keep them for ever."""
+        """Drop all but the newest ``keep`` rows, which the client would keep for ever."""
         until = self.last_id - keep
         if until <= self._released:
             return
@@ -139,15 +139,15 @@ class Series:
 
 
 class FrameSeries:
-    """The same from a frame of tqsdk's public surface, as far back as the frame goes.
+    """Like ``Series``, read from a frame of TqSdk's public interface, as far as the frame goes.
 
     Args:
-        symbol, seconds, width: As of ``Series``.
+        symbol, seconds, width: As for ``Series``.
         frame: What ``get_tick_serial`` or ``get_kline_serial`` returned.
     """
 
     ready = True
-    #: It is none of ours: tqsdk has named it.
+    #: TqSdk has chosen the chart's id.
     chart_id = ""
 
     def __init__(self, symbol: str, seconds: int, width: int, frame: Any) -> None:
@@ -155,17 +155,17 @@ class FrameSeries:
         self.bind(frame)
 
     def bind(self, frame: Any) -> None:
-        """Read from here on."""
+        """Read from this frame from now on."""
         self._frame = frame
 
     @property
     def path(self) -> list[str]:
-        """It has none."""
+        """Empty: a frame has no path."""
         return []
 
     @property
     def last_id(self) -> int:
-        """The newest id, -1 while there is none."""
+        """The newest id, -1 if there is none."""
         return int(self._frame["id"].iloc[-1])
 
     @property
@@ -174,7 +174,7 @@ class FrameSeries:
         return max(0, int(self._frame["id"].iloc[0]))
 
     def ticks(self, first_id: int, last_id: int) -> list[Tick]:
-        """As of ``Series``; levels that the market does not have are nan."""
+        """See ``Series``; missing levels are NaN."""
         found = []
         for row in self._rows(first_id, last_id):
             volumes = (row["bid_volume1"], row["ask_volume1"])
@@ -190,7 +190,7 @@ class FrameSeries:
         return found
 
     def bars(self, first_id: int, last_id: int) -> list[Bar]:
-        """As of ``Series``."""
+        """See ``Series``."""
         found = []
         for row in self._rows(first_id, last_id):
             start = _to_microsecond(row["datetime"])
@@ -204,7 +204,7 @@ class FrameSeries:
         return found
 
     def rows(self, first_id: int, last_id: int, fields: Sequence[str]) -> list[Row]:
-        """As of ``Series``; stamps to the microsecond."""
+        """See ``Series``; stamps are exact to the microsecond."""
         first, *others = fields
         return [
             (int(row["id"]), _field(row, first), *(_field(row, name) for name in others))
@@ -212,7 +212,7 @@ class FrameSeries:
         ]
 
     def forget(self, first_id: int, last_id: int) -> None:
-        """The frame has its length."""
+        """Do nothing: the frame has a fixed length."""
 
     def _rows(self, first_id: int, last_id: int) -> list[dict[str, float]]:
         ids = self._frame["id"]
@@ -221,7 +221,7 @@ class FrameSeries:
         return rows
 
     def release(self, keep: int) -> None:
-        """The frame has its length."""
+        """Do nothing: the frame has a fixed length."""
 
 
 def _field(row: Mapping[str, float], name: str) -> float:
@@ -229,11 +229,11 @@ def _field(row: Mapping[str, float], name: str) -> float:
 
 
 def _to_microsecond(float_ns: float) -> int:
-    """Frames are float64: nanoseconds are exact to 256 only."""
+    """Frames are float64, exact to 256 nanoseconds only."""
     return round(float_ns / 1000) * 1000
 
 
-#: No trade is older: what says so has no time. The first hour of 2000, nanoseconds.
+#: An earlier time of a trade means "no time". The first hour of 2000, nanoseconds.
 _FIRST_TIME = 946_656_000 * SECOND
 
 
@@ -268,9 +268,9 @@ def to_instrument(raw: Mapping[str, Any]) -> Instrument:
 
 
 def to_report(order_id: str, order: Any) -> OrderReport | None:
-    """An order as the client has it; None while its own fields have not come.
+    """Convert an order of the client; None while its own fields have not arrived.
 
-    A trade that comes before its order, or has none, makes the client show an order without any.
+    For a trade that comes before its order, or has none, the client shows an order without fields.
     """
     direction, offset = _word(order, "direction"), _word(order, "offset")
     if direction not in _DIRECTIONS or offset not in _OFFSETS or not _word(order, "status"):
@@ -293,16 +293,16 @@ def to_report(order_id: str, order: Any) -> OrderReport | None:
 
 
 def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> Fill | None:
-    """A trade as the client has it; None while its fields have not come.
+    """Convert a trade of the client; None while its fields have not arrived.
 
-    Trades that a broker or an exchange makes (forced closes, exchange for physicals) may have no
-    order: their order id is that of none, or "".
+    Trades made by a broker or an exchange (forced closes, exchange for physicals) may have no
+    order: their order id is unknown, or "".
 
     Args:
         trade_id: Its key.
         trade: The client's object.
-        now: Nanoseconds; stands for the time of a trade that has none.
-        names_fees: Whether a fee of 0.0 is one: else it is none that is told.
+        now: Nanoseconds, used for a trade that has no time.
+        names_fees: Whether a fee of 0.0 is a fee; otherwise it means that none is stated.
     """
     direction, offset, symbol = _word(trade, "direction"), _word(trade, "offset"), _symbol(trade)
     price, volume = number(trade, "price"), _lots(trade, "volume")
@@ -330,7 +330,7 @@ def _lots(raw: Mapping[str, Any], name: str) -> int:
 
 
 def _word(raw: Mapping[str, Any], name: str) -> str:
-    """A text without the blanks that a counter fills it up with; "" where there is none."""
+    """A text without the blanks that a counter pads it with; "" if missing."""
     value = raw.get(name)
     return value.strip() if isinstance(value, str) else ""
 
@@ -341,7 +341,7 @@ def _symbol(raw: Mapping[str, Any]) -> str | None:
 
 
 def plain(entity: Any) -> dict[str, Any]:
-    """The fields of an account or a position; "-", which is no value, becomes nan."""
+    """The fields of an account or a position; "-", which means no value, becomes NaN."""
     return {
         name: NAN if value == "-" else value
         for name, value in entity.items()
@@ -349,12 +349,12 @@ def plain(entity: Any) -> dict[str, Any]:
     }
 
 
-#: In place of a settlement statement, which holds the account, its owner and all it owns.
+#: Replaces a settlement statement, which contains the account, its owner and its holdings.
 STATEMENT_CAME = "the settlement statement of the day has come; TqSdk confirms it"
 
 
 def to_notice(raw: Mapping[str, Any]) -> Notice:
-    """A notification, without secrets and without the text of a settlement statement."""
+    """Convert a notification, without secrets and without the text of a settlement statement."""
     kind = str(raw.get("type", ""))
     content = str(raw.get("content", ""))
     return Notice(

@@ -1,7 +1,7 @@
-"""``SessionLogin``: what a client asks over HTTP as it is made, asked before and beside the run.
+"""``SessionLogin``: the HTTP requests of a new client, sent before and in the background.
 
-A login server may take half a minute for an answer. It is asked while the old session still lives,
-so that orders leave through that one meanwhile; the new client finds every answer there.
+A login server may take half a minute for an answer. It is asked while the old session still works,
+so that orders can be sent through that session meanwhile; the new client then uses the answers.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def explained(*, been_in: bool) -> Iterator[None]:
-    """What tqsdk raises of a login becomes an error of ours.
+    """Translate TqSdk's exceptions of a login to our errors.
 
     Args:
-        been_in: Whether the same user has been let in before.
+        been_in: Whether the same user has logged in successfully before.
     """
     try:
         yield
@@ -40,12 +40,12 @@ def explained(*, been_in: bool) -> Iterator[None]:
         raise LinkLost(f"TianQin cannot be reached: {type(error).__name__}") from error
     except TqTimeoutError as error:
         raise LinkTimeout(f"TianQin did not answer within 60 s: {error}") from error
-    except (OSError, ValueError) as error:  # a ValueError is an answer that is no JSON
+    except (OSError, ValueError) as error:  # a ValueError means that the answer is not JSON
         raise LinkLost(f"TianQin cannot be reached: {error}") from error
-    except (LookupError, jwt.PyJWTError) as error:  # an answer that is another JSON
-        raise LinkLost(f"this is not how TianQin answers: {error!r}") from error
+    except (LookupError, jwt.PyJWTError) as error:  # not the expected JSON
+        raise LinkLost(f"the answer is not like TianQin's: {error!r}") from error
     except Exception as error:
-        if type(error) is not Exception:  # what tqsdk raises for everything else
+        if type(error) is not Exception:  # TqSdk raises a plain Exception for everything else
             raise
         if out_of_service(error) or (been_in and is_unclear(error)):
             raise LinkLost(not_in_service(str(error))) from error
@@ -53,15 +53,15 @@ def explained(*, been_in: bool) -> Iterator[None]:
 
 
 class SessionLogin(TqAuth):
-    """A ``TqAuth`` that keeps every answer: what was asked once is not asked again.
+    """A ``TqAuth`` that stores every answer: no request is sent twice.
 
     Args:
-        user: Of TianQin.
-        password: Its password.
-        account: A copy of tqsdk's account object, whose servers are asked for, too.
+        user: The TianQin user.
+        password: The user's password.
+        account: A copy of TqSdk's account object, whose servers are requested, too.
 
     Attributes:
-        asked: Whether ``ask`` is done.
+        asked: Whether ``ask`` has finished.
     """
 
     def __init__(self, user: str, password: str, account: Any) -> None:
@@ -77,21 +77,21 @@ class SessionLogin(TqAuth):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Of the next session's requests; they hold the token."""
+        """The headers of the next session's requests; they contain the token."""
         return dict(self._base_headers)
 
     def ask(self) -> list[str]:
-        """Ask for everything, in a thread of its own; what goes wrong is for ``check``.
+        """Send all requests, in a thread of its own; ``check`` raises the errors.
 
-        Where all is known already nothing is asked.
+        Nothing is sent if all answers are known already.
 
         Returns:
-            Addresses of the servers of market data and trading, as far as they are known.
+            Addresses of the market data and trading servers, as far as they are known.
         """
         if self.asked and self._wrong is None and self._wrong_of_trading is None:
             return self._addresses
         self._addresses = addresses = []
-        # The variables are the whole program's: they are touched where a proxy would get this.
+        # Variables affect the whole program: set them only if a proxy would get this request.
         variables = exemption([self._auth_url]) if getproxies() else {}
         with environment(variables):
             self._wrong = _error_of(lambda: addresses.append(self._ask_of_market_data()))
@@ -101,14 +101,14 @@ class SessionLogin(TqAuth):
         return addresses
 
     def check(self, *, trading: bool) -> None:
-        """Whether a client would be let in.
+        """Raise an error if a client would not be logged in.
 
         Args:
-            trading: Whether it is to log in at the account's counter, too.
+            trading: Whether the client logs in at the account's counter, too.
 
         Raises:
-            LoginRefused: TianQin does not let this user in.
-            LinkLost: It cannot be reached, or is not in service.
+            LoginRefused: TianQin refuses this user.
+            LinkLost: TianQin is unreachable or out of service.
         """
         wrong = self._wrong or (self._wrong_of_trading if trading else None)
         if wrong is not None:
@@ -121,24 +121,24 @@ class SessionLogin(TqAuth):
         return self._named[0] or self._get_md_url(True, False)
 
     def _ask_of_trading(self) -> list[str]:
-        """As the constructor of ``TqApi`` does, with its own functions."""
+        """Like the constructor of ``TqApi``, with its own functions."""
         api: Any = SimpleNamespace(_auth=self, _td_url=self._named[1])
         for account in self._accounts:
             if isinstance(account, BaseOtg):
                 account._update_otg_info(api)
-            if not TqApi._check_account_auth(api, account):  # it binds an account that is new
+            if not TqApi._check_account_auth(api, account):  # this binds a new account to the user
                 raise LoginRefused(f"TianQin refused the login: no {type(account).__name__}")
         return [account._td_url for account in self._accounts if isinstance(account, BaseOtg)]
 
-    # -- what a client asks -------------------------------------------------------------------
+    # -- requests of a client -----------------------------------------------------------------
 
     def login(self) -> None:
-        """As of ``TqAuth``, once."""
+        """See ``TqAuth``; sent once."""
         self._once(("login",), super().login)
 
     @property
     def expire_datetime(self) -> Any:
-        """As of ``TqAuth``; what could not be learnt is not asked for again."""
+        """See ``TqAuth``; a failed request is not repeated."""
         if self._wrong_of_licence is not None:
             raise self._wrong_of_licence
         return super().expire_datetime
@@ -158,7 +158,7 @@ class SessionLogin(TqAuth):
 
 
 def _error_of(question: Callable[[], object]) -> Exception | None:
-    """What a question comes to in a thread where nobody could take an error."""
+    """The error of a request, for a thread in which nobody could catch it."""
     try:
         question()
     except Exception as error:

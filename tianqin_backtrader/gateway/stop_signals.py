@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM in ``with MyStore(...)``: the first one ends the run in order.
+"""Ctrl-C and SIGTERM in ``with MyStore(...)``: the first signal ends the run in order.
 
-Strategies' ``stop`` is called, then ``cerebro.run()`` is left by ``KeyboardInterrupt`` or, after
-SIGTERM, by ``SystemExit`` with code 0, which is what systemd and containers take for a clean end.
-Where nothing runs, and with a second one, that comes at once, after SIGTERM with code 143.
+Strategies' ``stop`` is called; then ``cerebro.run()`` raises ``KeyboardInterrupt`` or, after
+SIGTERM, ``SystemExit`` with code 0, which systemd and containers treat as a clean end. Without a
+run, and with a second signal, these are raised at once, after SIGTERM with code 143.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, ClassVar
 
-#: What ends a program -> how it is called, and the handler that is nobody's own.
+#: Signal -> its name, and the handler that Python installs by default.
 SIGNALS: dict[int, tuple[str, Any]] = {
     int(signal.SIGINT): ("Ctrl-C", signal.default_int_handler),
     int(signal.SIGTERM): ("SIGTERM", signal.SIG_DFL),
@@ -22,16 +22,16 @@ SIGNALS: dict[int, tuple[str, Any]] = {
 
 
 class StopSignals:
-    """The handlers of one store; of several stores the first one's are in force for all.
+    """The signal handlers of one store; of several stores those of the first one are active.
 
     Args:
-        stop_run: Asks the run that goes on to end; False if none does.
+        stop_run: Asks the current run to end; False if there is none.
 
     Attributes:
-        came: What has come, ``"Ctrl-C"`` or ``"SIGTERM"``; "" before that.
+        came: The signal that has come, ``"Ctrl-C"`` or ``"SIGTERM"``; "" before.
     """
 
-    #: Whose handlers are in force.
+    #: The object whose handlers are active.
     _holder: ClassVar[StopSignals | None] = None
 
     def __init__(self, stop_run: Callable[[], bool]) -> None:
@@ -42,7 +42,7 @@ class StopSignals:
 
     @property
     def came(self) -> str:
-        """As above."""
+        """See ``StopSignals``."""
         number = self._in_force._number
         return SIGNALS[number][0] if number else ""
 
@@ -51,7 +51,7 @@ class StopSignals:
         return StopSignals._holder or self
 
     def install(self) -> None:
-        """Take the signals that the program has no handler of its own for; main thread only."""
+        """Handle signals for which the program has no handler of its own; main thread only."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number, (_, default) in SIGNALS.items():
@@ -61,7 +61,7 @@ class StopSignals:
                 StopSignals._holder = self
 
     def restore(self) -> None:
-        """Put back what was there; handlers that were set meanwhile stay."""
+        """Restore the previous handlers, unless others were set meanwhile."""
         for number in self._installed:
             if signal.getsignal(number) == self.handle:
                 signal.signal(number, SIGNALS[number][1])
@@ -70,10 +70,10 @@ class StopSignals:
             StopSignals._holder = None
 
     def handle(self, number: int, frame: object = None) -> None:
-        """Of ``signal.signal``.
+        """The handler for ``signal.signal``.
 
         Raises:
-            KeyboardInterrupt: Nothing runs that could end in order, or it is the second one.
+            KeyboardInterrupt: There is no run that could end in order, or it is the second signal.
             SystemExit: The same after SIGTERM.
         """
         first, self._number = not self.came, number
@@ -81,20 +81,20 @@ class StopSignals:
             self._leave(128 + number)
 
     def run_begins(self) -> None:
-        """Nothing begins when a signal has come and not been obeyed yet.
+        """Do not begin a run after a signal that has not been handled yet.
 
         Raises:
-            As of ``run_ended``.
+            As for ``run_ended``.
         """
         self.run_ended()
         self._in_force._number, self._in_force._left = 0, False
 
     def run_ended(self) -> None:
-        """Leave, if a signal has ended the run.
+        """Leave the program if a signal has ended the run.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C did.
-            SystemExit: SIGTERM did.
+            KeyboardInterrupt: The signal was Ctrl-C.
+            SystemExit: The signal was SIGTERM.
         """
         holder = self._in_force
         if holder._number and not holder._left:
@@ -108,7 +108,7 @@ class StopSignals:
 
 
 def callers(code: CodeType) -> Iterator[Any]:
-    """The objects whose method of this code is being run by this thread, innermost first."""
+    """The objects whose method of this code is running in this thread, innermost first."""
     frame = sys._getframe()
     while frame is not None:
         if frame.f_code is code:

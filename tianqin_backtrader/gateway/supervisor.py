@@ -1,12 +1,13 @@
-"""Decides when a session must be looked after: a table of states and events, and no clock.
+"""Decides when a session must be renewed: a table of states and events, without a clock.
 
-tqsdk reconnects by itself, but its timer may sleep from ten seconds to twenty minutes, after a
-clean close it can stay deaf, a frozen line is silent for three quarters of a minute, and a chart
-without data holds everything back. So the supervisor watches notices and silence, has a silent
-line asked, probes the server while it is away, and has the session built anew when it is back.
+TqSdk reconnects by itself, but its timer may sleep from ten seconds to twenty minutes, after a
+clean close it may receive nothing any more, a frozen line is silent for three quarters of a minute,
+and a chart without data holds everything back. So the supervisor observes notices and silence,
+requests an answer on a silent line, probes the server while it is down, and has the session built
+anew when it is back.
 
-A line may be late and alive. What is late on it is as late on a new one, so the probe takes as
-long, too: an answer that comes before it says that the line lives, and how long answers take.
+A line may be slow and alive. A new line would be as slow, so the probe takes as long, too: an
+answer that arrives before the probe's shows that the line lives, and how long answers take.
 """
 
 from __future__ import annotations
@@ -15,70 +16,70 @@ from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
-#: Seconds between attempts that fail; the last one goes on.
+#: Seconds between failed attempts; the last value is repeated.
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 #: Failed attempts in a row after which the next open or close is waited for; while the market
-#: trades, or is about to, at most so many seconds: what is held is guarded by nobody meanwhile.
+#: trades, or is about to, at most so many seconds, because nobody manages open positions meanwhile.
 ATTEMPTS, LONG_REST = 10, 120.0
-#: Refused logins in a row after which the password is taken for wrong.
+#: Refused logins in a row after which the password counts as wrong.
 REFUSALS = 3
-#: Seconds that tqsdk gets to restore market data by itself.
+#: Seconds in which TqSdk may restore market data by itself.
 OWN_ATTEMPT = 0.5
-#: Seconds between probes a server that is away.
+#: Seconds between probes of a server that is down.
 KNOCK_EVERY = 1.0
-#: Seconds without market data, in trading hours, after which the line is asked; twice as many
-#: after each answer, for a contract that nobody trades, at most the last.
+#: Seconds without market data, in trading hours, after which an answer is requested; doubled
+#: after each answer, up to the last value, for contracts that rarely trade.
 SILENCE, LONGEST_SILENCE = 5.0, 40.0
-#: Seconds that the answer may take at least, and at most: so many times as long as the slowest of
-#: the last ones.
+#: The least and the most seconds for an answer; within these, a multiple of the slowest of the
+#: last answers.
 ANSWER, LONGEST_ANSWER, TIMES, ANSWERS_KEPT = 5.0, 15.0, 2.0, 5
-#: The same after sessions that were made anew in vain, twice as long after each: a session begins
+#: The most seconds after sessions that were renewed in vain, doubled after each: a session begins
 #: with many packs, and every one of them takes as long as an answer.
 LONGEST_IN_VAIN = 60.0
-#: Seconds that a session must be old before it is renewed ahead of an open.
+#: The minimum age in seconds of a session that is renewed before an open.
 DEBOUNCE = 60.0
 _NEVER = float("inf")
 
 
 class State(StrEnum):
-    """How the session is."""
+    """The state of the session."""
 
     UP = "UP"
-    SUSPECT = "SUSPECT"  # silent, or restored by tqsdk: it has been asked
-    OVERDUE = "OVERDUE"  # the answer is: the server is probed, and may still answer
+    SUSPECT = "SUSPECT"  # silent, or restored by TqSdk: an answer was requested
+    OVERDUE = "OVERDUE"  # the answer is late: the server is probed, and may still answer
     OVERDUE_BACKOFF = "OVERDUE_BACKOFF"  # the same between two probes
-    UNSTABLE = "UNSTABLE"  # market data is lost, tqsdk may restore it
+    UNSTABLE = "UNSTABLE"  # market data is lost, TqSdk may restore it
     DOWN = "DOWN"  # the server is probed
-    RENEWING = "RENEWING"  # ahead of an open: the session works, and lives on if this fails
+    RENEWING = "RENEWING"  # before an open: the session works, and continues if this fails
     BUILDING = "BUILDING"
     BACKOFF = "BACKOFF"  # between attempts
     FATAL = "FATAL"
 
 
 class Event(StrEnum):
-    """What is seen."""
+    """An observation."""
 
     DATA = "DATA"
-    TIME = "TIME"  # passes
+    TIME = "TIME"  # time passes
     ANSWERED = "ANSWERED"
     MD_LOST = "MD_LOST"
     TD_LOST = "TD_LOST"
     MD_RESTORED = "MD_RESTORED"
-    DEAF = "DEAF"  # connected anew, and not all was subscribed again that is needed
+    DEAF = "DEAF"  # reconnected, but some subscriptions are missing
     BROKEN = "BROKEN"  # the client has given up
     SERVER_THERE = "SERVER_THERE"
     SERVER_AWAY = "SERVER_AWAY"
     BUILT = "BUILT"
     FAILED = "FAILED"
     REFUSED = "REFUSED"
-    KEPT = "KEPT"  # the old session, as nothing was wrong with it and no new one was made
-    AHEAD = "AHEAD"  # of an open
+    KEPT = "KEPT"  # the old session continues: it works, and no new one was made
+    AHEAD = "AHEAD"  # an open is near
     BOUNDARY = "BOUNDARY"  # an open or a close
-    TRADING = "TRADING"  # is to be tried, or left alone, by a session of its own
+    TRADING = "TRADING"  # a new session must try the trading login, or leave it out
 
 
 class Action(StrEnum):
-    """What is to be done."""
+    """What the caller must do."""
 
     WAIT = "WAIT"
     ASK = "ASK"
@@ -91,10 +92,10 @@ _UP, _SUSPECT, _UNSTABLE = State.UP, State.SUSPECT, State.UNSTABLE
 _OVERDUE, _PAUSE = State.OVERDUE, State.OVERDUE_BACKOFF
 _DOWN, _BUILDING, _BACKOFF = State.DOWN, State.BUILDING, State.BACKOFF
 _RENEWING = State.RENEWING
-#: States of a session that works.
+#: The states of a session that works.
 WORKS = frozenset({_UP, _RENEWING})
 
-#: What is not here changes nothing. TIME counts when the state's patience is over.
+#: Other pairs change nothing. TIME counts when the state's time has run out.
 TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_UP, Event.DATA): (_UP, Action.WAIT),
     (_UP, Event.BUILT): (_UP, Action.WAIT),
@@ -117,7 +118,7 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
     (_OVERDUE, Event.DATA): (_UP, Action.WAIT),
     (_OVERDUE, Event.SERVER_THERE): (_BUILDING, Action.BUILD),
     (_OVERDUE, Event.SERVER_AWAY): (_PAUSE, Action.WAIT),
-    (_OVERDUE, Event.MD_LOST): (_DOWN, Action.WAIT),  # it is being probed
+    (_OVERDUE, Event.MD_LOST): (_DOWN, Action.WAIT),  # it is being probed already
     (_OVERDUE, Event.TD_LOST): (_DOWN, Action.WAIT),
     (_OVERDUE, Event.BROKEN): (_DOWN, Action.WAIT),
     (_OVERDUE, Event.TRADING): (_DOWN, Action.WAIT),
@@ -161,17 +162,18 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Action]] = {
 
 
 class Supervisor:
-    """Takes events, gives actions.
+    """Turns events into actions.
 
     Args:
-        jitter: Gives factors around 1 for delays, so that many programs do not come at once.
+        jitter: Returns random factors around 1 for delays, so that programs do not reconnect
+            together.
 
     Attributes:
-        state: How the session is.
-        awake: Whether the market trades or is about to: silence means something, and a server
-            that is away is probed.
-        backoff: Seconds until the next attempt, 0 while all is well.
-        since: When the last event came that counted, on the scale of ``observe``'s ``now``.
+        state: The state of the session.
+        awake: Whether the market trades or is about to: then silence is suspicious, and a server
+            that is down is probed.
+        backoff: Seconds until the next attempt, 0 if the session works.
+        since: When the last relevant event came, by the clock of ``observe``'s ``now``.
     """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
@@ -183,12 +185,12 @@ class Supervisor:
         self._built_at = -_NEVER
         self._failures = self._refusals = 0
         self._silence = SILENCE
-        self._asked: float | None = None  # since when an answer is waited for
+        self._asked: float | None = None  # when the open request was sent
         self._took: deque[float] = deque(maxlen=ANSWERS_KEPT)
-        self._vain = 0  # sessions made anew because no answer came, since the last one that came
+        self._vain = 0  # sessions renewed because of a missing answer, since the last answer
 
     def observe(self, event: Event, now: float) -> Action:
-        """Take an event at ``now`` (seconds, never going back)."""
+        """Observe an event at ``now`` (seconds, never going back)."""
         if event is Event.TIME and now - self.since < self._patience():
             return Action.WAIT
         if event is Event.AHEAD and self.state is State.UP and now - self._built_at < DEBOUNCE:
@@ -207,7 +209,7 @@ class Supervisor:
         return action
 
     def _ask(self, event: Event, now: float) -> Action:
-        """Ask, unless a question is out that may still be answered: another would replace it."""
+        """Send a request, unless one may still be answered: another would replace it."""
         longest = max(LONGEST_ANSWER, self.answer_within)
         out = self._asked is not None and now - self._asked < longest
         if out and event is Event.TIME:
@@ -216,23 +218,23 @@ class Supervisor:
         return Action.ASK
 
     def asked(self, now: float) -> None:
-        """The line has been asked, whatever the state."""
+        """Note that a request was sent, in any state."""
         self._asked = now
 
     def overdue(self, now: float) -> bool:
-        """Whether an answer has not come that should have."""
+        """Whether the answer to the last request is late."""
         return self._asked is not None and now - self._asked >= self.answer_within
 
     def _learn_answer(self, event: Event, now: float) -> None:
-        """How long answers take, in whatever state one comes."""
+        """Learn how long answers take, in any state."""
         if event is Event.ANSWERED and self._asked is not None:
             self._took.append(now - self._asked)
             self._asked, self._vain = None, 0
         elif event in (Event.MD_LOST, Event.BROKEN, Event.BUILT):
-            self._asked = None  # the question has gone with its line
+            self._asked = None  # the request is lost with its line
 
     def _learn(self, event: Event, now: float) -> None:
-        """What an event says about the next ones."""
+        """Update what later decisions depend on."""
         if event is Event.DATA:
             self._silence, self.backoff = SILENCE, 0.0
         elif event is Event.ANSWERED:
@@ -253,7 +255,7 @@ class Supervisor:
 
     @property
     def answer_within(self) -> float:
-        """Seconds in which an answer comes on a line that lives."""
+        """Seconds in which an answer arrives on a line that lives."""
         learnt = min(TIMES * max(self._took, default=0.0), LONGEST_ANSWER)
         return max(learnt, min(ANSWER * 2.0**self._vain, LONGEST_IN_VAIN))
 
@@ -270,5 +272,5 @@ class Supervisor:
         return OWN_ATTEMPT if self.state is State.UNSTABLE else _NEVER
 
     def next_change(self) -> float:
-        """When time alone will change the state, on the scale of ``observe``'s ``now``."""
+        """When time alone will change the state, by the clock of ``observe``'s ``now``."""
         return self.since + self._patience()

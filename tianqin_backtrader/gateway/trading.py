@@ -1,4 +1,4 @@
-"""``Trading``: the account, its orders and trades, as the client has them."""
+"""``Trading``: the account, its orders and trades, from the client."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .rows import plain, to_fill, to_report
 
 
 class Trading:
-    """Account, positions and orders of the sessions, one after the other.
+    """Account, positions and orders over successive sessions.
 
     Args:
-        session: The one of the moment.
-        maker: Knows which account it is.
+        session: The current session.
+        maker: Knows the account.
 
     Attributes:
-        counter: Who keeps the account's books.
-        names_fees: Whether every trade names its fee, so that 0.0 is a fee, too.
+        counter: The kind of the account's counter.
+        names_fees: Whether every trade states its fee, so that 0.0 is a fee, too.
     """
 
     def __init__(self, session: CurrentSession, maker: ClientMaker) -> None:
@@ -51,23 +51,24 @@ class Trading:
 
     @property
     def matches_itself(self) -> bool:
-        """Whether orders are filled by the client: whole, and at their own limit price."""
+        """Whether the client matches orders itself: whole, and at their own limit price."""
         return self._maker.matches_itself
 
     @property
     def renewable(self) -> bool:
-        """Whether a new session finds what the old one had: what the client itself simulates dies
-        with it.
+        """Whether a new session finds the orders and positions of the old one.
+
+        An account that the client simulates ends with the client.
         """
         return self._maker.renewable
 
     @property
     def account_id(self) -> str:
-        """Which account it is, as the server says or else as it was asked for; "" for none."""
+        """The account's id, from the server or else as requested; "" if there is none."""
         return str(self.account().get("user_id") or self._maker.account_id)
 
     def begin(self) -> None:
-        """A new session: whatever it shows is news."""
+        """Begin a new session: everything it shows is new."""
         api = self._session.api
         self._trading = api.register_update_notify(
             [api.get_account(), api.get_order(), api.get_trade()]
@@ -75,10 +76,10 @@ class Trading:
         self._trading_news = True
         self._identity.new_session()
         for order_id in [one for one in self._orders if made_up(one)]:
-            del self._orders[order_id]  # whose they are is to be seen again
+            del self._orders[order_id]  # the new session decides whose they are
 
     def keep(self) -> None:
-        """A session ends: what it showed last serves until there is another."""
+        """A session ends: keep its last state until there is another session."""
         if self._session.logged_in:
             self._last_account, self._last_positions = self.account(), self.positions()
 
@@ -92,18 +93,18 @@ class Trading:
         limit_price: float | str | None,
         advanced: str | None = None,
     ) -> None:
-        """Hand an order to the client; it leaves with the next ``pump``.
+        """Pass an order to the client; it is sent with the next ``pump``.
 
         Args:
             limit_price: A price, None for a market order, ``"BEST"`` or ``"FIVELEVEL"``.
             advanced: None, ``"FAK"`` or ``"FOK"``.
 
         Raises:
-            OrderError: The client's own rules forbid it, or nobody is logged in; nothing was sent.
+            OrderError: The client refuses it, or nobody is logged in; nothing was sent.
         """
         api = self._session.api
         if not self._session.logged_in:
-            raise OrderError("no orders while nobody is logged in at the account's counter")
+            raise OrderError("orders need a login at the account's counter")
         try:
             self._introduce(symbol)
             api.insert_order(
@@ -111,24 +112,25 @@ class Trading:
             )
         except TqTimeoutError as error:
             raise UnknownSymbol(symbol, f"TianQin knows no contract {symbol!r}") from error
-        except Exception as error:  # tqsdk raises bare Exception
+        except Exception as error:  # TqSdk raises a plain Exception
             raise OrderError(str(error)) from error
 
     def _introduce(self, symbol: str) -> None:
-        """Tell the client of a contract what we know: else it would ask, and wait.
+        """Give the client our specification of a contract, which it would otherwise query and wait
+        for.
 
-        A new session's client knows no contract, and its market data may be away.
+        The client of a new session knows no contract, and its market data may be down.
         """
         api, known = self._session.api, self._session.contracts_known.get(symbol)
         quote = _get_obj(api._data, ["quotes", symbol], api._prototype["quotes"]["#"])
         if known is None or quote.price_tick > 0:
             return
         for query in _query_for_quote([symbol], api._pre20_ins_info.keys()):
-            api._send_pack(query)  # all else that it wants to know
+            api._send_pack(query)  # everything else that it wants to know
         quote.price_tick, quote.ins_class = known.price_tick, known.ins_class
 
     def cancel_order(self, order_id: str) -> None:
-        """Ask for the withdrawal of an order; it leaves with the next ``pump``.
+        """Request the cancel of an order; it is sent with the next ``pump``.
 
         Raises:
             LinkLost: There is no session with the account's counter.
@@ -138,7 +140,7 @@ class Trading:
         self._session.api.cancel_order(self._identity.counters(order_id))
 
     def changed(self) -> bool:
-        """Whether account, orders or trades have changed since the last question."""
+        """Whether account, orders or trades have changed since the last call."""
         changed, self._trading_news = self._trading_news and self._session.logged_in, False
         while self._session.logged_in and not self._trading.empty():
             self._trading.recv_nowait()
@@ -146,18 +148,18 @@ class Trading:
         return changed
 
     def all_reports(self) -> list[OrderReport | Fill]:
-        """Every order and trade that the client knows, as ``new_reports``."""
+        """Every order and trade that the client knows; like ``new_reports``."""
         self._orders.clear()
         self._trades.clear()
         return self.new_reports()
 
     def new_reports(self) -> list[OrderReport | Fill]:
-        """Orders that changed and trades that are new, each trade before its order's end.
+        """Changed orders and new trades, each trade before the end of its order.
 
-        Objects of which not everything has come wait. An order of ours that the gateway lists
-        under an id of its own making is told under ours; so are its trades.
+        Incomplete objects wait. An order of ours that the gateway lists under an id of its own is
+        reported under our id; so are its trades.
         """
-        orders = list(self._changed_orders())  # first: they say whose the trades are
+        orders = list(self._changed_orders())  # first: they tell whose the trades are
         news: list[OrderReport | Fill] = []
         for trade_id, trade in self._session.api.get_trade().items():
             if trade_id in self._trades:
@@ -169,7 +171,7 @@ class Trading:
         return news + orders
 
     def fills(self) -> Iterator[Fill]:
-        """Every trade in the client's picture, its order by our id."""
+        """Every trade that the client knows, with our id of its order."""
         for trade_id, trade in self._session.api.get_trade().items():
             fill = to_fill(trade_id, trade, self._now(), names_fees=self.names_fees)
             if fill is not None:
@@ -187,10 +189,10 @@ class Trading:
                 yield self._identity.report(report)
 
     def recognise(self, report: OrderReport) -> None:
-        """Know an order of an earlier run again, whatever id the gateway lists it under now.
+        """Recognise an order of an earlier run, under whatever id the gateway lists it now.
 
         Args:
-            report: The last one, with the number that the exchange gave; of today.
+            report: Its last report of today, with the number of the exchange.
         """
         self._follow_day()
         self._identity.recognise(report)
@@ -198,14 +200,14 @@ class Trading:
     def _follow_day(self) -> None:
         told = self._session.virtual_now()
         self._tells_time = self._tells_time or told is not None
-        if told is not None or not self._tells_time:  # else a new session has not said it yet
+        if told is not None or not self._tells_time:  # otherwise a new session has not sent it yet
             self._identity.begin_day(CALENDAR.trading_day_at(from_ns(self._now())))
 
     def _now(self) -> int:
         return self._session.virtual_now() or WallClock().now_ns()
 
     def account(self) -> dict[str, Any]:
-        """The account's fields as TqSdk names them, in yuan; without a session the last ones."""
+        """The account's fields with TqSdk's names, in yuan; without a session the last ones."""
         return (
             plain(self._session.client.get_account())
             if self._session.logged_in
@@ -213,21 +215,21 @@ class Trading:
         )
 
     def funds(self, *names: str) -> tuple[float, ...]:
-        """Some of the account's fields, nan where it has none; as ``account``, for every round."""
+        """Some of the account's fields, NaN if missing; a fast ``account`` for every round."""
         found = (
             self._session.client.get_account() if self._session.logged_in else self._last_account
         )
         return tuple(float(found.get(name, math.nan)) for name in names)
 
     def positions(self) -> dict[str, dict[str, Any]]:
-        """The account's positions by symbol, fields as TqSdk names them; as ``account``."""
+        """The account's positions by symbol, fields with TqSdk's names; like ``account``."""
         if not self._session.logged_in:
             return dict(self._last_positions)
         found = self._session.client.get_position()
         return {symbol: plain(position) for symbol, position in found.items()}
 
     def report_again(self, order_id: str) -> None:
-        """Have the next ``new_reports`` tell an order and its trades once more."""
+        """Make the next ``new_reports`` report an order and its trades once more."""
         ours = self._identity.ours
         for told in [told for told in self._orders if ours(told) == order_id]:
             del self._orders[told]
@@ -240,18 +242,18 @@ class Trading:
         self._trading_news = True
 
     def position(self, symbol: str) -> dict[str, Any]:
-        """The account's position in one contract, fields as TqSdk names them; {} if none."""
+        """The account's position in one contract, fields with TqSdk's names; {} if none."""
         if not self._session.logged_in:
             return self._last_positions.get(symbol, {})
         found = self._session.client.get_position()
         return plain(found[symbol]) if symbol in found else {}
 
     def known_orders(self) -> set[str]:
-        """The ids of the orders in the client's picture; in a new session, in the exchange's."""
+        """The ids of the orders that the client knows; in a new session, those of the exchange."""
         return set(self.orders())
 
     def orders(self) -> dict[str, OrderReport]:
-        """Every order in the client's picture, by our ids."""
+        """Every order that the client knows, by our ids."""
         self._follow_day()
         told = (
             to_report(order_id, order) for order_id, order in self._session.api.get_order().items()

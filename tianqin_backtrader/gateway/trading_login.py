@@ -1,9 +1,9 @@
-"""Whether orders would reach the exchange behind a connection that is up: a table, and no clock.
+"""Whether orders would reach the exchange over a working connection: a table, without a clock.
 
 A counter may refuse a login, end it, or lose its own line to the broker's front while market data
-goes on and the connection stays. Brokers lock an account after a few refused logins: a login that
-is refused is tried once more at most, then trading rests until its owner asks for it or, where the
-words allow it, the next session is near.
+and connection go on. Brokers lock an account after a few refused logins: a refused login is tried
+once more at most; then trading is paused until the owner requests it or, if the refusal allows it,
+the next session is near.
 """
 
 from __future__ import annotations
@@ -14,45 +14,45 @@ from ..core.login_words import Refusal, Why
 
 #: Seconds until a refused login is tried once more.
 ONCE_MORE = 30.0
-#: Seconds until one is tried again, as often as needed, at a counter that takes none now.
+#: Seconds between attempts, without limit, at a counter that accepts no logins now.
 AWAY_AGAIN = 60.0
-#: Seconds that a front which is there again may take for its own login.
+#: Seconds that a front which is back may take for its own login.
 FRONT_LOGIN = 30.0
-#: Seconds that a login must have been good before a refusal counts as a first one.
+#: Seconds for which a login must have been good before a refusal counts as a first one.
 HEALTHY = 600.0
 _NEVER = float("inf")
 
 
 class Login(StrEnum):
-    """How the trading login is."""
+    """The state of the trading login."""
 
     IN = "IN"
     FRONT_LOST = "FRONT_LOST"  # the counter has lost the front
-    FRONT_BACK = "FRONT_BACK"  # it has it again and must still log in there
-    AGAIN = "AGAIN"  # refused, tried once more later
+    FRONT_BACK = "FRONT_BACK"  # the front is back, and the counter must log in there
+    AGAIN = "AGAIN"  # refused, will be tried once more
     TRYING = "TRYING"  # the next session is one with the account
     RESTS = "RESTS"
 
 
 class Seen(StrEnum):
-    """What is seen of it."""
+    """An observation of it."""
 
     LOGGED_IN = "LOGGED_IN"
     FRONT_LOST = "FRONT_LOST"
     FRONT_THERE = "FRONT_THERE"
     REFUSED = "REFUSED"
-    REFUSED_FOR_GOOD = "REFUSED_FOR_GOOD"  # nothing is tried by itself
-    COUNTER_AWAY = "COUNTER_AWAY"  # it takes no logins now, from anybody
-    DUE = "DUE"  # its time has come
-    AHEAD = "AHEAD"  # of an open
-    ASKED = "ASKED"  # by the owner
-    STATEMENT = "STATEMENT"  # of a new day: it is confirmed with a login
+    REFUSED_FOR_GOOD = "REFUSED_FOR_GOOD"  # it is not tried again automatically
+    COUNTER_AWAY = "COUNTER_AWAY"  # it accepts no logins now, from anybody
+    DUE = "DUE"  # the time of the next attempt has come
+    AHEAD = "AHEAD"  # an open is near
+    ASKED = "ASKED"  # the owner has requested it
+    STATEMENT = "STATEMENT"  # a new day's statement is confirmed with a login
 
 
 _IN, _LOST, _BACK = Login.IN, Login.FRONT_LOST, Login.FRONT_BACK
 _AGAIN, _TRYING, _RESTS = Login.AGAIN, Login.TRYING, Login.RESTS
 
-#: What is not here changes nothing.
+#: Other pairs change nothing.
 TRANSITIONS: dict[tuple[Login, Seen], Login] = {
     (_IN, Seen.FRONT_LOST): _LOST,
     (_IN, Seen.REFUSED): _AGAIN,
@@ -82,19 +82,20 @@ TRANSITIONS: dict[tuple[Login, Seen], Login] = {
     (_RESTS, Seen.ASKED): _TRYING,
     (_RESTS, Seen.LOGGED_IN): _IN,
 }
-#: Refusals that another attempt cannot mend.
+#: Refusals that another attempt cannot change.
 _HOPELESS = frozenset({Why.CHANGE, Why.LOCKED})
-#: Refusals that the next session cannot mend either: brokers lock an account after a few attempts.
+#: Refusals that the next session cannot change either: brokers lock an account after a few
+#: attempts.
 _STAYS = frozenset({Why.PASSWORD, Why.CHANGE, Why.LOCKED, Why.OTHER})
 
 
 class TradingLogin:
-    """Takes what is seen of a trading login.
+    """Follows the state of a trading login.
 
     Attributes:
-        state: How it is.
-        refusal: Why it was refused; None while it is not.
-        losses: How often it was good and was lost.
+        state: The state.
+        refusal: Why it was refused; None if it was not.
+        losses: How often a good login was lost.
     """
 
     def __init__(self) -> None:
@@ -104,10 +105,10 @@ class TradingLogin:
         self._due = _NEVER
         self._in_since = -_NEVER
         self._refused_before = False
-        self._once_more = False  # until it has been tried
+        self._once_more = False  # until that attempt has been made
 
     def observe(self, seen: Seen, now: float) -> None:
-        """Take what is seen at ``now`` (seconds, never going back)."""
+        """Observe an event at ``now`` (seconds, never going back)."""
         stays = self.refusal is not None and self.refusal.why in _STAYS
         if seen is Seen.DUE and now < self._due:
             return
@@ -128,17 +129,17 @@ class TradingLogin:
             self._due = now + FRONT_LOGIN
 
     def counter_away(self, refusal: Refusal, now: float) -> None:
-        """The counter is not in service, in the words of ``refusal``."""
+        """Note that the counter is out of service; ``refusal`` has its words."""
         self.refusal = refusal
         self.observe(Seen.COUNTER_AWAY, now)
 
     def refused(self, refusal: Refusal, now: float, tries: int = 1) -> None:
-        """It was refused, or ended.
+        """Note that the login was refused, or ended.
 
         Args:
-            refusal: Why.
-            now: As of ``observe``.
-            tries: Attempts that came to this so far; from two on there are no more.
+            refusal: The reason.
+            now: As for ``observe``.
+            tries: Attempts with this result so far; from two on there are no more.
         """
         again = self._refused_before and now - self._in_since < HEALTHY
         self.refusal, self._refused_before = refusal, True
@@ -152,12 +153,12 @@ class TradingLogin:
 
     @property
     def rests(self) -> bool:
-        """Whether it was refused, so that a session has market data alone."""
+        """Whether it was refused, so that a session has market data only."""
         return self.state in (Login.AGAIN, Login.RESTS)
 
     @property
     def due(self) -> float:
-        """When time alone will change the state, on the scale of ``now``; or infinity."""
+        """When time alone will change the state, by the clock of ``now``; or infinity."""
         return self._due
 
     @property
@@ -168,8 +169,8 @@ class TradingLogin:
         if self.refusal is None:
             return "the counter has lost its line to the exchange's front"
         if self.refusal.why is Why.AWAY:
-            return f"the counter takes no logins: {self.refusal.words}"
-        text = f"trading rests: {self.refusal.words}"
+            return f"the counter accepts no logins: {self.refusal.words}"
+        text = f"trading is paused: {self.refusal.words}"
         if self._once_more:
-            return f"{text} (tried once more in {ONCE_MORE:.0f} s)"
+            return f"{text} (will be tried once more in {ONCE_MORE:.0f} s)"
         return text

@@ -344,7 +344,7 @@ def test_an_open_is_told_once_and_contracts_are_asked_for(world):
     ("trading_up", "words"),
     [
         (True, "connected again: everything is subscribed and compared"),
-        (False, "connected again: everything is subscribed; market data alone"),
+        (False, "connected again: everything is subscribed; market data only"),
     ],
 )
 def test_a_new_session_is_told_and_everything_is_asked_for_anew(world, trading_up, words):
@@ -365,7 +365,7 @@ def test_feeds_are_told_of_a_lost_link_once(world):
 def test_a_session_that_could_not_be_renewed_and_goes_on_is_told(world):
     world.link.kept = 1
     world.loop.pump(0.0)
-    assert world.told() == ["the session is not renewed and goes on: no answer"]
+    assert world.told() == ["the session was not renewed and continues: no answer"]
 
 
 def test_the_counters_words_are_told_and_that_trading_goes_on(world):

@@ -90,7 +90,7 @@ def tried(counter, rounds=20):
 def test_a_login_that_was_ended_is_tried_once_more_whatever_the_answer_is(answer):
     link, renewed = tried(Counter(answer))
     assert renewed == [False, True, False]
-    assert not link.trading_up and "trading rests" in link.counter_words
+    assert not link.trading_up and "trading is paused" in link.counter_words
 
 
 def test_a_counter_that_takes_no_logins_is_tried_until_it_does_also_when_it_says_nothing():

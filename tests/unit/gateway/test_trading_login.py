@@ -119,7 +119,7 @@ def test_a_counter_that_takes_no_logins_is_tried_until_it_does(login):
     for _ in range(20):
         login.counter_away(asleep, now)
         assert login.state is Login.AGAIN and login.rests
-        assert login.words == "the counter takes no logins: CTP:还没有初始化"
+        assert login.words == "the counter accepts no logins: CTP:还没有初始化"
         now = login.due
         login.observe(Seen.DUE, now)
         assert login.state is Login.TRYING
