@@ -17,7 +17,6 @@ import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.http import fetch
@@ -126,7 +125,7 @@ def fetch_holidays(url: str, *, seconds: float = 10.0) -> tuple[date, ...]:
 def read_copy(path: Path) -> HolidayCopy | None:
     """The copy on disk; ``None`` if there is none, or (with a warning) if it is damaged."""
     try:
-        kept: Any = json.loads(path.read_bytes())
+        kept = json.loads(path.read_bytes())
         dates = parse_dates(kept["dates"])
         copy = HolidayCopy(str(kept["source"]), date.fromisoformat(kept["fetched"]), dates)
     except FileNotFoundError:

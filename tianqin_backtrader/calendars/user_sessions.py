@@ -13,11 +13,10 @@ from __future__ import annotations
 import re
 import tomllib
 from datetime import date, datetime
-from typing import Any
 
 from ..errors import CalendarError, ConfigError
 from .products import EXCHANGES, Steps
-from .trading_hours import Hours, parse_spans
+from .trading_hours import Hours, Spans, parse_spans
 
 _KEYS = {"day", "night", "from"}
 _PRODUCT = re.compile(r"[A-Za-z]+(_f)?")
@@ -44,7 +43,7 @@ def parse_user_sessions(text: str, name: str) -> dict[str, Steps]:
     return {key: _parse_product(name, key, table) for key, table in tables.items()}
 
 
-def _parse_product(name: str, key: str, table: Any) -> Steps:
+def _parse_product(name: str, key: str, table: object) -> Steps:
     where = f"{name}: {key}"
     exchange, _, product = key.partition(".")
     if exchange not in EXCHANGES or not _PRODUCT.fullmatch(product):
@@ -68,7 +67,7 @@ def _parse_product(name: str, key: str, table: Any) -> Steps:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _spans(where: str, key: str, value: Any) -> tuple[Any, ...]:
+def _spans(where: str, key: str, value: object) -> Spans:
     """Parse one session or a list of them."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts:

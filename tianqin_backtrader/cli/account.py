@@ -2,20 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
+from ..core.fields import Fields, number
 from .shell import console, table
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
+    from ..orders.leg import OrderLeg
     from ..store import MyStore
 
 #: The fields of the account that are shown, with TqSdk's names.
 FUNDS = ("balance", "available", "margin", "float_profit", "close_profit", "commission")
-_HELD = ("open_price", "float_profit", "margin")
 
 
-def picture(store: MyStore, settings: Settings, *, live: bool) -> dict[str, Any]:
+class Held(TypedDict):
+    """One side of a contract; nan where the counter has not told it."""
+
+    symbol: str
+    side: str
+    lots: int
+    today: int
+    last_price: float
+    open_price: float
+    float_profit: float
+    margin: float
+
+
+class Working(TypedDict):
+    """An order that is not over."""
+
+    order_id: str
+    symbol: str
+    direction: str
+    offset: str
+    lots: int
+    filled: int
+    price: float | str | None
+
+
+class Picture(TypedDict):
+    """An account, as ``--json`` gives it."""
+
+    account: str
+    currency: str
+    funds: dict[str, float]
+    risk_ratio: float
+    positions: list[Held]
+    working_orders: list[Working]
+
+
+def picture(store: MyStore, settings: Settings, *, live: bool) -> Picture:
     """Funds, positions and working orders of a store's account.
 
     Args:
@@ -27,9 +64,9 @@ def picture(store: MyStore, settings: Settings, *, live: bool) -> dict[str, Any]
     paper = f"paper account of {ours.user}"
     return {
         "account": f"{ours.number} with {ours.broker}" if live else paper,
-        "currency": account.get("currency", "CNY"),
-        "funds": {name: account.get(name) for name in FUNDS},
-        "risk_ratio": account.get("risk_ratio"),
+        "currency": str(account.get("currency", "CNY")),
+        "funds": {name: number(account, name) for name in FUNDS},
+        "risk_ratio": number(account, "risk_ratio"),
         "positions": [
             row
             for symbol, held in store.getbroker().get_account_positions().items()
@@ -39,33 +76,35 @@ def picture(store: MyStore, settings: Settings, *, live: bool) -> dict[str, Any]
     }
 
 
-def _sides(symbol: str, held: dict[str, Any]) -> list[dict[str, Any]]:
+def _sides(symbol: str, held: Fields) -> list[Held]:
     """One row for each side that is not flat."""
     return [
         {
             "symbol": symbol,
             "side": side,
-            "lots": held[f"pos_{side}"],
-            "today": held[f"pos_{side}_today"],
-            "last_price": held.get("last_price"),
-            **{name: held.get(f"{name}_{side}") for name in _HELD},
+            "lots": int(number(held, f"pos_{side}", 0)),
+            "today": int(number(held, f"pos_{side}_today", 0)),
+            "last_price": number(held, "last_price"),
+            "open_price": number(held, f"open_price_{side}"),
+            "float_profit": number(held, f"float_profit_{side}"),
+            "margin": number(held, f"margin_{side}"),
         }
         for side in ("long", "short")
         if held[f"pos_{side}"]
     ]
 
 
-def working(store: MyStore) -> dict[str, Any]:
+def working(store: MyStore) -> dict[str, OrderLeg]:
     """The account's unfinished orders, also those of other programs, by id."""
     ours = {leg.order_id: leg for order in store.getbroker().get_all_orders() for leg in order.legs}
     return {
         order_id: leg
-        for order_id, leg in {**store.getbroker().foreign_orders, **ours}.items()
+        for order_id, leg in (store.getbroker().foreign_orders | ours).items()
         if not leg.over
     }
 
 
-def _order(order_id: str, leg: Any) -> dict[str, Any]:
+def _order(order_id: str, leg: OrderLeg) -> Working:
     return {
         "order_id": order_id,
         "symbol": leg.symbol,
@@ -77,7 +116,7 @@ def _order(order_id: str, leg: Any) -> dict[str, Any]:
     }
 
 
-def show(found: dict[str, Any]) -> None:
+def show(found: Picture) -> None:
     """Print the account as text."""
     out = console()
     out.print(found["account"], soft_wrap=True)
@@ -101,14 +140,14 @@ def show(found: dict[str, Any]) -> None:
     if found["working_orders"]:
         numbers = ("lots", "filled", "price")
         orders = table("working order", "symbol", "", *numbers, right=numbers)
-        for row in found["working_orders"]:
-            price = row["price"]
+        for order in found["working_orders"]:
+            price = order["price"]
             orders.add_row(
-                row["order_id"],
-                row["symbol"],
-                f"{row['direction']} {row['offset']}",
-                str(row["lots"]),
-                str(row["filled"]),
+                order["order_id"],
+                order["symbol"],
+                f"{order['direction']} {order['offset']}",
+                str(order["lots"]),
+                str(order["filled"]),
                 price if isinstance(price, str) else _price(price),
             )
         out.print(orders)
@@ -116,9 +155,9 @@ def show(found: dict[str, Any]) -> None:
         out.print("no working orders")
 
 
-def _money(value: Any) -> str:
-    return f"{value:,.2f}" if isinstance(value, int | float) and value == value else "-"
+def _money(value: float | None) -> str:
+    return f"{value:,.2f}" if value is not None and value == value else "-"
 
 
-def _price(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) and value == value else "-"
+def _price(value: float | None) -> str:
+    return f"{value:g}" if value is not None and value == value else "-"

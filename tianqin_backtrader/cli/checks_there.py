@@ -154,8 +154,8 @@ def session(settings: Settings, *, live: bool) -> Finding:
     """A session like a strategy's, including the account."""
     try:
         with settings.store(live=live) as store:
-            account = store.getbroker().get_account()
-            held = store.broker.get_account_positions()
+            broker = store.getbroker()
+            account, held = broker.get_account(), broker.get_account_positions()
     except TradingLoginRefused as error:
         words, _, advice = str(error).rpartition(". ")
         return bad("session", words, advice)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,10 @@ from .findings import Finding, State, bad
 from .shell import REFUSED, Command, Shell, answer, console, json_option, place_option
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rich.table import Table
+
     from ..config.settings import Settings
 
 _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.BAD: "bold red", State.SKIPPED: "dim"}
@@ -49,7 +53,7 @@ def command(ctx: click.Context, live: bool, as_json: bool) -> None:
     ctx.exit(REFUSED if failed else 0)
 
 
-def _silence() -> Any:
+def _silence() -> AbstractContextManager[None]:
     from contextlib import nullcontext
 
     return nullcontext()
@@ -83,7 +87,7 @@ def _settings(shell: Shell) -> tuple[Settings, Finding | None]:
         return Settings(account=user), finding
 
 
-def _line(finding: Finding) -> Any:
+def _line(finding: Finding) -> Table:
     from rich.table import Table
     from rich.text import Text
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from .shell import REFUSED, Command, Shell, answer, json_option, place_option
 
 if TYPE_CHECKING:
+    from ..orders.leg import OrderLeg
     from ..store import MyStore
+    from .account import Picture
 
 #: Seconds for cancels, and again for fills; and of one wait in between.
 PATIENCE, STEP = 60.0, 0.2
@@ -47,7 +49,8 @@ def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
         _withdraw(store, working)
         _close(store)
         after = picture(store, settings, live=live)
-        rest = {row["symbol"] for row in (*after["positions"], *after["working_orders"])}
+        rest = {row["symbol"] for row in after["positions"]}
+        rest |= {row["symbol"] for row in after["working_orders"]}
         closed = [symbol for symbol in sorted(rest) if not store.is_trading(symbol)]
     left = after["positions"] or after["working_orders"]
     if as_json:
@@ -62,7 +65,7 @@ def command(ctx: click.Context, live: bool, yes: bool, as_json: bool) -> None:
     ctx.exit(REFUSED if left else 0)
 
 
-def _ask(there: dict[str, Any]) -> None:
+def _ask(there: Picture) -> None:
     orders, lots = len(there["working_orders"]), sum(row["lots"] for row in there["positions"])
     what = [f"withdraw {orders} order{'s' * (orders != 1)}"] * bool(orders)
     what += [f"close {lots} lot{'s' * (lots != 1)} at the market"] * bool(lots)
@@ -71,7 +74,7 @@ def _ask(there: dict[str, Any]) -> None:
         click.confirm(f"{text}, {there['account']}?", abort=True, err=True)
 
 
-def _withdraw(store: MyStore, working: Callable[[Any], dict[str, Any]]) -> None:
+def _withdraw(store: MyStore, working: Callable[[MyStore], dict[str, OrderLeg]]) -> None:
     """Cancel all orders, also those of other programs, which would keep lots from being closed.
 
     Closed exchanges do not execute cancels; those are requested but not waited for.

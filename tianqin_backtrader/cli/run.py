@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import click
 
@@ -17,6 +17,8 @@ from .shell import Command, Shell, answer, console, json_option, table
 from .strategy_file import load_strategy, parameters
 
 if TYPE_CHECKING:
+    import backtrader as bt
+
     from ..config.settings import Settings
     from ..store import MyStore
 
@@ -24,6 +26,52 @@ if TYPE_CHECKING:
 SANDBOX_ONLY = ("seed", "start", "days", "speed")
 #: The fields of a feed's certificate that are shown.
 PROOF = ("delivered", "equal", "repaired", "corrected", "missing", "pending")
+
+
+class Sandboxed(TypedDict, total=False):
+    """Options of the sandbox."""
+
+    seed: int
+    start: str
+    days: int
+    speed: float
+
+
+class Options(TypedDict):
+    """What the command line has said; None where it has not."""
+
+    seed: int | None
+    start: str | None
+    days: int | None
+    speed: float | None
+    file: Path
+    symbols: tuple[str, ...]
+    place: str
+    lookback: int | bool
+    params: tuple[str, ...]
+    strategy: str | None
+    records: Path | None
+    no_records: bool
+    as_json: bool
+
+
+class Result(TypedDict):
+    """A run, as ``--json`` gives it; yuan, lots."""
+
+    strategy: str
+    place: str
+    symbols: tuple[str, ...]
+    params: dict[str, object]
+    bars: dict[str, int]
+    certificate: dict[str, dict[str, int]]
+    orders: int
+    fills: int
+    start: float
+    profit: float
+    fees: float
+    equity: float
+    positions: dict[str, dict[str, int]]
+    records: str | None
 
 
 def lookback(text: str) -> int | bool:
@@ -88,7 +136,7 @@ def moment(text: str) -> str:
 )
 @json_option
 @click.pass_obj
-def command(shell: Shell, /, **options: Any) -> None:
+def command(shell: Shell, /, **options: Unpack[Options]) -> None:
     """Run the strategy in FILE, a plain bt.Strategy with minute bars of the symbols.
 
     \b
@@ -118,32 +166,33 @@ def command(shell: Shell, /, **options: Any) -> None:
         _show(result)
 
 
-def _must_fit(options: dict[str, Any]) -> None:
-    given = [name for name in SANDBOX_ONLY if options[name] is not None]
+def _must_fit(options: Options) -> None:
+    given = [name for name in SANDBOX_ONLY if options.get(name) is not None]
     if given and options["place"] != "sandbox":
         raise ConfigError(f"--{given[0]} is for the sandbox only, not for --{options['place']}")
     if options["records"] and options["no_records"]:
         raise ConfigError("--records and --no-records exclude each other")
 
 
-def _store(settings: Settings, options: dict[str, Any], name: str) -> Any:
+def _store(settings: Settings, options: Options, name: str) -> MyStore:
     place = options["place"]
     if place != "sandbox":
         return settings.store(live=place == "live", strategy_name=name, stop_on_signals=False)
     from ..store import MyStore
 
-    given = {key: options[key] for key in SANDBOX_ONLY if options[key] is not None}
+    named = {name: options.get(name) for name in SANDBOX_ONLY}
+    given = cast("Sandboxed", {name: one for name, one in named.items() if one is not None})
     return MyStore.sandbox(**given, strategy_name=name, stop_on_signals=False)
 
 
 def _run(
     store: MyStore,
-    strategy: Any,
-    params: dict[str, Any],
+    strategy: type[bt.Strategy],
+    params: dict[str, object],
     settings: Settings,
-    options: dict[str, Any],
+    options: Options,
     name: str,
-) -> dict[str, Any]:
+) -> Result:
     import backtrader as bt
 
     from ..monitoring.alerts.service import Alerts
@@ -171,6 +220,7 @@ def _run(
     )
     with stopping(store, cerebro):
         cerebro.run()
+    balance = broker.balance()
     return {
         "strategy": strategy.__name__,
         "place": options["place"],
@@ -183,7 +233,10 @@ def _run(
         },
         "orders": len(broker.get_all_orders()),
         "fills": broker.books.fills,
-        **{key: getattr(broker.balance(), key) for key in ("start", "profit", "fees", "equity")},
+        "start": balance.start,
+        "profit": balance.profit,
+        "fees": balance.fees,
+        "equity": balance.equity,
         "positions": {
             symbol: {side: held[f"pos_{side}"] for side in ("long", "short")}
             for symbol, held in broker.get_account_positions().items()
@@ -201,7 +254,7 @@ def _where(place: str) -> str:
 
 
 @contextlib.contextmanager
-def stopping(store: MyStore, cerebro: Any) -> Iterator[None]:
+def stopping(store: MyStore, cerebro: bt.Cerebro) -> Iterator[None]:
     """Stop the strategy on Ctrl-C or a service manager's SIGTERM; a second signal kills.
 
     Alerts report the positions and orders that remain.
@@ -226,7 +279,7 @@ def stopping(store: MyStore, cerebro: Any) -> Iterator[None]:
             store.observers.stopped(signals.came)
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: Result) -> None:
     out = console()
     out.print()
     figures = table("result", "yuan", right=("yuan",))

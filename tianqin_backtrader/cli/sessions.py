@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import TypedDict
 
 import click
 
 from .shell import Command, Shell, answer, console, json_option, table
+
+
+class Sessions(TypedDict):
+    """A trading day of a contract, as ``--json`` gives it; pairs are an open and a close."""
+
+    symbol: str
+    product: str
+    trading_day: date
+    announced: bool
+    sessions: list[tuple[datetime, datetime]]
+    auctions: list[tuple[datetime, datetime]]
+    now: datetime
+    trading_now: bool
+    auction_now: bool
+    next_boundary: datetime
 
 
 @click.command(cls=Command)
@@ -33,7 +48,7 @@ def command(shell: Shell, symbol: str, day: datetime | None, as_json: bool) -> N
         show(found)
 
 
-def sessions_of(symbol: str, day: date | None, now: datetime) -> dict[str, Any]:
+def sessions_of(symbol: str, day: date | None, now: datetime) -> Sessions:
     """The sessions of a trading day and the market's state now.
 
     Raises:
@@ -55,8 +70,8 @@ def sessions_of(symbol: str, day: date | None, now: datetime) -> dict[str, Any]:
         "product": product.key,
         "trading_day": day,
         "announced": CALENDAR.holidays.first_year <= day.year <= CALENDAR.holidays.last_year,
-        "sessions": [list(one) for one in sessions],
-        "auctions": [list(one) for one in auctions(product.key, day, sessions)],
+        "sessions": list(sessions),
+        "auctions": list(auctions(product.key, day, sessions)),
         "now": now,
         "trading_now": CALENDAR.is_trading_now(symbol, now),
         "auction_now": CALENDAR.is_auction(symbol, now),
@@ -64,7 +79,7 @@ def sessions_of(symbol: str, day: date | None, now: datetime) -> dict[str, Any]:
     }
 
 
-def show(found: dict[str, Any]) -> None:
+def show(found: Sessions) -> None:
     """Print the sessions as text."""
     out = console()
     day = found["trading_day"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from ..core.json_values import Json
 from ..errors import ConfigError, TianqinError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 #: Exit codes besides 0.
 REFUSED, WRONG_USE = 1, 2
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Shell:
@@ -48,7 +47,7 @@ class Shell:
 class Command(click.Command):
     """A command that prints errors of the library as one line, without a traceback."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Like click's."""
         try:
             return super().invoke(ctx)
@@ -61,28 +60,22 @@ class Command(click.Command):
             ctx.exit(WRONG_USE if isinstance(error, ConfigError) else REFUSED)
 
 
-def json_option(function: _F) -> _F:
-    """Add ``--json``, passed to the command as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")(
-        function
-    )
+#: Adds ``--json``, passed to the command as ``as_json``.
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+#: Adds ``--paper`` and ``--live``, passed to the command as ``live``.
+place_option = click.option(
+    "--live/--paper",
+    default=False,
+    help="The futures account, or the TianQin paper account [default: --paper].",
+)
 
 
-def place_option(function: _F) -> _F:
-    """Add ``--paper`` and ``--live``, passed to the command as ``live``."""
-    return click.option(
-        "--live/--paper",
-        default=False,
-        help="The futures account, or the TianQin paper account [default: --paper].",
-    )(function)
-
-
-def answer(value: Any) -> None:
+def answer(value: object) -> None:
     """Print one JSON object to stdout; times as ISO texts, unknown values as null."""
     click.echo(json.dumps(_plain(value), ensure_ascii=False, indent=2))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Json:
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

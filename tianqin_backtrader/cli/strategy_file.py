@@ -8,12 +8,16 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 
+if TYPE_CHECKING:
+    import backtrader as bt
 
-def load_strategy(path: Path, name: str | None = None) -> Any:
+
+def load_strategy(path: Path, name: str | None = None) -> type[bt.Strategy]:
     """The ``bt.Strategy`` that a file defines.
 
     The file is imported as a module that is not ``__main__``; modules in its folder are importable.
@@ -40,7 +44,7 @@ def load_strategy(path: Path, name: str | None = None) -> Any:
     return next(iter(found.values()))
 
 
-def _import(path: Path) -> Any:
+def _import(path: Path) -> ModuleType:
     name = f"strategy_file_{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -52,7 +56,7 @@ def _import(path: Path) -> Any:
     return module
 
 
-def strategies(module: Any) -> dict[str, Any]:
+def strategies(module: ModuleType) -> dict[str, type[bt.Strategy]]:
     """The strategies that a module defines itself, without base classes of others."""
     import backtrader as bt
 
@@ -68,7 +72,7 @@ def strategies(module: Any) -> dict[str, Any]:
     return {one.__name__: one for one in own if one not in bases}
 
 
-def parameters(strategy: Any, texts: Iterable[str]) -> dict[str, Any]:
+def parameters(strategy: type[bt.Strategy], texts: Iterable[str]) -> dict[str, object]:
     """Convert ``["fast=5", "name=x"]`` to values, as Python literals if possible, else as text.
 
     Raises:
@@ -89,7 +93,7 @@ def parameters(strategy: Any, texts: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     """
     >>> _value("5"), _value("0.5"), _value("true"), _value("SHFE.cu2612")
     (5, 0.5, True, 'SHFE.cu2612')

@@ -31,7 +31,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, get_type_hints
+from typing import TypedDict, cast, get_type_hints
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
@@ -88,8 +88,21 @@ class SessionsSettings:
     file: str = ""
 
 
+Section = AccountSettings | RecordsSettings | SessionsSettings | RiskLimits | AlertSettings
+
+
+class Sections(TypedDict, total=False):
+    """Those that are mentioned, by name."""
+
+    account: AccountSettings
+    records: RecordsSettings
+    sessions: SessionsSettings
+    risk: RiskLimits
+    alerts: AlertSettings
+
+
 #: The sections by name.
-SECTIONS: dict[str, Any] = {
+SECTIONS: dict[str, type] = {
     "account": AccountSettings,
     "records": RecordsSettings,
     "sessions": SessionsSettings,
@@ -125,8 +138,8 @@ def expanded(urls: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str, ..
 
 
 def parse_sections(
-    tables: Mapping[str, Any], source: str, environ: Mapping[str, str]
-) -> dict[str, Any]:
+    tables: Mapping[str, object], source: str, environ: Mapping[str, str]
+) -> Sections:
     """Parse the sections of a file and of the environment.
 
     Args:
@@ -141,7 +154,7 @@ def parse_sections(
         ConfigError: An unknown section, key or variable, an invalid value, or a secret; the
             message names the place and what is allowed there, but never shows a secret.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for section, table in tables.items():
         _must_be_known(section, SECTIONS, f"{source}: [{section}]", "section")
         if not isinstance(table, Mapping):
@@ -153,16 +166,18 @@ def parse_sections(
             _must_be_known(key, known, where, "key")
             found.setdefault(section, {})[key] = read_value(known[key], value, where)
         if section == "alerts":
-            _must_hold_no_secrets(f"{source}: alerts.urls", found.get(section, {}).get("urls", ()))
+            _must_hold_no_secrets(f"{source}: alerts.urls", found.get(section, {}).get("urls"))
     for section, key, name in _variables(environ):
         hint = get_type_hints(SECTIONS[section])[key]
         found.setdefault(section, {})[key] = read_value(hint, from_text(hint, environ[name]), name)
-    return {section: _make(section, values, source) for section, values in found.items()}
+    made = {section: _make(section, values, source) for section, values in found.items()}
+    return cast("Sections", made)
 
 
-def _make(section: str, values: dict[str, Any], source: str) -> Any:
+def _make(section: str, values: dict[str, object], source: str) -> Section:
     try:
-        return SECTIONS[section](**values)
+        made: Section = SECTIONS[section](**values)
+        return made
     except ConfigError as error:  # the rules of RiskLimits
         raise ConfigError(f"{source}: [{section}] {error}") from error
 
@@ -189,7 +204,7 @@ def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
 # -- rules ------------------------------------------------------------------------------------
 
 
-def _must_be_known(name: str, known: Mapping[str, Any], where: str, what: str) -> None:
+def _must_be_known(name: str, known: Mapping[str, object], where: str, what: str) -> None:
     if name in known:
         return
     close = get_close_matches(name, known, n=1)
@@ -212,8 +227,8 @@ def _must_be_no_secret(where: str, section: str, key: str) -> None:
     )
 
 
-def _must_hold_no_secrets(where: str, urls: tuple[str, ...]) -> None:
-    for url in urls:
+def _must_hold_no_secrets(where: str, urls: object) -> None:
+    for url in urls if isinstance(urls, tuple) else ():
         host = urlsplit(_REFERENCE.sub("x", url)).hostname
         if not _REFERENCE.search(url) and host not in _ON_THIS_MACHINE:
             scheme = url.partition(":")[0]

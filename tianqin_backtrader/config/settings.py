@@ -17,7 +17,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from ..errors import ConfigError
 from ..monitoring.alerts.settings import AlertSettings
@@ -34,8 +34,20 @@ from .sections import (
     parse_sections,
 )
 
+if TYPE_CHECKING:
+    from ..store import MyStore
+
 #: The file's name in the working directory, and the variable that can name another file.
 FILE_NAME, FILE_VARIABLE = "tianqin_backtrader.toml", f"{PREFIX}CONFIG"
+
+
+class StoreOptions(TypedDict, total=False):
+    """Parameters of ``MyStore`` that no configuration has."""
+
+    strategy_name: str
+    rebuild_ahead: float | None
+    stop_on_signals: bool
+    debug: bool | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +86,12 @@ class Settings:
         settings = cls(**sections, path=file)
         return settings if file is None else settings._beside(file.parent, tables)
 
-    def _beside(self, folder: Path, tables: Mapping[str, Any]) -> Self:
+    def _beside(self, folder: Path, tables: Mapping[str, object]) -> Self:
         """Make paths that come from the file relative to it."""
         records, sessions = self.records, self.sessions
-        if tables.get("records", {}).get("folder") == records.folder:
+        if _written(tables, "records", "folder") == records.folder:
             records = replace(records, folder=str(folder / records.folder))
-        if sessions.file and tables.get("sessions", {}).get("file") == sessions.file:
+        if sessions.file and _written(tables, "sessions", "file") == sessions.file:
             sessions = replace(sessions, file=str(folder / sessions.file))
         return replace(self, records=records, sessions=sessions)
 
@@ -117,7 +129,7 @@ class Settings:
             "https://account.shinnytech.com. The sandbox needs none"
         )
 
-    def live_account(self) -> Any:
+    def live_account(self) -> object:
         """TqSdk's account object of the futures account.
 
         Raises:
@@ -141,7 +153,7 @@ class Settings:
             )
         return futures_account(account.broker, account.number, password)
 
-    def store(self, *, live: bool = False, **options: Any) -> Any:
+    def store(self, *, live: bool = False, **options: Unpack[StoreOptions]) -> MyStore:
         """A connected ``MyStore`` that uses the trading hours of ``[sessions]``.
 
         Args:
@@ -160,6 +172,12 @@ class Settings:
         return MyStore(user, password, account=account, **options)
 
 
+def _written(tables: Mapping[str, object], section: str, key: str) -> object:
+    """What a file says itself; None where it says nothing."""
+    table = tables.get(section)
+    return table.get(key) if isinstance(table, Mapping) else None
+
+
 def _find(named: str | Path | None) -> Path | None:
     path = Path(named) if named else Path(FILE_NAME)
     if path.is_file():
@@ -169,7 +187,7 @@ def _find(named: str | Path | None) -> Path | None:
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

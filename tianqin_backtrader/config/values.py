@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ..errors import ConfigError
 from ..risk.limits import GuardState
 
 
-def read_value(hint: Any, value: Any, where: str) -> Any:
+def read_value(hint: object, value: object, where: str) -> object:
     """Convert a value to its field's type.
 
     Raises:
@@ -23,8 +22,8 @@ def read_value(hint: Any, value: Any, where: str) -> Any:
         raise ConfigError(f"{where} cannot be{shown} expected {expected}") from error
 
 
-def _exactly(*kinds: type) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
+def _exactly(*kinds: type) -> Callable[[object], object]:
+    def read(value: object) -> object:
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise TypeError
         return value
@@ -32,7 +31,13 @@ def _exactly(*kinds: type) -> Callable[[Any], Any]:
     return read
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError
+    return float(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
         raise TypeError
@@ -40,18 +45,21 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 #: By field type: the converter, and what an error message says is expected.
-_READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
+_READERS: dict[object, tuple[Callable[[object], object], str]] = {
     str: (_exactly(str), "a text in quotation marks"),
     bool: (_exactly(bool), "true or false"),
-    float: (lambda value: float(_exactly(int, float)(value)), "a number"),
+    float: (_number, "a number"),
     int | None: (_exactly(int), "a whole number"),
-    float | None: (lambda value: float(_exactly(int, float)(value)), "a number"),
-    GuardState: (GuardState, f"{GuardState.REDUCING} or {GuardState.HALTED}"),
+    float | None: (_number, "a number"),
+    GuardState: (
+        lambda value: GuardState(str(value)),
+        f"{GuardState.REDUCING} or {GuardState.HALTED}",
+    ),
     tuple[str, ...]: (_texts, 'a list of texts, ["...", "..."]'),
 }
 
 
-def from_text(hint: Any, text: str) -> Any:
+def from_text(hint: object, text: str) -> object:
     """Convert a variable's text as TOML would; invalid text stays a str, for the error message."""
     if hint == tuple[str, ...]:
         return [one.strip() for one in text.split(",") if one.strip()]

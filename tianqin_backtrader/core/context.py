@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from datetime import date, datetime
-from typing import Any
 
 from ..errors import CalendarOutOfRange
 from .clock import MarketClock, WallClock, from_ns
@@ -14,7 +13,7 @@ from .ports import Calendar, Contracts, Watchers
 
 logger = logging.getLogger(__name__)
 
-Notification = tuple[Any, tuple[Any, ...], dict[str, Any]]
+Notification = tuple[object, tuple[object, ...], dict[str, object]]
 
 
 class Context:
@@ -99,7 +98,7 @@ class Context:
 
     # -- words --------------------------------------------------------------------------------
 
-    def notify(self, text: Any, *args: Any, **facts: Any) -> None:
+    def notify(self, text: object, *args: object, **facts: object) -> None:
         """Tell ``notify_store``, in the next round of Cerebro."""
         self._watchers.said(str(text))
         self.unsaid.append((text, args, facts))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
+
+from .json_values import Json
 
 _ON_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -32,7 +34,7 @@ def is_here(url: str) -> bool:
     return urlsplit(url).hostname in _ON_THIS_MACHINE
 
 
-def ask(method: str, url: str, *, seconds: float, json: Any = None) -> Answer:
+def ask(method: str, url: str, *, seconds: float, json: Json = None) -> Answer:
     """Ask once; a refusal is an answer, too. A proxy of the environment gets no request to here.
 
     Args:

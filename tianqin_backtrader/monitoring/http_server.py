@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
+from ..core.json_values import Json
 from ..errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Answer:
     status: int = 200
 
     @classmethod
-    def json(cls, value: Any, status: int = 200) -> Answer:
+    def json(cls, value: Json, status: int = 200) -> Answer:
         """An answer with a value as JSON."""
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         return cls(text.encode(), "application/json; charset=utf-8", status)
@@ -125,7 +125,7 @@ class _Server(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Ignore a client that has disconnected."""
         logger.debug("a request has failed", exc_info=True)  # noqa: LOG014 (called in one)
 
@@ -212,6 +212,6 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             owner.room.release()
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Log requests at debug level."""
         logger.debug(format, *args)

@@ -12,7 +12,6 @@ import logging
 from datetime import datetime, timedelta, timezone
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
 
 from ..core.redaction import clean
 from ..errors import ConfigError
@@ -28,7 +27,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See the module."""
         at = datetime.fromtimestamp(record.created, BEIJING)
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "time": at.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,

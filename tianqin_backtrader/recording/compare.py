@@ -11,7 +11,6 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..core.clock import from_ns
 from ..errors import ConfigError
@@ -105,7 +104,7 @@ def _compare_parts(
     return _first_difference(one, other, columns, f"{symbol} {day} {kind.name}")
 
 
-def _signals(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+def _signals(path: Path, columns: Sequence[str]) -> list[tuple[object, ...]]:
     """Rows of a CSV file; of each order only the first."""
     seen: set[str] = set()
     found = []
@@ -119,8 +118,8 @@ def _signals(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
 
 
 def _first_difference(
-    one: Sequence[tuple[Any, ...]],
-    other: Sequence[tuple[Any, ...]],
+    one: Sequence[tuple[object, ...]],
+    other: Sequence[tuple[object, ...]],
     columns: Iterable[str],
     what: str,
 ) -> tuple[int, str]:
@@ -138,8 +137,8 @@ def _first_difference(
     return count, ""
 
 
-def _where(names: Sequence[str], row: tuple[Any, ...]) -> str:
-    values = dict(zip(names, row, strict=True))
-    if "datetime" in values:
-        return f"of {from_ns(values['datetime'])}"
+def _where(names: Sequence[str], row: tuple[object, ...]) -> str:
+    stamp = dict(zip(names, row, strict=True)).get("datetime")
+    if isinstance(stamp, int):
+        return f"of {from_ns(stamp)}"
     return f"of {row[0]}"

@@ -14,12 +14,16 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from ..core.ports import Row
 from ..errors import ConfigError
 from .tracks import KINDS, IdSet, Kind, is_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +34,7 @@ _KIND = b"tianqin_kind"
 _RISING = ("id", "datetime")
 
 
-def parquet() -> Any:
+def parquet() -> ModuleType:
     """Import pyarrow.parquet.
 
     Raises:
@@ -42,7 +46,8 @@ def parquet() -> Any:
         raise ConfigError(
             "recordings need pyarrow: pip install 'tianqin_backtrader[record]'"
         ) from error
-    return pyarrow.parquet
+    found: ModuleType = pyarrow.parquet
+    return found
 
 
 def arrow_errors() -> tuple[type[Exception], ...]:
@@ -56,7 +61,7 @@ def _torn_errors() -> tuple[type[Exception], ...]:
     return (OSError, *arrow_errors())  # a wrong checksum is an OSError
 
 
-def schema_of(kind: Kind) -> Any:
+def schema_of(kind: Kind) -> pa.Schema:
     """The columns: integers as int64, prices as float64, null where the market has no value."""
     parquet()
     import pyarrow as pa
@@ -115,7 +120,7 @@ class RecordingFiles:
 
     # -- reading and writing ------------------------------------------------------------------
 
-    def read(self, kind: Kind, symbol: str, day: str, columns: list[str] | None = None) -> Any:
+    def read(self, kind: Kind, symbol: str, day: str, columns: list[str] | None = None) -> pa.Table:
         """A trading day as a ``pyarrow.Table``, in order of ids.
 
         Raises:
@@ -125,11 +130,11 @@ class RecordingFiles:
         with path.open("rb") as file:  # given its name, pyarrow would add the folders as columns
             return self._parquet.read_table(file, columns=columns, page_checksum_verification=True)
 
-    def instrument(self, kind: Kind, symbol: str, day: str) -> dict[str, Any] | None:
+    def instrument(self, kind: Kind, symbol: str, day: str) -> dict[str, object] | None:
         """The specification in a file, None if it has none."""
         head = self._parquet.read_schema(self.path(kind, symbol, day)).metadata or {}
         text = head.get(_INSTRUMENT)
-        found: dict[str, Any] | None = None if text is None else json.loads(text)
+        found: dict[str, object] | None = None if text is None else json.loads(text)
         return found
 
     def merge(
@@ -166,7 +171,7 @@ class RecordingFiles:
             metadata[_INSTRUMENT] = instrument.encode()
         self._write(path, table.replace_schema_metadata(metadata))
 
-    def _before(self, kind: Kind, symbol: str, day: str) -> Any:
+    def _before(self, kind: Kind, symbol: str, day: str) -> pa.Table | None:
         """The table in the file, None if there is no file or it is damaged."""
         try:
             return self.read(kind, symbol, day)
@@ -182,7 +187,7 @@ class RecordingFiles:
         os.replace(path, aside)
         return aside
 
-    def _write(self, path: Path, table: Any) -> None:
+    def _write(self, path: Path, table: pa.Table) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(_UNFINISHED)
         with beside.open("wb") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import backtrader as bt
 import numpy as np
@@ -19,6 +19,10 @@ from ..feeds.tick_sieve import TickSieve
 from ..session_calendar import CALENDAR
 from .parquet_files import RecordingFiles
 from .tracks import DAYS, MINUTES, TICKS, Kind, instrument_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
 
 _KINDS = {
     bt.TimeFrame.Ticks: TICKS,
@@ -47,7 +51,7 @@ class RecordedData(BarFeed):
         ConfigError: The folder has no data of the contract, or pyarrow is missing.
     """
 
-    params: Any = (("path", ""), ("timeframe", bt.TimeFrame.Minutes))
+    params = (("path", ""), ("timeframe", bt.TimeFrame.Minutes))
 
     #: Strategies read this from live feeds.
     history_phase = False
@@ -80,7 +84,7 @@ class RecordedData(BarFeed):
                         return instrument_of(fields)
         raise ConfigError(f"no specification of {self.symbol} was recorded")
 
-    def comminfo(self, day: str | None = None) -> Any:
+    def comminfo(self, day: str | None = None) -> bt.CommissionInfo:
         """Multiplier, margin and commission (yuan per lot) for Backtrader's own broker.
 
         Args:
@@ -187,13 +191,13 @@ def _tick_bars(symbol: str, ticks: list[Tick], before: Tick | None) -> Iterator[
     sieve = TickSieve(
         symbol, _AnyTime(), same_day=lambda *_: True, phase_of=lambda _: Phase.TRADING
     )
-    live: Any = LiveTicks(_Rows(ticks), ticks[0].id, before, sieve)  # type: ignore[arg-type]
+    live = LiveTicks(_Rows(ticks), ticks[0].id, before, sieve)  # type: ignore[arg-type]
     live.take_ticks()
     while live.waiting:
         yield live.pop()
 
 
-def _ticks(table: Any) -> list[Tick]:
+def _ticks(table: pa.Table) -> list[Tick]:
     names = ("last_price", "volume", "amount", "open_interest", *_BOOK)
     whole = ("volume", "open_interest", "bid_volume1", "ask_volume1")
     columns = [
@@ -204,5 +208,5 @@ def _ticks(table: Any) -> list[Tick]:
     return [Tick(*row) for row in zip(*ids, *columns, strict=True)]
 
 
-def _floats(column: Any) -> Any:
+def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)

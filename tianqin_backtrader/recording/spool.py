@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ..core.ports import Row
 from ..errors import JournalError
@@ -181,7 +180,7 @@ class RecordingJournal:
         )
         return (found[0][0], found[0][1]) if found else None
 
-    def _query(self, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
+    def _query(self, statement: str, *values: str | int | None) -> list[sqlite3.Row]:
         return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from ..core.clock import HOUR, from_ns
 from ..core.model import NAN, Instrument
@@ -269,9 +268,9 @@ class DayOfTime:
         return day
 
 
-def instrument_fields(instrument: Instrument) -> dict[str, Any]:
+def instrument_fields(instrument: Instrument) -> dict[str, object]:
     """A contract's specification as JSON values."""
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         name: None if value != value else value for name, value in asdict(instrument).items()
     }
     expires = instrument.expire_datetime
@@ -279,7 +278,7 @@ def instrument_fields(instrument: Instrument) -> dict[str, Any]:
     return fields
 
 
-def instrument_of(fields: dict[str, Any]) -> Instrument:
+def instrument_of(fields: dict[str, object]) -> Instrument:
     """Convert JSON values back to a specification.
 
     Raises:
@@ -288,5 +287,5 @@ def instrument_of(fields: dict[str, Any]) -> Instrument:
     prices = ("price_tick", "upper_limit", "lower_limit", "pre_settlement", "margin", "commission")
     values = fields | {name: NAN for name in prices if fields.get(name) is None}
     expires = fields.get("expire_datetime")
-    values["expire_datetime"] = None if expires is None else datetime.fromisoformat(expires)
-    return Instrument(**values)
+    values["expire_datetime"] = None if expires is None else datetime.fromisoformat(str(expires))
+    return Instrument(**values)  # type: ignore[arg-type]  # a wrong one is a TypeError

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ..core.clock import SECOND, monotonic
+from ..core.fields import number
 from ..core.model import Fill, Offset, OrderReport
 from ..errors import JournalError, OrderError
 from ..risk.limits import GuardState
@@ -310,7 +311,7 @@ class Roll:
             known, ours = self._broker.get_order(order_id), order_id in self.state.order_ids
             if known is None and not ours:
                 raise PositionMismatch(f"order {order_id} on {symbol} is not of this program")
-            if not ours and self._exits.is_exit(known.ticket):
+            if known is not None and not ours and self._exits.is_exit(known.ticket):
                 continue
             found = True
             if ours and self._cannot_be_sent_again(order):
@@ -357,7 +358,7 @@ class Roll:
         """
         state = self.state
         old, new = (
-            int(self._broker.get_account_position(symbol).get(f"pos_{state.plan.side}", 0))
+            int(number(self._broker.get_account_position(symbol), f"pos_{state.plan.side}", 0))
             + state.exited(symbol)
             for symbol in self.contracts
         )

@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ..core.clock import from_ns
 from ..core.model import Direction
@@ -56,7 +55,7 @@ class RollFile:
     def load(self) -> RollState:
         """What was kept."""
         try:
-            return _state(json.loads(self.path.read_text(encoding="utf-8")))
+            return _state(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JournalError(self.path, f"is no roll that can be read: {error}") from error
 
@@ -66,7 +65,8 @@ def roll_files(folder: Path) -> list[RollFile]:
     return [RollFile(path) for path in sorted(folder.glob("roll_*.json"))]
 
 
-def _state(raw: dict[str, Any]) -> RollState:
+def _state(text: str) -> RollState:
+    raw = json.loads(text)
     plan = RollPlan(**raw["plan"] | {"side": Side(raw["plan"]["side"])})
     fills = {
         trade_id: RollFill(**fill | {"direction": Direction(fill["direction"])})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from datetime import date
 
 import backtrader as bt
 
@@ -62,11 +62,11 @@ class RollLeg:
         self._target = TargetState(
             "roll", self.direction.sign * move.lots, rules=_rules(plan, phase)
         )
-        self.orders: dict[str, Any] = {}
+        self.orders: dict[str, bt.Order] = {}
         self._seen: set[str] = set()
         self._ended: set[str] = set()
         self.reference = math.nan
-        self._day: Any = None
+        self._day: date | None = None
         self.waited_ns = self._last_ns = self._closes_ns = 0
         self.broken_off = self.given_up = False
         opens = phase is RollPhase.OPENING

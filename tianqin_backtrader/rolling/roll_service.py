@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..contracts.lots import LotLimits, Priority, whole_lots
+from ..core.fields import number
 from ..errors import OrderError
 from ..risk.limits import GuardState
 from .ports import RollPorts
@@ -196,7 +197,7 @@ class RollService:
         return held[0]
 
     def _held(self, symbol: str, side: Side) -> int:
-        return int(self._broker.get_account_position(symbol).get(f"pos_{side}", 0))
+        return int(number(self._broker.get_account_position(symbol), f"pos_{side}", 0))
 
     def _account(self) -> str:
         return str(self._trading.account_id)

@@ -7,7 +7,7 @@ suppressed. Times are naive Beijing time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -107,10 +107,10 @@ class AlertRules:
         Returns:
             The alerts to send; usually none.
         """
-        event, judge = _JUDGES[type(fact)]
+        event = _EVENTS[type(fact)]
         if not self.settings.wants(event):
             return []
-        found = judge(self, fact)
+        found = self._judge(fact)
         if found is None:
             return []
         level, title, text, key = found
@@ -137,6 +137,33 @@ class AlertRules:
 
     # -- one method per fact: (level, title, text, key of equal alerts; () if none are equal)
     # --------
+
+    def _judge(self, fact: Fact) -> _Found | None:
+        match fact:
+            case LinkSeen():
+                return self._judge_link(fact)
+            case LoginSeen():
+                return self._judge_login(fact)
+            case Rejected():
+                return self._judge_rejected(fact)
+            case Exposed():
+                return self._judge_exposed(fact)
+            case Differs():
+                return self._judge_difference(fact)
+            case RiskSeen():
+                return self._judge_risk(fact)
+            case RiskSaid():
+                return self._judge_risk_words(fact)
+            case Failed():
+                return self._judge_failed(fact)
+            case Stopped():
+                return self._judge_stopped(fact)
+            case DayOver():
+                return self._judge_day(fact)
+            case Alive():
+                return self._judge_alive(fact)
+            case Checked():
+                return self._judge_check(fact)
 
     def _judge_link(self, fact: LinkSeen) -> _Found | None:
         if fact.up and self._link is _Link.UP and not fact.given_up:
@@ -213,19 +240,19 @@ class AlertRules:
 
 _Found = tuple[Level, str, str, tuple[str, ...]]
 #: The event of each fact, and its method.
-_JUDGES: Mapping[type, tuple[AlertEvent, Callable[..., _Found | None]]] = MappingProxyType(
+_EVENTS: Mapping[type[Fact], AlertEvent] = MappingProxyType(
     {
-        LinkSeen: (AlertEvent.LINK, AlertRules._judge_link),
-        Rejected: (AlertEvent.REJECTED, AlertRules._judge_rejected),
-        Exposed: (AlertEvent.EXPOSED, AlertRules._judge_exposed),
-        Differs: (AlertEvent.DIFFERENCE, AlertRules._judge_difference),
-        RiskSeen: (AlertEvent.RISK, AlertRules._judge_risk),
-        RiskSaid: (AlertEvent.RISK, AlertRules._judge_risk_words),
-        Failed: (AlertEvent.FAILED, AlertRules._judge_failed),
-        Stopped: (AlertEvent.STOPPED, AlertRules._judge_stopped),
-        LoginSeen: (AlertEvent.LINK, AlertRules._judge_login),
-        DayOver: (AlertEvent.DAY, AlertRules._judge_day),
-        Alive: (AlertEvent.ALIVE, AlertRules._judge_alive),
-        Checked: (AlertEvent.CHECK, AlertRules._judge_check),
+        LinkSeen: AlertEvent.LINK,
+        LoginSeen: AlertEvent.LINK,
+        Rejected: AlertEvent.REJECTED,
+        Exposed: AlertEvent.EXPOSED,
+        Differs: AlertEvent.DIFFERENCE,
+        RiskSeen: AlertEvent.RISK,
+        RiskSaid: AlertEvent.RISK,
+        Failed: AlertEvent.FAILED,
+        Stopped: AlertEvent.STOPPED,
+        DayOver: AlertEvent.DAY,
+        Alive: AlertEvent.ALIVE,
+        Checked: AlertEvent.CHECK,
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 from urllib.parse import unquote
 
 from ...core.redaction import Redact, hide
@@ -39,7 +39,7 @@ def targets_of(urls: tuple[str, ...]) -> list[Target]:
     return [_target(apprise, number, url) for number, url in enumerate(urls, 1)]
 
 
-def _target(apprise: Any, number: int, url: str) -> Target:
+def _target(apprise: ModuleType, number: int, url: str) -> Target:
     hide(*secrets_of(url))
     service = apprise.Apprise.instantiate(url)
     if service is None:

@@ -27,7 +27,7 @@ from .ticks import DayTicks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_T = TypeVar("_T", bound=np.generic)
+_T = TypeVar("_T", np.float64, np.int64)
 Row = dict[str, float | int]
 
 #: Ticks at most this long before an open belong to its call auction.
