@@ -8,7 +8,7 @@ from tianqin_backtrader.errors import LinkLost
 
 
 class Bars(bt.Strategy):
-    params = dict(fault=None, bars=60)
+    params = dict(fault=None, bars=30)
 
     def __init__(self):
         self.seen, self.statuses = [], []
@@ -20,7 +20,7 @@ class Bars(bt.Strategy):
         data = self.data
         stamp = data.datetime.datetime(0)
         self.seen.append((stamp, data.open[0], data.high[0], data.low[0], data.close[0]))
-        if len(self.seen) == 20:
+        if len(self.seen) == 10:
             self.p.fault(self.broker.store.sandbox_server)
         if len(self.seen) == self.p.bars:
             self.env.runstop()
@@ -67,7 +67,7 @@ def check(sandbox, run, fault):
         (from_ns(row["datetime"] + MINUTE), *(row[name] for name in names)) for row in official
     ]
     begin = [row[0] for row in expected].index(strategy.seen[0][0])
-    assert strategy.seen == expected[begin : begin + 60]
+    assert strategy.seen == expected[begin : begin + 30]
     certificate = store.certificate()["SHFE.cu2612"]
     assert certificate.corrected == certificate.missing == 0
     return store, strategy
