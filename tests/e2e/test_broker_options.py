@@ -101,7 +101,7 @@ def test_an_order_opens_the_least_that_the_contract_asks_for(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING, balance=1e8), run, script, LC)
+    play(sandbox(start=MORNING, ticks_per_pack=4, balance=1e8), run, script, LC)
     assert done
 
 
@@ -129,7 +129,7 @@ def test_more_than_is_held_is_closed_partly_if_wished(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -144,7 +144,7 @@ def test_what_is_larger_than_an_order_may_be_is_split(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING, balance=1e9), run, script, M)
+    play(sandbox(start=MORNING, ticks_per_pack=4, balance=1e9), run, script, M)
     assert done
 
 
@@ -186,7 +186,7 @@ def test_risk_limits_are_looked_at_before_sending(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     store.getbroker(risk=RiskLimits(max_order_size=3, max_position=4, max_price_distance=0.02))
     play(store, run, script, CU)
     assert done and len(exchange_orders(store)) == 2
@@ -218,7 +218,7 @@ def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss)
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     store.getbroker(risk=RiskLimits(max_daily_loss=2000, on_loss=on_loss))
     play(store, run, script, CU)
     assert done
@@ -239,7 +239,7 @@ def test_resume_forgives_what_was_lost_since_the_limit_was_met(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, balance=1e8)
+    store = sandbox(start=MORNING, ticks_per_pack=4, balance=1e8)
     store.getbroker(risk=RiskLimits(max_daily_loss=6000))
     play(store, run, script, CU)
     assert done
@@ -262,7 +262,7 @@ def test_halt_withdraws_and_stops_everything_until_resume(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -280,7 +280,7 @@ def test_flatten_closes_todays_lots_whatever_the_priority_is(sandbox, run, prior
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     store.getbroker(priority=priority)
     play(store, run, script, CU)
     assert done
@@ -290,7 +290,7 @@ def test_flatten_closes_todays_lots_whatever_the_priority_is(sandbox, run, prior
 
 @pytest.mark.parametrize("priority", ["lock", "yesterday_only"])
 def test_a_priority_that_the_counter_would_break_is_refused(sandbox, run, priority):
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     store.getdata(M)
     with pytest.raises(ConfigError, match="cannot be kept at DCE: there the counter chooses"):
         store.getbroker(priority=priority)
@@ -303,7 +303,7 @@ def test_a_priority_that_the_counter_would_break_is_refused(sandbox, run, priori
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     store.getbroker(priority=priority)
     play(store, run, script, CU)
     assert done
@@ -381,7 +381,7 @@ def test_what_a_button_does_with_an_order_of_flatten_that_queues(sandbox, run, b
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done
 
@@ -403,7 +403,7 @@ def test_flatten_closes_all_that_is_held_on_both_sides(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -423,7 +423,7 @@ def test_a_target_position_is_reached_and_turned(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -446,7 +446,7 @@ def test_a_target_counts_what_other_orders_trade_meanwhile(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -464,7 +464,7 @@ def test_what_an_order_costs_and_how_many_lots_can_be_paid(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -480,7 +480,7 @@ def test_cancelling_what_is_over_is_told_and_harmless(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -500,7 +500,7 @@ def test_orders_of_others_are_shown_apart_and_counted(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 

@@ -63,7 +63,7 @@ def test_a_stop_fires_at_its_price_and_not_before(sandbox, run, side, limited):
         done.append(order.executed.size)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done and done[0]
 
@@ -79,7 +79,7 @@ def test_a_stop_that_is_cancelled_never_leaves(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done and exchange_orders(store) == {}
 
@@ -100,7 +100,7 @@ def test_a_trailing_stop_follows_the_price_and_closes(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -156,7 +156,7 @@ def test_a_bracket_protects_what_its_parent_has_opened(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done
     assert {order["offset"] for order in exchange_orders(store).values()} == {"OPEN", "CLOSETODAY"}
@@ -181,7 +181,7 @@ def test_a_parent_that_waits_for_a_price_keeps_its_children(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done
     # What protects an entry waits for its end: nothing of it stays.
@@ -207,7 +207,7 @@ def test_a_target_beyond_the_days_limit_waits_and_its_stop_goes_on(sandbox, run)
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -228,7 +228,7 @@ def test_a_stop_larger_than_the_book_stays_until_it_is_filled(sandbox, run):
         done.append(len(stop.legs))
 
     done = []
-    play(sandbox(start=MORNING, balance=1e8), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4, balance=1e8), run, script, CU)
     assert done == [1]
 
 
@@ -250,7 +250,7 @@ def test_protection_that_expires_is_told(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -275,7 +275,7 @@ def test_limits_of_speed_do_not_lose_a_stop_that_fires(sandbox, run):
 
     done = []
     limits = RiskLimits(orders_per_second=1, no_repeat_within=60, max_order_size=3)
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     store.getbroker(risk=limits)
     play(store, run, script, CU)
     assert done
@@ -296,7 +296,7 @@ def test_the_children_of_a_parent_that_is_withdrawn_are_withdrawn(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done
 
@@ -311,7 +311,7 @@ def test_a_bracket_with_an_impossible_child_is_refused_whole(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done and exchange_orders(store) == {}
 
@@ -331,7 +331,7 @@ def test_nothing_leaves_before_it_is_transmitted(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done
 
@@ -351,7 +351,7 @@ def test_of_orders_that_cancel_each_other_one_trades(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -380,7 +380,7 @@ def test_an_exit_in_the_same_next_as_its_market_entry_closes_it(sandbox, run, sy
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, symbol)
     assert done
     offsets = [order["offset"] for order in exchange_orders(store).values()]
@@ -402,7 +402,7 @@ def test_an_exit_of_an_entry_that_is_refused_ends(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done and len(exchange_orders(store)) == 1
 
