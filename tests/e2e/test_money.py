@@ -92,7 +92,9 @@ def test_fees_that_no_trade_names_are_the_accounts_in_the_end(sandbox, run, comm
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, counter="ctp", commission=commission, query_seconds=2.0)
+    store = sandbox(
+        start=MORNING, ticks_per_pack=4, counter="ctp", commission=commission, query_seconds=2.0
+    )
     strategy = play(store, run, script, CU, M)
     assert done
     assert all(trade.commission > 0 for trade in strategy.trades)
@@ -116,7 +118,7 @@ def test_cheapest_learns_what_the_account_was_charged_and_no_0(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, counter="ctp", commission="zero")
+    store = sandbox(start=MORNING, ticks_per_pack=4, counter="ctp", commission="zero")
     store.getbroker(priority="cheapest")
     play(store, run, script, CU)
     assert done

@@ -41,7 +41,7 @@ def test_four_directions_on_every_exchange(sandbox, run, symbol, price):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     strategy = play(store, run, script, symbol)
     assert done
     assert store.broker.books.fills >= 2
@@ -73,7 +73,7 @@ def test_a_feeds_name_means_its_contract_wherever_a_symbol_is_asked_for(sandbox,
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     run(store, Script, store.getdata(CU, name="copper"), script=script)
     assert done
 
@@ -95,7 +95,7 @@ def test_todays_lots_are_closed_with_closetoday_and_told_once(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done
     offsets = [order["offset"] for order in exchange_orders(store).values()]
@@ -147,7 +147,7 @@ def test_backtraders_buy_against_a_short_closes_it_first(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, counter="kq")  # whose trades name their fees
+    store = sandbox(start=MORNING, ticks_per_pack=4, counter="kq")  # whose trades name their fees
     strategy = play(store, run, script, CU)
     assert done
     assert [trade.long for trade in strategy.trades] == [False, True]
@@ -166,7 +166,7 @@ def test_two_closes_in_one_breath_do_not_over_close(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done
     assert len(exchange_orders(store)) == 2
@@ -207,7 +207,7 @@ def test_refusals_reach_the_strategy_as_rejected_with_the_reason(sandbox, run, a
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -252,7 +252,7 @@ def test_a_feed_of_days_that_shows_history_does_not_stop_live_orders(sandbox, ru
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     feeds = store.get_daily_data(CU, lookback=3), store.getdata(CU, lookback=10, night_start=False)
     run(store, Script, *reversed(feeds), script=script)
     assert done
@@ -269,7 +269,7 @@ def test_another_feed_without_a_bar_does_not_stop_live_orders(sandbox, run, othe
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     without = store.get_daily_data(CU, lookback=False) if other == "of days" else store.getdata(CU)
     if other == "of another Cerebro":
         bt.Cerebro().adddata(without)
@@ -299,7 +299,7 @@ def test_a_cancelled_order_is_told_and_a_finished_one_stays(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -312,7 +312,7 @@ def test_orders_on_a_contract_without_a_feed(sandbox, run):
         done.append(True)
 
     done = []
-    play(sandbox(start=MORNING), run, script, CU)
+    play(sandbox(start=MORNING, ticks_per_pack=4), run, script, CU)
     assert done
 
 
@@ -325,7 +325,7 @@ def test_prices_are_put_on_the_tick_towards_the_passive_side(sandbox, run):
         yield None
 
     prices = []
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     bid, ask = prices
     assert [order["limit_price"] for order in exchange_orders(store).values()] == [
@@ -347,7 +347,7 @@ def test_the_same_strategy_on_every_kind_of_account(sandbox, run, account):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, account=account())
+    store = sandbox(start=MORNING, ticks_per_pack=4, account=account())
     strategy = play(store, run, script, M)
     assert done
     assert all(path[-1] == "Completed" for path in strategy.told.values())
@@ -372,7 +372,7 @@ def test_before_the_first_bar_orders_are_refused_not_raised(sandbox, run):
         def next(self):
             self.env.runstop()
 
-    store = sandbox(start=MORNING)
+    store = sandbox(start=MORNING, ticks_per_pack=4)
     strategy = run(store, Early, store.getdata(CU))
     for order in filter(None, strategy.orders):
         assert order.getstatusname() == "Rejected"
