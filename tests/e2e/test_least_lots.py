@@ -139,7 +139,7 @@ def test_a_roll_of_too_few_lots_is_refused_before_anything_is_sent(sandbox, run)
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store
         yield broker.buy_open(LC, 4)
-        with pytest.raises(OrderError, match=r"2 lots cannot be moved .* opens 3 there at least"):
+        with pytest.raises(OrderError, match=r"2 lots cannot be moved .* at least 3 lots there"):
             store.roll(LC, NEXT, 2)
         assert lots(broker) == (4, 0)
         assert not store.rolls.rolls

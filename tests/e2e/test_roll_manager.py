@@ -182,8 +182,8 @@ def test_open_interest_and_volume_decide_without_tianqins_main(sandbox, run):
 def test_wrong_parameters_are_said_at_once(sandbox):
     store = sandbox()
     for main, options, error, words in (
-        ("SHFE.cu2612", {}, ConfigError, "no main contract"),
-        (MAIN, {"trigger": "moon"}, ConfigError, "trigger is one of main, interest, days"),
+        ("SHFE.cu2612", {}, ConfigError, "is not a main contract"),
+        (MAIN, {"trigger": "moon"}, ConfigError, "trigger must be main, interest, days"),
         (MAIN, {"days_before": -1}, ConfigError, "days_before"),
         ("KQ.m@SHFE.zz", {}, UnknownSymbol, "KQ.m@SHFE.zz"),
     ):

@@ -100,7 +100,7 @@ def test_a_bracket_goes_along(sandbox, run, side, slice_lots):
         new_stop, new_target = living(strategy.broker, bt.Order.Stop, bt.Order.Limit)
         for old, new in ((stop, new_stop), (target, new_target)):
             assert strategy.path(old)[-1] == "Canceled"
-            words = f"rolled: order {new.ref} stands in its place in {NEW}"
+            words = f"rolled: order {new.ref} replaces it in {NEW}"
             assert old.info.reason == words
             assert new.created.price == pytest.approx(old.created.price + roll.state.gap)
             assert (new.ticket.symbol, new.ticket.left, new.isbuy()) == (NEW, 3, old.isbuy())
@@ -184,7 +184,7 @@ def test_a_stop_that_was_placed_before_its_lots_were_held_is_taken_along(sandbox
         roll = store.roll(OLD, NEW, slice_lots=2)
         watched(store, roll, 3)
         assert roll.done, roll.report()
-        assert "stands in its place" in stop.info.reason
+        assert "replaces it" in stop.info.reason
         [stand_in] = stops(strategy.broker)
         assert (stand_in.ticket.symbol, stand_in.ticket.left) == (NEW, 3)
         done.append(True)
@@ -233,7 +233,7 @@ def test_entries_are_withdrawn_with_a_reason_and_exits_are_taken_meanwhile(sandb
         while not roll.done:
             store.pump(0.1)
         assert lots(stops(broker)) == 2
-        assert "stands in its place" in stop.info.reason
+        assert "replaces it" in stop.info.reason
 
     play(sandbox(start=MORNING, ticks_per_pack=5), run, script, OLD)
 

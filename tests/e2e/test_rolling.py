@@ -152,7 +152,7 @@ def test_nothing_is_closed_that_could_not_be_opened_again(sandbox, run):
     store = sandbox(start="2026-11-04 09:31:00", ticks_per_pack=5)
     strategy = run(store, Script, store.getdata(OLD), script=script)
     assert done
-    told = [text for text in strategy.heard if "is not rolled on" in str(text)]
+    told = [text for text in strategy.heard if "is not rolled further" in str(text)]
     assert len(told) == 1 and "a bad day" in told[0]
 
 
@@ -308,7 +308,7 @@ def test_an_alarm_outlives_its_program(run, caplog):
         with MyStore("sandbox", "sandbox", urls=server.urls) as store:
             broker = store.getbroker()
             [roll] = store.rolls.rolls
-            assert roll.halted and "more are wanted" in roll.report().reason
+            assert roll.halted and "others were not" in roll.report().reason
             assert broker.risk_state == "ACTIVE"
             assert any(record.levelno == logging.ERROR for record in caplog.records)
             strategy = run(store, Script, store.getdata(OLD), script=goes_on)

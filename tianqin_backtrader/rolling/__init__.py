@@ -1,1 +1,1 @@
-"""From one contract to the next."""
+"""Rolling positions from one contract to the next."""

@@ -1,4 +1,4 @@
-"""What a roll needs of the session and of the account's broker."""
+"""The parts of the session and of the account's broker that a roll needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .roll_state import RollPlan, RollState
 
 
 class Cost(Protocol):
-    """What an order takes of the funds, yuan."""
+    """The funds that an order needs, yuan."""
 
     commission: float
 
@@ -33,7 +33,7 @@ class SendsOrders(Protocol):
 
 
 class OrderCommands(Protocol):
-    """Orders of a roll, and what is held; ``MyBroker``. Orders are Backtrader's."""
+    """Orders of a roll, and the positions; ``MyBroker``. Orders are Backtrader's."""
 
     @property
     def begun(self) -> bool: ...
@@ -70,13 +70,13 @@ class OrderCommands(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RollPorts:
-    """All of it.
+    """All parts.
 
     Attributes:
         context: Contracts, time and notifications.
         trading: The account's orders and trades.
-        market: Books of both contracts.
-        link: To the exchange.
+        market: Order books of both contracts.
+        link: The connection to the exchange.
         broker: Places the orders.
     """
 

@@ -1,4 +1,4 @@
-"""One roll at the exchange: leg after leg, each step on disk before it is taken."""
+"""One roll: its legs at the exchange, each step saved before it is taken."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from .roll_state import (
 
 logger = logging.getLogger(__name__)
 
-#: A new session's picture of the account is believed after so long, by the faster clock.
+#: A new session's account is trusted after this time, by the faster clock.
 SETTLE = 3 * SECOND
-#: Seconds in which the account must show what the fills have told: of this machine, of the market.
+#: Seconds in which the account must agree with the fills: of this machine, of the market.
 AGREE_WITHIN, AGREE_WITHIN_MARKET = 10.0, 60 * SECOND
 #: Seconds after which a cancel without effect is repeated.
 CANCEL_AGAIN = 5.0
-#: Seconds after which a state that could not be written is written again.
+#: Seconds after which a failed write of the state is repeated.
 WRITE_AGAIN = 5.0
-#: No slice is begun so shortly before a break: it would be half done over it.
+#: No slice begins this shortly before a break, because it might not be complete by then.
 BEFORE_A_BREAK = timedelta(seconds=120)
 
 
 class Roll:
-    """One roll; made by ``MyStore.roll`` and by ``RollManager``.
+    """One roll; created by ``MyStore.roll`` and by ``RollManager``.
 
     Attributes:
-        state: A ``RollState``, as it is on disk.
+        state: The ``RollState``, as on disk.
     """
 
     def __init__(self, ports: RollPorts, state: RollState, file: RollFile) -> None:
@@ -55,22 +55,22 @@ class Roll:
         self._context, self._trading, self._link = ports.context, ports.trading, ports.link
         self.state = state
         self.leg: RollLeg | None = None
-        self._held: tuple[int, int] | None = None  # what was held last, by the fills since
+        self._held: tuple[int, int] | None = None  # the last known position, by the fills since
         self._asked: dict[str, float] = {}
         self._waits_for = ""
         self._taking = 0  # lots that the next slice closes, before its leg begins
         self._interrupted = False  # whether an exit has fired since the last slice
-        self._eaten = ""  # the time of the new contract's book that the last slice has met
-        self._unwritten: JournalError | None = None  # why the file is behind the state
+        self._eaten = ""  # time of the new contract's book that the last slice has traded with
+        self._unwritten: JournalError | None = None  # why the file is older than the state
         self._write_again_at = 0.0
         self._exits: ExitCarrier = self._broker.exit_carrier(state.plan, self._remember)
         self._look_again()
 
-    # -- what it is asked ---------------------------------------------------------------------
+    # -- questions ----------------------------------------------------------------------------
 
     @property
     def phase(self) -> RollPhase:
-        """Where it stands."""
+        """The present phase."""
         return self.state.phase
 
     @property
@@ -80,42 +80,42 @@ class Roll:
 
     @property
     def halted(self) -> bool:
-        """Whether the alarm was given; ``resume`` or ``drop`` it."""
+        """Whether the roll has raised an alarm; ``resume`` or ``drop`` it."""
         return self.state.phase is RollPhase.HALTED
 
     @property
     def contracts(self) -> tuple[str, str]:
-        """Old and new."""
+        """The old and the new contract."""
         return self.state.plan.old, self.state.plan.new
 
     def report(self) -> RollReport:
-        """What was moved so far, and at what cost."""
+        """The lots moved so far, and their cost."""
         multiple = self._context.instrument(self.state.plan.old).volume_multiple
         return make_report(self.state, multiple)
 
-    # -- what its owner decides ---------------------------------------------------------------
+    # -- commands of the owner ----------------------------------------------------------------
 
     def resume(self) -> None:
-        """After an alarm: the roll goes on from what is held.
+        """After an alarm, continue the roll from the present positions.
 
         Raises:
             IllegalTransition: It is not HALTED.
-            JournalError: Its file cannot be written; nothing has changed.
+            JournalError: The state cannot be saved; nothing has changed.
         """
         self._save(self.state.after(RollEvent.RESUME))
         self._look_again()
         self._reserve()
 
     def drop(self) -> None:
-        """Leave things as they are: each lot keeps the stops and targets that it has now.
+        """End the roll as it is: each lot keeps its present stops and targets.
 
-        Exits whose lots are in neither contract are withdrawn; ``notify_store`` and an alert
-        (event ``exposed``) tell how many lots these are.
+        Exits whose lots are in neither contract are cancelled; ``notify_store`` and an alert (event
+        ``exposed``) report the number of these lots.
 
         Raises:
-            IllegalTransition: A leg is out, or it is over.
-            OrderError: An order of the roll is still out: what it trades would have no exits.
-            JournalError: Its file cannot be written; it is not dropped.
+            IllegalTransition: A leg has orders out, or the roll has ended.
+            OrderError: An order of the roll is still out: its fills would have no exits.
+            JournalError: The state cannot be saved; the roll goes on.
         """
         now = self._context.now_ns()
         self.state.after(RollEvent.DROP, now)
@@ -128,10 +128,10 @@ class Roll:
         self._unreserve()
 
     def _must_have_nothing_out(self) -> None:
-        """Refuse while an order of the roll lives.
+        """Raise an error while an order of the roll is alive.
 
         Raises:
-            OrderError: One does.
+            OrderError: There is one.
         """
         shown = self._trading.orders()
         for order_id in self.state.order_ids:
@@ -142,8 +142,8 @@ class Roll:
                 alive = there is not None and there.status == "ALIVE"
             if alive:
                 raise OrderError(
-                    f"order {order_id} of the roll of {self.contracts[0]} is still out, and what "
-                    "it trades would have no stops and targets: withdraw it "
+                    f"order {order_id} of the roll of {self.contracts[0]} is still working; "
+                    "its fills would have no stops and targets: cancel it "
                     "(broker.cancel_order) or wait for its end, then drop the roll"
                 )
 
@@ -154,15 +154,15 @@ class Roll:
         self._context.exposed(old, lots, text)
         self._context.notify(text, roll=self, lots=lots)
 
-    # -- every round --------------------------------------------------------------------------
+    # -- rounds -------------------------------------------------------------------------------
 
     def begin(self, *, restarted: bool) -> None:
-        """Take the contracts over: orders that may open are withdrawn, new ones are refused.
+        """Reserve the contracts: orders that may open are cancelled, and new ones are refused.
 
-        Exits go on; ``roll_carrier`` takes them along.
+        Exits stay alive; ``roll_carrier`` moves them.
 
         Raises:
-            JournalError: A new one cannot be written down; nothing has been done.
+            JournalError: A new roll cannot be saved; nothing has been done.
         """
         if restarted:
             self._remember(self.state.after(RollEvent.RESTART))
@@ -179,7 +179,7 @@ class Roll:
         logger.info("%s", self.report())
 
     def on_round(self) -> None:
-        """See how it stands, and do the next thing."""
+        """Check the state, and take the next step."""
         self._write_again()
         if self.state.ended:
             return
@@ -188,7 +188,7 @@ class Roll:
             return
         if not self._link.trading_up:
             if self.leg is None:
-                self._look_again()  # the time without a line is no time to agree in
+                self._look_again()  # the account could not agree without a connection
             return
         try:
             self._tend_exits()
@@ -203,7 +203,7 @@ class Roll:
     # -- exits --------------------------------------------------------------------------------
 
     def _tend_exits(self, *, gives_back: bool = False) -> None:
-        """Let stops and targets follow their lots; one that goes to the market ends the slice."""
+        """Adjust stops and targets to their lots; an exit sent to the market ends the slice."""
         exits, fills = self._exits, self._exits.fills(self.state)
         state = replace(self.state, exit_fills={**self.state.exit_fills, **fills})
         if not gives_back:
@@ -217,16 +217,16 @@ class Roll:
         if exits.fired(self.state):
             self._interrupted = True
             if self.leg is not None:
-                logger.info("an exit has gone out: no more of the slice %s -> %s", *self.contracts)
+                logger.info("an exit was sent: the slice %s -> %s ends", *self.contracts)
                 self.leg.give_up()
 
     def _keep(self, state: RollState) -> None:
-        """On disk, if its exits have changed."""
+        """Save the state if its exits have changed."""
         if _of_exits(state) != _of_exits(self.state):
             self._remember(state)
 
     def _gap(self) -> float | None:
-        """What prices of exits are shifted by, None while a book is empty."""
+        """The shift of the exits' prices, None while a book is empty."""
         old, new = (market_quote(self._ports, symbol) for symbol in self.contracts)
         if old is None or new is None:
             return None
@@ -241,7 +241,7 @@ class Roll:
     # -- between two legs ---------------------------------------------------------------------
 
     def _look_again(self) -> None:
-        """Begin to look at the account anew."""
+        """Begin to compare with the account anew."""
         self._session = self._link.sessions
         self._since_wall, self._since_market = monotonic(), self._context.now_ns()
 
@@ -269,12 +269,12 @@ class Roll:
             self._context.notify(str(self.report()), roll=self)
         elif self._may_begin(move) and self._lots_are_free(move):
             self._taking = 0
-            self._take_fills()  # of a leg that an earlier program has begun, with its reference
+            self._take_fills()  # of a leg of an earlier program, at that leg's reference
             self._save(replace(self.state.after(move.event), reference=float("nan")))
             self.leg = RollLeg(self._ports, plan, self.state.phase, move)
 
     def _follow_late_entries(self) -> None:
-        """Lots that entries have opened as they were withdrawn are moved, too."""
+        """Move lots, too, that entries have opened while they were cancelled."""
         plan, state = self.state.plan, self.state
         if state.order_ids or plan.lots != plan.old_start:
             return
@@ -286,7 +286,7 @@ class Roll:
             self._exits.follow(plan)
 
     def _lots_are_free(self, move: Move) -> bool:
-        """Whether targets have left the lots that a slice closes; they are asked to."""
+        """Whether targets have released the lots that a slice closes; requests it."""
         if move.event is not RollEvent.CLOSE:
             return True
         self._taking = move.lots
@@ -294,15 +294,15 @@ class Roll:
         return not self._exits.holds_back(self.state, move.lots)
 
     def _still_works(self) -> bool:
-        """Withdraw what is still out on these contracts but exits; whether there is something.
+        """Cancel other orders on these contracts except exits; whether there are any.
 
         Raises:
-            PositionMismatch: It is not ours.
+            PositionMismatch: An order is not of this program.
         """
         going_out = self._exits.going_out(self.state)
         if going_out:
             numbers = ", ".join(str(ticket.order.ref) for ticket in going_out)
-            self._tell_that_it_waits(f"exits are at the market (order {numbers})")
+            self._tell_that_it_waits(f"exits are working at the market (order {numbers})")
         found = bool(going_out)
         for order_id, order in self._trading.orders().items():
             symbol = order.symbol
@@ -317,7 +317,7 @@ class Roll:
             if ours and self._cannot_be_sent_again(order):
                 self._tell_that_it_waits(
                     f"{order.volume_left} lots of {symbol} wait at {order.limit_price:g}, too few "
-                    "to be opened by another order"
+                    "for another opening order"
                 )
                 continue
             if monotonic() - self._asked.get(order_id, -CANCEL_AGAIN) < CANCEL_AGAIN:
@@ -335,10 +335,10 @@ class Roll:
         return partly and left < self.state.plan.least
 
     def _settled(self) -> bool:
-        """Whether the account's picture can be believed.
+        """Whether the account's positions are reliable.
 
         Raises:
-            PositionMismatch: It does not become what the fills have told.
+            PositionMismatch: They do not agree with the fills in time.
         """
         market: int = self._context.now_ns() - self._since_market
         waited = monotonic() - self._since_wall
@@ -348,13 +348,14 @@ class Roll:
         if holds == self._held:
             return True
         if waited > AGREE_WITHIN or market > AGREE_WITHIN_MARKET:
-            raise PositionMismatch(f"the account holds {holds}, by the fills it is {self._held}")
+            raise PositionMismatch(f"the account holds {holds}, but by the fills {self._held}")
         return False
 
     def _account_holds(self) -> tuple[int, int]:
-        """Lots of the side in the old and in the new contract, as if no exit had closed any.
+        """Lots of the side in the old and in the new contract, with those that exits have closed.
 
-        By ``pos_*``, which moves with the trade at every counter; the other fields come later.
+        They are counted by ``pos_*``, which every counter updates with a trade; other fields are
+        later.
         """
         state = self.state
         old, new = (
@@ -365,11 +366,11 @@ class Roll:
         return old, new + state.given_up
 
     def _may_begin(self, move: Move) -> bool:
-        """Whether a leg can be begun now; a slice needs both markets, and time."""
+        """Whether a leg can begin now; a slice needs both markets, and time."""
         if move.event is RollEvent.OPEN:
-            return True  # half of a slice is done: the leg waits by itself, and its time counts
+            return True  # the second leg of a slice: its waiting counts as its time
         risk = self._broker.risk
-        if risk.state is not GuardState.ACTIVE:  # what is closed now could not be opened again
+        if risk.state is not GuardState.ACTIVE:  # a closed slice could not be opened again
             self._tell_that_it_waits(
                 f"state is {risk.state} ({risk.reason}); broker.resume(), or drop the roll"
             )
@@ -377,7 +378,7 @@ class Roll:
         self._waits_for = ""
         for quote in [market_quote(self._ports, symbol) for symbol in self.contracts]:
             if quote is None or math.isnan(quote.bid_price1 + quote.ask_price1):
-                return False  # closed, or at a limit
+                return False  # the market is closed, or at a limit
         if not self._new_book_takes(move):
             return False
         now: datetime = self._context.now()
@@ -385,9 +386,9 @@ class Roll:
         return boundary - now >= BEFORE_A_BREAK
 
     def _new_book_takes(self, move: Move) -> bool:
-        """Whether the new contract's book has a whole slice.
+        """Whether the new contract's book can take a whole slice.
 
-        It is asked where the rest of an order could not be sent again.
+        This is needed if the rest of an order could not be sent again.
         """
         plan = self.state.plan
         if plan.least <= 1:
@@ -395,7 +396,7 @@ class Roll:
         direction = plan.direction(RollPhase.OPENING)
         quote = market_quote(self._ports, plan.new)
         if quote is None or book_time(self._ports, plan.new) == self._eaten:
-            return False  # what the last slice has taken is still shown in it
+            return False  # the book still shows what the last slice has taken
         worst = (quote.bid_price1 + quote.ask_price1) / 2 + direction.sign * plan.max_slippage
         if book_lots(self._ports, plan.new, direction, worst) >= move.lots:
             return True
@@ -408,7 +409,7 @@ class Roll:
         if why == self._waits_for:
             return
         self._waits_for = why
-        text = f"{self.state.plan.old} is not rolled on: {why}"
+        text = f"{self.state.plan.old} is not rolled further: {why}"
         logger.warning("%s", text)
         self._context.notify(text, roll=self)
 
@@ -419,24 +420,24 @@ class Roll:
         ids = (*self.state.order_ids, *leg.order_ids)
         state = replace(self.state, order_ids=tuple(dict.fromkeys(ids)), reference=leg.reference)
         if sent or state.order_ids != self.state.order_ids:
-            self._remember(state)  # before the next wait, with which orders leave
+            self._remember(state)  # before the next wait, in which orders are sent
             self._must_be_written()
         if leg.done:
             self._leg_done(leg)
         elif leg.refused:
             words = next(reversed(leg.orders.values())).info.get("reason", "")
-            self._halt(f"orders on {leg.symbol} are refused again and again: {words}")
+            self._halt(f"orders on {leg.symbol} were refused repeatedly: {words}")
         elif leg.waited_ns > self.state.plan.patience * SECOND:
             plan = self.state.plan
             self._halt(
                 f"{leg.traded} lots of {leg.symbol} were traded in {plan.patience:g} s within "
-                f"{plan.max_slippage:g} of {leg.reference:g}, more are wanted"
+                f"{plan.max_slippage:g} of {leg.reference:g}, others were not"
             )
         else:
             self._tell_break(leg)
 
     def _leg_done(self, leg: RollLeg) -> None:
-        assert self._held is not None  # a leg begins from there
+        assert self._held is not None  # a leg begins with known positions
         old, new = self._held
         closes = leg.phase is RollPhase.CLOSING
         self._held = (old - leg.traded, new) if closes else (old, new + leg.traded)
@@ -448,7 +449,7 @@ class Roll:
         self._look_again()
 
     def _tell_break(self, leg: RollLeg) -> None:
-        """Half a slice over a break is told; it goes on when the market opens."""
+        """Notify about a slice that is half done in a break; it continues when the market opens."""
         half_done = leg.phase is RollPhase.OPENING or leg.traded
         if leg.broken_off and half_done:
             text = f"the market has closed while a slice is half done: {self.report()}"
@@ -457,7 +458,7 @@ class Roll:
         leg.broken_off = False
 
     def _take_fills(self) -> None:
-        """What the account's trades tell of our orders, an earlier program's among them."""
+        """Take the account's trades of our orders, including an earlier program's."""
         ours, fills = set(self.state.order_ids), dict(self.state.fills)
         for fill in self._trading.fills():
             if fill.order_id in ours and fill.trade_id not in fills:
@@ -468,13 +469,13 @@ class Roll:
         self.state = replace(self.state, fills=fills)
 
     def _fee(self, fill: Fill) -> float:
-        """Of a trade; where the counter names none, by the contract's rates."""
+        """The fee of a trade; by the contract's rates if the counter does not state it."""
         if math.isfinite(fill.commission):
             return fill.commission
         cost = self._broker.order_cost(fill.symbol, fill.volume, fill.price, closes=True)
         return float(cost.commission)
 
-    # -- trouble ------------------------------------------------------------------------------
+    # -- alarms -------------------------------------------------------------------------------
 
     def _halt(self, reason: str) -> None:
         self._take_fills()
@@ -487,9 +488,9 @@ class Roll:
         self._remember(self.state)
 
     def _alarm(self) -> None:
-        """Tell it. Stops and targets stay, here and on all other contracts."""
+        """Notify about the alarm. Stops and targets of all contracts stay alive."""
         text = (
-            f"HALTED, its orders are withdrawn and on its contracts only exits are taken until "
+            f"HALTED, its orders are cancelled and its contracts accept only exits until "
             f"resume() or drop(): {self.report()}"
         )
         logger.error("%s", text)
@@ -499,17 +500,17 @@ class Roll:
     # -- the file -----------------------------------------------------------------------------
 
     def _save(self, state: RollState) -> None:
-        """A step that is to be taken: it must be on disk first.
+        """Save the state of a step before it is taken.
 
         Raises:
-            JournalError: It is not; the state stays.
+            JournalError: It cannot be saved; the state does not change.
         """
         self._file.save(state)
         self._unwritten = None
         self._take(state)
 
     def _remember(self, state: RollState) -> None:
-        """What has happened already, or what protects lots: it counts, written down or not."""
+        """Keep a state that has happened already or protects lots, even if it cannot be saved."""
         try:
             self._save(state)
         except JournalError as error:
@@ -524,10 +525,11 @@ class Roll:
         self.state = state
 
     def _must_be_written(self) -> None:
-        """Nothing is sent for a roll that the next program would not know.
+        """Raise an error while the file is not up to date: the next program would not know the
+        orders.
 
         Raises:
-            JournalError: The file is behind the state.
+            JournalError: The file is older than the state.
         """
         if self._unwritten is not None:
             raise self._unwritten
@@ -541,7 +543,7 @@ class Roll:
     # -- its contracts ------------------------------------------------------------------------
 
     def _reserve(self) -> None:
-        """Refuse orders that may open on both contracts."""
+        """Refuse orders that may open in both contracts."""
         plan = self.state.plan
         reason = f"{plan.old} is being rolled into {plan.new}"
         if self.halted:

@@ -1,8 +1,8 @@
-"""Stops and targets of a contract that is being rolled, taken along to the new one.
+"""Moves the stops and targets of a contract that is being rolled to the new contract.
 
-``roll_exits`` says which lots each of them stands for; here orders are made, resized and
-withdrawn. The strategy's own order stays alive, with the lots that are still in the old contract,
-until its stand-in has all of them.
+``roll_exits`` calculates the lots of each exit; this module creates, resizes and cancels orders.
+The strategy's own order stays alive, with the lots that are still in the old contract, until its
+replacement in the new contract has all of them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class ExitCarrier:
     """The exits of one roll.
 
     Args:
-        manager: Sends and withdraws.
-        held: Watches what waits, and keeps groups together.
-        make: Makes an order like another one (that one, contract, lots, price, limit price).
+        manager: Sends and cancels orders.
+        held: Manages waiting orders and their groups.
+        make: Creates an order like another one (that one, contract, lots, price, limit price).
         plan: The roll.
-        save: Keeps a state, on disk if it can be written there.
+        save: Saves a state, on disk if possible.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ExitCarrier:
     def _contracts(self) -> tuple[str, str]:
         return self._plan.old, self._plan.new
 
-    # -- what there is ------------------------------------------------------------------------
+    # -- queries ------------------------------------------------------------------------------
 
     def _tickets(self, *symbols: str) -> list[Ticket]:
         return [one for one in self._manager.tickets.values() if one.symbol in symbols]
@@ -67,7 +67,7 @@ class ExitCarrier:
         return OF_A_ROLL in ticket.order.info or any(leg.order_id in ids for leg in ticket.legs)
 
     def exits(self, symbol: str, state: RollState) -> list[Ticket]:
-        """Living orders that close lots of the side, but for the roll's own."""
+        """Living orders that close lots of the side, except the roll's own."""
         return [
             one
             for one in self._tickets(symbol)
@@ -78,9 +78,9 @@ class ExitCarrier:
         ]  # fmt: skip
 
     def going_out(self, state: RollState) -> list[Ticket]:
-        """Exits that are at the market now: stops that have fired, market orders, a flatten.
+        """Exits that are being sent to the market: fired stops, market orders, a flatten.
 
-        One whose contract has no lots any more has nothing to send.
+        An exit whose contract has no lots any more sends nothing and is not included.
         """
         return [
             one
@@ -91,9 +91,9 @@ class ExitCarrier:
         ]  # fmt: skip
 
     def withdraw_entries(self, state: RollState) -> None:
-        """Withdraw what is no exit, in both contracts."""
+        """Cancel orders that are not exits, in both contracts."""
         plan = self._plan
-        why = f"{plan.old} is being rolled into {plan.new}: orders that may open are withdrawn"
+        why = f"{plan.old} is being rolled into {plan.new}: orders that may open are cancelled"
         for ticket in self._tickets(plan.old, plan.new):
             if ticket.over or ticket.ending not in (Ending.NONE, Ending.RESIZE):
                 continue
@@ -101,15 +101,15 @@ class ExitCarrier:
                 self._manager.cancel(ticket, reason=why)
 
     def follow(self, plan: RollPlan) -> None:
-        """Other lots are moved than was thought."""
+        """Use another plan, with other lots."""
         self._plan = plan
 
     def is_exit(self, ticket: Ticket) -> bool:
-        """Whether an order is an exit, of this side or of the other one."""
+        """Whether an order is an exit, of this side or of the other."""
         return ticket.effect is PositionEffect.CLOSE and not ticket.for_target
 
     def fills(self, state: RollState) -> dict[str, ExitFill]:
-        """What exits have closed of the side, but for what was closed before the roll."""
+        """Lots of the side that exits have closed since the roll began."""
         known = set(state.closed_before)
         return {
             trade_id: ExitFill(fill.symbol, fill.volume)
@@ -122,7 +122,7 @@ class ExitCarrier:
         }
 
     def row(self, state: RollState) -> Row:
-        """Where the lots of the side are, by the fills that have been told."""
+        """Where the lots of the side are, by the fills so far."""
         plan = self._plan
         old, new = self._booked(plan.old), self._booked(plan.new)
         gone_old, gone_new = state.exited(plan.old), state.exited(plan.new)
@@ -136,11 +136,13 @@ class ExitCarrier:
         return abs(int(self._manager.account.position(symbol, str(self._plan.side)).size))
 
     def refuse_what_cannot_be_carried(self) -> None:
-        """Refuse to begin with an exit whose time is over, one that is to open, too, and one that
-        would end with an order that is not taken along.
+        """Raise an error for exits that cannot be carried over.
+
+        These are exits that have expired, that also open, or that would end with an order that is
+        not carried over.
 
         Raises:
-            OrderError: There is one.
+            OrderError: There is such an exit.
         """
         self._contingent.settle_stops(*self._contracts)
         now = self._manager.context.now()
@@ -150,7 +152,7 @@ class ExitCarrier:
             name = f"order {ticket.order.ref} on {ticket.symbol}"
             if ticket.validity.expired(now):
                 raise OrderError(
-                    f"{name} was good until {ticket.validity.until} only: cancel it before the roll"
+                    f"{name} was valid until {ticket.validity.until}: cancel it before the roll"
                 )
             if ticket.opening:
                 raise OrderError(
@@ -162,11 +164,11 @@ class ExitCarrier:
             if other is not None:
                 raise OrderError(
                     f"{name} closes, and ends with order {other.order.ref} on {other.symbol} "
-                    "(oco), which the roll does not take along: cancel one of them before the roll"
+                    "(oco), which the roll does not carry over: cancel one of them before the roll"
                 )
 
     def _ends_with(self, ticket: Ticket) -> Ticket | None:
-        """A partner of an exit that the roll would separate from it, or withdraw."""
+        """A partner of an exit that the roll would separate from it, or cancel."""
         if not self.is_exit(ticket):
             return None
         for other in self._contingent.partners(ticket):
@@ -179,10 +181,10 @@ class ExitCarrier:
         here = ticket.symbol == self._plan.old and ticket.direction is self._direction
         return here and self.is_exit(ticket)
 
-    # -- every round --------------------------------------------------------------------------
+    # -- rounds -------------------------------------------------------------------------------
 
     def meet(self, state: RollState) -> RollState:
-        """Take in exits that the roll does not know yet, and groups that have grown."""
+        """Add exits that the roll does not know yet, and groups that have grown."""
         known = {one.key for one in state.exits}
         by_key = {one.key: one for one in self._tickets(self._plan.old)}
         exits = tuple(
@@ -201,12 +203,12 @@ class ExitCarrier:
         return replace(state, exits=(*exits, *news))
 
     def on_round(self, state: RollState, *, taking: int, gives_back: bool) -> RollState:
-        """Let every exit stand for the lots that it has now.
+        """Resize every exit to its present lots.
 
         Args:
-            state: Of the roll.
-            taking: Lots of the old contract that a slice is to close: limit orders leave them.
-            gives_back: Whether limit orders in the old contract may stand for more lots again.
+            state: The state of the roll.
+            taking: Lots of the old contract that the next slice closes: limit orders release them.
+            gives_back: Whether limit orders in the old contract may get lots back.
         """
         if not state.exits:
             return state
@@ -223,7 +225,7 @@ class ExitCarrier:
         return state
 
     def holds_back(self, state: RollState, lots: int) -> bool:
-        """Whether exits still hold so many lots of the old contract that a slice is to close."""
+        """Whether exits still hold lots of the old contract that a slice must close."""
         held = sum(
             leg.volume - leg.filled
             for one in self.exits(self._plan.old, state)
@@ -232,9 +234,9 @@ class ExitCarrier:
         return held + lots > self._booked(self._plan.old)
 
     def fired(self, state: RollState) -> bool:
-        """Whether an exit has gone to the market since it was asked last.
+        """Whether an exit has gone to the market since the last call.
 
-        When it is asked first, those that are over are what was before.
+        The first call only learns which exits have gone before.
         """
         news = {
             one.key
@@ -250,7 +252,7 @@ class ExitCarrier:
         return bool(news)
 
     def give_up(self, state: RollState) -> RollState:
-        """Lots between the contracts are not opened any more: they share the fate of the exit."""
+        """Do not open lots between the contracts any more, because their exit has fired."""
         row = self.row(state)
         found, fired = shares(state.exits, row), self._fired
         exits = tuple(
@@ -262,7 +264,7 @@ class ExitCarrier:
         return replace(state, exits=exits, given_up=state.given_up + row.between)
 
     def leave(self, state: RollState) -> int:
-        """The roll is dropped: exits that have no lots left in the old contract end.
+        """The roll is dropped: end exits without lots in the old contract.
 
         Returns:
             Lots that are in neither contract.
@@ -281,7 +283,7 @@ class ExitCarrier:
     # -- inside -------------------------------------------------------------------------------
 
     def _living(self) -> list[Ticket]:
-        """Orders that are neither over nor on their way to the market as stops that have fired."""
+        """Orders that are not over, and are not fired stops on their way to the market."""
         here = self._tickets(*self._contracts)
         return [one for one in here if not one.over and not _fired(one)]
 
@@ -291,7 +293,7 @@ class ExitCarrier:
         return "dropped: its lots are in neither contract"
 
     def _count(self, state: RollState, by_key: dict[str, Ticket]) -> RollState:
-        """What the exits have closed."""
+        """Count what the exits have closed."""
         counted = []
         for one in state.exits:
             old, new = by_key.get(one.key), by_key.get(one.stand_in)
@@ -307,9 +309,9 @@ class ExitCarrier:
         found: dict[str, Share],
         by_key: dict[str, Ticket],
     ) -> RollState:
-        """Make the orders in the new contract; their names are on disk before they are made.
+        """Create the orders in the new contract; their keys are saved before.
 
-        They are made where the disk is full, too: lots without a stop would be worse.
+        They are created even if the disk is full: lots without a stop would be worse.
         """
         wanted = [
             one
@@ -342,7 +344,7 @@ class ExitCarrier:
     def _needs_one(
         self, one: CarriedExit, group: list[CarriedExit], by_key: dict[str, Ticket]
     ) -> bool:
-        """Whether an exit has no stand-in, and its owner has not withdrawn it."""
+        """Whether an exit has no replacement, and its owner has not cancelled it."""
         old = by_key.get(one.key)
         if old is None or one.stand_in in by_key or (old.condition is None and not one.rests):
             return False
@@ -370,7 +372,7 @@ class ExitCarrier:
         else:
             made.terms = OrderTerms(price)
         logger.info(
-            "order %d stands in for order %d (%s at %s) in %s at %s",
+            "order %d replaces order %d (%s at %s) in %s at %s",
             made.order.ref, old.order.ref, old.symbol, created.price, made.symbol, price,
         )  # fmt: skip
         return made
@@ -386,14 +388,14 @@ class ExitCarrier:
             if ticket.over:
                 self._tell_refused(ticket, new)
             elif new == 0:
-                self._manager.cancel(ticket, reason="the lots that it was for are closed")
+                self._manager.cancel(ticket, reason="its lots are closed")
             elif not _fired(ticket) and self._asks(ticket, new):
                 lots[ticket] = new
         if lots:
             self._contingent.stand_for(lots)
 
     def _asks(self, ticket: Ticket, lots: int) -> bool:
-        """Whether an order is to stand for other lots than before; each wish is told it once."""
+        """Whether an order must change its number of lots; each change is requested once."""
         before, self._asked[ticket.key] = self._asked.get(ticket.key), lots
         return lots not in (before, ticket.left)
 
@@ -434,15 +436,15 @@ class ExitCarrier:
         self._end(gone)
 
     def _end(self, gone: list[tuple[Ticket, str]]) -> None:
-        """Withdraw exits of a group, each for its reason."""
+        """Cancel exits of a group, each with its reason."""
         for ticket, why in gone:
-            ticket.withdrawn_for = why  # of all, before the first one withdraws the others
+            ticket.withdrawn_for = why  # set for all, before cancelling one cancels the others
         for ticket, why in gone:
             if not ticket.over and ticket.ending in (Ending.NONE, Ending.RESIZE):
                 self._manager.cancel(ticket, reason=why)
 
     def _hold_back(self, ticket: Ticket, back: bool) -> None:
-        """Let an exit rest while its last lots are on their way; it is told nothing."""
+        """Suspend an exit while its last lots are being moved, without a notification."""
         if back is ticket.held_back:
             return
         ticket.held_back = back
@@ -452,8 +454,8 @@ class ExitCarrier:
     def _why(self, one: CarriedExit, by_key: dict[str, Ticket]) -> str:
         stand_in = by_key.get(one.stand_in)
         if stand_in is None:
-            return f"rolled: the lots that it was for have left {self._plan.old}"
-        return f"rolled: order {stand_in.order.ref} stands in its place in {self._plan.new}"
+            return f"rolled: its lots have left {self._plan.old}"
+        return f"rolled: order {stand_in.order.ref} replaces it in {self._plan.new}"
 
 
 def _by_group(exits: Iterable[CarriedExit]) -> list[list[CarriedExit]]:
@@ -464,7 +466,7 @@ def _by_group(exits: Iterable[CarriedExit]) -> list[list[CarriedExit]]:
 
 
 def _rests(ticket: Ticket) -> bool:
-    """Whether an order is a limit order that waits at its price."""
+    """Whether an order is a resting limit order."""
     wish = ticket.terms
     return (
         ticket.order.exectype == bt.Order.Limit
@@ -475,12 +477,12 @@ def _rests(ticket: Ticket) -> bool:
 
 
 def _fired(ticket: Ticket) -> bool:
-    """Whether a stop is on its way to the market, or there: it is left alone."""
+    """Whether a stop has fired; it is left alone then."""
     return ticket.stage in (Stage.QUEUED, Stage.WORKING) and not _rests(ticket)
 
 
 def _was_sent(ticket: Ticket) -> bool:
-    """Whether an order has fired, or a leg of it has closed something or is to."""
+    """Whether an order has fired, or a leg of it is sent or filled."""
     closes = any(leg.offset is not Offset.OPEN for leg in ticket.legs)
     return bool(ticket.order.triggered) or closes
 

@@ -1,13 +1,14 @@
-"""Exits that a roll carries over: which lots each of them closes, in which contract, at what price.
+"""Exits that a roll carries over: the lots of each in both contracts, and its prices.
 
 An exit is an order that closes: a stop, a target, a child of a bracket, one of an OCO group. While
-lots are moved it stands for those that are still in the old contract, and an order in the new one,
-its stand-in, for those that have arrived. So all lots that had an exit have one, at every step.
+lots are moved it covers those that are still in the old contract, and an order in the new contract,
+its replacement, covers those that have arrived there. So all lots that had an exit have one at
+every step.
 
-The lots of the side are thought of as a row: those of the old contract, those in neither, those
-that have arrived in the new one; they leave the old contract from the end. Exits are laid over the
-row one after another, stops and targets each by themselves, those of one group over the same lots.
-Where they are more than the lots they begin anew.
+The lots of the side form a row: those of the old contract, those in neither, those in the new
+contract; they leave the old contract from the end. Exits are laid over the row one after another,
+stops and targets separately, those of one group over the same lots. If they have more lots than the
+row, they start again at its beginning.
 
 Prices are in quote units, volumes in lots.
 """
@@ -25,14 +26,14 @@ class CarriedExit:
     """One exit of the old contract.
 
     Attributes:
-        key: Its name in the records.
-        group: Of the bracket or OCO group that it belongs to; else its own key.
-        lots: What it stood for when the roll met it.
+        key: Its key in the records.
+        group: The key of its bracket or OCO group; otherwise its own key.
+        lots: The lots that it covered when the roll met it.
         rests: Whether it is a limit order, which holds its lots at the exchange.
-        filled_before: What it had closed until then.
-        stand_in: The name of the order in the new contract; "" before there is one.
-        closed_old, closed_new: Lots that it and its stand-in have closed since.
-        given_up: Lots between the contracts that are not opened any more, as it has fired.
+        filled_before: The lots that it had closed until then.
+        stand_in: The key of its replacement in the new contract; "" if there is none yet.
+        closed_old, closed_new: Lots that it and its replacement have closed since.
+        given_up: Lots between the contracts that are not opened any more, because it has fired.
     """
 
     key: str
@@ -47,13 +48,13 @@ class CarriedExit:
 
     @property
     def done(self) -> int:
-        """Lots that it stands for no more."""
+        """Lots that it does not cover any more."""
         return self.closed_old + self.closed_new + self.given_up
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Lots of the side: in the old contract, in neither, and arrived in the new one."""
+    """Lots of the side: in the old contract, in neither, in the new one."""
 
     old: int
     between: int
@@ -61,18 +62,18 @@ class Row:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all lots."""
         return self.old + self.between + self.new
 
     def without(self, lots: int) -> Row:
-        """The row when the next lots of the old contract are on their way."""
+        """The row while the next lots of the old contract are being moved."""
         lots = min(lots, self.old)
         return replace(self, old=self.old - lots, between=self.between + lots)
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Lots that an exit stands for: in the old contract, in neither, in the new one."""
+    """Lots that an exit covers: in the old contract, in neither, in the new one."""
 
     old: int = 0
     between: int = 0
@@ -80,10 +81,10 @@ class Share:
 
 
 def shares(exits: Iterable[CarriedExit], row: Row) -> dict[str, Share]:
-    """What each exit stands for now, by its key.
+    """The lots that each exit covers now, by its key.
 
     Args:
-        exits: Oldest first; those that are over keep their place.
+        exits: Oldest first; those that are over keep their position.
         row: The lots.
 
     >>> stop = CarriedExit("stop", "bracket", 3, rests=False)
@@ -93,7 +94,7 @@ def shares(exits: Iterable[CarriedExit], row: Row) -> dict[str, Share]:
     groups: dict[str, list[CarriedExit]] = {}
     for one in exits:
         groups.setdefault(one.group, []).append(one)
-    # Those of both kinds first: so neither kind leaves out a lot.
+    # Groups with both kinds come first, so that neither kind leaves out a lot.
     in_order = sorted(groups.values(), key=lambda members: len({one.rests for one in members}) < 2)
     ends = {True: 0, False: 0}
     found: dict[str, Share] = {}
@@ -116,7 +117,7 @@ def _share(begin: int, lots: int, row: Row) -> Share:
     end = begin + min(lots, total)
 
     def within(low: int, high: int) -> int:
-        """Lots of the exit that lie there; what goes beyond the row's end begins anew."""
+        """Lots of the exit in this part; beyond the row's end they start again."""
         return max(0, min(end, high) - max(begin, low)) + max(0, min(end - total, high) - low)
 
     arrived = row.old + row.between
@@ -124,7 +125,7 @@ def _share(begin: int, lots: int, row: Row) -> Share:
 
 
 def price_gap(old_middle: float, new_middle: float, price_tick: float) -> float:
-    """What prices are shifted by: the new contract's middle less the old one's, in whole ticks.
+    """The price shift: the new contract's middle less the old one's, in whole ticks.
 
     >>> price_gap(78005.0, 78120.0, 10.0)
     120.0
@@ -138,7 +139,7 @@ def shifted(price: float | None, gap: float) -> float | None:
 
 
 def shifted_condition(condition: ConditionalOrder, gap: float, volume: int) -> ConditionalOrder:
-    """What an order in the new contract waits for. A trailing stop keeps its distance."""
+    """The condition of an order in the new contract. A trailing stop keeps its distance."""
     return replace(
         condition,
         volume=volume,

@@ -1,4 +1,4 @@
-"""Rolls on disk: one JSON file each, replaced whole, so that a kill leaves the old or the new."""
+"""Rolls on disk: one JSON file each, replaced atomically, so that a kill leaves one version."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .roll_state import ExitFill, RollFill, RollPhase, RollPlan, RollState, Side
 
 
 class RollFile:
-    """Where one roll is kept.
+    """The file of one roll.
 
     Args:
         path: The file.
 
     Raises:
-        JournalError: It cannot be written or read. What is not on disk must not be sent.
+        JournalError: It cannot be written or read. An unsaved step must not be sent.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class RollFile:
 
     @classmethod
     def of(cls, folder: Path, state: RollState) -> RollFile:
-        """The file of a new roll; the names of finished ones are not used again."""
+        """The file of a new roll; names of finished rolls are not used again."""
         plan = state.plan
         name = f"roll_{plan.old}_{plan.new}_{plan.side}_{from_ns(state.begun_ns):%Y%m%d_%H%M%S}"
         path, number = folder / f"{name}.json", 1
@@ -39,7 +39,7 @@ class RollFile:
         return cls(path)
 
     def save(self, state: RollState) -> None:
-        """Keep a state; when this returns it is on disk."""
+        """Save a state; it is on disk when this returns."""
         text = json.dumps(asdict(state), ensure_ascii=False, indent=1)
         beside = self.path.with_name(f".{self.path.name}.new")
         try:
@@ -53,15 +53,15 @@ class RollFile:
             raise JournalError(self.path, f"cannot be written: {error}") from error
 
     def load(self) -> RollState:
-        """What was kept."""
+        """The saved state."""
         try:
             return _state(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JournalError(self.path, f"is no roll that can be read: {error}") from error
+            raise JournalError(self.path, f"is not a readable roll: {error}") from error
 
 
 def roll_files(folder: Path) -> list[RollFile]:
-    """All of a folder, the oldest first by name."""
+    """All rolls of a folder, sorted by name."""
     return [RollFile(path) for path in sorted(folder.glob("roll_*.json"))]
 
 

@@ -1,4 +1,4 @@
-"""One leg of a roll: so many lots closed, or opened, with orders that follow the market."""
+"""One leg of a roll: closes or opens a number of lots with orders that follow the market."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from ..orders.ticket import OF_A_ROLL
 from .ports import RollPorts
 from .roll_state import Move, RollPhase, RollPlan, capped
 
-#: A leg gives up after so many rejections in a row.
+#: A leg gives up after this many rejections in a row.
 MAX_REJECTIONS = 5
-#: The share of its patience in which a leg waits for a book that can take it whole, where its rest
+#: The share of its patience for which a leg waits for a book that can take all its lots, if a rest
 #: could not be sent again.
 WAIT_FOR_A_BOOK = 0.5
-#: The prices of a leg are capped from the middle at its beginning, or at that of a trading day.
+#: Prices of a leg are limited from the middle at its beginning, or at that of a trading day.
 RULES = ChaseRules(max_rejections=MAX_REJECTIONS)
 
 
 class RollLeg:
-    """What is out for a leg.
+    """The orders of a leg.
 
     Closing orders are CLOSE at the exchange, too: they can never open the other side.
 
@@ -46,12 +46,12 @@ class RollLeg:
         ports: Time, quotes and the broker.
         plan: The roll.
         phase: CLOSING or OPENING.
-        move: How many lots.
+        move: The number of lots.
 
     Attributes:
-        reference: The middle that its limit counts from; nan before the first quote.
+        reference: The middle from which its price limit counts; NaN before the first quote.
         waited_ns: Trading time it has taken.
-        broken_off: Whether the market has closed since this was last set back.
+        broken_off: Whether the market has closed since this was last reset.
     """
 
     def __init__(self, ports: RollPorts, plan: RollPlan, phase: RollPhase, move: Move) -> None:
@@ -75,13 +75,13 @@ class RollLeg:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is out, and all lots are traded or no others will be."""
+        """Whether no order is out, and all lots are traded or no more will be."""
         short = self._target.stalled and not self._target.refused
         return self._target.reached or ((self.given_up or short) and self._target.working is None)
 
     @property
     def refused(self) -> bool:
-        """Whether too many orders in a row have been refused."""
+        """Whether too many orders in a row were refused."""
         return self._target.refused
 
     @property
@@ -91,16 +91,16 @@ class RollLeg:
 
     @property
     def traded(self) -> int:
-        """Lots so far."""
+        """Lots traded so far."""
         return abs(self._target.net)
 
     @property
     def order_ids(self) -> list[str]:
-        """Of the exchange orders sent for it."""
+        """The ids of its exchange orders."""
         return [leg.order_id for order in self.orders.values() for leg in order.legs]
 
     def on_round(self) -> bool:
-        """Do what is to be done now; whether an order was made, which leaves with the next wait."""
+        """Take the next step; whether an order was made, which is sent with the next wait."""
         now = self._context.now_ns()
         self._count_time(now)
         quote = None if self.given_up else self._quote()
@@ -108,14 +108,14 @@ class RollLeg:
         return self._carry_out(action)
 
     def give_up(self) -> None:
-        """Trade no more lots: what is out is withdrawn, and what it has got counts."""
+        """Trade no more lots: cancel the order; its fills count."""
         self.given_up = True
         for order in self.orders.values():
             if order.alive():
                 self._broker.cancel(order)
 
     def stop(self) -> None:
-        """Withdraw what is out, but for a rest that is too little to be opened again."""
+        """Cancel the order, unless its rest is too small to be opened again."""
         for order in self.orders.values():
             rest = sum(leg.volume - leg.filled for leg in order.legs)
             keeps = self.phase is RollPhase.OPENING and rest < self.plan.least
@@ -123,7 +123,7 @@ class RollLeg:
                 self._broker.cancel(order)
 
     def _count_time(self, now: int) -> None:
-        """Trading time only: a market that has closed since the last round counts to its close."""
+        """Count trading time only; if the market has closed since the last round, to its close."""
         trading = self._broker.takes_orders(self.symbol)
         if self._last_ns:
             self.waited_ns += max(0, min(now, self._closes_ns) - self._last_ns)
@@ -168,7 +168,7 @@ class RollLeg:
         return news
 
     def _quote(self) -> Quote | None:
-        """The market as the leg may use it; None while it takes no orders."""
+        """The market's quote for the leg; None while the market accepts no orders."""
         quote = market_quote(self._ports, self.symbol)
         if quote is None:
             return None
@@ -183,7 +183,7 @@ class RollLeg:
         return capped(quote, self.direction, self.reference, self.plan.max_slippage)
 
     def _waits_for_a_book(self) -> bool:
-        """Whether it is better not to open yet: the rest could not be sent again."""
+        """Whether to wait before opening, because the rest could not be sent again."""
         if self._least.open_least <= 1 or self._target.working is not None:
             return False
         if self.waited_ns > self.plan.patience * SECOND * WAIT_FOR_A_BOOK:
@@ -193,10 +193,10 @@ class RollLeg:
 
 
 def _rules(plan: RollPlan, phase: RollPhase) -> ChaseRules:
-    """How a leg quotes.
+    """The price rules of a leg.
 
-    The rest of an order that opens may be too little to be sent again at another price; so it goes
-    to the limit of the leg at once, and gets what the book has until there.
+    The rest of an opening order may be too small to be sent again at another price. So that order
+    is priced at the leg's limit at once, and takes what the book has up to there.
     """
     if phase is RollPhase.OPENING and plan.least > 1:
         return replace(RULES, reach=plan.max_slippage)
@@ -204,7 +204,7 @@ def _rules(plan: RollPlan, phase: RollPhase) -> ChaseRules:
 
 
 def book_lots(ports: RollPorts, symbol: str, direction: Direction, worst: float) -> int:
-    """Lots that an order of a direction would find in the book at no worse price."""
+    """Lots of the book that an order of a direction would get at no worse price."""
     try:
         quote = ports.market.quote(symbol)
     except LinkError:
@@ -216,11 +216,11 @@ def book_lots(ports: RollPorts, symbol: str, direction: Direction, worst: float)
     ]
     return sum(
         int(volume) for price, volume in levels if (worst - price) * direction.sign >= 0
-    )  # a price of nan is not
+    )  # a price of NaN is not
 
 
 def book_time(ports: RollPorts, symbol: str) -> str:
-    """The time of a contract's book, as the market gives it; "" without one."""
+    """The time of a contract's book, from the market; "" without one."""
     try:
         return str(ports.market.quote(symbol).datetime)
     except LinkError:
@@ -228,7 +228,7 @@ def book_time(ports: RollPorts, symbol: str) -> str:
 
 
 def market_quote(ports: RollPorts, symbol: str) -> Quote | None:
-    """The book of a contract whose market takes orders now, else None."""
+    """The best quotes of a contract if its market accepts orders now, else None."""
     if not ports.broker.takes_orders(symbol):
         return None
     try:

@@ -1,4 +1,4 @@
-"""``RollManager``: sees when a contract is to be left, and has it rolled."""
+"""``RollManager``: decides when a contract must be rolled, and starts the roll."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from .roll_state import RollPhase
 
 logger = logging.getLogger(__name__)
 
-#: Day bars asked for of every contract of the product.
+#: Day bars requested of every contract of the product.
 RECENT_DAYS = 5
-#: Seconds after which a question without an answer is asked again.
+#: Seconds after which an unanswered request is repeated.
 ASK_AGAIN = 60.0
-#: Seconds after which a dry run looks again for a book that it needs to say what a roll costs.
+#: Seconds after which a dry run checks again for the books that its cost estimate needs.
 LOOK_AGAIN = 0.5
 
 
 class Listing(Protocol):
-    """Which contracts there are; ``Queries``."""
+    """Lists contracts; ``Queries``."""
 
     def contracts(self, exchange_id: str, product_id: str) -> list[str]: ...
 
@@ -46,7 +46,7 @@ class RollGateway(ChartPort, Protocol):
 
 
 class Holder(Protocol):
-    """What is held, and whether it can be rolled; ``MyBroker``."""
+    """The positions, and whether they can be rolled; ``MyBroker``."""
 
     @property
     def risk_state(self) -> GuardState: ...
@@ -56,7 +56,7 @@ class Holder(Protocol):
 
 
 class RollSession(Protocol):
-    """What a manager needs of a session; ``MyStore``."""
+    """The parts of a session that a manager needs; ``MyStore``."""
 
     context: Context
     keepers: list[Callable[[], None]]
@@ -73,7 +73,7 @@ class RollSession(Protocol):
 
 
 class _How(TypedDict):
-    """As of ``RollService.plan``."""
+    """Arguments of ``RollService.plan``."""
 
     slice_lots: int
     max_slippage: float | None
@@ -81,37 +81,36 @@ class _How(TypedDict):
 
 
 class RollManager:
-    """Keeps a product's position in the contract it belongs in, while Cerebro runs.
+    """Keeps a product's position in the contract where it belongs, while Cerebro runs.
 
-    On every trading day, when the market has opened, it looks at the contracts of the product that
-    the account holds: those that are earlier than the one to hold are rolled (``MyStore.roll``),
-    one after the other, both sides. ``notify_store`` is told of every roll (keyword ``roll``) and,
-    days ahead, of contracts that may not be held much longer (keyword ``warning``). What cannot be
-    rolled, as an order is in the way, is told once a day and tried again every minute. Lots in
-    later contracts stay; so it is not for accounts that hold calendar spreads of the product.
+    On every trading day, after the open, it checks the held contracts of the product: those that
+    expire before the wanted one are rolled (``MyStore.roll``), one after the other, both sides.
+    ``notify_store`` is called for every roll (keyword ``roll``) and, days ahead, for contracts that
+    may not be held much longer (keyword ``warning``). A contract that cannot be rolled because an
+    order prevents it is reported once a day and tried again every minute. Lots in later contracts
+    are not moved; so it is not for accounts with calendar spreads of the product.
 
-    What an earlier program has left unfinished goes on without a manager, too.
+    A roll that an earlier program left unfinished continues without a manager, too.
 
     Args:
         session: The ``MyStore``.
         main: ``"KQ.m@SHFE.cu"``.
-        trigger: ``"main"``, when TianQin's main contract is a later one; ``"interest"``, when on
-            the day before a later contract had more open interest and more volume than the held
-            one; ``"days"``, only when its end draws near.
-        days_before: Trading days before the last day on which the contract may be held by which
-            it is rolled, whatever the trigger. Private persons may not hold into the delivery
-            month.
-        private: False for an account of a company, which may hold to the last trading day.
-        slice_lots, max_slippage, patience: As of ``MyStore.roll``.
-        dry_run: Only tell what would be rolled, and at what cost.
+        trigger: ``"main"``: when TianQin's main contract is a later one; ``"interest"``: when a
+            later contract had more open interest and more volume than the held one on the day
+            before; ``"days"``: only when the held contract's last day is near.
+        days_before: Number of trading days before the last allowed day by which the contract is
+            rolled, whatever the trigger. Private persons may not hold into the delivery month.
+        private: False for a company's account, which may hold to the last trading day.
+        slice_lots, max_slippage, patience: As for ``MyStore.roll``.
+        dry_run: Only report what would be rolled, and at what cost.
 
     Attributes:
-        decisions: What was decided last, by held contract.
-        estimates: Of the dry run, a ``RollReport`` each.
+        decisions: The last decisions, by held contract.
+        estimates: A ``RollReport`` for each roll of a dry run.
 
     Raises:
         ConfigError: A parameter is wrong.
-        UnknownSymbol: No such main contract.
+        UnknownSymbol: There is no such main contract.
     """
 
     def __init__(
@@ -128,19 +127,19 @@ class RollManager:
         dry_run: bool = False,
     ) -> None:
         if not main.startswith(MAIN):
-            raise ConfigError(f"{main!r} is no main contract: write KQ.m@SHFE.cu or the like")
+            raise ConfigError(f"{main!r} is not a main contract: write KQ.m@SHFE.cu or the like")
         try:
             chosen = RollTrigger(trigger)
         except ValueError as error:
             names = ", ".join(RollTrigger)
-            raise ConfigError(f"trigger is one of {names}, not {trigger!r}") from error
+            raise ConfigError(f"trigger must be {names}, not {trigger!r}") from error
         self.rules = RollRules(chosen, days_before, private)
         self.main, self._session, self._dry_run = main, session, dry_run
         self._context = session.context
         self._how: _How = {
             "slice_lots": slice_lots, "max_slippage": max_slippage, "patience": patience,
         }  # fmt: skip
-        self._context.instrument(main)  # there is one
+        self._context.instrument(main)  # raises if it does not exist
         self._exchange, self._product = main.removeprefix(MAIN).split(".")
         self.decisions: dict[str, Decision] = {}
         self.estimates: list[RollReport] = []
@@ -156,10 +155,10 @@ class RollManager:
         session.keepers.append(self.on_round)
 
     def on_round(self) -> None:
-        """Every round: look once a trading day, and again after each roll.
+        """Check once a trading day, and again after each roll.
 
-        The manager looks again, too, when the day's main contract is heard of after the open, and
-        when the broker takes orders that open again.
+        It also checks again when the day's main contract becomes known after the open, and when
+        the broker accepts opening orders again.
         """
         session, now = self._session, self._context.now()
         today = self._context.trading_day()
@@ -179,17 +178,17 @@ class RollManager:
                 self._look(*situation)
         except LinkError as error:
             self._not_before = monotonic() + ASK_AGAIN
-            logger.warning("whether to roll %s is looked at again later: %s", self.main, error)
+            logger.warning("whether to roll %s will be checked again later: %s", self.main, error)
 
     def _held(self) -> list[str]:
-        """Contracts of the product that the account holds."""
+        """The held contracts of the product."""
         return [one for one in self._broker.get_account_positions() if self._ours(one)]
 
     def _ours(self, symbol: str) -> bool:
         return split_symbol(symbol) == (self._exchange, self._product)
 
     def _busy(self, today: date) -> bool:
-        """Whether a roll of the product is not over; behind one that was dropped: not today."""
+        """Whether a roll of the product goes on; after a dropped one, not today."""
         rolls = [roll for roll in self._session.rolls.rolls if self._ours(roll.contracts[0])]
         for roll in rolls:
             if roll.phase is RollPhase.DROPPED and roll not in self._dropped:
@@ -198,7 +197,7 @@ class RollManager:
         return today == self._rests or any(not roll.state.ended for roll in rolls)
 
     def _ask(self, today: date) -> None:
-        """Which contracts there are, and how much they trade."""
+        """Request the contracts and their volumes."""
         gateway = self._session.gateway
         self._listed = {
             symbol: gateway.charts.series(symbol, 86400, RECENT_DAYS)
@@ -220,13 +219,13 @@ class RollManager:
                 continue
             if self._dry_run and not self._has_books(held, decision.new):
                 self._not_before = monotonic() + LOOK_AGAIN
-                return  # what it would cost is said when it is known
+                return  # its cost is reported when it is known
             rolls, fails = len(self.rolls), self._begin(today, held, decision)
             if len(self.rolls) > rolls:
-                return  # the next one behind it
+                return  # the next one follows it
             refused = refused or fails
         if refused and state is GuardState.ACTIVE and not self._dry_run:
-            self._not_before = monotonic() + ASK_AGAIN  # what is in the way may be gone then
+            self._not_before = monotonic() + ASK_AGAIN  # the obstacle may be gone then
         else:
             self._looked = (today, main, state)
 
@@ -255,7 +254,7 @@ class RollManager:
         self._context.notify(decision.reason, warning=decision)
 
     def _is_news(self, today: date, held: str, side: str, words: str) -> bool:
-        """Whether these words about a side of a contract have not been told today."""
+        """Whether this text about a side of a contract is new today."""
         what = (today, held, side, words)
         news = what not in self._told
         self._told = {one for one in self._told if one[0] == today} | {what}

@@ -1,4 +1,4 @@
-"""What a roll has done and cost."""
+"""The result and the cost of a roll."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .roll_state import RollFill, RollPhase, RollState
 
 @dataclass(frozen=True, slots=True)
 class RollReport:
-    """A roll in numbers. Prices in quote units, money in yuan; nan where nothing was traded.
+    """A roll in numbers. Prices are quote units, money is yuan; NaN without trades.
 
     Attributes:
-        old, new, side, lots: What was to be moved.
-        phase, reason: Where it stands, and why it is HALTED.
-        closed, opened: Lots traded, as far as their fills are known.
+        old, new, side, lots: The lots to move.
+        phase, reason: The phase, and why it is HALTED.
+        closed, opened: Lots traded, by the known fills.
         close_price, open_price: Their averages.
-        slippage: What the fills were worse than the middles at the beginnings of their legs, which
-            holds half the spread between bid and ask; fills without a known middle count 0.
+        slippage: How much worse the fills were than the middles at the beginnings of their legs; it
+            includes half the spread between bid and ask. Fills without a known middle count 0.
         fees: Commissions.
         exited: Lots that stops and targets have closed meanwhile.
-        given_up: Lots that the roll has closed and not opened again, as an exit has fired.
-        orders: Exchange orders sent.
+        given_up: Lots that the roll has closed and not opened again, because an exit has fired.
+        orders: The number of exchange orders sent.
         begun, ended: Naive Beijing time; ``ended`` None while it runs.
     """
 
@@ -49,18 +49,18 @@ class RollReport:
 
     @property
     def spread(self) -> float:
-        """New price less old price: what the curve charged a long, or paid a short."""
+        """New price less old price: what the curve costs a long, or pays a short."""
         return self.open_price - self.close_price
 
     @property
     def cost(self) -> float:
-        """Slippage and fees, yuan. The spread is no cost: the new lots are worth it."""
+        """Slippage and fees, yuan. The spread is not a cost: the new lots are worth it."""
         return self.slippage + self.fees
 
     def __str__(self) -> str:
         exits = f"{self.exited} closed by exits, " if self.exited else ""
         if self.given_up:
-            exits += f"{self.given_up} not opened again as an exit has fired, "
+            exits += f"{self.given_up} not opened again because an exit has fired, "
         until = f" to {self.ended}" if self.ended else ""
         words = f" ({self.reason})" if self.reason else ""
         return (
@@ -73,7 +73,7 @@ class RollReport:
 
 
 def make_report(state: RollState, volume_multiple: int) -> RollReport:
-    """The report of a roll as it stands."""
+    """The report of a roll in its present state."""
     plan, fills = state.plan, state.fills.values()
     closed = [fill for fill in fills if fill.symbol == plan.old]
     opened = [fill for fill in fills if fill.symbol == plan.new]

@@ -1,9 +1,9 @@
-"""When a contract is to be left, and for which one.
+"""When a contract must be rolled, and into which one.
 
-Private persons may not hold a contract into its delivery month, nor crude oil and its like, whose
-trading ends before that month, into the last eight trading days. The exchanges and brokers have
-finer rules of their own (multiples of lots, higher margins before); the limits here are the ones
-after which positions are closed by force, or a little earlier.
+Private persons may not hold a contract into its delivery month, nor crude oil and similar products,
+whose trading ends before that month, into the last eight trading days. Exchanges and brokers have
+more detailed rules (multiples of lots, higher margins before); the limits here are those after
+which positions are closed by force, or a little earlier.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Protocol
 from ..calendars.products import split_symbol
 from ..errors import ConfigError
 
-#: Settled in cash: everybody may hold them to the end.
+#: Cash-settled products: everybody may hold them to the end.
 CASH_SETTLED = frozenset({"CFFEX.IF", "CFFEX.IH", "CFFEX.IC", "CFFEX.IM"})
-#: Trading days before the last one by which private persons leave what ends before its month.
+#: Trading days before the last one until which private persons may hold such products.
 EIGHTH_DAY = 8
-#: Trading days before it acts on which the manager begins to warn.
+#: The manager warns this many trading days before it rolls.
 WARN_DAYS = 5
 
 
 class Days(Protocol):
-    """Of the calendar."""
+    """The parts of the calendar that are needed."""
 
     def previous_trading_day(self, day: date) -> date: ...
     def next_trading_day(self, day: date) -> date: ...
 
 
 class RollTrigger(StrEnum):
-    """What makes another contract the one to hold."""
+    """What makes another contract the wanted one."""
 
-    MAIN = "main"  # TianQin's main contract
-    INTEREST = "interest"  # more open interest and more volume than the held one
-    DAYS = "days"  # the end that draws near
+    MAIN = "main"  # TianQin's main contract changes
+    INTEREST = "interest"  # another has more open interest and more volume than the held one
+    DAYS = "days"  # the last allowed day is near
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class RollRules:
 
     Attributes:
         trigger: See ``RollTrigger``.
-        days_before: Trading days before the last on which the contract may be held by which a
-            roll begins, whatever the trigger.
-        private: The account is a private person's.
+        days_before: Number of trading days before the last allowed day by which a roll begins,
+            whatever the trigger.
+        private: Whether the account is a private person's.
     """
 
     trigger: RollTrigger = RollTrigger.MAIN
@@ -57,7 +57,7 @@ class RollRules:
 
     def __post_init__(self) -> None:
         if isinstance(self.days_before, bool) or not 0 <= self.days_before <= 60:
-            raise ConfigError(f"days_before is from 0 to 60 trading days, not {self.days_before!r}")
+            raise ConfigError(f"days_before must be from 0 to 60 days, not {self.days_before!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,21 @@ class Listed:
 
     @property
     def month(self) -> date:
-        """The first of its delivery month, which the symbol ends with."""
-        month = int(self.symbol.rstrip("F")[-2:])  # F of monthly averages
+        """The first day of its delivery month, from the symbol."""
+        month = int(self.symbol.rstrip("F")[-2:])  # F of monthly average futures
         return date(self.last_day.year + (month < self.last_day.month), month, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about a held contract.
+    """The decision on a held contract.
 
     Attributes:
         new: The contract to roll into; "" for none.
-        reason: Why.
-        days_left: Trading days until the last on which it may be held, roughly if they are many;
-            negative beyond.
-        warn: Whether the owner is to be told.
+        reason: The reason.
+        days_left: Trading days until the last allowed day, approximate if they are many; negative
+            after it.
+        warn: Whether the owner must be warned.
     """
 
     new: str
@@ -123,11 +123,11 @@ def trading_days_until(today: date, until: date, days: Days) -> int:
 def decide(
     held: str, listed: Sequence[Listed], main: str, today: date, rules: RollRules, days: Days
 ) -> Decision:
-    """Whether a held contract is to be left now.
+    """Decide whether a held contract must be rolled now.
 
     Args:
         held: Its symbol.
-        listed: The product's contracts that trade, the held one among them.
+        listed: The product's trading contracts, including the held one.
         main: TianQin's main contract of the day.
         today: The trading day.
         rules: When to roll.
@@ -157,13 +157,13 @@ def decide(
 
 
 def _near(one: Listed, today: date, rules: RollRules) -> bool:
-    """Whether days have to be counted. Far ones may lie in years without announced holidays."""
+    """Whether days must be counted; far ones may be in years without announced holidays."""
     margin = rules.days_before + WARN_DAYS + EIGHTH_DAY
     return (min(one.month, one.last_day) - today).days <= 2 * margin + 20
 
 
 def _roughly(one: Listed, today: date) -> int:
-    """Trading days until its month or its end, without holidays."""
+    """Approximate trading days until its month or its end, without holidays."""
     return (min(one.month, one.last_day) - today).days * 5 // 7
 
 

@@ -1,4 +1,4 @@
-"""All rolls of a store: those that were asked for, and those that an earlier program began."""
+"""All rolls of a store: requested ones, and those that an earlier program began."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from .roll_state import RollFill, RollPhase, RollPlan, RollState, Side
 
 logger = logging.getLogger(__name__)
 
-#: Price ticks that an order may be worse than the middle at its leg's beginning.
+#: Price ticks by which an order may be worse than the middle at its leg's beginning.
 MAX_SLIPPAGE_TICKS = 20
 #: Seconds of trading time for one leg.
 PATIENCE = 300.0
 
 
 class RollService:
-    """Keeps rolls going.
+    """Runs rolls.
 
     Args:
-        ports: What rolls need.
+        ports: The parts of the session that rolls need.
     """
 
     def __init__(self, ports: RollPorts) -> None:
@@ -40,16 +40,16 @@ class RollService:
 
     @property
     def folder(self) -> Path:
-        """Where rolls are kept: with the records."""
+        """The folder of the rolls' files: that of the records."""
         if self._broker.records_folder:
             return Path(self._broker.records_folder)
         return Path("records", self._context.strategy_name or "rolls").absolute()
 
     def load(self) -> None:
-        """Go on with what an earlier program has left unfinished; once.
+        """Load the unfinished rolls of an earlier program, once.
 
         Raises:
-            JournalError: A file cannot be read: look at the account, and move the file away.
+            JournalError: A file cannot be read: check the account, and move the file away.
         """
         if self._loaded:
             return
@@ -59,28 +59,28 @@ class RollService:
             if state.ended:
                 continue
             if state.plan.account != self._account():
-                logger.warning("%s is of another account and left alone", file.path)
+                logger.warning("%s is of another account and is ignored", file.path)
                 continue
             roll = Roll(self.ports, state, file)
-            logger.warning("an unfinished roll is taken up: %s", roll.report())
+            logger.warning("continuing an unfinished roll: %s", roll.report())
             self.rolls.append(roll)
             roll.begin(restarted=True)
 
     def working_on(self, symbol: str) -> Roll | None:
-        """The roll of a contract that is not over."""
+        """The unfinished roll of a contract."""
         for roll in self.rolls:
             if symbol in roll.contracts and not roll.state.ended:
                 return roll
         return None
 
     def on_round(self) -> None:
-        """Every round, once the broker has taken over what there is."""
+        """Run the rolls, once the broker has been reconciled."""
         if not self._broker.begun:
             return
         for roll in self.rolls:
             roll.on_round()
 
-    # -- new ones -----------------------------------------------------------------------------
+    # -- new rolls ----------------------------------------------------------------------------
 
     def plan(
         self,
@@ -92,10 +92,10 @@ class RollService:
         max_slippage: float | None = None,
         patience: float = PATIENCE,
     ) -> RollPlan:
-        """What would be done.
+        """Plan a roll.
 
         Raises:
-            OrderError: It cannot be.
+            OrderError: The roll is not possible.
         """
         first, second = self._context.instrument(old), self._context.instrument(new)
         key = (first.exchange_id, first.product_id, first.volume_multiple)
@@ -103,12 +103,12 @@ class RollService:
             raise OrderError(f"{old} and {new} are not two contracts of one product")
         for one in (first, second):
             if one.ins_class != "FUTURE" or one.expired:
-                raise OrderError(f"{one.symbol} is no future that trades")
+                raise OrderError(f"{one.symbol} is not a future that trades")
         priority = self._broker.closes_first
         if Priority(priority) in (Priority.LOCK, Priority.YESTERDAY_ONLY):
             raise OrderError(
                 f"a broker with priority={priority!r} does not close today's lots, "
-                "so that a roll would not come to its end: use another priority"
+                "so a roll would not finish: use another priority"
             )
         found = self._side(old, side)
         held = self._held(old, found)
@@ -118,25 +118,25 @@ class RollService:
         least = max(second.open_min_limit_order_volume, 1)
         slip = MAX_SLIPPAGE_TICKS * first.price_tick if max_slippage is None else max_slippage
         if not slip >= 0 or not patience > 0:
-            raise OrderError("max_slippage is from 0 on, patience above 0")
+            raise OrderError("max_slippage must be at least 0 and patience above 0")
         plan = RollPlan(
             old, new, found, whole_lots(wanted), held, self._held(new, found),
             whole_lots(slice_lots), float(slip), float(patience), self._account(), least,
         )  # fmt: skip
         limits = LotLimits.of(second, market_order=False)
         for lots in set(plan.slices()):
-            limits.pieces(lots, opens=True)  # raises where they cannot be opened
+            limits.pieces(lots, opens=True)  # raises if they cannot be opened
         self._refuse_what_cannot_be_moved(plan)
         return plan
 
     def _refuse_what_cannot_be_moved(self, plan: RollPlan) -> None:
-        """Orders of others, which nobody here can move, and exits whose time is over."""
+        """Refuse orders of other programs, which cannot be moved, and expired exits."""
         for symbol in (plan.old, plan.new):
             for order_id, leg in self._broker.foreign_orders.items():
                 if leg.symbol == symbol and not leg.over and self._is_alive(order_id):
                     raise OrderError(
-                        f"order {order_id} on {symbol} is not of this program, which cannot move "
-                        "it: withdraw it before the roll"
+                        f"order {order_id} on {symbol} is not of this program and cannot be moved: "
+                        "cancel it before the roll"
                     )
         self._broker.exit_carrier(plan, lambda state: None).refuse_what_cannot_be_carried()
 
@@ -148,15 +148,15 @@ class RollService:
         """Begin a roll.
 
         Raises:
-            OrderError: One of the contracts is being rolled, or the broker opens nothing now.
-            JournalError: It cannot be written down; nothing was begun.
+            OrderError: One of the contracts is being rolled, or the broker may not open now.
+            JournalError: The roll cannot be saved; it has not begun.
         """
         self.load()
         risk = self._broker.risk
         if risk.state is not GuardState.ACTIVE:
             raise OrderError(
-                f"state is {risk.state} ({risk.reason}): what a roll closes it could not open "
-                "again; broker.resume() first"
+                f"state is {risk.state} ({risk.reason}): the roll could not open again what it "
+                "closes; broker.resume() first"
             )
         for symbol in (plan.old, plan.new):
             busy = self.working_on(symbol)
@@ -169,7 +169,7 @@ class RollService:
         return roll
 
     def estimate(self, plan: RollPlan) -> RollReport:
-        """What a roll would cost at the prices of the moment; nothing is sent."""
+        """The cost of a roll at present prices; sends nothing."""
         fills = {}
         for symbol, phase in ((plan.old, RollPhase.CLOSING), (plan.new, RollPhase.OPENING)):
             quote = market_quote(self.ports, symbol)

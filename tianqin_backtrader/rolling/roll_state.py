@@ -1,9 +1,9 @@
-"""Moving lots from one contract to the next: what a roll knows, and what it does next.
+"""The state of a roll, and its next step.
 
 A roll closes a slice in the old contract, then opens as many lots in the new one, until all are
-moved. Between two legs it looks at the account: what is held there decides what comes next, so a
-program that was killed anywhere goes on from what the exchange has. Nothing here does anything;
-``roll`` carries it out.
+moved. Between two legs it reads the account: the positions there decide on the next step, so a
+program that was killed at any point continues from the exchange's state. This module is pure;
+``roll`` executes it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .roll_exits import CarriedExit
 
 
 class Side(StrEnum):
-    """Which lots are moved."""
+    """The side of the lots that are moved."""
 
     LONG = "long"
     SHORT = "short"
@@ -32,18 +32,18 @@ class Side(StrEnum):
 
 
 class RollPhase(StrEnum):
-    """Where a roll stands."""
+    """The phase of a roll."""
 
-    CHECKING = "CHECKING"  # nothing is out; the account says what comes next
-    CLOSING = "CLOSING"  # a slice in the old contract
-    OPENING = "OPENING"  # as many lots in the new one
+    CHECKING = "CHECKING"  # no order is out; the account decides on the next step
+    CLOSING = "CLOSING"  # a slice is being closed in the old contract
+    OPENING = "OPENING"  # as many lots are being opened in the new one
     DONE = "DONE"
-    HALTED = "HALTED"  # the alarm was given; its owner decides
+    HALTED = "HALTED"  # an alarm was raised; the owner decides
     DROPPED = "DROPPED"  # by its owner
 
 
 class RollEvent(StrEnum):
-    """What can happen to it."""
+    """What can happen to a roll."""
 
     CLOSE = "CLOSE"
     OPEN = "OPEN"
@@ -57,7 +57,7 @@ class RollEvent(StrEnum):
 
 P, E = RollPhase, RollEvent
 
-#: phase -> event -> next phase. A missing row is illegal.
+#: phase -> event -> next phase. A missing entry is an illegal transition.
 TRANSITIONS: Mapping[RollPhase, Mapping[RollEvent, RollPhase]] = MappingProxyType(
     {
         P.CHECKING: {
@@ -76,30 +76,31 @@ ENDED = frozenset({P.DONE, P.DROPPED})
 
 
 class PositionMismatch(OrderError):
-    """The account holds what no step of the roll leads to: somebody else has traded."""
+    """The account's positions fit no step of the roll: somebody else has traded."""
 
 
 class TooFewToOpen(OrderError):
-    """Lots are left that the new contract does not open, as they are fewer than its least."""
+    """Lots are left that are fewer than the smallest opening order of the new contract."""
 
 
 @dataclass(frozen=True, slots=True)
 class RollPlan:
-    """What is to be moved.
+    """The lots to move.
 
-    Where entries have opened lots as they were withdrawn, another plan is followed; after the
-    roll's first order its plan stays.
+    If entries have opened lots while they were cancelled, another plan replaces it; after the
+    roll's first order the plan does not change.
 
     Attributes:
-        old, new: Contracts.
-        side: Which lots.
-        lots: How many.
-        old_start, new_start: Lots of that side the account held in each before.
+        old, new: The contracts.
+        side: The side of the lots.
+        lots: The number of lots.
+        old_start, new_start: Lots of that side that the account held in each before.
         slice_lots: Lots closed before as many are opened.
-        max_slippage: Quote units an order may be worse than the middle at the leg's beginning.
+        max_slippage: Quote units by which an order may be worse than the middle at its leg's
+            beginning.
         patience: Seconds of trading time for one leg.
-        account: Whose lots they are.
-        least: Lots that the new contract opens at least.
+        account: The account of the lots.
+        least: The smallest opening order of the new contract.
     """
 
     old: str
@@ -116,11 +117,11 @@ class RollPlan:
 
     @property
     def most_between(self) -> int:
-        """Lots that may be in neither contract."""
+        """The most lots that may be in neither contract."""
         return max(self.slice_lots, self.least) + self.least - 1
 
     def slice_of(self, left: int) -> int:
-        """Lots of the next slice; what it leaves can be opened, too.
+        """Lots of the next slice, chosen so that the remaining ones can be opened, too.
 
         >>> plan = RollPlan("a", "b", Side.LONG, 10, 10, 0, 4, 50.0, 300.0, least=4)
         >>> plan.slice_of(10), plan.slice_of(6)
@@ -130,15 +131,15 @@ class RollPlan:
         return left if 0 < left - lots < self.least else lots
 
     def slices(self) -> tuple[int, ...]:
-        """All of them, as long as nothing else happens.
+        """All slices, if nothing else happens.
 
         Raises:
-            TooFewToOpen: There are fewer lots than can be opened.
+            TooFewToOpen: There are fewer lots than the smallest opening order.
         """
         if self.lots < self.least:
             raise TooFewToOpen(
-                f"{self.lots} lots cannot be moved to {self.new}: an order opens {self.least} "
-                "there at least"
+                f"{self.lots} lots cannot be moved to {self.new}: an opening order has at least "
+                f"{self.least} lots there"
             )
         left, found = self.lots, []
         while left:
@@ -147,14 +148,14 @@ class RollPlan:
         return tuple(found)
 
     def direction(self, phase: RollPhase) -> Direction:
-        """Of the orders of a leg."""
+        """The direction of a leg's orders."""
         sells = (self.side is Side.LONG) == (phase is P.CLOSING)
         return Direction.SELL if sells else Direction.BUY
 
 
 @dataclass(frozen=True, slots=True)
 class RollFill:
-    """One execution of a roll; ``reference`` is the middle at its leg's beginning, or nan."""
+    """One execution of a roll; ``reference`` is the middle at its leg's beginning, or NaN."""
 
     symbol: str
     direction: Direction
@@ -166,7 +167,7 @@ class RollFill:
 
 @dataclass(frozen=True, slots=True)
 class ExitFill:
-    """Lots that an exit, or its stand-in, has closed while the roll went on."""
+    """Lots that an exit, or its replacement, has closed during the roll."""
 
     symbol: str
     volume: int
@@ -174,19 +175,19 @@ class ExitFill:
 
 @dataclass(frozen=True, slots=True)
 class RollState:
-    """All that is kept of a roll, on disk before each of its steps.
+    """The whole state of a roll, saved before each of its steps.
 
     Attributes:
         begun_ns, ended_ns: Market time; 0 before.
         reason: Why it is HALTED.
         reference: The middle at the leg's beginning.
-        order_ids: Of every exchange order sent for it.
+        order_ids: The ids of its exchange orders.
         fills: By trade id.
         exits: Orders that close the old contract's lots, oldest first.
-        gap: What their prices are shifted by; None before both books were seen.
+        gap: The shift of their prices; None before both books were seen.
         exit_fills: By trade id.
         closed_before: Trade ids of exits that were filled before it began.
-        given_up: Lots that are not opened any more, as an exit has fired meanwhile.
+        given_up: Lots that are not opened any more, because an exit has fired meanwhile.
     """
 
     plan: RollPlan
@@ -204,19 +205,19 @@ class RollState:
     given_up: int = 0
 
     def exited(self, symbol: str) -> int:
-        """Lots of a contract that exits have closed since it began."""
+        """Lots of a contract that exits have closed since the roll began."""
         return sum(fill.volume for fill in self.exit_fills.values() if fill.symbol == symbol)
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will be done."""
+        """Whether the roll has ended."""
         return self.phase in ENDED
 
     def after(self, event: RollEvent, now: int = 0, reason: str = "") -> RollState:
-        """The state that follows.
+        """The state after an event.
 
         Raises:
-            IllegalTransition: No such row.
+            IllegalTransition: The event is illegal in this phase.
         """
         following = TRANSITIONS[self.phase].get(event)
         if following is None:
@@ -229,23 +230,23 @@ class RollState:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What comes next: CLOSE or OPEN so many lots, or ALL_MOVED."""
+    """The next step: CLOSE or OPEN a number of lots, or ALL_MOVED."""
 
     event: RollEvent
     lots: int = 0
 
 
 def next_move(plan: RollPlan, old_held: int, new_held: int, exited: int = 0) -> Move:
-    """What the account's lots of the side lead to.
+    """The next step for the account's lots of the side.
 
     Args:
         plan: The roll.
-        old_held, new_held: Lots, those that exits have closed since it began counted as held.
-        exited: How many they have closed in the old contract.
+        old_held, new_held: Held lots, including those that exits have closed since it began.
+        exited: Lots that exits have closed in the old contract.
 
     Raises:
-        PositionMismatch: No step of this roll leads to them.
-        TooFewToOpen: What is left cannot be opened in the new contract.
+        PositionMismatch: The lots fit no step of this roll.
+        TooFewToOpen: The remaining lots cannot be opened in the new contract.
 
     >>> plan = RollPlan("SHFE.cu2612", "SHFE.cu2701", Side.LONG, 5, 5, 1, 2, 50.0, 300.0)
     >>> [next_move(plan, *held).event.value for held in ((5, 1), (4, 1), (3, 3), (0, 6))]
@@ -258,7 +259,7 @@ def next_move(plan: RollPlan, old_held: int, new_held: int, exited: int = 0) -> 
         raise PositionMismatch(
             f"{lots} lots {plan.side} of {plan.old} are being moved to {plan.new}; the "
             f"account holds {old_held} and {new_held} of {plan.old_start} and {plan.new_start}, "
-            "to which no step leads: somebody else has traded"
+            "which fits no step: somebody else has traded"
         )
     if between >= plan.least:
         return Move(E.OPEN, between)
@@ -267,8 +268,8 @@ def next_move(plan: RollPlan, old_held: int, new_held: int, exited: int = 0) -> 
     if between + left < plan.least:
         where = f"{between} of them are closed already" if between else f"they stay in {plan.old}"
         raise TooFewToOpen(
-            f"{between + left} lots cannot be moved to {plan.new}, an order opens {plan.least} "
-            f"there at least: {where}"
+            f"{between + left} lots cannot be moved to {plan.new}, an opening order has at least "
+            f"{plan.least} lots there: {where}"
         )
     if not between:
         return Move(E.CLOSE, plan.slice_of(left))
@@ -277,7 +278,7 @@ def next_move(plan: RollPlan, old_held: int, new_held: int, exited: int = 0) -> 
 
 
 def capped(quote: Quote, direction: Direction, reference: float, max_slippage: float) -> Quote:
-    """The quote as a leg sees it: no price is worse than its limit."""
+    """The quote with prices limited for a leg."""
     worst = reference + direction.sign * max_slippage
     if direction is Direction.BUY:
         upper = worst if not quote.upper_limit < worst else quote.upper_limit

@@ -175,14 +175,14 @@ def test_a_new_roll_that_cannot_be_written_is_not_begun(wall, monkeypatch):
 def test_a_roll_is_not_dropped_while_one_of_its_orders_lives(wall):
     world = World(RollPhase.HALTED, order_ids=("o1", "o2"))
     world.orders["o2"] = SimpleNamespace(status="ALIVE")
-    with pytest.raises(OrderError, match=r"order o2 of the roll of .* is still out"):
+    with pytest.raises(OrderError, match=r"order o2 of the roll of .* is still working"):
         world.roll.drop()
     assert world.roll.halted
     world.orders["o2"].status = "FINISHED"
     known = MagicMock()
     world.broker.get_order = {"o2": known}.get  # of this program: not all of it is told yet
     known.alive.return_value = True
-    with pytest.raises(OrderError, match="still out"):
+    with pytest.raises(OrderError, match="still working"):
         world.roll.drop()
     known.alive.return_value = False
     world.roll.drop()

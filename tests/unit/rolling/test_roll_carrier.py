@@ -156,7 +156,7 @@ def test_exits_of_a_contract_that_is_rolled_are_not_ended_for_want_of_lots():
     assert world.told == []
     world.rolled(0, 5)
     assert [world.stand_in(one).left for one in (stop, target)] == [5, 5]
-    assert stop.over and "stands in its place" in stop.order.info["reason"]
+    assert stop.over and "replaces it" in stop.order.info["reason"]
 
 
 def test_a_four_way_close_of_a_contract_that_is_rolled_is_not_refused_for_want_of_lots():

@@ -116,7 +116,7 @@ def test_the_report_tells_lots_that_exits_have_closed_from_those_that_are_not_op
     exit_fills = {"t": ExitFill(PLAN.old, 2), "u": ExitFill(PLAN.new, 1)}
     report = make_report(RollState(PLAN, START, exit_fills=exit_fills, given_up=1), 5)
     assert (report.exited, report.given_up) == (3, 1)
-    assert "3 closed by exits, 1 not opened again as an exit has fired, spread" in str(report)
+    assert "3 closed by exits, 1 not opened again because an exit has fired, spread" in str(report)
 
 
 def test_a_roll_comes_back_from_its_file(tmp_path):
@@ -163,7 +163,7 @@ def test_slices_are_such_that_each_can_be_opened(lots, slice_lots, least, slices
 
 
 def test_what_cannot_be_opened_is_refused_before_it_begins():
-    with pytest.raises(TooFewToOpen, match=r"5 lots cannot be moved .* opens 8 there at least"):
+    with pytest.raises(TooFewToOpen, match=r"5 lots cannot be moved .* has at least 8 lots there"):
         with_least(5, 1, 8).slices()
 
 
