@@ -91,7 +91,7 @@ EACH_RUN = {"stands still 90 s", "falls behind by 30 s"}
 def test_bars_are_official_whatever_keeps_ticks_or_program_late(sandbox, run, trouble):
     store = sandbox(start="2026-11-10 10:04:20", tells_time=False, clock_ahead=10.0)
     feeds = [store.getdata(symbol, lookback=30, night_start=False) for symbol in SYMBOLS]
-    strategy = run(store, Keep, *feeds, live=14, at={"10:06": TROUBLES[trouble]})
+    strategy = run(store, Keep, *feeds, live=9, at={"10:06": TROUBLES[trouble]})
     assert not strategy.faults
     assert_all_official(store, strategy)
 

@@ -33,9 +33,10 @@ def test_an_order_in_a_call_auction_is_treated_as_its_owner_says(sandbox, run, a
         done.append(True)
 
     done = []
-    store = sandbox(start="2026-11-09 14:50:00", days=2, balance=20_000_000.0)
+    store = sandbox(start="2026-11-10 09:20:00", balance=20_000_000.0)
     store.getbroker(auction=auction)
-    play(store, run, script, CU, IF)
+    yesterday = store.getdata(IF, lookback=1, night_start=False)
+    run(store, Script, store.getdata(CU), yesterday, script=script)
     assert done
 
 

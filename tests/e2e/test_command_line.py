@@ -255,18 +255,24 @@ def test_an_unknown_symbol_is_refused(strategy):
 def test_run_on_paper_ends_with_ctrl_c_and_lets_the_strategy_stop(strategy, tmp_path):
     environ = os.environ | {"TQ_USER": "me", "TQ_PASS": PASSWORD}
     speed = {"start": "2026-11-10 09:30:00", "speed": 60.0}
-    with EmbeddedSandbox(users={"me": PASSWORD}, **speed) as server:
-        process = subprocess.Popen(
+    said = tmp_path / "said"  # more than a pipe holds that nobody reads
+    with (
+        EmbeddedSandbox(users={"me": PASSWORD}, **speed) as server,
+        said.open("w") as errors,
+        subprocess.Popen(
             [sys.executable, "-m", "tianqin_backtrader", "-vv", "run", strategy, "--paper",
              "--symbol", "SHFE.cu2612", "--param", "name=kindly"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+            stdout=subprocess.PIPE, stderr=errors, text=True, cwd=tmp_path,
             env=environ | server.urls, encoding="utf-8",
-        )  # fmt: skip
-        for line in process.stdout:
-            if line.startswith("bar"):
-                break
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        ) as process,
+    ):  # fmt: skip
+        try:
+            assert any(line.startswith("bar") for line in process.stdout)
+            process.send_signal(signal.SIGINT)
+            stdout, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    stderr = said.read_text(encoding="utf-8")
     assert process.returncode == 0, stderr
     assert "stopped kindly" in stdout
     assert "records/Once_paper" in stdout

@@ -201,9 +201,9 @@ def test_what_a_line_loses_is_repaired(sandbox, tmp_path):
 
 
 def test_killed_and_torn_it_goes_on_without_a_gap(tmp_path):
-    with EmbeddedSandbox(start=AFTERNOON, ticks_per_pack=5) as server:
-        assert kill_at_step(record_process(server, [CU, M], tmp_path), server, 700)
-        server.advance(seconds=600)
+    with EmbeddedSandbox(start=f"{DAY} 14:40:00", ticks_per_pack=5) as server:
+        assert kill_at_step(record_process(server, [CU, M], tmp_path), server, 300)
+        server.advance(seconds=300)
         assert "0 holes" in finish(record_process(server, [CU, M], tmp_path))
         assert_recorded_exactly(tmp_path, server, (CU, M), [DAY])
         # What a power cut may leave.
