@@ -790,7 +790,7 @@ class MyStore:
 
 def _stop_runs() -> bool:
     """Have the runs that go on end in order; False if none of a ``MyStore`` does."""
-    runs = list(callers(bt.Cerebro.runstrategies.__code__))
+    runs: list[bt.Cerebro] = list(callers(bt.Cerebro.runstrategies.__code__))
     if not any(isinstance(store, MyStore) for cerebro in runs for store in cerebro.stores):
         return False
     for cerebro in runs:

@@ -44,7 +44,7 @@ def tear(path, rng):
         files = RecordingFiles(path)
         file = files.path(*rng.choice(found))
         file.write_bytes(file.read_bytes()[: rng.randint(0, file.stat().st_size - 1)])
-        file.with_name(".rows.new").write_bytes(b"PAR1 half a file")
+        file.with_name(".rows.parquet.new").write_bytes(b"PAR1 half a file")
     return bool(found)
 
 

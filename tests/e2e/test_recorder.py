@@ -209,7 +209,7 @@ def test_killed_and_torn_it_goes_on_without_a_gap(tmp_path):
         # What a power cut may leave.
         path = RecordingFiles(tmp_path).path(TICKS, CU, DAY)
         path.write_bytes(path.read_bytes()[:1000])
-        path.with_name(".rows.new").write_bytes(b"half")
+        path.with_name(".rows.parquet.new").write_bytes(b"half")
         with MyStore("u", "p", urls=server.urls) as store:
             recorder = store.record([CU, M], tmp_path)
             recorder.run()

@@ -103,6 +103,11 @@ class Context:
         self._watchers.said(str(text))
         self.unsaid.append((text, args, facts))
 
+    def announce(self, logger: logging.Logger, level: int, text: str, **facts: object) -> None:
+        """Log a text, and tell ``notify_store`` the same."""
+        logger.log(level, "%s", text, stacklevel=2)
+        self.notify(text, **facts)
+
     def exposed(self, symbol: str, lots: int, text: str) -> None:
         """Lots that are held have lost their protection."""
         self._watchers.exposed(symbol, lots, text)

@@ -7,8 +7,8 @@ with versions that were not tested, frames are used.
 
 from __future__ import annotations
 
-from typing import Any
-
+import pandas as pd
+from tqsdk import TqApi
 from tqsdk.diff import _get_obj
 
 from ..core.clock import SECOND
@@ -33,7 +33,7 @@ class TreeCharts:
         api: The ``TqApi``.
     """
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: TqApi) -> None:
         self._api = api
         self._series: dict[tuple[str, int], Series] = {}
         self._charts: dict[str, tuple[Series, dict[str, int]]] = {}
@@ -69,7 +69,7 @@ class TreeCharts:
         del self._charts[older.chart_id]
         self._ask(older, {}, symbol="")
 
-    def renew(self, api: Any, away: float) -> None:
+    def renew(self, api: TqApi, away: float) -> None:
         """Request everything again from a new client.
 
         Args:
@@ -130,7 +130,7 @@ class FrameCharts:
         api: The ``TqApi``.
     """
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: TqApi) -> None:
         self._api = api
         self._series: dict[tuple[str, int], FrameSeries] = {}
 
@@ -150,7 +150,7 @@ class FrameCharts:
     def drop(self, older: Rows) -> None:
         """Do nothing: there is no request to end."""
 
-    def renew(self, api: Any, away: float) -> None:
+    def renew(self, api: TqApi, away: float) -> None:
         """See ``TreeCharts``."""
         self._api = api
         for (symbol, seconds), series in self._series.items():
@@ -162,7 +162,7 @@ class FrameCharts:
     def forget(self, series: Rows, first_id: int, last_id: int) -> None:
         """Do nothing, like ``release``."""
 
-    def _frame(self, symbol: str, seconds: int, width: int) -> Any:
+    def _frame(self, symbol: str, seconds: int, width: int) -> pd.DataFrame:
         if seconds:
             return self._api.get_kline_serial(symbol, seconds, width)
         return self._api.get_tick_serial(symbol, width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tqsdk import TqApi
 
 from ..core.model import Instrument
 from ..errors import LinkLost
@@ -19,12 +19,12 @@ class CurrentSession:
     """
 
     def __init__(self) -> None:
-        self.client: Any = None
+        self.client: TqApi | None = None
         self.logged_in = False
         self.contracts_known: dict[str, Instrument] = {}
 
     @property
-    def api(self) -> Any:
+    def api(self) -> TqApi:
         """The present ``TqApi``.
 
         Raises:

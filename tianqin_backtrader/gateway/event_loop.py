@@ -61,7 +61,7 @@ class ClientLoop(asyncio.SelectorEventLoop):
             yield
             return
         handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        ours: dict[int, Any] = {number: one for number, one in handlers.items() if puts_off(one)}
+        ours = {number: one for number, one in handlers.items() if callable(one) and puts_off(one)}
         pending: list[tuple[asyncio.Handle, Callable[[], None]]] = []
 
         def restore() -> None:

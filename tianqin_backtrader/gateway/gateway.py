@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import tqsdk
 from tqsdk.exceptions import BacktestFinished
@@ -57,8 +56,8 @@ class Gateway:
         key: str,
         value: str,
         *,
-        account: Any = None,
-        backtest: Any = None,
+        account: object = None,
+        backtest: object = None,
         urls: Mapping[str, str] | None = None,
         debug: bool | str = False,
     ) -> None:
@@ -79,7 +78,7 @@ class Gateway:
         self.history_over = False
 
     @property
-    def api(self) -> Any:
+    def api(self) -> tqsdk.TqApi:
         """The present ``TqApi``.
 
         Raises:
@@ -249,7 +248,7 @@ class Gateway:
 
     def new_notices(self) -> list[Notice]:
         """Notifications since the last call."""
-        notices = self._session.client._data.get("notify", {}) if self.connected else {}
+        notices = self.api._data.get("notify", {}) if self.connected else {}
         if not notices:
             return []
         if len(notices.__dict__) - 2 == len(self._seen_notices):  # _path and _listener

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio.log
 import logging
 import sys
-from typing import Any
 
 from ..core.redaction import redacted as redacted
 
@@ -37,8 +36,9 @@ def restore_logging() -> None:
     logging.getLogger = get_logger
 
 
-def _tqsdks_class() -> Any:
-    return sys.modules["shinny_structlog"].ShinnyLogger
+def _tqsdks_class() -> type[logging.Logger]:
+    found: type[logging.Logger] = sys.modules["shinny_structlog"].ShinnyLogger
+    return found
 
 
 def _is_tqsdks(name: str) -> bool:

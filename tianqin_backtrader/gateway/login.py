@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import requests
 from tqsdk import TqAccount, TqAuth, TqKq
@@ -41,7 +41,7 @@ class Licence:
     expires: datetime
 
 
-def futures_account(broker: str, number: str, password: str) -> Any:
+def futures_account(broker: str, number: str, password: str) -> TqAccount:
     """TqSdk's account object for a futures company."""
     return TqAccount(broker, number, password)
 

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+import pandas as pd
+
 from ..contracts.odd_prices import sane
 from ..core.clock import SECOND, from_ns
-from ..core.fields import number
+from ..core.fields import Fields, number
 from ..core.model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
 from ..core.ports import Row
 from ..core.redaction import clean
@@ -150,11 +152,11 @@ class FrameSeries:
     #: TqSdk has chosen the chart's id.
     chart_id = ""
 
-    def __init__(self, symbol: str, seconds: int, width: int, frame: Any) -> None:
+    def __init__(self, symbol: str, seconds: int, width: int, frame: pd.DataFrame) -> None:
         self.symbol, self.seconds, self.width = symbol, seconds, width
         self.bind(frame)
 
-    def bind(self, frame: Any) -> None:
+    def bind(self, frame: pd.DataFrame) -> None:
         """Read from this frame from now on."""
         self._frame = frame
 
@@ -267,7 +269,7 @@ def to_instrument(raw: Mapping[str, Any]) -> Instrument:
     )
 
 
-def to_report(order_id: str, order: Any) -> OrderReport | None:
+def to_report(order_id: str, order: Fields) -> OrderReport | None:
     """Convert an order of the client; None while its own fields have not arrived.
 
     For a trade that comes before its order, or has none, the client shows an order without fields.
@@ -286,13 +288,13 @@ def to_report(order_id: str, order: Any) -> OrderReport | None:
         volume_orign=_lots(order, "volume_orign"),
         volume_left=_lots(order, "volume_left"),
         limit_price=number(order, "limit_price"),  # market orders have none
-        status=order.status,
+        status=_word(order, "status"),
         exchange_order_id=_word(order, "exchange_order_id"),
         last_msg=_word(order, "last_msg"),
     )
 
 
-def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> Fill | None:
+def to_fill(trade_id: str, trade: Fields, now: int, *, names_fees: bool = True) -> Fill | None:
     """Convert a trade of the client; None while its fields have not arrived.
 
     Trades made by a broker or an exchange (forced closes, exchange for physicals) may have no
@@ -309,7 +311,7 @@ def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> 
     known = direction in _DIRECTIONS and offset in _OFFSETS
     if not known or symbol is None or volume <= 0 or price != price:
         return None
-    time, fee = number(trade, "trade_date_time"), number(trade, "commission")
+    time, fee = trade.get("trade_date_time"), number(trade, "commission")
     return Fill(
         trade_id=trade_id,
         order_id=str(trade.get("order_id") or ""),
@@ -318,29 +320,29 @@ def to_fill(trade_id: str, trade: Any, now: int, *, names_fees: bool = True) -> 
         offset=Offset(offset),
         price=price,
         volume=volume,
-        time=int(trade.trade_date_time) if time > _FIRST_TIME else now,
+        time=int(time) if isinstance(time, int | float) and time > _FIRST_TIME else now,
         commission=fee if fee or names_fees else NAN,
         exchange_trade_id=_word(trade, "exchange_trade_id"),
     )
 
 
-def _lots(raw: Mapping[str, Any], name: str) -> int:
+def _lots(raw: Fields, name: str) -> int:
     lots = number(raw, name, 0)
     return int(lots) if lots == lots else 0
 
 
-def _word(raw: Mapping[str, Any], name: str) -> str:
+def _word(raw: Fields, name: str) -> str:
     """A text without the blanks that a counter pads it with; "" if missing."""
     value = raw.get(name)
     return value.strip() if isinstance(value, str) else ""
 
 
-def _symbol(raw: Mapping[str, Any]) -> str | None:
+def _symbol(raw: Fields) -> str | None:
     parts = _word(raw, "exchange_id"), _word(raw, "instrument_id")
     return ".".join(parts) if all(parts) else None
 
 
-def plain(entity: Any) -> dict[str, Any]:
+def plain(entity: Fields) -> dict[str, float | str]:
     """The fields of an account or a position; "-", which means no value, becomes NaN."""
     return {
         name: NAN if value == "-" else value
@@ -353,12 +355,12 @@ def plain(entity: Any) -> dict[str, Any]:
 STATEMENT_CAME = "the settlement statement of the day has come; TqSdk confirms it"
 
 
-def to_notice(raw: Mapping[str, Any]) -> Notice:
+def to_notice(raw: Fields) -> Notice:
     """Convert a notification, without secrets and without the text of a settlement statement."""
     kind = str(raw.get("type", ""))
     content = str(raw.get("content", ""))
     return Notice(
-        code=int(raw.get("code", 0)),
+        code=int(number(raw, "code", 0)),
         level=str(raw.get("level", "INFO")),
         content=STATEMENT_CAME if kind == "SETTLEMENT" else clean(content),
         conn_id=str(raw.get("conn_id", "")),

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies
@@ -64,7 +65,7 @@ class SessionLogin(TqAuth):
         asked: Whether ``ask`` has finished.
     """
 
-    def __init__(self, user: str, password: str, account: Any) -> None:
+    def __init__(self, user: str, password: str, account: object) -> None:
         super().__init__(user, password)
         self._accounts = getattr(account, "_account_list", [account])
         self._named = os.environ.get("TQ_MD_URL"), os.environ.get("TQ_TD_URL")
@@ -122,7 +123,7 @@ class SessionLogin(TqAuth):
 
     def _ask_of_trading(self) -> list[str]:
         """Like the constructor of ``TqApi``, with its own functions."""
-        api: Any = SimpleNamespace(_auth=self, _td_url=self._named[1])
+        api = SimpleNamespace(_auth=self, _td_url=self._named[1])
         for account in self._accounts:
             if isinstance(account, BaseOtg):
                 account._update_otg_info(api)
@@ -137,7 +138,7 @@ class SessionLogin(TqAuth):
         self._once(("login",), super().login)
 
     @property
-    def expire_datetime(self) -> Any:
+    def expire_datetime(self) -> datetime:
         """See ``TqAuth``; a failed request is not repeated."""
         if self._wrong_of_licence is not None:
             raise self._wrong_of_licence

@@ -11,11 +11,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import CodeType
-from typing import Any, ClassVar
+from types import CodeType, FrameType
+from typing import ClassVar
 
+#: What ``signal.signal`` takes.
+Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 #: Signal -> its name, and the handler that Python installs by default.
-SIGNALS: dict[int, tuple[str, Any]] = {
+SIGNALS: dict[int, tuple[str, Handler]] = {
     int(signal.SIGINT): ("Ctrl-C", signal.default_int_handler),
     int(signal.SIGTERM): ("SIGTERM", signal.SIG_DFL),
 }
@@ -107,7 +109,7 @@ class StopSignals:
         raise KeyboardInterrupt
 
 
-def callers(code: CodeType) -> Iterator[Any]:
+def callers(code: CodeType) -> Iterator[object]:
     """The objects whose method of this code is running in this thread, innermost first."""
     frame = sys._getframe()
     while frame is not None:
@@ -116,7 +118,7 @@ def callers(code: CodeType) -> Iterator[Any]:
         frame = frame.f_back  # type: ignore[assignment]
 
 
-def puts_off(handler: Any) -> bool:
+def puts_off(handler: object) -> bool:
     """Whether a handler may be called a little later, between two callbacks of a loop."""
     ours = isinstance(getattr(handler, "__self__", None), StopSignals)
     return ours or handler is signal.default_int_handler

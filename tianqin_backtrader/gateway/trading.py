@@ -209,23 +209,21 @@ class Trading:
     def account(self) -> dict[str, Any]:
         """The account's fields with TqSdk's names, in yuan; without a session the last ones."""
         return (
-            plain(self._session.client.get_account())
+            plain(self._session.api.get_account())
             if self._session.logged_in
             else dict(self._last_account)
         )
 
     def funds(self, *names: str) -> tuple[float, ...]:
         """Some of the account's fields, NaN if missing; a fast ``account`` for every round."""
-        found = (
-            self._session.client.get_account() if self._session.logged_in else self._last_account
-        )
+        found = self._session.api.get_account() if self._session.logged_in else self._last_account
         return tuple(float(found.get(name, math.nan)) for name in names)
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions by symbol, fields with TqSdk's names; like ``account``."""
         if not self._session.logged_in:
             return dict(self._last_positions)
-        found = self._session.client.get_position()
+        found = self._session.api.get_position()
         return {symbol: plain(position) for symbol, position in found.items()}
 
     def report_again(self, order_id: str) -> None:
@@ -245,7 +243,7 @@ class Trading:
         """The account's position in one contract, fields with TqSdk's names; {} if none."""
         if not self._session.logged_in:
             return self._last_positions.get(symbol, {})
-        found = self._session.client.get_position()
+        found = self._session.api.get_position()
         return plain(found[symbol]) if symbol in found else {}
 
     def known_orders(self) -> set[str]:

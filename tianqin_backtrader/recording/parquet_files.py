@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from ..core.files import replacing, unfinished
 from ..core.ports import Row
 from ..errors import ConfigError
 from .tracks import KINDS, IdSet, Kind, is_whole
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NAME = "rows.parquet"
-_UNFINISHED, _TORN = ".rows.new", "rows.torn"
+_TORN = "rows.torn"
 _INSTRUMENT = b"tianqin_instrument"
 _KIND = b"tianqin_kind"
 _RISING = ("id", "datetime")
@@ -189,16 +190,12 @@ class RecordingFiles:
 
     def _write(self, path: Path, table: pa.Table) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(_UNFINISHED)
-        with beside.open("wb") as file:
+        with replacing(path, durable=True) as file:
             self._parquet.write_table(
                 table, file, compression="zstd", write_page_checksum=True,
                 use_dictionary=[name for name in table.column_names if name not in _RISING],
                 column_encoding=dict.fromkeys(_RISING, "DELTA_BINARY_PACKED"),
             )  # fmt: skip
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
 
     # -- after a crash ------------------------------------------------------------------------
 
@@ -209,7 +206,7 @@ class RecordingFiles:
             The unreadable files, now named ``rows.torn``; their rows are missing.
         """
         torn = []
-        for path in self._all(_UNFINISHED):
+        for path in self._all(unfinished(NAME)):
             path.unlink()
         for path in self._all(NAME):
             if not self._whole(path):

@@ -11,14 +11,14 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from ..core.files import replacing
 from ..errors import JournalError
 
 _TAIL = 65536
 
 
-def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
+def csv_lines(rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV text, each ending in ``\\n``; None becomes empty, line breaks become blanks.
 
     >>> csv_lines([("a,b", None, "two\\nlines")])
@@ -40,10 +40,9 @@ def replace_file(path: Path, text: str) -> None:
     Raises:
         JournalError: It cannot be written; the old file is unchanged.
     """
-    beside = path.with_name(f".{path.name}.new")
     try:
-        beside.write_text(text, encoding="utf-8", newline="")
-        os.replace(beside, path)
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise JournalError(path, f"cannot be written: {error}") from error
 
@@ -114,7 +113,7 @@ class CsvLog:
         replace_file(self.path, self._header)
         return 0
 
-    def append(self, rows: Sequence[Sequence[Any]]) -> None:
+    def append(self, rows: Sequence[Sequence[object]]) -> None:
         """Append whole lines.
 
         Raises:
@@ -133,7 +132,7 @@ class CsvLog:
             raise JournalError(self.path, f"cannot be written: {error}") from error
         if written != len(data):
             raise JournalError(self.path, "cannot be written: the disk is full")
-        self.last_seq = int(rows[-1][-1])
+        self.last_seq = int(str(rows[-1][-1]))
 
     def close(self) -> None:
         """Close the file; further calls do nothing."""

@@ -410,8 +410,7 @@ class Roll:
             return
         self._waits_for = why
         text = f"{self.state.plan.old} is not rolled further: {why}"
-        logger.warning("%s", text)
-        self._context.notify(text, roll=self)
+        self._context.announce(logger, logging.WARNING, text, roll=self)
 
     # -- a leg --------------------------------------------------------------------------------
 
@@ -453,8 +452,7 @@ class Roll:
         half_done = leg.phase is RollPhase.OPENING or leg.traded
         if leg.broken_off and half_done:
             text = f"the market has closed while a slice is half done: {self.report()}"
-            logger.error("%s", text)
-            self._context.notify(text, roll=self)
+            self._context.announce(logger, logging.ERROR, text, roll=self)
         leg.broken_off = False
 
     def _take_fills(self) -> None:
@@ -493,8 +491,7 @@ class Roll:
             f"HALTED, its orders are cancelled and its contracts accept only exits until "
             f"resume() or drop(): {self.report()}"
         )
-        logger.error("%s", text)
-        self._context.notify(text, roll=self)
+        self._context.announce(logger, logging.ERROR, text, roll=self)
         self._reserve()
 
     # -- the file -----------------------------------------------------------------------------

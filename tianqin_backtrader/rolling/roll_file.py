@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from ..core.clock import from_ns
+from ..core.files import replacing
 from ..core.model import Direction
 from ..errors import JournalError
 from .roll_exits import CarriedExit
@@ -41,14 +41,10 @@ class RollFile:
     def save(self, state: RollState) -> None:
         """Save a state; it is on disk when this returns."""
         text = json.dumps(asdict(state), ensure_ascii=False, indent=1)
-        beside = self.path.with_name(f".{self.path.name}.new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.path)
+            with replacing(self.path, durable=True) as file:
+                file.write(text.encode())
         except OSError as error:
             raise JournalError(self.path, f"cannot be written: {error}") from error
 

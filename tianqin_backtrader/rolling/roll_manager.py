@@ -250,8 +250,7 @@ class RollManager:
 
     def _warn(self, decision: Decision) -> None:
         level = logging.ERROR if decision.days_left < 0 else logging.WARNING
-        logger.log(level, "%s", decision.reason)
-        self._context.notify(decision.reason, warning=decision)
+        self._context.announce(logger, level, decision.reason, warning=decision)
 
     def _is_news(self, today: date, held: str, side: str, words: str) -> bool:
         """Whether this text about a side of a contract is new today."""
@@ -282,10 +281,8 @@ class RollManager:
             estimate = service.estimate(plan)
             self.estimates.append(estimate)
             text = f"dry run, nothing is sent: {decision.reason}; {estimate}"
-            logger.info("%s", text)
-            self._context.notify(text, estimate=estimate)
+            self._context.announce(logger, logging.INFO, text, estimate=estimate)
         return refused
 
     def _tell(self, text: str) -> None:
-        logger.error("%s", text)
-        self._context.notify(text)
+        self._context.announce(logger, logging.ERROR, text)

@@ -100,7 +100,7 @@ def test_a_torn_file_is_put_aside_and_its_rows_are_missing(files, share):
         files.merge(DAYS, SYMBOL, day, [bar(int(day[-2:]))], None)
     path = files.path(DAYS, SYMBOL, DAY)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    unfinished = path.with_name(".rows.new")
+    unfinished = path.with_name(".rows.parquet.new")
     unfinished.write_bytes(b"PAR1")
     assert [one.name for one in files.repair()] == ["rows.torn"]
     assert not unfinished.exists()

@@ -57,6 +57,7 @@ class World:
         self.trading.fills.return_value = []
         self.trading.orders.return_value = self.orders
         self.context.notify = lambda text, **words: self.told.append(text)
+        self.context.announce = lambda logger, level, text, **words: self.told.append(text)
         self.context.exposed = lambda symbol, n, text: self.exposed.append((symbol, n))
         link = MagicMock(trading_up=True)
         self.ports = RollPorts(self.context, self.trading, MagicMock(), link, self.broker)

@@ -78,6 +78,9 @@ class Store:
     def notify(self, text, **words):
         self.told.append(str(text))
 
+    def announce(self, logger, level, text, **words):
+        self.notify(text, **words)
+
     def minutes(self, manager, count=3):
         """So many looks, a minute of this machine's time apart."""
         for _ in range(count):
