@@ -143,9 +143,9 @@ def test_lots_of_the_new_contract_are_not_counted_as_moved(world):
         ({"lots": 6}, "6 lots long of SHFE.cu2612 are to be moved, but 5 are held"),
         ({"side": "short", "lots": 1}, "1 lots short .* but 0 are held"),
         ({"side": "both"}, 'side is "long", "short" or None'),
-        ({"max_slippage": -1.0}, "max_slippage is from 0 on"),
-        ({"max_slippage": float("nan")}, "max_slippage is from 0 on"),
-        ({"patience": 0.0}, "patience above 0"),
+        ({"max_slippage": -1.0}, "max_slippage"),
+        ({"max_slippage": float("nan")}, "max_slippage"),
+        ({"patience": 0.0}, "patience"),
         ({"lots": 1.5}, "1.5"),
         ({"slice_lots": 0}, "0"),
     ],
@@ -158,7 +158,7 @@ def test_a_roll_that_cannot_be_meant_is_refused(world, changes, words):
 @pytest.mark.parametrize("change", [{"kind": "FUTURE_OPTION"}, {"expired": True}])
 def test_only_futures_that_trade_are_rolled(world, change):
     world.contracts[NEW] = contract(NEW, **change)
-    with pytest.raises(OrderError, match="is no future that trades"):
+    with pytest.raises(OrderError, match="future"):
         world.service.plan(OLD, NEW)
 
 
@@ -253,7 +253,7 @@ def test_a_halted_roll_stays_halted(world):
 
 def test_a_file_that_cannot_be_read_stops_the_start(world):
     world.save().path.write_text("{", encoding="utf-8")
-    with pytest.raises(JournalError, match="is no roll that can be read"):
+    with pytest.raises(JournalError, match="roll_SHFE"):
         world.service.load()
 
 
