@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import backtrader as bt
 import pandas as pd
@@ -30,7 +30,7 @@ from .errors import ConfigError, JournalError, TianqinError
 from .feeds.feed_list import FeedList
 from .records.account_log import Account, AccountLog
 from .records.journal import Journal, open_journal
-from .records.metrics import Statistics
+from .records.metrics import Statistics, StatisticsOptions
 from .records.records import Records, WrittenRecords
 from .records.shared_folder import SharedFolder
 
@@ -279,7 +279,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
                 self._account_log.take_order(order)
         self._take_all("update")
 
-    def statistics(self, **options: Any) -> Statistics:
+    def statistics(self, **options: Unpack[StatisticsOptions]) -> Statistics:
         """Statistics of all records, earlier runs included.
 
         Args:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from ..core.model import NAN
 from .equity_curve import Day, Drawdown, EquityPoint, by_day, max_drawdown
@@ -85,6 +86,13 @@ class Statistics:
     by_side: dict[str, TradeStatistics]
     by_strategy: dict[str, TradeStatistics]
     matched: Matched
+
+
+class StatisticsOptions(TypedDict, total=False):
+    """As for ``statistics``."""
+
+    days_per_year: int
+    risk_free: float
 
 
 def statistics(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 
+if TYPE_CHECKING:
+    import backtrader as bt
 
-def plot_to_files(cerebro: Any, path: str | Path, **options: Any) -> list[Path]:
+
+def plot_to_files(cerebro: bt.Cerebro, path: str | Path, **options: object) -> list[Path]:
     """Draw ``cerebro.plot()`` into PNG files instead of windows.
 
     Args:

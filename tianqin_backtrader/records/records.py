@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import pandas as pd
 
 from .csv_log import CsvLog, csv_lines, replace_file, set_aside
 from .journal import JOURNAL
-from .metrics import Statistics, statistics
+from .metrics import Statistics, StatisticsOptions, statistics
 from .rows import LOGS, JournalReader
 
 logger = logging.getLogger(__name__)
@@ -33,14 +33,14 @@ class DayTable:
 
     def __init__(self, kind: str) -> None:
         self._keys = _DAY_KEYS[kind]
-        self.rows: dict[tuple[str, ...], dict[str, Any]] = {}
+        self.rows: dict[tuple[str, ...], dict[str, object]] = {}
 
     def columns(self) -> list[str]:
         """Key columns first, then every field that any row has."""
         fields = dict.fromkeys(name for row in self.rows.values() for name in row)
         return [*self._keys, *(name for name in fields if name not in self._keys)]
 
-    def table(self) -> list[tuple[Any, ...]]:
+    def table(self) -> list[tuple[object, ...]]:
         """Rows in order of days, with ``columns``."""
         names = self.columns()[len(self._keys) :]
         return [(*key, *(self.rows[key].get(name) for name in names)) for key in sorted(self.rows)]
@@ -88,7 +88,7 @@ class Records:
         frame["trading_day"] = pd.to_datetime(frame["trading_day"])
         return frame
 
-    def statistics(self, **options: Any) -> Statistics:
+    def statistics(self, **options: Unpack[StatisticsOptions]) -> Statistics:
         """All statistics; ``options`` as for ``metrics.statistics``."""
         return statistics(self.reader.executions(), self.reader.equity(), **options)
 

@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..core.clock import from_ns
 from ..errors import JournalError
@@ -23,6 +23,9 @@ from .report_pictures import (
     equity_picture,
 )
 from .round_trips import Execution, RoundTrip
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: The number of contracts whose bars are drawn: those with the largest turnover.
 _CONTRACTS = 4
@@ -190,7 +193,7 @@ def _pictures(
     found: Statistics,
     executions: list[Execution],
     equity: list[EquityPoint],
-) -> dict[str, Any]:
+) -> dict[str, Figure]:
     pictures = {"equity and drawdown": equity_picture(equity)}
     largest = sorted(found.by_symbol, key=lambda one: -found.by_symbol[one].turnover)
     for symbol in largest[:_CONTRACTS]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
 
 from ..core.clock import from_ns
 from ..core.model import Direction, Offset
@@ -16,6 +15,7 @@ from .equity_curve import Day, EquityPoint, profit_curve
 from .round_trips import Execution, RoundTrip
 
 try:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 except ImportError as error:
@@ -24,6 +24,8 @@ except ImportError as error:
 #: Inches; small, so that text is legible on a phone.
 _TALL, _FLAT = (5.2, 3.8), (5.2, 2.6)
 #: The most points of a curve that can be told apart in a picture.
+#: A bar: its end in nanoseconds, open, high, low, close, volume.
+Mark = tuple[int, float, float, float, float, int]
 _POINTS = 4000
 _THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 _UP, _DOWN, _INK = "#c0392b", "#1e8449", "#1f4e79"  # red rises, as in Chinese charts
@@ -80,9 +82,7 @@ def distribution_picture(trips: Sequence[RoundTrip]) -> Figure:
     return figure
 
 
-def bars_picture(
-    symbol: str, bars: Sequence[tuple[Any, ...]], executions: Sequence[Execution]
-) -> Figure:
+def bars_picture(symbol: str, bars: Sequence[Mark], executions: Sequence[Execution]) -> Figure:
     """Bars of a contract with entries (filled markers) and exits (hollow markers).
 
     Args:
@@ -120,7 +120,7 @@ def bars_picture(
     return figure
 
 
-def _time_axis(axes: Any, times: Sequence[int]) -> None:
+def _time_axis(axes: Axes, times: Sequence[int]) -> None:
     names = [f"{from_ns(time):%m-%d %H:%M}" for time in times]
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _at(names, place)))

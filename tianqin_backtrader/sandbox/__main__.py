@@ -12,7 +12,6 @@ import sys
 import threading
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 from ..errors import TianqinError
 from .exchange.counter import COUNTERS
@@ -148,9 +147,9 @@ async def run(options: SandboxOptions, *, as_json: bool, parent_pipe: bool) -> i
     """Serve until stopped; returns the exit code."""
     loop = asyncio.get_running_loop()
     server = SandboxServer(options)
-    failures: list[Any] = []
+    failures: list[object] = []
 
-    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         loop.default_exception_handler(context)
         if isinstance(context.get("exception"), Exception):
             failures.append(context)

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
 
 from ..core.clock import MINUTE, SECOND, monotonic, passed_ns
 from ..core.shared_clock import NO_END
@@ -118,7 +117,7 @@ class Engine:
             link.session.close()
         self.kick()
 
-    def receive(self, link: Connection, pack: dict[str, Any]) -> None:
+    def receive(self, link: Connection, pack: dict[str, object]) -> None:
         """Handle a pack that has arrived."""
         self._follow_wall_clock()
         link.hear(pack)
@@ -127,7 +126,7 @@ class Engine:
         else:
             self._hand_over(link, pack)
 
-    def _hand_over(self, link: Connection, pack: dict[str, Any]) -> None:
+    def _hand_over(self, link: Connection, pack: dict[str, object]) -> None:
         if link in self.connections and link.receive(pack):
             self.collect()
             self.kick(grace=link.kind == "md" and pack.get("aid") != "peek_message")
@@ -169,7 +168,7 @@ class Engine:
         """The answer to a login that is refused; empty if it is accepted."""
         return self.floor.front.login_refusal(user_id)
 
-    def insert(self, user_id: str, pack: dict[str, Any]) -> None:
+    def insert(self, user_id: str, pack: dict[str, object]) -> None:
         """Insert an order."""
         self.floor.insert(user_id, pack)
 

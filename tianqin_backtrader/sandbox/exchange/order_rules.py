@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 from ..market.listing import Instrument
 from . import counter as said
@@ -193,7 +192,7 @@ def refusal(order: Order, situation: Situation) -> str:
     return next((words for holds, words in RULES if not holds(order, situation)), "")
 
 
-def field_error(pack: Mapping[str, Any]) -> str:
+def field_error(pack: Mapping[str, object]) -> str:
     """The reason why an insert pack cannot be read as an order; "" if it can.
 
     TqSdk sends no such packs, except with a ``limit_price`` of infinity.

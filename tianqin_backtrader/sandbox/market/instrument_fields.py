@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...core.clock import to_ns
 
@@ -35,7 +35,7 @@ class DayFacts:
 
 
 #: Fields that depend on the instrument alone.
-PLAIN_FIELDS: dict[str, Callable[[Instrument], Any]] = {
+PLAIN_FIELDS: dict[str, Callable[[Instrument], object]] = {
     "instrument_id": lambda ins: ins.symbol,
     "ins_id": lambda ins: ins.code,
     "class": lambda ins: ins.ins_class,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..exchange.ledger import Notice
 from ..exchange.views import JOINED, UNASKED, Parcel
@@ -29,7 +29,7 @@ class Desk(Protocol):
         """The answer to a login that is refused; empty if it is accepted."""
         ...
 
-    def insert(self, user_id: str, pack: dict[str, Any]) -> None:
+    def insert(self, user_id: str, pack: dict[str, object]) -> None:
         """Insert an order."""
         ...
 
@@ -62,11 +62,11 @@ class TdSession:
         self.unread = False
         self.outbox = SendQueue()
 
-    greeting: tuple[dict[str, Any], ...] = (
+    greeting: tuple[dict[str, object], ...] = (
         {"aid": "rtn_brokers", "brokers": list(BROKERS), "capabilities": {}},
     )
 
-    def receive(self, pack: Mapping[str, Any]) -> None:
+    def receive(self, pack: Mapping[str, object]) -> None:
         """Handle one pack of the client."""
         aid = pack.get("aid")
         if aid == "peek_message":
@@ -132,7 +132,7 @@ class TdSession:
             else:
                 self.outbox.add_pack(list(parcel.diffs))
 
-    def _order(self, pack: dict[str, Any]) -> None:
+    def _order(self, pack: dict[str, object]) -> None:
         if not self.user_id and self._silent:
             logger.debug("%s before the login is ignored", pack["aid"])
         elif not self.user_id:
