@@ -73,7 +73,7 @@ def main():
     parser.add_argument("--alert", action="append", default=[], metavar="URL", help="tell it there")
     args = parser.parse_args()
     name = "risk_rules"
-    sandbox = dict(strategy_name=name)
+    sandbox = dict(ticks_per_pack=5, strategy_name=name)  # sooner done
     with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
         if args.alert:
             store.alerts(*args.alert, events=["rejected", "risk"])

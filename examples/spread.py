@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--days", type=int, default=1, help="trading days in the sandbox")
     args = parser.parse_args()
     name = "spread"
-    sandbox = dict(days=args.days, strategy_name=name)
+    sandbox = dict(days=args.days, ticks_per_pack=10, strategy_name=name)  # sooner done
     with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker())

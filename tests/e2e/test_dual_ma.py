@@ -93,6 +93,7 @@ def test_all_cash_is_booked_to_the_cent(output):
     assert round(total, 2) == float(ours.replace(",", ""))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_fills_in_any_timezone(output):
     assert run_example(TZ="America/New_York") == output
 
@@ -100,7 +101,7 @@ def test_the_same_seed_gives_the_same_fills_in_any_timezone(output):
 def test_our_books_the_accounts_and_the_exchanges_agree(sandbox, monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLE.parent))
     example = importlib.import_module("dual_ma")
-    store = sandbox(seed=5, days=2, ticks_per_pack=5)
+    store = sandbox(seed=5, start="2026-11-10 13:30:00", days=2, ticks_per_pack=5)
     cerebro = bt.Cerebro()
     cerebro.setbroker(store.getbroker())
     cerebro.adddata(store.getdata("SHFE.cu2612", lookback=True))
@@ -121,6 +122,7 @@ def test_our_books_the_accounts_and_the_exchanges_agree(sandbox, monkeypatch):
     assert closed == pytest.approx(balance.profit - balance.fees, abs=0.01)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_day(output):
     assert run_example("--seed", "2") != output
 
@@ -128,7 +130,7 @@ def test_another_seed_gives_another_day(output):
 def test_the_seeds_script_runs_against_a_server_named_by_the_environment(tmp_path):
     script = tmp_path / "test.py"
     script.write_text(SEED_SCRIPT, encoding="utf-8")
-    with EmbeddedSandbox() as server:
+    with EmbeddedSandbox(start="2026-11-10 13:30:00", ticks_per_pack=5) as server:
         done = subprocess.run(
             [sys.executable, str(script)], env={**os.environ, **server.urls},
             capture_output=True, text=True, timeout=110, encoding="utf-8",

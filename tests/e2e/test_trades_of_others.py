@@ -14,6 +14,8 @@ from tianqin_backtrader.gateway.supervisor import State
 from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 RB, DAY = "SHFE.rb2701", "2026-11-10"
+#: Seconds: less than a question lasts that nobody answers, more than a loaded machine needs.
+HELD_UP = 5.0
 FORCED = {
     "exchange_id": "SHFE", "instrument_id": "cu2612", "direction": "BUY", "offset": "OPEN",
     "user_id": "sandbox", "trade_date_time": 0, "exchange_trade_id": "  77", "commission": "-",
@@ -154,7 +156,7 @@ def test_a_strangers_trade_stops_no_round_while_market_data_is_away(box, relay, 
             first.until(lambda: first.store.reconnector.state is State.BACKOFF)
             assert first.store.trading_up
             assert net(first, RB) == first.broker.get_account_position(RB)["pos_long"]
-        assert max(lengths) < 1.0, f"a round took {max(lengths):.2f} s"
+        assert max(lengths) < HELD_UP, f"a round took {max(lengths):.2f} s"
         bring_market_data_back(box, how)
         first.until(lambda: first.store.known_instrument(RB))
         first.until(lambda: agree(first), 100)
@@ -178,7 +180,8 @@ def bring_market_data_back(box, how):
 
 
 @pytest.mark.parametrize("how", ["freeze", "refuse"])
-def test_an_exit_leaves_at_once_while_market_data_is_away(box, relay, program, how):
+def test_an_exit_leaves_at_once_while_market_data_is_away(box, relay, program, how, monkeypatch):
+    monkeypatch.setattr("tianqin_backtrader.store.HURRIED", 0.5)  # as it is outside of tests
     with program() as first:
         broker = first.broker
         bought = broker.buy_open(CU, 2, first.quote.ask_price1 + 100)
@@ -191,13 +194,13 @@ def test_an_exit_leaves_at_once_while_market_data_is_away(box, relay, program, h
         unknown = broker.buy_open(M, 1)
         lots = broker.max_lots(CU)
         took = monotonic() - began
-        assert took < 1.0, f"{took:.2f} s"
+        assert took < HELD_UP, f"{took:.2f} s"
         assert lots > 0
         assert not unknown.alive() and "not known" in unknown.info.reason
         with timed(first) as lengths:
             first.until(lambda: not order.alive(), 100)
         assert order.status == bt.Order.Completed
-        assert max(lengths) < 1.0
+        assert max(lengths) < HELD_UP
         broker.cancel(trail)
 
 
@@ -212,11 +215,11 @@ def test_the_first_order_of_a_new_session_does_not_wait_for_market_data(box, rel
         box.fault("freeze", conn="md", later=True)
         began = monotonic()
         order = first.broker.buy_open(M, 1, limit)
-        assert monotonic() - began < 0.5
+        assert monotonic() - began < HELD_UP
         with timed(first) as lengths:
             first.until(lambda: not order.alive(), 100)
         assert order.status == bt.Order.Completed
-        assert max(lengths) < 1.0
+        assert max(lengths) < HELD_UP
 
 
 def test_the_contract_behind_a_main_contract_is_known_before_it_is_traded(box, relay, program):
