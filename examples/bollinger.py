@@ -1,8 +1,8 @@
 """Bollinger breakout on five-minute bars.
 
-A close above the upper band opens a long, one below the lower band a short; back at the middle band
-the position is closed. The five-minute bars are TianQin's own, not resampled: they end where its
-charts end them, at breaks, too.
+A close above the upper band opens a long position, one below the lower band a short one; back at
+the middle band the position is closed. The five-minute bars are TianQin's own, not resampled: they
+end where its charts end them, also at breaks.
 
     python examples/bollinger.py [--paper] [--symbol KQ.m@DCE.m]
 """
@@ -34,7 +34,7 @@ class Bollinger(bt.Strategy):
             self.work_towards(0)
 
     def work_towards(self, target):
-        """Long or short from the other side in one call: closes first, then opens."""
+        """Reverse in one call if needed: the order closes first, then opens."""
         if self.broker.store.is_trading(self.data._dataname):
             print(f"[{self.data.datetime.datetime(0)}] {self.data.close[0]:g}: {target:+d} lots")
             self.order_target_size(target=target)
@@ -51,7 +51,7 @@ class Bollinger(bt.Strategy):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--paper", action="store_true", help="use the TianQin paper account")
     parser.add_argument("--symbol", default="KQ.m@DCE.m")
     parser.add_argument("--days", type=int, default=1, help="trading days in the sandbox")
     args = parser.parse_args()

@@ -1,8 +1,9 @@
-"""Trend of trading days, executed minute by minute.
+"""Trend on daily bars, executed minute by minute.
 
-The day bars run from the night's 21:00 to 15:00, as the exchanges count days. A close above the
-highest of the last five days asks for a long, below the lowest for a short. The position is built
-by ``order_target_position``: one limit order at a time that follows the market.
+The daily bars run from 21:00 of the night before to 15:00, like the exchanges' trading days. A
+close above the highest high of the last five days asks for a long position, below the lowest low
+for a short one. ``order_target_position`` builds it with one limit order at a time that follows
+the market.
 
     python examples/daily_trend.py [--paper] [--symbol KQ.m@DCE.m]
 """
@@ -27,8 +28,8 @@ class DailyTrend(bt.Strategy):
 
     def next(self):
         if not len(self.minutes) or self.minutes.history_phase:
-            return  # the days are history until the first one that is seen to its end
-        price = self.minutes.close[0]  # of this minute, against the days that are over
+            return  # the days are history until the first complete live day
+        price = self.minutes.close[0]  # of this minute, against completed days
         highest = max(self.highest[0], self.daily.high[0])
         lowest = min(self.lowest[0], self.daily.low[0])
         wanted = self.p.size if price > highest else -self.p.size if price < lowest else None
@@ -46,7 +47,7 @@ class DailyTrend(bt.Strategy):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--paper", action="store_true", help="use the TianQin paper account")
     parser.add_argument("--symbol", default="KQ.m@DCE.m")
     parser.add_argument("--days", type=int, default=3, help="trading days in the sandbox")
     args = parser.parse_args()

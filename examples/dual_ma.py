@@ -1,4 +1,4 @@
-"""Dual moving average, both ways, on one contract.
+"""Dual moving average, long and short, on one contract.
 
 Without an account it trades a whole trading day on the embedded exchange::
 
@@ -23,10 +23,11 @@ from tianqin_backtrader.errors import TianqinError
 
 
 class DualMovingAverage(bt.Strategy):
-    """A cross upwards closes a short and opens a long at the ask; a cross downwards the reverse.
+    """An upward cross closes a short and opens a long at the ask; a downward cross does the
+    reverse.
 
-    A price may run away from a limit order, and a market may close before it fills. So the side
-    that the last cross asks for is remembered, and every bar works towards it.
+    The price may move away from a limit order, and the market may close before it fills. So the
+    strategy remembers the side of the last cross, and works towards it with every bar.
     """
 
     params = dict(fast=5, slow=20, size=1)
@@ -58,16 +59,16 @@ class DualMovingAverage(bt.Strategy):
             self.work_towards(self.side)
 
     def work_towards(self, side):
-        """Withdraw what is not filled; close the other side, then open this one."""
+        """Withdraw unfilled orders; close the other side, then open this one."""
         working = [order for order in self.orders if order.alive()]
         for order in working:
             self.broker.cancel(order)
         if working:
-            return  # how much of it was filled is known by the next bar
+            return  # the next bar knows how much of it was filled
         position = self.broker.get_account_position(self.symbol)
         long, short = position.get("pos_long", 0), position.get("pos_short", 0)
         ask, bid = self.data.ask_price[0], self.data.bid_price[0]
-        if side > 0 and ask == ask:  # nan: nobody sells
+        if side > 0 and ask == ask:  # not nan: there is an ask
             if short:
                 self.place(self.broker.buy_close, short, ask)
             if long < self.p.size:
@@ -79,7 +80,7 @@ class DualMovingAverage(bt.Strategy):
                 self.place(self.broker.sell_open, self.p.size - short, bid)
 
     def place(self, four_way, size, price):
-        """Send a four-way order, unless the market is closed: then the next bar tries again."""
+        """Send a four-way order; if the market is closed, the next bar tries again."""
         if self.broker.store.is_trading(self.symbol):
             print(f"    order  {four_way.__name__} {size} at {price:g}")
             self.orders = [order for order in self.orders if order.alive()]
@@ -100,7 +101,7 @@ class DualMovingAverage(bt.Strategy):
 
 
 def report(strategy, broker):
-    """What the run came to."""
+    """Print the result of the run."""
     balance = broker.balance()
     wins = sum(trade.pnlcomm > 0 for trade in strategy.trades)
     longs = sum(trade.long for trade in strategy.trades)
@@ -112,8 +113,8 @@ def report(strategy, broker):
     print(f"start         {balance.start:15,.2f} yuan")
     print(f"profit        {balance.profit:+15,.2f}")
     print(f"fees          {-balance.fees:+15,.2f}")
-    print(f"final equity  {balance.equity:15,.2f} by our books")
-    print(f"              {broker.getvalue():15,.2f} by the account's")
+    print(f"final equity  {balance.equity:15,.2f} by the library")
+    print(f"              {broker.getvalue():15,.2f} by the account")
     positions = broker.get_account_positions()
     for symbol, position in positions.items():
         print(f"position      {symbol} long {position['pos_long']} short {position['pos_short']}")
@@ -123,12 +124,12 @@ def report(strategy, broker):
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", action="store_true", help="trade on the TianQin paper account")
+    parser.add_argument("--paper", action="store_true", help="use the TianQin paper account")
     parser.add_argument("--symbol", default="KQ.m@SHFE.cu", help="contract (default %(default)s)")
     parser.add_argument("--fast", type=int, default=5, help="minutes of the fast average")
     parser.add_argument("--slow", type=int, default=20, help="minutes of the slow average")
     parser.add_argument("--days", type=int, default=1, help="trading days in the sandbox")
-    parser.add_argument("--seed", type=int, default=1, help="names the sandbox's market")
+    parser.add_argument("--seed", type=int, default=1, help="determines the sandbox's market")
     return parser.parse_args(argv)
 
 
@@ -138,7 +139,7 @@ def main(argv=None):
         store = MyStore(strategy_name="dual_ma")
     else:
         options = dict(seed=args.seed, days=args.days, strategy_name="dual_ma")
-        store = MyStore.sandbox(**options, ticks_per_pack=5)  # sooner done
+        store = MyStore.sandbox(**options, ticks_per_pack=5)  # faster
     with store:
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker())

@@ -1,8 +1,8 @@
 """Breakout of the opening range, for the night and for the day session.
 
-The first minutes after 21:00 and after 9:00 give a range. Above it we are long, below it short,
-with a stop on its other side that the library holds; before the session ends everything is closed.
-A break at 10:15 or 11:30 is no new session.
+The first minutes after 21:00 and after 9:00 give a range. A close above it opens a long position,
+one below it a short one, with a stop on its other side that the library holds; everything is
+closed before the session ends. A break at 10:15 or 11:30 does not begin a new session.
 
     python examples/opening_range.py [--paper] [--symbol KQ.m@SHFE.rb]
 """
@@ -41,11 +41,11 @@ class OpeningRange(bt.Strategy):
             self.look_for_a_breakout()
 
     def follow_session(self, now):
-        """Know the block of the day, night or day session, that the bar belongs to."""
+        """Find the session, night or day, that the bar belongs to."""
         if self.ends is not None and self.opened < now <= self.ends:
             return
         blocks = []
-        moment = now - timedelta(seconds=1)  # the bar that ends at 15:00 belongs to what it ends
+        moment = now - timedelta(seconds=1)  # a bar that ends at 15:00 belongs before it
         for start, end in session_calendar.resolve_intervals(self.data._dataname, moment):
             if blocks and start - blocks[-1][1] < LONG_BREAK:
                 blocks[-1] = blocks[-1][0], end
@@ -67,7 +67,7 @@ class OpeningRange(bt.Strategy):
             self.orders = self.sell_bracket(stopprice=self.high, **market)
 
     def leave(self):
-        """Withdraw what waits, and close what is held."""
+        """Withdraw waiting orders, and close the position."""
         for order in self.orders:
             if order is not None and order.alive():
                 self.cancel(order)
@@ -88,7 +88,7 @@ class OpeningRange(bt.Strategy):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--paper", action="store_true", help="use the TianQin paper account")
     parser.add_argument("--symbol", default="KQ.m@SHFE.rb")
     parser.add_argument("--days", type=int, default=2, help="trading days in the sandbox")
     args = parser.parse_args()

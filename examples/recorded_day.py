@@ -4,9 +4,9 @@ Without an account, on the embedded exchange::
 
     python examples/recorded_day.py
 
-1. ``store.record`` writes ticks, minutes and days to Parquet files, here of a whole trading day.
-2. DuckDB (or pandas, where it is not installed) reads them as they are.
-3. The sandbox plays the recorded day: the strategy trades against the recorded book.
+1. ``store.record`` writes ticks, minute and daily bars to Parquet files, here of a whole trading
+day. 2. DuckDB (or pandas, if it is not installed) reads the files directly.
+3. The sandbox replays the recorded day: the strategy trades with the recorded order book.
 4. ``RecordedData`` is the same day as an offline feed for Backtrader's own broker.
 """
 
@@ -23,7 +23,7 @@ from tianqin_backtrader.errors import TianqinError
 
 
 class Reversal(bt.Strategy):
-    """One lot against a minute that moved by more than the average range."""
+    """Trades one lot against a minute that moved by more than the average range."""
 
     params = dict(period=20)
 
@@ -42,7 +42,7 @@ class Reversal(bt.Strategy):
 
 
 def record(symbol, start, folder):
-    """Record until the market is over."""
+    """Record until the market ends."""
     with MyStore.sandbox(start=start, ticks_per_pack=50) as store:
         recorder = store.record(symbol, folder)
         recorder.run()
@@ -50,7 +50,7 @@ def record(symbol, start, folder):
 
 
 def read(symbol, folder):
-    """Half hours of the recorded ticks."""
+    """Show the recorded ticks by half hours."""
     try:
         import duckdb
     except ImportError:
@@ -84,7 +84,7 @@ def run(data, broker=None):
     cerebro.adddata(data, name=data._dataname)
     cerebro.addstrategy(Reversal)
     [strategy] = cerebro.run()
-    print(f"{len(strategy.signals)} signals, {cerebro.broker.getvalue():.2f} yuan in the end")
+    print(f"{len(strategy.signals)} signals, {cerebro.broker.getvalue():.2f} yuan at the end")
     return strategy.signals
 
 
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     """Record, read, and trade twice."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--symbol", default="SHFE.cu2612")
-    parser.add_argument("--start", default="2026-11-10", help="a trading day, or a moment")
+    parser.add_argument("--start", default="2026-11-10", help="a trading day, or a time")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         record(args.symbol, args.start, folder)

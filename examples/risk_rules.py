@@ -1,12 +1,12 @@
-"""Rules that are looked at before every order, and what to do when one of them speaks.
+"""Risk rules, checked before every order, and what to do when one of them refuses.
 
-A strategy that trades far too much on purpose meets its limits one after the other: the size of an
-order, the position, the orders of a day, the loss of a day. At the end everything is closed by
-``broker.flatten()``, which the rules never stand in the way of.
+A strategy that deliberately trades far too much reaches its limits one after the other: the size of
+an order, the position, the orders of a day, the loss of a day. At the end ``broker.flatten()``
+closes everything; the rules never prevent that.
 
     python examples/risk_rules.py [--paper] [--symbol KQ.m@DCE.m] [--alert dingtalk://token]
 
-With ``--alert`` refusals and the state of the rules are told there, too; it needs the extra
+With ``--alert`` refusals and changes of the risk state are sent there, too; this needs the extra
 ``[alerts]``.
 """
 
@@ -68,7 +68,7 @@ class Reckless(bt.Strategy):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--paper", action="store_true", help="use the TianQin paper account")
     parser.add_argument("--symbol", default="KQ.m@DCE.m")
     parser.add_argument("--alert", action="append", default=[], metavar="URL", help="tell it there")
     args = parser.parse_args()

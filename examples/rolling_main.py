@@ -1,9 +1,9 @@
-"""A trend of the main contract, whose position follows when the main contract changes (移仓换月).
+"""A trend of the main contract whose position is rolled when the main contract changes (移仓换月).
 
-The feed is TianQin's main contract without jumps: earlier contracts are moved to the newest one's
-prices, so the averages see no gap at the change. Orders on it go to the contract behind it. On the
-first day of another main contract ``RollManager`` closes what is held in the old one and opens it
-in the new one, lot by lot; the strategy only waits meanwhile. In the sandbox copper's main
+The feed is TianQin's main contract without jumps: prices of earlier contracts are moved to those of
+the newest one, so the averages see no gap at a change. Orders on it go to the underlying contract.
+On the first day of another main contract ``RollManager`` closes the position in the old one and
+opens it in the new one, lot by lot; the strategy waits meanwhile. In the sandbox copper's main
 contract changes on the second day, from SHFE.cu2612 to SHFE.cu2701.
 
     python examples/rolling_main.py [--paper] [--symbol KQ.m@SHFE.cu]
@@ -46,7 +46,7 @@ class MainTrend(bt.Strategy):
     def notify_data(self, data, status, *args, **kwargs):
         if status == data.MAIN_CHANGED:
             change = kwargs["change"]
-            print(f"{change.day}: {change.new} behind {change.old}, {change.gap:+g} between them")
+            print(f"{change.day}: {change.old} -> {change.new}, gap {change.gap:+g}")
 
     def notify_store(self, msg, *args, **kwargs):
         if "roll" in kwargs or "warning" in kwargs:
@@ -55,7 +55,7 @@ class MainTrend(bt.Strategy):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--paper", action="store_true", help="use the TianQin paper account")
     parser.add_argument("--symbol", default="KQ.m@SHFE.cu")
     args = parser.parse_args()
     name = "rolling_main"

@@ -1,7 +1,8 @@
-"""Scalper on ticks: joins the heavier side of the book.
+"""Scalper on ticks: joins the heavier side of the order book.
 
-When far more lots bid than are offered, it bids too, at the best price; filled, it offers one tick
-higher and, if the book turns, gives up. Orders that are not filled in twenty ticks are withdrawn.
+When there are far more lots bid than offered, it bids, too, at the best price. When that is
+filled, it offers one tick higher, and gives up if the book turns. Orders unfilled after twenty
+ticks are withdrawn.
 
     python examples/scalper.py [--paper] [--symbol KQ.m@SHFE.rb]
 """
@@ -56,14 +57,14 @@ class Scalper(bt.Strategy):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--paper", action="store_true", help="use the TianQin paper account")
     parser.add_argument("--symbol", default="KQ.m@SHFE.rb")
-    parser.add_argument("--trips", type=int, default=20, help="round trips, then it ends")
+    parser.add_argument("--trips", type=int, default=20, help="number of round trips")
     args = parser.parse_args()
     name = "scalper"
     sandbox = dict(strategy_name=name)
     with MyStore(strategy_name=name) if args.paper else MyStore.sandbox(**sandbox) as store:
-        cerebro = bt.Cerebro(stdstats=False)  # an observer would keep a value of every tick
+        cerebro = bt.Cerebro(stdstats=False)  # an observer would store a value for every tick
         cerebro.setbroker(store.getbroker(risk=RiskLimits(max_position=1)))
         cerebro.adddata(store.get_tick_data(args.symbol))
         cerebro.addstrategy(Scalper, most=args.trips)

@@ -2,7 +2,7 @@
 
 When the spread is far above its average of the last hour it is sold (coil short, rebar long), far
 below it is bought; back at its average both legs are closed. Both legs are one decision but two
-orders, so each bar looks at what both legs really hold and brings along the one that is behind.
+orders, so each bar checks what both legs really hold and completes the one that is behind.
 
     python examples/spread.py [--paper] [--coil KQ.m@SHFE.hc --rebar KQ.m@SHFE.rb]
 """
@@ -48,7 +48,7 @@ class Spread(bt.Strategy):
         self.bring(rebar, -self.wanted)
 
     def bring(self, data, target):
-        """A leg to its target; what is still on its way is waited for."""
+        """Bring a leg to its target; wait for orders that are still working."""
         order = self.working.get(data)
         if order is not None and order.alive():
             return
@@ -63,7 +63,7 @@ class Spread(bt.Strategy):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", action="store_true", help="the TianQin paper account")
+    parser.add_argument("--paper", action="store_true", help="use the TianQin paper account")
     parser.add_argument("--coil", default="KQ.m@SHFE.hc")
     parser.add_argument("--rebar", default="KQ.m@SHFE.rb")
     parser.add_argument("--days", type=int, default=1, help="trading days in the sandbox")

@@ -509,7 +509,7 @@ def test_doctor_looks_at_the_disk(here, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TQBT_RECORDS_FOLDER", str(tmp_path / "file"))
     found = findings(call("doctor", "--json"))["records"]
-    assert "cannot be written" in found["text"]
+    assert "is not writable" in found["text"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a limit of POSIX")

@@ -85,7 +85,7 @@ def test_all_cash_is_booked_to_the_cent(output):
     def number(name):
         return float(re.search(rf"^{name}\s+([+-]?[\d,.]+)", output, re.M)[1].replace(",", ""))
 
-    equity = re.search(r"final equity\s+([\d,.]+) by our books\s+([\d,.]+) by the acc", output)
+    equity = re.search(r"final equity\s+([\d,.]+) by the library\s+([\d,.]+) by the acc", output)
     ours, account = equity.groups()
     assert ours == account
     assert number("fees") < 0

@@ -19,7 +19,7 @@ SHOWS = {
     "scalper": (["--trips", "5"], [r"^5 round trips of \d+ orders", BALANCE]),
     "rolling_main": (
         [],
-        [r"bought 2 SHFE\.cu2612", r"SHFE\.cu2701 behind SHFE\.cu2612",
+        [r"bought 2 SHFE\.cu2612", r"SHFE\.cu2612 -> SHFE\.cu2701, gap",
          r"sold 1 SHFE\.cu2612", r"bought 1 SHFE\.cu2701", r"roll of 2 lots long .*: DONE",
          r"^SHFE\.cu2701 (long|short)", BALANCE],
     ),
