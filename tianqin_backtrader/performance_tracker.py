@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, Unpack
+from typing import Protocol, Unpack
 
 import backtrader as bt
 import pandas as pd
@@ -54,7 +54,7 @@ class RecordedBroker(Account, Protocol):
     @property
     def records_broken(self) -> bool: ...
     def records_failed(self, error: JournalError) -> None: ...
-    def get_all_orders(self) -> Iterable[Any]: ...
+    def get_all_orders(self) -> Iterable[bt.Order]: ...
 
 
 class RecordedTrading(Protocol):
@@ -125,7 +125,7 @@ def _open_journal(session: RecordedSession, folder: Path) -> Journal:
 class _MetaTracker(bt.analyzer.MetaAnalyzer):
     """Allows creating the analyzer outside a strategy, too."""
 
-    def donew(cls, *args: Any, **kwargs: Any) -> Any:
+    def donew(cls, *args: object, **kwargs: object) -> object:
         if kwargs.get("store") is None:
             return super().donew(*args, **kwargs)
         tracker, args, kwargs = bt.MetaParams.donew(cls, *args, **kwargs)
@@ -191,7 +191,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         )
         self._minute = -1
         self._trading = True
-        self._delivered: dict[Any, int] = {}
+        self._delivered: dict[bt.DataBase, int] = {}
         self._minutes = self._minute_feeds()
         self._shared.users.append(self)
         self._ended = False
@@ -216,7 +216,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
     # -- called by Cerebro --------------------------------------------------------------------
 
-    def notify_order(self, order: Any) -> None:
+    def notify_order(self, order: bt.Order) -> None:
         """An order has changed."""
         if self._shared.given is None:  # otherwise the broker has written it
             self._account_log.take_order(order)
@@ -329,7 +329,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
 
         return write_report(self.folder, path)
 
-    def get_analysis(self) -> dict[str, Any]:
+    def get_analysis(self) -> dict[str, object]:
         """The statistics as a dict of plain values, like Backtrader's analyzers."""
         return asdict(self.statistics())
 
@@ -358,9 +358,9 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
                 raise
             self._broker.records_failed(error)
 
-    def _new_bars(self) -> list[Any]:
+    def _new_bars(self) -> list[bt.DataBase]:
         """The minute feeds with a new live bar; of each contract only the shortest."""
-        shortest: dict[str, Any] = {}
+        shortest: dict[str, bt.DataBase] = {}
         for feed in self._minutes:
             shortest.setdefault(self._session.mains.traded(feed.symbol), feed)
         found = [
@@ -371,7 +371,7 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
         self._delivered |= {feed: len(feed) for feed in found}
         return found
 
-    def _minute_feeds(self) -> list[Any]:
+    def _minute_feeds(self) -> list[bt.DataBase]:
         """Minute feeds, shortest bars first; of equal ones those of main contracts last."""
         ours = {id(feed) for feed in self._session.feeds}  # == compares prices
         found = [

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import date, datetime, time
-from typing import Any, Protocol
+from typing import Protocol
+
+import backtrader as bt
 
 from ..core.clock import from_backtrader, from_ns, to_ns
 from ..core.context import Context
+from ..core.fields import Fields, number
 from ..core.model import Direction, OrderReport
 from ..core.ports import Underlyings
+from ..orders.leg import OrderLeg
 from .journal import Journal
 from .journal_values import Origin, to_json
 
@@ -22,8 +27,8 @@ _DAYS_END = time(15, 15)
 class Account(Protocol):
     """The present state of an account; ``MyBroker``."""
 
-    def get_account(self) -> dict[str, Any]: ...
-    def get_account_positions(self) -> dict[str, dict[str, Any]]: ...
+    def get_account(self) -> Fields: ...
+    def get_account_positions(self) -> Mapping[str, Fields]: ...
 
 
 class AccountLog:
@@ -53,9 +58,12 @@ class AccountLog:
         last = journal.last("equity")
         self._day = date.fromisoformat(last["trading_day"]) if last else None
         self._settled = self._day if last and last["why"] == "settled" else None
-        self._before = dict(last) if last else {}
+        self._before: Fields = dict(last) if last else {}
+        self._exposure, self._written_at = 0.0, 0
+        if last:
+            self._exposure, self._written_at = last["exposure"], last["exchange_time"]
         self._held = journal.held_positions()  # positions of an earlier run may be closed by now
-        self._stood: tuple[dict[str, Any], dict[str, Any]] | None = None
+        self._stood: tuple[Fields, Mapping[str, Fields]] | None = None
         self._seen: dict[str, tuple[object, ...]] = {}
 
     def _now(self) -> tuple[int, date]:
@@ -64,12 +72,12 @@ class AccountLog:
 
     # -- orders -------------------------------------------------------------------------------
 
-    def take_order(self, order: Any) -> None:
+    def take_order(self, order: bt.Order) -> None:
         """Write the state of a Backtrader order, leg by leg, unless it is recorded already."""
         now, day = self._now()
         if not order.legs and not order.alive():
             self._refused(order, now, day)
-        for number, leg in enumerate(order.legs):
+        for place, leg in enumerate(order.legs):
             stands = (leg.state, leg.filled, leg.exchange_order_id, leg.last_msg)
             if self._seen.get(leg.order_id) == stands:
                 continue
@@ -78,18 +86,18 @@ class AccountLog:
                     self._journal.intent(
                         leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume,
                         leg.limit_price, trading_day=day, exchange_time=now,
-                        origin=self._origin(order, number),
+                        origin=self._origin(order, place),
                     )  # fmt: skip
                 self._take_leg(leg, now, day)
             self._seen[leg.order_id] = stands
 
-    def _take_leg(self, leg: Any, now: int, day: date) -> None:
+    def _take_leg(self, leg: OrderLeg, now: int, day: date) -> None:
         multiple = self._context.instrument(leg.symbol).volume_multiple
         for fill in leg.fills.values():
             traded = self._context.calendar.trading_day_at(from_ns(fill.time))
             self._journal.fill(fill, trading_day=traded, volume_multiple=multiple)
         if leg.over or leg.exchange_order_id:
-            price = leg.limit_price
+            price = leg.limit_price if isinstance(leg.limit_price, int | float) else math.nan
             self._journal.report(
                 OrderReport(
                     leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume,
@@ -99,22 +107,23 @@ class AccountLog:
                 trading_day=day, exchange_time=now,
             )  # fmt: skip
 
-    def _refused(self, order: Any, now: int, day: date) -> None:
+    def _refused(self, order: bt.Order, now: int, day: date) -> None:
         """Write an order that the library refused: it has no leg but is recorded all the same."""
         direction = Direction.BUY if order.isbuy() else Direction.SELL
         order_id, symbol = f"REFUSED_{now}_{order.ref}", order.data._dataname
         volume = int(abs(order.created.size))
         price = order.created.price
         reason = str(order.info.get("reason", ""))
-        when: dict[str, Any] = {"trading_day": day, "exchange_time": now}
         with self._journal.together():
             self._journal.intent(
                 order_id, symbol, direction, "", volume, price,
-                origin=self._origin(order, 0), **when,
+                origin=self._origin(order, 0), trading_day=day, exchange_time=now,
             )  # fmt: skip
-            self._journal.report_refusal(order_id, symbol, direction, volume, reason, **when)
+            self._journal.report_refusal(
+                order_id, symbol, direction, volume, reason, trading_day=day, exchange_time=now
+            )
 
-    def _origin(self, order: Any, leg: int) -> Origin:
+    def _origin(self, order: bt.Order, leg: int) -> Origin:
         created = order.created
         bar = from_backtrader(created.dt) if created.dt else 0
         return Origin(self._strategy, order.ref, leg, bar, created.pclose or math.nan)
@@ -132,8 +141,8 @@ class AccountLog:
         if day == self._settled:
             return
         gone = {symbol: _flat(one) for symbol, one in self._held.items() if symbol not in positions}
-        self._journal.account(account, gone | positions, trading_day=day, exchange_time=now)
-        self._held, self._stood = positions, (account, positions)
+        self._journal.account(account, {**gone, **positions}, trading_day=day, exchange_time=now)
+        self._held, self._stood = dict(positions), (account, positions)
 
     def take_equity(self, why: str) -> None:
         """Write a point of the equity curve."""
@@ -147,8 +156,8 @@ class AccountLog:
             return
         exposure = 0.0
         for symbol, position in broker.get_account_positions().items():
-            price = position.get("last_price", math.nan)
-            lots = position["pos_long"] + position["pos_short"]
+            price = number(position, "last_price")
+            lots = number(position, "pos_long", 0) + number(position, "pos_short", 0)
             instrument = self._context.known_instrument(symbol)
             if price == price and instrument is not None:  # otherwise it counts once it is known
                 exposure += lots * price * instrument.volume_multiple
@@ -163,11 +172,11 @@ class AccountLog:
             self.take_equity("stop")
             self.take_account()
 
-    def _remember(self, account: dict[str, Any], day: date, now: int, exposure: float) -> None:
+    def _remember(self, account: Fields, day: date, now: int, exposure: float) -> None:
         self._day, self._before = day, dict(account)
-        self._before |= {"exchange_time": now, "exposure": exposure}
+        self._exposure, self._written_at = exposure, now
 
-    def _follow_settlement(self, account: dict[str, Any], now: int, day: date) -> None:
+    def _follow_settlement(self, account: Fields, now: int, day: date) -> None:
         """After a settlement: profit is booked at the settlement price, the day's figures restart.
 
         The new balance is the last of the old day and the first of the next.
@@ -190,8 +199,8 @@ class AccountLog:
         flows = {name: before[name] for name in ("deposit", "withdraw")}
         closed = {"balance": account["pre_balance"], **flows}
         self._journal.equity(
-            "settled", closed, before["exposure"], trading_day=last_day,
-            exchange_time=now if day == last_day else before["exchange_time"],
+            "settled", closed, self._exposure, trading_day=last_day,
+            exchange_time=now if day == last_day else self._written_at,
         )  # fmt: skip
         self._settled = last_day
 
@@ -203,7 +212,7 @@ class AccountLog:
 
     # -- bars ---------------------------------------------------------------------------------
 
-    def take_bar(self, feed: Any) -> None:
+    def take_bar(self, feed: bt.DataBase) -> None:
         """Write the bar that a feed has just delivered, under the contract that it trades."""
         end = from_backtrader(feed.datetime[0])
         bar = (feed.open[0], feed.high[0], feed.low[0], feed.close[0], int(feed.volume[0]))
@@ -212,7 +221,7 @@ class AccountLog:
         self._journal.mark(symbol, bar, trading_day=day, exchange_time=end)
 
 
-def _flat(position: dict[str, Any]) -> dict[str, Any]:
+def _flat(position: Fields) -> dict[str, object]:
     """A position after its last lot has been closed."""
     return {
         name: type(value)(0) if isinstance(value, int | float) and name not in _LASTING else value
@@ -220,11 +229,11 @@ def _flat(position: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_told(account: dict[str, Any]) -> bool:
+def _is_told(account: Fields) -> bool:
     """Whether the account's figures have arrived; a counter may send them after the login."""
-    return all(math.isfinite(account.get(name, math.nan)) for name in ("balance", "pre_balance"))
+    return all(math.isfinite(number(account, name)) for name in ("balance", "pre_balance"))
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     """Whether two accounts or positions are equal, with NaN equal to NaN."""
     return bool(to_json(one) == to_json(other))

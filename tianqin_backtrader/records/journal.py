@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.clock import Clock
+from ..core.fields import Fields, number
 from ..core.model import Direction, Fill, Offset, OrderReport
 from .csv_log import set_aside
 from .journal_file import JournalFile
@@ -190,8 +191,8 @@ class Journal(JournalFile):
 
     def account(
         self,
-        fields: Mapping[str, Any],
-        positions: Mapping[str, Mapping[str, Any]],
+        fields: Fields,
+        positions: Mapping[str, Fields],
         *,
         trading_day: date,
         exchange_time: int,
@@ -211,7 +212,7 @@ class Journal(JournalFile):
     def equity(
         self,
         why: str,
-        account: Mapping[str, Any],
+        account: Fields,
         exposure: float,
         *,
         trading_day: date,
@@ -222,13 +223,13 @@ class Journal(JournalFile):
         Args:
             why: ``"start"``, ``"bar"``, ``"order"``, ``"update"``, ``"stop"`` or ``"settled"``.
             account: Fields of ``tqsdk.objs.Account``; ``balance``, ``available``, ``margin``,
-                    ``float_profit``, ``commission``, ``deposit`` and ``withdraw`` are stored.
-                exposure: Value in yuan of all held lots at the last price.
-                trading_day, exchange_time: See ``Journal``.
+                ``float_profit``, ``commission``, ``deposit`` and ``withdraw`` are stored.
+            exposure: Value in yuan of all held lots at the last price.
+            trading_day, exchange_time: See ``Journal``.
         """
         money = [account.get(name) for name in ("balance", "available", "margin", "float_profit",
                                                 "commission")]  # fmt: skip
-        flows = [_or_none(account.get(name)) for name in ("deposit", "withdraw")]
+        flows = [_or_none(number(account, name)) for name in ("deposit", "withdraw")]
         self._add("equity", exchange_time, trading_day, why, *money, *flows, exposure)
 
     def mark(
@@ -292,7 +293,7 @@ class Journal(JournalFile):
         rows = self.query("SELECT order_id FROM intents WHERE trading_day >= ?", day.isoformat())
         return {order_id for (order_id,) in rows}
 
-    def held_positions(self) -> dict[str, dict[str, Any]]:
+    def held_positions(self) -> dict[str, Fields]:
         """The latest recorded position of each contract that was held then, by symbol."""
         found = {symbol: json.loads(fields) for symbol, fields in self.query(LAST_POSITIONS)}
         return {

@@ -77,7 +77,7 @@ def to_origin(row: tuple[Any, ...]) -> Origin:
     return Origin(strategy, ref, leg, bar, NAN if price is None else price)
 
 
-def to_json(fields: Mapping[str, Any]) -> str:
+def to_json(fields: Mapping[str, object]) -> str:
     """Fields as JSON text; NaN becomes null."""
     plain = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
