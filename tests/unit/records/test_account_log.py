@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tianqin_backtrader.core.model import Direction, Offset
 from tianqin_backtrader.records.account_log import AccountLog
 from tianqin_backtrader.records.journal import Journal
 from tianqin_backtrader.session_calendar import CALENDAR
@@ -23,6 +24,9 @@ class Account:
 
     def now(self):
         return self.moment
+
+    def instrument(self, symbol):
+        return SimpleNamespace(volume_multiple=5)
 
 
 def test_figures_that_have_not_come_are_no_settlement(tmp_path):
@@ -79,3 +83,38 @@ def test_each_day_is_settled_as_itself(tmp_path, late):
     assert settled == [("2026-11-10", 210.0), ("2026-11-11", 211.0), ("2026-11-12", 212.0)]
     bars = {(day, balance) for day, why, balance in rows if why == "bar"}
     assert {("2026-11-11", 111.0), ("2026-11-12", 112.0), ("2026-11-13", 212.0)} <= bars
+
+
+# -- orders, where the broker keeps no records ------------------------------------------------
+
+
+class Order:
+    """A market order of two lots that is over, with one leg."""
+
+    ref, owner, info = 1, None, {}
+    created = SimpleNamespace(dt=0.0, pclose=78000.0, size=2, price=None)
+
+    def __init__(self, limit_price):
+        self.legs = [
+            SimpleNamespace(
+                order_id="one", symbol="SHFE.cu2612", direction=Direction.BUY, offset=Offset.OPEN,
+                volume=2, limit_price=limit_price, filled=2, over=True, exchange_order_id="17",
+                last_msg="", state="FILLED", fills={},
+            )
+        ]  # fmt: skip
+
+    def alive(self):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("limit_price", "reported"), [(78010.0, 78010.0), (None, None), ("BEST", None)]
+)
+def test_a_report_has_a_limit_price_if_the_order_has_one(tmp_path, limit_price, reported):
+    store = Account()
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        log = AccountLog(store, store.broker, store, journal, "one")
+        log.take_order(Order(limit_price))
+        log.take_order(Order(limit_price))
+        assert journal.query("SELECT limit_price FROM intents") == [(limit_price,)]
+        assert journal.query("SELECT limit_price FROM reports") == [(reported,)]
