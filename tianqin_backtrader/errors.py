@@ -1,25 +1,25 @@
-"""The error tree: everything this library raises on purpose.
+"""The error tree: all exceptions that this library raises deliberately.
 
 ::
 
     TianqinError
     ├── ConfigError(ValueError)      a parameter is wrong; raised before any connection
     ├── LinkError
-    │   ├── LoginRefused             the server said no: never retried
-    │   │   └── TradingLoginRefused  the broker's counter said no
+    │   ├── LoginRefused             the server refused the login: never retried
+    │   │   └── TradingLoginRefused  the broker's counter refused the login
     │   ├── LinkLost                 the connection is gone
-    │   │   └── CounterAway          the broker's counter takes no logins now
+    │   │   └── CounterAway          the broker's counter accepts no logins now
     │   └── LinkTimeout              no answer in time
     ├── StoreClosed                  the store was closed and cannot be used again
     ├── OrderError
-    │   ├── UnknownSymbol            no such contract, or one that has expired
-    │   ├── IllegalTransition        a report that no order can make in its state
+    │   ├── UnknownSymbol            no such contract, or an expired one
+    │   ├── IllegalTransition        a report that is impossible in the order's state
     │   ├── VolumeOutOfRange         lots that are not whole, not positive, or too many
     │   ├── PriceOutOfRange          a price beyond the day's limits
-    │   └── RiskRefused              an order beyond a limit that its owner has set
+    │   └── RiskRefused              an order beyond a limit set by its owner
     ├── CalendarError(ValueError)
     │   └── CalendarOutOfRange       beyond the years whose holidays are known
-    ├── StartRefused                 account and records differ, and nothing explains it
+    ├── StartRefused                 account and records differ without explanation
     ├── JournalError                 the records cannot be written or read: send no orders
     └── SandboxError                 the embedded exchange did not start or refused a request
 """
@@ -41,7 +41,7 @@ class ConfigError(TianqinError, ValueError):
 
 
 class LinkError(TianqinError):
-    """The connection to TianQin."""
+    """Base of errors of the connection to TianQin."""
 
 
 class LoginRefused(LinkError):
@@ -64,18 +64,18 @@ class TradingLoginRefused(LoginRefused):
 
 
 class LinkLost(LinkError):
-    """The connection is gone."""
+    """The connection is lost."""
 
 
 class CounterAway(LinkLost):
-    """The counter of the broker, or of the paper account, is there and takes no logins now.
+    """The counter of the broker, or of the paper account, is up but accepts no logins now.
 
     Attributes:
-        refusal: As of ``TradingLoginRefused``.
+        refusal: As for ``TradingLoginRefused``.
     """
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"the counter takes no logins: {refusal.words}. {refusal.advice}")
+        super().__init__(f"the counter accepts no logins: {refusal.words}. {refusal.advice}")
         self.refusal = refusal
 
 
@@ -88,14 +88,14 @@ class StoreClosed(TianqinError):
 
 
 class OrderError(TianqinError):
-    """An order that cannot be."""
+    """An order that is not possible."""
 
 
 class UnknownSymbol(OrderError):
-    """No such contract, or one that no longer trades.
+    """There is no such contract, or it no longer trades.
 
     Attributes:
-        symbol: What was asked for.
+        symbol: The symbol that was given.
     """
 
     def __init__(self, symbol: str, message: str) -> None:
@@ -104,7 +104,7 @@ class UnknownSymbol(OrderError):
 
 
 class NotKnownYet(OrderError):
-    """An order needs what the market has not said yet; it is asked, and not waited for."""
+    """An order needs data that the market has not sent yet; they are requested, not waited for."""
 
 
 class IllegalTransition(OrderError):
@@ -116,7 +116,7 @@ class VolumeOutOfRange(OrderError):
 
 
 class LotsGone(VolumeOutOfRange):
-    """The lots that an order was to close are no longer there."""
+    """The lots that an order was going to close are no longer there."""
 
 
 class PriceOutOfRange(OrderError):
@@ -128,8 +128,8 @@ class RiskRefused(OrderError):
 
     Attributes:
         limit: The limit's name.
-        allowed: What it is set to.
-        value: What the order comes to.
+        allowed: The limit's value.
+        value: The value that the order would reach.
     """
 
     def __init__(self, limit: str, allowed: object, value: object, text: str) -> None:
@@ -144,11 +144,11 @@ class CalendarError(TianqinError, ValueError):
 
 
 class CalendarOutOfRange(CalendarError):
-    """Beyond the years whose holidays are known."""
+    """The day is beyond the years whose holidays are known."""
 
 
 class JournalError(TianqinError):
-    """The records cannot be written or read. What is not on record must not be sent.
+    """The records cannot be written or read. An order that is not recorded must not be sent.
 
     Attributes:
         path: The file.
@@ -160,9 +160,9 @@ class JournalError(TianqinError):
 
 
 class StartRefused(TianqinError):
-    """Journal and account differ, and nothing explains it: nothing was sent.
+    """Journal and account differ without explanation; nothing was sent.
 
-    ``words`` say so where it is for another reason.
+    ``words`` replace the message if there is another reason.
 
     Attributes:
         differences: Rows (symbol, side, lots by the journal, lots on the account).
@@ -179,12 +179,12 @@ class StartRefused(TianqinError):
         table = "\n".join(["", head, *rows, ""])
         super().__init__(
             words
-            or f"the account holds what neither the records ({path}) nor its own trades of today "
-            f"explain:\n{table}\nFind out why (another program, trades by hand while this one "
-            "was not running?), then go on with getbroker(accept_differences=True)"
+            or f"the account holds lots that neither the records ({path}) nor its trades of today "
+            f"explain:\n{table}\nFind out why (another program, manual trades while this one "
+            "was not running?), then start with getbroker(accept_differences=True)"
         )
         self.differences = differences
 
 
 class SandboxError(TianqinError):
-    """The embedded exchange did not start, or refused what it was asked."""
+    """The embedded exchange did not start, or refused a request."""

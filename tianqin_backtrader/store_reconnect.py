@@ -1,6 +1,6 @@
-"""``Reconnector``: keeps one session alive, and says how it is.
+"""``Reconnector``: keeps one session alive, and reports its state.
 
-What to do is decided by ``supervisor``; here it is done.
+``supervisor`` decides what to do; this module does it.
 """
 
 from __future__ import annotations
@@ -41,35 +41,35 @@ from .gateway.trading_login import Login, Seen, TradingLogin
 
 logger = logging.getLogger(__name__)
 
-#: The type of a notice that is a settlement statement.
+#: The type of a notice with a settlement statement.
 STATEMENT = "SETTLEMENT"
-#: A step of the wait while the server is being probed.
+#: Seconds of one wait while the server is being probed.
 STEP = 0.05
-#: States in which it is looked around at each such step.
+#: States in which the session is checked after each such wait.
 _RESTLESS = (
     State.DOWN, State.BACKOFF, State.OVERDUE, State.OVERDUE_BACKOFF, State.UNSTABLE, State.BUILDING,
     State.RENEWING,
 )  # fmt: skip
 #: States in which a session is made as soon as a probe is answered.
 _MAKING = (State.BUILDING, State.RENEWING)
-#: States of a session that may have market data all the same, where trading alone is lost.
+#: States in which market data may still work, because only trading is lost.
 _TRADING_LOST = (State.DOWN, State.BACKOFF, State.BUILDING, State.RENEWING)
-#: Seconds in which a line that is well answers.
+#: Seconds in which a healthy line answers.
 PROMPT = 1.0
-#: Seconds of absence that tqsdk makes up for by itself: charts hold 600 minutes and more.
+#: The longest absence, in seconds, that TqSdk bridges by itself: charts have 600 minutes or more.
 RESTORABLE = 600 * 60.0
-#: When the day's count of reconnects begins anew.
+#: The time at which the day's count of reconnects restarts.
 COUNT_RESET = timedelta(hours=21, minutes=20)
 
 
 class Answer(Protocol):
-    """Of a probe."""
+    """The answer of a probe."""
 
     def answer(self, timeout: float = 0.0) -> bool | None: ...
 
 
 class Link(Protocol):
-    """What is kept alive: the gateway."""
+    """The session that is kept alive: the gateway."""
 
     @property
     def connected(self) -> bool: ...
@@ -86,24 +86,24 @@ class Link(Protocol):
 
 
 class Reconnector:
-    """One session and the care for it.
+    """Keeps one session alive.
 
     Args:
         link: The gateway.
-        hours: When the market of what is subscribed trades; None: always.
-        jitter: Factors around 1 for the delays between attempts.
+        hours: The trading hours of the subscribed contracts; None means always.
+        jitter: Returns random factors around 1 for the delays between attempts.
 
     Raises:
-        ConfigError: ``link`` is a text, such as the user of an account.
+        ConfigError: ``link`` is a str, such as the user of an account.
 
     Attributes:
         last_ok: When the last wait brought news, naive Beijing time of this machine; or None.
-        last_error: What the last failure said, "" if there was none.
+        last_error: The text of the last failure, "" if there was none.
         reconnects_today: New sessions since 21:20.
-        sessions, answers, losses: How many there have been; answers are those of lines that were
-            asked, losses those of market data.
-        kept: How often a session that works was to be renewed, came to no new one, and was kept.
-        refusals: What counters have said of orders that they give no answer to.
+        sessions, answers, losses: Their numbers so far; answers are those to requests on a silent
+            line, losses those of market data.
+        kept: How often the renewal of a working session failed and the session was kept.
+        refusals: The counter's notices that refuse orders without a report.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Reconnector:
     ) -> None:
         if isinstance(link, str):
             raise ConfigError(
-                "a Reconnector looks after the session of a store and opens none by itself: "
+                "a Reconnector manages the session of a store and opens none by itself: "
                 "use MyStore(key, value).reconnector"
             )
         self._link, self._hours = link, hours
@@ -125,7 +125,7 @@ class Reconnector:
         self._lines_lost = 0
         self._counted_day = date.min
         self._last_data = instants(WallClock())
-        self._data_until: Instants | None = None  # where the present gap begins
+        self._data_until: Instants | None = None  # the beginning of the present gap in the data
         self._away: set[str] = set()
         self._connected: set[str] = set()
         self._probe: Answer | None = None
@@ -136,13 +136,13 @@ class Reconnector:
         self._login = TradingLogin()
         self._opened = 0
 
-    # -- as the seeds have it -----------------------------------------------------------------
+    # -- as in earlier versions ---------------------------------------------------------------
 
     def connect(self) -> None:
         """Open the first session.
 
         Raises:
-            As of the gateway's ``connect``; nothing is tried again.
+            As for the gateway's ``connect``; nothing is tried again.
         """
         self._link.connect()
         self._logged_in()
@@ -151,16 +151,16 @@ class Reconnector:
         self._succeeded()
 
     def wait(self, deadline: float) -> bool:
-        """Wait for news until ``deadline``, and look after the session meanwhile.
+        """Wait for news until ``deadline``, and manage the session meanwhile.
 
         Args:
-            deadline: A moment as ``time.time()`` gives it.
+            deadline: A time of ``time.time()``.
 
         Returns:
-            Whether news came.
+            Whether there was news.
 
         Raises:
-            LoginRefused: The password is no longer right, or the client cannot go on.
+            LoginRefused: The password is no longer valid, or the client cannot continue.
         """
         end = monotonic() + seconds_until(deadline)  # the machine's clock may be set meanwhile
         while True:
@@ -171,40 +171,40 @@ class Reconnector:
                 return news
 
     def on_timeout(self) -> None:
-        """A wait of the caller's own brought nothing: look after the session now."""
+        """Manage the session after a wait of the caller's own without news."""
         self._look_around()
 
     def healthy(self, max_idle: float = 30) -> bool:
-        """Whether the session works and news came within ``max_idle`` seconds."""
+        """Whether the session works and there was news within ``max_idle`` seconds."""
         if self.last_ok is None or self.doubtful:
             return False
         return beijing_now() - self.last_ok <= timedelta(seconds=max_idle)
 
     @property
     def backoff(self) -> float:
-        """Seconds until the next attempt, 0 while all is well."""
+        """Seconds until the next attempt, 0 if the session works."""
         return self._supervisor.backoff
 
     # -- for the store ------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
-        """How the session is."""
+        """The state of the session."""
         return self._supervisor.state
 
     @property
     def market_data_up(self) -> bool:
-        """Whether ticks can come."""
+        """Whether ticks can arrive."""
         return self._link.connected and "md" not in self._away
 
     @property
     def trading_up(self) -> bool:
-        """Whether orders would reach a session that is logged in."""
+        """Whether orders would reach a logged-in session."""
         return not self.no_trading
 
     @property
     def no_trading(self) -> str:
-        """Why orders would not reach one, "" where they would."""
+        """Why orders would not reach one, "" if they would."""
         if not self._login.up:
             return self._login.words
         lost = self._trading_link_lost or not self._link.connected
@@ -212,12 +212,12 @@ class Reconnector:
 
     @property
     def counter_words(self) -> str:
-        """What keeps the counter from taking orders though its link may be up; or ""."""
+        """Why the counter accepts no orders though its link may be up; or ""."""
         return self._login.words
 
     @property
     def trading_rests(self) -> str:
-        """The same where the login was refused, which only its owner can mend; or ""."""
+        """The same if the login was refused and only the owner can resolve that; or ""."""
         refusal = self._login.refusal
         return self._login.words if refusal is not None and refusal.why is not Why.AWAY else ""
 
@@ -227,35 +227,36 @@ class Reconnector:
 
     @property
     def breaks(self) -> int:
-        """How often something between us and the exchange was lost.
+        """How often a part of the connection to the exchange was lost.
 
-        Market data, the trading link, or the trading login with the counter's line to the front.
+        The parts are market data, the trading link, and the trading login with the counter's line
+        to the front.
         """
         return self._lines_lost + self._login.losses
 
     def resume_trading(self) -> None:
-        """The owner has looked after a refused login: try it once more with the next wait."""
+        """Try a refused login once more with the next wait, on the owner's request."""
         self._login.observe(Seen.ASKED, monotonic())
 
     def heard(self) -> None:
-        """Market data has come."""
+        """Note that market data has come."""
         self._heard = True
         self._last_data = instants(WallClock())
 
     def take_notices(self) -> list[Notice]:
-        """What the server and the client have said since the last call."""
+        """The notices of server and client since the last call."""
         notices = list(self._notices)
         self._notices.clear()
         return notices
 
     def trading_silent(self) -> None:
-        """An order is not answered: the trading link is not what it seems."""
+        """Note that an order is not answered: the trading link may be dead."""
         if self._link.renewable:
             logger.warning("an order is not answered: a new session is needed")
             self._do(self._supervisor.observe(Event.TD_LOST, monotonic()))
 
     def doubt(self) -> bool:
-        """Have the line asked now; False where it is being asked, or is not there."""
+        """Send a request on the line now; False if one is open already, or the line is down."""
         if self._answered is not None:
             return False
         if self._supervisor.state is State.UP:
@@ -269,10 +270,11 @@ class Reconnector:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the line may be dead: it is away, or takes long to answer.
+        """Whether the line may be dead: it is down, or takes long to answer.
 
-        That it is asked says nothing against it: a contract that nobody trades is silent, and at
-        the end of a bar it is asked what has passed.
+        An open request alone is no sign of that: a contract without trades is silent, and at the
+            end
+        of a bar the time is requested.
         """
         state, asked = self._supervisor.state, monotonic() - self._supervisor.since
         return state not in WORKS and not (state is State.SUSPECT and asked < PROMPT)
@@ -280,7 +282,7 @@ class Reconnector:
     # -- inside -------------------------------------------------------------------------------
 
     def _step(self, timeout: float) -> bool:
-        """One wait, no longer than until something is to be done."""
+        """Wait once, no longer than until the next action is due."""
         if self._supervisor.state in _RESTLESS:
             timeout = min(timeout, STEP)
         elif self._link.renewable:
@@ -307,14 +309,14 @@ class Reconnector:
         return news
 
     def _look_around(self) -> None:
-        """See what has happened, and do what follows from it."""
+        """Handle notices and other events."""
         sessions, notices = self.sessions, self._link.new_notices()
         self._notices += notices
-        # What a connection says of itself comes first: a login that was refused as the client
-        # connected by itself is of a session that is no more, and the next one is tried once more.
+        # Notices about the connection come first: if the client has connected by itself and its
+        # login was refused, the refusal belongs to a session that is over, and is tried once more.
         for notice in sorted(notices, key=lambda one: not one.conn_id):
             self.refusals.hear(notice, WallClock().now_ns())
-            if self.sessions == sessions:  # else they are of a session that is no more
+            if self.sessions == sessions:  # otherwise they are of a session that is over
                 self._take_notice(notice)
                 self._take_login_notice(notice)
         now, renewable = monotonic(), self._link.renewable
@@ -326,7 +328,7 @@ class Reconnector:
                 self._failed(LinkTimeout("TianQin has not answered before the open"), Event.FAILED)
             if renewable or event is Event.ANSWERED:
                 self._do(self._supervisor.observe(event, now))
-        self._take_answer()  # last: a line that has spoken meanwhile needs no new session
+        self._take_answer()  # last: a line that has answered meanwhile needs no new session
         if not self._away:
             self._opened = self._link.opened
         now = monotonic()
@@ -337,7 +339,7 @@ class Reconnector:
             self._do(self._supervisor.observe(Event.TRADING, now))
 
     def _events(self) -> list[Event]:
-        """What has been seen since the last look, but that time passes."""
+        """The events since the last call, except that time has passed."""
         edges = self._hours.events() if self._hours is not None else ()
         events = [Event(edge) for edge in edges]
         if self._heard:
@@ -350,13 +352,13 @@ class Reconnector:
         return events
 
     def _take_answer(self) -> None:
-        """Make the session that has waited for the probe's answer: TianQin's login is behind it."""
+        """Make the session that has waited for the probe's answer; TianQin's login is done."""
         there = self._probe.answer() if self._probe is not None else None
         if there is None:
             return
         self._probe = None
         if not there:
-            self.last_error = "the server takes no connections"
+            self.last_error = "the server accepts no connections"
         if self._supervisor.state not in _MAKING:
             event = Event.SERVER_THERE if there else Event.SERVER_AWAY
             self._supervisor.observe(event, monotonic())
@@ -385,7 +387,7 @@ class Reconnector:
             if not self._away and self._supervisor.state in (State.DOWN, State.BACKOFF):
                 event = Event.SERVER_THERE
             if market_data and event is Event.DEAF:
-                self._away.add(conn)  # nobody may ask a line that does not send all
+                self._away.add(conn)  # no request on a line that may have lost data
         elif notice.code == CONNECTED and conn in self._connected:
             self._lost(conn)
             event = Event.DEAF
@@ -401,7 +403,7 @@ class Reconnector:
             )
 
     def _take_login_notice(self, notice: Notice) -> None:
-        """What the counter says of its own line, and of the login, while the connection is up."""
+        """Handle the counter's notices about its line and the login while the connection is up."""
         now, refusal = monotonic(), refusal_in(notice)
         if notice.type == STATEMENT:
             self._login.observe(Seen.STATEMENT, now)
@@ -415,11 +417,11 @@ class Reconnector:
         elif refusal is not None and refusal.why is Why.AWAY:
             self._login.observe(Seen.FRONT_LOST, now)
         elif refusal is not None and refusal.why is Why.ENDED:
-            # Its connection would log in again by itself, and end the other one.
+            # Its connection would log in again by itself, and end the other login.
             self._refused(refusal, tries=1)
             self._do(self._supervisor.observe(Event.TRADING, now))
         elif refusal is not None and self._supervisor.state not in _MAKING:
-            # The counter's own login at the front; a session anew would not make it try again.
+            # The counter's own login at the front; a new session would not make it try again.
             self._refused(refusal, tries=2)
 
     def _refused(self, refusal: Refusal, tries: int) -> None:
@@ -442,10 +444,10 @@ class Reconnector:
             self._answered = self._link.ask()
         elif action is Action.PROBE:
             self._probe = self._link.probe(self._supervisor.answer_within)
-        elif action is Action.BUILD:  # nothing of the old session is given up before the answer
+        elif action is Action.BUILD:  # the old session is kept until the answer
             self._probe = self._probe or self._link.probe(self._supervisor.answer_within)
         elif action is Action.GIVE_UP:
-            raise LoginRefused(f"TianQin refuses the login again and again: {self.last_error}")
+            raise LoginRefused(f"TianQin has refused the login repeatedly: {self.last_error}")
 
     def _build(self) -> None:
         self._probe = self._answered = None
@@ -456,7 +458,7 @@ class Reconnector:
             self._failed(error, Event.REFUSED)
         except LinkError as error:
             self._failed(error, Event.FAILED)
-        except BaseException:  # Ctrl-C in a notebook, which may go on: there is an attempt due
+        except BaseException:  # Ctrl-C in a notebook, which may go on: an attempt is due
             self._supervisor.observe(Event.FAILED, monotonic())
             raise
         else:
@@ -470,12 +472,12 @@ class Reconnector:
             logger.info("a new session after %.1f s without data", away)
 
     def _seconds_away(self) -> float:
-        """Since data came; of a machine that slept, too, whichever of its clocks knows."""
+        """Seconds since the last data, including those in which the machine was suspended."""
         return instants(WallClock()).since(self._data_until or self._last_data) / SECOND
 
     def _renew(self, away: float) -> None:
-        """A session with the account, or one with market data alone while trading is paused."""
-        # After a lost connection tqsdk has logged in, too, if it has opened another one.
+        """Make a session with the account, or with market data only while trading is paused."""
+        # After a lost connection TqSdk has logged in, too, if it has opened another one.
         reopened = self._trading_link_lost and self._link.opened > self._opened
         tries, patience = 2 if reopened else 1, self._supervisor.answer_within
         if not self._login.rests:
@@ -488,7 +490,7 @@ class Reconnector:
                 self._login.counter_away(error.refusal, monotonic())
                 logger.warning("%s", self._login.words)
             except LinkTimeout:
-                # A counter that has refused a login is silent about the next one, now and then.
+                # A counter that has refused a login sometimes does not answer the next one.
                 refusal = self._login.refusal
                 if refusal is None:
                     raise
@@ -507,10 +509,10 @@ class Reconnector:
         if works and self._supervisor.state is State.RENEWING:
             self.kept += 1
             self._supervisor.observe(Event.KEPT, now)
-            logger.error("the session is not renewed and goes on, until the next open: %s", error)
+            logger.error("the session was not renewed and continues until the next open: %s", error)
             return
         if works and not self._supervisor.overdue(now):
-            event = Event.FAILED  # a refusal ends no program whose market data lives
+            event = Event.FAILED  # a refusal does not end a program that has market data
         action = self._supervisor.observe(event, now)
         logger.error("no new session, next attempt in %.0f s: %s", self.backoff, error)
         self._do(action)

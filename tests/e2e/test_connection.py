@@ -90,7 +90,7 @@ def test_health_says_what_is_wrong_while_the_server_is_away(sandbox, run):
     assert "网络连接断开" in store.health().last_error
     while store.health().state != "BACKOFF":
         store.pump(0.1)
-    assert store.health().last_error == "the server takes no connections"
+    assert store.health().last_error == "the server accepts no connections"
 
 
 def test_retry_outside_of_trading_hours_does_nothing(sandbox):

@@ -79,7 +79,7 @@ def test_a_password_that_is_wrong_by_now_ends_the_run_in_the_same_words(box, pro
     lose_market_data(box)
     program.until(lambda: faults(box)["refused_tokens"] == 98)
     exit_at_once(program)
-    with pytest.raises(LoginRefused, match=r"again and again: TianQin refused the login: .*401"):
+    with pytest.raises(LoginRefused, match=r"repeatedly: TianQin refused the login: .*401"):
         program.until(lambda: False)
     assert program.store.health().state == "FATAL"
 

@@ -295,7 +295,7 @@ def test_a_session_whose_trading_is_lost_meanwhile_is_not_kept(stopwatch, evenin
     counter.notices.append(Notice(LOST, "WARNING", "网络连接断开", conn_id="td_0"))
     rounds(link, 1)
     counter.refused, counter.there = REFUSED, True
-    with pytest.raises(LoginRefused, match="again and again"):
+    with pytest.raises(LoginRefused, match="repeatedly"):
         for _ in range(20):
             stopwatch.passed += 1.0
             rounds(link, 1)

@@ -294,7 +294,7 @@ async function command(button) {
     const answer = await fetch(`command/${button.dataset.command}`, {
       method: "POST", headers: { Authorization: `Bearer ${by("token").value}` },
     });
-    by("answer").textContent = answer.ok ? `${button.dataset.label} was asked for`
+    by("answer").textContent = answer.ok ? `${button.dataset.label} was requested`
       : (await answer.text()).trim();
   } catch {
     by("answer").textContent = "the program does not answer";
