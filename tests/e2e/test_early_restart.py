@@ -56,7 +56,7 @@ def turn(urls, folder, feed, strategy, **params):
 )
 def test_it_waits_for_no_bar(tmp_path, tells_time, begin, lots):
     options = {"ticks_per_pack": 10, "tells_time": tells_time}
-    with EmbeddedSandbox(start="2026-11-12 10:40:00", **options) as box:
+    with EmbeddedSandbox(start="2026-11-12 14:40:00", **options) as box:
         minutes, days = (lambda store: store.getdata(CU)), (lambda store: store.get_daily_data(CU))
         with pytest.raises(Killed):
             turn(box.urls, tmp_path, minutes, First, begin=begin)

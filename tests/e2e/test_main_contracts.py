@@ -80,10 +80,12 @@ def test_a_change_is_that_of_its_day_though_the_days_bar_comes_in_the_evening(sa
         def next(self):
             self.seen.append((self.data.datetime.date(0), self.data.close[0]))
             self.whole = list(self.data.close.get(size=len(self.data)))
+            if self.seen[-1][0] == DAY:
+                self.env.runstop()
 
         prenext = next
 
-    store = sandbox(start="2026-11-03", days=3, ticks_per_pack=60)
+    store = sandbox(start="2026-11-03 14:30:00", days=3, ticks_per_pack=60)
     # A round waits for news up to five seconds: three days have many half seconds.
     feed = store.get_daily_data(MAIN, lookback=2, adjust="back", qcheck=5.0)
     strategy = run(store, Days, feed)

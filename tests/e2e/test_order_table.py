@@ -69,6 +69,6 @@ def test_every_type_in_every_direction_goes_out_as_the_exchange_has_it(sandbox, 
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, balance=50_000_000.0)
+    store = sandbox(start=MORNING, balance=50_000_000.0, ticks_per_pack=4)
     play(store, run, script, symbol)
     assert done

@@ -33,6 +33,9 @@ def test_ci_runs_the_second_command_as_it_stands():
 
 def test_its_python_runs():
     [code] = blocks("python")
+    whole_day, afternoon = "days=1", 'start="2026-11-10 13:30:00", ticks_per_pack=5'
+    assert whole_day in code
+    code = code.replace(whole_day, afternoon)
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", timeout=110
     )
