@@ -17,7 +17,7 @@ FUNDS = ("balance", "available", "margin", "float_profit", "close_profit", "comm
 
 
 class Held(TypedDict):
-    """One side of a contract; nan where the counter has not told it."""
+    """One side of a contract; NaN if the counter has not sent the value."""
 
     symbol: str
     side: str
@@ -30,7 +30,7 @@ class Held(TypedDict):
 
 
 class Working(TypedDict):
-    """An order that is not over."""
+    """An unfinished order."""
 
     order_id: str
     symbol: str
@@ -42,7 +42,7 @@ class Working(TypedDict):
 
 
 class Picture(TypedDict):
-    """An account, as ``--json`` gives it."""
+    """An account, in the format of ``--json``."""
 
     account: str
     currency: str

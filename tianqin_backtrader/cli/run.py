@@ -38,7 +38,7 @@ class Sandboxed(TypedDict, total=False):
 
 
 class Options(TypedDict):
-    """What the command line has said; None where it has not."""
+    """The options of the command line; None if not given."""
 
     seed: int | None
     start: str | None
@@ -56,7 +56,7 @@ class Options(TypedDict):
 
 
 class Result(TypedDict):
-    """A run, as ``--json`` gives it; yuan, lots."""
+    """The result of a run, in the format of ``--json``; yuan, lots."""
 
     strategy: str
     place: str

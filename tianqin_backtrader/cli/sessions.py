@@ -11,7 +11,7 @@ from .shell import Command, Shell, answer, console, json_option, table
 
 
 class Sessions(TypedDict):
-    """A trading day of a contract, as ``--json`` gives it; pairs are an open and a close."""
+    """A trading day of a contract, in the format of ``--json``; pairs are (open, close)."""
 
     symbol: str
     product: str

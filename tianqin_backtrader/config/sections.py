@@ -92,7 +92,7 @@ Section = AccountSettings | RecordsSettings | SessionsSettings | RiskLimits | Al
 
 
 class Sections(TypedDict, total=False):
-    """Those that are mentioned, by name."""
+    """The sections that are set, by name."""
 
     account: AccountSettings
     records: RecordsSettings

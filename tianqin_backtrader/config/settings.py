@@ -42,7 +42,7 @@ FILE_NAME, FILE_VARIABLE = "tianqin_backtrader.toml", f"{PREFIX}CONFIG"
 
 
 class StoreOptions(TypedDict, total=False):
-    """Parameters of ``MyStore`` that no configuration has."""
+    """Parameters of ``MyStore`` that are not part of a configuration."""
 
     strategy_name: str
     rebuild_ahead: float | None
@@ -173,7 +173,7 @@ class Settings:
 
 
 def _written(tables: Mapping[str, object], section: str, key: str) -> object:
-    """What a file says itself; None where it says nothing."""
+    """A key's value in a file's tables; None if it is not set."""
     table = tables.get(section)
     return table.get(key) if isinstance(table, Mapping) else None
 

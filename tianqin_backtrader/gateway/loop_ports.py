@@ -128,7 +128,7 @@ class LoopPorts:
     """All parts.
 
     Attributes:
-        context: Time, calendar, and the way to ``notify_store``.
+        context: Time, calendar and ``notify_store``.
         gateway: The session.
         link: Keeps it alive.
         hours: The trading hours of the subscribed contracts.

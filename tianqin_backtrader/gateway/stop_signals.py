@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import ClassVar
 
-#: What ``signal.signal`` takes.
+#: The handlers that ``signal.signal`` accepts.
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 #: Signal -> its name, and the handler that Python installs by default.
 SIGNALS: dict[int, tuple[str, Handler]] = {

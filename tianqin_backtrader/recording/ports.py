@@ -11,13 +11,13 @@ from ..core.ports import ChartPort
 
 
 class Questions(Protocol):
-    """Specifications of today, asked for beside the run; ``Queries``."""
+    """Today's specifications, requested in the background; ``Queries``."""
 
     def ask_instruments(self, symbols: list[str]) -> Answer: ...
 
 
 class RecorderGateway(ChartPort, Protocol):
-    """Rows of ticks and bars, and who is asked; ``Gateway``."""
+    """Rows of ticks and bars, and their requests; ``Gateway``."""
 
     @property
     def connected(self) -> bool: ...
@@ -26,13 +26,13 @@ class RecorderGateway(ChartPort, Protocol):
 
 
 class SessionCount(Protocol):
-    """How many sessions there have been; ``Reconnector``."""
+    """Counts the sessions; ``Reconnector``."""
 
     sessions: int
 
 
 class Waits(Protocol):
-    """Waits for the server, and knows what has come; ``EventLoop``."""
+    """Waits for the server, and knows what has arrived; ``EventLoop``."""
 
     @property
     def market_over(self) -> bool: ...
@@ -42,13 +42,13 @@ class Waits(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecorderPorts:
-    """All of it.
+    """All parts.
 
     Attributes:
-        context: Time, calendar, contracts, and the way to ``notify_store``.
-        gateway: Gives rows.
-        link: Says that there is another session.
-        waits: For the server.
+        context: Time, calendar, contracts and ``notify_store``.
+        gateway: Returns rows.
+        link: Tells when there is another session.
+        waits: Waits for the server.
     """
 
     context: Context

@@ -89,7 +89,7 @@ class Statistics:
 
 
 class StatisticsOptions(TypedDict, total=False):
-    """As for ``statistics``."""
+    """The options of ``statistics``."""
 
     days_per_year: int
     risk_free: float

@@ -25,7 +25,7 @@ class Cost(Protocol):
 
 
 class SendsOrders(Protocol):
-    """A method that sends a limit order of so many lots."""
+    """A method that sends a limit order."""
 
     def __call__(
         self, instrument: str, size: int, limit_price: float | None, **options: object

@@ -1,4 +1,4 @@
-"""When a stamp ahead of the clock sets it right, and when it proves nothing."""
+"""When stamps ahead of the clock correct it, and when they are wrong."""
 
 from datetime import datetime
 
@@ -24,7 +24,7 @@ TEN, NIGHT = to_ns(datetime(2026, 11, 10, 10)), to_ns(datetime(2026, 11, 9, 21))
 
 
 class World:
-    """A machine whose clock is so many seconds wrong, and a contract's stamps as they come.
+    """A machine whose clock is wrong by so many seconds, and a contract's stamps as they come.
 
     Times are true ones, seconds after ``begin``.
     """
@@ -43,7 +43,7 @@ class World:
         return int((self.now - self.asleep) * SECOND)
 
     def comes(self, at, stamp, contract=CU):
-        """Whether a stamp is believed."""
+        """Whether a stamp is accepted."""
         self.now = at
         doubts = self.contracts.setdefault(
             contract, DoubtedStamps(self.clock, lambda ns: phase_at(CALENDAR, CU, ns))
@@ -60,7 +60,7 @@ class World:
 
 
 def heard(**options):
-    """A world whose clock ticks have set for two minutes."""
+    """A world whose clock has been set by ticks for two minutes."""
     world = World(**options)
     assert all(world.comes(second, second) for second in range(1, 121))
     assert world.error() == 0
@@ -148,7 +148,7 @@ def test_a_machine_that_slept_is_behind_until_the_next_stamp(wrong):
 
 @pytest.mark.parametrize(("hours", "lost"), [(6, 5), (18, 9), (66, 26)])
 def test_a_clock_may_have_lost_seconds_over_a_night_or_a_weekend(hours, lost):
-    """A tenth of a thousandth; in a minute of trading it has lost nothing."""
+    """The drift is 0.0001; in a minute of trading the clock has lost nothing."""
     world, later = heard(), hours * 3600
     world.wrong, world.asleep = -lost, lost
     assert not world.comes(later, later + 1.5)  # a second and a half ahead of what it can be
@@ -158,7 +158,7 @@ def test_a_clock_may_have_lost_seconds_over_a_night_or_a_weekend(hours, lost):
 
 @pytest.mark.parametrize("lost", [0.0, 4.5])
 def test_over_a_day_without_a_tick_an_auction_may_show_what_a_clock_has_lost(lost):
-    """Its tick is alone for a minute; an open's first instant may be stamped minutes early."""
+    """The tick is alone for a minute; an open's first instant may be stamped minutes early."""
     world, auction = heard(begin=NIGHT - 6 * HOUR - 3 * MINUTE), 6 * 3600 + 120.5
     world.wrong, world.asleep = -lost, lost
     opens = 6 * 3600 + 180
@@ -184,7 +184,7 @@ def test_a_market_that_is_played_fast_is_believed_over_its_gaps():
 
 
 def test_a_burst_of_late_ticks_is_no_fast_market():
-    """Of a line that was late from the start."""
+    """The line was slow from the start."""
     world = World()
     assert all(world.comes(second, second - 250) for second in range(251, 440))
     believed = [world.comes(440 + n / 50, 200 + 10 * n) for n in range(25)]

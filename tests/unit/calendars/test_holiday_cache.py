@@ -1,4 +1,4 @@
-"""TianQin's list of closed days, by HTTP from a server of the test's own, and its copy on disk."""
+"""TianQin's list of closed days: over HTTP from a test server, and its copy on disk."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ TODAY = date(2026, 6, 1)
 
 @pytest.fixture
 def server():
-    """An HTTP server; ``answer`` is what it gives, ``asked`` how often it was asked."""
+    """An HTTP server; ``answer`` is its answer, ``asked`` the number of requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -45,7 +45,7 @@ def server():
 
 @pytest.fixture
 def ask(server, tmp_path):
-    """tianqin_holidays with a copy of the test's own."""
+    """``tianqin_holidays`` with a copy in the test's own folder."""
     path = tmp_path / "deep" / "holidays.json"
 
     def ask(today=TODAY, url=server.url):
@@ -57,7 +57,7 @@ def ask(server, tmp_path):
 
 @pytest.fixture
 def logged():
-    """The texts of the warnings. (tqsdk takes caplog's root logger away.)"""
+    """The texts of the warnings. (TqSdk removes caplog's root logger.)"""
     texts = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: texts.append(record.getMessage())

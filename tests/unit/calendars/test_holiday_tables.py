@@ -1,4 +1,4 @@
-"""``calendars.update_tables``, against the holidays a real server gives."""
+"""``calendars.update_tables``, against the holidays of a real server."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def test_another_table_is_refused():
 
 @pytest.fixture(scope="module")
 def url():
-    """Where an exchange gives its holidays, by a real HTTP request."""
+    """The address of an exchange's holidays, for a real HTTP request."""
     with EmbeddedSandbox(start="2026-11-10") as sandbox:
         yield sandbox.urls["TQ_CHINESE_HOLIDAY_URL"]
 

@@ -1,4 +1,4 @@
-"""Closed days: the table, TianQin's list above it, and what is refused."""
+"""Closed days: the table, TianQin's additions, and what is refused."""
 
 import logging
 import warnings
@@ -27,7 +27,7 @@ def fresh_calendar():
 
 @pytest.fixture
 def logged():
-    """The texts of the calendar's warnings. (tqsdk takes caplog's root logger away.)"""
+    """The texts of the calendar's warnings. (TqSdk removes caplog's root logger.)"""
     texts = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: texts.append(record.getMessage())

@@ -1,4 +1,4 @@
-"""When the supervisor is told of opens and closes."""
+"""When the supervisor is notified of opens and closes."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def events_of(start, end, *symbols, lead=3 * MINUTE):
-    """(moment, event), asked every minute."""
+    """(time, event), checked every minute."""
     now = [start]
     hours = MarketHours(CALENDAR, lambda: symbols, lambda: now[0], lead)
     found, awake = [], []

@@ -1,4 +1,4 @@
-"""A contract's own hours from TianQin, above the product table."""
+"""A contract's own hours from TianQin, with priority over the product table."""
 
 import logging
 from datetime import date, datetime
@@ -26,7 +26,7 @@ def calendar():
 
 @pytest.fixture
 def logged():
-    """The texts of the warnings. (tqsdk takes caplog's root logger away.)"""
+    """The texts of the warnings. (TqSdk removes caplog's root logger.)"""
     texts = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: texts.append(record.getMessage())

@@ -1,4 +1,4 @@
-"""The calendar against what TianQin itself sent in 2019 and 2020: hours, and minutes of bars."""
+"""The calendar against TianQin's recordings of 2019 and 2020: hours, and minutes of bars."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""What holds of every instant, symbol and product; and what is no instant or symbol."""
+"""Properties of every instant, symbol and product; invalid instants and symbols."""
 
 from datetime import UTC, date, datetime, timedelta
 

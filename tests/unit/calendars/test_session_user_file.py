@@ -1,4 +1,4 @@
-"""Sessions a user writes down, and puts in force."""
+"""Sessions of a user's file."""
 
 from datetime import date, datetime
 
@@ -13,7 +13,7 @@ TODAY = date(2026, 11, 11)
 
 @pytest.fixture
 def use(tmp_path):
-    """Put a text in force until the test ends."""
+    """Use a text until the test ends."""
 
     def use(text):
         path = tmp_path / "sessions.toml"

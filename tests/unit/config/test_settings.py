@@ -1,4 +1,4 @@
-"""Configuration: what is read, what comes first, and errors that say where and what instead."""
+"""Configuration: parsing, priorities, and errors that say where and what instead."""
 
 import textwrap
 from datetime import date
@@ -30,7 +30,7 @@ def load(tmp_path):
 
 @pytest.fixture
 def ring():
-    """A keyring that is the operating system's for the length of a test."""
+    """The operating system's keyring during a test."""
 
     class Ring(KeyringBackend):
         priority = 1

@@ -1,4 +1,4 @@
-"""TianQin's table of main contracts, and what is remembered of a session's changes."""
+"""TianQin's table of main contracts, and the changes that a session remembers."""
 
 import datetime
 import logging
@@ -22,7 +22,7 @@ TABLE = '{"SHFE.cu": [["20261104", "SHFE.cu2701"], ["20261008", "SHFE.cu2612"]]}
 
 
 class Store:
-    """As much of a store as is asked."""
+    """The parts of a store that are needed."""
 
     calendar = CALENDAR
 
@@ -88,7 +88,7 @@ def test_without_a_table_nobody_knows_and_that_is_told_once(caplog):
 
 @contextmanager
 def hanging_server():
-    """An address whose table comes when it is let go, and not before; and what lets it go."""
+    """An address whose table is sent when the test releases it, and the release."""
     go_on, asked = threading.Event(), threading.Event()
 
     class Hangs(BaseHTTPRequestHandler):
@@ -153,7 +153,7 @@ def test_a_contract_that_is_not_named_for_a_while_is_the_one_before(url):
 
 
 class Feed:
-    """As much of a feed as is asked, with its notifications."""
+    """The parts of a feed that are needed, with its notifications."""
 
     symbol, MAIN_CHANGED = MAIN, 10
     p = SimpleNamespace(adjust=None)

@@ -1,4 +1,4 @@
-"""Trades that name no fee: estimated, and settled with what the account says of the day."""
+"""Trades without a fee: estimated, and settled with the account's figure of the day."""
 
 from datetime import date
 
@@ -24,7 +24,7 @@ CONTRACTS = {CU: contract(CU, 20.0), M: contract(M, 1.5)}
 
 
 class Counter:
-    """A ledger, and a counter whose figure of the day comes when it likes."""
+    """A ledger, and a counter whose figure of the day comes at any time."""
 
     def __init__(self, *, named=False, commission=0.0, coming=0.0):
         self.ledger = FeeLedger(all_named=named)
@@ -201,7 +201,7 @@ def test_a_new_day_begins_at_nothing():
 
 @pytest.mark.parametrize("charged", [21.0, 30.0])
 def test_trades_of_the_new_day_before_its_first_figure_is_seen(charged):
-    """The link was away over the night's opening: trades and a new figure come at once."""
+    """The link was down over the opening of the night: trades and a new figure come at once."""
     counter = Counter(commission=100.0)
     counter.trade()
     counter.says(120.0)
@@ -257,7 +257,7 @@ EVENTS = st.lists(
 
 @given(EVENTS)
 def test_when_it_is_quiet_the_books_are_the_accounts(events):
-    """Whatever was traded, and however late the account has said so."""
+    """For all trades, and however late the account's figures are."""
     counter, day = Counter(), 0
     charged, history, total = 0.0, [0.0], 0.0
     days = [date(2026, 11, 10 + number) for number in range(20)]

@@ -1,4 +1,4 @@
-"""Specifications are at hand, whatever the line does; a new day's come beside the run."""
+"""Specifications are cached, in any state of the line; a new day's come in the background."""
 
 import datetime
 import math
@@ -16,7 +16,7 @@ MONDAY, TUESDAY = datetime.date(2026, 11, 9), datetime.date(2026, 11, 10)
 
 
 class Source:
-    """A server whose answers come when the test says so."""
+    """A server whose answers come when the test releases them."""
 
     def __init__(self):
         self.connected, self.contracts = True, {CU.symbol: CU}
@@ -129,7 +129,7 @@ def test_with_nothing_known_nothing_is_asked(book, source):
 
 @pytest.fixture
 def hurried(source, day, learned):
-    """While a run goes on and market data is up."""
+    """During a run, with market data connected."""
     return InstrumentProvider(source, source.pump, lambda: day[0], learned.append, lambda: 0.05)
 
 

@@ -1,4 +1,4 @@
-"""What is no price, and what a quote shows of it."""
+"""Invalid prices, and what a quote shows for them."""
 
 import math
 from types import SimpleNamespace

@@ -1,6 +1,6 @@
 """Every small state of an account: which legs an order becomes, and what follows a refusal.
 
-The answers come from looking at all ways to serve the order, not from the code under test.
+The expected answers come from enumerating all ways to serve the order, not from the tested code.
 """
 
 from itertools import product
@@ -62,7 +62,7 @@ def lots_by_offset(legs):
 
 
 def ways(volume, lots, rules):
-    """All (of today, of earlier days) that may be closed, by the words of the rules."""
+    """All (of today, of earlier days) that may be closed, by the rules."""
     first = CHEAPEST[rules.fees] if rules.priority is Priority.CHEAPEST else rules.priority
     for today, history in product(range(lots.today + 1), range(lots.history + 1)):
         spares = first in (Priority.YESTERDAY_ONLY, Priority.LOCK)
@@ -77,7 +77,7 @@ def ways(volume, lots, rules):
 
 
 def best_way(volume, lots, rules):
-    """As many as can be closed, and of those ways the one the priority wants."""
+    """As many as can be closed, and of those ways the one that the priority prefers."""
     first = CHEAPEST[rules.fees] if rules.priority is Priority.CHEAPEST else rules.priority
     liked = 0 if first is Priority.TODAY_FIRST else 1
     return max(ways(volume, lots, rules), key=lambda way: (sum(way), way[liked]))
@@ -156,7 +156,7 @@ def in_orders(volume, limits):
 
 
 class Desk:
-    """An exchange that fills a leg whole or refuses it, and takes nothing it does not have."""
+    """An exchange that fills a leg completely or refuses it, and closes no missing lots."""
 
     def __init__(self, lots, closing):
         self.today, self.history, self.closing = lots.today, lots.history, closing
@@ -192,7 +192,7 @@ class Desk:
 
 
 def check_instead(instead, leg, unsent, desk):
-    """No lot twice, none opened, and an offset refused without cause is not tried again."""
+    """No lot twice, no opening, and an offset refused without cause is not tried again."""
     lots, waiting, shown = lots_by_offset(instead), lots_by_offset(unsent), desk.shown
     there = {Offset.CLOSETODAY: shown.today, Offset.CLOSE: shown.history, Offset.OPEN: 0}
     if desk.closing is not Closing.APART:
@@ -204,7 +204,7 @@ def check_instead(instead, leg, unsent, desk):
 
 
 def serve(legs, desk, rules, refuses):
-    """Send leg after leg, and what may be sent for refused ones; the legs refused."""
+    """Send leg after leg, and replacements of refused ones; returns the refused legs."""
     queue, refused = list(legs), []
     while queue:
         leg = queue.pop(0)
@@ -222,7 +222,7 @@ def serve(legs, desk, rules, refuses):
 @pytest.mark.parametrize("rules", RULES, ids=lambda r: f"{r.closing}-{r.priority}-{r.first}")
 @pytest.mark.parametrize("limits", [NO_LIMITS, LotLimits(most=2)], ids=str)
 def test_whichever_legs_are_refused_the_rest_is_right(rules, limits):
-    """Legs fail one by one, in every pattern; an offset refused without cause is let be."""
+    """Legs fail one by one, in every pattern; an offset refused without cause is not used again."""
     rules = OffsetRules(rules.closing, rules.priority, rules.fees, limits)
     for today, history, volume in product(range(4), range(4), SIZES):
         lots = Closable(today, history)

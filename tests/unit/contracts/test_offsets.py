@@ -1,4 +1,4 @@
-"""Which lots an order closes, with which offset."""
+"""The lots that an order closes, and the offsets."""
 
 from itertools import product
 
@@ -21,7 +21,7 @@ def rules(apart):
 
 
 def split_close(volume, closable, *, closes_today_apart):
-    """Legs that close so many lots, as many as can be closed."""
+    """Legs that close as many of these lots as possible."""
     return plan_close(volume, closable, rules(closes_today_apart), allow_partial=True)
 
 

@@ -1,4 +1,4 @@
-"""The price and the type of an order, as the exchange takes them."""
+"""The price and the type of an order in the exchange's terms."""
 
 import pytest
 

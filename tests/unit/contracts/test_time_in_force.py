@@ -1,4 +1,4 @@
-"""Until when an order is good. The tenth of November 2026 is a Tuesday."""
+"""How long an order is valid. 10 November 2026 is a Tuesday."""
 
 from datetime import date, datetime, timedelta
 
@@ -40,7 +40,7 @@ def test_what_backtraders_valid_means(valid, until, over_days):
 
 @pytest.mark.parametrize("valid", [0, timedelta()])
 def test_a_day_that_is_over_means_the_next_one(valid):
-    """A strategy on bars of days is asked a second after the close."""
+    """A strategy on daily bars places its order a second after the close."""
     friday = datetime(2026, 11, 13, 15, 0, 1)
     found = validity(valid, "SHFE.cu2612", friday, CALENDAR)
     assert (found.until, found.over_days) == (datetime(2026, 11, 16, 15), False)

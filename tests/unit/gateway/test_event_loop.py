@@ -1,4 +1,4 @@
-"""When Ctrl-C comes to a loop that drives a client."""
+"""Ctrl-C in a loop that drives a client."""
 
 import os
 import signal

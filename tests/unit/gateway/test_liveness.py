@@ -1,4 +1,4 @@
-"""What proves that a bar's end has passed."""
+"""Proofs that a bar's end has passed."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ END = to_ns(datetime(2026, 11, 10, 10))
 
 
 class Line:
-    """Answers when it is told to."""
+    """Answers when the test lets it."""
 
     def __init__(self):
         self.answers, self.asked = 0, 0
@@ -25,7 +25,7 @@ class Line:
 
 
 class World:
-    """A machine's clock that is ``off`` seconds wrong, and contracts with bars that end."""
+    """A machine whose clock is wrong by ``off`` seconds, and contracts with bars that end."""
 
     def __init__(self, *symbols, off=0.0):
         self.wall = ManualClock(END - 60 * SECOND + int(off * SECOND))
@@ -34,7 +34,7 @@ class World:
         self.liveness = Liveness(self.clock, self.line, lambda: self.dues.items())
 
     def at(self, seconds):
-        """So many seconds after the end, by the exchange."""
+        """So many seconds after the end, by the exchange's time."""
         self.wall.advance_to(END + int((self.off + seconds) * SECOND))
         self.liveness.prove(over=False)
 

@@ -1,4 +1,4 @@
-"""What a round of the loop does, and in which order; who is told of what."""
+"""The steps of a round of the loop, their order, and the notifications."""
 
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ REFUSED = OrderReport(
 
 
 class Feed:
-    """A feed that has what a test puts there."""
+    """A feed whose contents the test sets."""
 
     DISCONNECTED = 7
 
@@ -61,7 +61,7 @@ class Feed:
 
 
 class Link:
-    """A connection that is waited for by the machine's clock, which it moves."""
+    """A connection whose waits use and move the machine's clock."""
 
     def __init__(self, world):
         self._world, self.waits, self.notices, self.lost = world, [], [], False
@@ -117,7 +117,7 @@ class Gateway:
 
 
 class Broker:
-    """Writes down what it is given."""
+    """Records what it is given."""
 
     def __init__(self, world):
         self._world, self.has_news, self.reports, self.notices = world, False, [], 0
@@ -134,7 +134,7 @@ class Broker:
 
 
 class World(Machine):
-    """A session at ten in the morning; its machine's time passes when something is waited for."""
+    """A session at ten in the morning; its machine's time passes during waits."""
 
     def __init__(self):
         self.calls, self.seconds, self.asked, self.new_sessions = [], 0.0, 0, 0

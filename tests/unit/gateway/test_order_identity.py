@@ -1,4 +1,4 @@
-"""An order that comes back under another id is found again by the number of its exchange."""
+"""An order that comes back under another id is recognised by its exchange number."""
 
 from dataclasses import replace
 from datetime import date

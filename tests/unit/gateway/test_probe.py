@@ -1,4 +1,4 @@
-"""A probe always has an answer: without one nobody would probe again."""
+"""A probe always has a result: without one there would be no further probe."""
 
 import socket
 import threading
@@ -48,7 +48,7 @@ def test_a_port_where_nobody_answers_is_away():
 
 
 class Line:
-    """A server that speaks, and how often it was asked."""
+    """A server that answers, and the number of its requests."""
 
     def __init__(self):
         self.asked = 0
@@ -72,7 +72,7 @@ OLD, NEW = {"Authorization": "Bearer old"}, {"Authorization": "Bearer new"}
 
 
 class Login:
-    """Says where the next session's servers are, and how often it was asked."""
+    """Returns the next session's servers, and counts the requests."""
 
     def __init__(self, *urls, fails=False):
         self.headers = NEW
@@ -112,7 +112,7 @@ def test_a_login_that_fails_in_an_unknown_way_is_an_answer():
 
 @pytest.fixture(params=[401, 403])
 def strict(request):
-    """A server that lets nobody in but with the new session's token."""
+    """A server that accepts only the new session's token."""
     made = Line()
 
     def look(connection, handshake):

@@ -1,4 +1,4 @@
-"""How often a login is sent to a counter, by what it answers."""
+"""How often a login is sent to a counter, depending on its answers."""
 
 import pytest
 
@@ -26,7 +26,7 @@ SILENT = LinkTimeout("TianQin did not answer within 60 s")
 class Counter:
     """A link whose next logins are answered with these errors.
 
-    ``refused`` is what TianQin says before the old session is given up.
+    ``refused`` is TianQin's answer before the old session is given up.
     """
 
     refused = None
@@ -77,7 +77,7 @@ def at_once(monkeypatch):
 
 
 def tried(counter, rounds=20):
-    """Sessions that are made after another login has ended this one; True is one with a login."""
+    """Sessions made after another login has ended this one; True is one with a login."""
     link = Reconnector(counter, jitter=lambda: 0.0)
     link.connect()
     counter.notices.append(ENDED)
@@ -119,7 +119,7 @@ def test_a_login_that_is_refused_as_the_client_connects_by_itself_is_tried_once_
 
 
 def deaf(there):
-    """A link that is connected anew as if for the first time: another session is to be made.
+    """A link that the client has connected again as if for the first time.
 
     A probe is answered with ``there``.
     """
@@ -157,7 +157,7 @@ def test_a_server_that_is_away_when_a_session_is_to_be_made_is_knocked_at_again(
 
 
 class Stopwatch(clock.Machine):
-    """A machine on which time passes when it is told to."""
+    """A machine on which time passes when the test says so."""
 
     passed = 1000.0
 
@@ -220,7 +220,7 @@ def test_a_server_on_a_line_that_is_late_has_as_long_to_answer_a_knock(stopwatch
 
 
 class Evening(Open):
-    """An open is ahead, as often as it is said."""
+    """An open is near, as often as it is reported."""
 
     ahead = opens = False
 
@@ -232,7 +232,7 @@ class Evening(Open):
 
 @pytest.fixture
 def evening(stopwatch):
-    """A session ahead of an open: hours, link, reconnector."""
+    """A session before an open: hours, link, reconnector."""
     counter, hours = Counter(), Evening()
     link = Reconnector(counter, hours, jitter=lambda: 1.0)
     link.connect()
@@ -362,7 +362,7 @@ def test_a_line_that_speaks_as_the_knock_is_answered_is_kept(stopwatch, sign):
 
 @pytest.mark.parametrize("clocks", ["that goes on and the wall's", "of the wall alone"])
 def test_a_sleep_is_counted_to_how_long_the_data_was_away(clocks):
-    """``time.monotonic`` stands while the machine sleeps; elsewhere the other clock does, too."""
+    """``time.monotonic`` stops while the machine sleeps; on other systems the other clock does."""
 
     class Sleeper(Stopwatch):
         slept = 0.0
@@ -420,7 +420,7 @@ def test_each_line_that_was_lost_is_counted_also_if_it_is_back_at_once(before, s
 
 
 def test_a_rest_of_microseconds_is_not_waited_for(monkeypatch):
-    """What a wait leaves by the sums of floats would be spun away, a nanosecond a look."""
+    """A rest caused by rounding of floats would be waited for in nanoseconds."""
     now, waits = [100.0], []
     monkeypatch.setattr("tianqin_backtrader.store_reconnect.monotonic", lambda: now[0])
     counter = Counter()

@@ -1,4 +1,4 @@
-"""Which notice belongs to an order that gets no answer."""
+"""Which notice belongs to an order without a report."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a client asks over HTTP is asked before it is made, once; what is wrong is told in time."""
+"""A client's HTTP requests are sent once, before it is made; errors are reported in time."""
 
 import json
 from contextlib import suppress
@@ -17,9 +17,9 @@ MD, TD, BROKER = "wss://md.example/x", "wss://td.example/y", "H宏源期货"
 
 
 class Internet:
-    """Answers as TianQin does what tqsdk sends through ``requests``.
+    """Answers TqSdk's requests (through ``requests``) like TianQin.
 
-    Whose addresses are in ``fails`` says that it is in trouble; ``away`` does not answer.
+    Addresses in ``fails`` return an error; those in ``away`` do not answer.
     """
 
     def __init__(self):
@@ -66,7 +66,7 @@ def broker():
 
 
 def as_a_client_does(login, account):
-    """What the constructor of ``TqApi`` asks."""
+    """The requests of the constructor of ``TqApi``."""
     login.init()
     login.login()
     with suppress(Exception):

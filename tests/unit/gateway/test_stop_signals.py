@@ -1,4 +1,4 @@
-"""Which signal ends what, and who keeps a handler."""
+"""What each signal ends, and who keeps a handler."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from tianqin_backtrader.gateway.stop_signals import StopSignals, callers
 
 
 class Run:
-    """What may be asked to end."""
+    """A run that can be asked to end."""
 
     def __init__(self, goes_on=True):
         self.goes_on, self.asked = goes_on, 0

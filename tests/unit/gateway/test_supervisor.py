@@ -1,4 +1,4 @@
-"""When a session is asked, probed, and made anew."""
+"""When a session is checked, probed, and replaced."""
 
 import pytest
 
@@ -24,7 +24,7 @@ from tianqin_backtrader.gateway.supervisor import (
 
 @pytest.fixture
 def supervisor():
-    """In trading hours, connected at 0, every delay as it stands in the table."""
+    """In trading hours, connected at 0, with delays as in the table."""
     one = Supervisor(lambda: 1.0)
     one.observe(Event.BUILT, 0.0)
     one.awake = True
@@ -78,7 +78,7 @@ def test_whatever_comes_late_says_that_the_line_lives(supervisor, probe, sign):
 
 
 def answered(supervisor, now, took):
-    """A line that is silent, asked, and answers after so many seconds; the actions meanwhile."""
+    """A silent line that answers a request after so many seconds; the actions meanwhile."""
     supervisor.observe(Event.DATA, now)
     asked = now + SILENCE
     actions = [supervisor.observe(Event.TIME, asked)]
@@ -122,7 +122,7 @@ def test_a_question_that_may_still_be_answered_is_not_asked_again(supervisor):
 
 
 def test_sessions_made_anew_for_want_of_an_answer_again_and_again_get_longer_for_one(supervisor):
-    """Their server answers a probe at once, and questions late."""
+    """The server answers a probe at once, and requests late."""
     now, waits = 0.0, []
     for _ in range(4):
         waits.append(supervisor.answer_within)
@@ -186,7 +186,7 @@ def test_a_server_that_is_away_is_knocked_at_every_second(supervisor):
 
 
 def fail(supervisor, times, now):
-    """Attempts that come to nothing, each when it is due; the waits, and when the last one was."""
+    """Failed attempts, each when it is due; the waits, and the time of the last one."""
     waits = []
     for _ in range(times):
         supervisor.observe(Event.FAILED, now)
@@ -219,7 +219,7 @@ def test_while_the_market_trades_no_rest_is_long(supervisor):
 
 @pytest.mark.parametrize("edge", [Event.AHEAD, Event.BOUNDARY])
 def test_an_open_begins_the_attempts_anew(supervisor, edge):
-    """A login that fails until half a minute behind the open: minutes of it are not lost."""
+    """A login that fails until half a minute after the open: only that time is lost."""
     supervisor.observe(Event.DEAF, 1.0)
     _, now = fail(supervisor, ATTEMPTS - 1, 1.0)
     supervisor.observe(Event.FAILED, now)

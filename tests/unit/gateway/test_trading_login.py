@@ -1,4 +1,4 @@
-"""When a trading login is tried, and when it is left alone."""
+"""When a trading login is tried, and when it is not."""
 
 import pytest
 from hypothesis import given
@@ -155,7 +155,7 @@ _BY_ITSELF = [Seen.FRONT_LOST, Seen.FRONT_THERE, Seen.STATEMENT, Seen.DUE]
     st.lists(st.tuples(st.sampled_from([*_BY_ITSELF, "session"]), st.floats(0, 100))),
 )
 def test_without_owner_and_opens_no_more_than_two_logins_are_refused(why, steps):
-    """Sessions are made anew for any reason, and the counter refuses all of them."""
+    """Sessions are replaced for any reason, and the counter refuses all of them."""
     login, now, refused = TradingLogin(), 0.0, 0
     login.observe(Seen.LOGGED_IN, now)
     for what, seconds in steps:

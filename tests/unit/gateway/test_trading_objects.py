@@ -1,4 +1,4 @@
-"""Orders and trades of the client become values when all of their fields have come."""
+"""Orders and trades of the client become values when all their fields have arrived."""
 
 import json
 import math
@@ -25,7 +25,7 @@ TRADE = FIELDS | {
 
 
 def entity(kind, fields):
-    """One of tqsdk's, as far as it has come: the rest are tqsdk's own defaults."""
+    """An object of TqSdk with the fields that have arrived; others have TqSdk's defaults."""
     made = kind(None)
     made._instance_entity(["trade", "user", "x", "y"])
     made.update(fields)
@@ -87,7 +87,7 @@ def test_values_that_are_none_are_nan_in_every_field_of_a_position():
 
 
 def test_a_whole_recorded_account_is_read():
-    """Every order and trade of a day of the paper account, and ten of a broker's."""
+    """Every order and trade of a day of the paper account, and ten of a broker's account."""
     if not RECORDED.exists():
         pytest.skip("the recordings are not here")
     day = json.loads((RECORDED / "kq_2025-12-24_snapshot.json").read_text("utf-8"))

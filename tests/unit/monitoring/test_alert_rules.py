@@ -26,7 +26,7 @@ NOON = datetime(2026, 11, 10, 12, 0)
 
 
 def titles(facts, **settings):
-    """Titles of what is told; facts are (seconds after noon, fact)."""
+    """The titles of the alerts; facts are (seconds after noon, fact)."""
     rules = AlertRules(AlertSettings(**settings))
     return [
         alert.title

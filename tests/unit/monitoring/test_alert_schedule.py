@@ -1,4 +1,4 @@
-"""When day report, still alive and go/no-go check are due."""
+"""When day report, still alive and the check before the open are due."""
 
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ CU, IF, T = "SHFE.cu2612", "CFFEX.IF2612", "CFFEX.T2612"
 
 
 def dues(moments, *symbols, **settings):
-    """What is due at which moment, as texts."""
+    """What is due at each time, as texts."""
     now = [moments[0]]
     hours = MarketHours(CALENDAR, lambda: symbols, lambda: now[0], timedelta(minutes=3))
     times = AlertTimes(AlertSettings(**settings))

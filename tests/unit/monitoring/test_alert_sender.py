@@ -1,4 +1,4 @@
-"""The thread that sends."""
+"""The thread that sends alerts."""
 
 import inspect
 import logging
@@ -24,7 +24,7 @@ def alert(text):
 
 
 class Target:
-    """Takes what it is told to take, and lets the test wait for it."""
+    """Accepts as many alerts as the test allows, and lets the test wait for it."""
 
     def __init__(self, *answers):
         self.answers, self.seen = list(answers), []
@@ -210,7 +210,7 @@ def test_the_last_words_of_a_program_that_fails_are_sent():
     "url", ["tgram://123456789:abcdefg_hij/12315544", "mailto://tom:s3cr3tWord@example.com"]
 )
 def test_texts_are_said_to_be_text_or_escaped(url):
-    """Telegram refuses a message that is no HTML, a mail would be one line; nothing is sent."""
+    """Telegram refuses a message that is not HTML; a mail would be one line. Nothing is sent."""
     [target] = targets_of((url,))
     service = inspect.getclosurevars(target).nonlocals["service"]
     sent = []

@@ -1,4 +1,4 @@
-"""What alerts see of a session, and what is told of it."""
+"""What alerts observe of a session, and which are sent."""
 
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from tianqin_backtrader.monitoring.alerts.settings import AlertSettings
 
 
 class Told:
-    """Alerts of a session, in the order in which they were told."""
+    """The alerts of a session, in order of sending."""
 
     def __init__(self, session, **settings):
         self.session, self._told = session, []

@@ -1,4 +1,4 @@
-"""Who may ask a local server what."""
+"""Which requests a local server accepts."""
 
 import http.client
 import threading

@@ -1,4 +1,4 @@
-"""What the live page keeps of a session, and what is done of what is asked for there."""
+"""The rows that the live page keeps of a session, and the execution of its commands."""
 
 from datetime import datetime
 
@@ -27,7 +27,7 @@ def session():
 
 @pytest.fixture
 def page(session):
-    """Makes pages, and closes them."""
+    """Creates pages, and closes them."""
     made = []
 
     def make(token=TOKEN):

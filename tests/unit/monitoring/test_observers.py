@@ -1,4 +1,4 @@
-"""Whoever listens never disturbs."""
+"""Observers never disturb the session."""
 
 from tianqin_backtrader.monitoring.observers import Observer, Observers
 

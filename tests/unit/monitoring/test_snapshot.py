@@ -1,4 +1,4 @@
-"""A session in one frozen value, as JSON, and as Prometheus has it."""
+"""A session as one frozen value, as JSON, and as Prometheus metrics."""
 
 import math
 from datetime import datetime

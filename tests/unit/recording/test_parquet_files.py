@@ -1,4 +1,4 @@
-"""Journal and Parquet files of a recording: whole after whatever happens to them."""
+"""Journal and Parquet files of a recording stay complete, whatever happens to them."""
 
 import sqlite3
 

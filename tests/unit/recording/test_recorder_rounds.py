@@ -1,4 +1,4 @@
-"""What a recorder takes in a round, asks for and gives up; no server."""
+"""What a recorder records, requests and gives up in a round; without a server."""
 
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ SPECIFICATION = Instrument(CU, "FUTURE", "SHFE", "cu", 10.0, 0, 5, False, None)
 
 
 class Series:
-    """Rows of a contract by id, as far as they have come."""
+    """Rows of a contract by id, as far as they have arrived."""
 
     def __init__(self, symbol, seconds):
         self.symbol, self.seconds, self.rows_by_id = symbol, seconds, {}
@@ -47,7 +47,7 @@ class Series:
 
 
 class World(Machine):
-    """A session with a contract, and the recorder of it."""
+    """A session with a contract, and its recorder."""
 
     def __init__(self, path):
         self.path, self.seconds, self.over, self.pumps = path, 0.0, False, 0

@@ -1,4 +1,4 @@
-"""What a comparison of two folders says."""
+"""The results of comparing two folders."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a recording holds and what it lacks; no files, no server."""
+"""Recorded and missing ids; without files and servers."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""When a day is settled, and which one it was."""
+"""When a settlement is seen, and of which day."""
 
 import math
 from datetime import datetime
@@ -13,7 +13,7 @@ from tianqin_backtrader.session_calendar import CALENDAR
 
 
 class Account:
-    """A store whose account says what the test wants."""
+    """A store whose account the test sets."""
 
     def __init__(self):
         self.calendar, self.moment = CALENDAR, datetime(2026, 11, 10, 10)
@@ -30,7 +30,7 @@ class Account:
 
 
 def test_figures_that_have_not_come_are_no_settlement(tmp_path):
-    """A counter that tells the account some seconds after the login."""
+    """A counter that sends the account some seconds after the login."""
     store = Account()
     with Journal(tmp_path / "journal.sqlite") as journal:
         log = AccountLog(store, store.broker, store, journal, "one")

@@ -1,4 +1,4 @@
-"""CSV files that grow by whole lines and are mended at the start."""
+"""CSV files that grow by whole lines and are repaired at the start."""
 
 import os
 import subprocess

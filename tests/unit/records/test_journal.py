@@ -1,4 +1,4 @@
-"""The journal: what is on record, and what happens when it cannot be."""
+"""The journal: what is recorded, and what happens if it cannot be."""
 
 import math
 import os

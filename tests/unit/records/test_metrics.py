@@ -1,4 +1,4 @@
-"""Statistics: hand-counted cases, and two libraries that count on their own."""
+"""Statistics: cases calculated by hand, and two independent libraries."""
 
 import math
 import random

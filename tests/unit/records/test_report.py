@@ -1,4 +1,4 @@
-"""The report of any folder of records, from an empty one on."""
+"""The report of any folder of records, even an empty one."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""A roll whose file cannot be written, and one that is dropped: no exchange, no exits but told."""
+"""A roll whose file cannot be written, and one that is dropped; without an exchange."""
 
 from types import SimpleNamespace
 from unittest.mock import MagicMock

@@ -1,4 +1,4 @@
-"""Exits while their lots are between two contracts: real desk and groups, no exchange."""
+"""Exits while their lots are between two contracts: real order manager, no exchange."""
 
 import itertools
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ OLD, NEW, RB = "SHFE.cu2612", "SHFE.cu2701", "SHFE.rb2701"
 
 
 class Order:
-    """What the desk does with a ``bt.Order``."""
+    """What the order manager needs of a ``bt.Order``."""
 
     numbers = itertools.count(1)
 
@@ -54,7 +54,7 @@ class Order:
 
 
 class World:
-    """A desk with lots that tests set, and a roll of five long lots."""
+    """An order manager with lots that tests set, and a roll of five long lots."""
 
     def __init__(self, **lots):
         self.lots = {OLD: 0, NEW: 0} | {symbol.replace("_", "."): n for symbol, n in lots.items()}
@@ -120,7 +120,7 @@ class World:
         return Ticket(order, symbol, Direction.SELL, volume, OrderTerms(price))
 
     def rolled(self, old, new):
-        """Everything is seen to while so many lots are in the two contracts."""
+        """Run a round with so many lots in the two contracts."""
         self.lots |= {OLD: old, NEW: new}
         self.state = self.carrier.on_round(self.carrier.meet(self.state), taking=0, gives_back=True)
 
@@ -144,7 +144,7 @@ class World:
 
 
 def test_exits_of_a_contract_that_is_rolled_are_not_ended_for_want_of_lots():
-    """A program that was killed with all lots between the contracts does not know yet."""
+    """A program that was killed with all lots between the contracts does not know them yet."""
     world = World()
     stop = world.stop()
     target = world.target(oco=stop)
@@ -306,7 +306,7 @@ def test_an_exit_that_ends_with_what_is_not_taken_along_is_refused_before_the_ro
 
 
 def rolled_and_refused(kind):
-    """The stand-in of a stop, or of its target, is refused; what was told of it then."""
+    """The replacement of a stop, or of its target, is refused; returns the notifications."""
     world = World()
     stop = world.stop()
     exits = {"stop": stop, "target": world.target(oco=stop)}

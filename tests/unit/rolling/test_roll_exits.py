@@ -1,4 +1,4 @@
-"""Which lots an exit stands for while they are moved, and at what price."""
+"""The lots that an exit covers while they are moved, and its price."""
 
 import pytest
 

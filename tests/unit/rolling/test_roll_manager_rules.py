@@ -1,4 +1,4 @@
-"""What ``RollManager`` says, and how often, where a contract cannot be rolled."""
+"""What ``RollManager`` reports, and how often, if a contract cannot be rolled."""
 
 import datetime
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ LAST_DAYS = {OLD: datetime.datetime(2026, 12, 15, 15), NEW: datetime.datetime(20
 
 
 class Desk:
-    """Plans what it has no words against."""
+    """Plans every roll that the test does not refuse."""
 
     def __init__(self):
         self.rolls, self.against, self.estimates = [], {}, 0
@@ -33,7 +33,7 @@ class Desk:
 
 
 class Store:
-    """A market that trades on one day, with lots of both sides of the old contract."""
+    """A market that trades on one day, and lots of both sides of the old contract."""
 
     def __init__(self):
         self.told, self.keepers, self.books = [], [], True
@@ -82,7 +82,7 @@ class Store:
         self.notify(text, **words)
 
     def minutes(self, manager, count=3):
-        """So many looks, a minute of this machine's time apart."""
+        """So many checks, a minute of this machine's time apart."""
         for _ in range(count):
             manager._not_before = 0.0
             manager.on_round()

@@ -1,4 +1,4 @@
-"""When a contract is to be left, and for which one."""
+"""When a contract must be rolled, and into which one."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Which rolls are planned, begun and taken up again; no exchange."""
+"""Which rolls are planned, begun and continued; without an exchange."""
 
 import contextlib
 from dataclasses import replace
@@ -32,7 +32,7 @@ def contract(symbol, product="cu", kind="FUTURE", *, expired=False, least=1):
 
 
 class Exits:
-    """Orders that go along, if they can."""
+    """Orders that can be carried over, or not."""
 
     def __init__(self):
         self.in_the_way, self.withdrawn = None, 0

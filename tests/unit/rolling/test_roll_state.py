@@ -1,4 +1,4 @@
-"""The table of a roll, what the account's lots lead to, its file and its report."""
+"""The table of a roll, its next step, its file and its report."""
 
 import json
 import math

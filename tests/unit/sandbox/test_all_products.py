@@ -29,7 +29,7 @@ TABLE = {
 
 @pytest.fixture(scope="module", params=TABLE)
 def key(request):
-    """Of a module's scope, so that all tests of a product follow each other."""
+    """Of module scope, so that all tests of a product run together."""
     return request.param
 
 
@@ -39,7 +39,7 @@ def engine():
 
 
 def traded(market, key):
-    """The contract of a product that is looked at: the main one, or an option at the money."""
+    """The tested contract of a product: the main one, or an option at the money."""
     if key not in INDEX_OPTIONS:
         return market.main_contract(key, DAY)
     options = market.instruments.of_product(key).values()
@@ -145,7 +145,7 @@ def test_it_is_traded_in_lots_within_its_limits(engine, key):
 
 
 def recorded():
-    """Last trading days that TianQin has told, 2019 to 2020."""
+    """Last trading days that TianQin reported, 2019 to 2020."""
     return [
         ("SHFE.cu1909", "2019-06-10", "2019-09-16"), ("SHFE.bu1912", "2019-06-05", "2019-12-16"),
         ("SHFE.fu2009", "2020-06-16", "2020-08-31"), ("SHFE.ru2009", "2020-06-16", "2020-09-15"),

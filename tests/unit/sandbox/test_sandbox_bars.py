@@ -1,4 +1,4 @@
-"""Official bars against a slow reference, and against TianQin's own recorded ones."""
+"""Official bars against a slow reference, and against TianQin's recorded ones."""
 
 import csv
 from dataclasses import asdict, replace
@@ -25,7 +25,7 @@ def market():
 
 
 def reference(ticks, sessions, duration, stop):
-    """The bars of a day after its first ``stop`` ticks, tick by tick, in plain words."""
+    """The bars of a day after its first ``stop`` ticks, tick by tick."""
     if duration >= DAY:
         starts = [to_ns(datetime.combine(ticks.trading_day, time()))]
         firsts = set(starts)
@@ -107,7 +107,7 @@ def test_flat_bars_at_the_end_of_a_day_come_with_the_next_days_first_tick(market
     half = replace(ticks, **{name: one[: len(ticks) // 2] for name, one in arrays.items()})
 
     class Stops:
-        """A market in which the contract is not traded any more in the middle of Friday."""
+        """A market in which the contract stops trading in the middle of Friday."""
 
         def __getattr__(self, name):
             return getattr(market, name)

@@ -1,4 +1,4 @@
-"""The sandbox's end of the clock that it shares: who waits, until when, and who is woken."""
+"""The sandbox's end of the shared clock: who waits, until when, and who is woken."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from tianqin_backtrader.sandbox.wire.clock_lines import ClockLine, ClockLines
 
 
 class Wire(asyncio.Transport):
-    """Keeps what is written."""
+    """Stores what is written."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What leaves a connection, and what faults make of it. The transport is a list of bytes."""
+"""What a connection sends, and what faults change. The transport is a list of bytes."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tianqin_backtrader.sandbox.wire.td import TdSession
 
 
 class Line(asyncio.Transport):
-    """Keeps what is written."""
+    """Stores what is written."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the counters make of the exchange's books: fields, fees, words, and the order of telling."""
+"""How the counters show the exchange's records: fields, fees, words, and the order of reports."""
 
 import json
 from datetime import datetime
@@ -26,7 +26,7 @@ def recorded(name):
 
 
 class Client:
-    """What a client of a counter is told, merged as it comes."""
+    """What a client of a counter is sent, merged as it comes."""
 
     def __init__(self, counter, **options):
         self.desk = Desk(counter=counter)

@@ -1,4 +1,4 @@
-"""Options and combinations: shown like the real ones, priced from the contracts below them."""
+"""Options and combinations: like the real ones, priced from their underlying contracts."""
 
 from datetime import date, datetime
 from itertools import pairwise

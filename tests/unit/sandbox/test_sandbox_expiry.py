@@ -1,4 +1,4 @@
-"""A contract's last trading day, and what is left of it afterwards."""
+"""A contract's last trading day, and what remains afterwards."""
 
 from datetime import date, datetime
 from typing import Any
@@ -26,7 +26,7 @@ class Run:
         self.orders = 0
 
     def until(self, moment: datetime) -> int:
-        """Let the market run to a moment; returns how many ticks there were."""
+        """Advance the market to a time; returns the number of ticks."""
         before = self.floor.ticks
         while (ns := self.timeline.next_time()) is not None and ns <= to_ns(moment):
             step = self.floor.step()
@@ -57,12 +57,12 @@ class Run:
 
     @property
     def trade(self) -> dict[str, Any]:
-        """The account as the exchange has it."""
+        """The account in the exchange's records."""
         picture: dict[str, Any] = self.floor.exchange.snapshot("u")["trade"]["u"]
         return picture
 
     def expired(self, symbol: str) -> bool:
-        """What the instrument service says."""
+        """The instrument service's answer."""
         text = '{multi_symbol_info(instrument_id: "%s") {... on future {expired}'
         text = (text + " ... on option {expired} ... on combine {expired}}}") % symbol
         [row] = self.engine.context.query.execute(text, {})["multi_symbol_info"]

@@ -1,4 +1,4 @@
-"""Faults: what there is, when they come, and how they are counted."""
+"""Faults: their names, when they happen, and how they are counted."""
 
 from typing import Any
 

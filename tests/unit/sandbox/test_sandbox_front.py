@@ -1,4 +1,4 @@
-"""What goes wrong at the counter, and what other terminals do, without sockets."""
+"""Faults of the counter, and actions of other terminals, without sockets."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ NAMES = ("accounts", "positions", "orders", "trades")
 
 
 class Session:
-    """A user's connection to a floor whose clock is moved by hand."""
+    """A user's connection to a venue whose clock the test sets."""
 
     def __init__(self, counter, **options):
         options = {"start": MORNING, "query_seconds": 0.5, "commission": "zero"} | options

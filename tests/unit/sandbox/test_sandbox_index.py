@@ -68,7 +68,7 @@ def test_its_first_day_can_be_shown(market: Market) -> None:
 
 
 def test_a_sandbox_that_starts_later_has_the_same_index(market: Market) -> None:
-    """Which contracts are there besides those that count depends on the start."""
+    """Which contracts are listed besides those that count depends on the start."""
     options = SandboxOptions(seed=1, start=DAY - timedelta(days=60))
     earlier = make_engine(options).floor.market
     day = date(2026, 9, 10)

@@ -1,4 +1,4 @@
-"""How long packs are on their way on a line that is slow."""
+"""How long packs are under way on a slow line."""
 
 import asyncio
 import random
@@ -54,7 +54,7 @@ def test_a_line_falls_behind_and_catches_up() -> None:
 
 
 async def are_late(*faults: dict[str, Any]) -> list[str]:
-    """After each fault the kinds of the connections that are late if they are made then."""
+    """After each fault, the kinds of connections that get a latency if they are made then."""
     runner = FaultRunner(make_engine(SandboxOptions()), FaultBook())
     found = []
     for params in faults:

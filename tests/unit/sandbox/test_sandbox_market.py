@@ -1,4 +1,4 @@
-"""The made-up market: the same for the same seed, and like a real one where it counts."""
+"""The generated market: equal for equal seeds, and realistic where it matters."""
 
 from datetime import date, datetime, timedelta
 from itertools import pairwise

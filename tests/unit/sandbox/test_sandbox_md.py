@@ -1,4 +1,4 @@
-"""One market data connection, without a socket: what is answered to what."""
+"""One market data connection, without a socket: the answers to its requests."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -59,7 +59,7 @@ def merge(target: dict[str, Any], diff: dict[str, Any]) -> None:
 
 
 class Client:
-    """Keeps the tree as the client does, and the packs that made it."""
+    """Merges the tree like the client, and keeps the packs."""
 
     def __init__(self, session: MdSession) -> None:
         self.session = session
@@ -73,7 +73,7 @@ class Client:
         self.send("set_chart", chart_id="C", **{"ins_list": CU, "duration": 0, **fields})
 
     def drain(self) -> int:
-        """Take all packs; returns how many there were."""
+        """Take all packs; returns their number."""
         count = 0
         while self.session.outbox:
             pack = self.session.outbox.take()

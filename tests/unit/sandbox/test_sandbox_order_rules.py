@@ -1,4 +1,4 @@
-"""What the exchange refuses, rule by rule, and which rule speaks first."""
+"""What the exchange refuses, rule by rule, and which rule comes first."""
 
 from dataclasses import replace
 from datetime import date
@@ -29,7 +29,7 @@ LEAST = "CTP:开仓手数小于最小开仓手数"
 
 
 def order(symbol: str, **fields: Any) -> Order:
-    """A good order, but for the given fields."""
+    """A good order, except for the given fields."""
     instrument = INSTRUMENTS[symbol]
     limit = fields.pop("limit", TICKS[symbol])
     good: dict[str, Any] = {
@@ -42,7 +42,7 @@ def order(symbol: str, **fields: Any) -> Order:
 
 
 def situation(**fields: Any) -> Situation:
-    """An open market and a rich account, but for the given fields."""
+    """An open market and a rich account, except for the given fields."""
     good: dict[str, Any] = {
         "account": Account("u", 10_000_000_000),
         "upper": 1 << 40, "lower": 0, "open_now": True, "expired": False,
@@ -196,7 +196,7 @@ def test_closing_needs_no_funds() -> None:
 
 
 def test_the_first_rule_that_is_broken_speaks() -> None:
-    """An order that breaks them all is told so one after the other, in the documented order."""
+    """An order that breaks all rules is refused by one after the other, in the documented order."""
     broken = order(
         CU, price_type="BEST", volume=0, limit_price=78005.0, offset="CLOSEYESTERDAY",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The answer to a ping of a client that is gone."""
+"""The answer to a ping of a client that has closed."""
 
 import asyncio
 

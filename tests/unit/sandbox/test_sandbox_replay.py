@@ -95,7 +95,7 @@ def test_what_is_missing_is_said(market, tmp_path):
     [(None, 3), (DAYS[0] - timedelta(days=7), 1), (DAYS[-1] + timedelta(days=7), 1)],
 )
 def test_days_that_were_not_recorded_are_not_played(market, tmp_path, start, days):
-    """Nothing would happen in them, for hours."""
+    """Nothing would happen in these days, for hours."""
     for day in DAYS:
         frame(market, day).to_csv(tmp_path / f"{day}_SHFE.cu2612.csv", index=False)
     with pytest.raises(SandboxError, match="hold trading days from"):
@@ -117,7 +117,7 @@ SUGAR = "CZCE.SR701"
 
 
 def rows_of(*rows, ids=True):
-    """(stamp after nine in nanoseconds, price, volume) as a file has them."""
+    """(stamp after nine in nanoseconds, price, volume) as in a file."""
     return pd.DataFrame(
         {
             "datetime": NINE + stamp, "last_price": price, "volume": volume,

@@ -18,7 +18,7 @@ CU, MEAL = "SHFE.cu2612", "DCE.m2701"
 
 
 def passed(faults: RowFaults, symbol: str, *row_ids: int) -> list[list[int]]:
-    """What is sent step by step."""
+    """The packs that are sent, step by step."""
     return [[int(key) for key in faults.pass_on(symbol, {str(row_id): {}})] for row_id in row_ids]
 
 

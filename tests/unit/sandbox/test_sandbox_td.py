@@ -10,7 +10,7 @@ from tianqin_backtrader.sandbox.wire.td import TdSession
 
 
 class Desk:
-    """Writes down what it is asked."""
+    """Records the requests."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
