@@ -14,6 +14,7 @@ from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.core.model import Counter, Direction, Fill, Instrument, Offset, OrderReport
 from tianqin_backtrader.errors import OrderError
 from tianqin_backtrader.execution.contingent_orders import ContingentOrders
+from tianqin_backtrader.execution.engine import ExecutionEngine
 from tianqin_backtrader.execution.execution_reports import ReportHandler
 from tianqin_backtrader.execution.order_manager import OrderManager
 from tianqin_backtrader.execution.order_router import OrderRouter
@@ -123,7 +124,7 @@ class StubbedDesk:
     """Long lots of one contract at SHFE, and orders about them."""
 
     def __init__(self, today=0, earlier=0, *, priority=Priority.TODAY_FIRST):
-        self.now, self.told, self.silent = BEGIN, [], 0
+        self.now, self.told, self.silent, self.live = BEGIN, [], 0, {}
         self.exposed, self.gateway, self.pre_trade = Told(), Gateway(), Gate()
         self.gateway.lots |= {"pos_long_today": today, "pos_long_his": earlier}
         self.price = 3000.0
@@ -149,11 +150,19 @@ class StubbedDesk:
         write_ahead.journal = None
         self.manager = OrderManager(
             self.context, self.gateway, self.line, self.account, self.pre_trade, self.router,
-            Anything(), write_ahead, self._tell,
+            Anything(), write_ahead, self._tell, self.live,
         )  # fmt: skip
         self.report_handler = ReportHandler(self.manager)
         self.held = ContingentOrders(self.manager, self.feeds, lambda symbol: self.price)
-        self.report_handler.on_fill.append(self.held.take_fill)
+        self.engine = self.make_engine(Anything())
+
+    def make_engine(self, risk):
+        """What decides over the orders; what no test looks at is a stub."""
+        return ExecutionEngine(
+            self.context, self.account, self.manager, self.report_handler, self.held, Anything(),
+            risk, Anything(), Anything(), Anything(), Anything(), SimpleNamespace(foreign=set()),
+            Anything(), Anything(),
+        )  # fmt: skip
 
     @property
     def notes(self):
@@ -231,12 +240,12 @@ class StubbedDesk:
     def alive(self, leg, left=None, *, number=None):
         """It works at the exchange."""
         lots = leg.volume - leg.filled if left is None else left
-        self.report_handler.take([self.report(leg, lots, "ALIVE", number)])
+        self.engine.apply([self.report(leg, lots, "ALIVE", number)])
 
     def end(self, leg, *, message="", number=None):
         """It is finished."""
         left = leg.volume - leg.filled
-        self.report_handler.take([self.report(leg, left, "FINISHED", number, message)])
+        self.engine.apply([self.report(leg, left, "FINISHED", number, message)])
 
     def refuse(self, leg, message="busy"):
         """It was never taken."""
@@ -253,7 +262,7 @@ class StubbedDesk:
         name = f"pos_{side}_today" if leg.offset is Offset.CLOSETODAY else f"pos_{side}_his"
         if leg.offset is not Offset.OPEN:
             self.gateway.lots[name] -= lots
-        self.report_handler.take(
+        self.engine.apply(
             [Fill(number, leg.order_id, leg.symbol, leg.direction, leg.offset, 3000.0, lots,
                   self.now, 1.0)]
         )  # fmt: skip
@@ -268,7 +277,7 @@ class StubbedDesk:
 
     def foreign(self, lots, offset=Offset.CLOSETODAY, status="ALIVE", order_id="SERVER.1.1.1"):
         """An order of another terminal that closes lots."""
-        self.report_handler.take(
+        self.engine.apply(
             [OrderReport(order_id, SYMBOL, Direction.SELL, offset, lots, lots, 3100.0, status,
                          f"f{order_id}", "")]
         )  # fmt: skip

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import backtrader as bt
 from backtrader.position import Position
 
-from .account.allocation import LotsChange
 from .account.ledger import SIDES, OrderCost, PositionLedger
 from .account.pnl import Balance, ProfitAndLoss
 from .contracts.continuous import MAIN
@@ -27,31 +26,33 @@ from .errors import ConfigError, JournalError, OrderError
 from .execution.contingent_orders import ContingentOrders
 from .execution.engine import ExecutionEngine
 from .execution.execution_reports import ReportHandler
+from .execution.foreign_fills import LotBaseline
 from .execution.notifications import OrderNotifications
 from .execution.open_trades import OpenTrades
 from .execution.order_factory import OrderFactory
 from .execution.order_manager import OrderManager
 from .execution.order_router import OrderRouter
 from .execution.pre_trade import PreTradeChecks, choice
+from .execution.saved_risk import SavedRisk
 from .execution.simulator_only import must_be_named, refused
 from .execution.target_positions import PositionTarget, TargetPositions
 from .execution.write_ahead import WriteAheadLog
 from .feeds.names import symbol_of
 from .feeds.placeholder import PlaceholderFeeds
 from .orders.all_orders import AllOrders
-from .orders.leg import OrderLeg
+from .orders.leg import LiveLegs, OrderLeg
 from .orders.pegged import ChaseRules
 from .orders.ticket import PositionEffect
 from .performance_tracker import RecordKeeper
 from .reconciliation.after_reconnect import Reconciler
 from .reconciliation.expiry import ExpirySettlement
 from .reconciliation.ownership import Ownership
-from .reconciliation.saved_risk import SavedRisk
 from .reconciliation.startup import StartupReconciler
 from .records.account_log import AccountLog
 from .records.journal import Journal
+from .risk.check import RiskCheck
 from .risk.engine import RiskEngine
-from .risk.kill_switch import KillSwitch, RiskCheck
+from .risk.kill_switch import KillSwitch
 from .risk.limits import GuardState
 from .rolling.roll_carrier import ExitCarrier
 from .rolling.roll_state import RollPlan, RollState
@@ -120,8 +121,9 @@ class MyBroker(bt.BrokerBase):
         placeholders = PlaceholderFeeds(context)
         self._trades = OpenTrades(context, self.store.feeds, self.store.mains, placeholders)
         self._news = OrderNotifications(self._manager, self._keeper, self._trades)
-        self._make_execution(placeholders)
-        self._make_reconciliation(placeholders)
+        self._make_orders(placeholders)
+        self._make_engine()
+        self._make_startup(placeholders)
 
     def _make_manager(self) -> OrderManager:
         """The way out, and all that an order meets on it."""
@@ -133,63 +135,56 @@ class MyBroker(bt.BrokerBase):
             choice(self.p.closed_market, "closed_market"), choice(self.p.auction, "auction"),
         )  # fmt: skip
         self._write_ahead = WriteAheadLog(context, self.records_failed)
+        live: LiveLegs = {}
         self._risk = RiskCheck(
-            context, store.last_price, store.hours, self._account, self.p.risk,
-            lambda symbol: self._manager.working(symbol),
-        )  # fmt: skip
+            context, store.last_price, store.hours, self._account, self.p.risk, live
+        )
         priority = _priority(self.p.priority)
         router = OrderRouter(context, trading, market, self._account, priority, self._risk)
         self._must_keep_priority()
         return OrderManager(
             context, trading, link, self._account, self._pre_trade, router, self._risk,
-            self._write_ahead, self._tell,
+            self._write_ahead, self._tell, live,
         )  # fmt: skip
 
-    def _make_execution(self, placeholders: PlaceholderFeeds) -> None:
-        """What waits with us, what is made of requests, and who decides their order."""
+    def _make_orders(self, placeholders: PlaceholderFeeds) -> None:
+        """What waits with us, and what is made of requests."""
         store, manager = self.store, self._manager
-        self._report_handler = ReportHandler(manager)
+        self._reports = ReportHandler(manager)
         self._contingent = ContingentOrders(manager, store.feeds, store.last_price)
         self._orders = OrderFactory(
             self, store.context, store.feeds, store.mains, self._account, manager,
             self._contingent, placeholders, allow_partial=self.p.allow_partial,
         )  # fmt: skip
         self._targets = TargetPositions(manager, store.gateway.queries, self._orders.for_target)
-        self._kill_switch = KillSwitch(
-            store.context, store.reconnector, self._account, self._orders.close_unguarded
-        )
+        self._kill_switch = KillSwitch(store.context, store.reconnector, self._account)
+
+    def _make_engine(self) -> None:
+        """What decides the order of things."""
+        store, manager = self.store, self._manager
+        self._lots = LotBaseline(self._account)
         self._engine = ExecutionEngine(
-            store.context, self._account, manager, self._report_handler, self._contingent,
-            self._targets, self._risk, self._kill_switch,
+            store.context, self._account, manager, self._reports, self._contingent, self._targets,
+            self._risk, self._kill_switch, self._orders, self._news, self._keeper, self._lots,
+            Reconciler(manager, self._reports.foreign, self._lots),
+            ExpirySettlement(self._account, manager, store.gateway.queries),
         )  # fmt: skip
 
-    def _make_reconciliation(self, placeholders: PlaceholderFeeds) -> None:
-        """What holds orders and lots against the account."""
-        store, manager, reports = self.store, self._manager, self._report_handler
+    def _make_startup(self, placeholders: PlaceholderFeeds) -> None:
+        """What goes on with an earlier run."""
+        store = self.store
         self._adoption = Ownership(
             store.feeds, placeholders, self._orders.ticket, self._tell, self._trades
         )
         self._restart = StartupReconciler(
-            manager, reports, self._contingent, self._adoption,
+            self._engine, self._manager, self._reports, self._contingent, self._targets,
+            self._adoption, lots=self._lots,
             memory=SavedRisk(
                 store.context, self._risk.guard, self._kill_switch, self._write_ahead
             ),
             pump=store.pump, newborn=store.sandbox_server is not None,
             resend=self.p.on_restart == "resend", accept=self.p.accept_differences,
         )  # fmt: skip
-        lots = self._restart.lots
-        reconciler = Reconciler(manager, reports, lots, self._engine.take_differences)
-        expiry = ExpirySettlement(self._account, manager, store.gateway.queries)
-        self._engine.looks_after(self._restart, reconciler, expiry)
-        reports.on_fill += [
-            self._contingent.take_fill, self._targets.take_fill, self._keeper.heard,
-        ]  # fmt: skip
-        reports.on_foreign += [
-            self._restart.take_foreign,
-            self._targets.take_other,
-            self._take_foreign_trade,
-            self._keeper.traded,
-        ]
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -283,12 +278,6 @@ class MyBroker(bt.BrokerBase):
     def _tell(self, order: Any) -> None:
         self._news.put(order)
         self.store.observers.order(order)
-
-    def _take_foreign_trade(self, fill: Fill) -> None:
-        if self.store.known_instrument(fill.symbol) is not None:
-            fill = self._account.priced(fill)
-        size = fill.direction.sign * fill.volume
-        self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
 
     def get_notification(self) -> Any:
         """The next order to tell, None when there is none."""
@@ -609,7 +598,7 @@ class MyBroker(bt.BrokerBase):
         Values are ``leg.OrderLeg``: ``symbol``, ``volume`` and ``filled`` in lots,
         ``state``. The present trading day's, as the account gives them.
         """
-        return dict(self._report_handler.foreign)
+        return dict(self._reports.foreign)
 
     def orderstatus(self, order: Any) -> Any:
         """Backtrader's status of an order."""
@@ -706,9 +695,7 @@ class MyBroker(bt.BrokerBase):
 
     def drop_target(self, instrument: str) -> None:
         """Work to a target no more; what is held stays."""
-        symbol = self._traded(instrument)
-        self._restart.hand_targets(self._targets.adopt, symbol)
-        self._targets.drop(symbol)
+        self._targets.drop(self._traded(instrument))
 
     # -- the owner's buttons ----------------------------------------------------------------------
 

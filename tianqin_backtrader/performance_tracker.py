@@ -452,12 +452,12 @@ class RecordKeeper:
         if self._tracker is not None:
             self._tracker.next()
 
-    def traded(self, fill: Fill) -> None:
+    def traded(self) -> None:
         """Note a trade of another terminal on the account, so that the account is recorded."""
         self._moved = True
         self.heard()
 
-    def heard(self, *_: object) -> None:
+    def heard(self) -> None:
         """Note that there was a trade."""
         self._heard_at = self._instants()
 

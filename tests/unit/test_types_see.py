@@ -22,7 +22,7 @@ MISSPELT = [
     ("execution/order_router.py", "self._market.best_prices(", "self._market.best_price("),
     ("execution/execution_reports.py", "self._trading.report_again(", "self._trading.report_agin("),
     ("execution/engine.py", "self._contingent.settle_stops()", "self._contingent.setle_stops()"),
-    ("risk/kill_switch.py", "self._hours.trading", "self._hours.tradng"),
+    ("risk/check.py", "self._hours.trading", "self._hours.tradng"),
     ("reconciliation/startup.py", "self._trading.all_reports()", "self._trading.all_report()"),
     ("reconciliation/after_reconnect.py", "self._account.held_lots()", "self._account.held_lot()"),
     ("rolling/roll_leg.py", "self._broker.takes_orders(", "self._broker.take_orders("),

@@ -7,47 +7,52 @@ on disk before strategies are told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from ..account.allocation import LotsChange
 from ..account.ledger import PositionLedger
 from ..core.clock import monotonic
 from ..core.context import Context
 from ..core.model import Fill, OrderReport
-from ..errors import JournalError
+from ..errors import IllegalTransition, JournalError
 from ..orders.ticket import OF_A_ROLL, PositionEffect, Ticket
-from ..risk.kill_switch import KillSwitch, RiskCheck
+from ..risk.check import RiskCheck
+from ..risk.kill_switch import KillSwitch
 from ..risk.limits import GuardState
 from .contingent_orders import ContingentOrders
-from .execution_reports import ReportHandler
+from .execution_reports import Applied, ReportHandler
+from .foreign_fills import LotBaseline
+from .notifications import OrderNotifications
+from .order_factory import OrderFactory
 from .order_manager import OrderManager
 from .target_positions import TargetPositions
-from .write_ahead import Planned
 
 logger = logging.getLogger(__name__)
-
-
-class SavedState(Protocol):
-    """What an earlier run has left."""
-
-    @property
-    def lots(self) -> Planned: ...
-
-    def hand_targets(self, adopt: Callable[..., Any], symbol: str | None = None) -> None: ...
 
 
 class Reconciles(Protocol):
     """Holds what the account shows against what we know."""
 
-    def follow_session(self, session: int) -> None: ...
+    def follow_session(self, session: int) -> bool: ...
 
-    def on_round(self) -> None: ...
+    def reports(self) -> Iterable[OrderReport | Fill]: ...
+
+    def on_round(self) -> str: ...
 
 
 class Expires(Protocol):
     """Settles lots of contracts that have expired; True if there were any."""
 
     def on_round(self) -> bool: ...
+
+
+class Keeper(Protocol):
+    """Keeps the records of the account current."""
+
+    def heard(self) -> None: ...
+
+    def traded(self) -> None: ...
 
 
 class ExecutionEngine:
@@ -57,11 +62,17 @@ class ExecutionEngine:
         context: Whom to tell.
         account: Positions.
         manager: Sends and withdraws.
-        report_handler: Takes reports.
+        reports: Applies what the exchange says.
         contingent: Orders that wait for a price, a time or another order.
         targets: Positions that are worked to.
         risk: The rules.
-        kill_switch: Closes everything.
+        kill_switch: Says what is to be closed until nothing is held.
+        factory: Makes the orders that close it.
+        news: What strategies are told.
+        keeper: Told of trades.
+        lots: What the records start from.
+        reconciler: Compares orders and lots with the account.
+        expiry: Settles what has expired.
 
     Attributes:
         begun: Whether the account was taken over: before that, a start looks at all there is.
@@ -72,21 +83,25 @@ class ExecutionEngine:
         context: Context,
         account: PositionLedger,
         manager: OrderManager,
-        report_handler: ReportHandler,
+        reports: ReportHandler,
         contingent: ContingentOrders,
         targets: TargetPositions,
         risk: RiskCheck,
         kill_switch: KillSwitch,
+        factory: OrderFactory,
+        news: OrderNotifications,
+        keeper: Keeper,
+        lots: LotBaseline,
+        reconciler: Reconciles,
+        expiry: Expires,
     ) -> None:
         self._context, self._account = context, account
-        self._manager, self._report_handler = manager, report_handler
+        self._manager, self._reports, self._factory = manager, reports, factory
         self._contingent, self._targets, self._risk = contingent, targets, risk
         self._kill_switch, self._write_ahead = kill_switch, manager.write_ahead
+        self._news, self._keeper, self._lots = news, keeper, lots
+        self._reconciler, self._expiry = reconciler, expiry
         self.begun = self._halting = False
-
-    def looks_after(self, saved: SavedState, reconciler: Reconciles, expiry: Expires) -> None:
-        """Name what compares orders and lots with the account."""
-        self._saved, self._reconciler, self._expiry = saved, reconciler, expiry
 
     def begin(self) -> None:
         """The account was taken over; an earlier run may have died before all was withdrawn."""
@@ -99,17 +114,55 @@ class ExecutionEngine:
         """Apply what the exchange says, and queue what strategies are to be told."""
         self._manager.heard_at = monotonic()
         if self.begun:
-            self._report_handler.take(reports)
-            self._reconciler.on_round()
+            self.apply(reports)
+            self._reconcile()
             self._write_ahead.flush()
+
+    def apply(self, reports: Iterable[OrderReport | Fill]) -> None:
+        """Apply reports one by one, each with all that follows from it."""
+        for report in reports:
+            try:
+                done = self._reports.take(report)
+                if done is not None:
+                    self._follow_fill(done)
+                    self._reports.settle_leg(done)
+            except IllegalTransition as error:
+                self._reports.read_again(report, error)
+        self._reports.tell_without_order()
+
+    def _follow_fill(self, done: Applied) -> None:
+        """What an execution means for other orders, for targets and records."""
+        fill, ticket = done.report, done.ticket
+        if not isinstance(fill, Fill):
+            return
+        if ticket is not None:
+            self._contingent.take_fill(ticket, fill)
+            self._targets.take_fill(ticket, fill)
+            self._keeper.heard()
+            return
+        self._lots.foreign.add(fill.identity)
+        self._write_ahead.touch_plan(self._lots)
+        self._targets.take_other(fill)
+        if self._context.known_instrument(fill.symbol) is not None:
+            fill = self._account.priced(fill)
+        size = fill.direction.sign * fill.volume
+        self._news.put_change(LotsChange(fill.symbol, size, fill.price, fill.commission))
+        self._keeper.traded()
+
+    def _reconcile(self) -> None:
+        self.apply(self._reconciler.reports())
+        differences = self._reconciler.on_round()
+        if differences:
+            self._take_differences(differences)
 
     def on_round(self, session: int, reconnector: Any) -> None:
         """Look after unanswered orders, and after all that waits with us."""
-        self._report_handler.follow_session(session, reconnector)
+        self._reports.follow_session(session, reconnector)
         if not self.begun:
             return
-        self._report_handler.on_round()
-        self._reconciler.follow_session(session)
+        self._reports.on_round()
+        if not self._reconciler.follow_session(session):
+            self._reconcile()
         self._account.settle_fees()
         self._look_at_halting()
         self._look_at_loss()
@@ -117,11 +170,11 @@ class ExecutionEngine:
         self._contingent.on_round()
         self._targets.on_round()
         if self._kill_switch.busy:
-            self._kill_switch.on_round(
-                {symbol for symbol, legs in self._manager.live.items() if legs}
-            )
+            working = {symbol for symbol, legs in self._manager.live.items() if legs}
+            for close in self._kill_switch.on_round(working):
+                self._factory.close_unguarded(close)
         if self._expiry.on_round():
-            self._write_ahead.touch_plan(self._saved.lots)
+            self._write_ahead.touch_plan(self._lots)
         self._write_ahead.flush()
 
     # -- the owner's word -------------------------------------------------------------------------
@@ -130,7 +183,7 @@ class ExecutionEngine:
         """Withdraw every order and send no other until ``resume``, in later runs, too."""
         self._risk.guard.halt(reason)
         self._kill_switch.end()
-        self.drop_targets()
+        self._targets.drop_all()
         self._withdraw_for(lambda ticket: True)
         self._write_ahead.flush()
 
@@ -145,7 +198,7 @@ class ExecutionEngine:
     def flatten(self, reason: str) -> None:
         """Withdraw every order and close all that the account holds, at the market."""
         self._risk.guard.reduce(reason)
-        self.drop_targets()
+        self._targets.drop_all()
         self._withdraw(lambda ticket: ticket.guarded)  # of a flatten before: it has its place
         self._kill_switch.begin()
         self._write_ahead.flush()
@@ -155,11 +208,6 @@ class ExecutionEngine:
         self._withdraw(lambda ticket: True)
 
     # -- what follows from it ---------------------------------------------------------------------
-
-    def drop_targets(self) -> None:
-        """Work to no target any more, nor to one that an earlier run has begun."""
-        self._saved.hand_targets(self._targets.adopt)
-        self._targets.drop_all()
 
     def _withdraw(self, which: Callable[[Ticket], bool]) -> None:
         for ticket in list(self._manager.tickets.values()):
@@ -211,7 +259,7 @@ class ExecutionEngine:
         text = f"{guard.state}: {guard.reason}; what adds to positions is withdrawn"
         logger.error("%s", text)
         self._context.notify(text)
-        self.drop_targets()
+        self._targets.drop_all()
         halted = guard.state is GuardState.HALTED
         goes = self._is_no_exit if halted else self._adds
         self._withdraw_openings(lambda ticket: ticket.guarded and goes(ticket))
@@ -231,7 +279,7 @@ class ExecutionEngine:
         if not self._halting:
             return
         self._halting = False
-        self.drop_targets()
+        self._targets.drop_all()
         if self._risk.guard.state is not GuardState.HALTED:
             self._withdraw(lambda ticket: ticket.guarded)
         elif self._risk.guard.keeps_exits:
@@ -239,7 +287,7 @@ class ExecutionEngine:
         else:
             self._withdraw_for(lambda ticket: True)
 
-    def take_differences(self, text: str) -> None:
+    def _take_differences(self, text: str) -> None:
         """Somebody or something else has changed what is held: the owner has to look."""
         text = f"{text}; only orders that reduce are sent until broker.resume()"
         logger.error("%s", text)

@@ -1,11 +1,14 @@
-"""``ReportHandler`` is the way back: it applies what the exchange says, and strategies are told."""
+"""``ReportHandler`` is the way back: it applies what the exchange says to orders and lots.
+
+What follows from it for other orders is the engine's to decide: each report comes back as a value.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import backtrader as bt
@@ -35,6 +38,23 @@ PASSED_BY = frozenset({OrderState.FILLED, OrderState.REJECTED, OrderState.LOST})
 UNASKED = frozenset({OrderState.CANCELLED, OrderState.LOST, OrderState.FILLED})
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A report that was news.
+
+    Attributes:
+        report: A fill has its fee by now.
+        ticket: The order, None for a fill of another terminal's.
+        leg: The leg of it.
+        given_up: Whether the leg had counted as over before the report.
+    """
+
+    report: OrderReport | Fill
+    ticket: Ticket | None = None
+    leg: OrderLeg | None = None
+    given_up: bool = False
+
+
 class ReportHandler:
     """Applies reports to orders.
 
@@ -43,8 +63,6 @@ class ReportHandler:
 
     Attributes:
         foreign: Orders of the account that this program has not sent, by id.
-        on_fill: Called with an order and its fill.
-        on_foreign: Called with a fill of an order that is not ours.
     """
 
     def __init__(self, manager: OrderManager) -> None:
@@ -52,8 +70,6 @@ class ReportHandler:
         self._context, self._trading, self._link = manager.context, manager.trading, manager.link
         manager.settled = self.settle
         self.foreign = manager.router.claims.foreign
-        self.on_fill: list[Callable[[Ticket, Fill], None]] = []
-        self.on_foreign: list[Callable[[Fill], None]] = []
         self._others = ForeignFills(self._context, self._account)
         self._early: dict[str, dict[str, Fill]] = defaultdict(dict)
         self._untold: list[Fill] = []
@@ -63,33 +79,23 @@ class ReportHandler:
 
     # -- reports ------------------------------------------------------------------------------
 
-    def take(self, reports: list[OrderReport | Fill]) -> None:
-        """Apply what the exchange says. A report that no order can make is logged and left."""
-        for told in reports:
-            found, report = self._manager.legs.get(told.order_id), told
-            if found is not None and isinstance(told, Fill):
-                report = self._account.priced(told)
-            try:
-                if found is None:
-                    self._take_foreign(report)
-                else:
-                    self._apply(*found, report)
-            except IllegalTransition as error:
-                logger.error("%s; the client's picture is read again", error)
-                if report.order_id not in self._asked_again:
-                    self._asked_again.add(report.order_id)
-                    self._trading.report_again(report.order_id)
-        self._tell_without_order()
+    def take(self, report: OrderReport | Fill) -> Applied | None:
+        """Apply what the exchange says of one order; None where that was known, or no news.
 
-    def _apply(self, ticket: Ticket, leg: OrderLeg, report: OrderReport | Fill) -> None:
+        Raises:
+            IllegalTransition: No order can make such a step.
+        """
+        found = self._manager.legs.get(report.order_id)
+        if found is None:
+            return self._take_foreign(report)
+        ticket, leg = found
         given_up = leg.over
         if isinstance(report, Fill):
+            report = self._account.priced(report)
             if not leg.take_fill(report):
-                return
+                return None
             self._manager.write_ahead.fill(report, int(ticket.order.comminfo.p.mult))
             self.tell_fill(ticket, report)
-            for told in self.on_fill:
-                told(ticket, report)
         else:
             numbered = leg.exchange_order_id
             changed = leg.take_report(report)
@@ -98,47 +104,65 @@ class ReportHandler:
             self._manager.write_ahead.report(report)
             if changed:
                 logger.info("%s %s", leg, leg.last_msg)
+        return Applied(report, ticket, leg, given_up)
+
+    def read_again(self, report: OrderReport | Fill, error: IllegalTransition) -> None:
+        """No order can have made the step that a report tells: the client may have misread it."""
+        logger.error("%s; the client's picture is read again", error)
+        if report.order_id not in self._asked_again:
+            self._asked_again.add(report.order_id)
+            self._trading.report_again(report.order_id)
+
+    def settle_leg(self, done: Applied) -> None:
+        """After a report, and what it meant for others: does the order go on, or has it ended?"""
+        ticket, leg = done.ticket, done.leg
+        if ticket is None or leg is None:
+            return
         if leg.over:
             self._manager.live[leg.symbol].pop(leg.order_id, None)
-        elif given_up:
+        elif done.given_up:
             self._manager.take_back(ticket, leg)
         elif ticket.over:
             self._manager.withdraw_rest(ticket)
-        if isinstance(report, Fill) and leg not in ticket.out:
+        if isinstance(done.report, Fill) and leg not in ticket.out:
             self._manager.make_room(ticket)
         self.settle(ticket)
 
-    def _take_foreign(self, report: OrderReport | Fill) -> None:
+    def _take_foreign(self, report: OrderReport | Fill) -> Applied | None:
         """An order that this program has not sent: its own earlier run's, or another program's."""
         leg = self.foreign.get(report.order_id)
         if isinstance(report, Fill):
-            early = self._early[report.order_id] if leg is None else {}
-            if report.trade_id in early:
-                return
-            if leg is None:
-                early[report.trade_id] = report
-                self._untold.append(report)
-            elif not leg.take_fill(report):
-                return
-            if self._manager.pre_trade.reconciled:
-                self._others.take(report)
-                for told in self.on_foreign:
-                    told(report)
-            elif math.isfinite(report.commission):
-                self._account.priced(report)  # it is in the account, and its fee is learnt from
-        elif leg is not None:
+            return self._take_foreign_fill(leg, report)
+        if leg is not None:
             leg.take_report(report)
-        else:
-            leg = OrderLeg.met(report)
-            self._manager.router.claims.meet(leg, self._manager.day_for(leg.symbol))
-            for fill in self._early.pop(report.order_id, {}).values():
-                leg.take_fill(fill)
-            if self._manager.pre_trade.reconciled:
-                text = f"an order that this program has not sent: {leg}"
-                logger.warning("%s", text)
-                self._context.notify(text, foreign_order=leg)
+            return None
+        leg = OrderLeg.met(report)
+        self._manager.router.claims.meet(leg, self._manager.day_for(leg.symbol))
+        for fill in self._early.pop(report.order_id, {}).values():
+            leg.take_fill(fill)
+        if self._manager.pre_trade.reconciled:
+            text = f"an order that this program has not sent: {leg}"
+            logger.warning("%s", text)
+            self._context.notify(text, foreign_order=leg)
+        return None
 
-    def _tell_without_order(self) -> None:
+    def _take_foreign_fill(self, leg: OrderLeg | None, fill: Fill) -> Applied | None:
+        early = self._early[fill.order_id] if leg is None else {}
+        if fill.trade_id in early:
+            return None
+        if leg is None:
+            early[fill.trade_id] = fill
+            self._untold.append(fill)
+        elif not leg.take_fill(fill):
+            return None
+        if self._manager.pre_trade.reconciled:
+            self._others.take(fill)
+            return Applied(fill)
+        if math.isfinite(fill.commission):
+            self._account.priced(fill)  # it is in the account, and its fee is learnt from
+        return None
+
+    def tell_without_order(self) -> None:
         """Trades whose order has not come with them: it may follow, or there is none.
 
         A broker's forced closes and exchanges for physicals have none.

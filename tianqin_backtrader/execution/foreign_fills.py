@@ -7,6 +7,8 @@ books.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..account.ledger import PositionLedger
 from ..core.context import Context
 from ..core.model import Fill
@@ -37,3 +39,28 @@ class ForeignFills:
             if instrument is not None:
                 for fill in self._waiting.pop(symbol):
                     self._account.book(self._account.priced(fill), int(instrument.volume_multiple))
+
+
+class LotBaseline:
+    """The lots that the records start from: what is held, fills since then apart.
+
+    Attributes:
+        foreign: The identities of trades of other terminals that are in the lots.
+    """
+
+    kind, key = "held", "account"
+
+    def __init__(self, account: PositionLedger) -> None:
+        self._account = account
+        self._serial = 0
+        self.foreign: set[str] = set()
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """For the journal; every row counts from its place on, so no two are equal."""
+        self._serial += 1
+        lots = [
+            [*place, abs(int(position.size))]
+            for place, position in self._account.sides.items()
+            if position.size
+        ]
+        return {"lots": lots, "foreign": sorted(self.foreign), "serial": self._serial}, False

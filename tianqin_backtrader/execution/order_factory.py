@@ -21,6 +21,7 @@ from ..errors import OrderError, TianqinError
 from ..feeds.placeholder import PlaceholderFeeds, has_time
 from ..orders.exits import Timing
 from ..orders.ticket import PositionEffect, Ticket
+from ..risk.kill_switch import Close
 from .contingent_orders import ContingentOrders
 from .order_manager import OrderManager
 
@@ -218,11 +219,11 @@ class OrderFactory:
         self._write_ahead.flush()
         return ticket.order
 
-    def close_unguarded(self, symbol: str, direction: Direction, volume: int, stays: bool) -> None:
+    def close_unguarded(self, close: Close) -> None:
         """Close lots whatever the risk rules say; what cannot be closed is left."""
         self.four_way(
-            direction, PositionEffect.CLOSE, symbol, volume, None,
-            guarded=False, allow_partial=True, stays=stays,
+            close.direction, PositionEffect.CLOSE, close.symbol, close.lots, None,
+            guarded=False, allow_partial=True, stays=close.stays,
         )  # fmt: skip
 
     def for_target(

@@ -30,7 +30,7 @@ from ..errors import (
     TianqinError,
 )
 from ..orders.exits import Timing
-from ..orders.leg import OrderLeg, OrderState
+from ..orders.leg import LiveLegs, OrderLeg, OrderState
 from ..orders.ticket import Ending, PositionEffect, Stage, Ticket
 from .order_router import Guard, OrderRouter, RoutedOrder
 from .pre_trade import PreTradeChecks
@@ -59,12 +59,12 @@ class OrderManager:
         guard: Counts cancels, and orders that it has not looked at.
         write_ahead: Writes down what happens, before it has effects.
         tell: Hands a clone of an order to ``notify_order``.
+        live: Legs of which something is expected; kept here.
 
     Attributes:
         legs: Every leg sent, with its order, by id.
         on_end: Called with an order that is over.
         settled: Called when a leg has ended without a report.
-        live: Legs of which something is expected, by symbol and id.
         unanswered: Legs of which nothing has been heard.
         heard_at: When the trading side has said something last, as ``monotonic`` counts.
     """
@@ -80,6 +80,7 @@ class OrderManager:
         guard: Guard,
         write_ahead: WriteAheadLog,
         tell: Callable[[Any], None],
+        live: LiveLegs,
     ) -> None:
         self.context, self.trading, self.link = context, trading, link
         self.account, self.pre_trade = account, pre_trade
@@ -89,7 +90,7 @@ class OrderManager:
         self.tickets: dict[int, Ticket] = {}
         self.on_end: list[Callable[[Ticket], None]] = []
         self.settled: Callable[[Ticket], None] = lambda ticket: None
-        self.live: dict[str, dict[str, OrderLeg]] = {}
+        self.live = live
         self.unanswered: dict[str, OrderLeg] = {}
         self.heard_at = monotonic()
         self._queued: dict[int, Ticket] = {}
@@ -134,10 +135,6 @@ class OrderManager:
         if undecided and ticket.effect is PositionEffect.NET:
             self.settle_effect(ticket, Timing.LATER, None)
             self.write_ahead.touch(ticket)
-
-    def working(self, symbol: str) -> list[OrderLeg]:
-        """The exchange orders on a contract that are not over."""
-        return list(self.live.get(symbol, {}).values())
 
     def on_their_way(self) -> set[Ticket]:
         """Orders at the exchange, and those that are sent as soon as it takes them."""

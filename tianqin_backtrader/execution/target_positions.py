@@ -117,6 +117,7 @@ class TargetPositions:
         )
         self._targets: dict[str, PositionTarget] = {}
         self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
+        self._recalled: list[tuple[dict[str, Any], list[Ticket]]] = []
         self._returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
         manager.on_end.append(self._take_end)
 
@@ -143,6 +144,10 @@ class TargetPositions:
 
     def drop(self, symbol: str) -> None:
         """Work to it no more; its order is withdrawn."""
+        for fields, tickets in self._recalled:
+            if fields["symbol"] == symbol:
+                self._adopt(fields, None, tickets)
+        self._recalled = [one for one in self._recalled if one[0]["symbol"] != symbol]
         target = self._targets.pop(symbol, None)
         fields, owner, working = self._returning.pop(symbol, ({}, None, []))
         if fields and target is None:
@@ -158,7 +163,8 @@ class TargetPositions:
 
     def drop_all(self) -> None:
         """Work to none of them any more, those of an earlier run among them."""
-        for symbol in (*self._targets, *self._returning):
+        recalled = (fields["symbol"] for fields, _ in self._recalled)
+        for symbol in (*self._targets, *self._returning, *recalled):
             self.drop(symbol)
 
     def _held(self, symbol: str) -> int:
@@ -205,7 +211,26 @@ class TargetPositions:
 
     # -- after a restart ----------------------------------------------------------------------
 
-    def adopt(self, fields: dict[str, Any], owner: Any, working: list[Ticket]) -> None:
+    @property
+    def waiting(self) -> bool:
+        """Whether targets of an earlier run wait for their strategies."""
+        return bool(self._recalled)
+
+    def recall(self, fields: dict[str, Any], working: list[Ticket]) -> None:
+        """A target of an earlier run, with what it has out; it waits for its strategy."""
+        self._recalled.append((fields, working))
+
+    def hand_over(self, owner: Callable[[Any], Any]) -> None:
+        """Strategies are there now, and targets of an earlier run go on.
+
+        Args:
+            owner: Gives the strategy of a name.
+        """
+        while self._recalled:
+            fields, working = self._recalled.pop()
+            self._adopt(fields, owner(fields["owner"]), working)
+
+    def _adopt(self, fields: dict[str, Any], owner: Any, working: list[Ticket]) -> None:
         """A target of an earlier run: what it has out is withdrawn first, then it goes on.
 
         A rest that is too little to be opened again stays out, and is waited for.

@@ -47,6 +47,15 @@ class Planned(Protocol):
         ...
 
 
+class Followed(Planned, Protocol):
+    """Something that is written whenever it has changed, without a word."""
+
+    @property
+    def changes(self) -> int:
+        """How often it has changed."""
+        ...
+
+
 class WriteAheadLog:
     """Writes for the desk; without a journal it does nothing.
 
@@ -68,6 +77,8 @@ class WriteAheadLog:
         self._tickets: dict[str, Ticket] = {}
         self._plans: dict[tuple[str, str], Planned] = {}
         self._written: dict[tuple[str, str], str] = {}
+        self._followed: list[Followed] = []
+        self._seen = 0
 
     # -- what happens -------------------------------------------------------------------------
 
@@ -80,6 +91,11 @@ class WriteAheadLog:
         """Something else has."""
         if self.journal is not None:
             self._plans[planned.kind, planned.key] = planned
+
+    def follow(self, planned: Followed) -> None:
+        """From now on write something else whenever it has changed."""
+        self._followed.append(planned)
+        self._seen += planned.changes
 
     def add(self, write: Callable[[Journal], object]) -> None:
         """Something else is to be written in its turn."""
@@ -173,7 +189,7 @@ class WriteAheadLog:
         """Write down what has happened since the last call; False if it is owed."""
         if self.broken is not None:
             return self._try_again()
-        if self.journal is None or not (self._rows or self._tickets or self._plans):
+        if self.journal is None or not self._is_owed():
             return True
         try:
             self._write(self.journal)
@@ -181,6 +197,10 @@ class WriteAheadLog:
             self.fail(error)
             return False
         return True
+
+    def _is_owed(self) -> bool:
+        changes = sum(one.changes for one in self._followed)
+        return bool(self._rows or self._tickets or self._plans) or changes != self._seen
 
     def fail(self, error: JournalError) -> None:
         """Records cannot be written: nothing that may open is sent any more."""
@@ -223,6 +243,9 @@ class WriteAheadLog:
 
     def _write(self, journal: Journal) -> None:
         when = self._when()
+        seen = sum(one.changes for one in self._followed)
+        if seen != self._seen:  # the same text is not written twice
+            self._plans |= {(one.kind, one.key): one for one in self._followed}
         known: dict[tuple[str, str], str] = {}
         with journal.together():
             for write in self._rows:
@@ -236,6 +259,7 @@ class WriteAheadLog:
         self._rows.clear()
         self._tickets.clear()
         self._plans.clear()
+        self._seen = seen
         self._written |= known
 
     def _put(

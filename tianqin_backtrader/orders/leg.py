@@ -255,3 +255,7 @@ class OrderLeg:
         if following is None:
             raise IllegalTransition(f"{self!r} cannot take {event}")
         self.state = following
+
+
+#: Legs of which something is expected, by symbol and id.
+LiveLegs = dict[str, dict[str, OrderLeg]]

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..core.clock import SECOND, Instants, instants
 from ..core.context import Context
 from ..core.model import NAN, Fill, Offset, OrderReport
 from ..errors import UnknownSymbol
-from ..execution.execution_reports import ReportHandler
 from ..execution.order_manager import OrderManager
 from ..execution.write_ahead import Planned
 from ..orders.leg import OrderLeg
@@ -38,63 +37,71 @@ class Reconciler:
 
     Args:
         manager: Where orders were sent.
-        report_handler: Takes what they got.
+        foreign: Orders that other terminals have sent, by id.
         lots: What the records start from; written again when lots are taken over.
-        on_difference: Called with the words about lots that nothing explains, once they are taken
-            over.
     """
 
     def __init__(
-        self,
-        manager: OrderManager,
-        report_handler: ReportHandler,
-        lots: Planned,
-        on_difference: Callable[[str], None],
+        self, manager: OrderManager, foreign: Mapping[str, OrderLeg], lots: Planned
     ) -> None:
-        self._manager, self._report_handler, self._lots, self._tell = (
-            manager,
-            report_handler,
-            lots,
-            on_difference,
-        )
+        self._manager, self._foreign, self._lots = manager, foreign, lots
         self._context, self._trading = manager.context, manager.trading
         self._link, self._account = manager.link, manager.account
         self._session = 0
         self._due = self._first = False
         self._since = self._started = self._looked = Instants(0, 0)
         self._differences: list[Difference] = []
+        self._seen: list[Difference] | None = None
         #: Lots by contract and side that the account no longer showed, and that were given up.
         self._given_up: dict[Place, int] = {}
         self._lacking = False
 
-    def follow_session(self, session: int) -> None:
-        """Every round, before its reports: see whether there is a new session."""
-        if session != self._session:
-            self._due, self._first, self._session = True, not self._session, session
-            self._begin([])
-            self._started, self._lacking = self._since, False
-        else:
-            self.on_round()
+    def follow_session(self, session: int) -> bool:
+        """Every round: see whether there is a new session, whose reports are still to come."""
+        if session == self._session:
+            return False
+        self._due, self._first, self._session = True, not self._session, session
+        self._begin([])
+        self._started, self._lacking = self._since, False
+        return True
 
-    def on_round(self) -> None:
-        """Look, as soon as a new session's first reports are taken: before strategies go on.
+    def reports(self) -> Iterator[OrderReport | Fill]:
+        """What the account shows of orders whose day is over, to be applied one by one.
 
-        Where lots were given up it is looked at later, too: a counter may show them all the same.
+        It is looked as soon as a new session's first reports are taken: before strategies go on.
+        Where lots were given up it is looked later, too: a counter may show them all the same.
         """
+        self._seen = None
         if not self._is_time() or not self._link.trading_up or not self._contracts_known():
             return
         self._looked = self._now()
         if self._account.lacks_positions():
             self._tell_lacking()
             return
-        differences = self._look()
+        ended = self._ended()
+        costs = self._account.open_prices()
+        picture = compare(self._ours(), self._account.held_lots(), [], ended, costs, self._gone())
+        for fill in unseen_fills(self._context, ended, picture.filled, costs):
+            logger.warning("%s: the account holds %d lots of it", fill.order_id, fill.volume)
+            yield fill
+        for leg in ended:
+            yield day_end(leg)
+        self._seen = picture.differences
+
+    def on_round(self) -> str:
+        """Answer what was seen; words about lots that nothing explains, once they are taken over,
+        or "".
+        """
+        differences, self._seen = self._seen, None
+        if differences is None:
+            return ""
         if differences != self._differences:
             self._begin(differences)
         stable = self._now().since(self._since)
         if stable > LATE and (back := self._come_back(differences)):
             self._take_back(back)
         elif not self._due:
-            return
+            return ""
         elif not differences:
             # A program's first picture may lack what is held: a counter may show it later.
             self._due = self._first and self._now().since(self._started) <= SETTLED
@@ -103,7 +110,8 @@ class Reconciler:
             self._take_held(late)
         elif stable > SETTLED:
             self._due = False
-            self._take_over(differences)
+            return self._take_over(differences)
+        return ""
 
     def _is_time(self) -> bool:
         looked = self._now().since(self._looked)
@@ -148,7 +156,7 @@ class Reconciler:
         """Whether everything is known of what is held: the money of a difference is, then."""
         context = self._context
         held = {symbol for symbol, _ in (*self._account.sides, *self._account.held_lots())}
-        symbols = held | {leg.symbol for leg in self._report_handler.foreign.values()}
+        symbols = held | {leg.symbol for leg in self._foreign.values()}
         known = [
             context.known_instrument(symbol) or context.is_unknown(symbol) for symbol in symbols
         ]
@@ -183,26 +191,18 @@ class Reconciler:
     def _now(self) -> Instants:
         return instants(self._context.clock)
 
-    def _look(self) -> list[Difference]:
-        ended = self._ended()
-        account = self._account
-        ours = {
+    def _ours(self) -> dict[Place, int]:
+        """Lots by our fills."""
+        return {
             place: abs(int(position.size))
-            for place, position in account.sides.items()
+            for place, position in self._account.sides.items()
             if position.size
         }
-        gone = [
-            symbol
-            for symbol in {symbol for symbol, _ in ours}
-            if expired(self._context, symbol, waits=False)
-        ]
-        costs = account.open_prices()
-        picture = compare(ours, account.held_lots(), [], ended, costs, gone)
-        for fill in unseen_fills(self._context, ended, picture.filled, costs):
-            logger.warning("%s: the account holds %d lots of it", fill.order_id, fill.volume)
-            self._report_handler.take([fill])
-        self._report_handler.take([day_end(leg) for leg in ended])
-        return picture.differences
+
+    def _gone(self) -> list[str]:
+        """Contracts held that have expired."""
+        symbols = {symbol for symbol, _ in self._ours()}
+        return [symbol for symbol in symbols if expired(self._context, symbol, waits=False)]
 
     def _ended(self) -> list[OrderLeg]:
         """Orders whose day is over, ours first, that this session does not list."""
@@ -215,13 +215,11 @@ class Reconciler:
             and self._manager.day_over(self._manager.legs[leg.order_id][0])
         ]
         others = [
-            leg
-            for leg in self._report_handler.foreign.values()
-            if not leg.over and leg.order_id not in known
+            leg for leg in self._foreign.values() if not leg.over and leg.order_id not in known
         ]
         return ours + others
 
-    def _take_over(self, differences: list[Difference]) -> None:
+    def _take_over(self, differences: list[Difference]) -> str:
         found = ", ".join(
             f"{symbol} {side}: {ours} by our fills, {theirs} on the account"
             for symbol, side, ours, theirs in differences
@@ -231,7 +229,7 @@ class Reconciler:
                 self._given_up[symbol, side] = ours - theirs
         self._hold(_symbols(differences))
         when = "the start" if self._first else "the link was away"
-        self._tell(f"nothing explains what the account holds after {when}: {found}")
+        return f"nothing explains what the account holds after {when}: {found}"
 
 
 def _symbols(differences: list[Difference]) -> list[str]:

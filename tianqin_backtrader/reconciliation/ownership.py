@@ -50,7 +50,7 @@ class Ownership:
 
     def hand_over(self, restart: StartupReconciler, targets: TargetPositions) -> None:
         """Strategies are there now: give them the orders and targets of an earlier run."""
-        if not (restart.adopted or restart.targets or restart.begun_with):
+        if not (restart.adopted or targets.waiting or restart.begun_with):
             return
         strategies = self._trades.strategies
         adopted, restart.adopted = restart.adopted, []
@@ -60,9 +60,7 @@ class Ownership:
         if strategies and restart.begun_with:
             self._trades.give(restart.begun_with, _exits(adopted, restart.begun_with))
             restart.begun_with = {}
-        while restart.targets:
-            fields, working = restart.targets.pop()
-            targets.adopt(fields, _owner(fields["owner"], strategies), working)
+        targets.hand_over(lambda name: _owner(name, strategies))
 
     def _in_this_run(self, data: Any) -> Any:
         """The feed that has taken the place of an earlier run's; any other data itself."""

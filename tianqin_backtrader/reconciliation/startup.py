@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import backtrader as bt
 
@@ -18,8 +17,12 @@ from ..core.clock import SECOND, instants
 from ..core.model import Fill, OrderReport
 from ..errors import StartRefused
 from ..execution.contingent_orders import ContingentOrders
+from ..execution.engine import ExecutionEngine
 from ..execution.execution_reports import ReportHandler
+from ..execution.foreign_fills import LotBaseline
 from ..execution.order_manager import OrderManager
+from ..execution.saved_risk import SavedRisk
+from ..execution.target_positions import TargetPositions
 from ..orders.contingency import Role
 from ..orders.leg import OrderLeg
 from ..orders.ticket import Ending, Stage, Ticket
@@ -29,7 +32,6 @@ from ..records.journal_queries import RecordedLeg
 from .after_reconnect import SETTLED, day_end, expired, unseen_fills
 from .position_diff import PositionDiff, compare
 from .saved_orders import Found, Orders, SavedOrders
-from .saved_risk import SavedRisk
 
 logger = logging.getLogger(__name__)
 
@@ -48,34 +50,13 @@ NOT_SHOWN = (
 Report = OrderReport | Fill
 
 
-class LotBaseline:
-    """The lots that the records start from: what is held, fills since then apart."""
-
-    kind, key = "held", "account"
-
-    def __init__(self, account: Any) -> None:
-        self._account = account
-        self._serial = 0
-        #: The identities of trades of others that are in the lots.
-        self.foreign: set[str] = set()
-
-    def plan(self) -> tuple[dict[str, Any], bool]:
-        """For the journal; every row counts from its place on, so no two are equal."""
-        self._serial += 1
-        lots = [
-            [*place, abs(int(position.size))]
-            for place, position in self._account.sides.items()
-            if position.size
-        ]
-        return {"lots": lots, "foreign": sorted(self.foreign), "serial": self._serial}, False
-
-
 class StartupReconciler:
     """Puts journal and account together, once.
 
     Args:
-        manager, report_handler, held: Where the orders go on.
+        engine, manager, reports, contingent, targets: Where orders and targets go on.
         make: Makes orders, and tells them.
+        lots: What the records start from.
         memory: Of the risk rules.
         pump: Waits so many seconds for the server.
         newborn: The account was born with this program: there is nothing to go on with.
@@ -85,31 +66,29 @@ class StartupReconciler:
 
     def __init__(
         self,
+        engine: ExecutionEngine,
         manager: OrderManager,
-        report_handler: ReportHandler,
-        held: ContingentOrders,
+        reports: ReportHandler,
+        contingent: ContingentOrders,
+        targets: TargetPositions,
         make: Orders,
         *,
+        lots: LotBaseline,
         memory: SavedRisk,
         pump: Callable[[float], object],
         newborn: bool,
         resend: bool,
         accept: bool,
     ) -> None:
-        self._manager, self._report_handler, self._contingent, self._make = (
-            manager,
-            report_handler,
-            held,
-            make,
-        )
+        self._engine, self._manager, self._reports = engine, manager, reports
+        self._contingent, self._targets, self._make = contingent, targets, make
         self._context, self._trading = manager.context, manager.trading
         self._account, self._write_ahead = manager.account, manager.write_ahead
         self._past = SavedOrders(manager, make)
         self._memory, self._pump = memory, pump
         self._newborn = newborn or not manager.trading.renewable
         self._resend, self._accept = resend, accept
-        self.lots = LotBaseline(self._account)
-        self.targets: list[tuple[dict[str, Any], list[Ticket]]] = []
+        self._lots = lots
         self.adopted: list[Ticket] = []
         #: Net lots and prices before what is now to be told, by symbol; given to strategies once.
         self.begun_with: dict[str, tuple[int, float]] = {}
@@ -155,11 +134,11 @@ class StartupReconciler:
         news = [one for one in ours if isinstance(one, Fill) and not self._counted(one)]
         self._account.begin(equity(), [fill for _, fill in found.untold] + news + unseen)
         self.begun_with = self._account.net_lots()
-        self._report_handler.take(others)
-        self.lots.foreign |= {one.identity for one in others if isinstance(one, Fill)}
+        self._engine.apply(others)
+        self._lots.foreign |= {one.identity for one in others if isinstance(one, Fill)}
         self._manager.pre_trade.reconciled = True
         self._go_on(found, [*unseen, *ours], ended, [leg for leg in lost if leg not in ended])
-        self._write_ahead.touch_plan(self.lots)
+        self._write_ahead.touch_plan(self._lots)
         self._write_ahead.flush()
 
     def begin_again(self) -> None:
@@ -168,22 +147,6 @@ class StartupReconciler:
         self.adopted = [ticket for ticket in self._manager.tickets.values() if not ticket.over]
         for ticket in self.adopted:
             ticket.owner_name = owner_name(ticket.order.owner) or ticket.owner_name
-
-    def hand_targets(
-        self, take: Callable[[dict[str, Any], Any, list[Ticket]], object], symbol: str | None = None
-    ) -> None:
-        """Give away targets of an earlier run, or that of a symbol, before strategies are there."""
-        kept = [one for one in self.targets if symbol not in (None, one[0]["symbol"])]
-        given, self.targets[:] = [one for one in self.targets if one not in kept], kept
-        for fields, working in given:
-            take(fields, None, working)
-
-    def take_foreign(self, fill: Fill) -> None:
-        """A trade of others has changed what is held."""
-        self.lots.foreign.add(fill.identity)
-        self._write_ahead.touch_plan(self.lots)
-
-    # -- the records --------------------------------------------------------------------------
 
     # -- the account --------------------------------------------------------------------------
 
@@ -282,26 +245,26 @@ class StartupReconciler:
             self._contingent.adopt(ticket)
             self._tell_again(ticket)
         for ticket, fill in found.untold:
-            self._report_handler.tell_fill(ticket, fill)
+            self._reports.tell_fill(ticket, fill)
         for key, status in found.ends.items():
             order = found.tickets[key].order
             if order.status != status:
                 order.status = status
                 self._make.tell(order)
-        self._report_handler.take(reports)
-        self._report_handler.take([day_end(self._manager.legs[leg.order_id][1]) for leg in ended])
+        self._engine.apply(reports)
+        self._engine.apply([day_end(self._manager.legs[leg.order_id][1]) for leg in ended])
         for leg in never:
             self._never_left(*self._manager.legs[leg.order_id])
         self._contingent.complete_groups()
         for ticket in self.adopted:
             self._send_rest(ticket)
-            self._report_handler.settle(ticket)
+            self._reports.settle(ticket)
         for plan in found.targets:
             working = [
                 ticket for ticket in self.adopted
                 if ticket.for_target and ticket.symbol == plan.key and not ticket.over
             ]  # fmt: skip
-            self.targets.append((plan.fields, working))
+            self._targets.recall(plan.fields, working)
         if self.adopted:
             text = f"{len(self.adopted)} orders of an earlier run go on"
             logger.info("%s", text)
@@ -334,9 +297,9 @@ class StartupReconciler:
         if any(one.exchange_order_id or one.fills for one in ticket.out) or ticket.ending not in (
             Ending.NONE, Ending.RESIZE,
         ):  # fmt: skip
-            self._report_handler.settle(ticket)
+            self._reports.settle(ticket)
         elif ticket.protects and ticket.closing <= 0 and not self._resend:
-            self._report_handler.settle(ticket)  # it has closed; what it opens is an entry
+            self._reports.settle(ticket)  # it has closed; what it opens is an entry
         elif self._resend or self._protects(ticket) or self._was_taken(ticket):
             ticket.unsent.clear()
             ticket.ending = Ending.NONE

@@ -46,7 +46,7 @@ class RiskEngine:
         limits: A ``RiskLimits``.
         state: A ``GuardState``. It stays as it is overnight, until ``resume``.
         reason: Why it is not ACTIVE.
-        changed: Called when something has changed that a restart must know.
+        changes: How often something has changed that a restart must know.
         loss_met: Whether ``max_daily_loss`` has changed the state, until ``answered_loss``.
         keeps_exits: Whether exits that were taken before a halt go on: its owner has not pressed
             the button, a loss or the records have halted trading.
@@ -64,7 +64,7 @@ class RiskEngine:
         self._sent_at: dict[OrderIntent, int] = {}
         self._profit = 0.0
         self._forgiven = 0.0  # the day's profit when it was resumed last
-        self.changed: Callable[[], None] = lambda: None
+        self.changes = 0
         self.loss_met = self.keeps_exits = False
         self.would_reduce = ""
 
@@ -121,13 +121,13 @@ class RiskEngine:
 
     def _count(self, symbol: str, orders: int) -> None:
         self._orders[symbol] += orders
-        self.changed()
+        self.changes += 1
 
     def cancelled(self, symbol: str, context: RiskContext) -> None:
         """Count a cancel that is sent."""
         self.watch(context)
         self._cancels[symbol] += 1
-        self.changed()
+        self.changes += 1
 
     def watch(self, context: RiskContext) -> GuardState:
         """Look at the day and its loss, without an order; return the state."""
@@ -149,13 +149,13 @@ class RiskEngine:
     def answered_loss(self) -> None:
         """What ``loss_met`` asks for has been done."""
         self.loss_met = False
-        self.changed()
+        self.changes += 1
 
     def reduce(self, reason: str) -> None:
         """From now on only what reduces."""
         if self.state is S.HALTED and not self.would_reduce:
             self.would_reduce = reason
-            self.changed()
+            self.changes += 1
         self._apply(E.REDUCE, reason)
 
     def halt(self, reason: str, *, keeps_exits: bool = False) -> None:
@@ -166,18 +166,18 @@ class RiskEngine:
         keeps = keeps_exits and (self.keeps_exits or self.state is not S.HALTED)
         if keeps is not self.keeps_exits:
             self.keeps_exits = keeps
-            self.changed()
+            self.changes += 1
         self._apply(E.HALT, reason)
         if not keeps_exits and reason != self.reason:
             self.reason = reason
-            self.changed()
+            self.changes += 1
 
     def resume(self) -> None:
         """Go on. The loss that was seen last is forgiven: the limit counts from there."""
         self._apply(E.RESUME, "")
         self.keeps_exits, self.would_reduce = False, ""
         self._forgiven, self.loss_met = min(self._profit, 0.0), False
-        self.changed()
+        self.changes += 1
 
     def _begin_day(self, day: date) -> None:
         self._day = day
@@ -190,7 +190,7 @@ class RiskEngine:
         following = TRANSITIONS[self.state][event]
         if following is not self.state or not reason:
             self.state, self.reason = following, reason
-            self.changed()
+            self.changes += 1
 
     # -- the rules, in the order of ``_RULES`` -------------------------------------------------
 

@@ -4,12 +4,11 @@ from types import SimpleNamespace
 
 import backtrader as bt
 import pytest
-from desk_on_stubs import SYMBOL, Anything, StubbedDesk
+from desk_on_stubs import SYMBOL, StubbedDesk
 
 from tianqin_backtrader.errors import JournalError
-from tianqin_backtrader.execution.engine import ExecutionEngine
 from tianqin_backtrader.orders.ticket import PositionEffect, Stage
-from tianqin_backtrader.risk.kill_switch import RiskCheck
+from tianqin_backtrader.risk.check import RiskCheck
 from tianqin_backtrader.risk.limits import GuardState, RiskLimits
 
 STOP, LIMIT = bt.Order.Stop, bt.Order.Limit
@@ -20,14 +19,10 @@ def engine(at, **limits):
     """What decides over orders, on a desk with stubs."""
     risk = RiskCheck(
         at.context, lambda symbol: at.price, SimpleNamespace(trading=True), at.account,
-        RiskLimits(**limits), at.manager.working,
+        RiskLimits(**limits), at.live,
     )  # fmt: skip
     at.router._guard = at.manager._guard = risk
-    made = ExecutionEngine(
-        at.context, at.account, at.manager, Anything(), at.held, Anything(), risk, Anything()
-    )
-    made.looks_after(Anything(), Anything(), Anything())
-    return made
+    return at.make_engine(risk)
 
 
 def lose(at, buttons):

@@ -14,7 +14,7 @@ from tianqin_backtrader.execution.order_manager import ATTEMPTS
 from tianqin_backtrader.gateway.current_session import CurrentSession
 from tianqin_backtrader.gateway.queries import Queries
 from tianqin_backtrader.orders.ticket import Stage
-from tianqin_backtrader.risk.kill_switch import RiskCheck
+from tianqin_backtrader.risk.check import RiskCheck
 from tianqin_backtrader.risk.limits import RiskLimits
 
 
@@ -155,7 +155,7 @@ def test_exits_that_waited_for_the_link_leave_one_second_after_the_other():
     at = StubbedDesk(today=3)
     risk = RiskCheck(
         at.context, lambda symbol: at.price, None, at.account,
-        RiskLimits(orders_per_second=2), lambda symbol: [],
+        RiskLimits(orders_per_second=2), at.live,
     )  # fmt: skip
     at.router._guard = at.manager._guard = risk
     at.link(False)

@@ -153,7 +153,7 @@ def test_fills_that_come_after_a_cancel_are_waited_for_before_the_rest_is_sent(a
     at.end(target.legs[0])
     assert target.stage is Stage.QUEUED
     report = at.report(target.legs[0], 4, "FINISHED")  # two were filled after all
-    at.report_handler.take([report])
+    at.engine.apply([report])
     at.pre_trade.is_open = True
     at.pass_by(10)
     assert len(target.legs) == 1

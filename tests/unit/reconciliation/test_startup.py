@@ -25,10 +25,13 @@ def at():
 
 def restart(at, *, resend=False):
     return StartupReconciler(
+        at.engine,
         at.manager,
         at.report_handler,
         at.held,
         Anything(),
+        Anything(),
+        lots=Anything(),
         memory=Anything(),
         pump=Anything().wait,
         newborn=False,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tianqin_backtrader.core.clock import SECOND
 from tianqin_backtrader.core.model import Direction
 from tianqin_backtrader.errors import ConfigError, JournalError, OrderError, RiskRefused
-from tianqin_backtrader.reconciliation.saved_risk import SavedRisk
+from tianqin_backtrader.execution.saved_risk import SavedRisk
 from tianqin_backtrader.risk.engine import TRANSITIONS, GuardEvent, RiskEngine
 from tianqin_backtrader.risk.limits import (
     GuardState,
@@ -150,13 +150,17 @@ def test_what_was_taken_before_is_slowed_down_and_not_refused_for_ever():
 
 def test_a_restart_in_the_day_goes_on_where_it_was():
     one, two = (guard(orders_per_day=2, cancels_per_day=1, max_daily_loss=100.0) for _ in range(2))
-    news = []
-    one.changed = lambda: news.append(one.to_dict())
-    one.check(buy(), at())
-    one.watch(at(day_profit=-100.0))
-    one.resume()
-    one.cancelled(CU, at(day_profit=-150.0))
-    two.recall(json.loads(json.dumps(news[-1])))
+    changes = [one.changes]
+    for step in (
+        lambda: one.check(buy(), at()),
+        lambda: one.watch(at(day_profit=-100.0)),
+        one.resume,
+        lambda: one.cancelled(CU, at(day_profit=-150.0)),
+    ):
+        step()
+        changes.append(one.changes)
+    assert changes == sorted(set(changes))  # each is something that a restart must know
+    two.recall(json.loads(json.dumps(one.to_dict())))
     assert two.watch(at(day_profit=-199.0)) is GuardState.ACTIVE
     refused(two, buy(), at(day_profit=-199.0), "cancels_per_day")
     two.check(sell(closes=True), at(day_profit=-199.0))
@@ -296,8 +300,8 @@ def test_a_halt_by_its_owner_lets_no_exit_pass_whatever_follows():
 def halted_by_records():
     """Rules and their memory, in a program whose records cannot be written."""
     one, error = guard(), JournalError("journal.db", "the disk is full")
-    write_ahead = SimpleNamespace(broken=error, touch_plan=lambda plan: None)
-    memory = SavedRisk(None, one, SimpleNamespace(busy=False), write_ahead)
+    write_ahead = SimpleNamespace(broken=error, follow=lambda plan: None)
+    memory = SavedRisk(None, one, SimpleNamespace(busy=False, changes=0), write_ahead)
     one.halt(str(error), keeps_exits=True)
     return one, memory
 

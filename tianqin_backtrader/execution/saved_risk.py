@@ -9,11 +9,11 @@ import logging
 from typing import Any
 
 from ..core.context import Context
-from ..execution.write_ahead import WriteAheadLog
 from ..records.journal import Journal
 from ..risk.engine import RiskEngine
 from ..risk.kill_switch import KillSwitch
 from ..risk.limits import GuardState
+from .write_ahead import WriteAheadLog
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class SavedRisk:
         context: Told what an earlier run has left.
         guard: The rules.
         kill_switch: Closes all that is held.
-        write_ahead: Writes.
+        write_ahead: Writes whatever has changed.
     """
 
     kind, key = "risk", "guard"
@@ -41,7 +41,12 @@ class SavedRisk:
         self._kill_switch, self._write_ahead = kill_switch, write_ahead
         # The guard's, but for a halt by the records themselves.
         self._meant = {"state": str(GuardState.ACTIVE), "reason": "", "keeps_exits": False}
-        guard.changed = kill_switch.changed = lambda: write_ahead.touch_plan(self)
+        write_ahead.follow(self)
+
+    @property
+    def changes(self) -> int:
+        """How often something of it has changed."""
+        return self._guard.changes + self._kill_switch.changes
 
     def plan(self) -> tuple[dict[str, Any], bool]:
         """For the journal. A halt by records that cannot be written is over with the program."""
