@@ -23,7 +23,7 @@ MODULES = (
     "contracts.offsets",
     "core.model",
     "datafeed",
-    "feeds.base",
+    "feeds.bar_feeds",
     "feeds.live_bars",
     "monitoring.health",
     "orders.leg",

@@ -20,7 +20,7 @@ from tqsdk import TqAccount
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.errors import JournalError
-from tianqin_backtrader.feeds.placeholder import has_bar
+from tianqin_backtrader.feeds.feed_list import has_bar
 from tianqin_backtrader.risk.limits import GuardState
 
 #: Rounds of so many seconds are written down, one by one.

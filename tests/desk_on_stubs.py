@@ -1,13 +1,14 @@
 """The desk, the planner and the way back as they are, on an account and a gateway set by hand."""
 
 from collections import Counter as Count
+from collections import deque
 from datetime import datetime, time, timedelta
 from types import SimpleNamespace
 
 import backtrader as bt
 
 from tianqin_backtrader.account.ledger import PositionLedger
-from tianqin_backtrader.contracts.lots import Priority
+from tianqin_backtrader.contracts.offsets import Priority
 from tianqin_backtrader.contracts.order_terms import STAYS, OrderTerms
 from tianqin_backtrader.core.clock import SECOND, from_ns, to_ns
 from tianqin_backtrader.core.context import Context
@@ -18,7 +19,7 @@ from tianqin_backtrader.execution.engine import ExecutionEngine
 from tianqin_backtrader.execution.execution_reports import ReportHandler
 from tianqin_backtrader.execution.order_manager import OrderManager
 from tianqin_backtrader.execution.order_router import OrderRouter
-from tianqin_backtrader.feeds.placeholder import PlaceholderFeed
+from tianqin_backtrader.feeds.feed_list import PlaceholderFeed
 from tianqin_backtrader.monitoring.observers import Observer, Observers
 from tianqin_backtrader.orders.exits import Timing
 from tianqin_backtrader.orders.ticket import PositionEffect, Ticket
@@ -40,6 +41,8 @@ class Anything:
 
 class Days:
     """A calendar whose days are all trading days, with one session each."""
+
+    changes = 0
 
     def trading_day_at(self, now):
         return now.date()
@@ -64,7 +67,7 @@ class Gate:
     def holds(self, symbol):
         return self.linked and not self.is_open
 
-    def admit(self, symbol, *, early=False, waits=False):
+    def admit(self, symbol, *, bars=0, early=False, waits=False):
         if not (self.linked or waits):
             raise OrderError("no orders while the trading link is down")
 
@@ -79,7 +82,7 @@ class Gateway:
 
     def __init__(self):
         self.sent, self.withdrawn, self.known, self.margin = [], [], set(), 0.0
-        self.lots = dict.fromkeys(
+        self.held = dict.fromkeys(
             ("pos_long_today", "pos_long_his", "pos_short_today", "pos_short_his"), 0
         )
 
@@ -90,12 +93,15 @@ class Gateway:
         self.withdrawn.append(order_id)
 
     def position(self, symbol):
-        long = self.lots["pos_long_today"] + self.lots["pos_long_his"]
-        short = self.lots["pos_short_today"] + self.lots["pos_short_his"]
-        return self.lots | {"pos_long": long, "pos_short": short, "last_price": 3000.0}
+        long = self.held["pos_long_today"] + self.held["pos_long_his"]
+        short = self.held["pos_short_today"] + self.held["pos_short_his"]
+        return self.held | {"pos_long": long, "pos_short": short, "last_price": 3000.0}
 
     def positions(self):
         return {SYMBOL: self.position(SYMBOL)}
+
+    def lots(self, symbol, side):
+        return max(0, self.held[f"pos_{side}_today"]), max(0, self.held[f"pos_{side}_his"])
 
     def funds(self, *names):
         return tuple(self.margin if name == "margin" else 0.0 for name in names)
@@ -124,9 +130,9 @@ class StubbedDesk:
     """Long lots of one contract at SHFE, and orders about them."""
 
     def __init__(self, today=0, earlier=0, *, priority=Priority.TODAY_FIRST):
-        self.now, self.told, self.silent, self.live = BEGIN, [], 0, {}
+        self.now, self.untold, self.silent, self.live = BEGIN, deque(), 0, {}
         self.exposed, self.gateway, self.pre_trade = Told(), Gateway(), Gate()
-        self.gateway.lots |= {"pos_long_today": today, "pos_long_his": earlier}
+        self.gateway.held |= {"pos_long_today": today, "pos_long_his": earlier}
         self.price = 3000.0
         self.line = SimpleNamespace(
             trading_silent=self._fall_silent,
@@ -136,7 +142,9 @@ class StubbedDesk:
             trading_up=True,
         )
         self.feeds = SimpleNamespace(in_history=False)
-        self.contracts = SimpleNamespace(get=lambda symbol: RB, known=lambda symbol: RB)
+        self.contracts = SimpleNamespace(
+            at_hand={SYMBOL: RB}, get=lambda symbol: RB, known=lambda symbol: RB
+        )
         observers = Observers()
         observers.add(self.exposed)
         clock = SimpleNamespace(now_ns=lambda: self.now, virtual=True)
@@ -150,7 +158,7 @@ class StubbedDesk:
         write_ahead.journal = None
         self.manager = OrderManager(
             self.context, self.gateway, self.line, self.account, self.pre_trade, self.router,
-            Anything(), write_ahead, self._tell, self.live,
+            Anything(), write_ahead, self.untold, self.live,
         )  # fmt: skip
         self.report_handler = ReportHandler(self.manager)
         self.held = ContingentOrders(self.manager, self.feeds, lambda symbol: self.price)
@@ -169,8 +177,12 @@ class StubbedDesk:
         """What ``notify_store`` is told: (text, facts)."""
         return [(text, facts) for text, _, facts in self.context.unsaid]
 
-    def _tell(self, order):
-        self.told.append((order.ref, order.getstatusname(), int(order.executed.size)))
+    @property
+    def told(self):
+        """What strategies are told: (number, status, lots) of each order."""
+        return [
+            (order.ref, order.getstatusname(), int(order.executed.size)) for order in self.untold
+        ]
 
     def _fall_silent(self):
         self.silent += 1
@@ -261,7 +273,7 @@ class StubbedDesk:
         side = "long" if leg.direction is Direction.SELL else "short"
         name = f"pos_{side}_today" if leg.offset is Offset.CLOSETODAY else f"pos_{side}_his"
         if leg.offset is not Offset.OPEN:
-            self.gateway.lots[name] -= lots
+            self.gateway.held[name] -= lots
         self.engine.apply(
             [Fill(number, leg.order_id, leg.symbol, leg.direction, leg.offset, 3000.0, lots,
                   self.now, 1.0)]

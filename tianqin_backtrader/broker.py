@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from backtrader.position import Position
 from .account.ledger import SIDES, OrderCost, PositionLedger
 from .account.pnl import Balance, ProfitAndLoss
 from .contracts.continuous import MAIN
-from .contracts.lots import Priority, priority_refusal
+from .contracts.offsets import Priority, priority_refusal
 from .core.clock import monotonic
 from .core.model import Direction, Fill, OrderReport
 from .errors import ConfigError, JournalError, OrderError
@@ -37,8 +38,8 @@ from .execution.saved_risk import SavedRisk
 from .execution.simulator_only import must_be_named, refused
 from .execution.target_positions import PositionTarget, TargetPositions
 from .execution.write_ahead import WriteAheadLog
+from .feeds.feed_list import PlaceholderFeeds
 from .feeds.names import symbol_of
-from .feeds.placeholder import PlaceholderFeeds
 from .orders.all_orders import AllOrders
 from .orders.leg import LiveLegs, OrderLeg
 from .orders.pegged import ChaseRules
@@ -117,10 +118,13 @@ class MyBroker(bt.BrokerBase):
         context, link = self.store.context, self.store.reconnector
         self._account = PositionLedger(context, self.store.gateway.trading, link)
         self._keeper = RecordKeeper(self.store, self.p.records)
+        self._untold: deque[Any] = deque()
         self._manager = self._make_manager()
         placeholders = PlaceholderFeeds(context)
         self._trades = OpenTrades(context, self.store.feeds, self.store.mains, placeholders)
-        self._news = OrderNotifications(self._manager, self._keeper, self._trades)
+        self._news = OrderNotifications(
+            self._untold, self._manager, self._keeper, self._trades, self.store.observers
+        )
         self._make_orders(placeholders)
         self._make_engine()
         self._make_startup(placeholders)
@@ -144,7 +148,7 @@ class MyBroker(bt.BrokerBase):
         self._must_keep_priority()
         return OrderManager(
             context, trading, link, self._account, self._pre_trade, router, self._risk,
-            self._write_ahead, self._tell, live,
+            self._write_ahead, self._untold, live,
         )  # fmt: skip
 
     def _make_orders(self, placeholders: PlaceholderFeeds) -> None:
@@ -174,7 +178,7 @@ class MyBroker(bt.BrokerBase):
         """What goes on with an earlier run."""
         store = self.store
         self._adoption = Ownership(
-            store.feeds, placeholders, self._orders.ticket, self._tell, self._trades
+            store.feeds, placeholders, self._orders.ticket, self._manager.tell, self._trades
         )
         self._restart = StartupReconciler(
             self._engine, self._manager, self._reports, self._contingent, self._targets,
@@ -197,6 +201,7 @@ class MyBroker(bt.BrokerBase):
             ConfigError: The priority cannot be kept at the exchange of a feed.
         """
         super().start()
+        self.store.feeds.begin()
         self._must_keep_priority()
         if self.begun:
             self.startingcash = self.getvalue()
@@ -273,24 +278,29 @@ class MyBroker(bt.BrokerBase):
     @property
     def has_news(self) -> bool:
         """Whether ``notify_order`` will be called in this round."""
+        if self._untold:
+            self._news.let_in()
         return bool(self._news.ready)
-
-    def _tell(self, order: Any) -> None:
-        self._news.put(order)
-        self.store.observers.order(order)
 
     def get_notification(self) -> Any:
         """The next order to tell, None when there is none."""
-        return self._news.take()
+        news = self._news
+        news.heard = True
+        return news.take() if self._untold or news.ready or news.handed else None
 
     def next(self) -> None:
         """Cerebro's round; reports are applied as they come."""
-        self._adoption.hand_over(self._restart, self._targets)
-        for change in self._account.take_moved():
-            self._news.put_change(change)
-        self._trades.on_round()
-        self._news.let_in()
-        self._keeper.follow(self.journal)
+        restart, account = self._restart, self._account
+        if restart.adopted or restart.begun_with or self._targets.recalled:
+            self._adoption.hand_over(restart, self._targets)
+        if account.moved:
+            self._untold.extend(account.take_moved())
+        if self._trades.waiting:
+            self._trades.on_round()
+        if self._untold or self._news.early:
+            self._news.let_in()
+        if self.journal is not None:
+            self._keeper.follow(self.journal)
 
     # -- the account ------------------------------------------------------------------------------
 

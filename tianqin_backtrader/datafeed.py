@@ -16,7 +16,7 @@ from .core.clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
 from .core.model import Bar
 from .errors import ConfigError
 from .feeds.bar_builder import BarBuilder, DaySlotTable, SlotTable
-from .feeds.base import LiveFeed
+from .feeds.bar_feeds import LiveFeed
 from .feeds.continuous_feed import MainBars
 from .feeds.day_rows import DayRows
 from .feeds.feed_clone import FeedClone
@@ -123,7 +123,7 @@ class Mydatafeed(LiveFeed):
         # One more than wanted: the newest row is the running bar.
         self._klines = self._official_bars(max(self._width + 1, RECENT_BARS))
         self._ticks = self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
-        self._history_end = 0.0
+        self.history_end = 0.0
         whole_days = self.p.night_start and self.p.lookback is not True
         self._past = FeedHistory(
             self.store.context,
@@ -199,7 +199,7 @@ class Mydatafeed(LiveFeed):
     def haslivedata(self) -> bool:
         """Whether a bar can be had without waiting."""
         made = bool(self._history or self._barstack)
-        return made or self.has_bar(self.store.horizon())
+        return made or self.has_bar(self._loop.horizon())
 
     def start(self) -> None:
         """Load history and stand at the running minute."""
@@ -246,17 +246,19 @@ class Mydatafeed(LiveFeed):
 
     def _load(self) -> bool | None:
         if self._history:
+            self.store.feeds.begun = True
             return self._deliver(self._history.popleft())
         if self._live is None:
             return False
-        self.store.poll(self._qcheck)
-        if self.finished:
-            if not self.store.market_over and self._laststatus != self.NOTSUBSCRIBED:
+        self._loop.poll(self._qcheck)
+        if self._over and self.finished:
+            if not self._market_over and self._laststatus != self.NOTSUBSCRIBED:
                 logger.info("%s has ended: no more bars", self.symbol)
                 self.put_notification(self.NOTSUBSCRIBED)
             return False
-        if self.has_bar(self.store.horizon()):
+        if self._live.ready and self.has_bar(self._loop.horizon()):
             self._tell(self.LIVE)
+            self.store.feeds.live = True
             bar = self._live.pop()
             if self._main is not None:
                 self._main.look(bar)
@@ -269,9 +271,9 @@ class Mydatafeed(LiveFeed):
     def _is_closed(self) -> bool:
         """Whether there is a break, and its last bar has been delivered."""
         begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
-        if not begun or self._live is None or self.store.is_open(self.symbol):
+        if not begun or self._live is None or self.store.context.is_open(self.symbol):
             return False
-        return not self._live.waiting and self._live.next_close > self.store.clock.now_ns()
+        return not self._live.ready and self._live.next_close > self.store.clock.now_ns()
 
     def _tell(self, status: int) -> None:
         """Tell ``notify_data`` what has changed; a lost connection stays until data can come."""
@@ -292,13 +294,14 @@ class Mydatafeed(LiveFeed):
         if self.keep_bars:
             keep_latest(self._env.runningstrats, self, self.keep_bars)
         self._write(bar)
-        self.store.observers.bar(self._told_as, bar)
+        if self.store.observers.listening:
+            self.store.observers.bar(self._told_as, bar)
         return True
 
     @property
     def history_phase(self) -> bool:
         """True while the bar in ``next()`` is from history, False for every live bar."""
-        return len(self) > 0 and self.lines.datetime[0] <= self._history_end
+        return len(self) > 0 and self.lines.datetime[0] <= self.history_end
 
     # -- history ------------------------------------------------------------------------------
 
@@ -323,7 +326,7 @@ class Mydatafeed(LiveFeed):
         if self._main is not None:
             wanted = self._main.begin(wanted)
         self._history = deque(wanted)
-        self._history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
+        self.history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
 
@@ -417,8 +420,8 @@ class Tickfeed(Mydatafeed):
     @property
     def heard_until(self) -> int:
         """Until when every tick has been delivered, nanoseconds; 0 while some wait."""
-        waiting = self._live is None or self._live.waiting
-        return 0 if waiting else int(self.store.alive_at(self.symbol)) - GRACE
+        waiting = self._live is None or self._live.ready
+        return 0 if waiting else self._alive_at - GRACE
 
     @property
     def dues(self) -> tuple[int, ...]:

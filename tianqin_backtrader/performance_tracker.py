@@ -73,7 +73,8 @@ class RecordedGateway(Protocol):
     def trading(self) -> RecordedTrading: ...
     @property
     def renewable(self) -> bool: ...
-    def virtual_now(self) -> int | None: ...
+    @property
+    def told_now(self) -> int | None: ...
     def pump(self, timeout: float) -> bool: ...
 
 
@@ -439,10 +440,8 @@ class RecordKeeper:
         )
         return journal
 
-    def follow(self, journal: Journal | None) -> None:
+    def follow(self, journal: Journal) -> None:
         """Keep the files current; called in each round of Cerebro."""
-        if journal is None:
-            return
         if not self._looked:
             self._looked = True
             self._begin(journal)
@@ -464,7 +463,7 @@ class RecordKeeper:
     def _instants(self) -> Instants:
         """The present; a server that sends the time sends it before our clock is set."""
         session = self._session
-        market = session.gateway.virtual_now() or session.context.now_ns()
+        market = session.gateway.told_now or session.context.now_ns()
         return Instants(passed_ns(), market)
 
     def look_a_last_time(self, take: Callable[[list[OrderReport | Fill]], None]) -> None:

@@ -149,7 +149,7 @@ class MyStore:
             self.clock, self.calendar, self._instruments, self.observers, strategy_name
         )
         self.mains = ContinuousContracts(self.context, self.gateway, self._urls)
-        self._hours = MarketHours(self.calendar, self._symbols, self.now, lead=None)
+        self._hours = MarketHours(self.calendar, self.feeds, self.context.present_ns, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
         #: What those who listen are shown.
         self.view = SessionView(
@@ -162,7 +162,7 @@ class MyStore:
         )
         self.reconnector.connect()
         self._finalizer = weakref.finalize(self, self.gateway.close)
-        self._round = EventLoop(
+        self.loop = EventLoop(
             LoopPorts(
                 self.context,
                 self.gateway,
@@ -175,9 +175,9 @@ class MyStore:
             ),
             self._learn_holidays,
         )
-        self._round.follow_clock()
+        self.loop.follow_clock()
         ahead = rebuild_ahead if self.clock.virtual else rebuild_ahead or REBUILD_AHEAD
-        self._hours.lead = None if ahead is None else timedelta(seconds=ahead)
+        self._hours.renew_before(None if ahead is None else timedelta(seconds=ahead))
         self._learn_holidays()
 
     @classmethod
@@ -363,14 +363,10 @@ class MyStore:
                     self.broker,
                 )
             )
-            self._round.broker = self.view.broker = self.broker
-            self._round.rolls = self._rolls
+            self.loop.broker = self.view.broker = self.broker
+            self.loop.rolls = self._rolls
             self._rolls.load()
         return self.broker
-
-    def _symbols(self) -> set[str]:
-        recorded = self.recorder.symbols if self.recorder is not None else ()
-        return {*recorded, *(feed.symbol for feed in self.feeds)}
 
     def instrument(self, symbol: str) -> Instrument:
         """A contract's specification of today.
@@ -427,7 +423,7 @@ class MyStore:
 
     def is_open(self, symbol: str) -> bool:
         """As ``is_trading``, for showing, not for trading."""
-        return self.calendar.is_trading_now(symbol, self.now())
+        return self.context.is_open(symbol)
 
     @property
     def hours(self) -> MarketHours:
@@ -540,12 +536,11 @@ class MyStore:
         Args:
             timeout: Seconds.
         """
-        if not self._closed:
-            self._round.poll(timeout)
+        self.loop.poll(timeout)
 
     def pump(self, timeout: float) -> None:
         """One wait for the server, and everything it brought to where it belongs."""
-        self._round.pump(timeout)
+        self.loop.pump(timeout)
 
     def catch_up(self, deadline: float) -> None:
         """Wait until all that market data has sent until now is here.
@@ -556,15 +551,15 @@ class MyStore:
         Raises:
             LinkTimeout: It does not answer.
         """
-        self._round.catch_up(deadline)
+        self.loop.catch_up(deadline)
 
     def alive_at(self, symbol: str) -> int:
         """Until when nothing can be missing of what the market sent of a contract, nanoseconds."""
-        return self._round.alive_at(symbol)
+        return self.loop.alive_at(symbol)
 
     def horizon(self) -> int:
         """Bars that end by this instant are complete for every contract and may be delivered."""
-        return self._round.horizon()
+        return self.loop.horizon()
 
     @property
     def market_over(self) -> bool:
@@ -572,7 +567,7 @@ class MyStore:
 
         The trading side says it last, after the settlement.
         """
-        return self._round.market_over
+        return self.loop.market_over
 
     # -- services -----------------------------------------------------------------------------
 
@@ -644,8 +639,9 @@ class MyStore:
         self._must_be_open()
         if self.recorder is not None and not self.recorder.closed:
             raise ConfigError("this store records already: name all contracts at once")
-        ports = RecorderPorts(self.context, self.gateway, self.reconnector, self._round)
-        self.recorder = self._round.recorder = Recorder(ports, instruments, path)
+        ports = RecorderPorts(self.context, self.gateway, self.reconnector, self.loop)
+        self.recorder = self.loop.recorder = Recorder(ports, instruments, path)
+        self._hours.recorded = self.recorder.symbols
         return self.recorder
 
     def certificate(self) -> dict[str, Certificate]:
@@ -740,7 +736,7 @@ class MyStore:
 
     def get_notifications(self) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
         """What ``notify_store`` will be told; Cerebro asks once at the start of each round."""
-        self._round.begin()
+        self.loop.begin()
         news = list(self.context.unsaid)
         self.context.unsaid.clear()
         return news
@@ -751,7 +747,7 @@ class MyStore:
         """End the session, and the sandbox if this store has one; twice does no harm."""
         if self._closed:
             return
-        self._closed = True
+        self._closed = self.loop.closed = True
         self._finalizer.detach()
         self.observers.closed()
         with ExitStack() as ends:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from .calendars.market_hours import MarketHours
+from .calendars.market_hours import Edge, MarketHours
 from .core.clock import (
     OVER,
     SECOND,
@@ -104,6 +104,10 @@ class Reconnector:
             line, losses those of market data.
         kept: How often the renewal of a working session failed and the session was kept.
         refusals: The counter's notices that refuse orders without a report.
+        counter_words: Why the counter accepts no orders though its link may be up; or "".
+        no_trading: Why orders would not reach a logged-in session, "" if they would.
+        trading_up: Whether they would.
+        doubts: Rounds in which the line may have been dead, or something of it was lost.
     """
 
     def __init__(
@@ -135,6 +139,9 @@ class Reconnector:
         self.refusals = RefusalNotices()
         self._login = TradingLogin()
         self._opened = 0
+        self.no_trading, self.trading_up = "the trading link is down", False
+        self.doubts = self._breaks = 0
+        self.counter_words = ""
 
     # -- as in earlier versions ---------------------------------------------------------------
 
@@ -149,6 +156,7 @@ class Reconnector:
         self._supervisor.observe(Event.BUILT, monotonic())
         self.sessions += 1
         self._succeeded()
+        self._note_trading()
 
     def wait(self, deadline: float) -> bool:
         """Wait for news until ``deadline``, and manage the session meanwhile.
@@ -197,23 +205,15 @@ class Reconnector:
         """Whether ticks can arrive."""
         return self._link.connected and "md" not in self._away
 
-    @property
-    def trading_up(self) -> bool:
-        """Whether orders would reach a logged-in session."""
-        return not self.no_trading
-
-    @property
-    def no_trading(self) -> str:
-        """Why orders would not reach one, "" if they would."""
-        if not self._login.up:
-            return self._login.words
+    def _note_trading(self) -> None:
+        """Update what orders ask for again and again, after anything that may have changed it."""
         lost = self._trading_link_lost or not self._link.connected
-        return "the trading link is down" if lost else ""
-
-    @property
-    def counter_words(self) -> str:
-        """Why the counter accepts no orders though its link may be up; or ""."""
-        return self._login.words
+        self.counter_words = "" if self._login.state is Login.IN else self._login.words
+        self.no_trading = self.counter_words or ("the trading link is down" if lost else "")
+        self.trading_up = not self.no_trading
+        if self.breaks != self._breaks or not self.trading_up or self.doubtful:
+            self._breaks = self.breaks
+            self.doubts += 1
 
     @property
     def trading_rests(self) -> str:
@@ -237,6 +237,7 @@ class Reconnector:
     def resume_trading(self) -> None:
         """Try a refused login once more with the next wait, on the owner's request."""
         self._login.observe(Seen.ASKED, monotonic())
+        self._note_trading()
 
     def heard(self) -> None:
         """Note that market data has come."""
@@ -310,6 +311,12 @@ class Reconnector:
 
     def _look_around(self) -> None:
         """Handle notices and other events."""
+        try:
+            self._take_news()
+        finally:
+            self._note_trading()
+
+    def _take_news(self) -> None:
         sessions, notices = self.sessions, self._link.new_notices()
         self._notices += notices
         # Notices about the connection come first: if the client has connected by itself and its
@@ -320,7 +327,9 @@ class Reconnector:
                 self._take_notice(notice)
                 self._take_login_notice(notice)
         now, renewable = monotonic(), self._link.renewable
-        self._supervisor.awake = renewable and (self._hours is None or self._hours.awake())
+        hours = self._hours
+        awake = hours is None or hours.lead is None or hours.awake()
+        self._supervisor.awake = renewable and awake
         for event in self._events():
             if event is Event.AHEAD:
                 self._login.observe(Seen.AHEAD, now)
@@ -332,16 +341,16 @@ class Reconnector:
         if not self._away:
             self._opened = self._link.opened
         now = monotonic()
-        self._login.observe(Seen.DUE, now)
+        if now >= self._login.due:
+            self._login.observe(Seen.DUE, now)
         if renewable:
             self._do(self._supervisor.observe(Event.TIME, now))
         if renewable and self._login.state is Login.TRYING:
             self._do(self._supervisor.observe(Event.TRADING, now))
 
     def _events(self) -> list[Event]:
-        """The events since the last call, except that time has passed."""
-        edges = self._hours.events() if self._hours is not None else ()
-        events = [Event(edge) for edge in edges]
+        """What has been seen since the last look, but that time passes."""
+        events = [Event(edge) for edge in self._edges()]
         if self._heard:
             self._heard = False
             events.append(Event.DATA)
@@ -350,6 +359,14 @@ class Reconnector:
             self.answers += 1
             events.append(Event.ANSWERED)
         return events
+
+    def _edges(self) -> Iterable[Edge]:
+        """The opens and closes that have come, nearly always none."""
+        hours = self._hours
+        if hours is None:
+            return ()
+        same = hours.counted == len(hours.feeds) + len(hours.recorded)
+        return () if same and hours.now_ns() < hours.next_ns else hours.events()
 
     def _take_answer(self) -> None:
         """Make the session that has waited for the probe's answer; TianQin's login is done."""

@@ -54,7 +54,7 @@ def test_which_lots_go_first_is_the_owners_choice(sandbox, run, priority, expect
         done.append(True)
 
     done = []
-    store = sandbox(start=LAST_MINUTES, days=2, ticks_per_pack=4)
+    store = sandbox(start=LAST_MINUTES, days=2)
     store.getbroker(priority=priority)
     play(store, run, script, CU)
     assert done
@@ -80,9 +80,7 @@ def test_what_is_cheapest_is_learned_from_what_was_paid(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(
-        start=LAST_MINUTES, days=2, ticks_per_pack=4, counter="plain"
-    )  # where a fee of today\'s is told
+    store = sandbox(start=LAST_MINUTES, days=2, counter="plain")  # where a fee of today\'s is told
     store.getbroker(priority="cheapest")
     play(store, run, script, AU)
     assert done
@@ -357,7 +355,7 @@ def test_flatten_in_a_locked_market_queues_at_the_limit_and_again_on_the_next_da
         done.append(len(broker.get_all_orders()))
 
     done = []
-    store = sandbox(start="2026-11-10 14:50:00", days=2, ticks_per_pack=4)
+    store = sandbox(start="2026-11-10 14:50:00", days=2)
     play(store, run, script, CU)
     assert done == [5]  # two that open, and of those that close one more for the second day
 

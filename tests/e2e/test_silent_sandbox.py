@@ -47,7 +47,7 @@ def arrivals(sandbox, run, *, until="09:31:00", at=(), **options):
 
 def test_nothing_tells_the_time_and_both_have_the_same(sandbox, run):
     store, strategy = arrivals(sandbox, run)
-    assert store.gateway.virtual_now() is None and not store.clock.virtual
+    assert store.gateway.told_now is None and not store.clock.virtual
     assert set(strategy.late) == {0.0}
     assert store.sandbox_server.state()["now_ns"] == store.clock.now_ns()
 

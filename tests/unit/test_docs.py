@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tianqin_backtrader
-from tianqin_backtrader.contracts.lots import Priority
+from tianqin_backtrader.contracts.offsets import Priority
 from tianqin_backtrader.feeds.live_bars import Certificate
 from tianqin_backtrader.orders.leg import OrderState
 from tianqin_backtrader.records.journal_schema import _ORDER, _STAMP, TABLES

@@ -12,17 +12,15 @@ from typing import Any
 from backtrader.position import Position
 
 from ..contracts.fees import DayFees, FeeLedger
-from ..contracts.lots import LotLimits
 from ..contracts.odd_prices import price_of
-from ..contracts.offsets import Closable, held_lots
-from ..core.clock import Instants, from_ns, instants
+from ..contracts.offsets import Closable, LotLimits
+from ..core.clock import SECOND, Instants, instants
 from ..core.context import Context
 from ..core.model import Direction, Fill, Instrument, Offset
 from ..core.ports import LinkPort, TradingPort
 from ..orders.exits import SideLots
-from ..orders.leg import OrderLeg
+from ..orders.leg import UNCONFIRMED, OrderLeg
 from .allocation import LotsChange
-from .bound_funds import Binding, BoundFunds
 from .contract_costs import costs_of
 from .pnl import Balance, ProfitAndLoss
 
@@ -31,6 +29,8 @@ logger = logging.getLogger(__name__)
 SIDES = ("long", "short")
 #: No exchange trades later on a trading day's own date.
 DAYS_END = time(15, 15)
+#: After so long without a change the account's figures hold an order all the same; nanoseconds.
+SETTLED = 5 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,58 @@ class Execution:
     price: float
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What an order binds before the account says so.
+
+    Two orders of one ``next()`` are sized by the same figure of available funds; behind a futures
+    company it is seconds old besides.
+
+    Attributes:
+        leg: An order that opens.
+        a_lot: Margin and fee, yuan.
+        figures: The account's margin and frozen margin as it was sent.
+        since: When that was.
+    """
+
+    leg: OrderLeg
+    a_lot: float
+    figures: tuple[float, ...]
+    since: Instants
+
+    @property
+    def yuan(self) -> float:
+        """For the lots that are, or may be, opened."""
+        return self.a_lot * (self.leg.filled if self.leg.over else self.leg.volume)
+
+    def is_told(self, figures: tuple[float, ...], at: Instants) -> bool:
+        """Whether the account's figure of available funds can hold it."""
+        if self.leg.state in UNCONFIRMED:
+            return False
+        return figures != self.figures or at.since(self.since) > SETTLED
+
+
+class BoundFunds:
+    """Orders of ours that open, until the account's figures have moved with them."""
+
+    def __init__(self) -> None:
+        self._bound: list[Binding] = []
+
+    def bind(self, binding: Binding) -> None:
+        """An order is being sent."""
+        self._bound.append(binding)
+
+    def yuan(self, figures: tuple[float, ...], at: Instants) -> float:
+        """What is to be taken off the account's available funds.
+
+        Args:
+            figures: The account's margin and frozen margin now.
+            at: Now.
+        """
+        self._bound = [one for one in self._bound if one.yuan and not one.is_told(figures, at)]
+        return sum(one.yuan for one in self._bound)
+
+
 class PositionLedger:
     """Positions of our fills beside those of the account, and what Backtrader asks of a broker.
 
@@ -70,6 +122,7 @@ class PositionLedger:
         sides: Positions by (symbol, "long" or "short"); short ones have negative sizes.
         books: What the fills come to.
         fees: What trades cost where they do not say.
+        moved: Changes of net lots that no trade has told, and that nobody has taken yet.
     """
 
     def __init__(self, context: Context, trading: TradingPort, link: LinkPort) -> None:
@@ -80,7 +133,7 @@ class PositionLedger:
         self.books = ProfitAndLoss()
         self._comminfo: dict[str, tuple[Instrument, Any]] = {}
         self._marks: dict[str, float] = {}
-        self._moved: list[LotsChange] = []
+        self.moved: list[LotsChange] = []
         self._bound = BoundFunds()
 
     def begin(self, equity: float, coming: Sequence[Fill] = ()) -> None:
@@ -125,11 +178,11 @@ class PositionLedger:
 
     def _note(self, symbol: str, size: int, price: float) -> None:
         if size:
-            self._moved.append(LotsChange(symbol, size, price))
+            self.moved.append(LotsChange(symbol, size, price))
 
     def take_moved(self) -> list[LotsChange]:
         """Changes of net lots that no trade has told, since the last question."""
-        moved, self._moved = self._moved, []
+        moved, self.moved = self.moved, []
         return moved
 
     def _take_position(self, symbol: str, position: dict[str, Any]) -> tuple[int, float]:
@@ -183,8 +236,7 @@ class PositionLedger:
 
     def _day_of(self, fill: Fill) -> date:
         """Its trading day; some counters stamp trades of the night with the next date."""
-        day: date = self._context.calendar.trading_day_at(from_ns(fill.time))
-        return min(day, self._today())
+        return min(self._context.day_of(fill.time), self._today())
 
     def _last_settled_day(self) -> date:
         """What a new day of the account comes after; it may begin when the old one has ended."""
@@ -273,7 +325,7 @@ class PositionLedger:
 
     def held(self, symbol: str, direction: Direction) -> Closable:
         """The lots that an order of a direction closes, as the account has them."""
-        return held_lots(self._trading.position(symbol), _closed_by(direction))
+        return Closable(*self._trading.lots(symbol, _closed_by(direction)))
 
     def side_lots(self, symbol: str, direction: Direction) -> SideLots:
         """The same beside what our fills have told."""
@@ -288,7 +340,8 @@ class PositionLedger:
 
     def funds(self, name: str) -> float:
         """A field of the account, yuan."""
-        return float(self._trading.account()[name])
+        [value] = self._trading.funds(name)
+        return value
 
     def available(self) -> float:
         """Available funds, less what orders on their way bind; yuan."""

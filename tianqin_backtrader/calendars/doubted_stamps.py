@@ -57,6 +57,9 @@ class DoubtedStamps:
     Args:
         clock: Says which stamps are possible.
         phase_of: Returns the contract's phase at a stamp.
+
+    Attributes:
+        at_rest: Whether no stamp is ahead: one that is not ahead of the clock changes nothing.
     """
 
     def __init__(self, clock: Clock, phase_of: Callable[[int], Phase]) -> None:
@@ -65,9 +68,15 @@ class DoubtedStamps:
         self._left_out = 0  # the latest rejected stamp; it is not accepted before its time
         # When the last stamp arrived that was ahead because the market is played fast.
         self._fast_at: int | None = None
+        self.at_rest = True
 
     def believes(self, ns: int) -> bool:
         """Whether this timestamp of a tick that has just arrived can be right."""
+        believed = self._believes(ns)
+        self.at_rest = self._ahead is None and self._fast_at is None
+        return believed
+
+    def _believes(self, ns: int) -> bool:
         if self._can_be(ns):
             self._ahead = None
             self._slow_down(ns)

@@ -14,13 +14,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..core.clock import WallClock, beijing_now, from_ns, to_ns
+from ..core.model import MarketPhase, PhaseSpan
 from ..errors import CalendarError
 from .auctions import auctions
 from .holidays import Holidays, parse_dates
 from .products import Product, Steps, delivery_month
 from .session_table import HoursBook, TradingTime
 from .trading_days import TradingDays
-from .trading_hours import NEXT_DAY_FROM, Hours, Interval
+from .trading_hours import NEXT_DAY_FROM, ONE_DAY, Hours, Interval
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,9 @@ class SessionCalendar(TradingDays):
     The hours of a symbol are, in this order: the user's; those that TianQin reported, from the
     trading day of the report on; the product table's. Answers are cached until one of these
     changes.
+
+    Attributes:
+        changes: How often it has learned something.
     """
 
     def __init__(self, products: Mapping[str, Product], holidays: Holidays) -> None:
@@ -53,6 +57,7 @@ class SessionCalendar(TradingDays):
         self._contradicted: frozenset[date] = frozenset()
         self._sessions = lru_cache(maxsize=65536)(self._find_sessions)
         self._current: dict[str, _Stretch] = {}
+        self.changes = 0
 
     @property
     def products(self) -> Mapping[str, Product]:
@@ -123,6 +128,7 @@ class SessionCalendar(TradingDays):
     def _forget(self) -> None:
         self._sessions.cache_clear()
         self._current.clear()
+        self.changes += 1
 
     # -- sessions -----------------------------------------------------------------------------
 
@@ -231,6 +237,22 @@ class SessionCalendar(TradingDays):
         self.product(symbol)
         return self.trading_day_at(beijing_now() if now is None else now)
 
+    def phase_at(self, symbol: str, moment: datetime) -> PhaseSpan:
+        """Whether orders are taken; a closing auction within a session is an auction."""
+        day = self.trading_day_at(moment)
+        sessions = self.sessions(symbol, day)
+        held = auctions(self.product(symbol).key, day, sessions)
+        edges = [edge for span in (*sessions, *held) for edge in span if edge > moment]
+        # After the last of them: nothing before 18:00, when the trading day changes.
+        until = min(edges, default=datetime.combine(moment, NEXT_DAY_FROM))
+        if until <= moment:  # it is evening, and there is no night
+            until += ONE_DAY
+        trading = _is_within(moment, sessions)
+        phase = MarketPhase.TRADING if trading else MarketPhase.CLOSED
+        if _is_within(moment, held):
+            phase = MarketPhase.AUCTION
+        return PhaseSpan(phase, trading, until)
+
     def is_auction(self, symbol: str, now: datetime | None = None) -> bool:
         """Whether a call auction takes place at ``now``, including the matching minute.
 
@@ -240,4 +262,8 @@ class SessionCalendar(TradingDays):
         now = beijing_now() if now is None else now
         day = self.trading_day_at(now)
         held = auctions(self.product(symbol).key, day, self.sessions(symbol, day))
-        return any(start <= now < end for start, end in held)
+        return _is_within(now, held)
+
+
+def _is_within(moment: datetime, spans: Iterable[Interval]) -> bool:
+    return any(start <= moment < end for start, end in spans)

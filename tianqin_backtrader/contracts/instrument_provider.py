@@ -75,6 +75,12 @@ class InstrumentProvider:
         today: Returns the trading day.
         learn: Called with each new specification.
         patience: Returns the seconds to wait for a contract now.
+
+    Attributes:
+        at_hand: Those that are known, by symbol.
+        wanted: Contracts that are to be asked for.
+        day: The trading day that ``at_hand`` is of.
+        due: Whether all are to be renewed.
     """
 
     def __init__(
@@ -87,11 +93,11 @@ class InstrumentProvider:
     ) -> None:
         self._pump = pump
         self._source, self._today, self._learn, self._patience = source, today, learn, patience
-        self._known: dict[str, Instrument] = {}
-        self._wanted: set[str] = set()
+        self.at_hand: dict[str, Instrument] = {}
+        self.wanted: set[str] = set()
         self._absent: set[str] = set()
-        self._day: date | None = None
-        self._due = False
+        self.day: date | None = None
+        self.due = False
         self._renewal, self._question = Question(source), Question(source)
 
     def get(self, symbol: str, patience: float | None = None) -> Instrument:
@@ -106,22 +112,22 @@ class InstrumentProvider:
             LinkError: It is requested for the first time, and there is no answer.
         """
         self.follow()
-        found = self._known.get(symbol)
+        found = self.at_hand.get(symbol)
         if found is None:
             seconds = self._patience() if patience is None else patience
             if seconds >= PATIENCE:
                 self._wait(symbol)
             else:
                 self._hurry(symbol, seconds)
-            found = self._known[symbol]
+            found = self.at_hand[symbol]
         return found
 
     def known(self, symbol: str) -> Instrument | None:
         """A specification without waiting: None until an answer has come, which is requested."""
-        if symbol not in self._known and symbol not in self._absent:
-            self._wanted.add(symbol)
+        if symbol not in self.at_hand and symbol not in self._absent:
+            self.wanted.add(symbol)
         self.follow()
-        return self._known.get(symbol)
+        return self.at_hand.get(symbol)
 
     def absent(self, symbol: str) -> bool:
         """Whether TianQin has answered today that there is no such contract."""
@@ -129,7 +135,7 @@ class InstrumentProvider:
 
     def ask(self) -> None:
         """Renew all specifications as soon as there is a session."""
-        self._due = bool(self._known)
+        self.due = bool(self.at_hand)
         self._renewal.begin()
         self._question.begin()
         self.follow()
@@ -137,24 +143,22 @@ class InstrumentProvider:
     def follow(self) -> None:
         """In every round, notice a new trading day, send requests, and take answers."""
         today = self._today()
-        if today != self._day:
-            self._day, self._due = today, bool(self._known)
+        if today != self.day:
+            self.day, self.due = today, bool(self.at_hand)
             self._renewal.begin()
             self._absent.clear()
-            self._known = {
-                symbol: replace(one, upper_limit=NAN, lower_limit=NAN)
-                for symbol, one in self._known.items()
-            }
-        if self._due:
-            news = self._renewal.follow(self._known)
+            for symbol, one in self.at_hand.items():
+                self.at_hand[symbol] = replace(one, upper_limit=NAN, lower_limit=NAN)
+        if self.due:
+            news = self._renewal.follow(self.at_hand)
             if news is not None:
-                self._due = False
+                self.due = False
                 self._take(news)
-        if self._wanted:
-            news = self._question.follow(self._wanted)
+        if self.wanted:
+            news = self._question.follow(self.wanted)
             if news is not None:
                 self._absent |= self._question.asked - news.keys()
-                self._wanted -= self._question.asked
+                self.wanted -= self._question.asked
                 self._take(news)
 
     def _wait(self, symbol: str) -> None:
@@ -183,8 +187,8 @@ class InstrumentProvider:
     def _take(self, news: dict[str, Instrument]) -> None:
         for symbol, instrument in news.items():
             # Equal values keep their identity, and so do values derived from them.
-            if not _same(self._known.get(symbol), instrument):
-                self._known[symbol] = instrument
+            if not _same(self.at_hand.get(symbol), instrument):
+                self.at_hand[symbol] = instrument
                 self._learn(instrument)
 
 

@@ -7,8 +7,8 @@ from collections import deque
 from datetime import date, datetime
 
 from ..errors import CalendarOutOfRange
-from .clock import MarketClock, WallClock, from_ns
-from .model import Instrument
+from .clock import HOUR, MarketClock, WallClock, from_ns, to_ns
+from .model import Instrument, MarketPhase, PhaseSpan
 from .ports import Calendar, Contracts, Watchers
 
 logger = logging.getLogger(__name__)
@@ -40,12 +40,20 @@ class Context:
         self._contracts, self._watchers = contracts, watchers
         self.unsaid: deque[Notification] = deque()
         self._unknown_year = 0
+        self._hour = (-1, -1)
+        self._day = date.min
+        self._spans: dict[str, tuple[int, int, PhaseSpan]] = {}
+        self._known_year = 0
 
     # -- time ---------------------------------------------------------------------------------
 
     def now(self) -> datetime:
         """The exchange's time, naive Beijing; the machine's while nothing is known of it."""
-        return from_ns(self.clock.now_ns() or WallClock().now_ns())
+        return from_ns(self.present_ns())
+
+    def present_ns(self) -> int:
+        """The same, nanoseconds since 1970 UTC."""
+        return self.clock.now_ns() or WallClock().now_ns()
 
     def now_ns(self) -> int:
         """The exchange's time, nanoseconds since 1970 UTC; 0 while nothing is known of it."""
@@ -53,7 +61,19 @@ class Context:
 
     def trading_day(self) -> date:
         """Of now."""
-        return self.calendar.trading_day_at(self.now())
+        ns = self.present_ns()
+        hour = ns // HOUR, self.calendar.changes
+        if hour != self._hour:  # days begin with an hour
+            self._day = self.calendar.trading_day_at(from_ns(ns))
+            self._hour = hour
+            self._known_year = 0
+            self._spans.clear()
+        return self._day
+
+    def day_of(self, ns: int) -> date:
+        """The trading day of an instant, nanoseconds since 1970 UTC."""
+        today = self.trading_day()
+        return today if ns // HOUR == self._hour[0] else self.calendar.trading_day_at(from_ns(ns))
 
     def is_trading(self, symbol: str) -> bool:
         """Whether a contract's market is in a session.
@@ -65,10 +85,37 @@ class Context:
         self.calendar.must_know(self.calendar.trading_day_at(now))
         return self.calendar.is_trading_now(symbol, now)
 
-    def may_trade(self, symbol: str) -> bool:
-        """As ``is_trading``; what waits waits on in a year that is not announced. Told once."""
+    def phase(self, symbol: str) -> MarketPhase:
+        """Whether a contract's market takes orders now.
+
+        Raises:
+            CalendarOutOfRange: As of ``is_trading``.
+        """
+        day = self.trading_day()
+        if day.year != self._known_year:
+            self.calendar.must_know(day)
+            self._known_year = day.year
+        return self._span(symbol).phase
+
+    def is_open(self, symbol: str) -> bool:
+        """As ``is_trading``, for showing, not for trading."""
+        self.trading_day()
+        return self._span(symbol).trading
+
+    def _span(self, symbol: str) -> PhaseSpan:
+        ns, found = self.present_ns(), self._spans.get(symbol)
+        if found is None or not found[0] <= ns < found[1]:
+            span = self.calendar.phase_at(symbol, from_ns(ns))
+            found = self._spans[symbol] = ns, to_ns(span.until), span
+        return found[2]
+
+    def takes_orders(self, symbol: str) -> bool:
+        """Whether it is in a session, and in no auction.
+
+        In a year that is not announced nothing is sent: what waits waits on. That is told once.
+        """
         try:
-            return self.is_trading(symbol)
+            return self.phase(symbol) is MarketPhase.TRADING
         except CalendarOutOfRange as error:
             year = self.trading_day().year
             if year != self._unknown_year:
@@ -86,7 +133,8 @@ class Context:
             UnknownSymbol: TianQin knows no such contract.
             LinkError: It is asked for the first time, and TianQin does not answer.
         """
-        return self._contracts.get(symbol)
+        found = self._contracts.at_hand.get(symbol)
+        return found if found is not None else self._contracts.get(symbol)
 
     def known_instrument(self, symbol: str) -> Instrument | None:
         """The same, if it is known; else it is asked for beside the run. Nothing is waited for."""

@@ -23,13 +23,14 @@ class Counter(StrEnum):
 class Direction(StrEnum):
     """The side of an order or of a fill."""
 
+    #: +1 for BUY, -1 for SELL.
+    sign: int
+
     BUY = "BUY"
     SELL = "SELL"
 
-    @property
-    def sign(self) -> int:
-        """+1 for BUY, -1 for SELL."""
-        return 1 if self is Direction.BUY else -1
+
+Direction.BUY.sign, Direction.SELL.sign = 1, -1
 
 
 class Offset(StrEnum):
@@ -38,6 +39,29 @@ class Offset(StrEnum):
     OPEN = "OPEN"
     CLOSE = "CLOSE"
     CLOSETODAY = "CLOSETODAY"
+
+
+class MarketPhase(StrEnum):
+    """Whether a contract's market takes orders."""
+
+    CLOSED = "CLOSED"
+    AUCTION = "AUCTION"  # orders are gathered, and matched at one price
+    TRADING = "TRADING"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpan:
+    """How long a contract's market is what it is.
+
+    Attributes:
+        phase: What it is.
+        trading: Whether it is in a session; a closing auction is within one.
+        until: When that may change, naive Beijing time.
+    """
+
+    phase: MarketPhase
+    trading: bool
+    until: datetime
 
 
 class Tick(NamedTuple):
@@ -115,11 +139,6 @@ class Instrument:
     open_min_market_order_volume: int = 0
     underlying_symbol: str = ""
     trading_time: dict[str, list[list[str]]] = field(default_factory=dict, hash=False)
-
-    @property
-    def tradable(self) -> bool:
-        """Whether orders on it exist: indexes have no order book."""
-        return self.ins_class != "INDEX" and not self.symbol.startswith("KQ.i@")
 
 
 @dataclass(frozen=True, slots=True)

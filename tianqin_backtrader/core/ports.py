@@ -5,11 +5,11 @@ A room takes the ports that it uses and is made without a session in its unit te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from .model import Bar, Counter, Direction, Fill, Instrument, Offset, OrderReport, Tick
+from .model import Bar, Counter, Direction, Fill, Instrument, Offset, OrderReport, PhaseSpan, Tick
 
 #: A tick or a bar: its id, then the fields that were asked for.
 Row = tuple[int, float, *tuple[float, ...]]
@@ -18,19 +18,27 @@ Row = tuple[int, float, *tuple[float, ...]]
 class Calendar(Protocol):
     """Trading days and sessions; ``SessionCalendar``."""
 
+    changes: int
+
     def trading_day_at(self, moment: datetime) -> date: ...
     def next_trading_day(self, day: date) -> date: ...
     def previous_trading_day(self, day: date) -> date: ...
     def sessions(self, symbol: str, day: date) -> tuple[tuple[datetime, datetime], ...]: ...
     def next_session_boundary(self, symbol: str, moment: datetime) -> datetime: ...
     def is_trading_now(self, symbol: str, moment: datetime) -> bool: ...
-    def is_auction(self, symbol: str, moment: datetime) -> bool: ...
+    def phase_at(self, symbol: str, moment: datetime) -> PhaseSpan: ...
     def must_know(self, day: date) -> None: ...
 
 
 class Contracts(Protocol):
-    """Specifications of today; ``InstrumentProvider``."""
+    """Specifications of today; ``InstrumentProvider``.
 
+    Attributes:
+        at_hand: Those that are known, by symbol.
+    """
+
+    @property
+    def at_hand(self) -> Mapping[str, Instrument]: ...
     def get(self, symbol: str) -> Instrument: ...
     def known(self, symbol: str) -> Instrument | None: ...
     def absent(self, symbol: str) -> bool: ...
@@ -155,17 +163,17 @@ class TradingPort(Protocol):
     def funds(self, *names: str) -> tuple[float, ...]: ...
     def positions(self) -> dict[str, dict[str, Any]]: ...
     def position(self, symbol: str) -> dict[str, Any]: ...
+    def lots(self, symbol: str, side: str) -> tuple[int, int]: ...
 
 
 class LinkPort(Protocol):
     """Whether the other side can be reached; ``Reconnector``."""
 
     sessions: int
+    no_trading: str
+    trading_up: bool
+    doubts: int
 
-    @property
-    def trading_up(self) -> bool: ...
-    @property
-    def no_trading(self) -> str: ...
     @property
     def trading_rests(self) -> str: ...
     @property
@@ -179,8 +187,12 @@ class LinkPort(Protocol):
 class Feeds(Protocol):
     """The feeds of a run."""
 
+    begun: bool
+    live: bool
+
     @property
     def in_history(self) -> bool: ...
+    def has_no_bar(self, symbol: str) -> bool: ...
     def __iter__(self) -> Iterator[Any]: ...
 
 

@@ -19,8 +19,7 @@ from ..errors import OrderError, TianqinError
 from ..orders import contingency
 from ..orders.conditional import resize
 from ..orders.contingency import Action, Answer, Do, MemberState, OrderGroup, Part, Role
-from ..orders.exits import SharedLots
-from ..orders.ticket import Ending, PositionEffect, Stage, Ticket
+from ..orders.ticket import Ending, PositionEffect, SharedLots, Stage, Ticket
 from .order_emulator import OrderEmulator
 from .order_manager import OrderManager
 
@@ -80,11 +79,15 @@ class ContingentOrders:
 
     Args:
         manager: Sends and withdraws.
+
+    Attributes:
+        watched: What waits for a price or a time, by contract.
     """
 
     def __init__(self, manager: OrderManager, feeds: Feeds, last_price: LastPrice) -> None:
         self._manager, self._context, self._feeds = manager, manager.context, feeds
         self._emulator = OrderEmulator(manager, last_price, self._take_fired)
+        self.watched = self._emulator.watched
         self._boxes: dict[int, list[OrderGroupEntry]] = defaultdict(list)
         self._drafts: dict[int, list[tuple[Ticket, Any]]] = {}
         self._taken: set[int] = set()
@@ -94,6 +97,7 @@ class ContingentOrders:
 
     def place(self, ticket: Ticket, parent: Any, oco: Any, transmit: bool) -> None:
         """Take one of Backtrader's orders: now, or when its bracket is complete."""
+        ticket.followed = True
         at_once = ticket.order.exectype in (bt.Order.Market, bt.Order.Limit)
         if parent is not None and parent.ref not in self._drafts:
             self._rely_on(ticket, parent)
@@ -133,6 +137,7 @@ class ContingentOrders:
 
     def _take_in(self, ticket: Ticket) -> None:
         """An order that waits is told as Submitted and Accepted: it is ours to look after."""
+        ticket.followed = True
         self._taken.add(ticket.order.ref)
         self._manager.enter(ticket)
         ticket.order.accept(ticket.order.broker)
@@ -170,6 +175,7 @@ class ContingentOrders:
     def _put(self, box: OrderGroupEntry) -> None:
         """Keep a new group, or a group with a new order."""
         for ticket in box.tickets.values():
+            ticket.followed = True
             if box not in self._boxes[ticket.order.ref]:
                 self._boxes[ticket.order.ref].append(box)
         box.share()
@@ -493,6 +499,7 @@ class ContingentOrders:
 
     def adopt(self, ticket: Ticket) -> None:
         """An order of an earlier run that waits for its price or time."""
+        ticket.followed = True
         self._taken.add(ticket.order.ref)
         if ticket.stage is Stage.WATCHED:
             self._emulator.watch(ticket)
@@ -501,6 +508,7 @@ class ContingentOrders:
         """A group of an earlier run, with all its orders."""
         box = OrderGroupEntry(OrderGroup.from_dict(fields), tickets, key)
         for ticket in tickets:
+            ticket.followed = True
             self._boxes[ticket.order.ref].append(box)
         box.share()
 

@@ -7,7 +7,7 @@ on disk before strategies are told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any, Protocol
 
 from ..account.allocation import LotsChange
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 class Reconciles(Protocol):
     """Holds what the account shows against what we know."""
 
+    due: bool
+    given_up: dict[tuple[str, str], int]
+
     def follow_session(self, session: int) -> bool: ...
 
     def reports(self) -> Iterable[OrderReport | Fill]: ...
@@ -43,6 +46,8 @@ class Reconciles(Protocol):
 
 class Expires(Protocol):
     """Settles lots of contracts that have expired; True if there were any."""
+
+    expiring: set[str]
 
     def on_round(self) -> bool: ...
 
@@ -102,6 +107,14 @@ class ExecutionEngine:
         self._news, self._keeper, self._lots = news, keeper, lots
         self._reconciler, self._expiry = reconciler, expiry
         self.begun = self._halting = False
+        self._seen: tuple[object, ...] = ()
+        #: All that is waited for: where each is empty, nothing can become due.
+        self._waiting: tuple[Sized, ...] = (
+            manager.queued, manager.withdrawn, manager.expiries, manager.unanswered,
+            reports.missing, reports.others.waiting, contingent.watched,
+            targets.targets, targets.returning, reconciler.given_up, expiry.expiring,
+            self._write_ahead.rows, self._write_ahead.touched, self._write_ahead.plans,
+        )  # fmt: skip
 
     def begin(self) -> None:
         """The account was taken over; an earlier run may have died before all was withdrawn."""
@@ -136,9 +149,12 @@ class ExecutionEngine:
         if not isinstance(fill, Fill):
             return
         if ticket is not None:
-            self._contingent.take_fill(ticket, fill)
-            self._targets.take_fill(ticket, fill)
-            self._keeper.heard()
+            if ticket.followed:
+                self._contingent.take_fill(ticket, fill)
+            if self._targets.targets:
+                self._targets.take_fill(ticket, fill)
+            if self._write_ahead.journal is not None:
+                self._keeper.heard()
             return
         self._lots.foreign.add(fill.identity)
         self._write_ahead.touch_plan(self._lots)
@@ -150,6 +166,8 @@ class ExecutionEngine:
         self._keeper.traded()
 
     def _reconcile(self) -> None:
+        if not (self._reconciler.due or self._reconciler.given_up):
+            return
         self.apply(self._reconciler.reports())
         differences = self._reconciler.on_round()
         if differences:
@@ -157,6 +175,8 @@ class ExecutionEngine:
 
     def on_round(self, session: int, reconnector: Any) -> None:
         """Look after unanswered orders, and after all that waits with us."""
+        if self._is_idle(session):
+            return
         self._reports.follow_session(session, reconnector)
         if not self.begun:
             return
@@ -176,6 +196,18 @@ class ExecutionEngine:
         if self._expiry.on_round():
             self._write_ahead.touch_plan(self._lots)
         self._write_ahead.flush()
+
+    def _is_idle(self, session: int) -> bool:
+        """Whether nothing has changed since the last look, and nothing can have become due."""
+        guard, write_ahead = self._risk.guard, self._write_ahead
+        seen, self._seen = self._seen, (
+            session, self._context.trading_day(), self._manager.link.doubts, guard.changes,
+        )  # fmt: skip
+        if seen != self._seen or not self.begun or any(self._waiting):
+            return False
+        busy = self._halting or self._kill_switch.busy or self._reconciler.due
+        watches = guard.limits.max_daily_loss is not None or not self._account.fees.all_named
+        return not (busy or watches or write_ahead.broken)
 
     # -- the owner's word -------------------------------------------------------------------------
 

@@ -63,6 +63,8 @@ class ReportHandler:
 
     Attributes:
         foreign: Orders of the account that this program has not sent, by id.
+        missing: Orders that a new session has not shown yet, by id.
+        others: Trades of other terminals.
     """
 
     def __init__(self, manager: OrderManager) -> None:
@@ -70,12 +72,12 @@ class ReportHandler:
         self._context, self._trading, self._link = manager.context, manager.trading, manager.link
         manager.settled = self.settle
         self.foreign = manager.router.claims.foreign
-        self._others = ForeignFills(self._context, self._account)
+        self.others = ForeignFills(self._context, self._account)
         self._early: dict[str, dict[str, Fill]] = defaultdict(dict)
         self._untold: list[Fill] = []
         self._asked_again: set[str] = set()
         self._session = 0
-        self._missing: dict[str, Instants] = {}
+        self.missing: dict[str, Instants] = {}
 
     # -- reports ------------------------------------------------------------------------------
 
@@ -156,7 +158,7 @@ class ReportHandler:
         elif not leg.take_fill(fill):
             return None
         if self._manager.pre_trade.reconciled:
-            self._others.take(fill)
+            self.others.take(fill)
             return Applied(fill)
         if math.isfinite(fill.commission):
             self._account.priced(fill)  # it is in the account, and its fee is learnt from
@@ -179,7 +181,7 @@ class ReportHandler:
 
     def on_round(self) -> None:
         """Every round: see to trades of others whose contract was not known."""
-        self._others.on_round()
+        self.others.on_round()
 
     def tell_fill(self, ticket: Ticket, fill: Fill) -> None:
         """Book a fill, and let the strategy know."""
@@ -316,21 +318,21 @@ class ReportHandler:
         In the session that sent them the trading link is dead. What a new session does not
         know some seconds after it was made was lost with the old one, if its day is not over.
         """
-        if session == self._session and not self._manager.unanswered and not self._missing:
+        if session == self._session and not self._manager.unanswered and not self.missing:
             return
         if session != self._session:
             if self._session:
                 for live in self._manager.live.values():
-                    self._missing |= dict.fromkeys(live, instants(self._context.clock))
+                    self.missing.update(dict.fromkeys(live, instants(self._context.clock)))
             self._session = session
         if not self._link.trading_up:
             return
-        if self._missing:
+        if self.missing:
             self._look_for_missing()
         now = WallClock().now_ns()
         for order_id, leg in list(self._manager.unanswered.items()):
             answered = leg.state is not OrderState.SUBMITTED or leg.last_msg
-            if answered or order_id in self._missing:
+            if answered or order_id in self.missing:
                 del self._manager.unanswered[order_id]
             elif leg.overdue(now, NOTICED) and (words := self._refusal_of(leg, reconnector)):
                 del self._manager.unanswered[order_id]
@@ -362,17 +364,17 @@ class ReportHandler:
 
     def _look_for_missing(self) -> None:
         known, now = self._trading.known_orders(), instants(self._context.clock)
-        for order_id, since in list(self._missing.items()):
+        for order_id, since in list(self.missing.items()):
             ticket, leg = self._manager.legs[order_id]
             if leg.over or order_id in known:
-                del self._missing[order_id]
+                del self.missing[order_id]
             elif self._manager.day_over(ticket):
                 continue  # it may have been filled: the ``Reconciler`` knows
             elif now.since(since) > UNKNOWN:
                 if leg.not_found():
-                    self._missing[order_id] = now  # ask once more
+                    self.missing[order_id] = now  # ask once more
                     continue
-                del self._missing[order_id]
+                del self.missing[order_id]
                 if not leg.exchange_order_id:
                     leg.last_msg = "it never reached the exchange: the connection broke as it left"
                 logger.error("%s %s", leg, leg.last_msg)

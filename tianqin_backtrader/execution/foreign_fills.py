@@ -7,8 +7,6 @@ books.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..account.ledger import PositionLedger
 from ..core.context import Context
 from ..core.model import Fill
@@ -20,24 +18,27 @@ class ForeignFills:
     Args:
         context: Knows contracts.
         account: What is held.
+
+    Attributes:
+        waiting: Those whose contract is not known yet, by contract.
     """
 
     def __init__(self, context: Context, account: PositionLedger) -> None:
         self._context, self._account = context, account
-        self._waiting: dict[str, list[Fill]] = {}
+        self.waiting: dict[str, list[Fill]] = {}
 
     def take(self, fill: Fill) -> None:
         """Book one."""
         self._account.take_lots(fill)
-        self._waiting.setdefault(fill.symbol, []).append(fill)
+        self.waiting.setdefault(fill.symbol, []).append(fill)
         self.on_round()
 
     def on_round(self) -> None:
         """Every round: book those whose contract is known now."""
-        for symbol in list(self._waiting):
+        for symbol in list(self.waiting):
             instrument = self._context.known_instrument(symbol)
             if instrument is not None:
-                for fill in self._waiting.pop(symbol):
+                for fill in self.waiting.pop(symbol):
                     self._account.book(self._account.priced(fill), int(instrument.volume_multiple))
 
 
@@ -55,7 +56,7 @@ class LotBaseline:
         self._serial = 0
         self.foreign: set[str] = set()
 
-    def plan(self) -> tuple[dict[str, Any], bool]:
+    def plan(self) -> tuple[dict[str, object], bool]:
         """For the journal; every row counts from its place on, so no two are equal."""
         self._serial += 1
         lots = [

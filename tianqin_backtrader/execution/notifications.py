@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import backtrader as bt
 
 from ..account.allocation import LotsChange
-from ..feeds.placeholder import has_bar
+from ..feeds.feed_list import has_bar
 from .open_trades import OpenTrades
 from .order_manager import OrderManager
 
@@ -22,6 +23,14 @@ class Keeper(Protocol):
     def told(self) -> None: ...
 
 
+class OrderWatchers(Protocol):
+    """Told of orders beside the strategies; ``Observers``."""
+
+    @property
+    def listening(self) -> Sequence[object]: ...
+    def order(self, order: Any) -> None: ...
+
+
 class OrderNotifications:
     """Clones of orders on their way to ``notify_order``, oldest first.
 
@@ -32,52 +41,64 @@ class OrderNotifications:
     told it, and no later run will.
 
     Args:
+        untold: Clones and changes that have come, in their order.
         manager: Whose orders they are.
         keeper: Keeps the files current.
         trades: Those of the strategies.
+        watchers: Told of each order, too.
 
     Attributes:
         ready: What can be told now.
+        early: What cannot be told yet.
+        handed: Whether something has been told in this round.
+        heard: Whether anybody has asked for something to tell.
     """
 
-    def __init__(self, manager: OrderManager, keeper: Keeper, trades: OpenTrades) -> None:
+    def __init__(
+        self,
+        untold: deque[Any],
+        manager: OrderManager,
+        keeper: Keeper,
+        trades: OpenTrades,
+        watchers: OrderWatchers,
+    ) -> None:
+        self._untold, self._watchers = untold, watchers
         self._manager, self._keeper, self._trades = manager, keeper, trades
         self.ready: deque[Any] = deque()
-        self._early: deque[Any] = deque()
-        self._handed = False
-        self._heard = False
-
-    def put(self, order: Any) -> None:
-        """Tell an order as it stands now."""
-        self._early.append(order.clone())
-        self.let_in()
+        self.early: deque[Any] = deque()
+        self.handed = False
+        self.heard = False
 
     def put_change(self, change: LotsChange) -> None:
         """Let the trades of strategies know of lots that no order of ours has moved."""
-        self._early.append(change)
-        self.let_in()
+        self._untold.append(change)
 
     def begin_again(self) -> None:
         """Another run: it begins with what is held now."""
         self._trades.begin()
-        for queue in (self.ready, self._early):
+        for queue in (self.ready, self.early, self._untold):
             orders = [one for one in queue if not isinstance(one, LotsChange)]
             queue.clear()
             queue.extend(orders)
 
     def let_in(self) -> None:
         """Make ready what can be told; what has to wait keeps back only what follows from it."""
-        early, self._early = self._early, deque()
+        if self._watchers.listening:
+            for one in self._untold:
+                if not isinstance(one, LotsChange):
+                    self._watchers.order(one)
+        early, self.early = (*self.early, *self._untold), deque()
+        self._untold.clear()
         for one in early:
-            waits = self._must_wait(one) or any(self._follows(one, other) for other in self._early)
-            (self._early if waits else self.ready).append(one)
+            waits = self._must_wait(one) or any(self._follows(one, other) for other in self.early)
+            (self.early if waits else self.ready).append(one)
 
     def _must_wait(self, one: Any) -> bool:
         """Whether Backtrader could not take it yet: it looks at the bar of a fill.
 
         Where no feed has a bar yet no strategy is at work, and what it is told could fail there.
         """
-        if isinstance(one, LotsChange) or has_bar(one.data):
+        if isinstance(one, LotsChange) or len(one.data) > 1 or has_bar(one.data):
             return False
         return bool(one.executed.size) or not self._trades.at_work
 
@@ -92,7 +113,9 @@ class OrderNotifications:
 
     def take(self) -> Any:
         """The next one, None when there is none."""
-        self._heard = True
+        self.heard = True
+        if self._untold:
+            self.let_in()
         while self.ready and isinstance(self.ready[0], LotsChange):
             self._trades.take(self.ready.popleft())
         if self.ready:
@@ -102,11 +125,12 @@ class OrderNotifications:
             self._write_down(order)
             if order.status not in _STEPS:
                 self._manager.write_ahead.flush()
-            self._handed = True
-            self._trades.make_way(order, self._symbol(order))
+            self.handed = True
+            if self._trades.given:
+                self._trades.make_way(order, self._symbol(order))
             return order
-        if self._handed:
-            self._handed = False
+        if self.handed:
+            self.handed = False
             self._manager.write_ahead.flush()
             self._keeper.told()
         return None
@@ -118,8 +142,8 @@ class OrderNotifications:
 
     def nobody_listened(self) -> None:
         """The program ends. One that asks orders themselves, and never here, knows their ends."""
-        if self._heard:
+        if self.heard:
             return
-        for order in (*self.ready, *self._early):
+        for order in (*self.ready, *self.early, *self._untold):
             if not isinstance(order, LotsChange):
                 self._write_down(order)

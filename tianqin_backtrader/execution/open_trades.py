@@ -18,7 +18,7 @@ from ..account.allocation import LotsChange, allocate
 from ..contracts.continuous import MAIN
 from ..core.context import Context
 from ..core.ports import Feeds, Underlyings
-from ..feeds.placeholder import PlaceholderFeed, has_bar
+from ..feeds.feed_list import PlaceholderFeed, has_bar
 
 #: A strategy, a feed and Backtrader's ``tradeid``.
 _Place = tuple[Any, Any, int]
@@ -32,6 +32,10 @@ class OpenTrades:
         feeds: Of the run.
         mains: What is behind main contracts.
         stand_in: Gives what stands for the feed of a contract that has none.
+
+    Attributes:
+        waiting: Changes that cannot be made yet.
+        given: Lots of trades that no order of their strategy has opened, by the trade's number.
     """
 
     def __init__(
@@ -43,9 +47,8 @@ class OpenTrades:
     ) -> None:
         self._context, self._feeds, self._mains = context, feeds, mains
         self._stand_in = stand_in
-        self._waiting: list[LotsChange] = []
-        #: Lots of trades that no order of their strategy has opened, by the trade's number.
-        self._given: Counter[int] = Counter()
+        self.waiting: list[LotsChange] = []
+        self.given: Counter[int] = Counter()
 
     @property
     def strategies(self) -> list[Any]:
@@ -60,8 +63,8 @@ class OpenTrades:
 
     def begin(self) -> None:
         """A run begins with what is held then."""
-        self._waiting.clear()
-        self._given.clear()
+        self.waiting.clear()
+        self.given.clear()
 
     def give(
         self, lots: Mapping[str, tuple[int, float]], exits: Mapping[str, list[tuple[Any, int]]]
@@ -109,7 +112,7 @@ class OpenTrades:
             return  # it goes on to the other side, as Backtrader counts each strategy for itself
         missing = int(abs(closed)) - (abs(own.size) if own is not None else 0)
         for strategy, trade in list(self._open_trades(symbol)):
-            lots = min(missing, self._given[trade.ref], abs(trade.size))
+            lots = min(missing, self.given[trade.ref], abs(trade.size))
             if trade is not own and trade.size * closed < 0 and lots > 0:
                 own = own or _trade_of(*place)
                 self._move(strategy, trade, (place[0], own), lots)
@@ -134,8 +137,8 @@ class OpenTrades:
             trade.pnlcomm = trade.pnl - trade.commission
         if not source.size:
             giver._trades[source.data][source.tradeid].remove(source)
-        self._given[source.ref] -= lots
-        self._given[target.ref] += lots
+        self.given[source.ref] -= lots
+        self.given[target.ref] += lots
 
     def _place(self, order: Any) -> _Place:
         """Where Backtrader keeps the trades that an order makes."""
@@ -148,19 +151,20 @@ class OpenTrades:
         It waits while the contract is not known, and while the feed of a trade has no bar:
         Backtrader stamps the end of a trade with its time.
         """
-        self._waiting.append(change)
+        self.waiting.append(change)
         self.on_round()
 
     def on_round(self) -> None:
         """Every round: see to changes that wait."""
-        waiting, self._waiting = self._waiting, []
+        waiting = list(self.waiting)
+        self.waiting.clear()
         for change in waiting:
             found = list(self._open_trades(change.symbol))
             known = self._context.known_instrument(change.symbol) is not None
             if known and all(has_bar(trade.data) for _, trade in found):
                 self._carry_out(change, found)
             else:
-                self._waiting.append(change)
+                self.waiting.append(change)
 
     def _carry_out(self, change: LotsChange, found: list[tuple[Any, Any]]) -> None:
         sizes, rest = allocate(change.size, [trade.size for _, trade in found])
@@ -200,7 +204,7 @@ class OpenTrades:
         if found is not None:
             strategy, trade = found
             _update(strategy, trade, change.size, change.price, change.fee)
-            self._given[trade.ref] += abs(change.size)
+            self.given[trade.ref] += abs(change.size)
             trade.justopened = False  # it is not told as an opening of the strategy's own
 
     def _new_trade(self, symbol: str) -> tuple[Any, Any] | None:

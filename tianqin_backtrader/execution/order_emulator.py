@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +79,9 @@ class OrderEmulator:
         manager: Knows the gate and the records.
         last_price: Of a contract.
         on_fire: Called with an order whose moment has come.
+
+    Attributes:
+        watched: What waits, by contract and number.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class OrderEmulator:
     ) -> None:
         self._manager, self._context, self._link = manager, manager.context, manager.link
         self._last_price, self._on_fire = last_price, on_fire
-        self._watched: dict[str, dict[int, Ticket]] = defaultdict(dict)
+        self.watched: dict[str, dict[int, Ticket]] = {}
         self._quiet: dict[str, QuietRange] = {}
         self._breaks, self._lost_at = 0, -math.inf
 
@@ -140,7 +142,7 @@ class OrderEmulator:
         """From now on."""
         ticket.stage = Stage.WATCHED
         self._manager.write_ahead.touch(ticket)
-        self._watched[ticket.symbol][ticket.order.ref] = ticket
+        self.watched.setdefault(ticket.symbol, {})[ticket.order.ref] = ticket
         self._quiet.pop(ticket.symbol, None)
         if ticket.order.exectype != bt.Order.Close:
             self._price(ticket.symbol)  # subscribes
@@ -150,16 +152,17 @@ class OrderEmulator:
 
     def forget(self, ticket: Ticket) -> None:
         """It is over."""
-        if self._watched.get(ticket.symbol, {}).pop(ticket.order.ref, None) is not None:
+        if self.watched.get(ticket.symbol, {}).pop(ticket.order.ref, None) is not None:
             self._quiet.pop(ticket.symbol, None)
+            if not self.watched[ticket.symbol]:
+                del self.watched[ticket.symbol]
 
     def on_round(self) -> None:
         """Hold the prices of the moment against what waits for them."""
         now = self._context.now_ns()
         due = now + self._ahead(now)  # asked in every round: what is lost may be back in the next
-        for symbol, tickets in list(self._watched.items()):  # what ends may be forgotten
-            if tickets:
-                self._end_without_lots(symbol)
+        for symbol, tickets in list(self.watched.items()):  # what ends may be forgotten
+            self._end_without_lots(symbol)
             if not tickets or not self._link.trading_up or not self._manager.pre_trade.open(symbol):
                 continue
             span = self._quiet.get(symbol) or self._span(symbol)
@@ -185,7 +188,7 @@ class OrderEmulator:
             if self._manager.account.booked(symbol, direction):
                 continue
             exits = [
-                ticket for ticket in self._watched[symbol].values()
+                ticket for ticket in self.watched[symbol].values()
                 if ticket.may_open == 0 and ticket.direction is direction
                 and not ticket.held_back
             ]  # fmt: skip
@@ -197,7 +200,7 @@ class OrderEmulator:
     def _span(self, symbol: str) -> QuietRange:
         """Between which prices, and until when, nothing that waits can fire or move."""
         span = QuietRange()
-        for ticket in self._watched[symbol].values():
+        for ticket in self.watched[symbol].values():
             if ticket.condition is not None:
                 span.narrow(ticket.condition)
         self._quiet[symbol] = span
@@ -217,7 +220,7 @@ class OrderEmulator:
         ticket.order.triggered = True
         self._manager.settle_again(ticket)  # its wish depends on what of it closes
         logger.info("order %d fires at %s", ticket.order.ref, price)
-        del self._watched[ticket.symbol][ticket.order.ref]
+        self.forget(ticket)
         limit = self._limit(ticket, fired.limit_price)
         ticket.terms = OrderTerms(limit, STAYS if limit is None and self._closes(ticket) else None)
         ticket.condition = None

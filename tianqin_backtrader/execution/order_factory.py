@@ -8,17 +8,18 @@ from datetime import date, timedelta
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from ..account.ledger import PositionLedger
 from ..contracts.continuous import MAIN
-from ..contracts.lots import plain, whole_lots
+from ..contracts.offsets import whole_lots
 from ..contracts.order_terms import STAYS, OrderTerms, order_terms
-from ..contracts.time_in_force import validity
+from ..contracts.time_in_force import GOOD_TILL_CANCELLED, validity
 from ..core.context import Context
 from ..core.model import Direction
 from ..core.ports import Feeds, Underlyings
 from ..errors import OrderError, TianqinError
-from ..feeds.placeholder import PlaceholderFeeds, has_time
+from ..feeds.feed_list import PlaceholderFeeds
 from ..orders.exits import Timing
 from ..orders.ticket import PositionEffect, Ticket
 from ..risk.kill_switch import Close
@@ -87,8 +88,8 @@ class OrderFactory:
         """What ``Strategy.buy`` or ``sell`` asks for; ``MyBroker.buy`` tells all."""
         if not isinstance(data._dataname, str):  # a feed of others
             data = self._placeholders(data._name or "a feed that is not of this store")
-        size, price = plain(size), plain(price)
-        kwargs = {name: plain(value) for name, value in kwargs.items()}
+        size, price = _plain(size), _plain(price)
+        kwargs = {name: _plain(value) for name, value in kwargs.items()}
         allow_partial = kwargs.pop("allow_partial", self._allow_partial)
         close_only = kwargs.pop("close_only", True if _is_close() else None)
         oco, parent = kwargs.get("oco"), kwargs.get("parent")
@@ -100,17 +101,23 @@ class OrderFactory:
         try:
             ticket.volume = whole_lots(size)
             ticket.symbol = self._contract_for(ticket)
-            ticket.validity = validity(
-                valid, ticket.symbol, self._context.now(), self._context.calendar
-            )
+            if valid is not None:
+                now, calendar = self._context.now(), self._context.calendar
+                ticket.validity = validity(valid, ticket.symbol, now, calendar)
+            else:
+                ticket.validity = GOOD_TILL_CANCELLED
             if order.exectype == bt.Order.Limit:
                 ticket.terms = OrderTerms(math.nan if price is None else price)
+            timing = _timing(order, oco)
             if parent is None:
-                self._manager.settle_effect(ticket, _timing(order, oco), close_only)
+                self._manager.settle_effect(ticket, timing, close_only)
         except TianqinError as error:
             self._manager.refuse(ticket, str(error))
         else:
-            self._contingent.place(ticket, parent, oco, transmit)
+            if parent is None and transmit and timing is not Timing.LATER:
+                self._manager.submit(ticket)
+            else:
+                self._contingent.place(ticket, parent, oco, transmit)
         self._write_ahead.flush()
         return order
 
@@ -123,7 +130,8 @@ class OrderFactory:
         known = {name: value for name, value in kwargs.items() if hasattr(bt.Order.params, name)}
         info = {name: value for name, value in kwargs.items() if name not in known}
         # Before its first bar, and while it is loaded, a feed has no time: the present stands in.
-        seen = data if has_time(data) else self._placeholders(data._dataname)
+        has_time = len(data) and data.datetime[0] == data.datetime[0]
+        seen = data if has_time else self._placeholders(data._dataname)
         order = kind(owner=owner, data=seen, size=size, price=price, **known)
         order.addinfo(**info)
         order.p.data = data
@@ -153,6 +161,8 @@ class OrderFactory:
             LinkError: Nobody knows which contract that is.
         """
         symbol, mains = ticket.symbol, self._mains
+        if not symbol.startswith(MAIN):
+            return symbol
         before = mains.before(symbol)
         if not before or ticket.effect is PositionEffect.OPEN:
             return str(mains.traded(symbol))
@@ -193,7 +203,7 @@ class OrderFactory:
     ) -> Any:
         """An order that says itself whether it opens or closes; ``MyBroker.buy_open`` tells all."""
         kind = _BuyOrder if direction is Direction.BUY else _SellOrder
-        size, limit_price = plain(size), plain(limit_price)
+        size, limit_price = _plain(size), _plain(limit_price)
         is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
         exectype = bt.Order.Limit if is_limit else bt.Order.Market
         price = limit_price if is_limit else None
@@ -290,3 +300,8 @@ def _still_held(symbol: str, before: str, held: float) -> str:
         f"{held:g} lots of {before}, the contract behind {symbol} before, are still held: roll "
         "them (store.roll), or close just them, before other lots are ordered"
     )
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's own: they are looked at by type, and kept as JSON."""
+    return value.item() if isinstance(value, np.generic) else value

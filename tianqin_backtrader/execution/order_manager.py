@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from heapq import heappop, heappush
@@ -24,7 +25,6 @@ from ..errors import (
     LinkLost,
     LotsGone,
     NotKnownYet,
-    OrderError,
     PriceOutOfRange,
     RiskRefused,
     TianqinError,
@@ -58,14 +58,17 @@ class OrderManager:
         router: Makes prices and legs.
         guard: Counts cancels, and orders that it has not looked at.
         write_ahead: Writes down what happens, before it has effects.
-        tell: Hands a clone of an order to ``notify_order``.
+        untold: Clones of orders, on their way to ``notify_order``; put in here.
         live: Legs of which something is expected; kept here.
 
     Attributes:
         legs: Every leg sent, with its order, by id.
-        on_end: Called with an order that is over.
+        on_end: Called with a ``followed`` order that is over.
         settled: Called when a leg has ended without a report.
         unanswered: Legs of which nothing has been heard.
+        queued: Orders that wait to be sent, by number.
+        withdrawn: Orders whose withdrawal is waited for, by number.
+        expiries: Ends that are to come, the next one first.
         heard_at: When the trading side has said something last, as ``monotonic`` counts.
     """
 
@@ -79,12 +82,12 @@ class OrderManager:
         router: OrderRouter,
         guard: Guard,
         write_ahead: WriteAheadLog,
-        tell: Callable[[Any], None],
+        untold: deque[Any],
         live: LiveLegs,
     ) -> None:
         self.context, self.trading, self.link = context, trading, link
         self.account, self.pre_trade = account, pre_trade
-        self.tell, self.write_ahead = tell, write_ahead
+        self.write_ahead, self._untold = write_ahead, untold
         self.router, self._guard = router, guard
         self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
         self.tickets: dict[int, Ticket] = {}
@@ -93,9 +96,9 @@ class OrderManager:
         self.live = live
         self.unanswered: dict[str, OrderLeg] = {}
         self.heard_at = monotonic()
-        self._queued: dict[int, Ticket] = {}
-        self._withdrawn: dict[int, Ticket] = {}
-        self._expiries: list[tuple[datetime, int, Ticket]] = []
+        self.queued: dict[int, Ticket] = {}
+        self.withdrawn: dict[int, Ticket] = {}
+        self.expiries: list[tuple[datetime, int, Ticket]] = []
         self._serial = count()
 
     # -- in -----------------------------------------------------------------------------------
@@ -111,12 +114,10 @@ class OrderManager:
             TianqinError: It can never be sent.
         """
         waits = waits or self._waits_for_link(ticket)
-        self.pre_trade.admit(ticket.order.data._dataname, waits=waits)
+        data = ticket.order.data
+        self.pre_trade.admit(data._dataname, bars=len(data), waits=waits)
         self._must_be_free(ticket)
-        if self.context.instrument(ticket.symbol).expired:
-            raise OrderError(f"{ticket.symbol} has expired")
-        self.router.terms(ticket, check_limits=False)
-        self._guard.admit(ticket.volume)
+        self._look_at_rest(ticket)
 
     def settle_effect(self, ticket: Ticket, timing: Timing, close_only: bool | None) -> None:
         """Decide what of one of Backtrader's orders has to close, as it is placed.
@@ -124,7 +125,7 @@ class OrderManager:
         Raises:
             TianqinError: The counter cannot keep the broker's priority there.
         """
-        self.router.settle_effect(ticket, timing, self._queued.values(), close_only)
+        self.router.settle_effect(ticket, timing, self.queued.values(), close_only)
 
     def settle_again(self, ticket: Ticket) -> None:
         """A stop that had nothing to close when it was placed closes what is held now.
@@ -141,9 +142,7 @@ class OrderManager:
         sent = {self.legs[order_id][0] for live in self.live.values() for order_id in live}
         going_on = (Ending.NONE, Ending.RESIZE)
         return {
-            one
-            for one in sent | {*self._queued.values()}
-            if not one.over and one.ending in going_on
+            one for one in sent | {*self.queued.values()} if not one.over and one.ending in going_on
         }
 
     def submit(self, ticket: Ticket, *, early: bool = False) -> bool:
@@ -154,11 +153,13 @@ class OrderManager:
         try:
             if ticket.guarded:  # what flattens waits for no bar, and for no roll
                 waits = self._waits_for_link(ticket)
-                self.pre_trade.admit(ticket.order.data._dataname, early=early, waits=waits)
+                data = ticket.order.data
+                self.pre_trade.admit(data._dataname, bars=len(data), early=early, waits=waits)
                 self._must_be_free(ticket)
             held = self.pre_trade.holds(ticket.symbol) or not self.link.trading_up
             plan = None if held else self._plan(ticket)
-            self.router.terms(ticket, check_limits=plan is not None)
+            if plan is None:
+                self._look_at_rest(ticket)
         except TianqinError as error:
             self.refuse(ticket, str(error))
             return False
@@ -168,6 +169,15 @@ class OrderManager:
         else:
             self._carry_out(ticket, plan)
         return True
+
+    def _look_at_rest(self, ticket: Ticket) -> None:
+        """Refuse an order that is to wait and could never be sent.
+
+        Raises:
+            TianqinError: Why not.
+        """
+        self.router.terms(ticket, check_limits=False)
+        self._guard.admit(ticket.volume)
 
     def _waits_for_link(self, ticket: Ticket) -> bool:
         """Whether an order that is given while the link is down leaves when it is back.
@@ -182,7 +192,7 @@ class OrderManager:
 
     def _must_be_free(self, ticket: Ticket) -> None:
         """Refuse an order on a contract that is being rolled, unless all it does is close."""
-        if ticket.effect is not PositionEffect.CLOSE:
+        if ticket.effect is not PositionEffect.CLOSE and self.pre_trade.reserved:
             self.pre_trade.must_be_free(ticket.symbol)
 
     def enter(self, ticket: Ticket) -> None:
@@ -192,9 +202,13 @@ class OrderManager:
         self.tickets[order.ref] = ticket
         self.router.coming.note(ticket)
         if ticket.validity.until is not None:
-            heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
+            heappush(self.expiries, (ticket.validity.until, next(self._serial), ticket))
         order.submit(order.broker)
         self.tell(order)
+
+    def tell(self, order: Any) -> None:
+        """Let its strategy know how an order stands now."""
+        self._untold.append(order.clone())
 
     def refuse(self, ticket: Ticket, reason: str) -> None:
         """Reject an order; nothing of it was sent."""
@@ -263,7 +277,7 @@ class OrderManager:
             self._tell_behind_others(ticket, plan.foreign)
         ticket.behind_others = plan.foreign
         if plan.legs:
-            self._queued.pop(ticket.order.ref, None)
+            self.queued.pop(ticket.order.ref, None)
             self._send_plan(ticket, plan)
         else:
             if ticket.stage is not Stage.QUEUED:
@@ -319,7 +333,7 @@ class OrderManager:
         if ticket.over:
             return
         if self._may_be_rolled(ticket):
-            if ticket.stage is not Stage.WATCHED and ticket.order.ref not in self._queued:
+            if ticket.stage is not Stage.WATCHED and ticket.order.ref not in self.queued:
                 self.queue(ticket)
             return
         reason = reason or f"the lots of {ticket.symbol} that it was to close are gone"
@@ -347,7 +361,7 @@ class OrderManager:
         """Keep an order until the market is open, or open on another day."""
         ticket.stage, ticket.next_day = Stage.QUEUED, next_day
         ticket.unsent.clear()
-        self._queued[ticket.order.ref] = ticket
+        self.queued[ticket.order.ref] = ticket
         self.write_ahead.touch(ticket)
 
     def adopt(self, ticket: Ticket) -> None:
@@ -364,11 +378,11 @@ class OrderManager:
             return
         self.router.coming.note(ticket)
         if ticket.validity.until is not None:
-            heappush(self._expiries, (ticket.validity.until, next(self._serial), ticket))
+            heappush(self.expiries, (ticket.validity.until, next(self._serial), ticket))
         if ticket.stage is Stage.QUEUED:
-            self._queued[ref] = ticket
+            self.queued[ref] = ticket
         elif ticket.ending:
-            self._withdrawn[ref] = ticket
+            self.withdrawn[ref] = ticket
 
     def day_over(self, ticket: Ticket) -> bool:
         """Whether the trading day on which an order was sent last has had its close."""
@@ -508,12 +522,12 @@ class OrderManager:
 
     def is_leaving(self, ref: int) -> bool:
         """Whether the withdrawal of an order was asked for and is waited for."""
-        ticket = self._withdrawn.get(ref)
+        ticket = self.withdrawn.get(ref)
         return ticket is not None and ticket.ending is Ending.CANCEL
 
     def _withdraw(self, ticket: Ticket) -> None:
         ticket.cancel_asked = monotonic()
-        self._withdrawn[ticket.order.ref] = ticket
+        self.withdrawn[ticket.order.ref] = ticket
         self.write_ahead.touch(ticket)
         self.write_ahead.flush()
         if not self.link.trading_up:
@@ -537,7 +551,7 @@ class OrderManager:
             if works and leg in ticket.leaving:
                 self._withdraw(ticket)
             return
-        self._queued.pop(ticket.order.ref, None)
+        self.queued.pop(ticket.order.ref, None)
         ticket.stage, ticket.next_day = Stage.WORKING, False
         self.write_ahead.touch(ticket)
         if not works or leg not in ticket.out or ticket.excess or self._is_behind(ticket):
@@ -546,7 +560,7 @@ class OrderManager:
     def withdraw_rest(self, ticket: Ticket) -> None:
         """Withdraw what works of an order that was told to be over, as an earlier run left it."""
         works = [leg for leg in ticket.live_legs if leg.state is not OrderState.FINISHING]
-        if works and ticket.order.ref not in self._withdrawn:
+        if works and ticket.order.ref not in self.withdrawn:
             logger.error("%s works, but its order was told to be over: withdrawn", works[0])
             self._withdraw(ticket)
 
@@ -599,30 +613,31 @@ class OrderManager:
         ticket.stage = Stage.OVER
         ticket.unsent.clear()
         self.write_ahead.touch(ticket)
-        self._queued.pop(ticket.order.ref, None)
-        self._withdrawn.pop(ticket.order.ref, None)
-        for told in self.on_end:
-            told(ticket)
+        self.queued.pop(ticket.order.ref, None)
+        self.withdrawn.pop(ticket.order.ref, None)
+        if ticket.followed:
+            for told in self.on_end:
+                told(ticket)
 
     # -- every round --------------------------------------------------------------------------
 
     def on_round(self) -> None:
         """See to what waits: ends that have come, markets that have opened, cancels unheard."""
-        if not (self._expiries or self._queued or self._withdrawn):
+        if not (self.expiries or self.queued or self.withdrawn):
             return
         now = self.context.now()
-        while self._expiries and self._expiries[0][0] < now:
-            *_, ticket = heappop(self._expiries)
+        while self.expiries and self.expiries[0][0] < now:
+            *_, ticket = heappop(self.expiries)
             if not ticket.over:
                 self.cancel(ticket, Ending.EXPIRE)
-        for ticket in list(self._withdrawn.values()):
+        for ticket in list(self.withdrawn.values()):
             if not ticket.leaving:
-                self._withdrawn.pop(ticket.order.ref, None)
+                self.withdrawn.pop(ticket.order.ref, None)
                 ticket.doubted = False
             elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN:
                 self._doubt_link(ticket)
                 self._withdraw(ticket)
-        if self._queued:
+        if self.queued:
             self._release_queued(now)
 
     def _tell_missed_close(self, ticket: Ticket) -> None:
@@ -652,8 +667,8 @@ class OrderManager:
     def _release_queued(self, now: datetime) -> None:
         today = self.context.calendar.trading_day_at(now)
         is_open: dict[str, bool] = {}
-        for ref, ticket in list(self._queued.items()):
-            if ref not in self._queued:
+        for ref, ticket in list(self.queued.items()):
+            if ref not in self.queued:
                 continue  # the end of one before it has withdrawn it, or sent it
             symbol = ticket.symbol
             if symbol not in is_open:

@@ -9,12 +9,13 @@ from datetime import date
 from typing import Protocol
 
 from ..account.ledger import PositionLedger
-from ..contracts.lots import Closing, LotLimits, Priority, priority_refusal
 from ..contracts.offsets import (
     Closable,
+    Closing,
     Leg,
     OffsetRules,
-    closing_of,
+    Priority,
+    offset_rules,
     opening_legs,
     plan_close,
     plan_order,
@@ -26,10 +27,19 @@ from ..core.context import Context
 from ..core.model import Direction, Instrument, Offset
 from ..core.ports import MarketDataPort, TradingPort
 from ..errors import LotsGone, OrderError, RiskRefused, VolumeOutOfRange
-from ..orders.closing_claims import ClosingClaims
-from ..orders.coming_lots import ComingLots
-from ..orders.exits import Claim, SideLots, Timing, exit_step_among, held_by_others, may_open
+from ..orders.exits import (
+    Claim,
+    ClosingClaims,
+    ComingLots,
+    SideLots,
+    Timing,
+    exit_step_among,
+    held_by_others,
+    may_open,
+)
 from ..orders.ticket import PositionEffect, Ticket
+from ..risk.engine import RiskEngine
+from ..risk.limits import GuardState
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +50,10 @@ PATIENCE = 10.0
 
 
 class Guard(Protocol):
-    """The risk rules, as the desk needs them."""
+    """The risk rules, as orders meet them; ``RiskCheck``."""
+
+    guard: RiskEngine
+    watches: bool
 
     def check(
         self, ticket: Ticket, volume: int, terms: OrderTerms, orders: int, *, closes: bool = False
@@ -124,14 +137,10 @@ class OrderRouter:
         """
         # What flattens closes today's lots, too, and never opens the other side instead.
         priority = self._priority if ticket.guarded else Priority.TODAY_FIRST
-        counter, fees = self._trading.counter, self.fees.of(instrument)
-        words = priority_refusal(priority, instrument.exchange_id, counter)
-        if words:
-            raise OrderError(words)
-        if priority is Priority.CHEAPEST and ticket.exits and fees.priority is Priority.LOCK:
-            priority = Priority.YESTERDAY_FIRST  # an exit opens nothing, however cheap
-        limits = LotLimits.of(instrument, market_order=market_order)
-        return OffsetRules(closing_of(instrument.exchange_id, counter), priority, fees, limits)
+        return offset_rules(
+            instrument, self._trading.counter, priority, self.fees.of,
+            market_order=market_order, exits=ticket.exits,
+        )  # fmt: skip
 
     def closable(self, ticket: Ticket, rules: OffsetRules) -> Closable:
         """Lots that an order can close now: those held, less what living orders are to close."""
@@ -189,8 +198,10 @@ class OrderRouter:
             TianqinError: It can never be sent.
         """
         asked, instrument = asked or ticket.terms, self._context.instrument(ticket.symbol)
-        if not instrument.tradable:
+        if instrument.ins_class == "INDEX" or ticket.symbol.startswith("KQ.i@"):  # no order book
             raise OrderError(f"{instrument.symbol} is an index: it has bars but takes no orders")
+        if instrument.expired:
+            raise OrderError(f"{ticket.symbol} has expired")
         nan = float("nan")
         limits = (instrument.upper_limit, instrument.lower_limit)
         own = limits[0 if ticket.direction is Direction.BUY else 1]
@@ -246,6 +257,8 @@ class OrderRouter:
         Raises:
             RiskRefused: Nothing of it.
         """
+        if not self._guard.watches and self._guard.guard.state is GuardState.ACTIVE:
+            return plan  # there is no rule to be asked
         try:
             self._guard.check(ticket, plan.lots, plan.terms, len(plan.legs))
         except RiskRefused:

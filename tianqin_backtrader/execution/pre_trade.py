@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from ..core.context import Context
+from ..core.model import MarketPhase
 from ..core.ports import Feeds, LinkPort
 from ..errors import ConfigError, OrderError
-from ..feeds.placeholder import has_bar
 
 
 class WhenClosed(StrEnum):
@@ -55,11 +55,14 @@ class PreTradeChecks:
         #: Contracts that somebody has for himself, and why.
         self.reserved: dict[str, str] = {}
 
-    def admit(self, symbol: str, *, early: bool = False, waits: bool = False) -> None:
+    def admit(
+        self, symbol: str, *, bars: int = 0, early: bool = False, waits: bool = False
+    ) -> None:
         """Refuse what comes at the wrong time of a run.
 
         Args:
             symbol: The contract of the order's feed.
+            bars: Bars that this feed has delivered, as far as that is known.
             early: It needs no bar: its owner has decided already.
             waits: It waits with us, and needs no link now.
 
@@ -69,10 +72,9 @@ class PreTradeChecks:
         no_trading = self._link.no_trading
         if no_trading and not (waits and self.reconciled):
             raise OrderError(f"no orders while {no_trading}")
-        if self._feeds.in_history:
+        if self._feeds.begun and not self._feeds.live:
             raise OrderError("no orders while history is being delivered (history_phase)")
-        feeds = [feed for feed in self._feeds if feed._dataname == symbol]
-        if feeds and not early and not any(has_bar(feed) for feed in feeds):
+        if not early and bars <= 1 and self._feeds.has_no_bar(symbol):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")
         if not self.reconciled:
             raise OrderError("no orders before the account's positions have been taken over")
@@ -92,24 +94,17 @@ class PreTradeChecks:
         Raises:
             OrderError: It must not even wait, by the owner's choice.
         """
-        now = self._context.now()
-        calendar = self._context.calendar
-        if calendar.is_auction(symbol, now):
-            if self._auction is WhenClosed.HOLD:
-                return True
-            raise OrderError(f"{symbol} is in a call auction at {now}")
-        if self._context.is_trading(symbol):
+        phase = self._context.phase(symbol)
+        if phase is MarketPhase.TRADING:
             return False
-        if self._closed is WhenClosed.HOLD:
+        auction, now = phase is MarketPhase.AUCTION, self._context.now()
+        if (self._auction if auction else self._closed) is WhenClosed.HOLD:
             return True
-        opens = calendar.next_session_boundary(symbol, now)
+        if auction:
+            raise OrderError(f"{symbol} is in a call auction at {now}")
+        opens = self._context.calendar.next_session_boundary(symbol, now)
         raise OrderError(f"{symbol} does not trade at {now}; it opens at {opens}")
 
     def open(self, symbol: str) -> bool:
         """Whether the exchange would take an order now."""
-        now = self._context.now()
-        return (
-            self._link.trading_up
-            and self._context.may_trade(symbol)
-            and not self._context.calendar.is_auction(symbol, now)
-        )
+        return self._link.trading_up and self._context.takes_orders(symbol)

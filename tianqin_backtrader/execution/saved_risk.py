@@ -6,7 +6,6 @@ Otherwise whatever starts a halted program again would let it trade.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from ..core.context import Context
 from ..records.journal import Journal
@@ -48,7 +47,7 @@ class SavedRisk:
         """How often something of it has changed."""
         return self._guard.changes + self._kill_switch.changes
 
-    def plan(self) -> tuple[dict[str, Any], bool]:
+    def plan(self) -> tuple[dict[str, object], bool]:
         """For the journal. A halt by records that cannot be written is over with the program."""
         fields, broken = self._guard.to_dict(), self._write_ahead.broken
         if broken is None or self._guard.reason != str(broken):

@@ -101,6 +101,11 @@ class TargetPositions:
         manager: Sends and withdraws.
         place: Makes an order (symbol, direction, lots, limit price, owner, whether it goes on with
             what an earlier run has begun).
+
+    Attributes:
+        targets: Those of this run, by contract.
+        recalled: Those of an earlier one that wait for their strategies, with their orders.
+        returning: Those of an earlier one whose orders have not ended yet, by contract.
     """
 
     def __init__(
@@ -115,21 +120,21 @@ class TargetPositions:
             market,
             place,
         )
-        self._targets: dict[str, PositionTarget] = {}
+        self.targets: dict[str, PositionTarget] = {}
         self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
-        self._recalled: list[tuple[dict[str, Any], list[Ticket]]] = []
-        self._returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
+        self.recalled: list[tuple[dict[str, Any], list[Ticket]]] = []
+        self.returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
         manager.on_end.append(self._take_end)
 
     def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
         """Work to a net position from now on."""
-        for ticket in self._returning.get(symbol, ({}, None, []))[2]:
+        for ticket in self.returning.get(symbol, ({}, None, []))[2]:
             if not ticket.over:
                 self._manager.cancel(ticket)  # an earlier run's, for another target
-        found = self._targets.get(symbol)
+        found = self.targets.get(symbol)
         if found is None or (found.reached and self._held(symbol) != found.net):
             state = TargetState(symbol, net, net=self._held(symbol))
-            found = self._targets[symbol] = PositionTarget(symbol, state)
+            found = self.targets[symbol] = PositionTarget(symbol, state)
         if rules is not None:
             found.state = replace(found.state, rules=rules)
         found.owner = owner
@@ -139,17 +144,17 @@ class TargetPositions:
 
     def begin_again(self) -> None:
         """Another run: the strategies of the one before hear no more, its first one is told."""
-        for target in self._targets.values():
+        for target in self.targets.values():
             target.owner = None
 
     def drop(self, symbol: str) -> None:
         """Work to it no more; its order is withdrawn."""
-        for fields, tickets in self._recalled:
+        for fields, tickets in self.recalled:
             if fields["symbol"] == symbol:
                 self._adopt(fields, None, tickets)
-        self._recalled = [one for one in self._recalled if one[0]["symbol"] != symbol]
-        target = self._targets.pop(symbol, None)
-        fields, owner, working = self._returning.pop(symbol, ({}, None, []))
+        self.recalled = [one for one in self.recalled if one[0]["symbol"] != symbol]
+        target = self.targets.pop(symbol, None)
+        fields, owner, working = self.returning.pop(symbol, ({}, None, []))
         if fields and target is None:
             target = PositionTarget(symbol, TargetState(symbol, fields["target"]))
             target.owner = owner
@@ -163,8 +168,8 @@ class TargetPositions:
 
     def drop_all(self) -> None:
         """Work to none of them any more, those of an earlier run among them."""
-        recalled = (fields["symbol"] for fields, _ in self._recalled)
-        for symbol in (*self._targets, *self._returning, *recalled):
+        recalled = (fields["symbol"] for fields, _ in self.recalled)
+        for symbol in (*self.targets, *self.returning, *recalled):
             self.drop(symbol)
 
     def _held(self, symbol: str) -> int:
@@ -179,7 +184,7 @@ class TargetPositions:
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
         """A fill of an order that may be a target's."""
         found = self._sent.get(ticket.order.ref)
-        if found is None or found[0] is not self._targets.get(fill.symbol):
+        if found is None or found[0] is not self.targets.get(fill.symbol):
             self.take_other(fill)
         else:
             target, order_id, _ = found
@@ -187,7 +192,7 @@ class TargetPositions:
 
     def take_other(self, fill: Fill) -> None:
         """A fill of another order: what is still on its way to the target is another number."""
-        target = self._targets.get(fill.symbol)
+        target = self.targets.get(fill.symbol)
         if target is not None and not target.reached:
             target.events.append(Moved(fill.direction.sign * fill.volume))
 
@@ -202,7 +207,7 @@ class TargetPositions:
     def on_round(self) -> None:
         """Do what each target wants now."""
         self._tend_returning()
-        for target in list(self._targets.values()):
+        for target in list(self.targets.values()):
             if target.reached and not target.events:
                 continue
             self._step(target)
@@ -211,14 +216,9 @@ class TargetPositions:
 
     # -- after a restart ----------------------------------------------------------------------
 
-    @property
-    def waiting(self) -> bool:
-        """Whether targets of an earlier run wait for their strategies."""
-        return bool(self._recalled)
-
     def recall(self, fields: dict[str, Any], working: list[Ticket]) -> None:
         """A target of an earlier run, with what it has out; it waits for its strategy."""
-        self._recalled.append((fields, working))
+        self.recalled.append((fields, working))
 
     def hand_over(self, owner: Callable[[Any], Any]) -> None:
         """Strategies are there now, and targets of an earlier run go on.
@@ -226,8 +226,8 @@ class TargetPositions:
         Args:
             owner: Gives the strategy of a name.
         """
-        while self._recalled:
-            fields, working = self._recalled.pop()
+        while self.recalled:
+            fields, working = self.recalled.pop()
             self._adopt(fields, owner(fields["owner"]), working)
 
     def _adopt(self, fields: dict[str, Any], owner: Any, working: list[Ticket]) -> None:
@@ -236,7 +236,7 @@ class TargetPositions:
         A rest that is too little to be opened again stays out, and is waited for.
         """
         symbol = fields["symbol"]
-        self._returning[symbol] = (fields, owner, working)
+        self.returning[symbol] = (fields, owner, working)
         least = self._lots(symbol).open_least
         for ticket in working:
             opens = bool(ticket.live_legs) and all(
@@ -246,10 +246,10 @@ class TargetPositions:
                 self._manager.cancel(ticket)
 
     def _tend_returning(self) -> None:
-        for symbol, (fields, owner, working) in list(self._returning.items()):
+        for symbol, (fields, owner, working) in list(self.returning.items()):
             if all(ticket.over for ticket in working):
-                del self._returning[symbol]
-                if symbol not in self._targets:
+                del self.returning[symbol]
+                if symbol not in self.targets:
                     rules = fields["rules"] | {"style": Style(fields["rules"]["style"])}
                     self.set(symbol, fields["target"], ChaseRules(**rules), owner).resumed = True
 
@@ -263,6 +263,7 @@ class TargetPositions:
                 target.symbol, action.direction, action.volume, action.price, target.owner,
                 target.resumed,
             )  # fmt: skip
+            ticket.followed = True
             self._sent[ticket.order.ref] = (target, action.order_id, ticket)
             target.orders.append(ticket.order)
             if ticket.over:  # refused at once

@@ -15,7 +15,7 @@ from datetime import date
 from typing import Any, Protocol
 
 from ..contracts.order_terms import OrderTerms
-from ..core.clock import from_backtrader, from_ns, monotonic
+from ..core.clock import from_backtrader, monotonic
 from ..core.context import Context
 from ..core.model import Direction, Fill, Offset, OrderReport
 from ..errors import JournalError
@@ -66,6 +66,7 @@ class WriteAheadLog:
     Attributes:
         journal: Where to; None for no records.
         broken: Why nothing is written at the moment.
+        rows, touched, plans: What is to be written.
     """
 
     def __init__(self, context: Context, failed: Callable[[JournalError], None]) -> None:
@@ -73,9 +74,9 @@ class WriteAheadLog:
         self.journal: Journal | None = None
         self.broken: JournalError | None = None
         self._pause, self._again_at = AGAIN, 0.0
-        self._rows: list[Callable[[Journal], object]] = []
-        self._tickets: dict[str, Ticket] = {}
-        self._plans: dict[tuple[str, str], Planned] = {}
+        self.rows: list[Callable[[Journal], object]] = []
+        self.touched: dict[str, Ticket] = {}
+        self.plans: dict[tuple[str, str], Planned] = {}
         self._written: dict[tuple[str, str], str] = {}
         self._followed: list[Followed] = []
         self._seen = 0
@@ -85,12 +86,12 @@ class WriteAheadLog:
     def touch(self, ticket: Ticket) -> None:
         """An order has changed in something that a restart must know."""
         if self.journal is not None:
-            self._tickets[ticket.key] = ticket
+            self.touched[ticket.key] = ticket
 
     def touch_plan(self, planned: Planned) -> None:
         """Something else has."""
         if self.journal is not None:
-            self._plans[planned.kind, planned.key] = planned
+            self.plans[planned.kind, planned.key] = planned
 
     def follow(self, planned: Followed) -> None:
         """From now on write something else whenever it has changed."""
@@ -100,7 +101,7 @@ class WriteAheadLog:
     def add(self, write: Callable[[Journal], object]) -> None:
         """Something else is to be written in its turn."""
         if self.journal is not None:
-            self._rows.append(write)
+            self.rows.append(write)
 
     def intent(self, ticket: Ticket, leg: OrderLeg, terms: OrderTerms) -> None:
         """An exchange order is about to be sent. Send it only if this returns.
@@ -126,10 +127,10 @@ class WriteAheadLog:
                 origin=origin, advanced=terms.advanced, **when,
             )  # fmt: skip
 
-        self._rows.append(write)
+        self.rows.append(write)
         self.touch(ticket)
         if not self.flush() and not must_leave:
-            self._rows.remove(write)  # it is not going to be sent
+            self.rows.remove(write)  # it is not going to be sent
             assert self.broken is not None
             raise self.broken
 
@@ -137,7 +138,7 @@ class WriteAheadLog:
         """What the exchange says of one of our orders; the client's echo of it is no word."""
         if self.journal is not None and (report.exchange_order_id or report.status == "FINISHED"):
             when = self._when()
-            self._rows.append(lambda journal: journal.report(report, **when))
+            self.rows.append(lambda journal: journal.report(report, **when))
 
     def ended(self, leg: OrderLeg) -> None:
         """One of our orders has ended without the exchange's word."""
@@ -154,8 +155,8 @@ class WriteAheadLog:
         """An execution of one of our orders."""
         if self.journal is None:
             return
-        day = self._context.calendar.trading_day_at(from_ns(fill.time))
-        self._rows.append(
+        day = self._context.day_of(fill.time)
+        self.rows.append(
             lambda journal: journal.fill(fill, trading_day=day, volume_multiple=multiple)
         )
 
@@ -175,13 +176,13 @@ class WriteAheadLog:
             )  # fmt: skip
             journal.report_refusal(order_id, ticket.symbol, direction, volume, reason, **when)
 
-        self._rows.append(write)
+        self.rows.append(write)
 
     def note(self, text: str, level: str = "INFO") -> None:
         """What a person should find later."""
         if self.journal is not None:
             when = self._when()
-            self._rows.append(lambda journal: journal.note(text, level, **when))
+            self.rows.append(lambda journal: journal.note(text, level, **when))
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -200,7 +201,7 @@ class WriteAheadLog:
 
     def _is_owed(self) -> bool:
         changes = sum(one.changes for one in self._followed)
-        return bool(self._rows or self._tickets or self._plans) or changes != self._seen
+        return bool(self.rows or self.touched or self.plans) or changes != self._seen
 
     def fail(self, error: JournalError) -> None:
         """Records cannot be written: nothing that may open is sent any more."""
@@ -218,7 +219,7 @@ class WriteAheadLog:
         try:
             self._write(self.journal)
         except JournalError as error:
-            self._rows.pop()  # the note
+            self.rows.pop()  # the note
             logger.info("the records still cannot be written: %s", error)
             return False
         self.broken = None
@@ -245,20 +246,20 @@ class WriteAheadLog:
         when = self._when()
         seen = sum(one.changes for one in self._followed)
         if seen != self._seen:  # the same text is not written twice
-            self._plans |= {(one.kind, one.key): one for one in self._followed}
+            self.plans |= {(one.kind, one.key): one for one in self._followed}
         known: dict[tuple[str, str], str] = {}
         with journal.together():
-            for write in self._rows:
+            for write in self.rows:
                 write(journal)
-            for key, ticket in self._tickets.items():
+            for key, ticket in self.touched.items():
                 end = ticket.over and ticket.told[0] == ticket.order.status
                 self._put(journal, ("order", key), ticket_fields(ticket), end, known, when)
-            for place, planned in self._plans.items():
+            for place, planned in self.plans.items():
                 fields, over = planned.plan()
                 self._put(journal, place, fields, over, known, when)
-        self._rows.clear()
-        self._tickets.clear()
-        self._plans.clear()
+        self.rows.clear()
+        self.touched.clear()
+        self.plans.clear()
         self._seen = seen
         self._written |= known
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..calendars.auctions import AUCTION
-from ..core.clock import BEIJING_OFFSET, DAY, from_ns, to_ns
+from ..core.clock import BEIJING_OFFSET, DAY, HOUR, from_ns, to_ns
 from ..core.model import NAN, Bar, Tick
 from ..session_calendar import Interval, SessionCalendar
 
@@ -62,6 +62,7 @@ class SlotTable:
         self.calendar = calendar
         self.symbol = symbol
         self.period_ns = period_ns
+        self._hour, self._day = -1, date.min
         self.of_day: Callable[[date], tuple[Slot, ...]] = lru_cache(maxsize=8)(self._find)
 
     def _find(self, day: date) -> tuple[Slot, ...]:
@@ -69,7 +70,10 @@ class SlotTable:
 
     def trading_day(self, ns: int) -> date:
         """The trading day of an instant."""
-        return self.calendar.trading_day_at(from_ns(ns))
+        hour = ns // HOUR
+        if hour != self._hour:  # days begin with an hour
+            self._hour, self._day = hour, self.calendar.trading_day_at(from_ns(ns))
+        return self._day
 
     def after(self, day: date) -> date:
         """The next trading day."""

@@ -112,6 +112,8 @@ class LiveBars:
         sieve: Leaves out what cannot be.
 
     Attributes:
+        ready: Bars that are to be delivered, as soon as they are sure.
+        left_out: Bars whose ticks never came, nor an official one.
         ticks_taken: Ticks so far.
         ticks_missing: Ticks that never came.
     """
@@ -129,13 +131,13 @@ class LiveBars:
         self.symbol, self.builder, self._sieve = symbol, builder, sieve
         self._ticks, self._klines = ticks, klines
         self._next_bar, self._next_tick = next_bar_id, next_tick_id
-        self._ready: deque[Bar] = deque()
+        self.ready: deque[Bar] = deque()
         self._suspect: set[int] = set()
         self._suspect_before = 0
         self._refused = 0  # where the bar of a refused tick ends; 0 when one has passed since
         self._unchecked: deque[Bar] = deque()
         self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
-        self._left_out: list[Bar] = []
+        self.left_out: list[Bar] = []
         self._delivered = self._equal = self._repaired = self._corrected = self._missing = 0
         self._seam_left = self._seam_equal = 0
         self.ticks_taken = self.ticks_missing = 0
@@ -152,9 +154,9 @@ class LiveBars:
             self._take(tick)
         self.flush(now)
         past: list[Bar] = []
-        if not (self._ready and self._ready[0].id in self._suspect and self._suspect_before):
-            past += self._ready
-            self._ready.clear()
+        if not (self.ready and self.ready[0].id in self._suspect and self._suspect_before):
+            past += self.ready
+            self.ready.clear()
             self._suspect.clear()
         # else the first one's official bar is not final yet
         self._unchecked.extend([last, *past] if last is not None else past)
@@ -219,13 +221,13 @@ class LiveBars:
             self._complete(self.builder.flush(now))
 
     def _complete(self, bars: Sequence[Bar]) -> None:
-        self._ready.extend(bars)
+        self.ready.extend(bars)
         if bars:
             self._number()
 
     def _number(self) -> None:
         """Give ids to the bars that have none; a new contract's, when the server has some."""
-        fresh = [bar for bar in self._ready if bar.id < 0]
+        fresh = [bar for bar in self.ready if bar.id < 0]
         if fresh and self._next_bar < 0:
             self._next_bar = self._find_id(fresh[0])
             if self._next_bar >= 0:  # the open interest before its first bar is not known
@@ -233,9 +235,9 @@ class LiveBars:
         if not fresh or self._next_bar < 0:
             return
         for _ in fresh:
-            self._ready.pop()
+            self.ready.pop()
         for bar in fresh:
-            self._ready.append(bar._replace(id=self._next_bar))
+            self.ready.append(bar._replace(id=self._next_bar))
             # A new contract has no price of its own before its first trade.
             if bar.start < self._suspect_before or bar.close != bar.close:
                 self._suspect.add(self._next_bar)
@@ -260,7 +262,7 @@ class LiveBars:
         last_id = self._klines.last_id
         if self._unchecked and self._unchecked[0].id == last_id:
             return self._unchecked[0].end + FINAL_AFTER
-        bar = self._ready[0] if self._ready else None
+        bar = self.ready[0] if self.ready else None
         if bar is None or not self._unsure(bar):
             return _NEVER
         return bar.end + (FINAL_AFTER if bar.id == last_id >= 0 else WAIT_FOR_OFFICIAL)
@@ -276,26 +278,21 @@ class LiveBars:
         return self._sieve.last_price
 
     @property
-    def waiting(self) -> bool:
-        """Whether something is still to be delivered."""
-        return bool(self._ready)
-
-    @property
     def running_day(self) -> date:
         """The trading day of the next bar to deliver."""
-        if self._ready:
-            return self.builder.day_of(self._ready[0])
+        if self.ready:
+            return self.builder.day_of(self.ready[0])
         return self.builder.day
 
     def has_bar(self, horizon: int, now: int) -> bool:
         """Whether a bar that ends by ``horizon`` can be delivered."""
-        while self._ready and self._is_none(self._ready[0], now):
-            self._ready.popleft()
-        if not self._ready or self._ready[0].end > horizon:
+        while self.ready and self._is_none(self.ready[0], now):
+            self.ready.popleft()
+        if not self.ready or self.ready[0].end > horizon:
             return False
-        if self._ready[0].id < 0:
+        if self.ready[0].id < 0:
             self._number()
-        bar = self._ready[0]
+        bar = self.ready[0]
         final = self._klines.ready and self._is_final(bar, now)
         return final or not self._unsure(bar) or self._given_up(bar, now)
 
@@ -314,12 +311,12 @@ class LiveBars:
         # As after an absence that is longer than what TianQin sends again: ours would be invented.
         self._suspect.remove(bar.id)
         self._missing += 1
-        self._left_out.append(bar)
+        self.left_out.append(bar)
         return True
 
     def take_left_out(self) -> list[Bar]:
         """Bars left out since the last call: ticks of theirs never came, nor an official bar."""
-        left_out, self._left_out = self._left_out, []
+        left_out, self.left_out = self.left_out, []
         return left_out
 
     def _never_was(self, bar: Bar) -> bool:
@@ -336,7 +333,7 @@ class LiveBars:
 
     def pop(self) -> Bar:
         """The next bar to deliver; the official one where ticks are missing."""
-        bar = self._ready.popleft()
+        bar = self.ready.popleft()
         self._delivered += 1
         if bar.id in self._suspect:
             self._suspect.remove(bar.id)

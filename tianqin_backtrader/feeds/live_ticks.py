@@ -42,7 +42,7 @@ class LiveTicks:
         self._price = before.last_price if before is not None else NAN
         self._volume = before.volume if before is not None else 0
         self._oi = before.open_interest if before is not None else 0
-        self._ready: deque[Bar] = deque()
+        self.ready: deque[Bar] = deque()
         self.ticks_taken = self.ticks_missing = 0
 
     def take_ticks(self) -> int:
@@ -58,7 +58,7 @@ class LiveTicks:
         self._next_tick = ticks[-1].id + 1
         taken = [tick for tick in ticks if self._sieve.passes(tick)]
         self.ticks_taken += len(taken)
-        self._ready.extend(map(self._bar, taken))
+        self.ready.extend(map(self._bar, taken))
         return taken[-1].time if taken else 0
 
     def _bar(self, tick: Tick) -> Bar:
@@ -81,18 +81,13 @@ class LiveTicks:
         """That of the last tick that can be, nan before one."""
         return self._sieve.last_price
 
-    @property
-    def waiting(self) -> bool:
-        """Whether something is still to be delivered."""
-        return bool(self._ready)
-
     def has_bar(self, horizon: int, now: int) -> bool:
         """Whether a tick waits."""
-        return bool(self._ready)
+        return bool(self.ready)
 
     def pop(self) -> Bar:
         """The next tick."""
-        return self._ready.popleft()
+        return self.ready.popleft()
 
     @property
     def next_final(self) -> int:
@@ -103,6 +98,9 @@ class LiveTicks:
         """Ticks are TianQin's own, and not compared; the bars before them are."""
         return self._seam.check(now) if self._seam is not None else []
 
+    #: Bars that are left out: there are none.
+    left_out: tuple[Bar, ...] = ()
+
     def take_left_out(self) -> list[Bar]:
         """None: there is nothing to wait for."""
         return []
@@ -112,7 +110,7 @@ class LiveTicks:
         seam = self._seam.certificate() if self._seam is not None else Certificate()
         return replace(
             seam,
-            delivered=self.ticks_taken - len(self._ready),
+            delivered=self.ticks_taken - len(self.ready),
             missing=self.ticks_missing + seam.missing,
             ignored=self._sieve.ignored,
         )

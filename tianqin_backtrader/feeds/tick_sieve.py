@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from ..calendars.doubted_stamps import Clock, DoubtedStamps
-from ..contracts.odd_prices import oddity
+from ..contracts.odd_prices import NO_PRICE, oddity
 from ..core.clock import FAR, Phase
 from ..core.model import NAN, Tick
 
@@ -42,7 +42,7 @@ class TickSieve:
         same_day: Callable[[int, int], bool],
         phase_of: Callable[[int], Phase],
     ) -> None:
-        self._symbol, self._same_day = symbol, same_day
+        self._symbol, self._clock, self._same_day = symbol, clock, same_day
         self._stamps = DoubtedStamps(clock, phase_of)
         self._stamp = self._volume = 0
         self.last_price = NAN
@@ -67,13 +67,19 @@ class TickSieve:
         return False
 
     def _oddity(self, tick: Tick) -> str:
-        if odd := oddity(self._symbol, tick.last_price):
+        plain = 0 < tick.last_price < NO_PRICE
+        if not plain and (odd := oddity(self._symbol, tick.last_price)):
             return odd
         if tick.time < self._stamp - FAR:
             return "its stamp is long before the last one"
-        if tick.time > self._stamp and not self._stamps.believes(tick.time):
+        if tick.time > self._stamp and self._is_ahead(tick.time):
             return "its stamp is ahead"
         return self._fall(tick)
+
+    def _is_ahead(self, ns: int) -> bool:
+        if self._stamps.at_rest and ns <= self._clock.now_ns():
+            return False  # nearly every tick
+        return not self._stamps.believes(ns)
 
     def _fall(self, tick: Tick) -> str:
         """A day's volume only grows; where two in a row are lower, the one before was wrong."""

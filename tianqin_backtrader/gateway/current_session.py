@@ -16,11 +16,14 @@ class CurrentSession:
         logged_in: Whether it is logged in at the account's counter; otherwise the account keeps its
             last state, and no order is sent.
         contracts_known: Specifications from TianQin, by symbol.
+        told_now: The server's own time in nanoseconds as of the last wait, if it has one (sandbox,
+            back-test), else None.
     """
 
     def __init__(self) -> None:
         self.client: TqApi | None = None
         self.logged_in = False
+        self.told_now: int | None = None
         self.contracts_known: dict[str, Instrument] = {}
 
     @property
@@ -33,11 +36,3 @@ class CurrentSession:
         if self.client is None:
             raise LinkLost("not connected to TianQin at the moment")
         return self.client
-
-    def virtual_now(self) -> int | None:
-        """The server's own time in nanoseconds if it has one (sandbox, back-test), else None."""
-        state = self.client._data.get("_tqsdk_backtest") if self.client is not None else None
-        if state is None or "current_dt" not in state:
-            return None
-        # At its end a back-test of TqSdk reports 2038.
-        return min(int(state["current_dt"]), int(state.get("end_dt", state["current_dt"])))

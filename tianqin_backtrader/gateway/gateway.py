@@ -68,6 +68,8 @@ class Gateway:
         #: Connections of a session: market data and, unless the client matches orders itself,
         #: trading.
         self.links = 1 if self._maker.matches_itself else 2
+        #: Whether a new session finds the orders and positions of the old one.
+        self.renewable = self._maker.renewable
         self._loop: ClientLoop
         self._addresses: list[str] = []
         self._headers: dict[str, str] = {}
@@ -96,9 +98,19 @@ class Gateway:
         """Whether it is logged in at the account's counter."""
         return self._session.logged_in
 
-    def virtual_now(self) -> int | None:
+    @property
+    def told_now(self) -> int | None:
         """The server's own time in nanoseconds if it has one (sandbox, back-test), else None."""
-        return self._session.virtual_now()
+        return self._session.told_now
+
+    def _read_time(self) -> None:
+        """Read the server's own time, after a wait."""
+        api, told = self._session.client, None
+        state = api._data.get("_tqsdk_backtest") if api is not None else None
+        if state is not None and "current_dt" in state:
+            # At its end a back-test of TqSdk reports 2038.
+            told = min(int(state["current_dt"]), int(state.get("end_dt", state["current_dt"])))
+        self._session.told_now = told
 
     # -- sessions -----------------------------------------------------------------------------
 
@@ -124,6 +136,7 @@ class Gateway:
         )
         self._session.logged_in = trading
         self.links = 1 if self._maker.matches_itself or not trading else 2
+        self._read_time()
         self._seen_notices.clear()
         self.queries.begin()
         self.trading.begin()
@@ -171,6 +184,7 @@ class Gateway:
         self.trading.keep()
         self._session.logged_in = False
         api, self._session.client = self._session.client, None
+        self._session.told_now = None
         if abruptly:
             self._loop.abort_connections()
         else:  # a frozen line would delay this by ten seconds
@@ -183,14 +197,6 @@ class Gateway:
             logger.info("the old session ended with: %s", error)
         finally:
             self._loop.end()
-
-    @property
-    def renewable(self) -> bool:
-        """Whether a new session finds the orders and positions of the old one.
-
-        An account that the client simulates ends with the client.
-        """
-        return self._maker.renewable
 
     @property
     def opened(self) -> int:
@@ -234,7 +240,9 @@ class Gateway:
         api = self._session.api
         try:
             with self._loop.whole_callbacks():
-                return bool(api.wait_update(deadline=deadline_in(timeout)))
+                news = bool(api.wait_update(deadline=deadline_in(timeout)))
+            self._read_time()
+            return news
         except BacktestFinished:
             logger.info("the days of the back-test have ended")
             self.history_over = True
@@ -248,7 +256,8 @@ class Gateway:
 
     def new_notices(self) -> list[Notice]:
         """Notifications since the last call."""
-        notices = self.api._data.get("notify", {}) if self.connected else {}
+        api = self._session.client
+        notices = api._data.get("notify", {}) if api is not None else {}
         if not notices:
             return []
         if len(notices.__dict__) - 2 == len(self._seen_notices):  # _path and _listener

@@ -14,7 +14,7 @@ from ..core.clock import OVER, Phase, WallClock, deadline_in, monotonic
 from ..core.model import Notice, OrderReport
 from ..errors import LinkError, LinkTimeout
 from .liveness import Liveness
-from .loop_ports import EveryRound, LoopBroker, LoopPorts, LoopRecorder
+from .loop_ports import LoopBroker, LoopPorts, LoopRecorder, LoopRolls
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class EventLoop:
     Attributes:
         liveness: Proves that market data are complete.
         broker, recorder: Set once they exist.
+        closed: Whether the session was closed for good: then nothing is waited for.
         rolls: Checked last, once there is a broker.
     """
 
@@ -44,8 +45,8 @@ class EventLoop:
         self.liveness = Liveness(self._clock, self._link, self._dues)
         self.broker: LoopBroker | None = None
         self.recorder: LoopRecorder | None = None
-        self.rolls: EveryRound | None = None
-        self._polled = self._trading = False
+        self.rolls: LoopRolls | None = None
+        self.closed = self._polled = self._trading = False
         self._links_over = self._losses = self._kept = 0
         self._sessions = self._link.sessions
         self._counter_words = self._link.counter_words
@@ -56,7 +57,7 @@ class EventLoop:
 
     def poll(self, timeout: float) -> None:
         """Wait until there is something to deliver, at most once a round."""
-        if self._polled or self._has_news():
+        if self.closed or self._polled or self._has_news():
             return
         self._polled = True
         deadline = monotonic() + timeout
@@ -82,16 +83,17 @@ class EventLoop:
         if self.broker is not None:  # after the reports, so that the state of orders is known
             for keeper in self._keepers:
                 keeper()
-            if self.rolls is not None:
+            if self.rolls is not None and self.rolls.rolls:
                 self.rolls.on_round()
-        self._listeners.round()
+        if self._listeners.listening:
+            self._listeners.round()
 
     def _take_reports(self) -> None:
         if not self._gateway.trading.changed():
             return
         reports = self._gateway.trading.new_reports()
         for report in reports:
-            if isinstance(report, OrderReport) and report.rejected:
+            if isinstance(report, OrderReport) and report.volume_left and report.rejected:
                 self._link.refusals.answered(report.last_msg, WallClock().now_ns())
         if self.broker is not None:
             self.broker.take_reports(reports)
@@ -109,13 +111,10 @@ class EventLoop:
             self.liveness.heard(symbol, stamp)
         if stamps:
             self._link.heard()
-        self.liveness.prove(over=self.market_over and all(feed.current for feed in feeds))
+        over = self.market_over
+        self.liveness.prove(over=over and all(feed.current for feed in feeds))
         for feed in feeds:
-            feed.flush(self.liveness.bars_close_until(feed.symbol))
-        for feed in feeds:
-            feed.check()
-        for feed in feeds:
-            feed.release()
+            feed.on_round(self.liveness.alive_at(feed.symbol), over=over)
 
     def catch_up(self, deadline: float) -> None:
         """Wait until everything that market data has sent so far has arrived.
@@ -142,7 +141,7 @@ class EventLoop:
 
     def follow_clock(self) -> None:
         """Set the clock by a server that sends the time."""
-        clock, now = self._clock, self._gateway.virtual_now()
+        clock, now = self._clock, self._gateway.told_now
         if now is not None:
             if not clock.virtual:
                 logger.info("the server sends the time: using the market's clock")
@@ -152,7 +151,9 @@ class EventLoop:
     def _follow_session(self) -> None:
         """Tell feeds and broker about changes of the connection."""
         link, notify = self._link, self._context.notify
-        self._instruments.follow()
+        specs = self._instruments
+        if specs.wanted or specs.due or specs.day != self._context.trading_day():
+            specs.follow()
         self._follow_hours()
         if link.losses != self._losses:
             self._losses = link.losses
@@ -207,12 +208,12 @@ class EventLoop:
 
     def _has_news(self) -> bool:
         feeds = self._feeds
+        if self.broker is not None and self.broker.has_news:
+            return True
         if self._context.unsaid or (feeds and all(feed.finished for feed in feeds)):
             return True
         if any(feed.has_history for feed in feeds):
             return True  # do not wait for the reports behind it
-        if self.broker is not None and self.broker.has_news:
-            return True
         horizon = self.horizon()
         return any(feed.has_bar(horizon) for feed in feeds)
 

@@ -29,11 +29,16 @@ class Trading:
 
     Attributes:
         counter: The kind of the account's counter.
+        matches_itself: Whether the client matches orders itself: whole, and at their own limit
+            price.
+        renewable: Whether a new session finds the orders and positions of the old one. An account
+            that the client simulates ends with the client.
         names_fees: Whether every trade states its fee, so that 0.0 is a fee, too.
     """
 
     def __init__(self, session: CurrentSession, maker: ClientMaker) -> None:
         self._session, self._maker = session, maker
+        self.matches_itself, self.renewable = maker.matches_itself, maker.renewable
         self.counter = Counter.CTP
         if maker.matches_itself:
             self.counter = Counter.SIM
@@ -48,19 +53,6 @@ class Trading:
         self._tells_time = False
         self._trading: Any = None
         self._trading_news = False
-
-    @property
-    def matches_itself(self) -> bool:
-        """Whether the client matches orders itself: whole, and at their own limit price."""
-        return self._maker.matches_itself
-
-    @property
-    def renewable(self) -> bool:
-        """Whether a new session finds the orders and positions of the old one.
-
-        An account that the client simulates ends with the client.
-        """
-        return self._maker.renewable
 
     @property
     def account_id(self) -> str:
@@ -198,13 +190,13 @@ class Trading:
         self._identity.recognise(report)
 
     def _follow_day(self) -> None:
-        told = self._session.virtual_now()
+        told = self._session.told_now
         self._tells_time = self._tells_time or told is not None
         if told is not None or not self._tells_time:  # otherwise a new session has not sent it yet
             self._identity.begin_day(CALENDAR.trading_day_at(from_ns(self._now())))
 
     def _now(self) -> int:
-        return self._session.virtual_now() or WallClock().now_ns()
+        return self._session.told_now or WallClock().now_ns()
 
     def account(self) -> dict[str, Any]:
         """The account's fields with TqSdk's names, in yuan; without a session the last ones."""
@@ -216,8 +208,10 @@ class Trading:
 
     def funds(self, *names: str) -> tuple[float, ...]:
         """Some of the account's fields, NaN if missing; a fast ``account`` for every round."""
-        found = self._session.api.get_account() if self._session.logged_in else self._last_account
-        return tuple(float(found.get(name, math.nan)) for name in names)
+        client, found = self._session.client, self._last_account
+        if client is not None and self._session.logged_in:
+            found = client.get_account()
+        return tuple(_yuan(found.get(name)) for name in names)
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions by symbol, fields with TqSdk's names; like ``account``."""
@@ -239,6 +233,18 @@ class Trading:
         }
         self._trading_news = True
 
+    def lots(self, symbol: str, side: str) -> tuple[int, int]:
+        """Lots of a side, ``"long"`` or ``"short"``: today's, and those of earlier days.
+
+        ``pos_*`` alone moves with each trade at every counter; ``volume_*`` and the frozen lots
+        are a counter's queries, seconds old, and do not mean the same at all of them.
+        """
+        client, positions = self._session.client, self._last_positions
+        if client is not None and self._session.logged_in:
+            positions = client.get_position()
+        found = positions.get(symbol, {})
+        return _count(found.get(f"pos_{side}_today")), _count(found.get(f"pos_{side}_his"))
+
     def position(self, symbol: str) -> dict[str, Any]:
         """The account's position in one contract, fields with TqSdk's names; {} if none."""
         if not self._session.logged_in:
@@ -258,3 +264,13 @@ class Trading:
         )
         named = (self._identity.report(report) for report in told if report is not None)
         return {report.order_id: report for report in named}
+
+
+def _count(value: Any) -> int:
+    """A number of lots, 0 where a counter gives none or ``"-"``."""
+    return max(0, int(value)) if isinstance(value, int | float) and value == value else 0
+
+
+def _yuan(value: Any) -> float:
+    """An amount, nan where a counter gives none or ``"-"``."""
+    return float(value) if isinstance(value, int | float) else math.nan

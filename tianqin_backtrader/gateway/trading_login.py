@@ -102,7 +102,7 @@ class TradingLogin:
         self.state = Login.IN
         self.refusal: Refusal | None = None
         self.losses = 0
-        self._due = _NEVER
+        self.due = _NEVER
         self._in_since = -_NEVER
         self._refused_before = False
         self._once_more = False  # until that attempt has been made
@@ -110,7 +110,7 @@ class TradingLogin:
     def observe(self, seen: Seen, now: float) -> None:
         """Observe an event at ``now`` (seconds, never going back)."""
         stays = self.refusal is not None and self.refusal.why in _STAYS
-        if seen is Seen.DUE and now < self._due:
+        if seen is Seen.DUE and now < self.due:
             return
         if seen is Seen.AHEAD and self.state is Login.RESTS and stays:
             return
@@ -119,14 +119,14 @@ class TradingLogin:
             return
         self.losses += self.state is Login.IN
         self.state = state
-        self._due = _NEVER
+        self.due = _NEVER
         self._once_more = state is Login.AGAIN or (state is Login.TRYING and self._once_more)
         if state is Login.IN:
             self.refusal, self._in_since = None, now
         elif state is Login.AGAIN:
-            self._due = now + (AWAY_AGAIN if seen is Seen.COUNTER_AWAY else ONCE_MORE)
+            self.due = now + (AWAY_AGAIN if seen is Seen.COUNTER_AWAY else ONCE_MORE)
         elif state is Login.FRONT_BACK:
-            self._due = now + FRONT_LOGIN
+            self.due = now + FRONT_LOGIN
 
     def counter_away(self, refusal: Refusal, now: float) -> None:
         """Note that the counter is out of service; ``refusal`` has its words."""
@@ -155,11 +155,6 @@ class TradingLogin:
     def rests(self) -> bool:
         """Whether it was refused, so that a session has market data only."""
         return self.state in (Login.AGAIN, Login.RESTS)
-
-    @property
-    def due(self) -> float:
-        """When time alone will change the state, by the clock of ``now``; or infinity."""
-        return self._due
 
     @property
     def words(self) -> str:

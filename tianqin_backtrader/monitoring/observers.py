@@ -51,27 +51,27 @@ class Observers:
     """The observers of one store; calls each of them in order of addition."""
 
     def __init__(self) -> None:
-        self._all: tuple[Observer, ...] = ()
+        self.listening: tuple[Observer, ...] = ()
 
     def add(self, observer: Observer) -> None:
         """Add an observer."""
-        self._all = (*self._all, observer)
+        self.listening = (*self.listening, observer)
 
     def remove(self, observer: Observer) -> None:
         """Remove an observer, if it is there."""
-        self._all = tuple(one for one in self._all if one is not observer)
+        self.listening = tuple(one for one in self.listening if one is not observer)
 
     def round(self) -> None:
         """See ``Observer``, as for the other methods."""
-        if self._all:
+        if self.listening:
             self._tell(lambda one: one.round())
 
     def bar(self, name: str, bar: Bar) -> None:
-        if self._all:
+        if self.listening:
             self._tell(lambda one: one.bar(name, bar))
 
     def order(self, order: OrderView) -> None:
-        if self._all:
+        if self.listening:
             self._tell(lambda one: one.order(order))
 
     def exposed(self, symbol: str, lots: int, text: str) -> None:
@@ -93,7 +93,7 @@ class Observers:
         self._tell(lambda one: one.closed())
 
     def _tell(self, what: Callable[[Observer], None]) -> None:
-        for one in self._all:
+        for one in self.listening:
             try:
                 what(one)
             except Exception:

@@ -10,9 +10,16 @@ Lots are counted for one side of one contract.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
+
+from ..contracts.offsets import Leg
+from ..core.model import Direction, Offset
+from .leg import OrderLeg
+from .ticket import Ending, PositionEffect, SharedLots, Stage, Ticket
 
 
 class Timing(StrEnum):
@@ -78,19 +85,6 @@ class ExitStep:
     now: int
     waits: bool = False
     stand_back: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SharedLots:
-    """Lots that several orders are to close together: exits of one bracket, or of one OCO group.
-
-    Attributes:
-        lots: How many are open for them.
-        orders: Numbers of the others.
-    """
-
-    lots: int
-    orders: frozenset[int]
 
 
 def may_open(
@@ -200,3 +194,129 @@ def exit_step_among(
             more = tuple(one for one in among.stand_back if one not in step.stand_back)
             step = ExitStep(min(step.now, among.now), True, (*step.stand_back, *more))
     return step
+
+
+class ClosingClaims:
+    """The closing orders of the account, by contract.
+
+    Args:
+        day_is_over: Says whether a trading day of a contract has had its last close.
+
+    Attributes:
+        foreign: Orders of the account that this program has not sent, by id.
+    """
+
+    def __init__(self, day_is_over: Callable[[str, date], bool]) -> None:
+        self._day_is_over = day_is_over
+        self.foreign: dict[str, OrderLeg] = {}
+        self._days: dict[str, date] = {}
+        self._own: dict[str, dict[str, tuple[Ticket, OrderLeg]]] = defaultdict(dict)
+
+    def note(self, ticket: Ticket, leg: OrderLeg) -> None:
+        """A leg is about to be sent, was sent by an earlier run, or lives after it was given up.
+
+        An exit may open the other side instead of closing: no other exit is for these lots then.
+        """
+        if leg.offset is not Offset.OPEN or ticket.may_open == 0:
+            self._own[leg.symbol][leg.order_id] = ticket, leg
+
+    def meet(self, leg: OrderLeg, day: date) -> None:
+        """Another terminal has an order; it claims nothing beyond its trading day."""
+        self.foreign[leg.order_id], self._days[leg.order_id] = leg, day
+
+    def of(
+        self,
+        symbol: str,
+        direction: Direction,
+        but: Ticket | None = None,
+        *,
+        spares_today: bool = False,
+    ) -> list[Claim]:
+        """What other orders are to close of the lots that one of this direction can close.
+
+        The oldest comes first; what ``but`` itself is to close does not count, nor, for an order
+        that ``spares_today``, what is sure to close today's lots.
+        """
+        claims: dict[int, Claim] = {}
+        for ticket, leg in self._living(symbol):
+            if leg.direction is not direction or ticket is but:
+                continue
+            if spares_today and leg.offset is Offset.CLOSETODAY:
+                continue
+            number = 0 if ticket is None else ticket.order.ref
+            before = claims.get(number, Claim(number, 0))
+            claims[number] = Claim(
+                number,
+                before.lots + leg.open_lots,
+                rests=ticket is not None and ticket.rests,
+                leaves=ticket is not None and leg in ticket.leaving,
+            )
+        return list(claims.values())
+
+    def legs(self, symbol: str, direction: Direction) -> list[Leg]:
+        """Legs that are to close lots which an order of this direction can close; all of them."""
+        return [
+            Leg(leg.offset, leg.open_lots)
+            for _, leg in self._living(symbol)
+            if leg.direction is direction and leg.offset is not Offset.OPEN and leg.open_lots
+        ]
+
+    def _living(self, symbol: str) -> Iterator[tuple[Ticket | None, OrderLeg]]:
+        """Legs that close and are not over; own ones that are, are forgotten here."""
+        own = {key: found for key, found in self._own[symbol].items() if not found[1].over}
+        self._own[symbol] = own
+        yield from own.values()
+        for order_id, leg in self.foreign.items():
+            closes = leg.symbol == symbol and leg.offset is not Offset.OPEN and not leg.over
+            if closes and not self._day_is_over(symbol, self._days[order_id]):
+                yield None, leg
+
+
+class ComingLots:
+    """Lots that orders at the market are to open: what is placed after them may close them.
+
+    Backtrader's simulation fills a market order before the next bar, and scripts rely on it: they
+    place a stop or a target in the same ``next()``. Lots of limit orders that rest do not count: a
+    limit order on the other side of one may trade first, and opens then, in Backtrader, too.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, list[Ticket]] = defaultdict(list)
+
+    def note(self, ticket: Ticket) -> None:
+        """An order was taken, or comes from an earlier run."""
+        if ticket.effect is not PositionEffect.CLOSE:
+            self._entries[ticket.symbol].append(ticket)
+
+    def of(self, symbol: str, direction: Direction, asks: Ticket | None = None) -> int:
+        """Lots on their way that an order of a direction can close when they are there.
+
+        An order that asks does not wait for later ones that close first: they may wait for it.
+        """
+        living = [one for one in self._entries[symbol] if not one.over]
+        self._entries[symbol] = living
+        return sum(
+            _to_open(one)
+            for one in living
+            if one.direction is not direction and not _comes_later(one, asks)
+        )
+
+
+def _comes_later(entry: Ticket, asks: Ticket | None) -> bool:
+    """Whether an entry was placed after an order that asks, and waits for lots itself."""
+    return asks is not None and entry.exits and entry.order.ref > asks.order.ref
+
+
+def _to_open(ticket: Ticket) -> int:
+    """Lots that an order at the market may still open."""
+    at_market = ticket.terms.is_market and ticket.condition is None
+    if not at_market or ticket.stage not in (Stage.QUEUED, Stage.WORKING):
+        return 0
+    out = sum(leg.open_lots for leg in ticket.live_legs if leg.offset is Offset.OPEN)
+    if ticket.ending in (Ending.CANCEL, Ending.EXPIRE):
+        return out
+    if ticket.may_open is not None:
+        return ticket.opening
+    if ticket.stage is Stage.QUEUED:
+        return ticket.left
+    return out + sum(leg.volume for leg in ticket.unsent if leg.offset is Offset.OPEN)

@@ -8,6 +8,7 @@ UNKNOWN: ask for it, and send nothing in its place before the answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -100,6 +101,7 @@ OVER = frozenset({S.FILLED, S.CANCELLED, S.REJECTED, S.LOST})
 UNCONFIRMED = frozenset({S.SUBMITTED, S.UNKNOWN})
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class OrderLeg:
     """One order at the exchange, from its intent to its end.
 
@@ -116,29 +118,19 @@ class OrderLeg:
         fills: By trade id, in order of arrival.
     """
 
-    def __init__(
-        self,
-        order_id: str,
-        symbol: str,
-        direction: Direction,
-        offset: Offset,
-        volume: int,
-        limit_price: float | str | None,
-        sent_ns: int | None = None,
-    ) -> None:
-        self.order_id = order_id
-        self.symbol = symbol
-        self.direction = direction
-        self.offset = offset
-        self.volume = volume
-        self.limit_price = limit_price
-        self.sent_ns = sent_ns
-        self.state = OrderState.SUBMITTED
-        self.exchange_order_id = ""
-        self.last_msg = ""
-        self.fills: dict[str, Fill] = {}
-        self._finished = False
-        self._reported_filled = 0
+    order_id: str
+    symbol: str
+    direction: Direction
+    offset: Offset
+    volume: int
+    limit_price: float | str | None
+    sent_ns: int | None = None
+    state: OrderState = OrderState.SUBMITTED
+    exchange_order_id: str = ""
+    last_msg: str = ""
+    fills: dict[str, Fill] = field(default_factory=dict)
+    _finished: bool = False
+    _reported_filled: int = 0
 
     def be_unknown(self) -> None:
         """Of an earlier run: what has become of it since is not known."""

@@ -15,7 +15,6 @@ from ..contracts.order_terms import OrderTerms
 from ..contracts.time_in_force import EXCHANGE_DAY, TimeInForce
 from ..core.model import Direction, Offset
 from .conditional import ConditionalOrder
-from .exits import SharedLots
 from .leg import OrderLeg
 
 #: Backtrader's statuses of orders that are over.
@@ -74,6 +73,19 @@ class Ending(StrEnum):
     RESIZE = "RESIZE"  # withdrawn to be sent again with other lots
 
 
+@dataclass(frozen=True, slots=True)
+class SharedLots:
+    """Lots that several orders are to close together: exits of one bracket, or of one OCO group.
+
+    Attributes:
+        lots: How many are open for them.
+        orders: Numbers of the others.
+    """
+
+    lots: int
+    orders: frozenset[int]
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
     """One order from the strategy's request to its end.
@@ -100,6 +112,8 @@ class Ticket:
         next_day: Whether it waits for a later trading day than ``sent_day``.
         spares: Legs that were sent in place of refused ones; none is sent in place of these.
         withdrawn_for: Why it is withdrawn, where it is not its owner who does it.
+        followed: Whether its fills and its end mean something for others: for a group, for a
+            target, or for lots that rely on it.
         held_back: Whether it stays with us, as its lots are on their way to another contract.
         told_without_limit: When it is told that it waits for the limit it is sent at, nanoseconds
             since 1970 UTC; None if it has not waited for it.
@@ -139,6 +153,7 @@ class Ticket:
     behind_others: int = 0
     withdrawn_for: str = ""
     held_back: bool = False
+    followed: bool = False
     told_without_limit: float | None = None
 
     def new_order_id(self) -> str:

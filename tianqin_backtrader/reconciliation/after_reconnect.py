@@ -48,19 +48,20 @@ class Reconciler:
         self._context, self._trading = manager.context, manager.trading
         self._link, self._account = manager.link, manager.account
         self._session = 0
-        self._due = self._first = False
+        #: Whether a new session is still to be compared.
+        self.due = self._first = False
         self._since = self._started = self._looked = Instants(0, 0)
         self._differences: list[Difference] = []
         self._seen: list[Difference] | None = None
         #: Lots by contract and side that the account no longer showed, and that were given up.
-        self._given_up: dict[Place, int] = {}
+        self.given_up: dict[Place, int] = {}
         self._lacking = False
 
     def follow_session(self, session: int) -> bool:
         """Every round: see whether there is a new session, whose reports are still to come."""
         if session == self._session:
             return False
-        self._due, self._first, self._session = True, not self._session, session
+        self.due, self._first, self._session = True, not self._session, session
         self._begin([])
         self._started, self._lacking = self._since, False
         return True
@@ -100,22 +101,22 @@ class Reconciler:
         stable = self._now().since(self._since)
         if stable > LATE and (back := self._come_back(differences)):
             self._take_back(back)
-        elif not self._due:
+        elif not self.due:
             return ""
         elif not differences:
             # A program's first picture may lack what is held: a counter may show it later.
-            self._due = self._first and self._now().since(self._started) <= SETTLED
-            self._given_up.clear()
+            self.due = self._first and self._now().since(self._started) <= SETTLED
+            self.given_up.clear()
         elif self._first and stable > LATE and (late := self._held_before(differences)):
             self._take_held(late)
         elif stable > SETTLED:
-            self._due = False
+            self.due = False
             return self._take_over(differences)
         return ""
 
     def _is_time(self) -> bool:
         looked = self._now().since(self._looked)
-        return self._due or (bool(self._given_up) and looked >= AGAIN)
+        return self.due or (bool(self.given_up) and looked >= AGAIN)
 
     def _tell_lacking(self) -> None:
         """An account without any positions says nothing of those that our fills know."""
@@ -133,7 +134,7 @@ class Reconciler:
         """Lots that were given up and are shown after all, by contract."""
         found: dict[str, int] = {}
         for symbol, side, ours, theirs in differences:
-            lots = min(theirs - ours, self._given_up.get((symbol, side), 0))
+            lots = min(theirs - ours, self.given_up.get((symbol, side), 0))
             if lots > 0 and not self._manager.live.get(symbol):
                 found[symbol] = found.get(symbol, 0) + lots
         return found
@@ -141,8 +142,8 @@ class Reconciler:
     def _take_back(self, back: dict[str, int]) -> None:
         """Hold them again; what protected them has ended for want of lots."""
         self._hold(list(back))
-        for place in [place for place in self._given_up if place[0] in back]:
-            del self._given_up[place]
+        for place in [place for place in self.given_up if place[0] in back]:
+            del self.given_up[place]
         for symbol, lots in back.items():
             text = (
                 f"{symbol}: the account shows lots again that had been given up: they are taken "
@@ -226,7 +227,7 @@ class Reconciler:
         )
         for symbol, side, ours, theirs in differences:
             if theirs < ours:
-                self._given_up[symbol, side] = ours - theirs
+                self.given_up[symbol, side] = ours - theirs
         self._hold(_symbols(differences))
         when = "the start" if self._first else "the link was away"
         return f"nothing explains what the account holds after {when}: {found}"

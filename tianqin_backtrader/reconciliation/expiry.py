@@ -31,6 +31,9 @@ class ExpirySettlement:
     Args:
         account: What is held.
         manager: Knows the orders.
+
+    Attributes:
+        expiring: Contracts that may expire today.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class ExpirySettlement:
         self._account, self._manager = account, manager
         self._context, self._trading, self._market = manager.context, manager.trading, market
         self._day: date | None = None
-        self._expiring: set[str] = set()
+        self.expiring: set[str] = set()
         self._asked: dict[str, int] = {}
 
     def on_round(self) -> bool:
@@ -48,12 +51,13 @@ class ExpirySettlement:
         if today != self._day:
             self._day = today
             self._end_waiting()
-            self._expiring = {
+            self.expiring.clear()
+            self.expiring |= {
                 symbol
                 for symbol, held in self._account.net.items()
                 if held.size or any(self._account.position(symbol, side).size for side in SIDES)
             }
-        return bool(self._expiring) and self._settle()
+        return bool(self.expiring) and self._settle()
 
     def _end_waiting(self) -> None:
         for ticket in list(self._manager.tickets.values()):
@@ -64,18 +68,18 @@ class ExpirySettlement:
 
     def _settle(self) -> bool:
         settled = False
-        for symbol in list(self._expiring):
+        for symbol in list(self.expiring):
             instrument = self._context.known_instrument(symbol)
             if instrument is None:
                 continue  # asked for
             ends = instrument.expire_datetime
             if not instrument.expired and (ends is None or ends > self._context.now()):
-                self._expiring.discard(symbol)  # not today
+                self.expiring.discard(symbol)  # not today
             elif not self._trading.position(symbol).get("pos", 0):
                 price = self._price(symbol, instrument)
                 if price != price:
                     continue
-                self._expiring.discard(symbol)
+                self.expiring.discard(symbol)
                 lots = self._account.settle(symbol, price)
                 text = f"{symbol} has expired: {lots} lots were settled at {price}"
                 logger.warning("%s", text)

@@ -11,7 +11,7 @@ from ..core.model import Direction
 from ..core.ports import Feeds
 from ..execution.open_trades import OpenTrades
 from ..execution.target_positions import TargetPositions
-from ..feeds.placeholder import PlaceholderFeed
+from ..feeds.feed_list import PlaceholderFeed
 from ..orders.ticket import Stage, Ticket
 from .startup import StartupReconciler
 
@@ -50,7 +50,7 @@ class Ownership:
 
     def hand_over(self, restart: StartupReconciler, targets: TargetPositions) -> None:
         """Strategies are there now: give them the orders and targets of an earlier run."""
-        if not (restart.adopted or targets.waiting or restart.begun_with):
+        if not (restart.adopted or targets.recalled or restart.begun_with):
             return
         strategies = self._trades.strategies
         adopted, restart.adopted = restart.adopted, []

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.clock import MINUTE, Phase, to_ns
 from ..core.model import NAN, Bar, Instrument, Tick
 from ..errors import ConfigError
-from ..feeds.bar_lines import BarFeed
+from ..feeds.bar_feeds import BarFeed
 from ..feeds.live_ticks import LiveTicks
 from ..feeds.tick_sieve import TickSieve
 from ..session_calendar import CALENDAR
@@ -193,7 +193,7 @@ def _tick_bars(symbol: str, ticks: list[Tick], before: Tick | None) -> Iterator[
     )
     live = LiveTicks(_Rows(ticks), ticks[0].id, before, sieve)  # type: ignore[arg-type]
     live.take_ticks()
-    while live.waiting:
+    while live.ready:
         yield live.pop()
 
 

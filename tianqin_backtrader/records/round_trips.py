@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
-from ..contracts.lots import CLOSES_TODAY_APART
+from ..contracts.offsets import CLOSES_TODAY_APART
 from ..core.model import NAN, Direction, Offset
 
 

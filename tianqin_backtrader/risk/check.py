@@ -31,6 +31,10 @@ class RiskCheck:
         account: Positions and the day's profit.
         limits: None switches every limit off.
         live: Legs at the exchange, by contract and id.
+
+    Attributes:
+        guard: The rules.
+        watches: Whether there are limits.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class RiskCheck:
         self._context, self._last_price, self._hours = context, last_price, hours
         self._account, self._live = account, live
         self.guard = RiskEngine(limits)
-        self._watches = limits is not None
+        self.watches = limits is not None
 
     def check(
         self, ticket: Ticket, volume: int, terms: OrderTerms, orders: int, *, closes: bool = False
@@ -55,7 +59,7 @@ class RiskCheck:
         Raises:
             RiskRefused: It breaks a limit.
         """
-        if not self._watches and self.guard.state is GuardState.ACTIVE:
+        if not self.watches and self.guard.state is GuardState.ACTIVE:
             return
         price = terms.limit_price if isinstance(terms.limit_price, int | float) else None
         if ticket.terms.is_market:
@@ -73,12 +77,12 @@ class RiskCheck:
 
     def passed_by(self, symbol: str, orders: int) -> None:
         """Count exchange orders that the rules do not look at."""
-        if self._watches:
+        if self.watches:
             self.guard.passed_by(symbol, orders, self._facts(symbol))
 
     def cancelled(self, symbol: str) -> None:
         """Count a cancel."""
-        if self._watches:
+        if self.watches:
             self.guard.cancelled(symbol, self._facts(symbol))
 
     def meets_loss(self) -> bool:

@@ -106,7 +106,7 @@ class KillSwitch:
             return []
         closes: list[Close] = []
         for symbol, position in held.items():
-            if symbol not in working and self._context.may_trade(symbol):
+            if symbol not in working and self._context.takes_orders(symbol):
                 closes += self._try(symbol, int(position["pos_long"]), int(position["pos_short"]))
         if not any(symbol not in self._attempts or self._attempts[symbol].left for symbol in held):
             self.end()

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from ..contracts.lots import LotLimits, Priority, whole_lots
+from ..contracts.offsets import LotLimits, Priority, whole_lots
 from ..core.fields import number
 from ..errors import OrderError
 from ..risk.limits import GuardState

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tianqin_backtrader.account.bound_funds import SETTLED, Binding, BoundFunds
+from tianqin_backtrader.account.ledger import SETTLED, Binding, BoundFunds
 from tianqin_backtrader.core.clock import Instants
 from tianqin_backtrader.core.model import Direction, Fill, Offset, OrderReport
 from tianqin_backtrader.orders.leg import OrderLeg

@@ -25,15 +25,14 @@ class Account:
         self.gateway = SimpleNamespace(
             positions=lambda: self.held,
             position=lambda symbol: self.held.get(symbol, {}),
-            account=lambda: {"available": self.available},
             funds=lambda *names: tuple(self.funds[name] for name in names),
             names_fees=names_fees,
         )
         self.funds = {"commission": 0.0, "pre_balance": 1_000_000.0}
-        self.funds |= {"margin": 0.0, "frozen_margin": 0.0}
+        self.funds |= {"margin": 0.0, "frozen_margin": 0.0, "available": 1_000_000.0}
         self.clock, self.calendar = ManualClock(NOON), CALENDAR
         self.trading_up = True
-        self.held, self.available = positions or {}, 1_000_000.0
+        self.held = positions or {}
         self._spec = Instrument(CU, "FUTURE", "SHFE", "cu", 10.0, 0, 5, False, None, **spec)
 
     def instrument(self, symbol):
@@ -44,6 +43,9 @@ class Account:
 
     def trading_day(self):
         return self.calendar.trading_day_at(self.now())
+
+    def day_of(self, ns):
+        return self.calendar.trading_day_at(from_ns(ns))
 
 
 def view_of(account):
@@ -115,10 +117,10 @@ def test_without_a_margin_a_lot_binds_all_it_is_worth(margin):
 def test_fewer_lots_than_an_order_must_have_cannot_be_opened():
     account = Account(open_min_limit_order_volume=4)
     view = view_of(account)
-    account.available = 5 * 39100.0
+    account.funds["available"] = 5 * 39100.0
     assert view.max_lots(CU, 78000.0) == 5
     assert view.max_lots(CU, 78000.0, share=0.7) == 0
-    account.available = NAN  # not told yet
+    account.funds["available"] = NAN  # not told yet
     assert view.max_lots(CU, 78000.0) == 0
 
 

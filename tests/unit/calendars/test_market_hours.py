@@ -1,8 +1,10 @@
 """When the supervisor is notified of opens and closes."""
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 from tianqin_backtrader.calendars.market_hours import Edge, MarketHours
+from tianqin_backtrader.core.clock import to_ns
 from tianqin_backtrader.session_calendar import CALENDAR
 
 MINUTE = timedelta(minutes=1)
@@ -10,8 +12,8 @@ MINUTE = timedelta(minutes=1)
 
 def events_of(start, end, *symbols, lead=3 * MINUTE):
     """(time, event), checked every minute."""
-    now = [start]
-    hours = MarketHours(CALENDAR, lambda: symbols, lambda: now[0], lead)
+    now, feeds = [start], [SimpleNamespace(symbol=symbol) for symbol in symbols]
+    hours = MarketHours(CALENDAR, feeds, lambda: to_ns(now[0]), lead)
     found, awake = [], []
     while now[0] <= end:
         found += [(f"{now[0]:%d %H:%M}", event) for event in hours.events()]

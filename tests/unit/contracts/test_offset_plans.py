@@ -7,23 +7,21 @@ from itertools import product
 
 import pytest
 
-from tianqin_backtrader.contracts.lots import (
+from tianqin_backtrader.contracts.offsets import (
     NO_LIMITS,
+    Closable,
     Closing,
     Counter,
+    Leg,
     LotFees,
     LotLimits,
-    Priority,
-    priority_refusal,
-)
-from tianqin_backtrader.contracts.offsets import (
-    Closable,
-    Leg,
     OffsetRules,
+    Priority,
     closing_of,
     plan_close,
     plan_instead,
     plan_order,
+    priority_refusal,
 )
 from tianqin_backtrader.core.model import Offset
 from tianqin_backtrader.errors import ConfigError, VolumeOutOfRange

@@ -4,12 +4,11 @@ from itertools import product
 
 import pytest
 
-from tianqin_backtrader.contracts.lots import Closing
 from tianqin_backtrader.contracts.offsets import (
     Closable,
+    Closing,
     Leg,
     OffsetRules,
-    held_lots,
     plan_close,
     plan_order,
 )
@@ -53,15 +52,6 @@ def test_legs_add_up_and_never_over_close(apart):
         if apart:
             assert by_offset.get(Offset.CLOSETODAY, 0) == min(volume, today)
             assert by_offset.get(Offset.CLOSE, 0) <= history
-
-
-def test_a_counters_frozen_lots_and_volumes_are_not_believed():
-    position = {
-        "pos_long_today": 3, "pos_long_his": 2, "volume_long_frozen_today": 1,
-        "volume_long_today": 0, "volume_long_his": 0,
-    }  # fmt: skip
-    assert held_lots(position, "long") == Closable(3, 2)
-    assert held_lots(position, "short") == Closable(0, 0)
 
 
 @pytest.mark.parametrize(

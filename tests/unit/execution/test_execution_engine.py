@@ -122,7 +122,7 @@ def test_a_stop_that_reverses_since_the_halt_closes(exectype):
     stop = at.ticket(6, 2990.0, exectype=exectype)
     stop.order.p.pricelimit = 2980.0
     at.held.place(stop, None, None, True)
-    at.gateway.lots["pos_long_today"] = 3
+    at.gateway.held["pos_long_today"] = 3
     at.account.take_over(SYMBOL)
     at.price = 2990.0
     at.turn()

@@ -19,7 +19,7 @@ def buy(at, lots=3, price=None, *, exectype=bt.Order.Market):
 
 def fill(at, entry, lots=3):
     """It has opened lots, and the account shows them."""
-    at.gateway.lots["pos_long_today"] += lots
+    at.gateway.held["pos_long_today"] += lots
     at.fill(entry.legs[-1], lots)
 
 
@@ -173,12 +173,12 @@ def test_two_reversals_do_not_wait_for_each_other():
     at.pre_trade.is_open = False
     first, second = at.place(6), buy(at, 6)
     assert (first.may_open, second.may_open) == (3, 3)
-    at.gateway.lots["pos_long_today"] = 0  # another hand closes them
+    at.gateway.held["pos_long_today"] = 0  # another hand closes them
     at.account.take_over(SYMBOL)
     at.pre_trade.is_open = True
     at.pass_by()
     assert at.gateway.sent == [("OPEN", 3)]
-    at.gateway.lots["pos_short_today"] = 3
+    at.gateway.held["pos_short_today"] = 3
     at.fill(first.legs[0], 3)
     at.pass_by()
     assert at.gateway.sent == [("OPEN", 3), CLOSED]
@@ -309,7 +309,7 @@ def wait(at, clock, seconds):
 def test_a_stop_that_ends_for_lots_that_only_our_fills_know_leaves_them_bare(clock):
     at = StubbedDesk(today=3)
     stop = at.place(3, 2950.0, exectype=STOP)
-    at.gateway.lots["pos_long_today"] = 0
+    at.gateway.held["pos_long_today"] = 0
     fire(at)
     wait(at, clock, 20)
     assert at.ends_of(stop) == ["Canceled"] and at.exposed.lots == [(SYMBOL, 3)]
@@ -319,11 +319,11 @@ def test_positions_that_have_not_come_are_waited_for(clock):
     """Margin is bound, and nothing is shown."""
     at = StubbedDesk(today=3)
     stop = at.place(3, 2950.0, exectype=STOP)
-    at.gateway.lots["pos_long_today"], at.gateway.margin = 0, 9000.0
+    at.gateway.held["pos_long_today"], at.gateway.margin = 0, 9000.0
     fire(at)
     wait(at, clock, 60)
     assert not at.ends_of(stop) and at.gateway.sent == []
-    at.gateway.lots["pos_long_today"] = 3
+    at.gateway.held["pos_long_today"] = 3
     wait(at, clock, 1)
     assert at.gateway.sent == [CLOSED]
 

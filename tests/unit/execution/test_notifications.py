@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import deque
 from itertools import count
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 
 from tianqin_backtrader.account.allocation import LotsChange
 from tianqin_backtrader.execution.notifications import OrderNotifications
-from tianqin_backtrader.feeds.placeholder import PlaceholderFeed, has_bar, has_time
+from tianqin_backtrader.feeds.feed_list import PlaceholderFeed, has_bar, has_time
 
 CU, IF = "SHFE.cu2612", "CFFEX.IF2612"
 NUMBERS = count(1)
@@ -36,7 +37,7 @@ class Order:
 
 class Trades:
     def __init__(self, feeds):
-        self.feeds, self.taken = feeds, []
+        self.feeds, self.taken, self.given = feeds, [], {}
 
     @property
     def at_work(self):
@@ -54,12 +55,16 @@ class News:
         self.tickets, self.trades = {}, Trades(feeds)
         write_ahead = SimpleNamespace(flush=lambda: True, touch=lambda ticket: None)
         manager = SimpleNamespace(tickets=self.tickets, write_ahead=write_ahead)
-        self.news = OrderNotifications(manager, SimpleNamespace(told=lambda: None), self.trades)
+        self.untold, self.seen = deque(), []
+        self.news = OrderNotifications(
+            self.untold, manager, SimpleNamespace(told=lambda: None), self.trades,
+            SimpleNamespace(listening=[self], order=self.seen.append),
+        )  # fmt: skip
 
     def put(self, order):
         hear = lambda status, lots: None  # noqa: E731
         self.tickets[order.ref] = SimpleNamespace(symbol=order.symbol, hear=hear)
-        self.news.put(order)
+        self.untold.append(order.clone())
         return order.ref
 
     def told(self):

@@ -9,7 +9,7 @@ import pytest
 
 from tianqin_backtrader.account.allocation import LotsChange
 from tianqin_backtrader.execution.open_trades import OpenTrades
-from tianqin_backtrader.feeds.placeholder import PlaceholderFeed
+from tianqin_backtrader.feeds.feed_list import PlaceholderFeed
 
 CU, PRICE = "SHFE.cu2612", 78000.0
 COSTS = bt.CommissionInfo(mult=5.0, commission=0.0, margin=1.0, stocklike=False)

@@ -186,7 +186,7 @@ def without_limits(at, *, specified=nan, quoted=nan):
     instrument = replace(RB, upper_limit=nan, lower_limit=specified)
     questions = Queries(CurrentSession(), matches_itself=False)
     questions._quotes[SYMBOL] = SimpleNamespace(upper_limit=nan, lower_limit=quoted)
-    at.contracts.get = at.contracts.known = lambda symbol: instrument
+    at.contracts.at_hand[SYMBOL] = instrument
     at.gateway.price_limits = questions.price_limits
 
 

@@ -4,7 +4,7 @@ import backtrader as bt
 import pytest
 from desk_on_stubs import SYMBOL, StubbedDesk
 
-from tianqin_backtrader.contracts.lots import Priority
+from tianqin_backtrader.contracts.offsets import Priority
 from tianqin_backtrader.core.model import Direction, Offset
 from tianqin_backtrader.execution import order_router
 from tianqin_backtrader.orders.exits import SideLots, Timing
@@ -99,7 +99,7 @@ def patient(at):
 
 def test_lots_that_are_on_their_way_are_waited_for_and_not_for_ever(clock):
     at = StubbedDesk(today=3)
-    at.gateway.lots["pos_long_today"] = 0
+    at.gateway.held["pos_long_today"] = 0
     assert at.account.side_lots(SYMBOL, SELL) == SideLots(0, 3)
     assert patient(at)
     for _ in range(3):
@@ -110,7 +110,7 @@ def test_lots_that_are_on_their_way_are_waited_for_and_not_for_ever(clock):
 
 def test_a_state_of_hours_ago_has_no_part_in_the_patience_of_now(clock):
     at = StubbedDesk(today=3)
-    at.gateway.lots["pos_long_today"] = 0
+    at.gateway.held["pos_long_today"] = 0
     assert patient(at)
     clock[0] += 7200
     assert patient(at)
@@ -121,13 +121,13 @@ def test_lots_that_are_settled_begin_no_wait(clock):
     for _ in range(4):
         clock[0] += 4
         patient(at)
-    at.gateway.lots["pos_long_today"] = 0
+    at.gateway.held["pos_long_today"] = 0
     assert patient(at)
-    at.gateway.lots["pos_long_today"] = 3
+    at.gateway.held["pos_long_today"] = 3
     clock[0] += 6
     assert patient(at)
     clock[0] += 6
-    at.gateway.lots["pos_long_today"] = 0
+    at.gateway.held["pos_long_today"] = 0
     assert patient(at)
 
 
@@ -142,11 +142,11 @@ def test_a_stop_that_opens_the_other_side_has_closed_for_its_bracket():
     at.held.place(entry, None, None, False)
     at.held.place(stop, entry.order, None, False)
     at.held.place(target, entry.order, None, True)
-    at.gateway.lots["pos_long_today"] = 3
+    at.gateway.held["pos_long_today"] = 3
     at.fill(entry.legs[0], 3)
     assert at.sent_lots() == {"OPEN": 6}
     [leg] = stop.legs
-    at.gateway.lots["pos_short_today"] = 3
+    at.gateway.held["pos_short_today"] = 3
     at.fill(leg, 3)
     assert at.ends_of(target) == ["Canceled"]
     assert at.sent_lots() == {"OPEN": 6}

@@ -189,7 +189,7 @@ def test_an_entry_at_the_close_has_its_end_at_once():
 def test_a_close_that_is_refused_when_it_is_placed_has_missed_nothing(monkeypatch):
     at = StubbedDesk(today=3)
 
-    def refuse(symbol, *, waits):
+    def refuse(symbol, *, bars, waits):
         raise TianqinError("not now")
 
     monkeypatch.setattr(at.pre_trade, "admit", refuse)

@@ -102,8 +102,8 @@ def test_it_opens_after_lots_of_another_day_were_closed_in_place_of_refused_ones
     at = StubbedDesk(today=3, earlier=3)
     ticket = fired(at, 9)
     today, earlier = ticket.legs
-    at.gateway.lots["pos_long_today"] = 2  # another hand has closed one of them
-    at.gateway.lots["pos_long_his"] = 4
+    at.gateway.held["pos_long_today"] = 2  # another hand has closed one of them
+    at.gateway.held["pos_long_his"] = 4
     at.refuse(today)
     at.fill(earlier, 3)
     for leg in ticket.legs[2:]:
@@ -132,7 +132,12 @@ def test_a_risk_limit_that_stops_what_it_opens_leaves_what_it_closes(at, monkeyp
         type(
             "Guard",
             (),
-            {"check": staticmethod(check), "passed_by": lambda *_: None, "admit": lambda *_: None},
+            {
+                "watches": True,
+                "check": staticmethod(check),
+                "passed_by": lambda *_: None,
+                "admit": lambda *_: None,
+            },
         ),
     )
     ticket = fired(at)
@@ -163,7 +168,7 @@ def test_on_the_next_day_it_closes_what_the_market_has_not_taken_and_opens(at):
     at.go_to("15:00:00")
     at.end(ticket.legs[0])
     assert ticket.stage is Stage.QUEUED
-    at.gateway.lots |= {"pos_long_today": 0, "pos_long_his": 3}
+    at.gateway.held |= {"pos_long_today": 0, "pos_long_his": 3}
     at.pass_by(19 * 3600)
     assert at.gateway.sent == [CLOSES, ("CLOSE", 3)]
     at.fill(ticket.legs[1], 3)
@@ -183,7 +188,7 @@ def test_what_closes_stays_though_the_stop_was_placed_before_its_lots():
     at = StubbedDesk()
     entry = at.place(3, 2999.0, kind=bt.BuyOrder, exectype=bt.Order.Limit)
     stop = at.place(6, 2990.0, exectype=bt.Order.Stop)
-    at.gateway.lots["pos_long_today"] = 3
+    at.gateway.held["pos_long_today"] = 3
     at.fill(entry.legs[0], 3)
     at.price = 2990.0
     at.held.on_round()

@@ -55,10 +55,10 @@ def test_an_exit_is_sent_though_it_cannot_be_written_down(clock):
     at = full(StubbedDesk(today=3))
     stop = at.submit(at.fired_stop(3))
     assert at.gateway.sent == [("CLOSETODAY", 3)]
-    rows = len(at.manager.write_ahead._rows)
+    rows = len(at.manager.write_ahead.rows)
     at.alive(stop.legs[0])
     at.fill(stop.legs[0], 3)
-    assert at.ends_of(stop) == ["Completed"] and len(at.manager.write_ahead._rows) > rows  # owed
+    assert at.ends_of(stop) == ["Completed"] and len(at.manager.write_ahead.rows) > rows  # owed
 
 
 def test_what_opens_is_not_sent_while_nothing_can_be_written(clock):

@@ -17,6 +17,7 @@ from tianqin_backtrader.core.clock import (
 from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.core.model import Direction, Notice, Offset, OrderReport
 from tianqin_backtrader.errors import LinkLost, LinkTimeout
+from tianqin_backtrader.gateway.liveness import GRACE
 from tianqin_backtrader.gateway.loop import MARKET_OVER, EventLoop
 from tianqin_backtrader.gateway.loop_ports import LoopPorts
 from tianqin_backtrader.monitoring.observers import Observers
@@ -47,14 +48,9 @@ class Feed:
         self._world.calls.append("ticks")
         return self.stamps.pop(0) if self.stamps else 0
 
-    def flush(self, now):
-        self.flushed.append(now)
-
-    def check(self):
+    def on_round(self, alive_at, *, over):
+        self.flushed.append(alive_at - GRACE)
         self._world.calls.append("check")
-
-    def release(self):
-        pass
 
     def put_notification(self, status):
         self.told.append(status)
@@ -98,7 +94,8 @@ class Gateway:
         self.reports, self.answered, self.pumped = [], True, 0
         self.trading = self
 
-    def virtual_now(self):
+    @property
+    def told_now(self):
         return self.time
 
     def changed(self):
@@ -144,8 +141,10 @@ class World(Machine):
         self.feed, self.link, self.gateway = Feed(self), Link(self), Gateway(self)
         self.hours = SimpleNamespace(trading=False, boundary=datetime(2026, 11, 10, 10, 15))
         self.feeds, self.keepers = [self.feed], []
-        instruments = SimpleNamespace(follow=lambda: None, ask=self._ask)
-        listeners = SimpleNamespace(round=lambda: self.calls.append("listeners"))
+        instruments = SimpleNamespace(
+            wanted=set(), due=False, day=None, follow=lambda: None, ask=self._ask
+        )
+        listeners = SimpleNamespace(listening=[self], round=lambda: self.calls.append("listeners"))
         self.loop = EventLoop(
             LoopPorts(
                 self.context, self.gateway, self.link, self.hours, instruments, self.feeds,
@@ -191,7 +190,7 @@ def world():
 def test_feeds_come_first_then_reports_then_keepers_and_listeners_last(world):
     world.with_broker()
     world.keepers.append(lambda: world.calls.append("keeper"))
-    world.loop.rolls = SimpleNamespace(on_round=lambda: world.calls.append("rolls"))
+    world.loop.rolls = SimpleNamespace(rolls=[world], on_round=lambda: world.calls.append("rolls"))
     world.gateway.reports = [REFUSED]
     world.loop.pump(0.0)
     assert world.calls == [

@@ -1,5 +1,7 @@
 """How often a login is sent to a counter, depending on its answers."""
 
+from datetime import timedelta
+
 import pytest
 
 from tianqin_backtrader.core import clock
@@ -174,7 +176,12 @@ def stopwatch():
 
 
 class Open:
-    """A market that trades."""
+    """A market that trades, and may have news at any time."""
+
+    lead, feeds, recorded, counted, next_ns = timedelta(), (), (), 0, 0
+
+    def now_ns(self):
+        return 0
 
     def events(self):
         return []

@@ -1,10 +1,12 @@
 """When day report, still alive and the check before the open are due."""
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from tianqin_backtrader.calendars.market_hours import MarketHours
+from tianqin_backtrader.core.clock import to_ns
 from tianqin_backtrader.monitoring.alerts.schedule import AlertTimes
 from tianqin_backtrader.monitoring.alerts.settings import AlertSettings
 from tianqin_backtrader.session_calendar import CALENDAR
@@ -14,8 +16,8 @@ CU, IF, T = "SHFE.cu2612", "CFFEX.IF2612", "CFFEX.T2612"
 
 def dues(moments, *symbols, **settings):
     """What is due at each time, as texts."""
-    now = [moments[0]]
-    hours = MarketHours(CALENDAR, lambda: symbols, lambda: now[0], timedelta(minutes=3))
+    now, feeds = [moments[0]], [SimpleNamespace(symbol=symbol) for symbol in symbols]
+    hours = MarketHours(CALENDAR, feeds, lambda: to_ns(now[0]), timedelta(minutes=3))
     times = AlertTimes(AlertSettings(**settings))
     found = []
     for now[0] in moments:

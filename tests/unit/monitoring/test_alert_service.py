@@ -101,9 +101,7 @@ def test_a_refused_order_is_told_with_its_reason(session, status):
 
 
 def test_orders_that_are_refused_in_history_are_no_news(session):
-    feed = StubFeed()
-    feed.bars, feed.history_phase = 10, True
-    session.view.feeds.append(feed)
+    session.view.feeds.begun = True
     told = Told(session)
     session.observers.order(StubOrder(status=StubOrder.Rejected))
     session.observers.order(StubOrder(ref=2))

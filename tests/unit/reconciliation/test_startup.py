@@ -106,7 +106,7 @@ def test_orders_are_not_taken_for_filled_while_the_account_shows_no_positions():
     assert not one._is_settled(gone, SETTLED) and not one._is_settled(gone, UNSHOWN - 1)
     with pytest.raises(StartRefused, match="has shown no positions"):
         one._is_settled(gone, UNSHOWN)
-    at.gateway.lots["pos_long_his"] = 3
+    at.gateway.held["pos_long_his"] = 3
     assert one._is_settled(PositionDiff(), 0)
     assert not one._is_settled(PositionDiff({}, [(SYMBOL, "long", 3, 1)]), SETTLED - 1)
     assert one._is_settled(PositionDiff({}, [(SYMBOL, "long", 3, 1)]), SETTLED)

@@ -54,7 +54,7 @@ class World(Machine):
         self.wall = ManualClock(MORNING)
         clock = MarketClock(self.wall)
         clock.join(MORNING)
-        contracts = SimpleNamespace(get=self._specification)
+        contracts = SimpleNamespace(at_hand={}, get=self._specification)
         self.context = Context(clock, CALENDAR, contracts, Observers())
         self.charts, self.asked, self.dropped = {}, [], []
         self.answer, self.questions = None, []

@@ -1,6 +1,7 @@
 """Exits while their lots are between two contracts: real order manager, no exchange."""
 
 import itertools
+from collections import deque
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -25,6 +26,9 @@ class Order:
     """What the order manager needs of a ``bt.Order``."""
 
     numbers = itertools.count(1)
+
+    def clone(self):
+        return self
 
     def __init__(self, exectype, size, price=None):
         self.ref, self.exectype, self.status = next(self.numbers), exectype, bt.Order.Created
@@ -81,7 +85,8 @@ class World:
             self.router,
             MagicMock(),
             MagicMock(),
-            lambda order: None,
+            deque(),
+            {},
         )
         self.held = ContingentOrders(
             self.manager, MagicMock(in_history=False), lambda symbol: 78000.0

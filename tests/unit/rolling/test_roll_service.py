@@ -63,7 +63,7 @@ class World:
         self.held = {OLD: {"pos_long": 5, "pos_short": 0}}
         self.foreign_orders, self.known, self.exits = {}, {}, Exits()
         self.reserved, self.account_id = {}, "me"
-        provider = SimpleNamespace(get=self.contracts.__getitem__)
+        provider = SimpleNamespace(at_hand={}, get=self.contracts.__getitem__)
         clock = MarketClock(ManualClock(BEGIN))
         context = Context(clock, CALENDAR, provider, Observers(), "dual")
         link = SimpleNamespace(sessions=1, trading_up=True)

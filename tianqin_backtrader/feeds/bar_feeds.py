@@ -1,0 +1,272 @@
+"""``BarFeed``: live and recorded feeds alike; ``LiveFeed``: the one that the loop fills."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import backtrader as bt
+
+from ..core.clock import MINUTE, from_ns, to_backtrader
+from ..core.model import NAN, Bar
+from ..errors import ConfigError
+from ..gateway.liveness import GRACE, NEVER
+from .live_bars import Certificate, LiveBars
+from .live_ticks import LiveTicks
+from .resampling import DayClone, DayReplayer, DayResampler, NotCounted
+from .session_timers import follow_sessions
+
+if TYPE_CHECKING:
+    from ..store import MyStore
+
+logger = logging.getLogger(__name__)
+
+#: What is not final so long after the end of its market will never be.
+AFTERWARDS = MINUTE
+#: Ticks and official bars that the client keeps of each contract, and ticks between two releases.
+ROWS_KEPT, RELEASE_AFTER = 600, 200
+#: What is said to a timezone.
+BEIJING_TIME = "bars are stamped in Beijing time: leave tz away"
+
+
+class BarFeed(bt.feed.DataBase):
+    """A feed whose bars carry the book: what live and recorded feeds have in common."""
+
+    lines: Any = ("bid_price", "ask_price", "bid_volume", "ask_volume", "bid_price2", "ask_price2")
+    linealias = (
+        ("bid_price", "bid_price1"),
+        ("ask_price", "ask_price1"),
+        ("bid_volume", "bid_volume1"),
+        ("ask_volume", "ask_volume1"),
+    )
+
+    #: The Cerebro that has taken it in; Backtrader's name.
+    _env: Any = None
+    _timers_know = False
+    resampling = NotCounted()
+
+    @property
+    def heard_until(self) -> int:
+        """Until when every tick has been delivered, nanoseconds; feeds of bars say nothing."""
+        return 0
+
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        """As of every Backtrader feed; resamplers need one more place."""
+        super().qbuffer(savemem=savemem, replaying=replaying or bool(self._filters))
+
+    def clone(self, **kwargs: Any) -> Any:
+        """The same bars for another place in the run."""
+        make: Any = DayClone
+        return make(dataname=self, **kwargs)
+
+    def resample(self, **kwargs: Any) -> None:
+        """As of every Backtrader feed, by sessions."""
+        self.addfilter(DayResampler, **kwargs)
+
+    def replay(self, **kwargs: Any) -> None:
+        """As of every Backtrader feed, by sessions."""
+        self.addfilter(DayReplayer, **kwargs)
+
+    def start(self) -> None:
+        """Cerebro begins a run.
+
+        Raises:
+            ConfigError: ``Cerebro(tz=...)`` was said: strategies' own clock would be moved.
+        """
+        super().start()
+        self._timers_know = False
+        if self._env is not None and self._env.p.tz is not None:
+            raise ConfigError(BEIJING_TIME)
+
+    # Cerebro starts timers after feeds. In each round it calls one of these two, before timers.
+
+    def do_qcheck(self, onoff: bool, qlapse: float) -> None:
+        """As of every Backtrader feed."""
+        self._let_timers_know()
+        super().do_qcheck(onoff, qlapse)
+
+    def advance_peek(self) -> float:
+        """As of every Backtrader feed."""
+        self._let_timers_know()
+        return float(super().advance_peek())
+
+    def _let_timers_know(self) -> None:
+        """See that timers of this run go by the sessions of our feeds."""
+        if not self._timers_know:
+            self._timers_know = True
+            follow_sessions(self._env, (BarFeed, DayClone))
+
+    def _must_be_beijing_time(self) -> None:
+        """Refuse ``tz`` and ``tzinput``: Backtrader would move the stamps.
+
+        Raises:
+            ConfigError: It was given.
+        """
+        if self.p.tz is not None or self.p.tzinput is not None:
+            raise ConfigError(BEIJING_TIME)
+
+    def _write(self, bar: Bar) -> None:
+        lines = self.lines
+        lines.datetime[0] = to_backtrader(bar.end)
+        lines.open[0] = bar.open
+        lines.high[0] = bar.high
+        lines.low[0] = bar.low
+        lines.close[0] = bar.close
+        lines.volume[0] = bar.volume
+        lines.openinterest[0] = bar.close_oi
+        lines.bid_price[0] = bar.bid_price1
+        lines.ask_price[0] = bar.ask_price1
+        lines.bid_volume[0] = bar.bid_volume1
+        lines.ask_volume[0] = bar.ask_volume1
+        lines.bid_price2[0] = bar.bid_price2
+        lines.ask_price2[0] = bar.ask_price2
+
+
+class LiveFeed(BarFeed):
+    """The store's side of ``Mydatafeed``."""
+
+    #: The server's rows: ticks, and official bars.
+    _ticks: Any
+    _klines: Any
+
+    CORRECTED = len(BarFeed._NOTIFNAMES)
+    CLOSED = CORRECTED + 1
+    MAIN_CHANGED = CLOSED + 1
+    _NOTIFNAMES: ClassVar = [*BarFeed._NOTIFNAMES, "CORRECTED", "CLOSED", "MAIN_CHANGED"]
+
+    #: As of Backtrader, which sets it when a feed starts: the line may be lost before that.
+    _laststatus: int = BarFeed.CONNECTED
+
+    def __init__(self) -> None:
+        self.store: MyStore = self.p.store
+        self._loop = self.store.loop
+        self.symbol: str = self.p.dataname
+        self._history: deque[Bar] = deque()
+        self._live: LiveBars | LiveTicks | None = None
+        self._last_tick = self._released_at = 0
+        # As of the last round: until when nothing can be missing, and whether the market, or the
+        # contract, is over.
+        self._alive_at, self._market_over, self._over = 0, False, False
+        #: When the contract's trading ends for good, nanoseconds.
+        self._ends = NEVER
+
+    @property
+    def dues(self) -> tuple[int, ...]:
+        """What must have passed, of the running bar, an official one and the contract itself."""
+        if self._live is None:
+            return ()
+        close = self._live.next_close
+        return (
+            close if close <= self._ends else NEVER,
+            self._live.next_final,
+            self._ends + AFTERWARDS,
+        )
+
+    @property
+    def complete_until(self) -> int:
+        """Every bar that ends by this instant is complete, nanoseconds."""
+        until = self._live.complete_until if self._live is not None else NEVER
+        return until if until <= self._ends else NEVER
+
+    @property
+    def has_history(self) -> bool:
+        """Whether history is still to be delivered."""
+        return bool(self._history)
+
+    @property
+    def finished(self) -> bool:
+        """Whether no bar will come any more: the market or the contract is over."""
+        return bool(self._over and self.current and self._live is not None and not self._live.ready)
+
+    @property
+    def current(self) -> bool:
+        """Whether all that the server has is here, after a new session too."""
+        return bool(self._ticks.ready and self._klines.ready)
+
+    def has_bar(self, horizon: int) -> bool:
+        """Whether a live bar that ends by ``horizon`` waits, with history done."""
+        if self._history or self._live is None:
+            return False
+        found = self._live.has_bar(horizon, self._alive_at)
+        if self._live.left_out:
+            self._tell_left_out(self._live.take_left_out())
+        return found
+
+    def _tell_left_out(self, bars: list[Bar]) -> None:
+        text = (
+            f"{self.symbol}: {len(bars)} bars from {from_ns(bars[0].start)} to "
+            f"{from_ns(bars[-1].end)} are left out: their ticks did not come, and TianQin "
+            "sends no bars that are so old"
+        )
+        logger.error("%s", text)
+        self.store.put_notification(text, bars=tuple(bars))
+
+    @property
+    def running_day(self) -> date:
+        """The trading day of the bar that comes next; of ticks nobody knows before one has come."""
+        return self._live.running_day if isinstance(self._live, LiveBars) else date.min
+
+    def take_ticks(self) -> int:
+        """Build bars from the ticks that have come since the last call.
+
+        Returns:
+            The newest one's stamp, nanoseconds, 0 where there was none.
+        """
+        newest = self._live.take_ticks() if self._live is not None else 0
+        self._last_tick = newest or self._last_tick
+        return newest
+
+    def on_round(self, alive_at: int, *, over: bool) -> None:
+        """Complete the bars that have ended, and compare those that were delivered.
+
+        Args:
+            alive_at: Until when nothing can be missing of the contract, nanoseconds.
+            over: Whether a market of finite days has ended, and all of it is here.
+        """
+        self._alive_at, self._market_over = alive_at, over
+        self._over = over or alive_at > self._ends + AFTERWARDS
+        if self._live is None:
+            return
+        if self._ticks.ready:
+            self._live.flush(min(alive_at - GRACE, self._ends))
+        self._compare(self._live)
+        if self._ticks.last_id - self._released_at >= RELEASE_AFTER:
+            self._release(self._live)
+
+    def _compare(self, live: LiveBars | LiveTicks) -> None:
+        """Tell differences from official bars that are final by now."""
+        for found in live.check(self._alive_at):
+            logger.warning("%s differs from the official bar: %s", self.symbol, found)
+            self.notifs.append((self.CORRECTED, (), {"difference": found}))
+            self.store.observers.difference(found)
+
+    def certificate(self) -> Certificate:
+        """How the live bars delivered so far compare with the official ones."""
+        return self._live.certificate() if self._live is not None else Certificate()
+
+    def _release(self, live: LiveBars | LiveTicks) -> None:
+        """Let the client forget what has been delivered, now and then."""
+        if live.ready:
+            return  # after a long absence it is older official bars that are to be delivered
+        self._released_at = self._ticks.last_id
+        for series in (self._ticks, self._klines):
+            self.store.gateway.charts.release(series, ROWS_KEPT)
+
+    @property
+    def last_tick(self) -> int:
+        """The stamp of the newest live tick, nanoseconds, 0 before one."""
+        return self._last_tick
+
+    @property
+    def last_price(self) -> float:
+        """That of the newest tick that can be, nan before one: in a new session, too."""
+        if not self._last_tick or self._live is None or self._ticks.last_id < 0:
+            return NAN
+        return self._live.last_price
+
+    @property
+    def ticks_taken(self) -> int:
+        """Live ticks so far."""
+        return self._live.ticks_taken if self._live is not None else 0
