@@ -1,4 +1,4 @@
-"""What the diagrams here have in common: a plate without axes, boxes, arrows, one way to save."""
+"""Common parts of the diagrams: a figure without axes, boxes, arrows, saving."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 HERE = Path(__file__).parent
 INK, GREY, LINE = "#22303c", "#5c6b78", "#90a0ad"
-#: Fills: what decides, what talks to others, what is kept, what is not ours.
+#: Fills: decisions, communication, stored data, foreign parts.
 CORE, SHELL, KEPT, FOREIGN = "#e3f0e6", "#e2ecf7", "#fbf0d9", "#eeeeee"
 
 
@@ -24,7 +24,7 @@ def plate(width, height, size):
 
 
 def box(axes, x, y, width, height, title, text="", fill=SHELL, size=9):
-    """A rounded box with its lower left corner at (x, y); the text stands under the title."""
+    """A rounded box with its lower left corner at (x, y); the text is below the title."""
     shape = FancyBboxPatch(
         (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.8",
         facecolor=fill, edgecolor=LINE, linewidth=0.9, mutation_aspect=1, zorder=2,
@@ -50,7 +50,7 @@ def arrow(axes, start, end, color=GREY):
 
 
 def save(figure, name, folder=HERE):
-    """Write ``<name>.svg``, the same bytes for the same picture; return its path."""
+    """Write ``<name>.svg``, byte-identical for equal pictures; return its path."""
     path = Path(folder, f"{name}.svg")
     with rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(path, metadata={"Date": None}, facecolor="white")

@@ -1,5 +1,5 @@
-"""Draw the rooms of the package: their order is the contract in ``pyproject.toml``, what each of
-them stands on is read from its files.
+"""Draw the rooms of the package, in the order of the contract in ``pyproject.toml``; what each of
+them imports is read from its files.
 
     pip install "tianqin_backtrader[plot]" && python figure/make_architecture.py
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from drawing import CORE, FOREIGN, GREY, HERE, KEPT, SHELL, box, plate, save
 
 PACKAGE = HERE.parent / "tianqin_backtrader"
-#: Imported by nearly all: not named among what a room stands on.
+#: Imported by nearly all rooms, so not named among the imports.
 BELOW_ALL = {"core", "errors"}
 FILLS = {"records": KEPT, "recording": KEPT, "sandbox": FOREIGN} | dict.fromkeys(
     ("errors", "core", "calendars", "session_calendar", "contracts", "orders", "account", "risk"),
@@ -46,7 +46,7 @@ def says(room):
 
 
 def imports(path):
-    """Rooms of the package that a file imports, those for a type alone left out."""
+    """Rooms of the package that a file imports, except those imported for types only."""
     found, depth = set(), len(path.relative_to(PACKAGE).parts)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     of_types = {
@@ -63,7 +63,7 @@ def imports(path):
 
 
 def stands_on(room):
-    """Other rooms that one imports."""
+    """Other rooms that a room imports."""
     every = {name for layer in layers() for name in layer}
     return (set().union(*map(imports, files_of(room))) & every) - {room}
 
@@ -86,8 +86,8 @@ def draw():
             line = says(room) if len(layer) == 1 else ""
             axes.text(x + 17, y + ROW - 1.6, line, size=7, zorder=4)
             axes.text(x + 1, y + 0.8, "  ".join(below), size=6.2, color=GREY, zorder=4)
-    axes.text(WIDTH / 2, 0.8, "A room imports from those below it alone: what each does import is "
-              "named in it, but for core and errors.", size=7.5, color=GREY,
+    axes.text(WIDTH / 2, 0.8, "A room imports only from those below it. Its imports are named in its box, "
+              "except core and errors.", size=7.5, color=GREY,
               ha="center")  # fmt: skip
     return figure
 

@@ -24,7 +24,7 @@ from tianqin_backtrader import MyStore  # noqa: E402
 
 
 class Drawn(DualMovingAverage):
-    """The example, which also keeps what is drawn."""
+    """The example, which also stores the data of the picture."""
 
     def __init__(self):
         super().__init__()

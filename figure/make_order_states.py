@@ -1,4 +1,4 @@
-"""Draw the table of a leg's states from ``order_state.TRANSITIONS`` itself.
+"""Draw the table of a leg's states from ``orders.leg.TRANSITIONS``.
 
     pip install "tianqin_backtrader[plot]" && python figure/make_order_states.py
 
@@ -15,9 +15,9 @@ from matplotlib.patches import Rectangle
 from tianqin_backtrader.orders.leg import OVER, TRANSITIONS, OrderEvent, OrderState
 
 WIDTH, HEIGHT, LEFT, TOP = 10.6, 4.2, 15.0, 50.5
-#: Fill by where an event leads: over, waiting, not known.
+#: Fill by the next state: over, working, unknown.
 DONE, WORKS, OPEN = "#d7ead9", "#dfeaf6", "#fbe9cf"
-#: What an event is, in three words.
+#: A short description of each event.
 MEANS = {
     OrderEvent.ACCEPT: "reported alive",
     OrderEvent.ACCEPT_PARTIAL: "alive, fills seen",
@@ -26,8 +26,8 @@ MEANS = {
     OrderEvent.END_FILLS_MISSING: "over, fills missing",
     OrderEvent.END: "over, lots left",
     OrderEvent.REJECT: "refused",
-    OrderEvent.TIMEOUT: "no word in time",
-    OrderEvent.NOT_FOUND: "asked for: unknown",
+    OrderEvent.TIMEOUT: "no report in time",
+    OrderEvent.NOT_FOUND: "queried: unknown",
 }
 
 
@@ -41,7 +41,7 @@ def cells():
 
 
 def colour(state):
-    """Of a state that is led to."""
+    """The fill of a next state."""
     if state in OVER:
         return DONE
     return OPEN if state in (OrderState.UNKNOWN, OrderState.FINISHING) else WORKS
@@ -74,8 +74,8 @@ def draw():
         axes.text(x + WIDTH / 2, y + HEIGHT / 2, "stays" if stays else following, size=7,
                   color=GREY if stays else INK, ha="center", va="center")  # fmt: skip
     axes.text(
-        LEFT, 9, "Row: where a leg stands, • nothing is expected any more.  Column: what happens.  "
-        "Cell: where it leads; an empty one is illegal (IllegalTransition).", size=7.5, color=GREY,
+        LEFT, 9, "Row: state of a leg, • final.  Column: event.  "
+        "Cell: next state; an empty cell is illegal (IllegalTransition).", size=7.5, color=GREY,
     )  # fmt: skip
     for x, fill, words in ((LEFT, WORKS, "at work"), (LEFT + 17, OPEN, "something is missing"),
                            (LEFT + 42, DONE, "over")):  # fmt: skip

@@ -1,10 +1,10 @@
-"""Draw how long it takes until data comes again after an outage, from recovery.csv.
+"""Draw the time until new data after an outage, from recovery.csv.
 
     pip install "tianqin_backtrader[plot]" && python figure/make_recovery.py
 
-writes recovery.svg beside this file. A row of the CSV is one outage: how long the network was away,
+writes recovery.svg beside this file. A row of the CSV is one outage: how long the network was down,
 whose client (``product``, or ``bare`` TqSdk), and the seconds from its return to new data, empty
-where none came; a bar in ``next()`` for the product, a tick for the bare client. Measured by
+if none came; a bar in ``next()`` for the product, a tick for the bare client. Measured by
 ``python -m pytest -m bench -s tests/bench/test_recovery.py``.
 """
 
@@ -23,7 +23,7 @@ CLIENTS = {"product": ("tianqin_backtrader", "#2f7d4f"), "bare": ("TqSdk alone",
 
 
 def measured(path=SOURCE):
-    """client -> outage in seconds -> seconds until data came again, ascending."""
+    """client -> outage in seconds -> seconds until new data, ascending."""
     found = {client: {} for client in CLIENTS}
     with Path(path).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -54,9 +54,9 @@ def draw(path=SOURCE):
             words = f"median {middle:.1f} s" if middle < NEVER else "no data came"
             end = max([*shown, min(middle, longest)])
             axes.text(end + longest * 0.015, y, words, size=8.5, color=INK, va="center")
-    axes.set_yticks(range(len(outages)), [f"network away {outage:g} s" for outage in outages])
+    axes.set_yticks(range(len(outages)), [f"network down {outage:g} s" for outage in outages])
     axes.set(ylim=(len(outages) - 0.5, -0.5), xlim=(0, longest * 1.25))
-    axes.set_xlabel("seconds from the network's return until data comes again; a dot is an outage",
+    axes.set_xlabel("seconds from the network's return to new data; a dot is one outage",
                     color=GREY)  # fmt: skip
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)

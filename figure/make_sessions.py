@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tianqin_backtrader.session_calendar import CLASS_SESSIONS, EXCHANGES
 
 NIGHT, DAY = "#34507a", "#e0a33c"
-#: The day's axis begins where the night's latest close, half past two, and a gap end.
+#: The axis of the day begins after the latest close of the night, 02:30, and a gap.
 NIGHT_FROM, NIGHT_HOURS, GAP, DAY_FROM = 20.75, 6.0, 0.4, 8.75
 
 
@@ -31,7 +31,7 @@ def rows():
 
 
 def place(text):
-    """Where a time of day stands on the axis: a trading day begins with its night."""
+    """The position of a time on the axis: a trading day begins with its night session."""
     hour = int(text[:2]) + int(text[3:]) / 60
     if hour >= NIGHT_FROM or hour < 6:
         return (hour - NIGHT_FROM) % 24
@@ -69,7 +69,7 @@ def draw():
         axes.axvline(place(text), color="0.9", linewidth=0.6, zorder=0)
     axes.set(xlim=(0, place("15:15") + 0.05), ylim=(len(table) - 0.45, -0.55), yticks=[])
     axes.spines[:].set_visible(False)
-    figure.text(0.055, 0.965, "night, of the trading day that follows", size=8.5, weight="bold",
+    figure.text(0.055, 0.965, "night session of the next trading day", size=8.5, weight="bold",
                 color=NIGHT)  # fmt: skip
     figure.text(0.36, 0.965, "day", size=8.5, weight="bold", color="#b27a17")
     return figure

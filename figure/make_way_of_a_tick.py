@@ -11,10 +11,10 @@ from pathlib import Path
 
 from drawing import CORE, FOREIGN, GREY, HERE, SHELL, arrow, box, plate, save
 
-#: (title, names in the code, what happens, fill), in the order in which a tick meets them.
+#: (title, names in the code, what happens, fill), in the order of a tick's way.
 STATIONS = (
     ("wire", (), "rows with\nconsecutive ids", FOREIGN),
-    ("client", ("gateway.gateway:Gateway.pump",), "one wait for\neverybody", SHELL),
+    ("client", ("gateway.gateway:Gateway.pump",), "one wait per\nround", SHELL),
     (
         "rows",
         ("gateway.charts:TreeCharts.series", "gateway.rows:Series.ticks"),
@@ -22,22 +22,22 @@ STATIONS = (
         SHELL,
     ),
     ("builder", ("feeds.bar_builder:BarBuilder.push",), "TianQin's rule,\nslot by slot", CORE),
-    ("live bars", ("feeds.live_bars:LiveBars.take_ticks",), "numbered;\nholes found", CORE),
+    ("live bars", ("feeds.live_bars:LiveBars.take_ticks",), "numbered;\ngaps found", CORE),
     ("certainty", ("store:MyStore.horizon",), "a minute of\nall contracts", SHELL),
     ("feed", ("datafeed:Mydatafeed._load",), "lines, then\nyour next()", SHELL),
 )
-#: (text, names in the code) of what happens beside the way.
+#: (text, names in the code) of steps beside the way.
 BESIDE = (
-    ("closed by the clock, before a break,\nonly when the line is proven alive",
+    ("closed by the clock, before a break,\nonly if the line is proved alive",
      ("gateway.liveness:Liveness.prove", "feeds.live_bars:LiveBars.flush")),
-    ("compared with TianQin's own bar of the\nsame id: certificate; repaired after a hole",
+    ("compared with TianQin's own bar of the\nsame id: certificate; repaired after a gap",
      ("feeds.live_bars:LiveBars.check", "feeds.live_bars:LiveBars.pop")),
 )  # fmt: skip
 WIDTH, STEP = 13.2, 15.8
 
 
 def names():
-    """All names of the code that the picture shows."""
+    """All names of code in the picture."""
     shown = [own for _, own, *_ in STATIONS] + [own for _, own in BESIDE]
     return [name for own in shown for name in own]
 

@@ -102,7 +102,7 @@ class DoubtedStamps:
         return can_be(self._clock, ns, self._phase_of)
 
     def _goes_on(self, ns: int) -> bool:
-        """Whether stamps advance at the speed of time or faster; otherwise the row starts anew."""
+        """Whether stamps advance at the speed of time or faster; otherwise counting restarts."""
         arrival, first = self._clock.arrival_ns(), self._ahead
         if first is None or ns < first.latest:
             self._ahead = _Ahead(ns, arrival, ns, 1)

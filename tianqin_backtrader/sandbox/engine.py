@@ -1,4 +1,4 @@
-"""The engine: makes market steps, matches orders, and delivers to every client what is its own.
+"""The engine: makes market steps, matches orders, and sends their news to the clients.
 
 With ``speed=None`` the market runs as fast as its clients: a step is made when every market data
 connection that has subscriptions has been sent everything and has peeked for more, and every
@@ -47,7 +47,7 @@ _LONGEST_SLEEP = 0.02
 _TELL_SECONDS = 0.1
 # If no connection subscribes, a handshake may be under way, which takes more turns.
 _QUIET_SECONDS, _QUIET_PASSES = 0.001, 10
-# A program that waits on the sandbox's clock sleeps through a long break but for these parts.
+# A program that waits on the sandbox's clock sleeps through a long break except for these parts.
 _AFTER_CLOSE, _BEFORE_OPEN = MINUTE, 4 * MINUTE
 
 

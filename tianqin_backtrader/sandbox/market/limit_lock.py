@@ -24,7 +24,7 @@ class LimitLock:
 
 
 def hold_at_limit(day: DayTicks, instrument: Instrument, lock: LimitLock) -> DayTicks:
-    """The day with the lock; ticks outside the lock are unchanged but for the day's averages.
+    """The day with the lock; ticks outside the lock are unchanged except for the day's averages.
 
     Trades during the lock are at the limit. The queue there is longer than the day's volume: an
     order that joins it is not filled before the lock ends.
