@@ -86,8 +86,8 @@ def draw():
             line = says(room) if len(layer) == 1 else ""
             axes.text(x + 17, y + ROW - 1.6, line, size=7, zorder=4)
             axes.text(x + 1, y + 0.8, "  ".join(below), size=6.2, color=GREY, zorder=4)
-    axes.text(WIDTH / 2, 0.8, "A room imports only from those below it. Its imports are named in its box, "
-              "except core and errors.", size=7.5, color=GREY,
+    axes.text(WIDTH / 2, 0.8, "A room imports only from those below it. Its imports are named in "
+              "its box, except core and errors.", size=7.5, color=GREY,
               ha="center")  # fmt: skip
     return figure
 

@@ -97,7 +97,7 @@ def test_outages_are_read_from_the_table(script, tmp_path):
     }
     drawing.save(drawing.draw(source), "recovery", tmp_path)
     shown = words(tmp_path / "recovery.svg")
-    assert {"median 1.5 s", "median 30.0 s", "no data came", "network away 300 s"} <= set(shown)
+    assert {"median 1.5 s", "median 30.0 s", "no data came", "network down 300 s"} <= set(shown)
 
 
 @pytest.mark.slow
