@@ -12,7 +12,15 @@ from tianqin_backtrader.contracts.offsets import Priority
 from tianqin_backtrader.contracts.order_terms import STAYS, OrderTerms
 from tianqin_backtrader.core.clock import SECOND, from_ns, to_ns
 from tianqin_backtrader.core.context import Context
-from tianqin_backtrader.core.model import Counter, Direction, Fill, Instrument, Offset, OrderReport
+from tianqin_backtrader.core.model import (
+    Counter,
+    Direction,
+    Exposed,
+    Fill,
+    Instrument,
+    Offset,
+    OrderReport,
+)
 from tianqin_backtrader.errors import OrderError
 from tianqin_backtrader.execution.contingent_orders import ContingentOrders
 from tianqin_backtrader.execution.engine import ExecutionEngine
@@ -20,7 +28,6 @@ from tianqin_backtrader.execution.execution_reports import ReportHandler
 from tianqin_backtrader.execution.order_manager import OrderManager
 from tianqin_backtrader.execution.order_router import OrderRouter
 from tianqin_backtrader.feeds.feed_list import PlaceholderFeed
-from tianqin_backtrader.monitoring.observers import Observer, Observers
 from tianqin_backtrader.orders.exits import Timing
 from tianqin_backtrader.orders.ticket import PositionEffect, Ticket
 
@@ -116,14 +123,15 @@ class Gateway:
         pass
 
 
-class Told(Observer):
+class Told:
     """What observers are told of lots without protection."""
 
-    def __init__(self):
-        self.lots = []
+    def __init__(self, news):
+        self._news = news
 
-    def exposed(self, symbol, lots, text):
-        self.lots.append((symbol, lots))
+    @property
+    def lots(self):
+        return [(one.symbol, one.lots) for one in self._news if isinstance(one, Exposed)]
 
 
 class StubbedDesk:
@@ -131,7 +139,8 @@ class StubbedDesk:
 
     def __init__(self, today=0, earlier=0, *, priority=Priority.TODAY_FIRST):
         self.now, self.untold, self.silent, self.live = BEGIN, deque(), 0, {}
-        self.exposed, self.gateway, self.pre_trade = Told(), Gateway(), Gate()
+        self.news, self.gateway, self.pre_trade = deque(), Gateway(), Gate()
+        self.exposed = Told(self.news)
         self.gateway.held |= {"pos_long_today": today, "pos_long_his": earlier}
         self.price = 3000.0
         self.line = SimpleNamespace(
@@ -145,10 +154,8 @@ class StubbedDesk:
         self.contracts = SimpleNamespace(
             at_hand={SYMBOL: RB}, get=lambda symbol: RB, known=lambda symbol: RB
         )
-        observers = Observers()
-        observers.add(self.exposed)
         clock = SimpleNamespace(now_ns=lambda: self.now, virtual=True)
-        self.context = Context(clock, Days(), self.contracts, observers)
+        self.context = Context(clock, Days(), self.contracts, self.news)
         self.account = PositionLedger(self.context, self.gateway, self.line)
         self.account.begin(1e6)
         self.router = OrderRouter(

@@ -1,5 +1,6 @@
 """A session as those who listen are shown it: what is there is what a test puts there."""
 
+from collections import deque
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -98,7 +99,8 @@ class StubSession(Machine):
         self.seconds = 0.0
         self.wall = ManualClock(to_ns(now))
         self.clock = MarketClock(self.wall)
-        self.observers = Observers()
+        news = deque()
+        self.observers = Observers(news)
         self.link = SimpleNamespace(
             state=State.UP, market_data_up=True, trading_up=True, no_trading="",
             trading_rests="", backoff=0.0, reconnects_today=0, last_error="", last_ok=None,
@@ -110,7 +112,7 @@ class StubSession(Machine):
         self.positions = {}
         account = SimpleNamespace(account=lambda: self.funds, positions=lambda: self.positions)
         self.view = SessionView(
-            Context(self.clock, CALENDAR, None, self.observers, strategy_name),
+            Context(self.clock, CALENDAR, None, news, strategy_name),
             self.link,
             self.hours,
             account,

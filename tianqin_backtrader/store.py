@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import date, datetime, timedelta
@@ -25,7 +26,7 @@ from .calendars.market_hours import MarketHours
 from .contracts.continuous import MAIN, ContinuousContracts
 from .contracts.instrument_provider import HURRIED, PATIENCE, InstrumentProvider
 from .core.clock import SECOND, MarketClock, WallClock, monotonic, passed_ns, to_ns
-from .core.context import Context
+from .core.context import Context, News
 from .core.model import Instrument
 from .datafeed import ONE_RUN, Dailyfeed, MinutesThenTicks, Mydatafeed, Tickfeed
 from .errors import (
@@ -66,6 +67,8 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS, STEP = 15.0, 0.2
 #: Seconds before an open at which the session is made anew.
 REBUILD_AHEAD = 180.0
+#: So much of what is said is kept for observers, who hear of it in the next round at the latest.
+MOST_NEWS = 10_000
 #: The feeds' default: TianQin's main contract of copper.
 MAIN_CONTRACT = "KQ.m@SHFE.cu"
 #: The futures company of the sandbox's ``ctp`` counter.
@@ -132,7 +135,8 @@ class MyStore:
         self.state = KeptState()
         self.recorder: Recorder | None = None
         #: Who listens: alerts, monitoring, the live page.
-        self.observers = Observers()
+        news: deque[News] = deque(maxlen=MOST_NEWS)
+        self.observers = Observers(news)
         self._closed = False
         self._signals = StopSignals(_stop_runs) if stop_on_signals else None
         self.gateway = Gateway(
@@ -145,9 +149,7 @@ class MyStore:
             self._learn,
             self._patience,
         )
-        self.context = Context(
-            self.clock, self.calendar, self._instruments, self.observers, strategy_name
-        )
+        self.context = Context(self.clock, self.calendar, self._instruments, news, strategy_name)
         self.mains = ContinuousContracts(self.context, self.gateway, self._urls)
         self._hours = MarketHours(self.calendar, self.feeds, self.context.present_ns, lead=None)
         self.reconnector = Reconnector(self.gateway, self._hours)
@@ -639,7 +641,7 @@ class MyStore:
         self._must_be_open()
         if self.recorder is not None and not self.recorder.closed:
             raise ConfigError("this store records already: name all contracts at once")
-        ports = RecorderPorts(self.context, self.gateway, self.reconnector, self.loop)
+        ports = RecorderPorts(self.context, self.gateway, self.reconnector, self)
         self.recorder = self.loop.recorder = Recorder(ports, instruments, path)
         self._hours.recorded = self.recorder.symbols
         return self.recorder

@@ -86,7 +86,6 @@ class Trader(bt.Strategy):
 
 
 @pytest.mark.bench
-@pytest.mark.xfail(strict=True, reason="the ways are still longer than they are to be")
 def test_ways_are_short(monkeypatch):
     insert, new_reports, pump = Trading.insert_order, Trading.new_reports, Gateway.pump
 

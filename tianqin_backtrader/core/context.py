@@ -8,12 +8,14 @@ from datetime import date, datetime
 
 from ..errors import CalendarOutOfRange
 from .clock import HOUR, MarketClock, WallClock, from_ns, to_ns
-from .model import Instrument, MarketPhase, PhaseSpan
-from .ports import Calendar, Contracts, Watchers
+from .model import Exposed, Instrument, MarketPhase, PhaseSpan
+from .ports import Calendar, Contracts
 
 logger = logging.getLogger(__name__)
 
 Notification = tuple[object, tuple[object, ...], dict[str, object]]
+#: A text for ``notify_store``, or lots without protection.
+News = str | Exposed
 
 
 class Context:
@@ -23,7 +25,7 @@ class Context:
         clock: The exchange's time; 0 while nobody knows it.
         calendar: Trading days and sessions.
         contracts: Specifications.
-        watchers: Told beside the strategies.
+        news: What is said, for observers; put in here.
         strategy_name: Names this program's records.
     """
 
@@ -32,12 +34,12 @@ class Context:
         clock: MarketClock,
         calendar: Calendar,
         contracts: Contracts,
-        watchers: Watchers,
+        news: deque[News],
         strategy_name: str = "",
     ) -> None:
         self.clock, self.calendar = clock, calendar
         self.strategy_name = strategy_name
-        self._contracts, self._watchers = contracts, watchers
+        self._contracts, self._news = contracts, news
         self.unsaid: deque[Notification] = deque()
         self._unknown_year = 0
         self._hour = (-1, -1)
@@ -148,7 +150,7 @@ class Context:
 
     def notify(self, text: object, *args: object, **facts: object) -> None:
         """Tell ``notify_store``, in the next round of Cerebro."""
-        self._watchers.said(str(text))
+        self._news.append(str(text))
         self.unsaid.append((text, args, facts))
 
     def announce(self, logger: logging.Logger, level: int, text: str, **facts: object) -> None:
@@ -158,4 +160,4 @@ class Context:
 
     def exposed(self, symbol: str, lots: int, text: str) -> None:
         """Lots that are held have lost their protection."""
-        self._watchers.exposed(symbol, lots, text)
+        self._news.append(Exposed(symbol, lots, text))

@@ -196,12 +196,5 @@ class Feeds(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-class Watchers(Protocol):
-    """Who is told beside the strategies; ``Observers``."""
-
-    def said(self, text: str) -> None: ...
-    def exposed(self, symbol: str, lots: int, text: str) -> None: ...
-
-
 #: Gives a contract's last price, quote units; nan where there is none.
 LastPrice = Callable[[str], float]

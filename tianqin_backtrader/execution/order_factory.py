@@ -21,6 +21,7 @@ from ..core.ports import Feeds, Underlyings
 from ..errors import OrderError, TianqinError
 from ..feeds.feed_list import PlaceholderFeeds
 from ..orders.exits import Timing
+from ..orders.four_way import FourWayBuy, FourWaySell
 from ..orders.ticket import PositionEffect, Ticket
 from ..risk.kill_switch import Close
 from .contingent_orders import ContingentOrders
@@ -28,25 +29,6 @@ from .order_manager import OrderManager
 
 #: Frames from where an order arrives to ``Strategy.close``, a strategy's own ``sell`` between them.
 _CLOSE_IS_WITHIN = 8
-
-
-class _OneOrder:
-    """Says in words that it is no list of the exchange's orders."""
-
-    def __getitem__(self, index: Any) -> Any:
-        raise OrderError(
-            "a four-way call returns one bt.Order, no list of exchange orders: these are in "
-            "order.legs (leg.order_id, leg.state, leg.filled), what has become of it is in "
-            "order.status and in notify_order"
-        )
-
-
-class _BuyOrder(_OneOrder, bt.BuyOrder):
-    pass
-
-
-class _SellOrder(_OneOrder, bt.SellOrder):
-    pass
 
 
 class OrderFactory:
@@ -202,7 +184,7 @@ class OrderFactory:
         stays: bool = False,
     ) -> Any:
         """An order that says itself whether it opens or closes; ``MyBroker.buy_open`` tells all."""
-        kind = _BuyOrder if direction is Direction.BUY else _SellOrder
+        kind = FourWayBuy if direction is Direction.BUY else FourWaySell
         size, limit_price = _plain(size), _plain(limit_price)
         is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
         exectype = bt.Order.Limit if is_limit else bt.Order.Market

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Protocol
 
 from ..account.ledger import PositionLedger
@@ -21,7 +20,6 @@ from ..contracts.offsets import (
     plan_order,
 )
 from ..contracts.order_terms import STAYS, OrderTerms, exchange_terms, needs_limits, passive_price
-from ..contracts.time_in_force import day_is_over
 from ..core.clock import monotonic
 from ..core.context import Context
 from ..core.model import Direction, Instrument, Offset
@@ -119,13 +117,10 @@ class OrderRouter:
         self._account = account
         self._priority, self._guard = priority, guard
         self.fees = account.fees.paid
-        self.claims = ClosingClaims(self._day_is_over)
+        self.claims = ClosingClaims(context)
         self.coming = ComingLots()
         self._moved: set[str] = set()
         self._unsettled: dict[tuple[str, Direction], tuple[SideLots, float, float]] = {}
-
-    def _day_is_over(self, symbol: str, day: date) -> bool:
-        return day_is_over(symbol, day, self._context.now(), self._context.calendar)
 
     # -- lots ---------------------------------------------------------------------------------
 

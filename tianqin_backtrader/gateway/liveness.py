@@ -8,7 +8,7 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from ..core.clock import SECOND, UNSURE, MarketClock
@@ -19,6 +19,9 @@ GRACE = SECOND // 2
 #: What is not final this long after the end of a market will never be.
 AFTERWARDS = 120 * SECOND
 NEVER = 1 << 62
+
+#: A contract, and the instant that must have passed there, nanoseconds.
+Due = tuple[str, int]
 
 
 class Line(Protocol):
@@ -45,13 +48,10 @@ class Liveness:
     Args:
         clock: The exchanges' time.
         line: Sends requests to the server.
-        dues: Returns contracts, and the instants that must have passed there.
     """
 
-    def __init__(
-        self, clock: MarketClock, line: Line, dues: Callable[[], Iterable[tuple[str, int]]]
-    ) -> None:
-        self._clock, self._line, self._dues = clock, line, dues
+    def __init__(self, clock: MarketClock, line: Line) -> None:
+        self._clock, self._line = clock, line
         self._stamps: dict[str, int] = {}
         self._answered = self._asked = self._answers = 0
 
@@ -86,10 +86,11 @@ class Liveness:
         now = self._clock.now_ns()
         return now if self._clock.trusted else now - UNSURE
 
-    def prove(self, *, over: bool) -> None:
+    def prove(self, dues: Iterable[Due], *, over: bool) -> None:
         """If a bar is due and nothing has arrived since its end, send a request.
 
         Args:
+            dues: What must be proved.
             over: Whether a market of finite days has ended and all its data have arrived.
         """
         if self._clock.virtual or over:  # its time comes on the same line
@@ -99,18 +100,18 @@ class Liveness:
             self._answers = self._line.answers
             self.answered(self._asked)
         passed = self.passed()
-        if any(due <= passed for due in self._unproved()) and self._line.doubt():
+        if any(due <= passed for due in self._unproved(dues)) and self._line.doubt():
             self._asked = passed
 
-    def seconds_until_due(self) -> float:
+    def seconds_until_due(self, dues: Iterable[Due]) -> float:
         """Seconds until the next bar is due; the answer to a request also wakes the waiter."""
         if self._clock.virtual:
             return float("inf")
         passed = self.passed()
-        waits = [due - passed for due in self._unproved() if due > passed]
+        waits = [due - passed for due in self._unproved(dues) if due > passed]
         return min(waits) / SECOND + 0.001 if waits else float("inf")
 
-    def _unproved(self) -> Iterator[int]:
-        for symbol, due in self._dues():
+    def _unproved(self, dues: Iterable[Due]) -> Iterator[int]:
+        for symbol, due in dues:
             if self.alive_at(symbol) < due + GRACE:
                 yield due + GRACE

@@ -42,7 +42,7 @@ class EventLoop:
         self._instruments, self._feeds = ports.instruments, ports.feeds
         self._listeners, self._keepers = ports.listeners, ports.keepers
         self._on_new_session = on_new_session
-        self.liveness = Liveness(self._clock, self._link, self._dues)
+        self.liveness = Liveness(self._clock, self._link)
         self.broker: LoopBroker | None = None
         self.recorder: LoopRecorder | None = None
         self.rolls: LoopRolls | None = None
@@ -63,7 +63,7 @@ class EventLoop:
         deadline = monotonic() + timeout
         while True:
             left = deadline - monotonic()
-            self.pump(min(left, self.liveness.seconds_until_due()))
+            self.pump(min(left, self.liveness.seconds_until_due(self._dues())))
             if left <= OVER or self._has_news():
                 return
 
@@ -112,7 +112,8 @@ class EventLoop:
         if stamps:
             self._link.heard()
         over = self.market_over
-        self.liveness.prove(over=over and all(feed.current for feed in feeds))
+        whole = over and all(feed.current for feed in feeds)
+        self.liveness.prove(self._dues(), over=whole)
         for feed in feeds:
             feed.on_round(self.liveness.alive_at(feed.symbol), over=over)
 

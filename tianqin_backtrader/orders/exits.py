@@ -11,12 +11,14 @@ Lots are counted for one side of one contract.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
 from ..contracts.offsets import Leg
+from ..contracts.time_in_force import day_is_over
+from ..core.context import Context
 from ..core.model import Direction, Offset
 from .leg import OrderLeg
 from .ticket import Ending, PositionEffect, SharedLots, Stage, Ticket
@@ -200,14 +202,14 @@ class ClosingClaims:
     """The closing orders of the account, by contract.
 
     Args:
-        day_is_over: Says whether a trading day of a contract has had its last close.
+        context: Time and calendar.
 
     Attributes:
         foreign: Orders of the account that this program has not sent, by id.
     """
 
-    def __init__(self, day_is_over: Callable[[str, date], bool]) -> None:
-        self._day_is_over = day_is_over
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self.foreign: dict[str, OrderLeg] = {}
         self._days: dict[str, date] = {}
         self._own: dict[str, dict[str, tuple[Ticket, OrderLeg]]] = defaultdict(dict)
@@ -268,8 +270,12 @@ class ClosingClaims:
         yield from own.values()
         for order_id, leg in self.foreign.items():
             closes = leg.symbol == symbol and leg.offset is not Offset.OPEN and not leg.over
-            if closes and not self._day_is_over(symbol, self._days[order_id]):
+            if closes and not self._is_over(symbol, self._days[order_id]):
                 yield None, leg
+
+    def _is_over(self, symbol: str, day: date) -> bool:
+        """Whether a trading day of a contract has had its last close."""
+        return day_is_over(symbol, day, self._context.now(), self._context.calendar)
 
 
 class ComingLots:

@@ -32,7 +32,7 @@ class SessionCount(Protocol):
 
 
 class Waits(Protocol):
-    """Waits for the server, and knows what has arrived; ``EventLoop``."""
+    """Waits for the server, and knows what has arrived; ``MyStore``."""
 
     @property
     def market_over(self) -> bool: ...
