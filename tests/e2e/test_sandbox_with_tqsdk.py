@@ -33,7 +33,7 @@ Connect = Callable[..., Any]
 @pytest.fixture
 def sandbox() -> Iterator[EmbeddedSandbox]:
     # The exchange's own books and words, at once.
-    with EmbeddedSandbox(start="2026-11-10", counter="plain") as exchange:
+    with EmbeddedSandbox(start="2026-11-10", counter="plain", ticks_per_pack=4) as exchange:
         yield exchange
 
 
@@ -293,16 +293,17 @@ def test_the_same_program_meets_the_same_market_twice(connect: Connect) -> None:
     assert runs[0][0] > 5
 
 
-def test_the_clock_passes_into_a_break(sandbox: EmbeddedSandbox, connect: Connect) -> None:
-    api = connect(sandbox)
-    quote = api.get_quote(CU)
-    sandbox.advance(to="2026-11-10 10:14:50")
-    moments: list[int] = []
-    while not moments or moments[-1] < to_ns(datetime(2026, 11, 10, 10, 30)):
-        api.wait_update()
-        moments.append(api._data["_tqsdk_backtest"]["current_dt"])
-    assert to_ns(datetime(2026, 11, 10, 10, 15, 1)) in moments
-    assert quote.datetime >= "2026-11-10 10:30:00"
+def test_the_clock_passes_into_a_break(connect: Connect) -> None:
+    with EmbeddedSandbox(start="2026-11-10") as exchange:  # at each step of its own
+        api = connect(exchange)
+        quote = api.get_quote(CU)
+        exchange.advance(to="2026-11-10 10:14:50")
+        moments: list[int] = []
+        while not moments or moments[-1] < to_ns(datetime(2026, 11, 10, 10, 30)):
+            api.wait_update()
+            moments.append(api._data["_tqsdk_backtest"]["current_dt"])
+        assert to_ns(datetime(2026, 11, 10, 10, 15, 1)) in moments
+        assert quote.datetime >= "2026-11-10 10:30:00"
 
 
 def test_the_day_ends_with_settlement_and_a_notice(connect: Connect) -> None:
