@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 MODULE = ["-m", "tianqin_backtrader.sandbox"]
@@ -56,7 +57,8 @@ class Fork:
 
     def send_signal(self, number):
         if self.poll() is None:
-            signal.pidfd_send_signal(self._pidfd, number)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def terminate(self):
         self.send_signal(signal.SIGTERM)

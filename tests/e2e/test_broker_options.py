@@ -294,6 +294,7 @@ def test_a_priority_that_the_counter_would_break_is_refused(sandbox, run, priori
     store.getdata(M)
     with pytest.raises(ConfigError, match="cannot be kept at DCE: there the counter chooses"):
         store.getbroker(priority=priority)
+    store.close()
 
     def script(strategy):
         order = strategy.broker.buy_open(M, 1)

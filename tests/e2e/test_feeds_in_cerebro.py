@@ -1,6 +1,7 @@
 """What Cerebro's users do with feeds: replay them, run for months, mix contracts and accounts."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Thread
 
 import backtrader as bt
@@ -121,12 +122,12 @@ def test_what_a_live_run_cannot_do_is_refused_in_words(sandbox):
 
 
 def test_dates_writers_observers_and_a_thread(sandbox):
-    """A run of its own thread over bars between two moments, written to a file."""
+    """A run of its own thread over bars between two moments, written to a file, with records."""
     store = sandbox(start="2026-11-10 14:50:00", ticks_per_pack=60)
     begin, end = datetime(2026, 11, 10, 14, 30), datetime(2026, 11, 10, 14, 55)
     feed = store.getdata("SHFE.cu2612", lookback=100, fromdate=begin, todate=end)
     cerebro = bt.Cerebro()
-    cerebro.setbroker(store.getbroker())
+    cerebro.setbroker(store.getbroker(records="kept"))
     cerebro.adddata(feed)
     cerebro.addstrategy(Closes, bars=-1)
     cerebro.addobserver(bt.observers.DrawDown)
@@ -141,6 +142,8 @@ def test_dates_writers_observers_and_a_thread(sandbox):
     with open("run.csv") as file:
         rows = [line.split(",") for line in file if line[:1].isdigit()]
     assert [row[3] for row in rows] == [f"{stamp}" for stamp in stamps]
+    store.close()  # in another thread than the run
+    assert len(list(Path("kept").rglob("account.csv"))) == 1
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 9])

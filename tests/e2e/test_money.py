@@ -466,7 +466,7 @@ def test_trades_of_another_terminal_at_a_futures_company(sandbox, run):
         yield strategy.buy(size=4)
         server = store.sandbox_server
         with store_at(server.urls, "ctp") as other:
-            other.getbroker().start()
+            other.getbroker(records=False).start()
             sold = other.broker.sell_close(M, 3)
             while sold.alive():
                 other.pump(0.1)

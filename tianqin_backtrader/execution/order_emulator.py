@@ -188,7 +188,7 @@ class OrderEmulator:
             if self._manager.account.booked(symbol, direction):
                 continue
             exits = [
-                ticket for ticket in self.watched[symbol].values()
+                ticket for ticket in self.watched.get(symbol, {}).values()
                 if ticket.may_open == 0 and ticket.direction is direction
                 and not ticket.held_back
             ]  # fmt: skip

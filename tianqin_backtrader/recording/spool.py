@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.ports import Row
 from ..errors import JournalError
+from ..records.connections import connect
 from .tracks import KINDS, Kind, is_whole
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class RecordingJournal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # A separate file, which the system unlocks when the process ends.
-            self._lock = sqlite3.connect(folder / "lock.sqlite", timeout=0, isolation_level=None)
+            self._lock = connect(folder / "lock.sqlite", timeout=0)
             self._take_lock()
             try:
                 self._db = self._open()
@@ -92,7 +93,7 @@ class RecordingJournal:
             return self._opened()
 
     def _opened(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None)
+        db = connect(self.path)
         try:
             found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":

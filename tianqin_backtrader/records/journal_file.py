@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from ..core.clock import Clock, WallClock
 from ..errors import JournalError
+from .connections import connect
 from .journal_schema import (
     SCHEMA_VERSION,
     TABLES,
@@ -55,7 +56,7 @@ class JournalFile:
     def _take_lock(self) -> None:
         # A separate file, which the system unlocks when the process ends. Readers need no lock.
         beside = self.path.with_name(self.path.name + "-lock")
-        self._lock = sqlite3.connect(beside, timeout=0, isolation_level=None)
+        self._lock = connect(beside, timeout=0)
         try:
             self._lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
@@ -69,7 +70,7 @@ class JournalFile:
             ) from error
 
     def _open(self, account: str, synchronous: str) -> None:
-        self._db = db = sqlite3.connect(self.path, isolation_level=None)
+        self._db = db = connect(self.path)
         found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(found)

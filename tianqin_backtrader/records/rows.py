@@ -16,6 +16,7 @@ from typing import Any
 from ..core.clock import from_ns
 from ..core.model import NAN, Direction, Offset
 from ..errors import JournalError
+from .connections import connect
 from .equity_curve import EquityPoint
 from .round_trips import Execution
 
@@ -74,7 +75,7 @@ class JournalReader:
         self.path = path
         if not path.exists():
             raise JournalError(path, "no records here")
-        self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        self._db = connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         self._db.execute("PRAGMA query_only=1")
         self._columns: dict[str, list[str]] = {}
 

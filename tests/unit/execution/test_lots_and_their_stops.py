@@ -315,6 +315,18 @@ def test_a_stop_that_ends_for_lots_that_only_our_fills_know_leaves_them_bare(clo
     assert at.ends_of(stop) == ["Canceled"] and at.exposed.lots == [(SYMBOL, 3)]
 
 
+def test_the_last_stop_that_waits_on_a_contract_ends_with_its_lots_of_either_side():
+    for kind, side, price in ((bt.BuyOrder, "short", 3050.0), (bt.SellOrder, "long", 2950.0)):
+        at = StubbedDesk()
+        at.gateway.held[f"pos_{side}_today"] = 3
+        at.account.begin(1e6)
+        stop = at.place(3, price, kind=kind, exectype=STOP)
+        at.gateway.held[f"pos_{side}_today"] = 0
+        at.account.take_over(SYMBOL)
+        at.turn()
+        assert at.ends_of(stop) == ["Canceled"] and not at.held.watched
+
+
 def test_positions_that_have_not_come_are_waited_for(clock):
     """Margin is bound, and nothing is shown."""
     at = StubbedDesk(today=3)
