@@ -15,7 +15,6 @@ from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.core.model import (
     Counter,
     Direction,
-    Exposed,
     Fill,
     Instrument,
     Offset,
@@ -126,12 +125,14 @@ class Gateway:
 class Told:
     """What observers are told of lots without protection."""
 
-    def __init__(self, news):
-        self._news = news
+    def __init__(self):
+        self.lots = []
 
-    @property
-    def lots(self):
-        return [(one.symbol, one.lots) for one in self._news if isinstance(one, Exposed)]
+    def exposed(self, symbol, lots, text):
+        self.lots.append((symbol, lots))
+
+    def said(self, text):
+        """Of no interest here."""
 
 
 class StubbedDesk:
@@ -139,8 +140,7 @@ class StubbedDesk:
 
     def __init__(self, today=0, earlier=0, *, priority=Priority.TODAY_FIRST):
         self.now, self.untold, self.silent, self.live = BEGIN, deque(), 0, {}
-        self.news, self.gateway, self.pre_trade = deque(), Gateway(), Gate()
-        self.exposed = Told(self.news)
+        self.exposed, self.gateway, self.pre_trade = Told(), Gateway(), Gate()
         self.gateway.held |= {"pos_long_today": today, "pos_long_his": earlier}
         self.price = 3000.0
         self.line = SimpleNamespace(
@@ -155,7 +155,7 @@ class StubbedDesk:
             at_hand={SYMBOL: RB}, get=lambda symbol: RB, known=lambda symbol: RB
         )
         clock = SimpleNamespace(now_ns=lambda: self.now, virtual=True)
-        self.context = Context(clock, Days(), self.contracts, self.news)
+        self.context = Context(clock, Days(), self.contracts, self.exposed)
         self.account = PositionLedger(self.context, self.gateway, self.line)
         self.account.begin(1e6)
         self.router = OrderRouter(

@@ -1,13 +1,11 @@
 """A session as those who listen are shown it: what is there is what a test puts there."""
 
-from collections import deque
 from datetime import datetime
 from types import SimpleNamespace
 
 from manual_clock import ManualClock
 
 from tianqin_backtrader.core.clock import Machine, MarketClock, to_ns
-from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.feeds.feed_list import FeedList
 from tianqin_backtrader.feeds.live_bars import Certificate
 from tianqin_backtrader.gateway.supervisor import State
@@ -99,8 +97,7 @@ class StubSession(Machine):
         self.seconds = 0.0
         self.wall = ManualClock(to_ns(now))
         self.clock = MarketClock(self.wall)
-        news = deque()
-        self.observers = Observers(news)
+        self.observers = Observers()
         self.link = SimpleNamespace(
             state=State.UP, market_data_up=True, trading_up=True, no_trading="",
             trading_rests="", backoff=0.0, reconnects_today=0, last_error="", last_ok=None,
@@ -112,7 +109,9 @@ class StubSession(Machine):
         self.positions = {}
         account = SimpleNamespace(account=lambda: self.funds, positions=lambda: self.positions)
         self.view = SessionView(
-            Context(self.clock, CALENDAR, None, news, strategy_name),
+            self.clock,
+            CALENDAR,
+            strategy_name,
             self.link,
             self.hours,
             account,

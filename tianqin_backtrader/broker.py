@@ -224,8 +224,14 @@ class MyBroker(bt.BrokerBase):
     def stop(self) -> None:
         """Cerebro has ended a run; the account is kept on record until the store is closed."""
         super().stop()
+        self.tell_observers()
         self._write_ahead.flush()
         self._keeper.stop()
+
+    def tell_observers(self) -> None:
+        """Let observers know of orders for which there may be no next round."""
+        if self._untold:
+            self._news.let_in()
 
     @property
     def begun(self) -> bool:

@@ -246,7 +246,7 @@ class Mydatafeed(LiveFeed):
 
     def _load(self) -> bool | None:
         if self._history:
-            self.store.feeds.begun = True
+            self.store.feeds.in_history = not self.store.feeds.live
             return self._deliver(self._history.popleft())
         if self._live is None:
             return False
@@ -258,7 +258,8 @@ class Mydatafeed(LiveFeed):
             return False
         if self._live.ready and self.has_bar(self._loop.horizon()):
             self._tell(self.LIVE)
-            self.store.feeds.live = True
+            if not self.store.feeds.live:
+                self.store.feeds.go_live()
             bar = self._live.pop()
             if self._main is not None:
                 self._main.look(bar)

@@ -10,10 +10,10 @@ import logging
 import math
 import os
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,8 +25,8 @@ from .calendars.holiday_cache import tianqin_holidays
 from .calendars.market_hours import MarketHours
 from .contracts.continuous import MAIN, ContinuousContracts
 from .contracts.instrument_provider import HURRIED, PATIENCE, InstrumentProvider
-from .core.clock import SECOND, MarketClock, WallClock, monotonic, passed_ns, to_ns
-from .core.context import Context, News
+from .core.clock import SECOND, MarketClock, WallClock, monotonic, passed_ns, present_ns, to_ns
+from .core.context import Context
 from .core.model import Instrument
 from .datafeed import ONE_RUN, Dailyfeed, MinutesThenTicks, Mydatafeed, Tickfeed
 from .errors import (
@@ -67,8 +67,6 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS, STEP = 15.0, 0.2
 #: Seconds before an open at which the session is made anew.
 REBUILD_AHEAD = 180.0
-#: So much of what is said is kept for observers, who hear of it in the next round at the latest.
-MOST_NEWS = 10_000
 #: The feeds' default: TianQin's main contract of copper.
 MAIN_CONTRACT = "KQ.m@SHFE.cu"
 #: The futures company of the sandbox's ``ctp`` counter.
@@ -135,8 +133,7 @@ class MyStore:
         self.state = KeptState()
         self.recorder: Recorder | None = None
         #: Who listens: alerts, monitoring, the live page.
-        news: deque[News] = deque(maxlen=MOST_NEWS)
-        self.observers = Observers(news)
+        self.observers = Observers()
         self._closed = False
         self._signals = StopSignals(_stop_runs) if stop_on_signals else None
         self.gateway = Gateway(
@@ -149,13 +146,19 @@ class MyStore:
             self._learn,
             self._patience,
         )
-        self.context = Context(self.clock, self.calendar, self._instruments, news, strategy_name)
+        self.context = Context(
+            self.clock, self.calendar, self._instruments, self.observers, strategy_name
+        )
         self.mains = ContinuousContracts(self.context, self.gateway, self._urls)
-        self._hours = MarketHours(self.calendar, self.feeds, self.context.present_ns, lead=None)
+        self._hours = MarketHours(
+            self.calendar, self.feeds, partial(present_ns, self.clock), lead=None
+        )
         self.reconnector = Reconnector(self.gateway, self._hours)
         #: What those who listen are shown.
         self.view = SessionView(
-            self.context,
+            self.clock,
+            self.calendar,
+            strategy_name,
             self.reconnector,
             self._hours,
             self.gateway.trading,
@@ -751,6 +754,7 @@ class MyStore:
             return
         self._closed = self.loop.closed = True
         self._finalizer.detach()
+        self._tell_observers()
         self.observers.closed()
         with ExitStack() as ends:
             if self.sandbox_server is not None:
@@ -761,6 +765,10 @@ class MyStore:
                 ends.callback(self.broker.look_a_last_time)
             if self.recorder is not None:
                 self.recorder.close()
+
+    def _tell_observers(self) -> None:
+        if self.broker is not None:
+            self.broker.tell_observers()
 
     def __getstate__(self) -> Any:
         """Refused: ``cerebro.optstrategy`` would copy the session to other processes."""
@@ -780,6 +788,7 @@ class MyStore:
             ends.callback(self.close)
             if self._closed:
                 return
+            self._tell_observers()
             if isinstance(error, Exception):
                 self.observers.failed(error)
             elif came or isinstance(error, KeyboardInterrupt):

@@ -299,6 +299,11 @@ def monotonic() -> float:
     return _machine.monotonic()
 
 
+def present_ns(market: Clock) -> int:
+    """The exchange's time; the machine's while nothing is known of it: nanoseconds since 1970."""
+    return market.now_ns() or WallClock().now_ns()
+
+
 def passed_ns() -> int:
     """Nanoseconds of a clock that is never set, and goes on while the machine sleeps."""
     return _machine.passed_ns()

@@ -7,15 +7,13 @@ from collections import deque
 from datetime import date, datetime
 
 from ..errors import CalendarOutOfRange
-from .clock import HOUR, MarketClock, WallClock, from_ns, to_ns
-from .model import Exposed, Instrument, MarketPhase, PhaseSpan
-from .ports import Calendar, Contracts
+from .clock import HOUR, MarketClock, from_ns, present_ns, to_ns
+from .model import Instrument, MarketPhase, PhaseSpan
+from .ports import Calendar, Contracts, Watchers
 
 logger = logging.getLogger(__name__)
 
 Notification = tuple[object, tuple[object, ...], dict[str, object]]
-#: A text for ``notify_store``, or lots without protection.
-News = str | Exposed
 
 
 class Context:
@@ -25,7 +23,7 @@ class Context:
         clock: The exchange's time; 0 while nobody knows it.
         calendar: Trading days and sessions.
         contracts: Specifications.
-        news: What is said, for observers; put in here.
+        watchers: Told beside the strategies, at once.
         strategy_name: Names this program's records.
     """
 
@@ -34,12 +32,12 @@ class Context:
         clock: MarketClock,
         calendar: Calendar,
         contracts: Contracts,
-        news: deque[News],
+        watchers: Watchers,
         strategy_name: str = "",
     ) -> None:
         self.clock, self.calendar = clock, calendar
         self.strategy_name = strategy_name
-        self._contracts, self._news = contracts, news
+        self._contracts, self._watchers = contracts, watchers
         self.unsaid: deque[Notification] = deque()
         self._unknown_year = 0
         self._hour = (-1, -1)
@@ -55,7 +53,7 @@ class Context:
 
     def present_ns(self) -> int:
         """The same, nanoseconds since 1970 UTC."""
-        return self.clock.now_ns() or WallClock().now_ns()
+        return present_ns(self.clock)
 
     def now_ns(self) -> int:
         """The exchange's time, nanoseconds since 1970 UTC; 0 while nothing is known of it."""
@@ -150,7 +148,7 @@ class Context:
 
     def notify(self, text: object, *args: object, **facts: object) -> None:
         """Tell ``notify_store``, in the next round of Cerebro."""
-        self._news.append(str(text))
+        self._watchers.said(str(text))
         self.unsaid.append((text, args, facts))
 
     def announce(self, logger: logging.Logger, level: int, text: str, **facts: object) -> None:
@@ -160,4 +158,4 @@ class Context:
 
     def exposed(self, symbol: str, lots: int, text: str) -> None:
         """Lots that are held have lost their protection."""
-        self._news.append(Exposed(symbol, lots, text))
+        self._watchers.exposed(symbol, lots, text)

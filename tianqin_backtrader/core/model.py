@@ -64,20 +64,6 @@ class PhaseSpan:
     until: datetime
 
 
-class Exposed(NamedTuple):
-    """Lots that are held have lost their protection.
-
-    Attributes:
-        symbol: The contract.
-        lots: How many.
-        text: What is said of it.
-    """
-
-    symbol: str
-    lots: int
-    text: str
-
-
 class Tick(NamedTuple):
     """One row of TianQin's tick serial.
 

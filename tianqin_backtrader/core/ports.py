@@ -187,13 +187,17 @@ class LinkPort(Protocol):
 class Feeds(Protocol):
     """The feeds of a run."""
 
-    begun: bool
-    live: bool
+    in_history: bool
 
-    @property
-    def in_history(self) -> bool: ...
     def has_no_bar(self, symbol: str) -> bool: ...
     def __iter__(self) -> Iterator[Any]: ...
+
+
+class Watchers(Protocol):
+    """Told beside the strategies; ``Observers``."""
+
+    def said(self, text: str) -> None: ...
+    def exposed(self, symbol: str, lots: int, text: str) -> None: ...
 
 
 #: Gives a contract's last price, quote units; nan where there is none.

@@ -72,7 +72,7 @@ class PreTradeChecks:
         no_trading = self._link.no_trading
         if no_trading and not (waits and self.reconciled):
             raise OrderError(f"no orders while {no_trading}")
-        if self._feeds.begun and not self._feeds.live:
+        if self._feeds.in_history:
             raise OrderError("no orders while history is being delivered (history_phase)")
         if not early and bars <= 1 and self._feeds.has_no_bar(symbol):
             raise OrderError(f"no orders on {symbol} before its feed has delivered a bar")

@@ -18,25 +18,23 @@ from ..core.context import Context
 class FeedList(list[Any]):
     """Feeds in the order in which they were made.
 
+    A feed of days, or of a contract without a night, shows a bar of history for hours while
+    another one is live, or waits for its next bar: the run is live then.
+
     Attributes:
-        begun: Whether a bar of history has been delivered in this run.
-        live: Whether a live bar has.
+        in_history: Whether all that the run has seen is history.
+        live: Whether it has seen a live bar.
     """
 
-    begun = live = False
+    in_history = live = False
 
     def begin(self) -> None:
         """Cerebro begins a run."""
-        self.begun = self.live = False
+        self.in_history = self.live = False
 
-    @property
-    def in_history(self) -> bool:
-        """Whether all that the run has seen is history.
-
-        A feed of days, or of a contract without a night, shows a bar of history for hours while
-        another one is live, or waits for its next bar: the run is live then.
-        """
-        return self.begun and not self.live
+    def go_live(self) -> None:
+        """The first live bar of a run is delivered."""
+        self.in_history, self.live = False, True
 
     def has_no_bar(self, symbol: str) -> bool:
         """Whether a contract has feeds, and none of them has delivered a bar."""

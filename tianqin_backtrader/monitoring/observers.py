@@ -7,11 +7,9 @@ not called again: observing must never disturb trading.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 
-from ..core.context import News
-from ..core.model import Bar, Exposed
+from ..core.model import Bar
 from ..feeds.live_bars import Difference
 from .ports import OrderView
 
@@ -52,20 +50,15 @@ class Observer:
 class Observers:
     """The observers of one store; calls each of them in order of addition.
 
-    Args:
-        news: What is said in the session; it is passed on before anything else.
-
     Attributes:
         listening: The observers.
     """
 
-    def __init__(self, news: deque[News] | None = None) -> None:
+    def __init__(self) -> None:
         self.listening: tuple[Observer, ...] = ()
-        self._news: deque[News] = deque() if news is None else news
 
     def add(self, observer: Observer) -> None:
-        """Add an observer; what was said before is not for it."""
-        self._pass_on()
+        """Add an observer."""
         self.listening = (*self.listening, observer)
 
     def remove(self, observer: Observer) -> None:
@@ -104,20 +97,6 @@ class Observers:
         self._tell(lambda one: one.closed())
 
     def _tell(self, what: Callable[[Observer], None]) -> None:
-        self._pass_on()
-        self._call(what)
-
-    def _pass_on(self) -> None:
-        while self._news:
-            self._pass(self._news.popleft())
-
-    def _pass(self, news: News) -> None:
-        if isinstance(news, Exposed):
-            self._call(lambda one: one.exposed(*news))
-        else:
-            self._call(lambda one: one.said(news))
-
-    def _call(self, what: Callable[[Observer], None]) -> None:
         for one in self.listening:
             try:
                 what(one)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from ..core.clock import SECOND, from_ns
-from ..core.context import Context
+from ..core.clock import SECOND, MarketClock, from_ns, present_ns
+from ..core.ports import Calendar
 from ..feeds.feed_list import FeedList
 from ..feeds.live_bars import Certificate
 from ..feeds.names import named
@@ -19,7 +20,9 @@ class SessionView:
     """The observable parts of a session.
 
     Attributes:
-        context: Time, calendar, the strategy's name.
+        clock: The exchange's time.
+        calendar: Trading days and sessions.
+        strategy_name: The name of the program's records.
         link: The state of the connection.
         hours: The trading hours of the subscribed contracts.
         account: Funds and positions.
@@ -28,13 +31,23 @@ class SessionView:
         broker: Orders and risk, once there is a broker.
     """
 
-    context: Context
+    clock: MarketClock
+    calendar: Calendar
+    strategy_name: str
     link: LinkView
     hours: HoursView
     account: AccountView
     feeds: FeedList
     observers: Observers
     broker: BrokerView | None = None
+
+    def now(self) -> datetime:
+        """The exchange's time, naive Beijing; the machine's while nothing is known of it."""
+        return from_ns(present_ns(self.clock))
+
+    def now_ns(self) -> int:
+        """The exchange's time, nanoseconds since 1970 UTC; 0 while nothing is known of it."""
+        return self.clock.now_ns()
 
     def named_feeds(self) -> dict[str, FeedView]:
         """The feeds by unique names."""
@@ -46,7 +59,7 @@ class SessionView:
 
     def health(self) -> Health:
         """The present health; sends no request and raises nothing."""
-        link, now = self.link, self.context.now_ns()
+        link, now = self.link, self.now_ns()
         stamps = {name: feed.last_tick for name, feed in self.named_feeds().items()}
         newest = max(stamps.values(), default=0)
         return Health(

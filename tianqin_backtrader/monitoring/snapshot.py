@@ -78,9 +78,9 @@ def take_snapshot(view: SessionView, taken: float, counts: Mapping[str, int]) ->
     account = view.account.account()
     guard = view.broker.risk if view.broker is not None else None
     return Snapshot(
-        at=view.context.now() if view.context.now_ns() else None,
+        at=view.now() if view.now_ns() else None,
         taken=taken,
-        strategy=view.context.strategy_name,
+        strategy=view.strategy_name,
         health=view.health(),
         trading=view.hours.trading,
         risk_state=str(guard.state) if guard is not None else "",

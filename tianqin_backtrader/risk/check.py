@@ -59,8 +59,6 @@ class RiskCheck:
         Raises:
             RiskRefused: It breaks a limit.
         """
-        if not self.watches and self.guard.state is GuardState.ACTIVE:
-            return
         price = terms.limit_price if isinstance(terms.limit_price, int | float) else None
         if ticket.terms.is_market:
             price = None  # a limit at the day's limit is a market order all the same

@@ -32,7 +32,8 @@ class At:
     def __init__(self, moment="2026-11-10 09:30"):
         self.asked, self.said = Asked(), []
         self.clock = SimpleNamespace(now_ns=lambda: self.ns)
-        self.context = Context(self.clock, self.asked, SimpleNamespace(at_hand={}), self.said)
+        watchers = SimpleNamespace(said=self.said.append)
+        self.context = Context(self.clock, self.asked, SimpleNamespace(at_hand={}), watchers)
         self.go(moment)
 
     def go(self, moment):

@@ -1,6 +1,5 @@
 """The steps of a round of the loop, their order, and the notifications."""
 
-from collections import deque
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
@@ -21,6 +20,7 @@ from tianqin_backtrader.errors import LinkLost, LinkTimeout
 from tianqin_backtrader.gateway.liveness import GRACE
 from tianqin_backtrader.gateway.loop import MARKET_OVER, EventLoop
 from tianqin_backtrader.gateway.loop_ports import LoopPorts
+from tianqin_backtrader.monitoring.observers import Observers
 from tianqin_backtrader.session_calendar import CALENDAR
 
 CU = "SHFE.cu2612"
@@ -137,7 +137,7 @@ class World(Machine):
         self.calls, self.seconds, self.asked, self.new_sessions = [], 0.0, 0, 0
         self.wall = ManualClock(MORNING)
         self.clock = MarketClock(self.wall)
-        self.context = Context(self.clock, CALENDAR, None, deque())
+        self.context = Context(self.clock, CALENDAR, None, Observers())
         self.feed, self.link, self.gateway = Feed(self), Link(self), Gateway(self)
         self.hours = SimpleNamespace(trading=False, boundary=datetime(2026, 11, 10, 10, 15))
         self.feeds, self.keepers = [self.feed], []

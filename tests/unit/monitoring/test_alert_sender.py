@@ -181,8 +181,7 @@ from tianqin_backtrader.monitoring.alerts.service import Alerts
 from tianqin_backtrader.monitoring.observers import Observers
 
 class View:
-    class context:
-        strategy_name = ""
+    strategy_name = ""
     observers = Observers()
 
 alerts = Alerts(View, AlertSettings(urls=sys.argv[1:]))

@@ -101,7 +101,7 @@ def test_a_refused_order_is_told_with_its_reason(session, status):
 
 
 def test_orders_that_are_refused_in_history_are_no_news(session):
-    session.view.feeds.begun = True
+    session.view.feeds.in_history = True
     told = Told(session)
     session.observers.order(StubOrder(status=StubOrder.Rejected))
     session.observers.order(StubOrder(ref=2))

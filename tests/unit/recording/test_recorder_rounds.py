@@ -1,6 +1,5 @@
 """What a recorder records, requests and gives up in a round; without a server."""
 
-from collections import deque
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.core.model import Instrument
 from tianqin_backtrader.errors import ConfigError, JournalError, UnknownSymbol
 from tianqin_backtrader.gateway.liveness import AFTERWARDS
+from tianqin_backtrader.monitoring.observers import Observers
 from tianqin_backtrader.session_calendar import CALENDAR
 
 pytest.importorskip("pyarrow")
@@ -55,7 +55,7 @@ class World(Machine):
         clock = MarketClock(self.wall)
         clock.join(MORNING)
         contracts = SimpleNamespace(at_hand={}, get=self._specification)
-        self.context = Context(clock, CALENDAR, contracts, deque())
+        self.context = Context(clock, CALENDAR, contracts, Observers())
         self.charts, self.asked, self.dropped = {}, [], []
         self.answer, self.questions = None, []
         self.link = SimpleNamespace(sessions=1)

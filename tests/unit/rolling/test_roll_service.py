@@ -1,7 +1,6 @@
 """Which rolls are planned, begun and continued; without an exchange."""
 
 import contextlib
-from collections import deque
 from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ from tianqin_backtrader.core.clock import MarketClock, to_ns
 from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.core.model import Instrument, OrderReport
 from tianqin_backtrader.errors import JournalError, OrderError
+from tianqin_backtrader.monitoring.observers import Observers
 from tianqin_backtrader.risk.engine import RiskEngine
 from tianqin_backtrader.rolling.ports import RollPorts
 from tianqin_backtrader.rolling.roll_file import RollFile
@@ -65,7 +65,7 @@ class World:
         self.reserved, self.account_id = {}, "me"
         provider = SimpleNamespace(at_hand={}, get=self.contracts.__getitem__)
         clock = MarketClock(ManualClock(BEGIN))
-        context = Context(clock, CALENDAR, provider, deque(), "dual")
+        context = Context(clock, CALENDAR, provider, Observers(), "dual")
         link = SimpleNamespace(sessions=1, trading_up=True)
         self.ports = RollPorts(context, self, self, link, self)
         self.service = RollService(self.ports)

@@ -78,7 +78,7 @@ class Alerts(Observer):
         if targets is None and not settings.urls:
             raise ConfigError('alerts need a URL to go to, such as "dingtalk://token"')
         self._view = view
-        self._name = view.context.strategy_name
+        self._name = view.strategy_name
         self._rules, self._times = AlertRules(settings), AlertTimes(settings)
         self._sender = AlertSender(targets_of(settings.urls) if targets is None else targets)
         self._finalizer = weakref.finalize(self, self._sender.close, LAST_WORDS)
@@ -105,7 +105,7 @@ class Alerts(Observer):
     def round(self) -> None:
         """Check link, risk and time."""
         view = self._view
-        ns = view.context.now_ns()
+        ns = view.now_ns()
         if not ns:
             return  # no time of the market is known yet
         now = from_ns(ns)
@@ -114,7 +114,7 @@ class Alerts(Observer):
             risk = view.broker.risk
             self._tell(RiskSeen(risk.state, risk.reason), now)
         if ns // HOUR != self._hour:  # trading days change on the hour
-            self._hour, self._day = ns // HOUR, view.context.calendar.trading_day_at(now)
+            self._hour, self._day = ns // HOUR, view.calendar.trading_day_at(now)
         due = self._times.look(now, self._day, view.hours.trading, view.hours.boundary)
         if due is not NOTHING:
             if due.day is not None:
@@ -146,31 +146,31 @@ class Alerts(Observer):
         symbol, size = order.data._dataname, abs(order.created.size)
         what = f"{symbol} {'buy' if order.isbuy() else 'sell'} {size:g}"
         reason = str(order.info.get("reason", "")) or order.getstatusname()
-        self._tell(Rejected(symbol, what, reason), self._view.context.now())
+        self._tell(Rejected(symbol, what, reason), self._view.now())
 
     def exposed(self, symbol: str, lots: int, text: str) -> None:
         """Lots have lost their protection."""
-        self._tell(Exposed(symbol, lots, text), self._view.context.now())
+        self._tell(Exposed(symbol, lots, text), self._view.now())
 
     def difference(self, found: Difference) -> None:
         """A delivered bar differs from the official one."""
         fact = Differs(found.symbol, from_ns(found.delivered.end), found.columns)
-        self._tell(fact, self._view.context.now())
+        self._tell(fact, self._view.now())
 
     def said(self, text: str) -> None:
         """Of messages to ``notify_store``, those on flattening are a risk alert."""
         if text.startswith("flatten:"):
-            self._tell(RiskSaid(text), self._view.context.now())
+            self._tell(RiskSaid(text), self._view.now())
 
     def failed(self, error: Exception) -> None:
         """From here on nobody manages the remaining orders and positions."""
         words = str(error).strip()
         text = f"{type(error).__name__}: {words}" if words else type(error).__name__
-        self._tell(Failed(text, self._left()), self._view.context.now())
+        self._tell(Failed(text, self._left()), self._view.now())
 
     def stopped(self, by: str) -> None:
         """See ``failed``."""
-        self._tell(Stopped(by, self._left()), self._view.context.now())
+        self._tell(Stopped(by, self._left()), self._view.now())
 
     def _left(self) -> tuple[str, ...]:
         """The orders that remain, and the account."""
@@ -237,7 +237,7 @@ class Alerts(Observer):
         }
 
     def _calendar_wrong(self, opens: datetime) -> str:
-        calendar = self._view.context.calendar
+        calendar = self._view.calendar
         try:
             calendar.must_know(calendar.trading_day_at(opens))
         except CalendarError as error:

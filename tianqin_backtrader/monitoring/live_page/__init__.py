@@ -126,7 +126,7 @@ class LivePage(Publisher):
         """Execute commands, and publish if it is time."""
         if not self._asked.empty():
             self._obey()
-        ns = self._view.context.now_ns()
+        ns = self._view.now_ns()
         if ns // MINUTE != self._minute:
             self._minute = ns // MINUTE
             self._take_equity(ns)
@@ -153,7 +153,7 @@ class LivePage(Publisher):
         if not order.alive():  # all its fills are stored
             self._fill_ids = {one for one in self._fill_ids if one[0] != order.ref}
         self._orders.pop(order.ref, None)  # the latest change comes last
-        row = _order_row(order, self._view.context.now())
+        row = _order_row(order, self._view.now())
         self._orders[order.ref] = (self._next(), row)
         if order.status in (order.Rejected, order.Margin):
             self._log.add("WARNING", f"{row['symbol']} {row['direction']} refused: {row['reason']}")
