@@ -270,7 +270,7 @@ def test_runs_one_after_the_other_on_one_store(sandbox, run):
 
 def test_a_silent_contract_holds_up_nobody(sandbox, run):
     """Far contracts have a tick in minutes; each minute of the near one comes as it ends."""
-    store = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=5)
+    store = sandbox(start="2026-11-10 09:30:20", ticks_per_pack=5)
     far = store.getdata("SHFE.cu2704")
     strategy = run(store, Closes, store.getdata("SHFE.cu2612"), far)
     near = strategy.closes["SHFE.cu2612"]
@@ -279,7 +279,8 @@ def test_a_silent_contract_holds_up_nobody(sandbox, run):
     assert far.ticks_taken < 30
     assert len(quiet) < 1000
     # Flat minutes of the silent one came with the minutes of the other.
-    assert [stamp for stamp, _ in strategy.closes["SHFE.cu2704"]] == [stamp for stamp, _ in near]
+    flat = [stamp for stamp, _ in strategy.closes["SHFE.cu2704"]]
+    assert [stamp for stamp in flat if stamp >= near[0][0]] == [stamp for stamp, _ in near]
 
 
 @pytest.mark.told_time("a process lives on one sandbox's clock")
@@ -326,7 +327,7 @@ def test_another_tqsdk_is_read_by_its_public_surface(sandbox, run, monkeypatch):
 
 
 def test_feeds_of_one_contract_are_told_apart(sandbox, run):
-    store = sandbox(start="2026-11-10 14:30:00")
+    store = sandbox(start="2026-11-10 14:30:20")
     live = store.serve()
     symbol = "SHFE.cu2612"
     feeds = [

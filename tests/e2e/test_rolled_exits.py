@@ -10,7 +10,7 @@ from e2e_script import Script
 from tianqin_backtrader.errors import OrderError
 
 OLD, NEW, RB = "SHFE.cu2612", "SHFE.cu2701", "SHFE.rb2701"
-MORNING = "2026-11-04 09:31:00"
+MORNING = "2026-11-04 09:31:20"
 COUNTER = "ctp"
 
 
@@ -376,19 +376,21 @@ def test_a_stop_that_fires_in_the_middle_of_a_roll_closes_and_nothing_is_opened_
 
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store
-        order, out, _ = enter(strategy, "long", 4)
+        order, out, _ = enter(strategy, "long", 20)
         yield order
-        stop = out(size=4, exectype=bt.Order.Stop, price=strategy.data.close[0] - 1000)
+        stop = out(size=20, exectype=bt.Order.Stop, price=strategy.data.close[0] - 1000)
         roll = store.roll(OLD, NEW)
         while not roll.report().opened or str(roll.phase) != "CLOSING":
             store.pump(0.1)
-        opened = roll.report().opened
         store.sandbox_server.fault("limit_down", symbol=OLD, seconds=60)
         while not roll.state.ended:
-            assert sum(held(broker)) <= 4
+            assert sum(held(broker)) <= 20
             store.pump(0.1)
+        opened = roll.report().opened
+        assert 0 < opened < 20
         assert stop.getstatusname() == "Completed"
         assert held(broker) == (0, opened)
+        store.pump(0.1)
         assert roll.report().opened == opened
         [stand_in] = stops(broker)
         assert stand_in.ticket.left == opened
