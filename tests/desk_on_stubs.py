@@ -162,7 +162,7 @@ class StubbedDesk:
             self.context, self.gateway, self.gateway, self.account, priority, Anything()
         )
         write_ahead = Anything()
-        write_ahead.journal = None
+        write_ahead.journal = write_ahead.broken = None
         self.manager = OrderManager(
             self.context, self.gateway, self.line, self.account, self.pre_trade, self.router,
             Anything(), write_ahead, self.untold, self.live,
@@ -238,6 +238,7 @@ class StubbedDesk:
         if parent is None:
             self.manager.settle_effect(ticket, timing if at_once else Timing.LATER, close_only)
         self.held.place(ticket, parent and parent.order, oco and oco.order, True)
+        self.engine.follow_up()
         return ticket
 
     def link(self, up):
@@ -247,6 +248,7 @@ class StubbedDesk:
     def submit(self, ticket):
         """Send it, as far as that can be."""
         self.manager.submit(ticket)
+        self.engine.follow_up()
         return ticket
 
     def ends_of(self, ticket):
@@ -273,6 +275,7 @@ class StubbedDesk:
     def lose(self, leg):
         """A notice says that it is not passed on."""
         self.report_handler._refused_by_notice(leg, "busy")
+        self.engine.follow_up()
 
     def fill(self, leg, lots, number=None):
         """It has traded, and the account shows it."""
@@ -313,8 +316,10 @@ class StubbedDesk:
 
     def turn(self):
         """A round."""
-        self.manager.on_round()
+        for _ in self.manager.on_round():
+            self.engine.follow_up()
         self.held.on_round()
+        self.engine.follow_up()
 
     def sent_lots(self):
         """Lots by offset of all that was sent."""

@@ -2,7 +2,7 @@
 
 Every order is one ``bt.Order`` with one or more legs (``order.legs``), each an order of the
 exchange. Refusals of any kind reach ``notify_order`` as Rejected (Margin for too little money),
-the reason in ``order.info.reason``; a strategy never gets an exception for what the market decided.
+the reason in ``order.info.reason``; market events never raise exceptions in a strategy.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Positions(dict[Any, Position]):
-    """Positions by feed; of clones and of feeds of others, too, which Backtrader asks for."""
+    """Positions by feed; also for clones and foreign feeds, which Backtrader asks for."""
 
     def __init__(self, broker: MyBroker, known: dict[Any, Position]) -> None:
         super().__init__(known)
@@ -82,19 +82,19 @@ class MyBroker(bt.BrokerBase):
         priority: Which lots a close takes first: ``"today_first"``, ``"yesterday_first"``,
             ``"yesterday_only"``, ``"lock"`` (opens the other side instead of closing today's) or
             ``"cheapest"``. Where the counter chooses the lots (everywhere but at SHFE and INE),
-            ``"yesterday_only"`` and ``"lock"`` cannot be kept, and are refused.
+            ``"yesterday_only"`` and ``"lock"`` are impossible and refused.
         closed_market: ``"reject"`` orders outside sessions, or ``"hold"`` them until the open.
         auction: The same for call auctions.
         allow_partial: Close what can be closed where an order wants more, instead of rejecting it.
-        risk: ``RiskLimits``, looked at before every order; None for none.
-        records: Folder above that of this strategy's records, by default ``"records"`` for paper
+        risk: ``RiskLimits``, checked before every order; None for none.
+        records: Parent folder of this strategy's records, by default ``"records"`` for paper
             and live accounts and for every store with a ``strategy_name``; False for no records.
-        on_restart: ``"expire"`` tells orders that never left before a crash as Expired,
-            ``"resend"`` sends them.
-        accept_differences: Start although nothing explains what the account holds.
+        on_restart: What happens to orders that a crash kept from being sent: ``"expire"`` reports
+            them as Expired, ``"resend"`` sends them.
+        accept_differences: Start even if nothing explains what the account holds.
 
     Attributes:
-        books: What our own fills come to; see ``balance``.
+        books: Profit and loss computed from our own fills; see ``balance``.
     """
 
     params = (
@@ -130,7 +130,7 @@ class MyBroker(bt.BrokerBase):
         self._make_startup(placeholders)
 
     def _make_manager(self) -> OrderManager:
-        """The way out, and all that an order meets on it."""
+        """Make the order manager and the checks that an order passes before it is sent."""
         store = self.store
         context, link = store.context, store.reconnector
         trading, market = store.gateway.trading, store.gateway.queries
@@ -138,7 +138,7 @@ class MyBroker(bt.BrokerBase):
             context, link, store.feeds,
             choice(self.p.closed_market, "closed_market"), choice(self.p.auction, "auction"),
         )  # fmt: skip
-        self._write_ahead = WriteAheadLog(context, self.records_failed)
+        self._write_ahead = WriteAheadLog(context)
         live: LiveLegs = {}
         self._risk = RiskCheck(
             context, store.last_price, store.hours, self._account, self.p.risk, live
@@ -152,7 +152,7 @@ class MyBroker(bt.BrokerBase):
         )  # fmt: skip
 
     def _make_orders(self, placeholders: PlaceholderFeeds) -> None:
-        """What waits with us, and what is made of requests."""
+        """Make what creates orders, and what holds those that wait on our side."""
         store, manager = self.store, self._manager
         self._reports = ReportHandler(manager)
         self._contingent = ContingentOrders(manager, store.feeds, store.last_price)
@@ -164,7 +164,7 @@ class MyBroker(bt.BrokerBase):
         self._kill_switch = KillSwitch(store.context, store.reconnector, self._account)
 
     def _make_engine(self) -> None:
-        """What decides the order of things."""
+        """Make the engine, which coordinates all parts."""
         store, manager = self.store, self._manager
         self._lots = LotBaseline(self._account)
         self._engine = ExecutionEngine(
@@ -175,7 +175,7 @@ class MyBroker(bt.BrokerBase):
         )  # fmt: skip
 
     def _make_startup(self, placeholders: PlaceholderFeeds) -> None:
-        """What goes on with an earlier run."""
+        """Make what continues an earlier run."""
         store = self.store
         self._adoption = Ownership(
             store.feeds, placeholders, self._orders.ticket, self._manager.tell, self._trades
@@ -193,12 +193,12 @@ class MyBroker(bt.BrokerBase):
     # -- life -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Cerebro begins a run: take over what the account holds and an earlier run has left.
+        """Begin a run of Cerebro: take over the account's positions and an earlier run's orders.
 
         Raises:
-            JournalError: The records cannot be opened, or another program has them.
+            JournalError: The records cannot be opened, or another program has them open.
             StartRefused: Records and account differ, and nothing explains it.
-            ConfigError: The priority cannot be kept at the exchange of a feed.
+            ConfigError: The priority is impossible at the exchange of a feed.
         """
         super().start()
         self.store.feeds.begin()
@@ -222,30 +222,30 @@ class MyBroker(bt.BrokerBase):
         self._engine.begin()
 
     def stop(self) -> None:
-        """Cerebro has ended a run; the account is kept on record until the store is closed."""
+        """End a run of Cerebro; the account is recorded until the store is closed."""
         super().stop()
         self.tell_observers()
         self._write_ahead.flush()
         self._keeper.stop()
 
     def tell_observers(self) -> None:
-        """Let observers know of orders for which there may be no next round."""
+        """Tell observers about orders now, as there may be no next round."""
         if self._untold:
             self._news.let_in()
 
     @property
     def begun(self) -> bool:
-        """Whether a run has begun, and the account was taken over."""
+        """Whether a run has begun and the account has been taken over."""
         return self._engine.begun
 
     @property
     def journal(self) -> Journal | None:
-        """The journal that is written, None where no records are kept."""
+        """The journal that is being written, None if no records are kept."""
         return self._write_ahead.journal
 
     @property
     def records_folder(self) -> str:
-        """Where the records are kept, "" where none are."""
+        """The folder of the records, "" if none are kept."""
         return "" if self.journal is None else str(self.journal.path.parent)
 
     @property
@@ -254,10 +254,10 @@ class MyBroker(bt.BrokerBase):
         return str(self.p.priority)
 
     def look_a_last_time(self) -> None:
-        """The store is about to be closed: see how the account stands now, for the records.
+        """Record the account's final state before the store is closed.
 
-        What is said of orders is taken only if none of this program's is out: nothing is sent any
-        more, and the next program goes on with them.
+        Order reports are applied only if this program has no live orders. Nothing more is sent;
+        the next run continues with live orders.
         """
         if self.begun and self.journal is not None:
             out = any(self._manager.live.values())
@@ -266,10 +266,10 @@ class MyBroker(bt.BrokerBase):
             )
 
     def close_records(self) -> None:
-        """Write what is owed and close the journal; called by ``MyStore.close``.
+        """Write what is pending and close the journal; called by ``MyStore.close``.
 
         Raises:
-            JournalError: It cannot be written.
+            JournalError: The journal cannot be written.
         """
         self._keeper.stop()
         if getattr(self, "cerebro", None) is None:  # else a strategy has not been told yet
@@ -278,7 +278,7 @@ class MyBroker(bt.BrokerBase):
 
     @property
     def account_log(self) -> AccountLog | None:
-        """What writes the account into the journal, None where no records are kept."""
+        """The writer of account records in the journal, None if no records are kept."""
         return self._keeper.account_log
 
     @property
@@ -289,13 +289,13 @@ class MyBroker(bt.BrokerBase):
         return bool(self._news.ready)
 
     def get_notification(self) -> Any:
-        """The next order to tell, None when there is none."""
+        """Return the next order for ``notify_order``, None if there is none."""
         news = self._news
         news.heard = True
         return news.take() if self._untold or news.ready or news.handed else None
 
     def next(self) -> None:
-        """Cerebro's round; reports are applied as they come."""
+        """Run Cerebro's round; order reports are applied when they arrive, not here."""
         restart, account = self._restart, self._account
         if restart.adopted or restart.begun_with or self._targets.recalled:
             self._adoption.hand_over(restart, self._targets)
@@ -312,14 +312,14 @@ class MyBroker(bt.BrokerBase):
 
     @property
     def books(self) -> ProfitAndLoss:
-        """What our own fills come to: ``start`` and ``fees`` in yuan, ``fills`` their number."""
+        """Profit and loss of our own fills: ``start`` and ``fees`` in yuan, ``fills`` a count."""
         return self._account.books
 
     def getcash(self) -> float:
         """Available funds, yuan; also ``get_cash``.
 
-        The account's ``available``, less what orders bind that it does not hold yet: those of this
-        ``next()`` and, behind a futures company, those of the last seconds.
+        The account's ``available``, less the funds of orders that it does not include yet: those
+        of this ``next()`` and, with a futures company, those of the last seconds.
         """
         return self._account.available()
 
@@ -327,10 +327,9 @@ class MyBroker(bt.BrokerBase):
         """The account's equity (``balance``), yuan; also ``get_value``.
 
         Args:
-            datas: Feeds, for the margin held in their contracts instead; that of a short is
-                negative. Lots that Market orders are still to get count as held: so a target of
-                ``order_target_value`` and ``order_target_percent`` is the same target however
-                often it is given.
+            datas: Feeds, for the margin of the positions in their contracts instead; that of a
+                short is negative. Unfilled lots of Market orders count as held, so that repeating
+                ``order_target_value`` or ``order_target_percent`` does not order them twice.
         """
         if datas is None:
             return self._account.funds("balance")
@@ -346,7 +345,7 @@ class MyBroker(bt.BrokerBase):
         return math.copysign(worth, lots)
 
     def _coming(self, data: Any) -> int:
-        """Signed lots that Market orders on a feed's contract are still to get.
+        """Signed unfilled lots of Market orders on a feed's contract.
 
         Backtrader's simulation fills them before the next bar, and scripts rely on it.
         """
@@ -365,14 +364,14 @@ class MyBroker(bt.BrokerBase):
 
     @property
     def margin(self) -> float:
-        """Margin of all positions, yuan, as the account says (``margin``)."""
+        """Margin of all positions, yuan (the account's ``margin``)."""
         return self._account.funds("margin")
 
     def get_account(self) -> dict[str, Any]:
         """All fields of the account as TqSdk names them: ``balance``, ``available``, ``margin``,
         ``float_profit``, ``commission``, ``static_balance`` ... in yuan, ``risk_ratio`` a fraction.
 
-        Source: ``tqsdk.objs.Account``. A copy of now.
+        Source: ``tqsdk.objs.Account``; a copy.
         """
         return dict(self.store.gateway.trading.account())
 
@@ -383,15 +382,14 @@ class MyBroker(bt.BrokerBase):
         return _Positions(self, known)
 
     def getposition(self, data: Any, clone: bool = True, side: str | None = None) -> Position:
-        """Position of the fills (and of what was held at the start) in a feed's contract.
+        """Return the position in a feed's contract: what was held at the start, and our fills.
 
-        That of a main contract is in the contract behind it now and, as long as it has not been
-        rolled or closed, in the one before, at their average price.
+        For a main contract this is the position in the contract behind it now plus, until that is
+        rolled or closed, the position in the contract before it, at their average price.
 
         Args:
-            data: A feed, its name, or a symbol. In feeds of others (``PandasData``) nothing is
-                held.
-            clone: Whether a copy is given.
+            data: A feed, its name, or a symbol. Other feeds (``PandasData``) are always flat.
+            clone: Whether to return a copy.
             side: ``"long"`` or ``"short"`` for that side alone, shorts negative; None for the net.
 
         Returns:
@@ -399,7 +397,7 @@ class MyBroker(bt.BrokerBase):
             a contract that was never traded.
 
         Raises:
-            ConfigError: Another side.
+            ConfigError: Any other ``side``.
         """
         if side is not None and side not in SIDES:
             raise ConfigError(f'side is "long", "short" or None, not {side!r}')
@@ -412,18 +410,18 @@ class MyBroker(bt.BrokerBase):
         return position.clone() if clone else position
 
     def get_account_position(self, instrument: str) -> dict[str, Any]:
-        """The account's position in a contract, fields as TqSdk names them; {} when flat.
+        """Return the account's position in a contract, fields as TqSdk names them; {} when flat.
 
         Lots: ``pos_long``, ``pos_short``, each in ``_today`` and ``_his``, ``volume_long_frozen``
         and ``volume_short_frozen`` (in working closes); ``open_price_long`` ... in quote units;
-        ``float_profit``, ``margin`` in yuan. Behind a futures company only ``pos_...`` is of now:
-        all else is what it has answered last, seconds ago, and 0 right after an opening.
+        ``float_profit``, ``margin`` in yuan. With a futures company only ``pos_...`` is up to
+        date: all else is seconds old, and 0 right after an opening.
 
         Args:
-            instrument: A symbol, or the name of a feed; of a main contract, in the contract behind
-                it now. One that does not exist is flat, too.
+            instrument: A symbol, or the name of a feed; a main contract stands for the contract
+                behind it now. {} for an unknown symbol, too.
 
-        Source: ``tqsdk.objs.Position``. A copy of now.
+        Source: ``tqsdk.objs.Position``; a copy.
         """
         return self.get_account_positions().get(self._traded(instrument), {})
 
@@ -432,17 +430,17 @@ class MyBroker(bt.BrokerBase):
         return self._account.account_positions()
 
     def balance(self) -> Balance:
-        """Start, profit, fees and equity by our own books, yuan; open lots at the last price.
+        """Return start, profit, fees and equity by our own books, yuan; open lots at last price.
 
-        Counted from the fills alone, so that it can be held against the account's own ``balance``.
+        Computed from the fills alone, so that it can be compared with the account's ``balance``.
         """
         return self._account.balance()
 
     def getcommissioninfo(self, data: Any) -> Any:
-        """Multiplier, margin and commission of a feed's contract, as ``bt.CommissionInfo``.
+        """Return multiplier, margin and commission of a feed's contract (``bt.CommissionInfo``).
 
         Margin and commission are yuan per lot, TianQin's of the day; what the user has set with
-        ``setcommission(name=)`` goes first.
+        ``setcommission(name=)`` takes precedence.
 
         Raises:
             UnknownSymbol: No such contract.
@@ -456,13 +454,13 @@ class MyBroker(bt.BrokerBase):
     def order_cost(
         self, instrument: str, size: int, price: float | None = None, *, closes: bool = False
     ) -> OrderCost:
-        """What an order would take from the available funds, yuan.
+        """Return what an order would take from the available funds, yuan.
 
         Args:
             instrument: A symbol, or the name of a feed.
             size: Lots.
-            price: Where the margin has to be worked out; default the last price.
-            closes: Whether it closes: then it takes no margin.
+            price: Quote units, for a margin that depends on the price; default the last price.
+            closes: Whether the order closes; it then takes no margin.
 
         Returns:
             ``margin``, ``commission`` and their ``total``, yuan.
@@ -470,14 +468,14 @@ class MyBroker(bt.BrokerBase):
         Raises:
             UnknownSymbol: No such contract.
 
-        Source: margin and commission per lot of TianQin's quote, those of your broker where the
-        account is with one.
+        Source: margin and commission per lot of TianQin's quote; those of the futures company for
+        an account with one.
         """
         symbol, last = self._traded(instrument), self._or_last(price, instrument)
         return self._account.cost(symbol, abs(size), last, closes=closes)
 
     def max_lots(self, instrument: str, price: float | None = None, share: float = 1.0) -> int:
-        """Lots that a share of the available funds can open now; 0 if the contract asks for more.
+        """Return the lots that a share of the available funds can open now; 0 below the minimum.
 
         Args:
             instrument: A symbol, or the name of a feed.
@@ -499,7 +497,7 @@ class MyBroker(bt.BrokerBase):
 
     def _or_last(self, price: float | None, instrument: str) -> float:
         symbol = self._symbol_of(instrument)
-        self.store.instrument(symbol)  # UnknownSymbol at once: a quote of nothing is waited for
+        self.store.instrument(symbol)  # raises UnknownSymbol at once; a quote would be waited for
         return float(self.store.last_price(symbol)) if price is None else price
 
     # -- Backtrader's orders ----------------------------------------------------------------------
@@ -507,19 +505,19 @@ class MyBroker(bt.BrokerBase):
     def buy(
         self, owner: Any, data: Any, size: float, price: float | None = None, **kwargs: Any
     ) -> Any:
-        """Backtrader's ``self.buy``: closes a short first, then opens a long.
+        """Backtrader's ``self.buy``: close a short first, then open a long.
 
         Args:
-            owner: The strategy, told in ``notify_order``.
+            owner: The strategy whose ``notify_order`` is called.
             data: A feed of this store.
             size: Whole positive lots.
-            price: Quote units, off the price tick rounded to the passive side: the limit of a
-                Limit, the trigger of a Stop or StopLimit; None at the market.
+            price: Quote units, rounded to the price tick on the passive side: the limit of a
+                Limit, the trigger of a Stop or StopLimit; None for a market order.
             kwargs: As Backtrader's: ``plimit`` (the limit of a StopLimit), ``exectype``,
                 ``valid``, ``oco``, ``parent``, ``transmit``, ``trailamount``, ``trailpercent``;
-                ``allow_partial``. ``valid``: None is until cancelled (sent again on every trading
-                day), a date, datetime, timedelta or ``Order.DAY`` an end. All others are kept in
-                ``order.info``, over a restart, too.
+                ``allow_partial``. ``valid``: None means until cancelled (sent again on every
+                trading day); a date, datetime, timedelta or ``Order.DAY`` sets an end. All others
+                are kept in ``order.info``, also over a restart.
 
         Returns:
             One ``bt.Order``; its exchange orders are in ``order.legs``. Errors are not raised; the
@@ -527,26 +525,33 @@ class MyBroker(bt.BrokerBase):
 
         Source: Backtrader's ``Strategy.buy``.
         """
-        return self._orders.backtrader_order(bt.BuyOrder, owner, data, size, price, kwargs)
+        placed = self._orders.backtrader_order(bt.BuyOrder, owner, data, size, price, kwargs)
+        return self._followed_up(placed)
 
     def sell(
         self, owner: Any, data: Any, size: float, price: float | None = None, **kwargs: Any
     ) -> Any:
-        """Backtrader's ``self.sell``: closes a long first, then opens a short; as ``buy``."""
-        return self._orders.backtrader_order(bt.SellOrder, owner, data, size, price, kwargs)
+        """Backtrader's ``self.sell``: close a long first, then open a short; as ``buy``."""
+        placed = self._orders.backtrader_order(bt.SellOrder, owner, data, size, price, kwargs)
+        return self._followed_up(placed)
+
+    def _followed_up(self, order: Any) -> Any:
+        """Process what placing or cancelling an order has left to do; return the order."""
+        self._engine.follow_up()
+        return order
 
     def submit(self, order: Any) -> Any:
-        """Backtrader's own name for what ``buy`` and ``sell`` do; an order is sent only once."""
+        """Do nothing: ``buy`` and ``sell`` have sent the order already."""
         return order
 
     def cancel(self, order: Any) -> Any:
-        """Withdraw an order, all of its legs; what has been filled stays filled.
+        """Cancel an order with all of its legs; what has been filled stays filled.
 
-        It is over when the exchange says so: Canceled in ``notify_order``. One that is over
-        already stays as it is, and ``notify_store`` is told so.
+        The order is over when the exchange confirms it: Canceled in ``notify_order``. An order
+        that is already over is unchanged, and ``notify_store`` says so.
 
         Args:
-            order: A ``bt.Order`` of this broker, or a clone of it; None for one never made.
+            order: A ``bt.Order`` of this broker, or a clone of it; None does nothing.
 
         Returns:
             The same order.
@@ -555,18 +560,18 @@ class MyBroker(bt.BrokerBase):
             return None
         ticket = self._manager.tickets.get(order.ref) or getattr(order, "ticket", None)
         if ticket is not None:
-            self._manager.cancel(ticket)
+            self._contingent.cancel(ticket)
             self._write_ahead.flush()
-        return order
+        return self._followed_up(order)
 
     def cancel_order(self, order: Any) -> Any:
-        """Withdraw by order or by an id (``leg.order_id``, or one of ``get_all_orders().keys()``).
+        """Cancel by order or by id (``leg.order_id``, or one of ``get_all_orders().keys()``).
 
-        As ``cancel``, of the whole order that the id belongs to. By an id nothing is asked twice:
-        while the withdrawal is under way there is no second one.
+        As ``cancel``, for the whole order that the id belongs to. With an id, a second request is
+        not sent while a cancel is under way.
 
         Raises:
-            OrderError: An id that is not of this program's orders.
+            OrderError: The id is not of one of this program's orders.
         """
         if not isinstance(order, str):
             return self.cancel(order)
@@ -579,7 +584,7 @@ class MyBroker(bt.BrokerBase):
         return found if self._manager.is_leaving(found.ref) else self.cancel(found)
 
     def get_order(self, order_id: str) -> Any:
-        """The ``bt.Order`` that an id belongs to, None if it is not ours.
+        """Return the ``bt.Order`` that an id belongs to, None if it is not ours.
 
         Args:
             order_id: ``leg.order_id``, or one of ``get_all_orders().keys()``.
@@ -591,11 +596,11 @@ class MyBroker(bt.BrokerBase):
         return next(waiting, None)
 
     def get_all_orders(self) -> AllOrders:
-        """All orders that were sent or wait, oldest first: of this run, and of earlier ones those
-        that go on and those of this trading day.
+        """Return all orders that were sent or wait, oldest first: of this run, and of earlier
+        runs those that are alive and those of this trading day.
 
         Returns:
-            A list of ``bt.Order``. By id it can be walked as TqSdk's ``get_order()``, too:
+            A list of ``bt.Order``. It also reads like TqSdk's ``get_order()``, by id:
             ``orders.keys()``, ``orders.items()``, ``orders[id]["status"]``.
         """
         return AllOrders(
@@ -603,7 +608,7 @@ class MyBroker(bt.BrokerBase):
         )
 
     def get_orders_open(self, safe: bool = False) -> list[Any]:
-        """Orders that are not over, those of an earlier run among them; clones if ``safe``."""
+        """Return orders that are not over, also of an earlier run; clones if ``safe``."""
         alive = [ticket.order for ticket in self._manager.tickets.values() if not ticket.over]
         return [order.clone() for order in alive] if safe else alive
 
@@ -612,12 +617,12 @@ class MyBroker(bt.BrokerBase):
         """The account's orders that this program has not sent, by id; they are left alone.
 
         Values are ``leg.OrderLeg``: ``symbol``, ``volume`` and ``filled`` in lots,
-        ``state``. The present trading day's, as the account gives them.
+        ``state``. Only those of the present trading day, which the account lists.
         """
         return dict(self._reports.foreign)
 
     def orderstatus(self, order: Any) -> Any:
-        """Backtrader's status of an order."""
+        """Return Backtrader's status of an order."""
         return order.status
 
     # -- four-way orders --------------------------------------------------------------------------
@@ -626,79 +631,85 @@ class MyBroker(bt.BrokerBase):
         """开多: open a long. ``limit_price=None`` is a market order on every exchange.
 
         Args:
-            instrument: ``"SHFE.cu2612"``; ``"KQ.m@SHFE.cu"`` for the contract behind it. It needs
-                no feed; the name of one will do, too.
+            instrument: ``"SHFE.cu2612"``, or ``"KQ.m@SHFE.cu"`` for the contract behind it; no
+                feed is needed. The name of a feed works, too.
             size: Whole positive lots.
-            limit_price: Quote units, off the price tick rounded to the passive side; None; or
+            limit_price: Quote units, rounded to the price tick on the passive side; None; or
                 ``"BEST"`` / ``"FIVELEVEL"`` at CFFEX.
-            options: ``order_type``: LIMIT, MARKET, BEST, FIVELEVEL, FAK, FOK, default what the
-                price says; ``advanced="FAK"`` or ``"FOK"``; ``owner``, the strategy to be told;
-                ``valid`` as for ``buy``, default the exchange's own day; ``allow_partial``.
+            options: ``order_type``: LIMIT, MARKET, BEST, FIVELEVEL, FAK, FOK, by default inferred
+                from the price; ``advanced="FAK"`` or ``"FOK"``; ``owner``, the strategy whose
+                ``notify_order`` is called; ``valid`` as for ``buy``, by default the trading day;
+                ``allow_partial``.
 
         Returns:
-            One ``bt.Order``; its exchange orders are in ``order.legs``. Errors, an unknown symbol
-            and a closed market among them, are not raised; the order is Rejected, with
+            One ``bt.Order``; its exchange orders are in ``order.legs``. Errors such as an unknown
+            symbol or a closed market are not raised; the order is Rejected, with
             ``order.info.reason``.
 
         Raises:
             TypeError: No such option.
 
         Source: 开平 of the exchanges' rules, and ``TqApi.insert_order``; where an exchange has no
-        market orders, a limit at the day's price limit, FAK, does the same.
+        market orders, a FAK limit order at the day's price limit is sent instead.
         """
-        return self._orders.four_way(
+        placed = self._orders.four_way(
             Direction.BUY, PositionEffect.OPEN, instrument, size, limit_price, **options
         )
+        return self._followed_up(placed)
 
     def sell_open(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """开空: open a short; as ``buy_open``."""
-        return self._orders.four_way(
+        placed = self._orders.four_way(
             Direction.SELL, PositionEffect.OPEN, instrument, size, limit_price, **options
         )
+        return self._followed_up(placed)
 
     def buy_close(self, instrument: str, size: int, limit_price: Any = None, **options: Any) -> Any:
         """平空: close a short; as ``buy_open``.
 
-        At SHFE and INE, which tell today's lots from yesterday's, one order may have two legs;
-        ``getbroker(priority=)`` says which lots go first. More than is held, lots of other working
-        orders taken off, is Rejected as a whole, or closed partly with ``allow_partial=True``.
+        At SHFE and INE, which distinguish today's lots from yesterday's, one order may have two
+        legs; ``getbroker(priority=)`` says which lots go first. An order for more lots than are
+        held (less those of other working orders) is Rejected as a whole, or closes what it can
+        with ``allow_partial=True``.
         """
-        return self._orders.four_way(
+        placed = self._orders.four_way(
             Direction.BUY, PositionEffect.CLOSE, instrument, size, limit_price, **options
         )
+        return self._followed_up(placed)
 
     def sell_close(
         self, instrument: str, size: int, limit_price: Any = None, **options: Any
     ) -> Any:
         """平多: close a long; as ``buy_close``."""
-        return self._orders.four_way(
+        placed = self._orders.four_way(
             Direction.SELL, PositionEffect.CLOSE, instrument, size, limit_price, **options
         )
+        return self._followed_up(placed)
 
     # -- targets ----------------------------------------------------------------------------------
 
     def order_target_position(
         self, instrument: str, net: int, rules: ChaseRules | None = None, owner: Any = None
     ) -> PositionTarget:
-        """Work to a net position with limit orders that follow the market, one at a time.
+        """Trade to a net position with limit orders that follow the market, one at a time.
 
-        It goes on over breaks, nights and days until the target is reached. tqsdk's own
-        ``TargetPosTask`` does the like, but counts trading days by weekday and knows no holidays;
-        here the library's calendar says when the market is open.
+        It continues over breaks, nights and days until the target is reached. tqsdk's own
+        ``TargetPosTask`` is similar, but counts trading days by weekday and knows no holidays;
+        this one uses the library's calendar.
 
         Args:
             instrument: A symbol, or the name of a feed.
-            net: Signed lots that are to be held.
+            net: Signed lots to hold.
             rules: How to quote and when to follow; see ``ChaseRules``.
-            owner: The strategy to be told of its orders.
+            owner: The strategy whose ``notify_order`` is called.
 
         Returns:
-            What it is doing: ``reached``, ``stalled``, ``net`` and its ``orders``.
+            The target's state: ``reached``, ``stalled``, ``net`` and its ``orders``.
 
         Raises:
-            OrderError: ``net`` is no whole number, or lots of the contract that was behind a main
-                contract before are still held.
-            LinkError: Nobody knows which contract that is.
+            OrderError: ``net`` is not a whole number, or lots of the contract that was behind a
+                main contract before are still held.
+            LinkError: The contract behind a main contract is not known now.
             UnknownSymbol: No such contract.
         """
         if isinstance(net, bool) or net != int(net):
@@ -707,17 +718,19 @@ class MyBroker(bt.BrokerBase):
         self.store.instrument(instrument)
         target = self._targets.set(instrument, int(net), rules, owner)
         self._write_ahead.flush()
+        self._engine.follow_up()
         return target
 
     def drop_target(self, instrument: str) -> None:
-        """Work to a target no more; what is held stays."""
+        """Stop trading to a target; positions stay."""
         self._targets.drop(self._traded(instrument))
+        self._engine.follow_up()
 
     # -- the owner's buttons ----------------------------------------------------------------------
 
     @property
     def risk(self) -> RiskEngine:
-        """The rules over all orders: their ``state``, its ``reason``, their ``limits``."""
+        """The risk rules for all orders: their ``state``, its ``reason`` and the ``limits``."""
         return self._risk.guard
 
     @property
@@ -726,20 +739,20 @@ class MyBroker(bt.BrokerBase):
         return self._risk.guard.state
 
     def halt(self, reason: str = "halted by the owner") -> None:
-        """Withdraw every order and send no other until ``resume``, in later runs, too.
+        """Cancel every order and send no other until ``resume``, also in later runs.
 
-        Positions stay; a ``flatten`` that is not done goes no further. Exits are withdrawn, too:
-        lots that lose their stop are told to ``notify_store``, and to an alert.
+        Positions stay; a ``flatten`` that is not done is abandoned. Exits are cancelled, too:
+        ``notify_store`` and an alert name the lots that lose their stop.
 
         Args:
-            reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
+            reason: Shown in the log, in ``risk.reason`` and in the orders refused meanwhile.
         """
         self._engine.halt(reason)
 
     def resume(self) -> None:
-        """Take orders again after ``halt``, ``flatten`` or a limit.
+        """Accept orders again after ``halt``, ``flatten`` or a breached risk limit.
 
-        A ``flatten`` that is not done goes no further; what it has out is withdrawn.
+        A ``flatten`` that is not done is abandoned, and its working orders are cancelled.
 
         Raises:
             JournalError: The records still cannot be written; trading stays halted.
@@ -747,20 +760,20 @@ class MyBroker(bt.BrokerBase):
         self._engine.resume()
 
     def flatten(self, reason: str = "flattened by the owner") -> None:
-        """Withdraw every order and close all that the account holds, at the market.
+        """Cancel every order and close all that the account holds, at the market.
 
-        Returns at once; what happens is told in ``notify_order``. What a market does not take now,
-        as one that is locked at its limit, stays there as a limit order, on the next trading day
-        as another one; what is refused is tried again. Other orders may only reduce until
-        ``resume``.
+        Returns at once; ``notify_order`` reports the progress. Lots that cannot be closed now, for
+        example in a market locked at its price limit, stay in a limit order, which is sent anew on
+        the next trading day; rejected orders are tried again. Other orders may only reduce
+        positions until ``resume``.
 
         Args:
-            reason: Shown in the log, in ``risk.reason`` and in what is refused meanwhile.
+            reason: Shown in the log, in ``risk.reason`` and in the orders refused meanwhile.
         """
         self._engine.flatten(reason)
 
     def cancel_all(self) -> None:
-        """Withdraw every order of this broker that is not over, those that wait with us, too."""
+        """Cancel every order of this broker that is not over, also those not sent yet."""
         self._engine.cancel_all()
 
     @property
@@ -769,7 +782,7 @@ class MyBroker(bt.BrokerBase):
         return self._engine.records_broken
 
     def records_failed(self, error: JournalError) -> None:
-        """What cannot be written halts trading: what may open is withdrawn, and not sent."""
+        """Halt trading after a failed write: cancel orders that may open; exits stay."""
         self._engine.records_failed(error)
 
     # -- rolls ------------------------------------------------------------------------------------
@@ -790,17 +803,17 @@ class MyBroker(bt.BrokerBase):
             self._pre_trade.reserved[instrument] = reason
 
     def exit_carrier(self, plan: RollPlan, save: Callable[[RollState], None]) -> ExitCarrier:
-        """What takes the exits of a contract along with its lots."""
+        """Make what moves the exits of a contract along with its lots."""
         return ExitCarrier(self._manager, self._contingent, self._orders.stand_in_for, plan, save)
 
     def mark(self, order: Any, name: str, value: Any) -> None:
-        """Keep a word with an order, over a restart, too."""
+        """Store a value in ``order.info``, also over a restart."""
         order.addinfo(**{name: value})
         self._write_ahead.touch(order.ticket)
 
     @contextmanager
     def reserved_for_us(self, instrument: str) -> Iterator[None]:
-        """Let those who have reserved a contract send an order on it."""
+        """Let the holder of a reservation send orders on the contract."""
         reason = self._pre_trade.reserved.pop(instrument, None)
         try:
             yield
@@ -827,10 +840,10 @@ class MyBroker(bt.BrokerBase):
     add_order_history = refused("add_order_history")
 
     def setcommission(self, *args: Any, name: str | None = None, **kwargs: Any) -> None:
-        """Backtrader's own, for the feed of a name: what sizes and values are counted with.
+        """Set Backtrader's commission info for the feed of a name, used for sizes and values.
 
         Raises:
-            ConfigError: Without a name: TianQin's are known of every contract.
+            ConfigError: Without a name, as TianQin supplies every contract's commission.
         """
         must_be_named("setcommission", name)
         super().setcommission(*args, name=name, **kwargs)
@@ -843,22 +856,22 @@ class MyBroker(bt.BrokerBase):
     # -- inside -----------------------------------------------------------------------------------
 
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
-        """Apply what the exchange says, and queue what strategies are to be told."""
+        """Apply order reports and fills, and queue the notifications for strategies."""
         self._engine.take_reports(reports)
 
     def heard(self) -> None:
-        """The trading side has said something: it lives."""
+        """Note that the trading connection has answered."""
         self._manager.heard_at = monotonic()
 
     def follow_session(self, session: int, reconnector: Any) -> None:
-        """Every round: look after unanswered orders, and after all that waits with us."""
+        """Check unanswered orders and those that wait on our side; called every round."""
         self._engine.on_round(session, reconnector)
 
     def _must_keep_priority(self) -> None:
-        """Refuse a priority that the account's counter would not keep.
+        """Refuse a priority that the account's counter would not respect.
 
         Raises:
-            ConfigError: A feed's exchange is one of those.
+            ConfigError: The priority is impossible at a feed's exchange.
         """
         for feed in self.store.feeds:
             contract = feed.symbol.rpartition("@")[2]  # KQ.m@DCE.m trades at DCE, too

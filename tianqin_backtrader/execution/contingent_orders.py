@@ -86,17 +86,20 @@ class ContingentOrders:
 
     def __init__(self, manager: OrderManager, feeds: Feeds, last_price: LastPrice) -> None:
         self._manager, self._context, self._feeds = manager, manager.context, feeds
-        self._emulator = OrderEmulator(manager, last_price, self._take_fired)
+        self._emulator = OrderEmulator(manager, last_price)
         self.watched = self._emulator.watched
         self._boxes: dict[int, list[OrderGroupEntry]] = defaultdict(list)
         self._drafts: dict[int, list[tuple[Ticket, Any]]] = {}
         self._taken: set[int] = set()
-        manager.on_end.append(self._take_end)
 
     # -- in -----------------------------------------------------------------------------------
 
     def place(self, ticket: Ticket, parent: Any, oco: Any, transmit: bool) -> None:
         """Take one of Backtrader's orders: now, or when its bracket is complete."""
+        self._place(ticket, parent, oco, transmit)
+        self.take_ends()
+
+    def _place(self, ticket: Ticket, parent: Any, oco: Any, transmit: bool) -> None:
         ticket.followed = True
         at_once = ticket.order.exectype in (bt.Order.Market, bt.Order.Limit)
         if parent is not None and parent.ref not in self._drafts:
@@ -169,6 +172,7 @@ class ContingentOrders:
             for child, other in children:
                 if other is not None and other.ref not in known:
                     self._join(child, other)
+                    self.take_ends()
         if not parent.over:
             self._start(parent)
 
@@ -228,12 +232,22 @@ class ContingentOrders:
 
     # -- what happens -------------------------------------------------------------------------
 
+    def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL, reason: str = "") -> None:
+        """Withdraw an order, as ``OrderManager.cancel``, and what depends on it."""
+        self._manager.cancel(ticket, ending, reason)
+        self.take_ends()
+
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
         """A fill of an order that may be in groups."""
         closed = fill.volume if ticket.closes_by(fill.offset) else 0
         for box in self._boxes.get(ticket.order.ref, ()):
             answer = contingency.on_fill(box.group, ticket.key, fill.volume, closed=closed)
             self._answer(box, answer)
+
+    def take_ends(self) -> None:
+        """Do what the ends of orders mean for those that depend on them."""
+        while self._manager.ended:
+            self._take_end(self._manager.ended.popleft())
 
     def _take_end(self, ticket: Ticket) -> None:
         self._emulator.forget(ticket)
@@ -254,8 +268,7 @@ class ContingentOrders:
             elif box.role(ticket) is Role.PEER:
                 others = (other for other in box.tickets.values() if other is not ticket)
                 ticket.after += [other for other in others if other.stage is Stage.WORKING]
-        if not ticket.over:
-            self._manager.release(ticket)
+        self._manager.release(ticket)
 
     def _answer(self, box: OrderGroupEntry, answer: Answer) -> None:
         box.group, actions = answer
@@ -263,6 +276,7 @@ class ContingentOrders:
         self._manager.write_ahead.touch_plan(box)
         for action in actions:
             self._carry_out(box, action)
+            self.take_ends()
 
     def _carry_out(self, box: OrderGroupEntry, action: Action) -> None:
         ticket = box.tickets[action.order_id]
@@ -341,6 +355,7 @@ class ContingentOrders:
                 continue
             if ticket.condition is None:
                 self._manager.release(ticket)
+                self.take_ends()
             else:
                 self._emulator.watch(ticket)
 
@@ -474,7 +489,7 @@ class ContingentOrders:
         before = {place: self._covered(*place) for place in stops}
         for ticket in tickets:
             if not ticket.over:  # else the end of another one has ended it
-                self._manager.cancel(ticket, reason=reason)
+                self.cancel(ticket, reason=reason)
         for (symbol, direction), lots in before.items():
             bare = self._bare(symbol, direction, lots)
             if bare > 0:
@@ -522,6 +537,7 @@ class ContingentOrders:
         for box in {box.key: box for boxes in self._boxes.values() for box in boxes}.values():
             for member in box.group.members:
                 self._complete(box, box.tickets[member.order_id])
+                self.take_ends()
             self._answer(box, contingency.level(box.group))
 
     def _complete(self, box: OrderGroupEntry, ticket: Ticket) -> None:
@@ -540,7 +556,10 @@ class ContingentOrders:
 
     def on_round(self) -> None:
         """Every round: hold the prices of the moment against what waits for them."""
-        self._emulator.on_round()
+        for ticket in self._emulator.on_round():
+            if not ticket.over:
+                self._take_fired(ticket)
+            self.take_ends()
 
 
 def _closes_only(child: Ticket) -> None:

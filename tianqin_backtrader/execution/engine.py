@@ -107,12 +107,14 @@ class ExecutionEngine:
         self._news, self._keeper, self._lots = news, keeper, lots
         self._reconciler, self._expiry = reconciler, expiry
         self.begun = self._halting = False
+        self._halted_for: JournalError | None = None
         self._seen: tuple[object, ...] = ()
         #: All that is waited for: where each is empty, nothing can become due.
         self._waiting: tuple[Sized, ...] = (
             manager.queued, manager.withdrawn, manager.expiries, manager.unanswered,
             reports.missing, reports.others.waiting, contingent.watched,
             targets.targets, targets.returning, reconciler.given_up, expiry.expiring,
+            manager.ended, manager.unsettled,
             self._write_ahead.rows, self._write_ahead.touched, self._write_ahead.plans,
         )  # fmt: skip
 
@@ -130,6 +132,7 @@ class ExecutionEngine:
             self.apply(reports)
             self._reconcile()
             self._write_ahead.flush()
+            self._look_at_records()
 
     def apply(self, reports: Iterable[OrderReport | Fill]) -> None:
         """Apply reports one by one, each with all that follows from it."""
@@ -139,9 +142,23 @@ class ExecutionEngine:
                 if done is not None:
                     self._follow_fill(done)
                     self._reports.settle_leg(done)
+                    self._settle()
             except IllegalTransition as error:
                 self._reports.read_again(report, error)
         self._reports.tell_without_order()
+
+    def follow_up(self) -> None:
+        """See to what a command leaves to be done: ends, legs that could not be sent, records."""
+        self._settle()
+        self._look_at_records()
+
+    def _settle(self) -> None:
+        """Do what ends of orders, and legs that could not be sent, mean for others."""
+        manager = self._manager
+        while manager.ended or manager.unsettled:
+            self._contingent.take_ends()
+            if manager.unsettled:
+                self._reports.settle(manager.unsettled.popleft())
 
     def _follow_fill(self, done: Applied) -> None:
         """What an execution means for other orders, for targets and records."""
@@ -178,6 +195,7 @@ class ExecutionEngine:
         if self._is_idle(session):
             return
         self._reports.follow_session(session, reconnector)
+        self._settle()
         if not self.begun:
             return
         self._reports.on_round()
@@ -186,7 +204,8 @@ class ExecutionEngine:
         self._account.settle_fees()
         self._look_at_halting()
         self._look_at_loss()
-        self._manager.on_round()
+        for _ in self._manager.on_round():
+            self._settle()
         self._contingent.on_round()
         self._targets.on_round()
         if self._kill_switch.busy:
@@ -195,7 +214,9 @@ class ExecutionEngine:
                 self._factory.close_unguarded(close)
         if self._expiry.on_round():
             self._write_ahead.touch_plan(self._lots)
+        self._settle()
         self._write_ahead.flush()
+        self._look_at_records()
 
     def _is_idle(self, session: int) -> bool:
         """Whether nothing has changed since the last look, and nothing can have become due."""
@@ -244,7 +265,7 @@ class ExecutionEngine:
     def _withdraw(self, which: Callable[[Ticket], bool]) -> None:
         for ticket in list(self._manager.tickets.values()):
             if not ticket.over and which(ticket):
-                self._manager.cancel(ticket)
+                self._contingent.cancel(ticket)
 
     def _withdraw_for(self, which: Callable[[Ticket], bool]) -> None:
         """Withdraw orders for what the rules say; lots that lose their stop by it are told."""
@@ -274,8 +295,16 @@ class ExecutionEngine:
 
     def records_failed(self, error: JournalError) -> None:
         """What cannot be written halts trading: what may open is withdrawn, and not sent."""
-        if not self.records_broken:
-            self._write_ahead.fail(error)  # which comes back here
+        self._write_ahead.fail(error)
+        self._look_at_records()
+
+    def _look_at_records(self) -> None:
+        """Halt trading once when the records have become impossible to write."""
+        error = self._write_ahead.broken
+        if error is self._halted_for:
+            return
+        self._halted_for = error
+        if error is None:
             return
         text = f"HALTED: {error}; exits go on; make room, then broker.resume()"
         logger.error("%s", text)

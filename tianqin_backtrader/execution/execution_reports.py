@@ -70,7 +70,6 @@ class ReportHandler:
     def __init__(self, manager: OrderManager) -> None:
         self._manager, self._account = manager, manager.account
         self._context, self._trading, self._link = manager.context, manager.trading, manager.link
-        manager.settled = self.settle
         self.foreign = manager.router.claims.foreign
         self.others = ForeignFills(self._context, self._account)
         self._early: dict[str, dict[str, Fill]] = defaultdict(dict)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import backtrader as bt
@@ -78,17 +78,14 @@ class OrderEmulator:
     Args:
         manager: Knows the gate and the records.
         last_price: Of a contract.
-        on_fire: Called with an order whose moment has come.
 
     Attributes:
         watched: What waits, by contract and number.
     """
 
-    def __init__(
-        self, manager: OrderManager, last_price: LastPrice, on_fire: Callable[[Ticket], None]
-    ) -> None:
+    def __init__(self, manager: OrderManager, last_price: LastPrice) -> None:
         self._manager, self._context, self._link = manager, manager.context, manager.link
-        self._last_price, self._on_fire = last_price, on_fire
+        self._last_price = last_price
         self.watched: dict[str, dict[int, Ticket]] = {}
         self._quiet: dict[str, QuietRange] = {}
         self._breaks, self._lost_at = 0, -math.inf
@@ -157,12 +154,16 @@ class OrderEmulator:
             if not self.watched[ticket.symbol]:
                 del self.watched[ticket.symbol]
 
-    def on_round(self) -> None:
-        """Hold the prices of the moment against what waits for them."""
+    def on_round(self) -> Iterator[Ticket]:
+        """Hold the prices of the moment against what waits for them.
+
+        Yields:
+            Each order whose moment has come, and each that is over because its lots are gone.
+        """
         now = self._context.now_ns()
         due = now + self._ahead(now)  # asked in every round: what is lost may be back in the next
         for symbol, tickets in list(self.watched.items()):  # what ends may be forgotten
-            self._end_without_lots(symbol)
+            yield from self._end_without_lots(symbol)
             if not tickets or not self._link.trading_up or not self._manager.pre_trade.open(symbol):
                 continue
             span = self._quiet.get(symbol) or self._span(symbol)
@@ -170,8 +171,9 @@ class OrderEmulator:
             if span.contains(price, due):
                 continue
             for ticket in list(tickets.values()):
-                if ticket.stage is Stage.WATCHED:
-                    self._look(ticket, price, _moment(ticket, now, due))
+                due_now = _moment(ticket, now, due)
+                if ticket.stage is Stage.WATCHED and self._fires(ticket, price, due_now):
+                    yield ticket
             self._quiet.pop(symbol, None)
 
     def _ahead(self, now: int) -> int:
@@ -182,7 +184,7 @@ class OrderEmulator:
         doubtful = now - self._lost_at < DOUBTFUL_FOR
         return BEFORE_CLOSE_IN_DOUBT - BEFORE_CLOSE if doubtful else 0
 
-    def _end_without_lots(self, symbol: str) -> None:
+    def _end_without_lots(self, symbol: str) -> Iterator[Ticket]:
         """Exits whose lots are gone: none of them may fire later, and open."""
         for direction in Direction:
             if self._manager.account.booked(symbol, direction):
@@ -196,6 +198,8 @@ class OrderEmulator:
             if exits and not held and not self._manager.router.coming.of(symbol, direction):
                 for ticket in exits:
                     self._manager.end_without_lots(ticket)
+                    if ticket.over:  # else a roll takes it along
+                        yield ticket
 
     def _span(self, symbol: str) -> QuietRange:
         """Between which prices, and until when, nothing that waits can fire or move."""
@@ -206,9 +210,10 @@ class OrderEmulator:
         self._quiet[symbol] = span
         return span
 
-    def _look(self, ticket: Ticket, price: float, now: int) -> None:
+    def _fires(self, ticket: Ticket, price: float, now: int) -> bool:
+        """Whether its moment has come: it is to be sent as what it has become."""
         if ticket.condition is None or ticket.held_back:
-            return
+            return False
         before = ticket.condition
         ticket.condition, fired = on_price(before, price, now)
         if ticket.condition is not before:
@@ -216,7 +221,7 @@ class OrderEmulator:
         if ticket.condition.kind in (Kind.STOP_TRAIL, Kind.STOP_TRAIL_LIMIT):
             _show(ticket.order.created, ticket.condition)
         if fired is None or ticket.condition.status is not Status.TRIGGERED:
-            return
+            return False
         ticket.order.triggered = True
         self._manager.settle_again(ticket)  # its wish depends on what of it closes
         logger.info("order %d fires at %s", ticket.order.ref, price)
@@ -225,7 +230,7 @@ class OrderEmulator:
         ticket.terms = OrderTerms(limit, STAYS if limit is None and self._closes(ticket) else None)
         ticket.condition = None
         ticket.stage = Stage.QUEUED
-        self._on_fire(ticket)
+        return True
 
     def _closes(self, ticket: Ticket) -> bool:
         """Whether lots rely on it. An entry must have its end at once: what protects it waits."""

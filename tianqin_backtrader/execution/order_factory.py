@@ -100,6 +100,7 @@ class OrderFactory:
                 self._manager.submit(ticket)
             else:
                 self._contingent.place(ticket, parent, oco, transmit)
+        self._contingent.take_ends()
         self._write_ahead.flush()
         return order
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from heapq import heappop, heappush
 from itertools import count
@@ -63,8 +63,8 @@ class OrderManager:
 
     Attributes:
         legs: Every leg sent, with its order, by id.
-        on_end: Called with a ``followed`` order that is over.
-        settled: Called when a leg has ended without a report.
+        ended: ``followed`` orders that are over, until somebody has seen to what depends on them.
+        unsettled: Orders with a leg that could not be sent, until they are settled.
         unanswered: Legs of which nothing has been heard.
         queued: Orders that wait to be sent, by number.
         withdrawn: Orders whose withdrawal is waited for, by number.
@@ -91,8 +91,8 @@ class OrderManager:
         self.router, self._guard = router, guard
         self.legs: dict[str, tuple[Ticket, OrderLeg]] = {}
         self.tickets: dict[int, Ticket] = {}
-        self.on_end: list[Callable[[Ticket], None]] = []
-        self.settled: Callable[[Ticket], None] = lambda ticket: None
+        self.ended: deque[Ticket] = deque()
+        self.unsettled: deque[Ticket] = deque()
         self.live = live
         self.unanswered: dict[str, OrderLeg] = {}
         self.heard_at = monotonic()
@@ -456,7 +456,7 @@ class OrderManager:
             self.write_ahead.ended(sent)
             ticket.spares.add(order_id)  # the client's rules hold for other lots, too
             self.live[ticket.symbol].pop(order_id, None)
-            self.settled(ticket)
+            self.unsettled.append(ticket)
         logger.info("%s sent at %s", sent, terms.limit_price)
         return sent
 
@@ -616,13 +616,16 @@ class OrderManager:
         self.queued.pop(ticket.order.ref, None)
         self.withdrawn.pop(ticket.order.ref, None)
         if ticket.followed:
-            for told in self.on_end:
-                told(ticket)
+            self.ended.append(ticket)
 
     # -- every round --------------------------------------------------------------------------
 
-    def on_round(self) -> None:
-        """See to what waits: ends that have come, markets that have opened, cancels unheard."""
+    def on_round(self) -> Iterator[Ticket]:
+        """See to what waits: ends that have come, markets that have opened, cancels unheard.
+
+        Yields:
+            Each order that may be over now: what depends on it is done before the next one's turn.
+        """
         if not (self.expiries or self.queued or self.withdrawn):
             return
         now = self.context.now()
@@ -630,6 +633,7 @@ class OrderManager:
             *_, ticket = heappop(self.expiries)
             if not ticket.over:
                 self.cancel(ticket, Ending.EXPIRE)
+                yield ticket
         for ticket in list(self.withdrawn.values()):
             if not ticket.leaving:
                 self.withdrawn.pop(ticket.order.ref, None)
@@ -638,7 +642,7 @@ class OrderManager:
                 self._doubt_link(ticket)
                 self._withdraw(ticket)
         if self.queued:
-            self._release_queued(now)
+            yield from self._release_queued(now)
 
     def _tell_missed_close(self, ticket: Ticket) -> None:
         """Backtrader's Close was to end a position with the day, and is over without that."""
@@ -664,7 +668,7 @@ class OrderManager:
         calendar = self.context.calendar
         return moment == last_close(symbol, calendar.trading_day_at(moment), calendar)
 
-    def _release_queued(self, now: datetime) -> None:
+    def _release_queued(self, now: datetime) -> Iterator[Ticket]:
         today = self.context.calendar.trading_day_at(now)
         is_open: dict[str, bool] = {}
         for ref, ticket in list(self.queued.items()):
@@ -678,6 +682,7 @@ class OrderManager:
             if ticket.next_day and ticket.sent_day is not None and today <= ticket.sent_day:
                 continue
             self.release(ticket)
+            yield ticket
 
 
 def _only_too_fast(error: TianqinError) -> bool:

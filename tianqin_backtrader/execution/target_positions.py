@@ -122,12 +122,13 @@ class TargetPositions:
         )
         self.targets: dict[str, PositionTarget] = {}
         self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
+        self._working: set[int] = set()
         self.recalled: list[tuple[dict[str, Any], list[Ticket]]] = []
         self.returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
-        manager.on_end.append(self._take_end)
 
     def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
         """Work to a net position from now on."""
+        self._note_ends()
         for ticket in self.returning.get(symbol, ({}, None, []))[2]:
             if not ticket.over:
                 self._manager.cancel(ticket)  # an earlier run's, for another target
@@ -196,16 +197,18 @@ class TargetPositions:
         if target is not None and not target.reached:
             target.events.append(Moved(fill.direction.sign * fill.volume))
 
-    def _take_end(self, ticket: Ticket) -> None:
-        found = self._sent.get(ticket.order.ref)
-        if found is not None:
-            target, order_id, _ = found
-            status = ticket.order.status
-            rejected = status in (bt.Order.Rejected, bt.Order.Margin)
-            target.events.append(Ended(order_id, ticket.filled, rejected))
+    def _note_ends(self) -> None:
+        """Let targets know which of their orders are over."""
+        for number in sorted(self._working):
+            target, order_id, ticket = self._sent[number]
+            if ticket.over:
+                self._working.remove(number)
+                rejected = ticket.order.status in (bt.Order.Rejected, bt.Order.Margin)
+                target.events.append(Ended(order_id, ticket.filled, rejected))
 
     def on_round(self) -> None:
         """Do what each target wants now."""
+        self._note_ends()
         self._tend_returning()
         for target in list(self.targets.values()):
             if target.reached and not target.events:
@@ -263,11 +266,9 @@ class TargetPositions:
                 target.symbol, action.direction, action.volume, action.price, target.owner,
                 target.resumed,
             )  # fmt: skip
-            ticket.followed = True
             self._sent[ticket.order.ref] = (target, action.order_id, ticket)
+            self._working.add(ticket.order.ref)
             target.orders.append(ticket.order)
-            if ticket.over:  # refused at once
-                self._take_end(ticket)
         elif isinstance(action, Cancel):
             for found, order_id, ticket in self._sent.values():
                 if found is target and order_id == action.order_id and not ticket.over:

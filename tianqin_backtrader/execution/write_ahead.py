@@ -61,7 +61,6 @@ class WriteAheadLog:
 
     Args:
         context: Time and notifications.
-        failed: Called once with the error when the journal cannot be written.
 
     Attributes:
         journal: Where to; None for no records.
@@ -69,8 +68,8 @@ class WriteAheadLog:
         rows, touched, plans: What is to be written.
     """
 
-    def __init__(self, context: Context, failed: Callable[[JournalError], None]) -> None:
-        self._context, self._failed = context, failed
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self.journal: Journal | None = None
         self.broken: JournalError | None = None
         self._pause, self._again_at = AGAIN, 0.0
@@ -208,7 +207,6 @@ class WriteAheadLog:
         if self.broken is None:
             self.broken = error
             self._wait_longer()
-            self._failed(error)
 
     def _try_again(self) -> bool:
         """Write what is owed, if it is time to; orders wait for their owner all the same."""

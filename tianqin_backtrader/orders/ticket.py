@@ -112,8 +112,8 @@ class Ticket:
         next_day: Whether it waits for a later trading day than ``sent_day``.
         spares: Legs that were sent in place of refused ones; none is sent in place of these.
         withdrawn_for: Why it is withdrawn, where it is not its owner who does it.
-        followed: Whether its fills and its end mean something for others: for a group, for a
-            target, or for lots that rely on it.
+        followed: Whether its fills and its end mean something for others: for a group, or for
+            lots that rely on it.
         held_back: Whether it stays with us, as its lots are on their way to another contract.
         told_without_limit: When it is told that it waits for the limit it is sent at, nanoseconds
             since 1970 UTC; None if it has not waited for it.

@@ -1,8 +1,8 @@
-"""What an earlier run left behind: orders, groups and targets come back before anything may trade.
+"""Restore the orders, groups and targets of an earlier run before anything may trade.
 
-The journal says what was meant and seen, the account what is. Orders that were sent go on, fills
-that nobody has seen are told, what never left is told as such, and lots that nothing explains
-stop the start.
+The journal has what was intended and reported, the account the present state. Orders that were
+sent continue, unseen fills are notified, orders that were never sent end as Expired (or are sent
+now), and unexplained lots refuse the start.
 """
 
 from __future__ import annotations
@@ -35,33 +35,36 @@ from .saved_orders import Found, Orders, SavedOrders
 
 logger = logging.getLogger(__name__)
 
-#: The exchange must know an order so long after it was meant to be sent; else it never left.
+#: An order that the exchange does not know this long after its intent was never sent.
 UNKNOWN = 3 * SECOND
-NEVER_LEFT = "it never left: the program ended before it was sent"
+NEVER_LEFT = "it was never sent: the program ended before"
 
-#: So long positions are waited for that the account does not show, though margin is bound.
+#: How long to wait for positions that the account does not show, though margin is in use.
 UNSHOWN = 60 * SECOND
 NOT_SHOWN = (
-    "the account has shown no positions for a minute, though margin is bound: whether orders of an "
-    "earlier day were filled is not known, and nothing was sent. Start again when another terminal "
-    "shows the positions"
+    "the account has shown no positions for a minute, though margin is in use: whether orders of "
+    "an earlier day were filled is not known, and nothing was sent. Start again when another "
+    "terminal shows the positions"
 )
 
 Report = OrderReport | Fill
 
 
 class StartupReconciler:
-    """Puts journal and account together, once.
+    """Reconciles journal and account, once.
 
     Args:
-        engine, manager, reports, contingent, targets: Where orders and targets go on.
-        make: Makes orders, and tells them.
-        lots: What the records start from.
-        memory: Of the risk rules.
-        pump: Waits so many seconds for the server.
-        newborn: The account was born with this program: there is nothing to go on with.
-        resend: Send what never left, instead of telling it as Expired.
-        accept: Go on where nothing explains what the account holds.
+        engine, manager, reports, contingent, targets: Continue the orders and targets.
+        make: Makes orders and queues their notifications.
+        lots: The baseline of the records.
+        memory: The recorded state of the risk rules.
+        pump: Waits for the server for a number of seconds.
+        newborn: Whether the account is new with this program, so that nothing can continue.
+        resend: Send orders that were never sent, instead of reporting them as Expired.
+        accept: Start even if nothing explains what the account holds.
+
+    Attributes:
+        adopted: Orders of earlier runs that are still to be assigned to strategies.
     """
 
     def __init__(
@@ -90,18 +93,18 @@ class StartupReconciler:
         self._resend, self._accept = resend, accept
         self._lots = lots
         self.adopted: list[Ticket] = []
-        #: Net lots and prices before what is now to be told, by symbol; given to strategies once.
+        #: Net lots and prices before pending notifications, by symbol; given to strategies once.
         self.begun_with: dict[str, tuple[int, float]] = {}
 
     def run(self, equity: Callable[[], float]) -> None:
-        """Take over what the account holds and what the records know.
+        """Take over the account's positions and the recorded orders.
 
         Args:
-            equity: Says what the account is worth; asked when its positions are taken.
+            equity: Returns the account's equity; called when its positions are taken over.
 
         Raises:
-            StartRefused: They differ, and nothing explains it, or the account does not show what
-                it holds; nothing was sent.
+            StartRefused: Account and records differ, and nothing explains it, or the account does
+                not show its positions; nothing was sent.
             JournalError: The records cannot be read.
         """
         journal = self._write_ahead.journal
@@ -122,7 +125,7 @@ class StartupReconciler:
             lost = self._unanswered(found)
             ended = [leg for leg in lost if self._day_over(leg)]
             picture = self._compare(journal, reports, mine, ended)
-            # A counter may show positions a while after all the rest.
+            # A counter may show positions later than everything else.
             waited = instants(self._context.clock).since(began)
             if self._is_settled(picture, waited):
                 break
@@ -142,7 +145,7 @@ class StartupReconciler:
         self._write_ahead.flush()
 
     def begin_again(self) -> None:
-        """Another run on the same account: its strategies are told of what goes on."""
+        """Prepare live orders and positions for another run on the same account."""
         self.begun_with = self._account.net_lots()
         self.adopted = [ticket for ticket in self._manager.tickets.values() if not ticket.over]
         for ticket in self.adopted:
@@ -151,7 +154,7 @@ class StartupReconciler:
     # -- the account --------------------------------------------------------------------------
 
     def _unanswered(self, found: Found) -> list[RecordedLeg]:
-        """Orders whose end is not on record and which the account does not show."""
+        """Return orders whose end is not recorded and which the account does not list."""
         known = self._trading.known_orders()
         return [
             leg
@@ -164,7 +167,7 @@ class StartupReconciler:
         return day_is_over(leg.symbol, leg.trading_day, context.now(), context.calendar)
 
     def _wait_for_answers(self, found: Found) -> None:
-        """What was sent as the program died may still be on its way."""
+        """Wait for orders that were sent just before the program ended; they may still arrive."""
         clock = self._context.clock
         began = instants(clock)
         while True:
@@ -198,7 +201,7 @@ class StartupReconciler:
             one
             for one in reports
             if isinstance(one, Fill) and not self._counted(one)
-            and one.identity not in known and one.trade_id not in known  # as it was called once
+            and one.identity not in known and one.trade_id not in known  # the id of older journals
             and (one.order_id in self._manager.legs or one.order_id not in mine)
         ]  # fmt: skip
         gone = [
@@ -210,12 +213,12 @@ class StartupReconciler:
         return compare(recorded, held, news, ended, costs, gone)
 
     def _is_settled(self, picture: PositionDiff, waited: float) -> bool:
-        """Whether the account has shown what there is to compare.
+        """Return whether the account has shown all that is to be compared.
 
-        Lots that it does not show while margin is bound are not gone: nothing has closed them.
+        If it shows no positions while margin is in use, they are not closed but late.
 
         Raises:
-            StartRefused: It has not shown any for long.
+            StartRefused: It has not shown any for a minute.
         """
         if not (picture.filled and self._account.lacks_positions()):
             return not picture.differences or waited >= SETTLED
@@ -255,10 +258,12 @@ class StartupReconciler:
         self._engine.apply([day_end(self._manager.legs[leg.order_id][1]) for leg in ended])
         for leg in never:
             self._never_left(*self._manager.legs[leg.order_id])
+            self._engine.follow_up()
         self._contingent.complete_groups()
         for ticket in self.adopted:
             self._send_rest(ticket)
             self._reports.settle(ticket)
+            self._engine.follow_up()
         for plan in found.targets:
             working = [
                 ticket for ticket in self.adopted
@@ -269,11 +274,11 @@ class StartupReconciler:
             text = f"{len(self.adopted)} orders of an earlier run go on"
             logger.info("%s", text)
             self._write_ahead.note(text)
-        # What was not told of those that are over is told to their own strategies, too.
+        # Finished orders are included: their pending notifications need their strategies.
         self.adopted = list(found.tickets.values())
 
     def _tell_again(self, ticket: Ticket) -> None:
-        """What was done and not told before the program died."""
+        """Send the notifications that the program did not send before it ended."""
         order = ticket.order
         if order.status == bt.Order.Created:
             order.submit(order.broker)
@@ -284,9 +289,9 @@ class StartupReconciler:
             self._make.tell(order)
 
     def _never_left(self, ticket: Ticket, leg: OrderLeg) -> None:
-        """The exchange does not know it, and has been given the time to."""
+        """End or resend an order that the exchange still does not know after the wait."""
         while leg.not_found():
-            pass  # it had been heard of
+            pass  # the leg had been reported before
         if not leg.exchange_order_id:
             leg.last_msg = NEVER_LEFT
         self._manager.live[leg.symbol].pop(leg.order_id, None)
@@ -299,7 +304,7 @@ class StartupReconciler:
         ):  # fmt: skip
             self._reports.settle(ticket)
         elif ticket.protects and ticket.closing <= 0 and not self._resend:
-            self._reports.settle(ticket)  # it has closed; what it opens is an entry
+            self._reports.settle(ticket)  # its closing part is done; the rest would be an entry
         elif self._resend or self._protects(ticket) or self._was_taken(ticket):
             ticket.unsent.clear()
             ticket.ending = Ending.NONE
@@ -308,23 +313,24 @@ class StartupReconciler:
             self._manager.finish(ticket, bt.Order.Expired, NEVER_LEFT)
 
     def _protects(self, ticket: Ticket) -> bool:
-        """A child of a bracket, or another exit that has fired, is sent in any case: without it
-        lots would have no protection.
+        """Return whether an order is a bracket's child or another exit that has triggered.
+
+        Such an order is always sent, or lots would have no protection.
         """
         role = self._contingent.role(ticket)
-        exit_of_a_group = role is Role.PEER and ticket.may_open == 0  # its end ends the others
+        exit_of_a_group = role is Role.PEER and ticket.may_open == 0  # its end would end the group
         return ticket.protects or role is Role.CHILD or exit_of_a_group
 
     def _was_taken(self, ticket: Ticket) -> bool:
-        """Whether its strategy was told that it works: it was sent again, or stands in for another.
+        """Return whether its strategy was notified that it works, so that it must be sent again.
 
-        An entry that has fired is none: its price has passed.
+        A triggered entry is excluded: its price has passed.
         """
         worked = any(leg.exchange_order_id for leg in ticket.legs)
         return ticket.has_been_taken and (worked or ticket.may_open == 0)
 
     def _send_rest(self, ticket: Ticket) -> None:
-        """Closes that were to leave together with those that did."""
+        """Send closing legs that belong together with legs already sent."""
         closing = [leg for leg in ticket.unsent if str(leg.offset) != "OPEN"]
         if ticket.stage is Stage.WORKING and closing and not ticket.ending:
             if self._manager.pre_trade.open(ticket.symbol):

@@ -98,7 +98,7 @@ class ExitCarrier:
             if ticket.over or ticket.ending not in (Ending.NONE, Ending.RESIZE):
                 continue
             if not self._of_the_roll(ticket, state) and not self.is_exit(ticket):
-                self._manager.cancel(ticket, reason=why)
+                self._contingent.cancel(ticket, reason=why)
 
     def follow(self, plan: RollPlan) -> None:
         """Use another plan, with other lots."""
@@ -388,7 +388,7 @@ class ExitCarrier:
             if ticket.over:
                 self._tell_refused(ticket, new)
             elif new == 0:
-                self._manager.cancel(ticket, reason="its lots are closed")
+                self._contingent.cancel(ticket, reason="its lots are closed")
             elif not _fired(ticket) and self._asks(ticket, new):
                 lots[ticket] = new
         if lots:
@@ -441,7 +441,7 @@ class ExitCarrier:
             ticket.withdrawn_for = why  # set for all, before cancelling one cancels the others
         for ticket, why in gone:
             if not ticket.over and ticket.ending in (Ending.NONE, Ending.RESIZE):
-                self._manager.cancel(ticket, reason=why)
+                self._contingent.cancel(ticket, reason=why)
 
     def _hold_back(self, ticket: Ticket, back: bool) -> None:
         """Suspend an exit while its last lots are being moved, without a notification."""
@@ -449,7 +449,7 @@ class ExitCarrier:
             return
         ticket.held_back = back
         if back and ticket.stage is Stage.WORKING and ticket.ending is Ending.NONE:
-            self._manager.cancel(ticket, Ending.RESIZE)
+            self._contingent.cancel(ticket, Ending.RESIZE)
 
     def _why(self, one: CarriedExit, by_key: dict[str, Ticket]) -> str:
         stand_in = by_key.get(one.stand_in)

@@ -22,7 +22,8 @@ def engine(at, **limits):
         RiskLimits(**limits), at.live,
     )  # fmt: skip
     at.router._guard = at.manager._guard = risk
-    return at.make_engine(risk)
+    at.engine = at.make_engine(risk)
+    return at.engine
 
 
 def lose(at, buttons):

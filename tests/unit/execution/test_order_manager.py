@@ -141,7 +141,7 @@ def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch)
         at.manager.change_volume(target, volume)
         at.manager.heard_at = target.cancel_asked - 1
         for _ in range(3):
-            at.manager.on_round()
+            list(at.manager.on_round())
         assert at.silent == signs
         at.end(target.legs[-1])
         at.alive(target.legs[-1])

@@ -27,7 +27,7 @@ def test_each_failure_doubles_the_time_to_the_next_attempt(clock):
         tried.append(clock[0])
         raise JournalError("journal.db", "the disk is full")
 
-    log = WriteAheadLog(StubbedDesk().context, lambda error: None)
+    log = WriteAheadLog(StubbedDesk().context)
     log.journal = SimpleNamespace(together=together)
     log.note("something")
     for _ in range(900):
@@ -44,7 +44,7 @@ def full(at):
         raise JournalError("journal.db", "the disk is full")
 
     at.context.strategy_name = "one"
-    log = at.manager.write_ahead = WriteAheadLog(at.context, lambda error: None)
+    log = at.manager.write_ahead = WriteAheadLog(at.context)
     log.journal = SimpleNamespace(together=together)
     log.note("something")
     assert not log.flush()

@@ -106,10 +106,10 @@ def test_the_old_leg_is_asked_to_leave_until_it_has(at, monkeypatch):
     at.pass_by(10)
     at.alive(ticket.legs[0])
     monkeypatch.setattr("tianqin_backtrader.execution.order_manager.CANCEL_AGAIN", -1.0)
-    at.manager.on_round()
+    list(at.manager.on_round())
     assert at.gateway.withdrawn == 2 * [ticket.legs[0].order_id]
     at.end(ticket.legs[0])
-    at.manager.on_round()
+    list(at.manager.on_round())
     assert len(at.gateway.withdrawn) == 2
 
 

@@ -167,7 +167,7 @@ def test_an_account_that_binds_margin_and_shows_no_lots_has_not_told_them_yet():
     run.wait(3 * SETTLED)
     assert (run.ours, run.told) == (3, [])
     [words] = run.store.said
-    assert "has told no positions" in words
+    assert "has shown no positions" in words
     run.show(3)
     run.wait(SETTLED + SECOND)
     assert (run.ours, run.told, run.exposed) == (3, [], [])

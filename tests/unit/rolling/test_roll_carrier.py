@@ -318,6 +318,7 @@ def rolled_and_refused(kind):
     world.rolled(5, 0)
     world.rolled(0, 5)
     world.manager.finish(world.stand_in(exits[kind]), bt.Order.Rejected, "busy")
+    world.held.take_ends()
     world.rolled(0, 5)
     world.rolled(0, 5)
     return world
@@ -339,6 +340,7 @@ def test_a_target_without_a_stop_that_is_refused_is_told_once():
     world.rolled(5, 0)
     world.rolled(0, 5)
     world.manager.finish(world.stand_in(target), bt.Order.Rejected, "busy")
+    world.held.take_ends()
     world.rolled(0, 5)
     world.rolled(0, 5)
     assert world.exposed == [(NEW, 5)]
