@@ -272,7 +272,7 @@ class MyBroker(bt.BrokerBase):
             JournalError: The journal cannot be written.
         """
         self._keeper.stop()
-        if getattr(self, "cerebro", None) is None:  # else a strategy has not been told yet
+        if getattr(self, "cerebro", None) is None:  # else a strategy may still be notified
             self._news.nobody_listened()
         self._write_ahead.close(self._keeper.finish)
 
@@ -561,7 +561,6 @@ class MyBroker(bt.BrokerBase):
         ticket = self._manager.tickets.get(order.ref) or getattr(order, "ticket", None)
         if ticket is not None:
             self._contingent.cancel(ticket)
-            self._write_ahead.flush()
         return self._followed_up(order)
 
     def cancel_order(self, order: Any) -> Any:
@@ -717,7 +716,6 @@ class MyBroker(bt.BrokerBase):
         instrument = self._orders.contract_of(self._symbol_of(instrument))
         self.store.instrument(instrument)
         target = self._targets.set(instrument, int(net), rules, owner)
-        self._write_ahead.flush()
         self._engine.follow_up()
         return target
 

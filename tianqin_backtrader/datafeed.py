@@ -34,9 +34,9 @@ logger = logging.getLogger(__name__)
 LOOKBACK = 10_000
 #: Bars as TianQin cuts them, in minutes.
 COMPRESSIONS = (1, 3, 5, 15, 30, 60)
-#: Official bars asked for at least: as many can be missed and delivered later.
+#: Least number of official bars requested: as many can be missed and delivered later.
 RECENT_BARS = 600
-#: Ticks asked for at the start: enough for the running minute and the price in force before it.
+#: Ticks requested at the start: enough for the running minute and the price in force before it.
 RECENT_TICKS = 500
 #: Filters of Backtrader that need all bars at once, or one session a day, or fill days twice.
 _OF_WHOLE_RUNS = (
@@ -45,13 +45,13 @@ _OF_WHOLE_RUNS = (
     bt.filters.DaySplitter_Close,
     bt.filters.SessionFiller,
 )
-#: What is said to ``cerebro.optstrategy``.
+#: The error message for ``cerebro.optstrategy``.
 ONE_RUN = (
     "cerebro.optstrategy would trade the account once for each parameter: optimize on recorded "
     "bars (RecordedData), and run cerebro.addstrategy here"
 )
 
-#: What strategies written for forwardtrader call on themselves.
+#: Methods that strategies written for forwardtrader call on ``self``.
 FOUR_WAY = ("buy_open", "sell_open", "buy_close", "sell_close")
 
 
@@ -59,41 +59,42 @@ class Mydatafeed(LiveFeed):
     """Minute bars of one contract, live; made by ``MyStore.getdata``.
 
     Every live bar is compared with TianQin's own of the same id once that is final; a difference is
-    told (``notify_data`` with status ``CORRECTED`` and the keyword ``difference``) and counted in
-    ``certificate()``.
+    reported (``notify_data`` with status ``CORRECTED`` and the keyword ``difference``) and counted
+    in ``certificate()``.
 
-    Statuses told to ``notify_data``: DELAYED while history is delivered, LIVE, CLOSED outside of
+    Statuses in ``notify_data``: DELAYED while history is delivered, LIVE, CLOSED outside of
     trading hours, DISCONNECTED, NOTSUBSCRIBED when the contract has ended, CORRECTED,
-    MAIN_CHANGED (keyword ``change``, a ``MainChange`` with day, old, new and gap) when another
-    contract is behind a main contract: before the first bar of the new one, of days in the evening.
+    MAIN_CHANGED (keyword ``change``, a ``MainChange`` with day, old, new and gap) when a main
+    contract has another underlying contract: before its first bar; for daily bars in the evening.
 
     Bars carry their right edge in naive Beijing time: 09:01 is 09:00-09:01. A live bar is
     delivered as soon as it is certain, together with the other contracts' bars of that minute.
 
     Lines: prices as the exchange quotes them, ``volume`` in lots, ``openinterest`` in lots at the
-    bar's end. Beside Backtrader's own: ``bid_price ask_price bid_volume ask_volume`` (level 1, also
-    as ``bid_price1`` ...), ``bid_price2 ask_price2``: the book at the bar's end, nan where the
-    market shows none, and in history.
+    bar's end. Besides Backtrader's own: ``bid_price ask_price bid_volume ask_volume`` (level 1,
+    also as ``bid_price1`` ...), ``bid_price2 ask_price2``: the order book at the bar's end, nan if
+    the market has no quote, and in history.
 
     Params:
         store: The ``MyStore``.
         compression: Minutes of a bar as TianQin cuts them: 1, 3, 5, 15, 30 or 60.
-        lookback: Bars of history first; True is 10 000.
+        lookback: Number of bars of history; True is 10 000.
         night_start: History begins with a night opening (a day's first opening for products
-            without night), so that it holds whole trading days: those within the latest 10 000
-            bars, or of a number at least so many bars. False: exactly the number.
+            without night session), so that it has whole trading days: with ``lookback=True`` those
+            within the newest 10 000 bars, with a number at least as many bars. False: exactly the
+            number.
         keep_bars: Values kept in Backtrader's lines, of the feed and of the indicators on it, for
             runs over months: at least 10, and as many as the indicators need for their first
-            value; the strategy looks back no further either. None keeps all.
+            value; the strategy cannot look back further either. None keeps all.
         adjust: None, or ``"back"`` for a main contract (``KQ.m@...``): prices of earlier
-            contracts are moved by the gaps between closes, so that there are no jumps and the
-            newest prices are the real ones (前复权, with differences). At a change while it runs,
-            in the evening for days, too, the bars there have been are moved in their lines; what
-            indicators have remembered, and the bars of clones and resamplers, are not.
-        qcheck: Seconds a round of Cerebro waits for news.
+            contracts are shifted by the gaps between closes, so that there are no jumps and the
+            newest prices are the real ones (前复权, with differences). At a change during the run
+            (for daily bars in the evening) earlier bars are shifted in the feed's lines; values of
+            indicators, and bars of clones and resamplers, are not.
+        qcheck: Seconds a round of Cerebro waits for data.
 
     Raises:
-        ConfigError: A parameter is wrong; nothing was subscribed. With the first bar, when an
+        ConfigError: A parameter is wrong; nothing was subscribed. With the first bar, if an
             indicator needs more than ``keep_bars``.
         LinkTimeout: From ``start``: TianQin sent no history within a minute.
     """
@@ -136,14 +137,14 @@ class Mydatafeed(LiveFeed):
             whole_days=whole_days,
         )
 
-    #: Its name, told apart from those of the other feeds.
+    #: Its name, which differs from those of the other feeds.
     _told_as = ""
     #: Bars that have been trimmed.
     trimmed = 0
 
     @property
     def keep_bars(self) -> int | None:
-        """As of the parameter."""
+        """The parameter ``keep_bars``."""
         keep: int | None = self.p.keep_bars
         return keep
 
@@ -155,7 +156,7 @@ class Mydatafeed(LiveFeed):
 
     @property
     def bar_length(self) -> str:
-        """How long a bar is, in words for people."""
+        """The length of a bar, as displayed."""
         return f"{self.p.compression} min"
 
     def _official_bars(self, rows: int) -> Any:
@@ -168,10 +169,10 @@ class Mydatafeed(LiveFeed):
     # -- Backtrader's side --------------------------------------------------------------------
 
     def setenvironment(self, env: Any) -> None:
-        """Cerebro takes the feed in: the store runs with it, orders are told at once.
+        """Add the store to Cerebro, and let orders be notified at once; called by Cerebro.
 
         Raises:
-            ConfigError: It has taken it in already: each of the two places would get other bars.
+            ConfigError: Cerebro has this feed already: each of the two would miss bars.
         """
         if any(one is self for one in env.datas):
             raise ConfigError(
@@ -183,7 +184,7 @@ class Mydatafeed(LiveFeed):
         env.p.quicknotify = True
 
     def clone(self, **kwargs: Any) -> FeedClone:
-        """The same bars for another place in the run."""
+        """Return a feed of the same bars, for a second use in the run."""
         make: Any = FeedClone
         clone: FeedClone = make(dataname=self, **kwargs)
         self._clones.append(clone)
@@ -193,16 +194,16 @@ class Mydatafeed(LiveFeed):
         return ahead_of_utc(self.store.now())
 
     def islive(self) -> bool:
-        """Bars come one by one: no preloading."""
+        """Return True: bars come one by one, without preloading."""
         return True
 
     def haslivedata(self) -> bool:
-        """Whether a bar can be had without waiting."""
+        """Return whether a bar can be delivered without waiting."""
         made = bool(self._history or self._barstack)
         return made or self.has_bar(self._loop.horizon())
 
     def start(self) -> None:
-        """Load history and stand at the running minute."""
+        """Load history, and begin live bars at the running minute."""
         super().start()
         self.trimmed = 0
         self._must_be_one_live_run()
@@ -221,27 +222,27 @@ class Mydatafeed(LiveFeed):
         """Refuse what only a back-test can do.
 
         Raises:
-            ConfigError: Cerebro was told to optimize, to trade at the open of a finished bar, to
-                chain feeds (a chain ends with the first round without a bar, or never waits), or to
-                filter what only a whole run's bars can be filtered by.
+            ConfigError: Cerebro is to optimize, to trade at the open of a finished bar, to chain
+                feeds (a chain ends with the first round without a bar, or never waits), or to use
+                a filter that needs all bars of a run at once.
         """
         if not any(one is self for one in self._env.datas):
             raise ConfigError(
                 "chaindata and rolloverdata do not take live feeds: getdata('KQ.m@SHFE.cu', "
-                "adjust='back') goes from one contract to the next"
+                "adjust='back') continues from one contract to the next"
             )
         for one, *_ in self._filters:
             if isinstance(one, _OF_WHOLE_RUNS):
                 raise ConfigError(
                     f"{type(one).__name__} is a filter for back-tests alone: it fails on bars that "
-                    "come one by one, fills days twice, or knows no breaks and nights"
+                    "come one by one, fills days twice, or ignores breaks and night sessions"
                 )
         if self._env._dooptimize:
             raise ConfigError(ONE_RUN)
         if self._env.p.cheat_on_open:
             raise ConfigError(
-                "cheat_on_open: a live bar is known when it has ended, nothing can be traded at "
-                "its open any more; order in next()"
+                "cheat_on_open: a live bar is known only when it has ended, so nothing can be "
+                "traded at its open any more; order in next()"
             )
 
     def _load(self) -> bool | None:
@@ -270,25 +271,25 @@ class Mydatafeed(LiveFeed):
         return None
 
     def _is_closed(self) -> bool:
-        """Whether there is a break, and its last bar has been delivered."""
+        """Whether the market is closed, and the last bar before that has been delivered."""
         begun = self._laststatus in (self.LIVE, self.CLOSED, self.DISCONNECTED)
         if not begun or self._live is None or self.store.context.is_open(self.symbol):
             return False
         return not self._live.ready and self._live.next_close > self.store.clock.now_ns()
 
     def _tell(self, status: int) -> None:
-        """Tell ``notify_data`` what has changed; a lost connection stays until data can come."""
+        """Notify a changed status; that of a lost connection stays until data can come."""
         if status != self._laststatus and self.store.market_data_up:
             self.put_notification(status)
 
     def stop(self) -> None:
-        """Cerebro ends a run."""
+        """End a run; called by Cerebro."""
         super().stop()
         if self.keep_bars:
             level(self._env.runningstrats)
 
     def buflen(self) -> int:
-        """Bars there have been, as if none had been trimmed; Cerebro compares it with ``len``."""
+        """Return the number of bars including trimmed ones; Cerebro compares it with ``len``."""
         return int(self.lines.buflen()) + self.trimmed
 
     def _deliver(self, bar: Bar) -> bool:
@@ -335,7 +336,7 @@ class Mydatafeed(LiveFeed):
         calendar = self.store.calendar
 
         def same_day(before: int, now: int) -> bool:
-            day = calendar.trading_day_at(from_ns(now))  # before it opens its volume begins anew
+            day = calendar.trading_day_at(from_ns(now))  # its volume begins anew before it opens
             return before > to_ns(calendar.sessions(self.symbol, day)[0][0])
 
         return TickSieve(
@@ -343,7 +344,7 @@ class Mydatafeed(LiveFeed):
         )
 
     def _stand(self, builder: BarBuilder) -> list[Bar]:
-        """Place the builder behind what is final of the official bars; those."""
+        """Let the builder continue after the final official bars; return these."""
         final, running = self._past.final_and_running()
         now = self._past.passed()
         if final:
@@ -360,10 +361,11 @@ class Mydatafeed(LiveFeed):
 
 
 class Dailyfeed(Mydatafeed):
-    """One bar a trading day, from the 21:00 of the night before to 15:00; ``store.get_daily_data``.
+    """One bar per trading day, from 21:00 of the evening before to 15:00; ``store.get_daily_data``.
 
-    Friday's night is in Monday's bar; bonds close at 15:15; products and days without a night begin
-    in the morning. The bar is stamped with the day's last close and delivered there.
+    Friday's night session is in Monday's bar; bonds close at 15:15; products and days without a
+    night session begin in the morning. The bar is stamped with the day's last close, and delivered
+    then.
     """
 
     params: Any = (
@@ -386,7 +388,7 @@ class Dailyfeed(Mydatafeed):
 
     @property
     def today(self) -> Bar | None:
-        """The running day so far, as TianQin has it; None outside of one. Volume in lots."""
+        """TianQin's bar of the running trading day; None if no day runs. Volume in lots."""
         last_id = self._klines.last_id
         bars: list[Bar] = self._klines.bars(last_id, last_id) if last_id >= 0 else []
         for bar in bars:
@@ -396,16 +398,16 @@ class Dailyfeed(Mydatafeed):
 
 
 class Tickfeed(Mydatafeed):
-    """Every tick once, in order, live; made by ``MyStore.get_tick_data``.
+    """Every live tick once, in order; made by ``MyStore.get_tick_data``.
 
-    ``open``, ``high``, ``low`` and ``close`` are the last price (that of the tick before where the
-    exchange shows none), ``volume`` the lots traded since the tick before, ``openinterest`` lots,
-    ``datetime`` the exchange's stamp; bid and ask are the tick's own. There is no history of ticks.
-    Bars of so many ticks: ``cerebro.resampledata(feed, timeframe=bt.TimeFrame.Ticks,
-    compression=5)``, stamped with their last one.
+    ``open``, ``high``, ``low`` and ``close`` are the last price (the previous tick's if the
+    exchange shows none), ``volume`` is the lots traded since the previous tick, ``openinterest`` is
+    in lots, ``datetime`` is the exchange's timestamp; bid and ask are the tick's own. There is no
+    history of ticks. ``cerebro.resampledata(feed, timeframe=bt.TimeFrame.Ticks, compression=5)``
+    makes bars of five ticks, stamped with their last one.
 
     Raises:
-        ConfigError: ``lookback`` or another length was asked for; nothing was subscribed.
+        ConfigError: ``lookback`` or another length was requested; nothing was subscribed.
     """
 
     params: Any = (("timeframe", bt.TimeFrame.Ticks),)
@@ -416,23 +418,23 @@ class Tickfeed(Mydatafeed):
         if self.p.timeframe != bt.TimeFrame.Ticks or self.p.compression != 1:
             raise ConfigError("this feed delivers single ticks; cerebro.resampledata makes bars")
         if self.p.lookback:
-            raise ConfigError("there is no history of ticks: leave lookback away")
+            raise ConfigError("there is no history of ticks: leave out lookback")
 
     @property
     def heard_until(self) -> int:
-        """Until when every tick has been delivered, nanoseconds; 0 while some wait."""
+        """Until when every tick has been delivered, nanoseconds; 0 while ticks wait."""
         waiting = self._live is None or self._live.ready
         return 0 if waiting else self._alive_at - GRACE
 
     @property
     def dues(self) -> tuple[int, ...]:
-        """Also when bars that are being made of ticks must be closed, if no tick closes them."""
+        """As in other feeds, and when bars made of ticks must be closed if no tick closes them."""
         feeds: list[Any] = [self, *self._clones]
         made = [one for feed in feeds for one, *_ in feed._filters]
         return (*super().dues, *(one.due for one in made if hasattr(one, "due")))
 
     def _official_bars(self, rows: int) -> Any:
-        """Ticks are what they are: the series itself says when it is ready."""
+        """Return the series of ticks: they are compared with nothing."""
         return self.store.gateway.charts.series(self.symbol, 0, rows)
 
     def _begin(self) -> None:
@@ -449,16 +451,16 @@ class Tickfeed(Mydatafeed):
 
 
 class MinutesThenTicks(Tickfeed):
-    """What ``MyStore.getdata_v2`` makes.
+    """Minute bars of history, then live ticks; made by ``MyStore.getdata_v2``.
 
-    History, where it is wanted, is of minute bars (``history_phase``), stamped at their right edge;
-    the running minute's ticks follow, and then each as it comes, as ``Tickfeed`` delivers them.
-    Those of opening auctions are left out, and their lots are the first tick's after it. So
-    ``cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes)`` beside the feed itself makes one
-    row of minutes of both.
+    History, if requested, consists of minute bars (``history_phase``), stamped at their right edge;
+    the running minute's ticks follow, and then each tick as it comes, as in ``Tickfeed``. Ticks of
+    opening auctions are left out, and their lots are counted with the first tick after the auction.
+    So ``cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes)`` beside the feed itself makes
+    one series of minutes from both.
 
     Raises:
-        ConfigError: Another length was asked for; nothing was subscribed.
+        ConfigError: Another length was requested; nothing was subscribed.
     """
 
     def _must_be_known(self) -> None:
@@ -495,12 +497,12 @@ class MinutesThenTicks(Tickfeed):
         self._in_auction = 0
         return super()._deliver(bar)
 
-    #: Lots of an auction that no delivered tick has had yet.
+    #: Lots of an auction that no delivered tick includes yet.
     _in_auction = 0
     _lent = False
 
     def start(self) -> None:
-        """As every feed of a run."""
+        """Begin a run; called by Cerebro."""
         self._lent = False
         super().start()
 
@@ -510,7 +512,7 @@ class MinutesThenTicks(Tickfeed):
         return super()._load()
 
     def _lend_four_way(self) -> None:
-        """The run's strategies may call the broker's four-way orders on themselves."""
+        """Give the run's strategies the broker's four-way orders as methods of their own."""
         self._lent = True
         broker = self.store.broker
         for strategy in self._env.runningstrats if broker is not None else ():

@@ -1,7 +1,7 @@
 """``MyStore``: one TianQin session, its feeds and its broker, in one thread.
 
 Cerebro asks each feed for a bar; a feed that has none asks the store to ``poll``; the store waits
-at most once a round, for all of them, and hands what came to whom it belongs.
+at most once a round, for all feeds, and distributes what came.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ from .store_reconnect import Reconnector
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that ``retry`` takes at most, and those of one wait in it.
+#: Seconds that ``retry`` takes at most, and seconds of one wait in it.
 RETRY_SECONDS, STEP = 15.0, 0.2
-#: Seconds before an open at which the session is made anew.
+#: Seconds before an open at which the session is rebuilt.
 REBUILD_AHEAD = 180.0
 #: The feeds' default: TianQin's main contract of copper.
 MAIN_CONTRACT = "KQ.m@SHFE.cu"
@@ -83,22 +83,22 @@ class MyStore:
             ...); default the TianQin paper account ``TqKq()``.
         strategy_name: Names this program's records.
         backtest: ``TqBacktest(start, end)`` of tqsdk.
-        urls: ``TQ_*`` addresses of a TianQin-compatible server. Default: what the environment
-            variables of that name say, else TianQin itself.
-        stop_on_signals: ``with MyStore(...)`` takes Ctrl-C and SIGTERM: strategies' ``stop`` is
-            called before ``cerebro.run()`` is left by ``KeyboardInterrupt``, or by ``SystemExit``
-            with code 0. Handlers of the program's own are left alone; False: all are.
+        urls: ``TQ_*`` addresses of a TianQin-compatible server. Default: the environment
+            variables of that name, else TianQin itself.
+        stop_on_signals: ``with MyStore(...)`` handles Ctrl-C and SIGTERM: strategies' ``stop`` is
+            called before ``cerebro.run()`` raises ``KeyboardInterrupt``, or ``SystemExit`` with
+            code 0. The program's own handlers are not replaced. False: no handler is installed.
         rebuild_ahead: Seconds before an open after a long break (9:00, 13:30, 21:00) at which the
-            session is made anew; default 180, or never where the server tells the time.
-        debug: Write tqsdk's debug log, to a file of that name or where tqsdk keeps its own.
+            session is rebuilt; default 180, or never if the server sends the time.
+        debug: Write tqsdk's debug log, to a file of that name or to tqsdk's default.
 
     Attributes:
-        state: A small mapping for the strategy, JSON values; with records it is found again after
+        state: A small mapping for the strategy, JSON values; with records it is restored after
             a restart.
 
     Raises:
         ConfigError: No user and password, or a parameter is wrong; nothing was connected.
-        LoginRefused: The server said no; its answer is in the message.
+        LoginRefused: The server refused the login; its answer is in the message.
         LinkError: The server cannot be reached.
     """
 
@@ -128,11 +128,11 @@ class MyStore:
         self.sandbox_server: EmbeddedSandbox | None = None
         self.feeds = FeedList()
         self.broker: MyBroker | None = None
-        #: Called in every round, as soon as there is a broker.
+        #: Called in every round once there is a broker.
         self.keepers: list[Callable[[], None]] = []
         self.state = KeptState()
         self.recorder: Recorder | None = None
-        #: Who listens: alerts, monitoring, the live page.
+        #: Alerts, monitoring and the live page.
         self.observers = Observers()
         self._closed = False
         self._signals = StopSignals(_stop_runs) if stop_on_signals else None
@@ -154,7 +154,7 @@ class MyStore:
             self.calendar, self.feeds, partial(present_ns, self.clock), lead=None
         )
         self.reconnector = Reconnector(self.gateway, self._hours)
-        #: What those who listen are shown.
+        #: What the observers are shown.
         self.view = SessionView(
             self.clock,
             self.calendar,
@@ -200,27 +200,27 @@ class MyStore:
         stop_on_signals: bool = True,
         **options: Any,
     ) -> Self:
-        """The same store on an embedded local exchange: no account, no network.
+        """Make a store on an embedded local exchange: no account, no network.
 
         Args:
-            seed: Names the market; the same seed is the same market.
+            seed: Selects the market; the same seed gives the same market.
             start: Trading day at whose night session the market begins, or an instant.
             days: Trading days until the market is over and the run ends.
-            speed: None as fast as the program takes it; 1 real time; 10 ten times that.
-            balance: Yuan on the account at the start.
+            speed: None runs as fast as the program can; 1 is real time, 10 ten times that.
+            balance: Yuan in the account at the start.
             account: As for ``MyStore``.
             strategy_name, rebuild_ahead, stop_on_signals: As for ``MyStore``.
             options: Further options of ``EmbeddedSandbox``: ``port`` (0 any free one), ``users``
                 (passwords by name), ``ticks_per_pack`` (market steps in one pack, default 1),
                 ``script`` of faults, ``replay`` of recorded ticks (a file or folder),
-                ``counter`` (``"plain"``, ``"kq"``, or ``"ctp"``, which is a futures company's:
-                the account is then a ``TqAccount``), ``query_seconds``, ``commission``,
-                ``account_file`` (a recorded account), ``tells_time`` (False: no pack tells the
-                time, as with TianQin; then ``clock_ahead`` and ``clock_drift`` of this machine's
-                clock).
+                ``counter`` (``"plain"``, ``"kq"``, or ``"ctp"``, which acts like a futures
+                company's: the account is then a ``TqAccount``), ``query_seconds``, ``commission``,
+                ``account_file`` (a recorded account), ``tells_time`` (False: no pack has the
+                time, as with TianQin; then ``clock_ahead`` and ``clock_drift`` are the error of
+                this machine's clock).
 
         Returns:
-            A store; the exchange is its ``sandbox_server``, and ends with ``close``.
+            A store; the exchange is its ``sandbox_server`` and is stopped by ``close``.
 
         Raises:
             SandboxError: The exchange did not start, for example because the port is taken.
@@ -254,20 +254,20 @@ class MyStore:
     def getdata(
         self, instrument: str = MAIN_CONTRACT, lookback: bool | int = False, **kwargs: Any
     ) -> Mydatafeed:
-        """Minute bars of a contract, live, after history if wanted.
+        """Make a feed of minute bars of a contract: history if requested, then live.
 
         Args:
             instrument: A contract, ``"SHFE.cu2612"``, or TianQin's main contract of a product,
                 ``"KQ.m@SHFE.cu"``, which never expires.
-            lookback: True for the latest 10 000 minutes, a number for at least so
+            lookback: True for the latest 10 000 minutes, a number for at least that
                 many, back to a trading day's opening, False for none.
             kwargs: Parameters of ``Mydatafeed`` (``adjust="back"`` for main contracts) and of
                 Backtrader's feeds (``name``, ...).
 
         Raises:
             ConfigError: A negative lookback.
-            UnknownSymbol: No such contract, or it has expired; TianQin was asked.
-            CalendarError: Nobody knows when its product trades.
+            UnknownSymbol: TianQin knows no such contract, or it has expired.
+            CalendarError: The trading hours of its product are not known.
         """
         feed: Mydatafeed = self._feed(Mydatafeed, instrument, lookback, kwargs)
         return feed
@@ -275,18 +275,20 @@ class MyStore:
     def get_daily_data(
         self, instrument: str = MAIN_CONTRACT, lookback: bool | int = False, **kwargs: Any
     ) -> Dailyfeed:
-        """One bar a trading day, from the night's 21:00 to 15:00; as ``getdata`` otherwise.
+        """Make a feed of one bar per trading day, from 21:00 of the night session to 15:00.
+
+        As ``getdata`` otherwise.
 
         Args:
             instrument: As for ``getdata``.
-            lookback: True for all days there are (10 000 at most), a number for that many.
+            lookback: True for all days (10 000 at most), a number for that many.
             kwargs: Parameters of ``Dailyfeed`` and of Backtrader's feeds.
         """
         feed: Dailyfeed = self._feed(Dailyfeed, instrument, lookback, kwargs)
         return feed
 
     def get_tick_data(self, instrument: str = MAIN_CONTRACT, **kwargs: Any) -> Tickfeed:
-        """Every tick of a contract, live; as ``getdata`` otherwise.
+        """Make a feed of every tick of a contract, live; as ``getdata`` otherwise.
 
         Args:
             instrument: As for ``getdata``.
@@ -299,7 +301,7 @@ class MyStore:
     def getdata_v2(
         self, instrument: str = MAIN_CONTRACT, lookback: bool | int | None = False, **kwargs: Any
     ) -> Tickfeed:
-        """forwardtrader's feed of that name: minutes of history if wanted, then every tick.
+        """Make forwardtrader's feed of that name: minutes of history if requested, then ticks.
 
         Args:
             instrument: As for ``getdata``.
@@ -331,7 +333,7 @@ class MyStore:
         self._look_ahead(instrument)
 
     def _look_ahead(self, instrument: Instrument) -> None:
-        """Ask beside the run for what an order on a contract will need; orders do not wait."""
+        """Request in advance, without waiting, what an order on a contract will need."""
         if instrument.symbol.startswith(MAIN):
             if instrument.underlying_symbol:
                 self._instruments.known(instrument.underlying_symbol)
@@ -342,19 +344,19 @@ class MyStore:
             with suppress(LinkError, OrderError):
                 self.gateway.queries.quote(
                     instrument.symbol
-                )  # subscribed: the limits are in it, too
+                )  # subscribes the quote, which has the price limits
 
     @property
     def in_history(self) -> bool:
-        """Whether all that the run has seen is history.
+        """Whether the run has seen only history so far.
 
-        A feed of days, or of a contract without a night, shows a bar of history for hours while
-        another one is live, or waits for its next bar: the run is live then.
+        A daily feed, or one of a contract without a night session, may show a bar of history for
+        hours while another feed is live or waits for its next bar: the run is live then.
         """
         return self.feeds.in_history
 
     def getbroker(self, **kwargs: Any) -> MyBroker:
-        """The broker of this session; always the same one. ``kwargs`` as for ``MyBroker``."""
+        """Return this session's broker, always the same one; ``kwargs`` as for ``MyBroker``."""
         self._must_be_open()
         if self.broker is None:
             make: Any = MyBroker
@@ -374,24 +376,23 @@ class MyStore:
         return self.broker
 
     def instrument(self, symbol: str) -> Instrument:
-        """A contract's specification of today.
+        """Return a contract's specification of today.
 
         Raises:
             UnknownSymbol: TianQin knows no such contract.
-            LinkError: It is asked for the first time, and TianQin does not answer: for a minute
-                before a run, for half a second while one goes on, at once while market data is
-                away.
+            LinkError: The first request for a contract was not answered in time: within a minute
+                before a run, half a second during one; at once while market data is disconnected.
         """
         return self._instruments.get(symbol)
 
     def known_instrument(self, symbol: str) -> Instrument | None:
-        """The same, if it is known; else it is asked for beside the run. Nothing is waited for."""
+        """Return the same if it is known; else request it and return None without waiting."""
         return self._instruments.known(symbol)
 
     def last_price(self, symbol: str) -> float:
-        """A contract's last price, quote units, as far as it is known now; nan if it is not.
+        """Return a contract's last price, quote units; nan if it is not known now.
 
-        That of the quote, which is subscribed here, or of a feed's newest tick.
+        It comes from the quote, which is subscribed here, or from a feed's newest tick.
         """
         try:
             price = float(self.gateway.queries.quote(symbol).last_price)
@@ -403,11 +404,11 @@ class MyStore:
         return next((price for price in prices if price == price), math.nan)
 
     def is_unknown(self, symbol: str) -> bool:
-        """Whether TianQin has said that there is no such contract."""
+        """Return whether TianQin has said that there is no such contract."""
         return self._instruments.absent(symbol)
 
     def _patience(self) -> float:
-        """Seconds that a contract may be waited for now."""
+        """Return how many seconds a contract's specification may be waited for now."""
         if self.broker is None or not self.broker.begun:
             return PATIENCE
         return HURRIED if self.reconnector.market_data_up else 0.0
@@ -415,35 +416,35 @@ class MyStore:
     # -- time ---------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The exchange's time, naive Beijing."""
+        """Return the exchange's time, naive Beijing."""
         return self.context.now()
 
     def is_trading(self, symbol: str) -> bool:
-        """Whether the symbol's market is in a session.
+        """Return whether the symbol's market is in a session.
 
         Raises:
-            CalendarOutOfRange: The year's holidays are not announced: nobody may guess with money.
+            CalendarOutOfRange: The year's holidays are not announced yet.
         """
         return self.context.is_trading(symbol)
 
     def is_open(self, symbol: str) -> bool:
-        """As ``is_trading``, for showing, not for trading."""
+        """As ``is_trading``, but only for display, not for trading decisions."""
         return self.context.is_open(symbol)
 
     @property
     def hours(self) -> MarketHours:
-        """Opens and closes of all that is subscribed."""
+        """Session opens and closes of all subscribed contracts."""
         return self._hours
 
     def _learn_hours(self, instrument: Instrument) -> None:
-        """TianQin's trading hours of a contract, which are those of the real today."""
+        """Learn a contract's trading hours from TianQin; they are those of the real today."""
         if not self.clock.virtual:
             self.calendar.learn(
                 instrument.symbol, instrument.trading_time, self.context.trading_day()
             )
 
     def _learn_holidays(self) -> None:
-        """What TianQin says of closed days, in the real present."""
+        """Learn TianQin's holidays; skipped in a market of virtual time."""
         if not self.clock.virtual:
             url = self._urls.get("TQ_CHINESE_HOLIDAY_URL")
             self.calendar.learn_holidays(tianqin_holidays(self.now().date(), url=url, seconds=3.0))
@@ -452,7 +453,7 @@ class MyStore:
 
     @property
     def tianqin(self) -> Any:
-        """The ``TqApi`` of the moment, for what the library does not wrap; same thread only."""
+        """The current ``TqApi``, for what the library does not wrap; same thread only."""
         self._must_be_open()
         return self.gateway.api
 
@@ -470,16 +471,16 @@ class MyStore:
     def no_trading(self) -> str:
         """Why an order would not reach the exchange, "" if it would.
 
-        A trading login that is refused while the program runs is tried once more at most; then
-        trading rests and market data goes on, until ``resume_trading`` or, if the words do not
-        speak of the password, shortly before the next session.
+        A trading login that is refused while the program runs is tried once more at most. Trading
+        then pauses while market data continues, until ``resume_trading`` or, unless the refusal is
+        about the password, until shortly before the next session.
         """
         return self.reconnector.no_trading
 
     def resume_trading(self) -> None:
         """Try a refused trading login once more, with the next wait.
 
-        To be called when the account can log in again; a new password needs a new program.
+        Call it when the account can log in again; a new password needs a restart.
 
         Raises:
             StoreClosed: ``close`` was called before.
@@ -489,7 +490,7 @@ class MyStore:
 
     @property
     def last_ok_ts(self) -> float | None:
-        """When the last wait brought news, as ``time.time()`` counts; None before one."""
+        """When data last arrived, as ``time.time()``; None if it never did."""
         heard = self.reconnector.last_ok
         return None if heard is None else to_ns(heard) / SECOND
 
@@ -499,10 +500,10 @@ class MyStore:
         return self.reconnector.backoff
 
     def retry(self, symbol: str) -> bool:
-        """Look after the connection once: what an outer loop calls between runs.
+        """Check the connection once; an outer loop calls this between runs.
 
-        In trading hours the line is asked, and made anew if it does not answer; outside of them
-        nothing is done.
+        In trading hours the server is asked for an answer, and the session is rebuilt if there is
+        none; outside of them nothing is done.
 
         Args:
             symbol: Whose trading hours count.
@@ -526,7 +527,7 @@ class MyStore:
             sessions = self.reconnector.sessions
             self.pump(STEP)
             if self.reconnector.sessions != sessions:
-                break  # a new one: it needs no answer
+                break  # a new session needs no answer
         return self.reconnector.state in WORKS
 
     def _must_be_open(self) -> None:
@@ -536,7 +537,7 @@ class MyStore:
     # -- the wait -----------------------------------------------------------------------------
 
     def poll(self, timeout: float) -> None:
-        """Wait until something is there to deliver, at most once a round of Cerebro.
+        """Wait until there is something to deliver, at most once a round of Cerebro.
 
         Args:
             timeout: Seconds.
@@ -544,33 +545,33 @@ class MyStore:
         self.loop.poll(timeout)
 
     def pump(self, timeout: float) -> None:
-        """One wait for the server, and everything it brought to where it belongs."""
+        """Wait for the server once and distribute what came; ``timeout`` in seconds."""
         self.loop.pump(timeout)
 
     def catch_up(self, deadline: float) -> None:
-        """Wait until all that market data has sent until now is here.
+        """Wait until all market data that was sent until now has arrived.
 
         Args:
-            deadline: By ``clock.monotonic``.
+            deadline: On the clock of ``clock.monotonic``.
 
         Raises:
-            LinkTimeout: It does not answer.
+            LinkTimeout: The server did not answer by the deadline.
         """
         self.loop.catch_up(deadline)
 
     def alive_at(self, symbol: str) -> int:
-        """Until when nothing can be missing of what the market sent of a contract, nanoseconds."""
+        """Return the instant up to which a contract's market data is complete, nanoseconds."""
         return self.loop.alive_at(symbol)
 
     def horizon(self) -> int:
-        """Bars that end by this instant are complete for every contract and may be delivered."""
+        """Return the instant up to which bars of all contracts are complete, nanoseconds."""
         return self.loop.horizon()
 
     @property
     def market_over(self) -> bool:
         """Whether a market of finite days has ended and every connection has said so.
 
-        The trading side says it last, after the settlement.
+        The trading connection says it last, after the settlement.
         """
         return self.loop.market_over
 
@@ -587,37 +588,38 @@ class MyStore:
         max_slippage: float | None = None,
         patience: float = ROLL_PATIENCE,
     ) -> Roll:
-        """Move lots to another contract of the product (移仓换月), while the run goes on.
+        """Move lots to another contract of the product (移仓换月) during the run.
 
         A slice is closed in the old contract, then as many lots are opened in the new one, until
-        all are moved. Each step is on disk, in ``records/<strategy_name>/``, before it is taken;
-        a program that is started again goes on with it.
+        all are moved. Each step is written to ``records/<strategy_name>/`` before it is taken;
+        a restarted program continues the roll.
 
-        Stops, targets and groups of them go along: each stays alive for the lots that are still in
-        the old contract, and a new order stands for those that have arrived, its prices shifted by
-        the difference of both middles (bid and ask) when the roll began, in whole ticks. Orders
-        that may open are withdrawn, and refused on both contracts until it is over.
+        Stop and target orders, alone or in groups, move with the lots: each stays alive for the
+        lots still in the old contract, and a new order covers the lots already in the new one. Its
+        prices are shifted by the difference of the two mid prices at the start of the roll, in
+        whole ticks. Orders that may open are cancelled, and refused on both contracts until the
+        roll is over.
 
-        What goes wrong ends in HALTED: the log has an ERROR, ``notify_store`` is told, and the roll
-        sends nothing until ``roll.resume()`` or ``roll.drop()``. Until then both contracts take
-        exits only. Stops and targets stay, and other contracts trade on.
+        On any problem the roll is HALTED: it logs an ERROR, calls ``notify_store`` and sends
+        nothing until ``roll.resume()`` or ``roll.drop()``. Until then both contracts accept exits
+        only. Stops and targets stay alive; other contracts are not affected.
 
         Args:
             old, new: Symbols.
             lots: How many; None for all that the account holds.
-            side: ``"long"`` or ``"short"``; needed where both are held.
-            slice_lots: Lots that are in neither contract at a time, at most; more where the new
-                contract opens no fewer.
-            max_slippage: Quote units an order may be worse than the middle at the beginning of
-                its leg; default 20 price ticks.
+            side: ``"long"`` or ``"short"``; needed if both are held.
+            slice_lots: Most lots that are in neither contract at a time; raised to the new
+                contract's minimum for opening.
+            max_slippage: Quote units by which an order may be worse than the mid price at the
+                start of its leg; default 20 price ticks.
             patience: Seconds of trading time that a leg may take.
 
         Raises:
-            OrderError: It cannot be: no such lots, two products, one of them is being rolled, fewer
-                lots than the new contract opens, an order that cannot go along, the broker only
-                reduces or is halted.
+            OrderError: The roll is impossible: no such lots, two products, one of the contracts is
+                being rolled, fewer lots than the new contract's minimum, an order that cannot be
+                moved, or the broker only reduces or is halted.
             UnknownSymbol: No such contract.
-            JournalError: It cannot be written down; nothing was sent.
+            JournalError: The plan cannot be written; nothing was sent.
         """
         self.getbroker()
         plan = self._rolls.plan(old, new, lots, side, slice_lots, max_slippage, patience)
@@ -625,20 +627,20 @@ class MyStore:
 
     @property
     def rolls(self) -> RollService:
-        """The rolls of this session, and those taken up from an earlier one."""
+        """The rolls of this session, and those continued from an earlier one."""
         self.getbroker()
         return self._rolls
 
     def record(self, instruments: Iterable[str], path: str | Path) -> Recorder:
-        """Record ticks and official minute and day bars to Parquet files while the store works.
+        """Record ticks and official minute and day bars to Parquet files while the store is open.
 
         Args:
             instruments: ``["SHFE.cu2612", "DCE.m2701"]``.
-            path: The recording's folder; it may hold earlier days, and is carried on.
+            path: The recording's folder; a recording of earlier days is continued.
 
         Raises:
             ConfigError: pyarrow is missing, or the store records already.
-            UnknownSymbol: No such contract; TianQin was asked.
+            UnknownSymbol: TianQin knows no such contract.
             JournalError: The folder cannot be written, or another program records into it.
         """
         self._must_be_open()
@@ -650,31 +652,31 @@ class MyStore:
         return self.recorder
 
     def certificate(self) -> dict[str, Certificate]:
-        """How the live bars delivered so far compare with the official ones.
+        """Compare the live bars delivered so far with the official ones.
 
         Returns:
-            ``live_bars.Certificate`` by name of the feed, a second feed of a contract with its
-            length behind the name, ``"SHFE.cu2612 day"``: counts of bars, ticks that were left out
-            (``ignored``), equal bars at the end of history (``seam``), and the newest
-            ``differences``. Each bar that was ``delivered`` is in ``equal``, ``repaired``,
-            ``corrected``, ``missing`` or ``pending``; so are other bars at the end of history, and
-            in ``missing`` bars that were left out. Of tick feeds: ticks, and those that never came
-            (``missing``).
+            ``live_bars.Certificate`` by feed name; a second feed of a contract has its length
+            after the name, ``"SHFE.cu2612 day"``. It has counts of bars, of ticks left out
+            (``ignored``) and of equal bars at the end of history (``seam``), and the newest
+            ``differences``. Each ``delivered`` bar is counted in ``equal``, ``repaired``,
+            ``corrected``, ``missing`` or ``pending``, as are other bars at the end of history;
+            ``missing`` also counts bars that were left out. For tick feeds it counts ticks, and
+            those that never came (``missing``).
 
         Source: TianQin's own kline serial, row by id.
         """
         return self.view.certificate()
 
     def health(self) -> Health:
-        """How the session is now: one frozen ``health.Health``; asks nobody, raises nothing."""
+        """Return the session's present state, a frozen ``health.Health``; never raises."""
         return self.view.health()
 
     def alerts(self, *urls: str, **settings: Any) -> Alerts:
-        """Tell what happens to DingTalk, WeCom, Feishu, Telegram, by mail, to any webhook.
+        """Send alerts to DingTalk, WeCom, Feishu, Telegram, by mail or to any webhook.
 
         Args:
-            urls: As apprise writes them; see ``AlertSettings``.
-            settings: As of ``AlertSettings``: ``events``, ``link_lost_after``, ...
+            urls: In apprise's format; see ``AlertSettings``.
+            settings: Fields of ``AlertSettings``: ``events``, ``link_lost_after``, ...
 
         Raises:
             ConfigError: A URL or a setting is not understood, or apprise is missing.
@@ -685,7 +687,7 @@ class MyStore:
         """Serve ``/health`` (JSON) and ``/metrics`` (Prometheus) on 127.0.0.1.
 
         Args:
-            port: 0 takes a free one; ``url`` of what is returned says which.
+            port: 0 takes a free one; the ``url`` of the result has it.
 
         Raises:
             ConfigError: The port is taken, or prometheus_client is missing.
@@ -693,11 +695,11 @@ class MyStore:
         return Monitoring(self.view, port)
 
     def serve(self, port: int = 0, token: str | None = None) -> LivePage:
-        """Show this store in a browser on this machine; ``url`` of what is returned says where.
+        """Show this store in a browser on this machine, at the ``url`` of the result.
 
         Args:
             port: 0 takes a free one.
-            token: Whoever gives it there may halt and flatten; None: nobody.
+            token: The page asks for it before halt and flatten; None disables these buttons.
 
         Raises:
             ConfigError: The port is taken, or the token is shorter than 12 characters.
@@ -707,9 +709,9 @@ class MyStore:
     # -- what Cerebro calls -------------------------------------------------------------------
 
     def start(self, data: Any = None, broker: Any = None) -> None:
-        """Cerebro begins a run, and one of its feeds.
+        """Begin a run of Cerebro, or one of its feeds.
 
-        Feeds that another Cerebro has are let go: nobody takes their bars.
+        Feeds of another Cerebro are dropped, as nothing takes their bars.
 
         Raises:
             StoreClosed: ``close`` was called before.
@@ -721,14 +723,14 @@ class MyStore:
             ours = {id(one) for one in (data, *data._env.datas)}  # == compares prices
             self.feeds[:] = [one for one in self.feeds if id(one) in ours or one._env is None]
             if not any(feed is data for feed in self.feeds):
-                self.feeds.append(data)  # it was let go for another run, and comes back
+                self.feeds.append(data)  # it was dropped for another run
 
     def stop(self) -> None:
-        """Cerebro has ended a run; what was ordered in ``stop`` methods still leaves.
+        """End a run of Cerebro; orders placed in ``stop`` methods are still sent.
 
         Raises:
-            KeyboardInterrupt: It was ended by Ctrl-C.
-            SystemExit: It was ended by SIGTERM.
+            KeyboardInterrupt: The run was ended by Ctrl-C.
+            SystemExit: The run was ended by SIGTERM.
         """
         if not self._closed:
             self.pump(0.0)
@@ -736,11 +738,11 @@ class MyStore:
             self._signals.run_ended()
 
     def put_notification(self, msg: Any, *args: Any, **kwargs: Any) -> None:
-        """Tell ``notify_store``."""
+        """Queue a message for ``notify_store``."""
         self.context.notify(msg, *args, **kwargs)
 
     def get_notifications(self) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
-        """What ``notify_store`` will be told; Cerebro asks once at the start of each round."""
+        """Return the messages for ``notify_store``; Cerebro calls this once per round, first."""
         self.loop.begin()
         news = list(self.context.unsaid)
         self.context.unsaid.clear()
@@ -749,7 +751,7 @@ class MyStore:
     # -- end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End the session, and the sandbox if this store has one; twice does no harm."""
+        """End the session, and the sandbox if this store has one; calling it twice is harmless."""
         if self._closed:
             return
         self._closed = self.loop.closed = True
@@ -771,7 +773,7 @@ class MyStore:
             self.broker.tell_observers()
 
     def __getstate__(self) -> Any:
-        """Refused: ``cerebro.optstrategy`` would copy the session to other processes."""
+        """Refuse pickling: ``cerebro.optstrategy`` would copy the session to other processes."""
         raise ConfigError(ONE_RUN)
 
     def __enter__(self) -> Self:
@@ -796,7 +798,7 @@ class MyStore:
 
 
 def _stop_runs() -> bool:
-    """Have the runs that go on end in order; False if none of a ``MyStore`` does."""
+    """End the current runs in order; return False if none of them uses a ``MyStore``."""
     runs: list[bt.Cerebro] = list(callers(bt.Cerebro.runstrategies.__code__))
     if not any(isinstance(store, MyStore) for cerebro in runs for store in cerebro.stores):
         return False

@@ -1,7 +1,7 @@
-"""What must hold after a run of ``seeded_chaos``, whatever happened in it.
+"""Check the rules that must hold after any run of ``seeded_chaos``.
 
-Everything comes in as plain values (the program's diary, the files, the exchange's books), and what
-is wrong comes out as sentences.
+The input are plain values (the program's diary, the files, the exchange's books); the output is one
+sentence for each violation.
 """
 
 from collections import Counter, defaultdict
@@ -10,25 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ENDS = frozenset({"Completed", "Canceled", "Expired", "Rejected", "Margin"})
-#: Our orders at the exchange begin so.
+#: Prefix of our order ids at the exchange.
 OURS = "TQBT_"
-#: Seconds that a round may last.
+#: The most seconds that a round may last.
 LONGEST_ROUND = 1.0
-#: Seconds in which a loss of protection must be told.
+#: Seconds within which a loss of protection must be notified.
 TOLD_WITHIN = 3.0
-#: What comes in one round is told within so many seconds.
+#: Notifications of one round come within this many seconds.
 SAME_ROUND = 0.05
-#: Of a program that is killed so many seconds after an ask nobody knows whether it was one.
+#: If a program is killed within this many seconds after an ask, the order may not exist.
 ASKED_AND_KILLED = 1.0
-#: What is told of an order that nothing has come of yet is written down in the same round: a
-#: program that is killed so many seconds later may have told it, and not have written it.
+#: The notification of a status without a fill or an end is recorded later in the same round. A
+#: program killed within this many seconds may have given it without recording it.
 TOLD_AND_KILLED = 0.5
-#: What prices do not move.
+#: Account fields that do not change with prices.
 MONEY = ("commission", "close_profit", "static_balance", "pre_balance", "deposit", "withdraw")
 LOTS = ("pos_long_today", "pos_long_his", "pos_short_today", "pos_short_his")
-#: The library says so when nothing explains what the account holds.
+#: Part of the library's message when nothing explains what the account holds.
 TAKEN_OVER = "only orders that reduce"
-#: So, when its records cannot be written.
+#: Part of its message when its records cannot be written.
 UNWRITTEN = "cannot be written"
 
 
@@ -40,9 +40,9 @@ class RunEnd:
         run: Its number.
         code: The exit code, negative for a signal.
         at: When, as ``time.monotonic``.
-        killed: Whether the driver did it.
-        excused: What made it end in order, "" if nothing did.
-        words: The last lines of its stderr.
+        killed: Whether the test killed it.
+        excused: The fault that allows it to fail, "" if there was none.
+        words: The last line of its stderr.
     """
 
     run: int
@@ -55,7 +55,7 @@ class RunEnd:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of a run of chaos.
+    """All that is known of a run.
 
     Attributes:
         diary: Lines of the program's runs, in order of time.
@@ -64,10 +64,10 @@ class Evidence:
         positions: The exchange's at the end, by symbol.
         account: The exchange's at the end.
         tables: Rows of the CSV files by kind; cells are text.
-        cap: Lots net that the strategy asks for at most.
-        others: Lots net that other clients hold at most, by symbol.
-        account_told: Whether the program can know the account's figures: behind a futures company
-            the gateway asks for them when an order has moved, not for a trade that has none.
+        cap: The most net lots that the strategy orders.
+        others: The most net lots that other clients hold, by symbol.
+        account_told: Whether the program can know the account's figures. With a futures company,
+            the gateway queries them after a change of an order, not after a trade without one.
     """
 
     diary: Sequence[Mapping[str, Any]]
@@ -107,7 +107,7 @@ class Story:
 
 
 def stories(diary: Sequence[Mapping[str, Any]]) -> dict[str, Story]:
-    """The orders of the diary; one of an earlier run is known by its tag, or by its legs."""
+    """Return the diary's orders; those of an earlier run are identified by tag or legs."""
     found: dict[str, Story] = {}
     by_ref: dict[tuple[int, int], str] = {}
     by_leg: dict[str, str] = {}
@@ -139,7 +139,7 @@ def stories(diary: Sequence[Mapping[str, Any]]) -> dict[str, Story]:
 
 
 def check(evidence: Evidence) -> list[str]:
-    """Everything that is wrong, a sentence each."""
+    """Return all violations, one sentence each."""
     told = stories(evidence.diary)
     return [sentence for rule in RULES for sentence in rule(evidence, told)]
 
@@ -169,7 +169,7 @@ def each_order_has_one_end(evidence: Evidence, told: dict[str, Story]) -> list[s
 
 
 def _runs_that_forget(evidence: Evidence) -> dict[int, float]:
-    """From when on a run's memory is lost: its disk was full until it was killed."""
+    """Return since when a run recorded nothing: its disk was full until it was killed."""
     full: dict[int, float] = {}
     for line in evidence.diary:
         if line["kind"] == "store" and UNWRITTEN in line["text"]:
@@ -244,8 +244,8 @@ def trades_of_the_strategy_follow_its_position(
     for symbol, books in final["books"].items():
         if symbol not in last:
             continue
-        # Lots that another terminal opens are not told as an opening, and what it closes while
-        # no program is there is no trade of the next one.
+        # Lots opened by another terminal are not notified as an opening. Lots that it closes
+        # while no program runs are not a trade of the next run.
         apart = books["net"] or last[symbol]["run"] != final["run"]
         if symbol in evidence.others and apart:
             continue
@@ -316,7 +316,7 @@ def no_protection_is_lost_in_silence(evidence: Evidence, told: dict[str, Story])
         meant = _lots(parents[0]) if parents else one.ask["size"]
         held = abs(end["lots"]["short" if one.ask["buys"] else "long"])
         bare = min(held, meant - closed)
-        excused = any(t <= end["t"] for t in flattening)  # all that is held is being closed
+        excused = any(t <= end["t"] for t in flattening)  # all positions are being closed
         told_so = any(end["t"] - 1 <= t <= end["t"] + TOLD_WITHIN for t in words)
         if bare > 0 and not excused and not told_so:
             found.append(
@@ -331,7 +331,7 @@ def _what(one: Story) -> str:
 
 
 def _lots(one: Story) -> int:
-    """Lots that it was told to be filled with."""
+    """Return the most filled lots of its notifications."""
     return max((abs(event["executed"]) for event in one.told), default=0)
 
 
@@ -375,7 +375,7 @@ def cancel_and_close_ends_flat(evidence: Evidence, told: dict[str, Story]) -> li
 
 
 def _filled(event: Mapping[str, Any]) -> bool:
-    """Whether an order that was on its way has moved the position that ``close()`` saw."""
+    """Return whether a pending order has changed the position that ``close()`` saw."""
     return event["status"] in ("Partial", "Completed")
 
 
@@ -383,7 +383,7 @@ def _filled(event: Mapping[str, Any]) -> bool:
 
 
 def trade_file_is_the_exchanges(evidence: Evidence, _: dict[str, Story]) -> list[str]:
-    """Counters name trades in their own ways: they are compared by what they are."""
+    """Compare trades by their content, as counters use different ids."""
     rows = evidence.tables.get("trade", ())
     ids = Counter((row["order_id"], row["trade_id"]) for row in rows)
     found = [

@@ -1,8 +1,8 @@
-"""Chaos by seed, in real time: a program at work, and everything that can happen to it.
+"""Run a trading program in real time under random faults that a seed determines.
 
-``run_chaos(seed, counter, folder)`` starts a sandbox and ``chaos_program.py`` in a process of its
-own, breaks links, refuses orders, lets other clients trade, kills the program and starts it again,
-fills its disk; then it lets everything come to rest and hands back what ``chaos_check`` says.
+``run_chaos(seed, counter, folder)`` starts a sandbox, and ``chaos_program.py`` in another process.
+It breaks links, rejects orders, lets other clients trade, kills and restarts the program and fills
+its disk. Then it waits until nothing changes any more and returns the result of ``chaos_check``.
 """
 
 import csv
@@ -26,32 +26,32 @@ from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 PROGRAMS = Path(__file__).parents[1]
 USER = "chaos"
 CAP, OTHERS = 5, 2
-#: Bytes of the disk for the records, and how often the exchange is looked at, seconds.
+#: Bytes of the disk for the records, and seconds between two looks at the exchange.
 DISK, LOOK = 6_000_000, 0.25
-#: Seconds in which everything must have come to rest, and for which nothing may change then.
+#: Seconds until everything must be at rest, and seconds without a change that count as rest.
 REST, STILL = 150.0, 5.0
-#: A program that starts gives up for so many seconds after links were broken.
+#: Seconds after a broken link in which a starting program may fail because of it.
 EXCUSED = 150.0
-#: Of a program that dies so often no more is to be learned.
+#: After this many runs the test stops.
 RUNS = 9
-#: Where the market begins, and contracts that trade then.
+#: Start times, and contracts that trade then.
 STARTS = (
     ("2026-11-10 09:31:00", ("SHFE.cu2612", "INE.sc2701"), ("CFFEX.IF2612", "DCE.m2701")),
     ("2026-11-10 13:31:00", ("SHFE.rb2701", "SHFE.cu2612"), ("CZCE.SR701", "CFFEX.IF2612")),
     ("2026-11-09 21:05:00", ("INE.sc2701", "SHFE.rb2701"), ("DCE.m2701", "CZCE.SR701")),
     ("2026-11-10 10:14:20", ("SHFE.cu2612", "INE.sc2701"), ("CFFEX.IF2612",)),
 )
-#: Words of a refusal that passes, and of one that does not.
+#: Texts of a temporary and of a permanent rejection.
 BUSY, POOR = "CTP:综合交易平台：系统繁忙", "CTP:资金不足"
 KILLS = (0, 0, 1, 1, 2)
-#: After so many seconds without an answer a line is dead for the library, and for so many more,
-#: of the market, a new session may learn of an order that was handed to the dead one.
+#: Seconds without an answer after which the library gives a connection up, and seconds of market
+#: time after that in which a new session may still see an order sent on the old connection.
 DEAD, LATE = 5.0, 2.5
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that is done to the program or its surroundings, ``at`` seconds after the start."""
+    """A fault of the program or its environment, ``at`` seconds after the start."""
 
     at: float
     what: str
@@ -60,7 +60,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a seed comes to."""
+    """The run that a seed determines."""
 
     seed: int
     counter: str
@@ -75,7 +75,7 @@ class Plan:
 
     @property
     def other_lots(self):
-        """Lots net of a contract that other terminals hold at most."""
+        """The most net lots that other terminals hold, by contract."""
         lots = Counter(dict.fromkeys(self.others, OTHERS))
         for event in self.events:
             if event.what.startswith("foreign"):
@@ -93,7 +93,7 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What became of it."""
+    """The result of a plan."""
 
     plan: Plan
     violations: list
@@ -101,14 +101,14 @@ class Outcome:
 
 
 def make_plan(seed, counter, seconds=15.0):
-    """Draw what happens; the same seed is the same plan."""
+    """Draw the events; the same seed gives the same plan."""
     rng = random.Random(f"plan {counter} {seed}")
     start, firsts, seconds_of = rng.choice(STARTS)
     symbols = (rng.choice(firsts), rng.choice(seconds_of))
     events = []
     for _ in range(rng.choice((0, 1, 2, 3, 3, 4, 5))):
         drawn = draw_fault(rng, counter, rng.uniform(2.0, seconds), symbols)
-        if not (_of_logins(drawn) and _of_logins(events)):  # after two, trading rests for good
+        if not (_of_logins(drawn) and _of_logins(events)):  # two would stop trading for good
             events += drawn
     for _ in range(rng.choice(KILLS)):
         events.append(Event(rng.uniform(1.0, seconds), "kill", {"away": rng.uniform(0.0, 3.0)}))
@@ -130,7 +130,7 @@ def _of_logins(events):
 
 
 def draw_fault(rng, counter, at, symbols):
-    """One kind of fault with its parameters: events at ``at`` and shortly after."""
+    """Draw one kind of fault with its parameters: events at ``at`` and shortly after."""
     conn = rng.choice(("md", "td", "all"))
     count, symbol = rng.randint(1, 3), rng.choice(symbols)
     drop = ("drop", {"conn": conn, "how": rng.choice(("abrupt", "clean"))})
@@ -174,7 +174,7 @@ def draw_fault(rng, counter, at, symbols):
 
 
 class Disk:
-    """A small disk of its own for the records, where this machine lets us have one."""
+    """A small disk for the records, if this machine allows a mount."""
 
     def __init__(self, folder):
         self.folder, self._ballast = folder, folder / "ballast"
@@ -191,7 +191,7 @@ class Disk:
         self._ballast.unlink(missing_ok=True)
 
     def end(self):
-        """Give it back; its files stay in the folder beside it."""
+        """Unmount it; its files are copied to a folder beside it."""
         if self.mounted:
             kept = self.folder.with_name("records")
             shutil.copytree(self.folder / "records", kept, dirs_exist_ok=True)
@@ -199,7 +199,7 @@ class Disk:
 
 
 class Books:
-    """What the exchange has had of the account: its state, looked at again and again."""
+    """The account's orders, trades and positions at the exchange, collected by polling."""
 
     def __init__(self, box):
         self._box = box
@@ -277,7 +277,7 @@ class Chaos:
             )  # fmt: skip
 
     def watch_program(self):
-        """Note its end, and start it again as a supervisor would."""
+        """Note the program's end, and restart it as a supervisor would."""
         now = time.monotonic()
         if self.program is None:
             if self.start_at is not None and now >= self.start_at:
@@ -294,7 +294,7 @@ class Chaos:
             self.start_at = now + (self.killed or 1.0)
 
     def excuse(self, last):
-        """What a program may end with at its start, because of what we do to it."""
+        """Return why a failure at the program's start is allowed, "" if it is not."""
         recent = [what for at, what in self.troubles if time.monotonic() - at < EXCUSED]
         if "JournalError" in last and (self.disk_full or "disk full" in recent):
             return "disk full"
@@ -325,9 +325,9 @@ class Chaos:
         elif event.what.startswith("foreign"):
             try:
                 self.box.fault(event.what, offset=self.offset_of(event.params), **event.params)
-            except SandboxError:  # an order has claimed the lots meanwhile
+            except SandboxError:  # an order has frozen the lots meanwhile
                 self.box.fault(event.what, offset="OPEN", **event.params)
-        elif event.what == "freeze":  # a network is no slower where the market is faster
+        elif event.what == "freeze":  # a faster market does not have a slower network
             longest = DEAD + LATE / self.plan.speed
             seconds = min(event.params["seconds"], longest)
             self.box.fault("freeze", **event.params | {"seconds": seconds})
@@ -338,7 +338,7 @@ class Chaos:
             self.calm_at = max(self.calm_at, ends)
 
     def offset_of(self, foreign):
-        """Another terminal closes what it can, else it opens."""
+        """Return the offset of another terminal's order: a close if possible, else an open."""
         side = "short" if foreign["direction"] == "BUY" else "long"
         today, his = self.books.lots(foreign["symbol"], side)
         apart = foreign["symbol"].startswith(("SHFE.", "INE."))
@@ -366,7 +366,7 @@ class Chaos:
         self.settle()
 
     def wait_until_it_trades(self):
-        """Let the program come up: the seconds of events are counted from then on."""
+        """Wait until the program runs; the times of events count from then on."""
         deadline = time.monotonic() + REST
         while time.monotonic() < deadline:
             if any(line["kind"] == "data" for line in self.diary()):
@@ -375,7 +375,7 @@ class Chaos:
             time.sleep(LOOK)
 
     def settle(self):
-        """No more troubles: everything must come to rest, and the program end by itself."""
+        """End all faults, wait for rest, and let the program end by itself."""
         for event in self.queue:
             if event.what in ("disk free", "delay"):
                 self.apply(event)
@@ -383,7 +383,7 @@ class Chaos:
         self.box.fault("thaw", conn="all")
         self.box.fault("delay", conn="all", seconds=0.0)
         day, _, time_of_day = self.box.state()["now"].partition(" ")
-        if "10:13" < time_of_day < "10:30":  # nothing is told of a feed without a bar
+        if "10:13" < time_of_day < "10:30":  # no notifications for a feed without a bar
             self.box.advance(to=f"{day} 10:30:01")
         (self.folder / "drain").touch()
         deadline = time.monotonic() + REST
@@ -393,18 +393,18 @@ class Chaos:
         deadline = time.monotonic() + REST
         while time.monotonic() < deadline and self.run < RUNS and self.goes_on:
             self.turn()
-        if self.program is not None:  # that is a violation: nobody may have to kill it
+        if self.program is not None:  # having to kill it is a violation
             self.program.kill()
             self.program.wait()
             self.watch_program()
 
     @property
     def goes_on(self):
-        """Whether the program is there, or will be started again."""
+        """Whether the program runs, or will be restarted."""
         return self.program is not None or bool(self.ends[-1].code)
 
     def at_rest(self):
-        """Whether nothing is out at the exchange or in the program, for a while now."""
+        """Return whether exchange and program have had no open orders for a while."""
         if self.books.alive or self.program is None:
             return False
         if self.other is not None and self.other.poll() is None:
@@ -456,10 +456,10 @@ def run_chaos(seed, counter, folder, seconds=15.0):
     """Run a seed to its end.
 
     Args:
-        seed: Names what happens.
+        seed: Determines the events.
         counter: ``"kq"``, ``"ctp"`` or ``"plain"``.
-        folder: An empty one.
-        seconds: Of trouble.
+        folder: An empty folder.
+        seconds: How long faults occur.
     """
     plan = make_plan(seed, counter, seconds)
     with ExitStack() as ends:

@@ -1,4 +1,4 @@
-"""The checks of chaos can fail: each rule meets a diary, books or files that break it."""
+"""Each rule of ``chaos_check`` finds a diary, books or files that break it."""
 
 import copy
 from dataclasses import replace
@@ -84,7 +84,7 @@ def final(diary):
     return diary[-1]
 
 
-# -- breaches: each changes the evidence, and names a word of the sentence that must come ---------
+# -- breaches: functions that change the evidence; ``BREACHES`` has the expected sentences ---------
 
 
 def told_twice(e):

@@ -1,4 +1,4 @@
-"""``kill -9`` at every step of the order path: no order twice, none forgotten, books equal."""
+"""``kill -9`` at every step of an order: no order is duplicated or lost, and the books agree."""
 
 from collections import Counter
 
@@ -8,11 +8,11 @@ from restart_program import START, make_plan, outcome, run_program, told_ends, t
 from tianqin_backtrader.reconciliation.startup import NEVER_LEFT
 from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
-#: The steps are shared out among so many tests, which may run side by side.
+#: The number of tests that share the steps; they may run in parallel.
 PARTS = 4
 MARKET = {"seed": 11}
 SANDBOX = {"start": START, "ticks_per_pack": 5, "balance": 1e8, **MARKET}
-#: The paper account, and a futures company whose queries are so many seconds old.
+#: The paper account, and a futures company with query results up to this many seconds old.
 COUNTERS = {
     "kq": {},
     "ctp 0.15": {"counter": "ctp", "query_seconds": 0.15},
@@ -42,7 +42,7 @@ def market(request):
 
 @pytest.fixture(scope="module")
 def whole(plan, market, tmp_path_factory):
-    """A run that nobody killed: what it came to, and the names of its steps."""
+    """Return the outcome of an undisturbed run, and the names of its steps."""
     folder = tmp_path_factory.mktemp("whole")
     with EmbeddedSandbox(**market) as box:
         code, steps = run_program(box, folder, plan)
@@ -51,7 +51,7 @@ def whole(plan, market, tmp_path_factory):
 
 
 def assert_told_once(folder, kind):
-    """Each end, and each lot, at most once in the life of the records."""
+    """Assert that the records have each end and each filled lot notified at most once."""
     for key, ends in told_ends(folder).items():
         assert len(ends) == 1, f"{kind}: {key} was told to be {ends}"
     for key, lots in told_lots(folder).items():
@@ -68,7 +68,7 @@ def assert_equal(found, whole, kind):
 @pytest.mark.parametrize(
     "deaths",
     [
-        # Meant and not sent; sent and not heard of; filled and not written down.
+        # Recorded but not sent; sent but not reported; filled but not recorded.
         ["before insert_order", "after what was handed over has left", "before the row of fill"],
     ],
 )
@@ -106,7 +106,7 @@ def test_every_step_survives_its_killing(plan, market, whole, tmp_path, part):
                 failed.append(f"step {number}, {steps[-1]}: {error}")
         number += PARTS
     assert not failed, "\n".join(failed)
-    # A program's packs come a little differently each time, and so do its steps.
+    # A program's packs, and so its steps, differ a little from run to run.
     assert number >= 0.9 * len(names)
     assert sorted(visited) == list(range(part, number, PARTS))
     print(f"\npart {part}: killed at {len(visited)} steps, {Counter(visited.values())}")  # noqa: T201

@@ -1,6 +1,6 @@
-"""Three days recorded by a program that is killed, over a line that fails, files being torn.
+"""Record three days with program kills, link faults and truncated files.
 
-``RECORDER_SEED`` of the environment names another course of events.
+The environment variable ``RECORDER_SEED`` selects another sequence of events.
 """
 
 import os
@@ -17,12 +17,12 @@ from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 SYMBOLS = ("SHFE.cu2612", "DCE.m2701")
 DAYS = ("2026-11-10", "2026-11-11", "2026-11-12")
 SEED = int(os.environ.get("RECORDER_SEED", "1"))
-#: Market steps of the three days, about.
+#: The approximate number of market steps in three days.
 STEPS = 40_000
 
 
 def fault_script(rng):
-    """Faults at random steps."""
+    """Make faults at random steps."""
     makers = [
         lambda: {"fault": "drop", "conn": "md"},
         lambda: {"fault": "drop", "conn": "all", "how": "clean"},
@@ -38,7 +38,7 @@ def fault_script(rng):
 
 
 def tear(path, rng):
-    """What a power cut may leave: half a file, and one that was being written."""
+    """Leave what a power failure may leave: a truncated file and an unfinished one."""
     found = parts(path)
     if found:
         files = RecordingFiles(path)
@@ -49,7 +49,7 @@ def tear(path, rng):
 
 
 class Turning(bt.Strategy):
-    """Turns between two lots long and short every twentieth minute, at market and with a limit."""
+    """Switches between two lots long and short every 20 minutes, by market and limit orders."""
 
     def __init__(self):
         self.bars, self.fills = [], []
@@ -80,7 +80,7 @@ class Turning(bt.Strategy):
 
 
 def trade(**options):
-    """Three days of the strategy on a sandbox."""
+    """Run the strategy for three days on a sandbox."""
     with MyStore.sandbox(days=3, ticks_per_pack=10, **options) as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker())
@@ -107,7 +107,7 @@ def test_three_days_under_faults_and_kills(tmp_path, capsys):
                 finish(process)
                 break
             kills += 1
-            if rng.random() < 0.5:  # the market goes on without anybody
+            if rng.random() < 0.5:  # the market continues without the program
                 server.advance(seconds=rng.randint(60, 6 * 3600))
             if rng.random() < 0.5:
                 torn += tear(tmp_path, rng)

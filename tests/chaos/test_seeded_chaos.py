@@ -1,7 +1,7 @@
-"""Whatever a strategy does, and whatever happens to it: every order one end, every fill once.
+"""Every order has one end and every fill is notified once, whatever faults occur.
 
-``python -m pytest -m slow tests/chaos/test_seeded_chaos.py -n 4`` runs the seeds in real time, half
-of them at each counter; ``CHAOS_SEEDS`` of the environment (``200:300``) takes others.
+``python -m pytest -m slow tests/chaos/test_seeded_chaos.py -n 4`` runs the seeds in real time, at
+each counter; the environment variable ``CHAOS_SEEDS`` (``200:300``) selects others.
 """
 
 import os
@@ -33,7 +33,7 @@ def test_chaos_by_seed(counter, seed, tmp_path, capsys):
     ("counter", "seed"), [pytest.param("kq", 191, marks=pytest.mark.slow), ("ctp", 121)]
 )
 def test_a_little_chaos(counter, seed, tmp_path, capsys):
-    """A kill and trades by another terminal among them, and no session made anew."""
+    """Run short seeds that include a kill and another terminal's trades."""
     outcome = run_chaos(seed, counter, tmp_path, seconds=6.0)
     assert_right(outcome, capsys)
     assert outcome.figures["kills"] == 1

@@ -1,7 +1,7 @@
-"""Where nobody tells the time: two days of five contracts, whatever happens to line and machine.
+"""Two days of five contracts with a server that sends no time, under faults of link and machine.
 
-``python -m pytest -m slow tests/chaos/test_silent_days.py -n 2`` runs the seeds; ``SILENT_SEEDS``
-of the environment (``50:60``) takes others.
+``python -m pytest -m slow tests/chaos/test_silent_days.py -n 2`` runs the seeds; the environment
+variable ``SILENT_SEEDS`` (``50:60``) selects others.
 """
 
 import os
@@ -13,10 +13,10 @@ from official_bars import Keep, assert_all_official
 
 from tianqin_backtrader.core.clock import MINUTE, from_ns
 
-#: One that trades every few seconds and four that are silent for minutes, with all kinds of nights.
+#: One contract with ticks every few seconds and four with gaps of minutes, with all night sessions.
 SYMBOLS = ("SHFE.cu2612", "SHFE.au2704", "DCE.m2707", "CZCE.SR705", "CFFEX.T2703")
 START, DAYS = "2026-11-10 08:50:00", ("2026-11-10", "2026-11-11")
-#: Trading in which something happens: its beginning, and minutes.
+#: Sessions with faults: start and length in minutes.
 SESSIONS = (
     ("2026-11-10 09:00", 75), ("2026-11-10 10:30", 60), ("2026-11-10 13:30", 90),
     ("2026-11-10 21:00", 240), ("2026-11-11 09:00", 75), ("2026-11-11 10:30", 60),
@@ -27,7 +27,7 @@ TROUBLES = 8
 
 
 def draw(rng):
-    """One trouble: what the fault is called, and with what."""
+    """Draw one fault: its name and parameters."""
     conn = rng.choice(["md", "td", "all"])
     line = {"conn": rng.choice(["md", "all"])}
     return rng.choice([
@@ -43,7 +43,7 @@ def draw(rng):
 
 
 def make_plan(seed):
-    """(the machine's clock, the troubles): the same seed is the same plan."""
+    """Return (the machine's clock error, the faults); the same seed gives the same plan."""
     rng = random.Random(f"silent {seed}")
     clock = {"clock_ahead": rng.uniform(-90.0, 90.0), "clock_drift": rng.uniform(-1e-4, 1e-4)}
     script = []
@@ -62,7 +62,7 @@ def test_every_bar_is_official_over_two_days_without_a_told_time(sandbox, run, c
     clock, script = make_plan(seed)
     options = {"seed": seed + 1, "ticks_per_pack": 30, "tells_time": False, **clock}
     store = sandbox(start=START, days=len(DAYS), script=script, **options)
-    # A round waits for news up to five seconds: two days have many half seconds.
+    # With the default wait of half a second per round, two days would take too many rounds.
     wanted = {"lookback": 30, "night_start": False, "qcheck": 5.0}
     feeds = [store.getdata(symbol, **wanted) for symbol in SYMBOLS]
     strategy = run(store, Keep, *feeds, live=10**6)

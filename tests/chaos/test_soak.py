@@ -1,8 +1,8 @@
-"""Thirty trading days unattended, trading every hour on two contracts, under random faults.
+"""Trade two contracts every hour for thirty days under random faults.
 
-Every lot that is held has a trailing stop, which follows the position.
+Every lot that is held has a trailing stop, which is adjusted to the position.
 
-``SOAK_DAYS`` and ``SOAK_SEED`` of the environment run other ones; the printed line has the figures.
+The environment variables ``SOAK_DAYS`` and ``SOAK_SEED`` select others; the test prints figures.
 """
 
 import os
@@ -21,9 +21,9 @@ FIRST_DAY = date(2026, 10, 9)
 DAYS, SEED = int(os.environ.get("SOAK_DAYS", "30")), int(os.environ.get("SOAK_SEED", "1"))
 FAULTS_A_DAY = 3
 COUNTER = "ctp"
-#: How far a stop trails, as a part of the price: some are reached in an hour, most are not.
+#: How far a stop trails, as a fraction of the price: some are reached in an hour, most are not.
 TRAIL = 0.004
-#: So many of a contract's latest orders can still change; what older ones came to is added up.
+#: How many of a contract's latest orders can still change; the results of older ones are summed up.
 LATEST = 12
 COLUMNS = ("open", "high", "low", "close", "volume", "close_oi")
 
@@ -36,11 +36,11 @@ def trading_days(count):
 
 
 def fault_script(days, seed):
-    """Faults at random moments of trading; the same seed is the same script.
+    """Make faults at random moments of trading; the same seed gives the same script.
 
-    The last day is left alone: it must end in the right state whatever was before. Rows are lost of
-    copper only, which has a tick every second: of a contract that is silent for minutes nobody can
-    know that a row is missing before the next one comes, and its bars are told as corrected.
+    The last day has no faults: it must end in the right state whatever happened before. Only
+    copper loses rows, as it has a tick every second. In a contract without ticks for minutes, a
+    missing row cannot be noticed before the next one comes, and its bars are reported as corrected.
     """
     rng, script = random.Random(seed), []
     makers = [
@@ -71,12 +71,12 @@ def fault_script(days, seed):
 
 
 class Hourly(bt.Strategy):
-    """Turns each contract's position between -2 and +2 lots with the first bar of every hour.
+    """Sets each contract's position to -2 to +2 lots with the first bar of every hour.
 
     Attributes:
-        stops: By contract, the order that trails behind what is held.
+        stops: The trailing stop of the position, by contract.
         exits: Orders that were placed to close.
-        beside_fired: Others that were to make a position smaller while its stop was at it already.
+        beside_fired: Other reducing orders, placed while the position's stop had triggered.
         stopped: How many stops have closed.
     """
 
@@ -124,13 +124,13 @@ class Hourly(bt.Strategy):
             return
         self.wishes[data._name].append(Wish(data._name, int(abs(order.size)), order))
         if target * held >= 0 and abs(target) < abs(held):
-            # A stop whose price has come has claimed its lots: what is sold besides may open.
+            # A triggered stop has claimed its lots, so another order may open.
             stop = self.stops[data._name]
             fired = stop is not None and stop.alive() and stop.triggered
             (self.beside_fired if fired else self.exits).append(order)
 
     def follow(self, data):
-        """Have one stop for what is held: as many lots, on the right side."""
+        """Keep one stop for the position: as many lots, on the right side."""
         held, stop = int(self.getposition(data).size), self.stops[data._name]
         if stop is not None and stop.alive():
             if stop.ticket.direction.sign * stop.ticket.left == -held:
@@ -148,7 +148,7 @@ class Hourly(bt.Strategy):
             self.wishes[data._name].append(Wish(data._name, abs(held), exits=[stop]))
 
     def look_at_exposure(self, data):
-        """The account is within what was asked for, and never long and short at once."""
+        """Assert that the position is within what was ordered, and not long and short at once."""
         wishes, name = self.wishes[data._name], data._name
         while len(wishes) > LATEST and not any(one.alive() for one in wishes[0].orders):
             self.older[name] += wishes.pop(0).net
@@ -168,7 +168,7 @@ class Hourly(bt.Strategy):
 
 
 def check_orders(store, strategy):
-    """No order twice, every order told to an end, one end each; what closes has opened nothing."""
+    """Assert that no order is duplicated, each has one notified end, and no exit has opened."""
     [account] = store.sandbox_server.state()["accounts"].values()
     orders = store.broker.get_all_orders()
     legs = [leg for order in orders for leg in order.legs]
@@ -190,7 +190,7 @@ def check_orders(store, strategy):
 
 
 def check_stops(strategy):
-    """What is held at the end has a stop of as many lots."""
+    """Assert that the final positions have stops of as many lots."""
     for data in strategy.datas:
         held, stop = strategy.getposition(data).size, strategy.stops[data._name]
         covered = stop.ticket.left if stop is not None and stop.alive() else 0

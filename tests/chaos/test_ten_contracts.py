@@ -1,6 +1,6 @@
-"""Ten contracts of all six exchanges over a weekend and a holiday eve: every bar equal.
+"""Every bar of ten contracts of all six exchanges is equal over a weekend and a holiday eve.
 
-Thursday 2026-09-24 is the eve of a holiday, Friday the holiday; Monday has no night.
+Thursday 2026-09-24 is the eve of a holiday, Friday the holiday; Monday has no night session.
 """
 
 import os
@@ -14,7 +14,7 @@ SYMBOLS = (
     "SHFE.cu2611", "SHFE.rb2701", "SHFE.au2612", "INE.sc2611", "DCE.m2701", "DCE.i2701",
     "CZCE.SR701", "CZCE.MA701", "CFFEX.T2612", "GFEX.lc2701",
 )  # fmt: skip
-#: Feeds of each contract: name of the length, seconds, how to make one.
+#: Feeds of each contract: name of the length, its seconds, and a function that makes the feed.
 LENGTHS = {
     "1": (60, lambda store, symbol, name: store.getdata(symbol, name=name)),
     "5": (300, lambda store, symbol, name: store.getdata(symbol, name=name, compression=5)),
@@ -24,7 +24,7 @@ LENGTHS = {
 }
 DAYS = ["2026-09-23", "2026-09-24", "2026-09-28"]
 COLUMNS = ("open", "high", "low", "close", "volume", "close_oi")
-#: Sessions in which the link is harmed.
+#: Sessions with link faults.
 SESSIONS = (
     ("2026-09-22 21:00", 240), ("2026-09-23 09:00", 75), ("2026-09-23 10:30", 60),
     ("2026-09-23 13:30", 90), ("2026-09-23 21:00", 240), ("2026-09-24 09:00", 75),
@@ -50,7 +50,7 @@ class Keep(bt.Strategy):
 
 
 def fault_script(seed):
-    """Six faults at random moments; the same seed is the same script."""
+    """Make six faults at random moments; the same seed gives the same script."""
     rng = random.Random(seed)
 
     def moment():
@@ -72,7 +72,7 @@ def fault_script(seed):
 
 
 def run_days(sandbox, run, script, ticks_per_pack=30):
-    """The certificate's sums, after every bar has been compared with the sandbox's own."""
+    """Compare every bar with the sandbox's own; return the store and the bars repaired."""
     store = sandbox(start=DAYS[0], days=len(DAYS), ticks_per_pack=ticks_per_pack, script=script)
     feeds = [
         make(store, symbol, f"{symbol} {length}")

@@ -1,4 +1,4 @@
-"""What happens in a run reaches a webhook, once; an alert server that hangs changes nothing."""
+"""Events of a run reach a webhook, once each; an alert server that hangs changes nothing."""
 
 import logging
 import re
@@ -113,7 +113,7 @@ class Bars(bt.Strategy):
         data = self.data
         self.seen.append((data.datetime.datetime(0), data.close[0], data.volume[0]))
         if not len(self) % 10:
-            self.broker.buy_open(f"SHFE.cu{len(self)}", 1)  # refused, each for a reason of its own
+            self.broker.buy_open(f"SHFE.cu{len(self)}", 1)  # refused, each with a reason of its own
         if len(self) == 60:
             self.env.runstop()
 
@@ -136,7 +136,7 @@ def test_an_alert_server_that_hangs_or_fails_does_not_slow_the_run(sandbox, run,
     counts = alerts.counts()
     assert counts.sent == 0
     assert counts.waiting > 5
-    assert hangs.attempts == 1  # it was still hanging when the run was over
+    assert hangs.attempts == 1  # it still hung when the run was over
     assert sum("fail" in one.message for one in caplog.records if "sender" in one.name) <= 3
     assert "Se3cretT0ken" not in caplog.text
 

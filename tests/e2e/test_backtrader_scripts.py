@@ -1,4 +1,4 @@
-"""What scripts written for Backtrader's back-tests do: it works here, or is refused in words."""
+"""Features that scripts for Backtrader's back-tests use work, or are refused with a reason."""
 
 from multiprocessing.pool import Pool
 
@@ -39,7 +39,7 @@ def cerebro_of(store, *strategies, **options):
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside the minutes", "alone"])
 def test_days_and_weeks_made_of_minutes_are_of_trading_days(sandbox, beside):
-    """Backtrader's own are cut at midnight: every night in two, and Saturdays among them."""
+    """Backtrader's own days are cut at midnight: nights are divided, and Saturdays exist."""
     store = sandbox(start="2026-11-10 14:50:00", ticks_per_pack=20)
     cerebro = cerebro_of(store)
     one = store.getdata(CU, lookback=1500)
@@ -76,7 +76,7 @@ def test_a_calendar_of_the_users_own_is_obeyed(sandbox):
 
 
 def test_numbers_of_numpy_are_numbers(sandbox, run):
-    """Sizes and prices that indicators and pandas have counted."""
+    """Sizes and prices calculated by indicators and pandas."""
 
     def script(strategy):
         broker, last = strategy.broker, np.float32(strategy.data.close[0])
@@ -149,7 +149,7 @@ def test_commission_of_a_named_feed_is_the_users(sandbox):
 
 @pytest.mark.parametrize("processes", [1, None])
 def test_an_optimization_on_an_account_is_refused(sandbox, processes):
-    """With one process it would trade one parameter after the other."""
+    """In one process it would trade with one parameter after the other."""
     store = sandbox(start="2026-11-10 14:59:00")
     cerebro = bt.Cerebro(maxcpus=processes)
     cerebro.setbroker(store.getbroker())
@@ -184,7 +184,7 @@ def test_an_open_that_is_past_is_not_cheated_on(sandbox, broker_too):
 
 
 def test_feeds_of_others_clones_and_feeds_without_a_bar_beside_ours(sandbox):
-    """Analyzers and strategies ask the broker about all of them."""
+    """Analyzers and strategies query the broker about all feeds."""
 
     class Mixed(bt.Strategy):
         def notify_order(self, order):

@@ -1,4 +1,4 @@
-"""A clear error of our own tree, before anything is sent, and nothing half-started."""
+"""Bad input raises a clear error of the library before anything is sent or half-started."""
 
 import socket
 import time
@@ -121,4 +121,4 @@ def test_a_taken_port():
 def test_an_option_of_the_sandbox_that_cannot_be(option, value, words):
     with pytest.raises(SandboxError, match=words) as caught:
         MyStore.sandbox(**{option: value})
-    assert "usage:" not in str(caught.value)  # of a command line that nobody has typed
+    assert "usage:" not in str(caught.value)  # this is no error of the command line

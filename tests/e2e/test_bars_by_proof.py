@@ -1,4 +1,4 @@
-"""Where nobody tells the time every bar is right: at every start, on a wrong clock, a late line."""
+"""Without the server's time every bar is right: at any start, with a wrong clock, a late line."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from official_bars import SYMBOLS, Keep, assert_all_official, assert_official
 
 from tianqin_backtrader.core.clock import SECOND, from_ns, to_ns
 
-#: So many trade at night, and where they begin the others would have to wait for the morning.
+#: Contracts with a night session; at these starts the others would wait for the morning.
 NIGHT, IN_THE_EVENING = 3, ("before the close", "Friday evening")
 STARTS = {
     "before an end": "2026-11-10 10:02:59.900000",
@@ -20,7 +20,7 @@ STARTS = {
     "Saturday": "2026-11-14 11:00:00",
 }
 AHEAD = (-90.0, -10.0, 0.0, 10.0, 90.0)
-#: Of the table those that every run tries.
+#: The cases that every run tries.
 TRIED = [
     ("before an end", 90.0), ("at an end", -90.0), ("after an end", 10.0), ("in a break", 90.0),
     ("before the close", 90.0), ("Friday evening", -90.0),
@@ -115,7 +115,7 @@ class KeepAndCompareClocks(Keep):
 
 
 def assert_left_out(store, strategy, symbol, count):
-    """So many ticks of one contract; every bar is the official one, and the clock is right."""
+    """``count`` ticks of one contract were left out; bars are official, and the clock is right."""
     for data in strategy.datas:
         assert_official(store, strategy.bars[data._name], data.symbol)
         found = data.certificate()
@@ -138,7 +138,7 @@ def odd_tick(at, **params):
     ],
 )  # fmt: skip
 def test_a_tick_stamped_ahead_closes_no_bar(sandbox, run, seconds, ahead):
-    """Alone, in the last seconds of minutes, and once two in a row."""
+    """One in the last seconds of a minute, and two in a row."""
     script = [odd_tick(at, seconds=seconds) for at in ("10:05:52", "10:06:10.2", "10:06:10.3")]
     store = sandbox(start="2026-11-10 10:04:20", tells_time=False, clock_ahead=ahead, script=script)
     feeds = [store.getdata(one, lookback=30, night_start=False) for one in (CU, RB)]
@@ -147,7 +147,7 @@ def test_a_tick_stamped_ahead_closes_no_bar(sandbox, run, seconds, ahead):
 
 
 class BeforeTheNight:
-    """Each second until the open a tick comes that is stamped with it."""
+    """Sends a tick with the opening time every second until the open."""
 
     OPEN = to_ns(datetime(2026, 11, 9, 21))
 
@@ -189,6 +189,6 @@ def test_stamps_of_the_coming_night_open_no_market(sandbox, run, start, ahead):
         assert_official(store, strategy.bars[data._name], data.symbol)
         assert data.certificate().corrected == data.certificate().missing == 0
     ignored = [data.certificate().ignored for data in strategy.datas]
-    # What is stamped no later than the machine's clock, which may be ahead, may be right.
+    # A stamp up to the machine's clock, which may be ahead, may be right.
     assert before.sent - max(ahead, 0.0) - 5 <= ignored[0] <= before.sent and ignored[1] == 0
     assert all(abs(one) < 1.0 for one in strategy.ahead[-3:])

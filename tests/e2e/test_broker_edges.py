@@ -122,7 +122,7 @@ def test_backtraders_observers_and_analyzers_see_what_the_exchange_did(sandbox, 
         yield None
 
     store = sandbox(start=MORNING, counter=counter)
-    cerebro = bt.Cerebro()  # with its own observers
+    cerebro = bt.Cerebro()  # with the default observers
     cerebro.setbroker(store.getbroker())
     for symbol in (CU, M):
         cerebro.adddata(store.getdata(symbol))
@@ -139,7 +139,7 @@ def test_backtraders_observers_and_analyzers_see_what_the_exchange_did(sandbox, 
     trades = strategy.analyzers.trades.get_analysis()
     assert trades.total.total == trades.total.closed == len(strategy.trades) == 5
     told = trades.pnl.gross.total - trades.pnl.net.total
-    if counter == "kq":  # else a trade tells an estimate
+    if counter == "kq":  # other counters' trades have estimated fees
         assert told == pytest.approx(books.fees, abs=0.005)
     assert 0.5 * books.fees < told < 1.5 * books.fees
     profit = books.equity - store.getbroker().startingcash
@@ -154,7 +154,7 @@ def test_backtraders_observers_and_analyzers_see_what_the_exchange_did(sandbox, 
 
 
 def test_a_contract_that_rests_at_night_keeps_no_other_one_waiting(sandbox, run):
-    """Its feed has no bar before the morning."""
+    """A contract without a night session has no bar before the morning."""
 
     def script(strategy):
         night, day = strategy.datas

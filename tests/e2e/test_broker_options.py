@@ -1,4 +1,4 @@
-"""What the broker can be told: priorities, partly closing, closed markets, risk, targets."""
+"""Options of the broker: priorities, partial closes, closed markets, risk, targets."""
 
 import datetime
 
@@ -64,7 +64,7 @@ AU, LC = "SHFE.au2612", "GFEX.lc2701"
 
 
 def test_what_is_cheapest_is_learned_from_what_was_paid(sandbox, run):
-    """One fee is specified, and for today's gold lots nothing is taken."""
+    """TianQin specifies one fee, but closing today's lots of gold is free."""
 
     def script(strategy):
         broker = strategy.broker
@@ -80,14 +80,14 @@ def test_what_is_cheapest_is_learned_from_what_was_paid(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=LAST_MINUTES, days=2, counter="plain")  # where a fee of today\'s is told
+    store = sandbox(start=LAST_MINUTES, days=2, counter="plain")  # its trades state their fees
     store.getbroker(priority="cheapest")
     play(store, run, script, AU)
     assert done
 
 
 def test_an_order_opens_the_least_that_the_contract_asks_for(sandbox, run):
-    """Closing knows no least."""
+    """A close has no smallest size."""
 
     def script(strategy):
         broker = strategy.broker
@@ -194,7 +194,7 @@ def test_risk_limits_are_looked_at_before_sending(sandbox, run):
 
 @pytest.mark.parametrize("on_loss", [GuardState.REDUCING, GuardState.HALTED])
 def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss):
-    """Without an order being sent: the price alone has done it."""
+    """No order is sent: a change of the price is sufficient."""
 
     def script(strategy):
         broker = strategy.broker
@@ -211,10 +211,10 @@ def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss)
         assert strategy.path(turns)[-1] == "Canceled"  # it would open three lots
         assert broker.risk_state is on_loss and "max_daily_loss" in broker.risk.reason
         assert strategy.path(adds)[-1] == "Canceled" and not adds.executed.size
-        assert stop.alive()  # it protects, also where nothing else is sent
+        assert stop.alive()  # it protects the lots, also if nothing else is sent
         assert strategy.position.size == 5
         assert not any("no protection" in str(word) for word in strategy.heard)
-        assert any("what adds to positions is withdrawn" in str(word) for word in strategy.heard)
+        assert any("that add to positions are cancelled" in str(word) for word in strategy.heard)
         done.append(True)
 
     done = []
@@ -320,7 +320,7 @@ def test_another_button_ends_a_flatten_that_is_not_done(sandbox, run, button):
         yield broker.buy_open(CU, 2)
         while data.datetime.time(0) < datetime.time(10, 15):
             yield None
-        broker.flatten()  # the market has closed for its break
+        broker.flatten()  # in the break
         getattr(broker, button)()
         for _ in range(5):
             yield None
@@ -340,7 +340,7 @@ def test_flatten_in_a_locked_market_queues_at_the_limit_and_again_on_the_next_da
         broker, data = strategy.broker, strategy.data
         yield broker.sell_open(CU, 2)
         yield broker.buy_open(M, 1)
-        store.sandbox_server.fault("limit_up", symbol=CU)  # nobody sells, to the end of the day
+        store.sandbox_server.fault("limit_up", symbol=CU)  # no sellers until the end of the day
         yield None
         broker.flatten()
         while data.datetime.time(0) != datetime.time(15):
@@ -358,7 +358,7 @@ def test_flatten_in_a_locked_market_queues_at_the_limit_and_again_on_the_next_da
     done = []
     store = sandbox(start="2026-11-10 14:50:00", days=2)
     play(store, run, script, CU)
-    assert done == [5]  # two that open, and of those that close one more for the second day
+    assert done == [5]  # two that open, three that close: one more on the second day
 
 
 @pytest.mark.parametrize("button", ["resume", "halt", "flatten"])
@@ -431,7 +431,7 @@ def test_a_target_position_is_reached_and_turned(sandbox, run):
 def test_a_target_counts_what_other_orders_trade_meanwhile(sandbox, run):
     def script(strategy):
         broker = strategy.broker
-        # Neither is filled yet when the target begins; the second is somebody else's.
+        # Neither is filled yet when the target begins; the second is another program's.
         strategy.buy(size=3)
         broker.store.tianqin.insert_order(CU, "BUY", "OPEN", 2, strategy.data.ask_price[0] + 50)
         target = broker.order_target_position(CU, 7, ChaseRules(max_order_volume=1))
@@ -440,7 +440,7 @@ def test_a_target_counts_what_other_orders_trade_meanwhile(sandbox, run):
             if target.reached:
                 break
         assert target.reached and target.net == broker.getposition(strategy.data).size == 7
-        yield strategy.sell(size=2)  # the target is over: this is no business of its
+        yield strategy.sell(size=2)  # the target is over and does not react
         for _ in range(3):
             yield None
         assert broker.getposition(strategy.data).size == 5

@@ -1,7 +1,7 @@
-"""What lives in a run holds what is below it, and nothing holds what is above: no circles.
+"""Objects of a run reference objects of lower rooms only: there are no cycles between rooms.
 
-Imports show which types know each other; who holds whom at run time, callbacks included, shows
-here. Circles within a room are its own affair, and go through what users hold, the faces.
+Imports show which types know each other; these tests check references at run time, also those of
+callbacks. Cycles within a room are allowed, and those through the classes of users (``FACES``).
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from e2e_script import CU
 from tianqin_backtrader.risk.limits import RiskLimits
 
 PACKAGE = "tianqin_backtrader"
-#: Modules whose classes users hold.
+#: Modules with the classes that users have.
 FACES = frozenset({
     "store", "broker", "datafeed", "session_calendar", "store_reconnect", "performance_tracker",
 })  # fmt: skip
@@ -24,13 +24,13 @@ CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 
 
 def room_of(one):
-    """The room of an object's class, "" for classes of others."""
+    """Return the room of an object's class, "" for classes of other packages."""
     package, _, place = type(one).__module__.partition(".")
     return place.partition(".")[0] if package == PACKAGE else ""
 
 
 def held_by(one):
-    """What an object holds, by attributes; what callables hold, too."""
+    """Return what an object references by attributes, or what a callable references."""
     if isinstance(one, MethodType):
         return [one.__self__]
     if isinstance(one, FunctionType):
@@ -49,13 +49,13 @@ def held_by(one):
 
 
 def living(*roots):
-    """Objects of the library, each with those that it holds: a graph of (room, object)."""
+    """Return a graph of references between objects of the library, and the objects by id."""
     graph, left, seen = networkx.DiGraph(), [*roots], {}
     while left:
         holder = left.pop()
         if id(holder) in seen:
             continue
-        seen[id(holder)] = holder  # kept, so that no number is given twice
+        seen[id(holder)] = holder  # kept alive, so that no id is used twice
         inner, met = held_by(holder), set()
         while inner:
             one = inner.pop()
@@ -70,7 +70,7 @@ def living(*roots):
 
 
 def circles(*roots):
-    """Rooms of each circle of objects that is wider than a room, faces left out."""
+    """Return the rooms of each cycle over several rooms, without ``FACES``, and all rooms."""
     graph, objects = living(*roots)
     graph.remove_nodes_from([one for one in graph if room_of(objects[one]) in FACES])
     found = [
@@ -81,7 +81,7 @@ def circles(*roots):
 
 
 class Busy(bt.Strategy):
-    """All that can live: a position with a bracket, a stop, a target, news of an order."""
+    """A run with every kind of object: a position with a bracket, a stop and a target."""
 
     params = (("look", None),)
 
@@ -100,7 +100,7 @@ class Busy(bt.Strategy):
 @pytest.mark.parametrize("planted", [False, True])
 def test_no_circle_of_objects_is_wider_than_a_room(sandbox, run, tmp_path, planted):
     def look(broker):
-        if planted:  # what was so once: the way back planted into the way there
+        if planted:  # a cycle that existed once: reports went back by a callback
             store.gateway.trading.on_report = broker._engine.apply
         seen.append(circles(store, broker))
 

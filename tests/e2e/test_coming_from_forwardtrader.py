@@ -26,7 +26,7 @@ class Channel(bt.Indicator):
 
 
 class ByTicks(bt.Strategy):
-    """Ticks in ``data0``, their minutes in ``data1``; withdraws whatever works, in every tick."""
+    """Ticks in ``data0``, their minutes in ``data1``; cancels all working orders in every tick."""
 
     params = (("datafeed", None), ("until", None))
 
@@ -91,7 +91,7 @@ class ByTicks(bt.Strategy):
 
 
 def two_rows_of_bars(store, feed):
-    """A run as the samples make it: the feed itself, and its minutes beside it."""
+    """Set up a run like the samples: the feed itself, and minutes made from it."""
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.setbroker(store.getbroker())
     cerebro.adddata(feed)
@@ -118,19 +118,19 @@ def test_a_strategy_by_ticks_with_minutes_beside_them(sandbox, lookback):
     assert len(done.minutes) >= (60 if lookback == 60 else 1000)
     assert [bar[1:] for bar in done.minutes] == [official[bar[0]] for bar in done.minutes]
     assert done.minutes[-1][0] == datetime(2026, 11, 10, 9, 34)
-    # Every tick since the last bar of history, those before the program began among them.
+    # Every tick since the last bar of history, also those before the program began.
     begin = to_ns(datetime(2026, 11, 10, 9, 30))
     rows = store.sandbox_server.ticks(CU, trading_day="2026-11-10")
     stamps = [row["last_price"] for row in rows if row["datetime"] > begin]
     assert [price for _, price in done.ticks] == stamps[: len(done.ticks)]
     assert len(done.ticks) > 50
-    certificate = feed.certificate()  # of ticks nothing is compared; the end of history is
+    certificate = feed.certificate()  # ticks are not compared; the end of history is
     assert certificate.equal == certificate.corrected == certificate.missing == 0
     assert certificate.seam >= 1 and certificate.pending == 0
 
 
 class Watches(bt.Strategy):
-    """Writes down ticks and minutes until an hour."""
+    """Keeps ticks and minutes until a time."""
 
     params = (("until", None),)
 
@@ -175,7 +175,7 @@ def test_orders_are_walked_by_id_and_withdrawn(sandbox):
     first = orders[0]
     assert first.getstatusname() == "Canceled" and len(orders) == 7
     assert first.legs[0].order_id in done.asked
-    # It was asked for in every tick until it was over.
+    # Its cancel was requested in every tick until it was over.
     assert done.told.count((first.ref, "Canceled")) == 1
     assert [one.getstatusname() for one in orders[1:]] == ["Completed"] * 6
     assert {one["status"] for one in orders.values()} == {"FINISHED"}
@@ -188,7 +188,7 @@ def test_orders_are_walked_by_id_and_withdrawn(sandbox):
 
 
 class Waits(bt.Strategy):
-    """A stop that waits with us, and an order at the exchange; withdrawn by their ids."""
+    """Cancels a stop that waits in the program, and an order at the exchange, by their ids."""
 
     def __init__(self):
         self.live = 0

@@ -1,4 +1,4 @@
-"""The real commands with the real tqsdk: what they say, what they return, what they keep quiet."""
+"""The real commands with the real tqsdk: output, exit codes, and no secrets in either."""
 
 import json
 import os
@@ -52,14 +52,14 @@ class Once(Base):
 
 @pytest.fixture(scope="module")
 def server():
-    """An exchange with one user, ten in the morning; it stands while nobody asks."""
+    """An exchange with one user, at ten in the morning; it stops while no client asks."""
     with EmbeddedSandbox(start="2026-11-10 10:00:00", users={"me": PASSWORD}) as server:
         yield server
 
 
 @pytest.fixture
 def here(server, tmp_path, monkeypatch):
-    """The server, well again after the test; a working directory and an environment of its own."""
+    """The server, without faults after the test, and an environment for it."""
     for name in [name for name in os.environ if name.startswith(("TQ_", "TQBT_"))]:
         monkeypatch.delenv(name)
     for name, value in server.urls.items():
@@ -81,7 +81,7 @@ def strategy(tmp_path):
 
 
 def call(*arguments, stdin=None):
-    """A command in this process; nothing it says may hold the password."""
+    """Run a command in this process; its output must not contain the password."""
     done = CliRunner().invoke(main, [*map(str, arguments)], input=stdin)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -90,7 +90,7 @@ def call(*arguments, stdin=None):
 
 
 def program(*arguments, **options):
-    """A command in a process of its own."""
+    """Run a command in a process of its own."""
     command = [sys.executable, "-m", "tianqin_backtrader", *map(str, arguments)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=100, encoding="utf-8", **options
@@ -255,7 +255,7 @@ def test_an_unknown_symbol_is_refused(strategy):
 def test_run_on_paper_ends_with_ctrl_c_and_lets_the_strategy_stop(strategy, tmp_path):
     environ = os.environ | {"TQ_USER": "me", "TQ_PASS": PASSWORD}
     speed = {"start": "2026-11-10 09:30:00", "speed": 60.0}
-    said = tmp_path / "said"  # more than a pipe holds that nobody reads
+    said = tmp_path / "said"  # a pipe that is not read would fill up
     with (
         EmbeddedSandbox(users={"me": PASSWORD}, **speed) as server,
         said.open("w") as errors,
@@ -286,7 +286,7 @@ def test_run_on_paper_ends_with_ctrl_c_and_lets_the_strategy_stop(strategy, tmp_
 
 
 def hold(server):
-    """Two lots long, three short, and a limit order of another program that waits."""
+    """Hold two lots long, three short, and a waiting limit order of another program."""
     with MyStore("me", PASSWORD, urls=server.urls) as store:
         broker = store.getbroker()
         broker.start()
@@ -338,7 +338,7 @@ def test_flatten_when_the_market_is_closed_says_what_is_left(here):
         assert f"{symbol} has no trading session now" in done.stdout
     here.advance(to="2026-11-10 13:31:00")
     assert call("flatten", "--yes").exit_code == 0
-    assert call("flatten").exit_code == 0  # nothing to ask about
+    assert call("flatten").exit_code == 0  # nothing to confirm
 
 
 # -- doctor -----------------------------------------------------------------------------------
@@ -514,10 +514,10 @@ def test_doctor_looks_at_the_disk(here, monkeypatch, tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="a limit of POSIX")
 def test_doctor_where_nothing_can_be_written(here, monkeypatch):
-    """The operating system refuses every byte in a file, as it does on a full disk."""
+    """The operating system refuses to write any byte to a file, as on a full disk."""
     import resource
 
-    monkeypatch.delenv("TQ_USER")  # the rest is not what this is about
+    monkeypatch.delenv("TQ_USER")  # other checks are not tested here
     limit = (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     done = program(
         "doctor", "--json", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -534,7 +534,7 @@ def test_nothing_that_is_secret_is_said_even_with_all_logs(here):
     done = program("-vv", "doctor")
     assert done.returncode == 0, done.stderr
     assert "DEBUG TqApi" in done.stderr
-    assert "eyJ" not in done.stdout + done.stderr  # how tokens begin
+    assert "eyJ" not in done.stdout + done.stderr  # tokens begin like this
 
 
 # -- roll and watch ---------------------------------------------------------------------------

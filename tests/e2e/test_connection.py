@@ -1,4 +1,4 @@
-"""The session looks after itself, says how it is, and ends when it is told to."""
+"""The session renews itself, reports its health, and closes on request."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def test_health_is_one_value(sandbox, run):
 
 
 def test_a_reconnector_is_a_stores():
-    """The seed's ``Reconnector(key, value)`` would open a session of its own."""
+    """The original ``Reconnector(key, value)`` would open a session of its own."""
     with pytest.raises(ConfigError, match=r"MyStore\(key, value\).reconnector"):
         Reconnector("user", "password")
 
@@ -165,7 +165,7 @@ cerebro.run()
 
 def start_program(*arguments):
     process = subprocess.Popen(
-        # Backtrader asks for the time in a way that Python 3.12 and later advise against.
+        # Backtrader reads the time by a function that is deprecated since Python 3.12.
         [sys.executable, "-W", "error", "-W", "ignore:datetime.datetime.utc:DeprecationWarning",
          "-c", PROGRAM, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -190,7 +190,7 @@ def is_alive(pid):
 def test_ctrl_c_ends_a_closed_market_at_once_and_closes_everything():
     process, server = start_program()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)  # for hangs; the figure is in tests/bench
+    _, errors = process.communicate(timeout=60)  # a bound for hangs
     assert "KeyboardInterrupt" in errors
     assert "never awaited" not in errors
     assert "destroyed but it is pending" not in errors
@@ -214,7 +214,7 @@ def test_an_exception_in_the_strategy_closes_everything():
     ],
 )
 def test_a_login_server_that_answers_at_a_start(sandbox, status, error, words):
-    """It says "invalid credentials" in both cases."""
+    """The server's answer says "invalid credentials" in both cases."""
     server = sandbox(users={"tom": "open-sesame"}).sandbox_server
     server.fault("refuse_token", status=status)
     with pytest.raises(error, match=words):
@@ -222,7 +222,7 @@ def test_a_login_server_that_answers_at_a_start(sandbox, status, error, words):
 
 
 def test_a_login_server_in_trouble_is_no_wrong_password(sandbox, run):
-    """It answers 503 where a wrong password gets 401: the program goes on trying."""
+    """It answers 503, and 401 to a wrong password: the program continues to try."""
 
     def act(strategy):
         if strategy.count == 3:

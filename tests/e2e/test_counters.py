@@ -136,7 +136,7 @@ RECORDED = Path(__file__).parents[3] / "shared/data/recorded_trading/kq_2025-12-
 
 
 def same(mine, theirs):
-    """Whether the client holds what was recorded; no value is "-" there and nan here."""
+    """Return whether a value equals the recorded one, which is "-" where ours may be nan."""
     if theirs == "-":
         return mine == "-" or mine != mine
     return mine == theirs
@@ -178,7 +178,7 @@ def test_the_recorded_account_is_read_without_a_difference(sandbox, counter):
         assert one.time == row["trade_date_time"]
 
 
-# -- other terminals, and gateways that forget -----------------------------------------------------
+# -- other terminals, and gateways without their file of ids ---------------------------------------
 
 
 @pytest.mark.parametrize("counter", ["plain", "kq", "ctp"])
@@ -214,7 +214,7 @@ def test_forgotten_ids_come_back_after_the_reconnect(connect):
 
 
 class Wire:
-    """A trading connection without tqsdk, which peeks only when it is told to."""
+    """A trading connection without tqsdk, which sends peeks only on request."""
 
     def __init__(self, socket):
         self.socket = socket

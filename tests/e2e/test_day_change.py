@@ -1,7 +1,7 @@
-"""A link that is away over a settlement: what the day before did shows in the positions alone.
+"""A link that is lost over a settlement: only the positions show the fills of the day before.
 
-The exchange lists the orders and trades of one trading day. An order that was filled while nobody
-looked must not be taken for one that never was, and sent again.
+The exchange lists the orders and trades of one trading day. An order that was filled while the link
+was down must not be considered unfilled, and sent again.
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ AFTERNOON, NEXT_NIGHT = "2026-11-10 17:00:00", "2026-11-10 21:05:00"
 
 
 def away(strategy, until=NEXT_NIGHT):
-    """The link breaks, and the market goes on past the settlement."""
+    """Break the link while the market continues past the settlement."""
     store = strategy.broker.store
     store.sandbox_server.fault("fill_away", conn="all", to=until)
     yield None  # the first bar that was missed
@@ -32,7 +32,7 @@ def lots(store, side="long"):
 
 
 def play_whole(store, run, script):
-    """Play a script, and make sure that it came to its end."""
+    """Run a script, and check that it reached its end."""
     done = []
 
     def whole(strategy):
@@ -88,7 +88,7 @@ def test_an_order_over_a_settlement_that_nobody_saw(sandbox, run, distance, kept
 
 @pytest.mark.parametrize("until", [AFTERNOON, NEXT_NIGHT], ids=["afternoon", "night"])
 def test_a_close_over_a_settlement_is_not_sent_twice(sandbox, run, until):
-    """Else what is left would be closed again, or opened on the other side."""
+    """Otherwise the remaining lots would be closed again, or opened on the other side."""
 
     def script(strategy):
         yield strategy.broker.sell_open(CU, 4)
@@ -130,7 +130,7 @@ def test_a_bracket_over_a_settlement_protects_what_its_parent_got(sandbox, run, 
 
 @pytest.mark.told_time("both programs keep records where no time is told, under one name")
 def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
-    """What it got is foreign, and explained."""
+    """Its fill is that of another program, and explains the position."""
 
     def script(strategy):
         broker = strategy.broker
@@ -154,7 +154,7 @@ def test_an_order_of_somebody_else_over_a_settlement(sandbox, run):
 
 @pytest.mark.told_time("both programs keep records where no time is told, under one name")
 def test_lots_that_nothing_explains_are_told_and_only_what_reduces_is_sent(sandbox, run):
-    """Somebody else trades while this program is away, and the day ends."""
+    """Another program trades while this one is disconnected, and the day ends."""
 
     def script(strategy):
         broker = strategy.broker

@@ -1,4 +1,4 @@
-"""The main job, as a newcomer runs it."""
+"""The dual moving average example, as a new user runs it."""
 
 import importlib
 import os
@@ -111,7 +111,7 @@ def test_our_books_the_accounts_and_the_exchanges_agree(sandbox, monkeypatch):
     balance = store.broker.balance()
     assert balance.equity == account["balance"] == store.broker.getvalue()
     assert len(strategy.trades) > 10
-    # Backtrader's own trades know the same profit, but for lots still open.
+    # Backtrader's own trades have the same profit, except for lots still open.
     closed = sum(trade.pnlcomm for trade in strategy.trades)
     still = [trade for trades in strategy._trades[strategy.data].values() for trade in trades]
     open_cost = sum(trade.commission for trade in still if trade.isopen)

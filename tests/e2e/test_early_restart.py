@@ -1,4 +1,4 @@
-"""What a program has left undone is done by the next one, whose feeds have no bar for hours yet."""
+"""The next program finishes what one has begun, though its feeds have no bar for hours yet."""
 
 import backtrader as bt
 import pytest
@@ -14,7 +14,7 @@ class Killed(Exception):
 
 
 class First(bt.Strategy):
-    """Holds two lots, begins what another is to end, and is gone."""
+    """Holds two lots, begins something, and is killed."""
 
     params = dict(begin=None)
 
@@ -27,7 +27,7 @@ class First(bt.Strategy):
 
 
 class Second(bt.Strategy):
-    """Its first bar is the day's, at the close: too late for what is to be done."""
+    """Its first bar is the daily one, at the close, too late to finish anything."""
 
     def next(self):
         self.env.runstop()
@@ -75,14 +75,14 @@ class Resting(bt.Strategy):
 
 
 class DiesEarly(bt.Strategy):
-    """Is gone before it is told of anything."""
+    """Is killed before it is notified of anything."""
 
     def start(self):
         raise Killed
 
 
 class Told(bt.Strategy):
-    """Writes down what ends."""
+    """Keeps the final states of orders."""
 
     params = dict(ends=None)
 

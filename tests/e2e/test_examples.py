@@ -65,5 +65,5 @@ def test_risk_rules_tell_an_alert_server(tmp_path):
 
 
 def test_every_example_is_run_by_a_test():
-    others = {"dual_ma", "recorded_day"}  # have tests of their own
+    others = {"dual_ma", "recorded_day"}  # these have tests of their own
     assert {path.stem for path in EXAMPLES.glob("*.py")} == SHOWS.keys() | others

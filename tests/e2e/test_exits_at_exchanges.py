@@ -1,4 +1,4 @@
-"""An exit stays an exit: whatever has become of its lots, an order that closes never opens."""
+"""An exit stays an exit: an order that closes never opens, whatever happens to its lots."""
 
 from datetime import time
 
@@ -17,7 +17,7 @@ NINTH = time(9, 31, 9)
 
 @pytest.fixture
 def trade(sandbox, run, tmp_path):
-    """Play a script on every tick of a market made by hand; return the strategy."""
+    """Run a script on every tick of a hand-made market; return the strategy."""
 
     def trade(market, script, **options):
         store = sandbox(**market.save(tmp_path), **options)
@@ -54,7 +54,7 @@ def wait(ticks):
 
 
 def buy_three(strategy):
-    """Three lots long; the entry is the only order that may open."""
+    """Buy three lots; this entry is the only order that may open."""
     yield from wait(3)
     entry = strategy.buy(size=3)
     while entry.alive():
@@ -63,7 +63,7 @@ def buy_three(strategy):
 
 
 def opened(strategy):
-    """Lots of orders that were sent to open."""
+    """Return the lots of orders that were sent to open."""
     return sum(one["volume_orign"] for one in strategy.sent if one["offset"] == "OPEN")
 
 
@@ -105,7 +105,7 @@ WAYS = [at_the_market, by_close, by_target, by_limit, by_limit_close, by_four_wa
 
 
 def cancel_and_exit(trade, symbol, ways):
-    """Withdraw a target and exit in the same ``next()``, one way after the other."""
+    """Cancel a target and exit in the same ``next()``, in several ways."""
     market = HandMarket(symbol).show(0, 60 * len(ways))
 
     def script(strategy):
@@ -199,21 +199,21 @@ def test_a_target_that_has_stood_back_is_given_back_its_rest(trade, symbol):
 
 @pytest.mark.parametrize("way", [at_the_market, by_close, by_target, by_stop, by_limit])
 def test_what_a_target_has_closed_meanwhile_is_not_closed_again(trade, way):
-    """The exchange fills the target before it takes the withdrawal."""
+    """The exchange fills the target before it receives the cancel."""
     market = HandMarket(CU).show(0, 10).show(30, 40)
 
     def script(strategy):
         yield from buy_three(strategy)
         target = strategy.sell(size=3, exectype=bt.Order.Limit, price=market.price(5))
         yield from wait(3)
-        # The next tick reaches the target; what is asked for now arrives with it or after it.
+        # The next tick reaches the target; the requests of now arrive with it or after it.
         while strategy.data.datetime.time(0) < NINTH:
             yield None
         strategy.cancel(target)
         exit_order = way(strategy)
         yield from wait(20)
         assert not target.alive()
-        if way is not by_stop:  # its price may never come
+        if way is not by_stop:  # its price may never be reached
             assert not exit_order.alive()
 
     strategy = trade(market, script)
@@ -284,7 +284,7 @@ def test_a_larger_order_closes_first_and_opens_the_rest(trade):
 
 @pytest.mark.parametrize("close_only", [True, False])
 def test_the_owners_word_decides(trade, close_only):
-    """Nothing is held, or another order has the lots: what only closes opens nothing."""
+    """If no lots are held, or another order claims them, ``close_only`` opens nothing."""
     market = HandMarket(M).show(0, 60)
 
     def script(strategy):
@@ -311,7 +311,7 @@ def test_the_owners_word_decides(trade, close_only):
 @pytest.mark.parametrize("symbol", [CU, M])
 @pytest.mark.parametrize("kind", [bt.Order.Stop, bt.Order.StopLimit, bt.Order.StopTrail])
 def test_a_stop_ends_with_the_lots_that_it_was_placed_on(trade, symbol, kind):
-    """Another terminal closes them; the market goes on to the stop's price."""
+    """Another terminal closes the lots; the market reaches the stop's price."""
     market = HandMarket(symbol).show(0, 30).show(-20, 30)
 
     def script(strategy):

@@ -1,8 +1,8 @@
-"""Every kind of fault at the moments that hurt: bars complete and equal, orders once and to an end.
+"""Every kind of fault at critical times: bars are complete and official, orders are sent once.
 
 The strategy opens two lots, leaves an order far from the market working, and later closes one lot
-and withdraws the working order, whatever the link does. What the link harms is refused or ends
-Rejected, and the strategy tries again.
+and cancels the working order, whatever the link does. If a fault makes an order Rejected, the
+strategy tries again.
 """
 
 import backtrader as bt
@@ -22,8 +22,8 @@ FAULTS = {
     "pack cut": [{"fault": "cut", "conn": "all"}],
     "token refused once": [{"fault": "refuse_token", "attempts": 1}, TWO_LINES],
 }
-#: When the market begins, when the fault comes; the end of that bar where it is the strategy that
-#: asks for it: then no step of the market is made until the program has had its turn.
+#: When the market begins, when the fault occurs, or else the end of the bar in which the strategy
+#: requests it: then the market makes no step until the program has run.
 MOMENTS = {
     "first minute of the day": ("2026-11-10 08:55:00", "2026-11-10 09:00:20", None),
     "first minute of the night": ("2026-11-09 20:55:00", "2026-11-09 21:00:20", None),
@@ -46,7 +46,7 @@ CASES = [
 
 
 class Persistent(bt.Strategy):
-    """Two lots long, one order working; then one lot long, none."""
+    """Holds two lots and a working order; then one lot and no order."""
 
     params = dict(harm=None, at=None, bars=30)
 
@@ -65,7 +65,7 @@ class Persistent(bt.Strategy):
         at = self.p.at
         if at is not None and f"{self.bars[-1][0]}" == at:
             self.do_harm()
-        # Two steps before the middle of the run, the other two after it.
+        # Two steps come before the middle of the run, the other two after it.
         due = 2 if len(self.bars) < 14 else 4
         if len(self.done) < due and len(self.bars) >= 2:
             self.wanted[len(self.done)]()
@@ -124,7 +124,7 @@ def official_bars(store, first, last):
 
 
 def check_books(store, strategy, lots):
-    """The strategy, the account and the exchange agree; every order once, and at an end."""
+    """Check that strategy, account and exchange agree; each order was sent once, and is over."""
     broker = store.broker
     [account] = store.sandbox_server.state()["accounts"].values()
     legs = [leg for order in broker.get_all_orders() for leg in order.legs]

@@ -1,4 +1,4 @@
-"""Rows of the table in docs/feeds.md: what works in a live run is tried in one."""
+"""Rows of the table in docs/feeds.md, tested in live runs."""
 
 from datetime import time
 

@@ -1,4 +1,4 @@
-"""What Cerebro's users do with feeds: replay them, run for months, mix contracts and accounts."""
+"""Uses of feeds in Cerebro: replay, runs over months, several contracts and accounts."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -76,10 +76,10 @@ def test_only_the_latest_bars_are_kept_and_indicators_do_not_notice(sandbox):
 
 
 def test_what_is_kept_can_be_plotted(sandbox, monkeypatch):
-    """Bars, their indicators and the strategy were cut at different moments."""
+    """Bars, their indicators and the strategy were trimmed at different times."""
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
-    monkeypatch.setattr(matplotlib, "use", lambda *args, **kwargs: None)  # Backtrader wants Tk
+    monkeypatch.setattr(matplotlib, "use", lambda *args, **kwargs: None)  # Backtrader would use Tk
 
     class Averages(bt.Strategy):
         def __init__(self):
@@ -122,7 +122,7 @@ def test_what_a_live_run_cannot_do_is_refused_in_words(sandbox):
 
 
 def test_dates_writers_observers_and_a_thread(sandbox):
-    """A run of its own thread over bars between two moments, written to a file, with records."""
+    """A run in its own thread, over bars between two times, written to a file, with records."""
     store = sandbox(start="2026-11-10 14:50:00", ticks_per_pack=60)
     begin, end = datetime(2026, 11, 10, 14, 30), datetime(2026, 11, 10, 14, 55)
     feed = store.getdata("SHFE.cu2612", lookback=100, fromdate=begin, todate=end)
@@ -154,7 +154,7 @@ def test_too_few_bars_to_keep(sandbox, wrong):
 
 @pytest.mark.parametrize("resampled", [False, True])
 def test_an_indicator_that_needs_more_bars_than_are_kept(sandbox, resampled):
-    """It would be of the bars that are left, and say nothing."""
+    """It would be calculated from the remaining bars, without an error."""
 
     class Long(bt.Strategy):
         def __init__(self):
@@ -240,7 +240,7 @@ def official_closes(server, symbol, day):
 
 
 def test_runs_one_after_the_other_on_one_store(sandbox, run):
-    """With feeds made anew, and with one of before: a feed nobody reads holds up nobody."""
+    """With new feeds, and with an earlier one: a feed that is not in the run delays no other."""
 
     class Ten(bt.Strategy):
         def __init__(self):
@@ -269,7 +269,7 @@ def test_runs_one_after_the_other_on_one_store(sandbox, run):
 
 
 def test_a_silent_contract_holds_up_nobody(sandbox, run):
-    """Far contracts have a tick in minutes; each minute of the near one comes as it ends."""
+    """Far contracts have few ticks; each minute of the near one still comes when it ends."""
     store = sandbox(start="2026-11-10 09:30:20", ticks_per_pack=5)
     far = store.getdata("SHFE.cu2704")
     strategy = run(store, Closes, store.getdata("SHFE.cu2612"), far)
@@ -298,7 +298,7 @@ def test_a_second_account_beside_the_first(sandbox, run):
 
 
 def test_another_tqsdk_is_read_by_its_public_surface(sandbox, run, monkeypatch):
-    """Frames in place of the data tree, which nobody has tried with that version."""
+    """Data frames replace the data tree, which is not tested with that version."""
     monkeypatch.setattr(gateway, "TESTED_TQSDK", "0.0")
     store = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=5)
     feeds = [
@@ -347,7 +347,7 @@ def test_feeds_of_one_contract_are_told_apart(sandbox, run):
 
 
 def test_a_timer_before_the_close_and_one_at_the_opening(sandbox, run):
-    """Backtrader's own way to be flat before the close; the night of copper ends at one."""
+    """Backtrader's way to be flat before the close; copper's night session ends at one."""
 
     class Timed(bt.Strategy):
         def __init__(self):

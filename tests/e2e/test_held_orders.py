@@ -1,4 +1,4 @@
-"""Orders that wait with us: stops, trails, the close, brackets, OCO, and how long they are good."""
+"""Orders that wait in the program: stops, trailing stops, Close, brackets, OCO, and ``valid``."""
 
 import datetime
 
@@ -13,7 +13,7 @@ AT_COUNTERS = ("ctp", "kq", "plain")
 
 
 def ends(strategy, order):
-    """How often each status was told."""
+    """Check how often each status was notified, and return the last."""
     path = strategy.path(order)
     assert path[0] == "Submitted"
     assert path.count("Submitted") == path.count("Accepted") == 1
@@ -23,7 +23,7 @@ def ends(strategy, order):
 
 @pytest.fixture
 def play_days(sandbox, run, tmp_path):
-    """Play a script on the ticks of a few days, of which each session has some seconds."""
+    """Run a script on ticks of a few days, whose sessions have only some seconds."""
 
     def play_days(script, *moments, days=2, feed="get_tick_data"):
         market = HandMarket(CU)
@@ -57,7 +57,7 @@ def test_a_stop_fires_at_its_price_and_not_before(sandbox, run, side, limited):
                 break
             assert not order.legs or order.triggered
         if order.executed.size:
-            assert (order.executed.price - price) * sign >= -10  # a tick of the other side
+            assert (order.executed.price - price) * sign >= -10  # the spread is one tick
             assert ends(strategy, order) == "Completed"
             assert strategy.path(order) == ["Submitted", "Accepted", "Completed"]
         done.append(order.executed.size)
@@ -94,7 +94,7 @@ def test_a_trailing_stop_follows_the_price_and_closes(sandbox, run):
             stops.append(order.created.price)
             if not order.alive():
                 break
-        assert stops == sorted(stops)  # never back
+        assert stops == sorted(stops)  # it never goes back
         assert ends(strategy, order) == "Completed"
         assert strategy.position.size == 0
         done.append(True)
@@ -119,7 +119,7 @@ def test_backtraders_close_is_sent_in_the_last_seconds(sandbox, run):
 
 
 def test_a_close_that_is_placed_after_the_close_is_for_the_next_days(play_days):
-    """As by a strategy on bars of days: it must not leave when the night opens."""
+    """As from a strategy on daily bars: it must not be sent when the night session opens."""
 
     def script(strategy):
         while strategy.data.datetime.time(0) != datetime.time(15):
@@ -163,7 +163,7 @@ def test_a_bracket_protects_what_its_parent_has_opened(sandbox, run):
 
 
 def test_a_parent_that_waits_for_a_price_keeps_its_children(sandbox, run):
-    """An entry by a stop: when it fires its own protection must stay."""
+    """If an entry by a stop fires, its own protection must stay."""
 
     def script(strategy):
         price = strategy.data.close[0]
@@ -184,7 +184,7 @@ def test_a_parent_that_waits_for_a_price_keeps_its_children(sandbox, run):
     store = sandbox(start=MORNING, ticks_per_pack=4)
     play(store, run, script, CU)
     assert done
-    # What protects an entry waits for its end: nothing of it stays.
+    # A fired entry is a market order (IOC), which leaves nothing at the exchange.
     assert [one["time_condition"] for one in exchange_orders(store).values()] == ["IOC", "GFD"]
 
 
@@ -233,7 +233,7 @@ def test_a_stop_larger_than_the_book_stays_until_it_is_filled(sandbox, run):
 
 
 def test_protection_that_expires_is_told(sandbox, run):
-    """Backtrader gives ``valid`` of a bracket to its children, too."""
+    """Backtrader applies ``valid`` of a bracket to its children, too."""
 
     def script(strategy):
         price = strategy.data.close[0]
@@ -255,7 +255,7 @@ def test_protection_that_expires_is_told(sandbox, run):
 
 
 def test_limits_of_speed_do_not_lose_a_stop_that_fires(sandbox, run):
-    """Three alike that fire at once are no mistake; they leave one a second."""
+    """Three equal stops that fire at once are no repetition; one is sent per second."""
 
     def script(strategy):
         yield strategy.buy(size=3)
@@ -358,7 +358,7 @@ def test_of_orders_that_cancel_each_other_one_trades(sandbox, run):
 @pytest.mark.parametrize("symbol", [CU, M])
 @pytest.mark.parametrize("exectype", [bt.Order.Limit, bt.Order.Stop, bt.Order.Market])
 def test_an_exit_in_the_same_next_as_its_market_entry_closes_it(sandbox, run, symbol, exectype):
-    """Without ``parent``; a stop is refused once by a busy front."""
+    """Without ``parent``; the exchange refuses the stop once."""
 
     def script(strategy):
         tick = store.instrument(symbol).price_tick

@@ -1,7 +1,7 @@
 """``backtest=TqBacktest(start, end)``: tqsdk's own back-test, fed by the sandbox's market data.
 
-TianQin's servers answer a back-test as they answer any client: charts that begin at an instant. So
-does the sandbox. What cannot be met here is the licence and the true history.
+TianQin's servers answer a back-test like any client: with charts that begin at a given time. So
+does the sandbox. The licence and the true history are not tested here.
 """
 
 from datetime import date, datetime
@@ -42,7 +42,7 @@ def history(server):
 
 
 class Quoted(bt.Strategy):
-    """Buys at the ask and sells at the bid, in turn, and keeps what it sees."""
+    """Buys at the ask and sells at the bid, in turn, and keeps its bars and fills."""
 
     def __init__(self):
         self.bars, self.fills, self.heard = [], [], []
@@ -135,7 +135,7 @@ def test_days_and_nights_follow_each_other(server, history, run):
 
 
 def test_market_orders_meet_the_other_side_of_the_book(server, run):
-    """tqsdk's own matching fills at the limit price: at the day's limit it would be a disaster."""
+    """tqsdk's own matching fills at the limit price, which must not be the day's limit."""
     days = TqBacktest(*AFTERNOON)
     with MyStore("u", "p", urls=server.urls, backtest=days) as store:
         strategy = run(store, AtTheMarket, store.getdata(CU))

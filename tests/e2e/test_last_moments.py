@@ -1,4 +1,4 @@
-"""Alerts and pages are told when there is no next round, too."""
+"""Observers are notified even if the run has no further round."""
 
 import backtrader as bt
 from e2e_script import CU, MORNING, play
@@ -7,7 +7,7 @@ from tianqin_backtrader.monitoring.observers import Observer
 
 
 class Heard(Observer):
-    """What an observer is told of orders and of lots without protection."""
+    """Keeps notifications of orders and of lots without protection."""
 
     def __init__(self):
         self.orders, self.lots = [], []
@@ -36,7 +36,7 @@ def test_lots_that_lose_their_stop_by_the_owners_button_are_observed_at_once(san
         strategy.sell(size=2, exectype=bt.Order.Stop, price=60000.0)
         yield None
         strategy.broker.halt()
-        told.extend(heard.lots)  # a next() that goes on computing delays no alert
+        told.extend(heard.lots)  # the alert does not wait for the end of next()
 
     told, heard = [], Heard()
     store = sandbox(start=MORNING)

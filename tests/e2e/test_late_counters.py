@@ -1,4 +1,4 @@
-"""What a counter says late, in a message only, or not at all."""
+"""Counters that report late, by a message only, or not at all."""
 
 import backtrader as bt
 import pytest
@@ -24,7 +24,7 @@ def until(store, true):
 
 
 def hold_three(program, records):
-    """A program that buys three lots, and ends."""
+    """Run a program that buys three lots, and ends."""
     with program() as store:
         broker = store.getbroker(records=records)
         quote = store.tianqin.get_quote(CU)
@@ -41,7 +41,7 @@ def hold_three(program, records):
 def test_an_exit_follows_its_entry_at_once_however_old_the_queries_are(
     sandbox, run, symbol, query_seconds
 ):
-    """The counter shows no volume yet, and later lots that are closed already."""
+    """The counter's positions lag: lots are missing at first, and shown when they are closed."""
 
     def script(strategy):
         for _ in range(3):
@@ -107,7 +107,7 @@ def test_a_stop_that_is_refused_by_a_message_only_is_sent_again(sandbox, run):
 
 
 def test_a_cancel_without_an_answer_is_a_sign_of_a_dead_link(sandbox, run):
-    """The line is open and dead: tqsdk would find out after 40 s."""
+    """The connection is open but dead; tqsdk would detect that after 40 s."""
 
     def script(strategy):
         store = strategy.broker.store
@@ -159,7 +159,7 @@ def test_lots_that_come_late_at_a_first_start_are_on_record_for_the_next(tmp_pat
             return store_at(box.urls, counter, strategy_name="one")
 
         hold_three(program, False)
-        box.advance(to="2026-11-11 09:31:00")  # the trades of the day before are not told
+        box.advance(to="2026-11-11 09:31:00")  # the counter does not list trades of the day before
         box.fault("late_positions", seconds=2.0)
         for _ in range(2):
             with program() as store:
@@ -170,7 +170,7 @@ def test_lots_that_come_late_at_a_first_start_are_on_record_for_the_next(tmp_pat
 
 
 def test_the_books_begin_with_what_the_account_is_worth_when_its_positions_come(tmp_path):
-    """The market goes on while they are waited for."""
+    """The market continues while the program waits for the positions."""
     with EmbeddedSandbox(start=MORNING, counter="kq") as box:
 
         def program():
@@ -189,7 +189,7 @@ def test_the_books_begin_with_what_the_account_is_worth_when_its_positions_come(
 @pytest.mark.parametrize("fires", [False, True], ids=["waits", "fires"])
 @pytest.mark.parametrize("counter", ["kq", "ctp"])
 def test_lots_that_come_late_after_a_second_login_keep_their_stop(sandbox, run, counter, fires):
-    """The account shows none of them for a minute; our fills know them."""
+    """The account shows no lots for a minute; they are known from the fills."""
 
     def script(strategy):
         broker, link = strategy.broker, store.reconnector

@@ -1,4 +1,4 @@
-"""Lines that are late for long, and connections that are made meanwhile, too."""
+"""Connections with long latencies, also of connections that are made meanwhile."""
 
 import backtrader as bt
 import pytest
@@ -11,7 +11,7 @@ DAY = "2026-11-10"
 
 
 class Keep(bt.Strategy):
-    """Keeps the bars, and what the feed says between them, until a time."""
+    """Keeps the bars and the statuses of the feed until a time."""
 
     params = dict(until="")
 
@@ -31,7 +31,7 @@ class Keep(bt.Strategy):
 
 
 def kept(sandbox, run, symbol, start, until, *faults):
-    """A run with faults at these times."""
+    """Make a run with faults at these times; check that all bars are official."""
     script = [
         {"at": {"time": f"{DAY} {time}"}, "fault": name, **params} for time, name, params in faults
     ]
@@ -43,7 +43,7 @@ def kept(sandbox, run, symbol, start, until, *faults):
 
 
 def late(time, seconds):
-    """Everything is so many seconds on its way from a time on, each way."""
+    """A fault: from ``time`` on everything takes ``seconds`` in each direction."""
     return time, "latency", {"seconds": seconds, "later": True}
 
 
@@ -62,16 +62,16 @@ def test_a_thin_contract_on_a_line_late_by_three_seconds_each_way_keeps_its_sess
     while store.certificate()[THIN].pending and until == "11:30":  # the last one is compared, too
         store.pump(0.5)
     assert (store.reconnector.sessions, store.reconnector.losses) == (1, 0)
-    assert store.reconnector.answers > 10  # a bar is proved by an answer where nothing trades
+    assert store.reconnector.answers > 10  # without ticks bars are proved by answers
 
 
 @pytest.mark.parametrize("seconds", [10.0, pytest.param(30.0, marks=pytest.mark.slow)])
 def test_a_line_that_is_too_late_is_said_to_be_lost_and_no_bar_is(
     sandbox, run, monkeypatch, seconds
 ):
-    """tqsdk gives up a line that brings no pong within 20 s; no new one is better till 10:08.
+    """tqsdk drops a connection without a pong within 20 s; new ones are as late until 10:08.
 
-    Each probe takes half a second of real time, or the run would take minutes of it.
+    Each probe takes half a second of real time; otherwise the run would take minutes.
     """
     probe = Gateway.probe
     monkeypatch.setattr(Gateway, "probe", lambda gateway, patience: probe(gateway, 0.5))
@@ -83,7 +83,7 @@ def test_a_line_that_is_too_late_is_said_to_be_lost_and_no_bar_is(
 
 @pytest.mark.slow
 def test_a_line_that_is_late_and_is_dropped_comes_back(sandbox, run):
-    """A session begins with packs one after the other, six seconds each."""
+    """A session begins with several packs in turn, each of which takes six seconds."""
     faults = late("10:06:30", 3.0), ("10:08:20", "drop", {"conn": "all"})
     store, strategy = kept(sandbox, run, BUSY, "10:05:10", "10:13", *faults)
     assert strategy.told == ["DELAYED", "LIVE", "DISCONNECTED", "LIVE"]

@@ -1,4 +1,4 @@
-"""A contract that opens three lots at least: what closes is always possible, the rest is said."""
+"""A contract with a smallest opening order of three lots: closing works, the rest is reported."""
 
 import backtrader as bt
 import pytest
@@ -93,7 +93,7 @@ def test_one_lot_is_closed_though_it_could_not_be_opened(sandbox, run):
 def test_what_reverses_by_too_few_lots_closes_and_says_what_it_has_not_opened(
     sandbox, run, side, limited
 ):
-    """Three lots are held: four the other way would open one, which no order can."""
+    """Three lots are held: a reversal by four would open one, which is too few."""
 
     def script(strategy):
         broker, data = strategy.broker, strategy.data

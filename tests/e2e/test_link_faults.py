@@ -97,6 +97,6 @@ def test_a_trading_link_that_is_refused_as_a_session_is_made_holds_nothing_up(sa
     store = sandbox()
     store.sandbox_server.fault("refuse", conn="td", attempts=1)
     with pytest.raises(LinkLost, match="refused a connection"):
-        store.gateway.renew(0.0, 0.0)  # tqsdk would try again after ten seconds and more
+        store.gateway.renew(0.0, 0.0)  # tqsdk would try again only after ten seconds or more
     store.gateway.renew(0.0, 0.0)
     assert store.gateway.connected

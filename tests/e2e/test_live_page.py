@@ -18,10 +18,10 @@ from tianqin_backtrader.monitoring.live_page import LivePage
 
 TOKEN = "my-own-token-1"
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
-#: A phone's ``innerWidth`` grows with what is too wide.
+#: A phone's ``innerWidth`` grows if an element is too wide.
 WIDTH = "document.documentElement.scrollWidth"
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-#: A folder for screenshots, to be looked at; none by default.
+#: A folder for screenshots; none by default.
 SHOTS = os.environ.get("TIANQIN_SCREENSHOTS")
 
 
@@ -41,7 +41,7 @@ def browser():
 
 
 def open_page(browser, url, size="desktop", scheme="light"):
-    """A page and the list of what went wrong in it."""
+    """Open a page; return it and the list of its errors."""
     width, height = SIZES[size]
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme,
@@ -67,13 +67,13 @@ def state(page):
 
 
 def shown(page, live):
-    """Wait until the page shows what is published now."""
+    """Wait until the page shows the state that is published now."""
     live.publish(live.latest.taken)
     page.wait_for_selector(f"html[data-number='{live.page.number}']")
 
 
 def trade(store, strategy):
-    """Buy, sell, be refused, leave an order in the book."""
+    """Buy, sell, get a refusal, leave an order in the book."""
     broker = strategy.broker
     while any(data.history_phase for data in strategy.datas):
         yield
@@ -183,7 +183,7 @@ def test_bars_of_a_feed_that_is_new_to_the_page_and_bars_from_before(traded, bro
     page, wrong = open_page(browser, live.url)
     news = live.page.since(live.page.bars[CU][-4][0], 0.0)
     assert len(news["bars"][CU]) == 3
-    page.evaluate("shownFeed = null")  # as for who opened the page before there was a feed
+    page.evaluate("shownFeed = null")  # as in a page that was opened before there was a feed
     page.evaluate("news => take(news)", news)
     shown_before = page.evaluate("bars.series.data().slice(-250)")
     assert len(shown_before) == 250
@@ -215,7 +215,7 @@ def test_halt_and_flatten_with_the_token(sandbox, browser):
     store.pump(0.1)
     assert broker.risk_state == "ACTIVE"
     assert press("halt", TOKEN) == 202
-    assert broker.risk_state == "ACTIVE"  # nobody but the store's own thread does it
+    assert broker.risk_state == "ACTIVE"  # only the store's own thread executes the command
     store.pump(0.1)
     assert broker.risk_state == "HALTED"
     assert broker.risk.reason == "halt on the live page"
@@ -248,7 +248,7 @@ def test_commands_wait_for_the_stores_thread_and_have_an_end(sandbox):
             with error:
                 codes.append(error.code)
     assert codes == [202] * 8 + [503] * 2
-    store.pump(0.0)  # there is no broker: told in the log, and nothing fails
+    store.pump(0.0)  # there is no broker: this is logged, and nothing fails
     with OPENER.open(f"{live.url}state", timeout=5) as answer:
         assert json.load(answer)["commands"] is True
     assert live._asked.empty()

@@ -1,4 +1,4 @@
-"""What is logged reaches the user's handlers, and holds no secrets."""
+"""Log records reach the user's handlers, and contain no secrets."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ with MyStore.sandbox(start="2026-11-10 09:31:00", users={{"tom": "open-sesame"}}
 
 @pytest.mark.parametrize("imports", ["", "import tqsdk", "import tianqin_backtrader.store"])
 def test_log_records_reach_the_root_that_the_user_knows(imports):
-    """tqsdk replaces the root of all loggers when it is imported."""
+    """tqsdk replaces the root logger when it is imported."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(imports=imports)],
         capture_output=True, text=True, check=True,
@@ -61,7 +61,7 @@ def test_tqsdks_own_debug_log_holds_neither_password_nor_token(sandbox, run, tmp
 
 
 def test_the_clients_logger_may_be_set_up_before_anything_is_imported():
-    """A logger of the plain class would make tqsdk fail; the user's own keep theirs."""
+    """tqsdk would fail with a logger of the plain class; the user's loggers keep their class."""
     program = (
         "import logging\n"
         "logging.getLogger('TqApi').setLevel(logging.ERROR)\n"

@@ -22,12 +22,12 @@ def closes(server, symbol, day):
 
 
 def gap(server):
-    """From the official closes of the day before the change."""
+    """Return the gap of the official closes of the day before the change."""
     return closes(server, NEW, "2026-11-03")[-1][1] - closes(server, OLD, "2026-11-03")[-1][1]
 
 
 class Watch(bt.Strategy):
-    """Keeps what it sees until a time."""
+    """Keeps bars and notifications until a time."""
 
     params = dict(until=None)
 
@@ -64,7 +64,7 @@ def test_a_change_while_it_runs_is_told_before_the_first_bar_of_the_new_contract
     assert all(close == official[end] for end, close, _ in strategy.seen)  # real when delivered
     shift = change.gap if adjust else 0
     assert past == [close + shift for _, close, _ in strategy.seen[bars_before - 3 : bars_before]]
-    # The average over the change sees no jump where bars are adjusted.
+    # The average over the change has no jump if bars are adjusted.
     for index in range(bars_before, bars_before + 4):
         window = strategy.seen[index - 4 : index + 1]
         moved = [close + (shift if end < first_of_new else 0) for end, close, _ in window]
@@ -74,7 +74,7 @@ def test_a_change_while_it_runs_is_told_before_the_first_bar_of_the_new_contract
 
 
 def test_a_change_is_that_of_its_day_though_the_days_bar_comes_in_the_evening(sandbox, run):
-    """Between 15:00 and 20:59 nothing happens: the day's bar is delivered on the next one."""
+    """Between 15:00 and 20:59 no data come: a day's bar is delivered on the next trading day."""
 
     class Days(Watch):
         def next(self):
@@ -86,7 +86,7 @@ def test_a_change_is_that_of_its_day_though_the_days_bar_comes_in_the_evening(sa
         prenext = next
 
     store = sandbox(start="2026-11-03 14:30:00", days=3, ticks_per_pack=60)
-    # A round waits for news up to five seconds: three days have many half seconds.
+    # A round waits for data up to five seconds, as three days would have too many rounds.
     feed = store.get_daily_data(MAIN, lookback=2, adjust="back", qcheck=5.0)
     strategy = run(store, Days, feed)
     [(bars_before, change, _)] = strategy.told
@@ -110,7 +110,7 @@ def test_days_are_those_of_a_program_that_starts_later_or_has_run_over_the_chang
     sandbox, run, start, at
 ):
     class Levels(bt.Strategy):
-        """The closes of the latest days, at each minute from the evening on."""
+        """Keeps the closes of the latest days, at each minute from the evening on."""
 
         params = (("until", None),)
 
@@ -189,7 +189,7 @@ def test_orders_go_to_the_contract_of_the_moment(sandbox, run):
         assert strategy.position.size == 2 == broker.getposition(OLD).size
         while store.mains.traded(MAIN) == OLD or not broker.takes_orders(MAIN):
             yield None
-        # Over the change: what is held in the old contract is still the position.
+        # After the change the lots of the old contract still count as position.
         assert store.mains.behind(MAIN) == (NEW, OLD)
         assert strategy.position.size == 2
         assert broker.getposition(NEW).size == 0
@@ -241,7 +241,7 @@ def test_a_roll_is_a_closed_trade_and_a_new_one_on_the_feed(sandbox, run):
             yield None
         roll = store.roll(OLD, NEW)
         while not roll.done:
-            refused = strategy.order_target_size(target=2)  # the position wished, or refused
+            refused = strategy.order_target_size(target=2)  # it is reached already, or refused
             assert refused is None or "is being rolled into" in refused.info.reason
             yield None
         assert strategy.position.size == 2 == broker.getposition(NEW).size

@@ -1,4 +1,4 @@
-"""Bars through the whole product, compared with the exchange's own."""
+"""Bars from the complete library, compared with the exchange's own."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from tianqin_backtrader.session_calendar import CALENDAR
 
 
 class Keep(bt.Strategy):
-    """Write down every bar of every feed, and which came together."""
+    """Keep every bar of every feed, and which came together."""
 
     def __init__(self):
         self.bars = {data._name: [] for data in self.datas}
@@ -52,7 +52,7 @@ def official_of_days(store, symbol, days):
 
 
 def every_live_bar(sandbox, run, symbol, start, ticks_per_pack):
-    """Until the end of the tenth, a Tuesday."""
+    """Return the live bars until the end of Tuesday the tenth; check that they are official."""
     days = 1 if start.startswith("2026-11-10") else 2
     store = sandbox(start=start, days=days, ticks_per_pack=ticks_per_pack)
     strategy = run(store, Keep, store.getdata(symbol))
@@ -77,7 +77,7 @@ def test_every_live_bar_equals_the_official_one(
 ):
     live = every_live_bar(sandbox, run, symbol, start, ticks_per_pack)
     stamps = [f"{bar[0]:%d %H:%M}" for bar in live]
-    # What a silent server has not proved to be history is live; ticks of gold are rare here.
+    # Bars that a silent server has not proved to be history are live; this contract has few ticks.
     assert stamps.index(first) == 0 or (not tells_time and stamps.index(first) <= 2)
 
 
@@ -87,7 +87,7 @@ def test_every_live_bar_equals_the_official_one(
     [("SHFE.cu2612", 20), ("CFFEX.T2612", 20), ("SHFE.au2704", 1), ("KQ.m@DCE.m", 7)],
 )
 def test_every_live_bar_of_two_days_equals_the_official_one(sandbox, run, symbol, ticks_per_pack):
-    # A Monday after a Friday night, and the day after.
+    # Monday with Friday's night session, and Tuesday.
     live = every_live_bar(sandbox, run, symbol, "2026-11-09", ticks_per_pack)
     assert len(live) == 2 * len({bar[0].time() for bar in live})
 
@@ -136,7 +136,7 @@ def test_a_start_in_the_middle_of_a_minute(sandbox, run):
 
 
 def test_one_minute_of_many_contracts_comes_in_one_next(sandbox, run):
-    """Three of them end at 23:00, and two go on."""
+    """Three of them close at 23:00, and two trade on."""
     symbols = ["SHFE.cu2612", "SHFE.rb2701", "DCE.m2701", "CZCE.SR701", "SHFE.au2704"]
     begin, end = datetime(2026, 11, 9, 22, 45), datetime(2026, 11, 9, 23, 15)
 
@@ -154,7 +154,7 @@ def test_one_minute_of_many_contracts_comes_in_one_next(sandbox, run):
     stamps = sorted({bar[0] for symbol in symbols for bar in strategy.bars[symbol]})
     assert len(strategy.together) == len(stamps)
     assert all(len(together) == 1 for together in strategy.together)
-    store.sandbox_server.advance(to="2026-11-09 23:30:00")  # a minute ends with the tick after it
+    store.sandbox_server.advance(to="2026-11-09 23:30:00")  # the next tick ends a minute
     for symbol in symbols:
         expected = official_of_days(store, symbol, ["2026-11-10"])
         expected = [bar for bar in expected if begin < bar[0] <= end]
@@ -257,7 +257,7 @@ def test_any_length_of_history(sandbox, run, wanted):
 
 
 class OddRows:
-    """A feed's rows as a counter sends them that is not well: some ticks, by number, cannot be."""
+    """A feed's rows from a faulty counter: some ticks, by number, are impossible."""
 
     def __init__(self, rows, odd):
         self.rows, self.odd, self.first = rows, odd, None

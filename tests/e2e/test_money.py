@@ -1,4 +1,4 @@
-"""Targets in money, fees, and trades by another terminal: what strategies are told."""
+"""Targets in money, fees, and trades by another terminal: notifications of strategies."""
 
 import backtrader as bt
 import pytest
@@ -9,7 +9,7 @@ from tianqin_backtrader import MyStore
 from tianqin_backtrader.account.sizers import MaxLots
 from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
-#: Every way from a long, a short and nothing to each of them, larger and smaller.
+#: Every transition between long, short and flat, and to larger and smaller positions.
 WALK = (-5, 5, -2, 2, 0, -2, -5, 0, 5, 2, -5, -2, 0, 2, 5, 0)
 MAIN_CU = "KQ.m@SHFE.cu"
 
@@ -36,7 +36,7 @@ def test_a_target_in_money_is_reached_from_everywhere_and_said_again_changes_not
         done.append(True)
 
     done = []
-    # Its forty and more minutes are over before the break, in both worlds.
+    # The script takes more than forty minutes, and ends before the break in both worlds.
     store = sandbox(start="2026-11-10 09:01:00", ticks_per_pack=5)
     play(store, run, script, symbol)
     assert done
@@ -72,12 +72,12 @@ def account_of(store):
 
 @pytest.mark.parametrize("commission", ["zero", "dash", "absent"])
 def test_fees_that_no_trade_names_are_the_accounts_in_the_end(sandbox, run, commission):
-    """A futures company's way: strategies are told an estimate, the books are settled."""
+    """At a futures company strategies get an estimate, and the books are corrected."""
 
     def script(strategy):
         copper, meal = strategy.datas
         fees = []
-        # Few enough for any book: what it cannot take of an order at the market is withdrawn.
+        # Few lots, which any book can fill: the rest of a market order would be cancelled.
         for data, size in ((copper, 2), (meal, 5), (copper, -3), (meal, -2), (copper, 1)):
             order = strategy.buy(data, size) if size > 0 else strategy.sell(data, -size)
             yield order
@@ -110,7 +110,7 @@ def test_cheapest_learns_what_the_account_was_charged_and_no_0(sandbox, run):
         assert paid.of(told).open == opening / 2
         order = strategy.close()
         yield order
-        assert order.executed.comm == pytest.approx(2 * told.commission)  # the 0 was none
+        assert order.executed.comm == pytest.approx(2 * told.commission)  # the 0 is ignored
         yield from (None,) * 2
         closing = account_of(store)["commission"] - opening
         assert paid.of(told).close_today == pytest.approx(closing / 2)
@@ -147,7 +147,7 @@ def test_fees_over_a_settlement_and_a_night(sandbox, run):
 
 
 def by_hand(strategy, size, symbol=M):
-    """A trade that the program knows nothing of: an order put straight into the client."""
+    """Trade without the broker's knowledge, by an order that is passed directly to the client."""
     store = strategy.broker.store
     net = store.broker.getposition(symbol).size
     closes = net * size < 0
@@ -165,7 +165,7 @@ def by_hand(strategy, size, symbol=M):
 
 
 def round_trips(store, symbol):
-    """Profits of all that was traded in a contract, from flat to flat, by the exchange's list."""
+    """Return the profits of a contract's trades, from flat to flat, by the exchange's list."""
     [account] = store.sandbox_server.state()["accounts"].values()
     trades = sorted(
         (one for one in account["trades"].values()
@@ -183,7 +183,7 @@ def round_trips(store, symbol):
 
 
 def open_lots(strategy):
-    """Lots of the trades that a strategy has open."""
+    """Return the lots of a strategy's open trades."""
     lists = (trades for by_id in strategy._trades.values() for trades in by_id.values())
     return sum(trade.size for trades in lists for trade in trades if trade.isopen)
 
@@ -228,7 +228,7 @@ def test_trades_by_another_hand_are_in_the_trades_that_are_told(sandbox, run, na
 
 
 def cerebro_of(store, *scripts, feeds=(M,), **options):
-    """A run of several strategies at once."""
+    """Make a run of several strategies."""
     cerebro = bt.Cerebro(stdstats=False, **options)
     cerebro.setbroker(store.getbroker())
     for symbol in feeds:
@@ -244,7 +244,7 @@ def test_of_two_strategies_the_one_that_holds_the_lots_is_told(sandbox, quick):
         yield strategy.buy(size=2)
         while strategy.position.size != 5:
             yield None
-        by_hand(strategy, -4)  # all of the first's, and two of the second's
+        by_hand(strategy, -4)  # all lots of the first strategy, and two of the second
         yield None
         yield None
         assert [trade.size for trade in strategy.trades] == [0]
@@ -274,7 +274,7 @@ def test_of_two_strategies_the_one_that_holds_the_lots_is_told(sandbox, quick):
 
 @pytest.mark.parametrize("with_stop", [True, False])
 def test_over_a_restart_the_strategy_whose_lots_they_are_is_told(tmp_path, with_stop):
-    """Of its stop, which stands for them; without one it closes them itself."""
+    """The stop that covers the lots decides whose they are; without one the closing strategy."""
 
     def idle(strategy):
         while True:
@@ -380,7 +380,7 @@ def test_lots_without_a_feed_are_in_trades_too(sandbox, run):
 
 
 def test_a_trade_of_a_feed_without_a_bar_is_told_with_its_first_and_keeps_nobody_waiting(sandbox):
-    """A feed of days has none before the day is over."""
+    """A daily feed has no bar before the day is over."""
 
     def script(strategy):
         minutes, days = strategy.datas
@@ -442,7 +442,7 @@ def test_a_restart_after_another_hand_goes_on_with_what_is_held(tmp_path, run, l
 def test_another_run_on_one_store_counts_another_hand_once(sandbox, run):
     def first(strategy):
         yield strategy.buy(size=4)
-        by_hand(strategy, -1)  # and nobody is told any more
+        by_hand(strategy, -1)  # and no strategy is notified any more
 
     def second(strategy):
         assert open_lots(strategy) == strategy.position.size == 3
@@ -460,7 +460,7 @@ def test_another_run_on_one_store_counts_another_hand_once(sandbox, run):
 
 
 def test_trades_of_another_terminal_at_a_futures_company(sandbox, run):
-    """It is another login, and knows nothing of this program."""
+    """The other terminal is another login."""
 
     def script(strategy):
         yield strategy.buy(size=4)
@@ -490,7 +490,7 @@ def test_trades_of_another_terminal_at_a_futures_company(sandbox, run):
 
 @pytest.mark.parametrize("counter", ["plain", "kq", "ctp"])
 def test_two_orders_of_one_moment_are_not_paid_with_the_same_money(sandbox, counter):
-    """Behind a futures company the account says nothing of a fill for seconds."""
+    """At a futures company the account includes a fill only seconds later."""
 
     def script(strategy):
         strategy.setsizer(MaxLots(share=0.6))

@@ -29,7 +29,7 @@ def figures(url):
 
 
 class Reads(bt.Strategy):
-    """Reads its own monitoring, as another program would, while it runs."""
+    """Reads its own monitoring during the run, like another program."""
 
     params = (("monitor", None),)
 

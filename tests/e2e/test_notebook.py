@@ -17,7 +17,7 @@ def executed():
 
 
 def outputs(notebook, kind):
-    """What its cells have shown of a MIME type, or printed."""
+    """Return the outputs of the cells of one MIME type, or their printed text."""
     shown = [one for cell in notebook.cells if cell.cell_type == "code" for one in cell.outputs]
     if kind == "printed":
         return [one["text"] for one in shown if one.output_type == "stream"]

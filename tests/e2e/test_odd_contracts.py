@@ -1,4 +1,4 @@
-"""Indexes, options, combinations, contracts that end or stand at their limit, and torn rows."""
+"""Indexes, options, combinations, contracts that expire or are at their limit, and torn rows."""
 
 import backtrader as bt
 import pytest

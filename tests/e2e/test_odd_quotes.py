@@ -1,4 +1,4 @@
-"""A quote that shows no price for a moment fires nothing, moves nothing, and makes no price."""
+"""A quote without a price fires no stop, moves no trailing stop, and is no limit price."""
 
 import math
 
@@ -20,7 +20,7 @@ def market():
 
 
 def waiting(strategy, market):
-    """One order of every kind that waits for a price, on both sides; by name."""
+    """Place one order of every kind that waits for a price, on both sides; return them by name."""
     up, down = market.price(20), market.price(-20)
     trail = dict(exectype=bt.Order.StopTrail, trailamount=TRAIL)
     limit = bt.Order.StopLimit
@@ -35,7 +35,7 @@ def waiting(strategy, market):
 
 
 class Raw:
-    """What the client's own quote has shown."""
+    """Keeps the quotes of the client."""
 
     def __init__(self, store):
         self.store, self.seen = store, set()
@@ -110,7 +110,7 @@ def test_an_odd_quote_is_no_last_price_and_chases_nothing(sandbox, run, tmp_path
     play(store, run, script, CU)
     assert seen
     for price, lots, ask in seen:
-        # A tick of the feed before it is known, too.
+        # The first price may be missing until the feed has a tick.
         assert math.isnan(price) or price == market.price(0)
         assert lots == 0 or math.isfinite(price)
         assert math.isnan(ask)

@@ -1,4 +1,4 @@
-"""Reports that come late, twice or never should: what strategies are told of them."""
+"""Reports that come late, twice, or are impossible: notifications of strategies."""
 
 from e2e_script import CU, MORNING, M, play
 
@@ -42,7 +42,7 @@ def test_a_fill_after_the_cancel_is_told_and_the_cancel_not_again(sandbox, run):
         assert strategy.position.size == 1
         broker.take_reports([fill(leg, broker, trade_id="last")])
         yield None
-        assert strategy.path(order)[3:] == ["Partial", "Partial"]  # an end is told once
+        assert strategy.path(order)[3:] == ["Partial", "Partial"]  # an end is notified once
         assert strategy.position.size == 2
         done.append(True)
 
@@ -70,7 +70,7 @@ def test_after_a_report_that_cannot_be_the_run_goes_on(sandbox, run):
 
 
 def test_other_lots_are_closed_in_place_of_a_refused_leg(sandbox, run):
-    """The exchange refuses to close today's lots once; yesterday's are there."""
+    """The exchange refuses to close today's lots once; yesterday's are closed instead."""
 
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store

@@ -1,4 +1,4 @@
-"""Six exchanges, four directions, every order type: what goes out through the real client."""
+"""Six exchanges, four directions, every order type: orders that the real client sends."""
 
 import pytest
 from e2e_script import CU, IF, MORNING, SI, SR, M, exchange_orders, play
@@ -7,7 +7,7 @@ COUNTER = "ctp"
 
 SC = "INE.sc2701"
 ACTIONS = {"buy_open": 1, "sell_open": -1, "sell_close": -1, "buy_close": 1}
-#: order type -> (price wanted, advanced)
+#: order type -> (whether it has a price, or its ``order_type``; advanced)
 TYPES = {
     "limit": (True, None),
     "limit FAK": (True, "FAK"),
@@ -20,7 +20,7 @@ TYPES = {
 LIMIT, FAK, FOK = ("LIMIT", "GFD", "ANY"), ("LIMIT", "IOC", "ANY"), ("LIMIT", "IOC", "ALL")
 ANY, ANY_FOK = ("ANY", "IOC", "ANY"), ("ANY", "IOC", "ALL")
 NO = None
-#: What the exchange is sent, by order type, in the order of ``TYPES``; None for a refusal.
+#: The order that the exchange gets, by order type as in ``TYPES``; None for a refusal.
 PACKS = {
     CU: (LIMIT, FAK, FOK, FAK, FOK, NO, NO),
     SC: (LIMIT, FAK, FOK, FAK, FOK, NO, NO),

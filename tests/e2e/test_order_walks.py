@@ -1,8 +1,8 @@
 """Random walks of orders over a market that refuses, withdraws and drops the link.
 
-After every step our books are the exchange's; no order is sent twice, none is lost, and every
-order is told to its end. What was placed to close opens nothing, the account stays within what was
-asked for, and lots that had a stop have one, or their loss is told. A failure names its seed.
+After every step the library's books equal the exchange's; no order is sent twice, none is lost, and
+the end of every order is notified. Orders that close open nothing, the account stays within the
+ordered lots, and lots that had a stop have one, or its loss is notified. A failure shows its seed.
 """
 
 import random
@@ -23,7 +23,7 @@ ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 
 
 def compare(strategy, symbols):
-    """Where nothing is under way, every figure of ours is the exchange's."""
+    """Check that all figures equal the exchange's; no report may be missing."""
     broker = strategy.broker
     assert broker.risk_state == "ACTIVE", broker.risk.reason  # no difference was found
     for symbol in symbols:
@@ -33,9 +33,9 @@ def compare(strategy, symbols):
             assert held == account.get(f"pos_{side}", 0), (symbol, side)
         net = account.get("pos_long", 0) - account.get("pos_short", 0)
         assert broker.getposition(symbol).size == net
-    # The account's picture is marked once a minute only: marks and equity are the exchange's own.
+    # The account is marked only once a minute: marks and equity are the exchange's.
     [account] = broker.store.sandbox_server.state()["accounts"].values()
-    if len(account["trades"]) == broker.books.fills:  # else the client has not seen all of it
+    if len(account["trades"]) == broker.books.fills:  # otherwise fills are missing
         marks = {name: one["last_price"] for name, one in account["positions"].items()}
         balance = broker.books.balance(marks)
         told = account["balance"] + account["account"]["commission"]  # before fees
@@ -43,7 +43,7 @@ def compare(strategy, symbols):
 
 
 def fees_are_the_exchanges(broker):
-    """A counter's trades name no fee: the books take it from the account, seconds later."""
+    """Return whether fees agree; the counter's trades have none, the account shows them later."""
     [account] = broker.store.sandbox_server.state()["accounts"].values()
     return broker.books.fees == pytest.approx(account["account"]["commission"], abs=0.005)
 
@@ -60,8 +60,8 @@ class Orders:
     """Orders of a walk, each kind placed as a strategy would.
 
     Args:
-        rng: What is placed.
-        strategy: By whom.
+        rng: Chooses the orders.
+        strategy: Places them.
     """
 
     def __init__(self, rng, strategy):
@@ -72,7 +72,7 @@ class Orders:
         ]  # fmt: skip
 
     def some(self):
-        """Place orders of one kind; the wish, or None where there is nothing to ask for."""
+        """Place orders of one kind; return the wish, or None if no order is possible."""
         data = self._rng.choice(self._strategy.datas)
         return self._rng.choice(self.kinds)(data, self._rng.randint(1, 4))
 
@@ -81,7 +81,7 @@ class Orders:
         return data.close[0] + tick * (self._rng.randint(-6, 6) if steps is None else steps)
 
     def _trade(self, data, lots, **options):
-        """An order of either side, which opens what it does not close."""
+        """Place an order of either side, which opens the lots that it does not close."""
         make = getattr(self._strategy, self._rng.choice(["buy", "sell"]))
         order = make(data=data, size=lots, **options)
         if options.get("exectype") == bt.Order.Stop and order.ticket.may_open == 0:
@@ -124,13 +124,13 @@ class Orders:
         return order and Wish(data._dataname, abs(int(order.size)), exits=[order])
 
     def _leave(self, data):
-        """How to close some of what is held net: lots, the way out of it, and the sign of it."""
+        """Return how to close a part of the net position: lots, method, and its sign."""
         held = int(self._strategy.getposition(data).size)
         lots = self._rng.randint(1, abs(held)) if held else 0
         return lots, self._strategy.sell if held > 0 else self._strategy.buy, 1 if held > 0 else -1
 
     def protect(self, data, _):
-        """A stop of some kind for lots that are held: an exit."""
+        """Place a stop of some kind for held lots: an exit."""
         lots, leave, sign = self._leave(data)
         if not lots:
             return None
@@ -144,7 +144,7 @@ class Orders:
         return Wish(data._dataname, lots, exits=[order])
 
     def either(self, data, _):
-        """A stop and a target for lots that are held: of both as many trade as of one."""
+        """Place a stop and a target for held lots, which together close no more than these."""
         lots, leave, sign = self._leave(data)
         if not lots:
             return None
@@ -168,18 +168,18 @@ FAULTS = {
 
 
 def never_opens(order):
-    """What was placed to close has not opened."""
+    """Check that an order that closes has not opened."""
     assert all(leg.offset is not Offset.OPEN for leg in order.legs), order.info
 
 
 def opens_no_more_than(order, lots):
-    """An order of which some lots were to close, when it was placed, has opened no others."""
+    """Check that an order that partly closes has opened at most ``lots``."""
     opened = sum(leg.filled for leg in order.legs if leg.offset is Offset.OPEN)
     assert opened <= lots, order.info
 
 
 def exposure_is_asked_for(strategy, wishes):
-    """The account is where the orders can have brought it; where all is told, exactly there."""
+    """Check that the position is possible by the orders, and exact if all fills are reported."""
     [account] = strategy.broker.store.sandbox_server.state()["accounts"].values()
     told = len(account["trades"]) == strategy.broker.books.fills
     for symbol in (CU, M):
@@ -202,7 +202,7 @@ def lots_of(account, symbol):
 
 
 def stops_stand(strategy, wishes):
-    """Lots whose stop is over are told of, unless it was withdrawn or there are none left."""
+    """Check that left lots of a stop that is over were notified, unless it was cancelled."""
     [account] = strategy.broker.store.sandbox_server.state()["accounts"].values()
     for wish in wishes:
         stop = wish.stop
@@ -216,7 +216,7 @@ def stops_stand(strategy, wishes):
             and one.stop is not None and one.stop.alive()
         )  # fmt: skip
         bare = min(wish.closable, lots_of(account, wish.symbol)[side] - others)
-        numbers = "|".join(str(one.ref) for one in wish.exits)  # one ends for the others
+        numbers = "|".join(str(one.ref) for one in wish.exits)  # one may end instead of the others
         names = re.compile(rf"\border ({numbers})\b")
         told = [word for word in strategy.heard if names.search(str(word))]
         assert bare <= 0 or told, (bare, wish, strategy.heard[-20:])
@@ -229,7 +229,7 @@ def all_is_told(broker, orders):
 
 
 def fired_stops_work(wishes):
-    """A stop whose price has come is over, or at the exchange."""
+    """Return whether stops whose price was reached are over, or at the exchange."""
     stops = [one.stop for one in wishes if one.stop is not None]
     return all(
         any(not leg.over for leg in one.legs) for one in stops if one.alive() and one.triggered
@@ -264,7 +264,7 @@ def walk(sandbox, run, seed, *, steps, drops, query_seconds=0.15):
             if all_is_told(broker, orders):
                 compare(strategy, (CU, M))
                 stops_stand(strategy, wishes)
-        # The market runs ahead of the machine's clock, by which a dead link is found out.
+        # The market is faster than the machine's clock, by which a dead link is detected.
         patience = monotonic() + 60
         while not fired_stops_work(wishes) and monotonic() < patience:
             broker.store.pump(0.02)

@@ -1,4 +1,4 @@
-"""Orders through the real client: what goes out, what comes back, what strategies are told."""
+"""Orders through the real client: sent orders, reports, and notifications of strategies."""
 
 import datetime
 
@@ -51,7 +51,7 @@ def test_four_directions_on_every_exchange(sandbox, run, symbol, price):
 
 
 def test_a_feeds_name_means_its_contract_wherever_a_symbol_is_asked_for(sandbox, run):
-    """The seed's strategy asks for positions and sends orders by ``self.data0._name``."""
+    """Old strategies query positions and send orders by ``self.data0._name``."""
 
     def script(strategy):
         broker, name = strategy.broker, strategy.data._name
@@ -147,7 +147,7 @@ def test_backtraders_buy_against_a_short_closes_it_first(sandbox, run):
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, ticks_per_pack=4, counter="kq")  # whose trades name their fees
+    store = sandbox(start=MORNING, ticks_per_pack=4, counter="kq")  # its trades state their fees
     strategy = play(store, run, script, CU)
     assert done
     assert [trade.long for trade in strategy.trades] == [False, True]
@@ -233,7 +233,7 @@ def test_no_order_leaves_in_history(sandbox, run):
 
 
 def test_a_feed_of_days_that_shows_history_does_not_stop_live_orders(sandbox, run):
-    """Its newest bar is yesterday's all day long."""
+    """The newest bar of a daily feed is yesterday's all day long."""
 
     def script(strategy):
         broker, minutes, days = strategy.broker, *strategy.datas
@@ -260,7 +260,7 @@ def test_a_feed_of_days_that_shows_history_does_not_stop_live_orders(sandbox, ru
 
 @pytest.mark.parametrize("other", ["forgotten", "of another Cerebro", "of days"])
 def test_another_feed_without_a_bar_does_not_stop_live_orders(sandbox, run, other):
-    """A cell of a notebook that is run again makes a feed anew; days come in the afternoon."""
+    """A notebook cell that is run again makes another feed; daily bars come in the afternoon."""
 
     def script(strategy):
         order = strategy.broker.buy_open(CU, 1)
@@ -339,7 +339,7 @@ def test_prices_are_put_on_the_tick_towards_the_passive_side(sandbox, run):
 )
 def test_the_same_strategy_on_every_kind_of_account(sandbox, run, account):
     def script(strategy):
-        # TqSim fills at the limit price and only whole orders: give it room.
+        # TqSim fills only whole orders, at their limit price: the limit is far from the market.
         yield strategy.broker.buy_open(M, 1, strategy.data.ask_price[0] + 5)
         assert strategy.broker.get_account_position(M)["pos_long"] == 1
         yield strategy.broker.sell_close(M, 1, strategy.data.bid_price[0] - 5)

@@ -1,4 +1,4 @@
-"""A gateway that was restarted lists our orders under ids of its own: they stay ours."""
+"""A restarted gateway lists our orders under other ids: they are recognised as ours."""
 
 import backtrader as bt
 import pytest
@@ -50,7 +50,7 @@ class Restarted:
 
 @pytest.fixture
 def relay():
-    # Its trade ids begin with their order's, as those of a futures company's gateway do.
+    # Its trade ids begin with the order's id, as at a futures company's gateway.
     market = EmbeddedSandbox(start=MORNING, days=2, ticks_per_pack=5, counter="plain")
     with market as box, td_relay(box.urls) as one:
         one.box = box
@@ -94,7 +94,7 @@ def test_within_a_run_an_order_goes_on_under_the_gateways_id(relay, tmp_path):
         relay.box.fault("drop", conn="td")
         first.until(lambda: first.store.reconnector.sessions > sessions)
         first.until(lambda: gateway.made_up and first.store.trading_up)
-        for _ in range(60):  # past the moment at which what is not known would be LOST
+        for _ in range(60):  # until an unknown order would be LOST
             first.turn()
         assert order.alive() and first.broker.foreign_orders == {}
         assert first.broker.getposition(CU).size == first.lots("long") == 2
@@ -108,7 +108,7 @@ def test_within_a_run_an_order_goes_on_under_the_gateways_id(relay, tmp_path):
 
 
 def test_trades_of_another_program_are_known_by_their_numbers(tmp_path):
-    """What it has bought is told under other ids to the next run, and counted once."""
+    """The next run gets that program's trades under other ids, and counts them once."""
     with EmbeddedSandbox(start=MORNING, days=2, ticks_per_pack=5, counter="ctp") as box:
         with Program(box, tmp_path / "one") as first, Program(box, tmp_path / "two") as other:
             filled(first, 1)

@@ -1,4 +1,4 @@
-"""Servers that are not ours: they keep their own time and do not say so."""
+"""Servers with a time of their own that they do not send."""
 
 import os
 from datetime import datetime
@@ -52,7 +52,7 @@ def test_a_proxy_of_the_environment_does_not_get_the_sandbox(sandbox, run, monke
 
 
 class Harmed(bt.Strategy):
-    """After its first bar the line is dead for a minute, without a word."""
+    """Freezes all connections for a minute after its first bar."""
 
     params = dict(urls=None)
 
@@ -74,7 +74,7 @@ class Harmed(bt.Strategy):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("start", ["2026-03-10 09:40:30", "2026-03-10 10:12:30"])
 def test_no_bar_is_closed_while_the_line_may_be_dead(run, start):
-    """In real time: the clock goes on while nothing comes; the bars wait for the new session."""
+    """In real time: the clock goes on without data; the bars wait for the new session."""
     server = silent_server("--speed", "1", "--start", start)
     with server as urls, MyStore("u", "p", urls=urls) as store:
         strategy = run(store, Harmed, store.getdata("SHFE.cu2605"), urls=urls)

@@ -9,7 +9,7 @@ from tianqin_backtrader.core.clock import MINUTE, from_ns
 
 
 class TradeAll(bt.Strategy):
-    """Buys what opens at least in every feed, closes it two bars later, ends at an hour."""
+    """Buys the smallest opening order in every feed, closes it two bars later, ends at a time."""
 
     params = dict(until=None)
 
@@ -50,7 +50,7 @@ class TradeAll(bt.Strategy):
             ["CFFEX.TL2612", "SHFE.ni2701", "INE.ec2612", "DCE.jd2701", "CZCE.AP701",
              "CFFEX.IM2612", "GFEX.ps2701"],
         ),
-        (  # a night's close at 23:00, while other products go on
+        (  # the night's close at 23:00, while other products trade on
             "2026-11-09 22:54:00", "2026-11-09 23:04:00",
             ["INE.bc2701", "SHFE.hc2701", "DCE.p2701", "CZCE.FG701", "DCE.l2701F"],
         ),

@@ -1,6 +1,6 @@
-"""Lots that are to have a stop have one, and what is left without is told.
+"""Lots that should have a stop have one, and lots without one are reported.
 
-Brackets and exits are filled in parts, refused, crossed and withdrawn, long and short.
+Brackets and exits are partly filled, refused, and withdrawn while fills cross; long and short.
 """
 
 import datetime
@@ -16,9 +16,9 @@ from tianqin_backtrader.monitoring.alerts.settings import AlertSettings
 
 AT_COUNTERS = ("ctp", "kq", "plain")
 
-#: Long and short; the mirror image is for the slow runs.
+#: Long and short; short is for the slow runs.
 SIDES = [pytest.param(False, id="long"), pytest.param(True, id="short", marks=pytest.mark.slow)]
-#: Lots by their days, and as the counter chooses; the latter for the slow runs.
+#: Exchanges where orders choose lots by day, and where the counter chooses (for the slow runs).
 EXCHANGES = [CU, pytest.param(M, marks=pytest.mark.slow)]
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 
@@ -31,7 +31,7 @@ def side(request):
 
 @pytest.fixture
 def trade(sandbox, run, tmp_path):
-    """Play a script on every tick; return the strategy, with what the exchange says."""
+    """Run a script on every tick; return the strategy, with the exchange's orders and lots."""
 
     def trade(side, script, **options):
         store = sandbox(**side.market.save(tmp_path), **{"balance": 1e7} | options)
@@ -69,7 +69,7 @@ def wait(ticks):
 
 
 def step(strategy, number):
-    """The market's steps are seconds; where nobody tells the time, a start takes one or two."""
+    """Wait for a step (second) of the market; without the server's time a start takes some."""
     begun = datetime.datetime.fromisoformat(MORNING)
     while strategy.broker.store.now() < begun + datetime.timedelta(seconds=number):
         yield None
@@ -88,7 +88,7 @@ def exposed(strategy):
 
 
 def stands(order):
-    """Lots that an order stands for with us or at the exchange."""
+    """Return the lots that an order covers, in the program or at the exchange."""
     return order.ticket.left if order.alive() else 0
 
 
@@ -124,7 +124,7 @@ def test_children_grow_with_each_fill_of_their_parent(trade, side):
 
     strategy = trade(side, script)
     assert strategy.at_exchange == ((0, 6) if side.short else (6, 0))
-    assert exposed(strategy) == []  # its owner has withdrawn it
+    assert exposed(strategy) == []  # its owner has cancelled it
 
 
 @pytest.mark.parametrize("symbol", [CU, M])
@@ -163,7 +163,7 @@ def test_a_stop_that_fires_withdraws_the_rest_of_its_parent_first(trade, side):
 
 
 def test_what_a_parent_gets_while_its_stop_has_fired_is_closed_too(trade, side):
-    """Each tick brings the parent two lots more, until the exchange has its withdrawal."""
+    """Each tick fills two more lots of the parent, until the exchange has its cancel."""
     side.at(0, 1, near=3).at(4, 4).at(-12, 3, near=1).at(-12, 20, near=0)
 
     def script(strategy):
@@ -181,7 +181,7 @@ def test_what_a_parent_gets_while_its_stop_has_fired_is_closed_too(trade, side):
 
 
 def test_what_a_parent_gets_after_its_target_was_filled_is_protected_by_the_stop(trade, side):
-    """The withdrawal of the parent is lost, and the market comes back to it."""
+    """The parent's cancel is lost, and the market returns to its price."""
     side.at(0, 1, near=3).at(4, 4).at(12, 3).at(0, 1, near=1).at(4, 6).at(-12, 20, near=0)
 
     def script(strategy):
@@ -245,7 +245,7 @@ def test_the_children_of_a_parent_without_a_fill_go_with_it(trade, side, how):
 
 
 def test_an_entry_by_stop_in_a_thin_book_is_protected_in_parts(trade, side):
-    """It takes the five levels that are shown; its rest ends with it."""
+    """The entry takes the five shown levels; its rest is cancelled."""
     side.at(6, 1, near=1).at(6, 4, near=0).at(-12, 10)
 
     def script(strategy):
@@ -302,7 +302,7 @@ def test_children_that_come_one_by_one_close_once(trade, side):
 
 
 def test_of_two_brackets_that_cancel_each_other_one_is_left(trade):
-    """Out of a range, whichever way the market goes."""
+    """The market may leave a range in either direction."""
     up, down = TradedSide(CU), TradedSide(CU, short=True)
     up.at(0, 8).at(12, 12)
 
@@ -359,7 +359,7 @@ def test_a_partial_fill_of_one_exit_makes_the_other_smaller(trade, symbol, short
 
 
 def test_exits_of_a_part_close_no_more_than_that_part(trade, side):
-    """Twenty lots are held: the account would let both exits trade."""
+    """Twenty lots are held, so the account would not prevent both exits from trading."""
     side.at(4, 6).at(11, 1, far=3).at(-12, 12).at(12, 12)
 
     def script(strategy):
@@ -412,7 +412,7 @@ def test_an_exit_can_be_tied_to_one_that_is_partly_filled(trade, side):
 
 
 def test_entries_that_cancel_each_other_keep_backtraders_meaning(trade, side):
-    """A part of one is all that is wanted of the other: nothing."""
+    """A partial fill of one cancels the other."""
     side.at(0, 1, near=3).at(4, 8)
 
     def script(strategy):
@@ -431,7 +431,7 @@ def test_entries_that_cancel_each_other_keep_backtraders_meaning(trade, side):
     assert trade(side, script).at_exchange == ((0, 3) if side.short else (3, 0))
 
 
-# -- refused, and told ------------------------------------------------------------------------
+# -- refused, and reported --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("as_bracket", [True, False], ids=["bracket", "oco"])
@@ -540,7 +540,7 @@ def test_what_its_owner_withdraws_is_not_told(trade, side, which):
 
 
 def reverse(strategy, side, lots=6):
-    """Three lots are held; the stop is for more."""
+    """Hold three lots, and place a stop for more."""
     yield from enter(strategy, side, 3)
     stop = side.exit(strategy, size=lots, exectype=bt.Order.Stop, price=side.price(-10))
     yield from wait(2)
@@ -641,7 +641,7 @@ def test_a_reversing_stop_waits_in_a_locked_market_and_opens_when_it_has_closed(
 
 
 def test_a_reversing_stop_in_a_thin_market_closes_before_it_opens(trade, side):
-    """Five lots are shown at a time: twelve are closed, and five of eight opened."""
+    """The book shows five lots at a time: twelve are closed, and five of eight opened."""
     side.at(4, 8).at(-12, 1, far=1).at(-12, 8, far=1)
 
     def script(strategy):
@@ -680,7 +680,7 @@ def missed(strategy):
 
 
 def reached_exchange(strategy):
-    """When the order that closes did."""
+    """Return when the closing order reached the exchange."""
     [closing] = [one for one in strategy.sent if one["offset"] != "OPEN"]
     return f"{from_ns(closing['insert_date_time']):%H:%M:%S}"
 
@@ -775,7 +775,7 @@ def test_an_exit_that_is_placed_while_the_link_is_down_is_taken(trade, side, kin
     def script(strategy):
         yield from enter(strategy, side, 3)
         store = strategy.broker.store
-        store.sandbox_server.fault("refuse", conn="td")  # once, or it is back before it is missed
+        store.sandbox_server.fault("refuse", conn="td")  # otherwise it would be back too early
         store.sandbox_server.fault("drop", conn="td")
         while store.trading_up:
             store.pump(0.05)

@@ -1,6 +1,6 @@
-"""A program is killed while a bracket is under way; the next one goes on with it.
+"""A program is killed while a bracket works; the next one continues it.
 
-Whatever was done and whatever was not: the lots that are there have their exits, and no others.
+However far the first one got, the held lots have their exits, and there are no others.
 """
 
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ from traded_side import TradedSide
 from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 LIMIT, STOP = bt.Order.Limit, bt.Order.Stop
-#: Seconds of market time in which a program does what it is to do, and ends.
+#: Seconds of market time in which a program finishes its work.
 LONG = 1200
 
 
 def after(seconds):
-    """A little later than so many seconds after the first fill."""
+    """Return a time shortly after ``seconds`` since the first fill."""
     return f"{datetime(2026, 11, 10, 13, 31, 15) + timedelta(seconds=seconds)}"
 
 
@@ -30,7 +30,7 @@ def side(request):
 
 @pytest.fixture
 def play(tmp_path, tells_time):
-    """Programs one after the other on one market; ends with what the exchange holds."""
+    """Make an exchange with this market, and programs that run on it one after the other."""
     boxes = []
 
     def play(side):
@@ -52,7 +52,7 @@ class Exits:
 
     @classmethod
     def placed(cls, program, side, lots, *, as_oco=False):
-        """By this program: a bracket, or an entry and then an OCO."""
+        """Place them in this program: a bracket, or an entry and then an OCO."""
         broker, data, price = program.broker, program.broker._orders.data(CU), side.price
         enter, leave = (broker.sell, broker.buy) if side.short else (broker.buy, broker.sell)
         parent = enter(None, data, lots, price(0), exectype=LIMIT, transmit=as_oco)
@@ -68,7 +68,7 @@ class Exits:
 
     @classmethod
     def found(cls, program, side):
-        """By the next program, as an earlier one has left them."""
+        """Find them in the next program, as an earlier one has left them."""
         orders = program.broker.get_all_orders()
         [parent] = [one for one in orders if one.issell() == side.short]
         [stop] = [one for one in orders if one.exectype == STOP]
@@ -102,7 +102,7 @@ def held(box):
 
 
 def test_a_parent_with_a_part_goes_on_with_its_children(play, side):
-    """Two lots more are filled while nobody is there."""
+    """Two more lots are filled while no program runs."""
     side.at(0, 1, near=3).at(4, LONG).at(0, 1, near=2).at(4, LONG).at(12, LONG)
     box, program = play(side)
     with program() as first:
@@ -126,7 +126,7 @@ def test_a_parent_with_a_part_goes_on_with_its_children(play, side):
 
 @pytest.mark.parametrize("as_oco", [False, True], ids=["bracket", "oco"])
 def test_a_stop_that_never_left_is_sent_by_the_next_program(play, side, monkeypatch, as_oco):
-    """Its target stands back at that moment."""
+    """Its target is being suspended at that moment."""
     side.at(0, 1, near=3).at(4, LONG).at(-12, LONG, near=0)
     box, program = play(side)
 
@@ -154,7 +154,7 @@ def test_a_stop_that_never_left_is_sent_by_the_next_program(play, side, monkeypa
 
 
 def test_a_suspended_stop_is_armed_by_the_next_program(play, side):
-    """The target took all lots, the parent's withdrawal was lost, and then it got one more."""
+    """The target closed all lots, the parent's cancel was lost, and the parent got one lot more."""
     side.at(0, 1, near=3).at(4, LONG).at(12, LONG).at(0, 1, near=1).at(4, LONG)
     side.at(-12, LONG, near=0)
     box, program = play(side)

@@ -1,4 +1,4 @@
-"""What README.md says is true: its commands stand at the top, its code runs."""
+"""README.md is correct: its commands are at the top, its code runs."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""A real broker's recorded orders and packs, over the wire to the real tqsdk and the library."""
+"""A real broker's recorded orders and packs, sent to the real tqsdk and the library."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded_trading"
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 GROUPS = ("orders_2020_07_01", "orders_2021_09_29")
-#: A gateway pads an exchange's numbers to so many characters.
+#: A gateway pads the exchange's numbers to this many characters.
 WIDTH = 12
 
 
@@ -28,7 +28,7 @@ def recorded(name):
 
 @pytest.fixture
 def relay():
-    """A wire to a broker's counter on which our orders stay: the test answers them."""
+    """A connection to a broker's counter that keeps our orders: the test answers them."""
     with EmbeddedSandbox(start=MORNING, counter="ctp") as box, td_relay(box.urls) as one:
         one.change_asked = lambda pack: {} if pack.get("aid") == "insert_order" else pack
         yield one
@@ -54,7 +54,7 @@ def play(relay, run):
 
 
 def until(strategy, true):
-    """Read the wire until something holds, and let the strategy hear of it."""
+    """Process packs until a condition holds, then let the strategy be notified."""
     patience = monotonic() + 20
     while not true() and monotonic() < patience:
         strategy.broker.store.pump(0.05)
@@ -63,7 +63,7 @@ def until(strategy, true):
 
 
 def place(strategy, relay, row):
-    """Place an order as the recorded one; it has left, and nobody has answered."""
+    """Place an order like the recorded one; it is sent, and has no answer yet."""
     make = strategy.broker.buy_open if row["direction"] == "BUY" else strategy.broker.sell_open
     before = len(sent(relay))
     order = make(CU, row["volume_orign"], strategy.data.close[0])
@@ -76,7 +76,7 @@ def sent(relay):
 
 
 def as_ours(relay, row, leg):
-    """A recorded order under our id and on our contract; all else is as it came."""
+    """Return a recorded order with our id and contract, and otherwise unchanged."""
     exchange_id, instrument_id = leg.symbol.split(".")
     ours = {
         "user_id": relay.user, "order_id": leg.order_id, "exchange_id": exchange_id,
@@ -86,9 +86,9 @@ def as_ours(relay, row, leg):
 
 
 def tell_trade(relay, leg, lots, number, held):
-    """A trade as a gateway tells it: seconds without a fraction, no fee, ``pos_*`` with it.
+    """Send a trade like a gateway: seconds without a fraction, no fee, ``pos_*`` together with it.
 
-    ``held`` is what the account has of each side, by this trade too; its ``volume_*`` come later.
+    ``held`` are the account's lots of each side and is updated; its ``volume_*`` come later.
     """
     exchange_id, instrument_id = leg.symbol.split(".")
     contract = {"user_id": relay.user, "exchange_id": exchange_id, "instrument_id": instrument_id}
@@ -108,7 +108,7 @@ def tell_trade(relay, leg, lots, number, held):
 
 
 def whole_pack(exchange, relay, row):
-    """A recorded pack with an order of ours in it; everything else is as it came."""
+    """Return a recorded pack with an order of ours in it, and otherwise unchanged."""
     [difference] = exchange["received"]["data"]
     [branches] = difference["trade"].values()
     ours = branches | {"user_id": relay.user, "orders": {row["order_id"]: row}}
@@ -139,7 +139,7 @@ def test_a_recorded_refusal_is_rejected_in_its_own_words(relay, play):
 
 
 def test_a_recorded_end_waits_for_its_trades_which_come_later(relay, play):
-    """The order's end comes alone: no trade, no position, no account with it."""
+    """The order's end comes alone, without a trade, a position or an account."""
     _, filled = recorded("broker_2020-08-12_order_packs.json")["exchanges"]
     row = recorded_row(filled)
 
@@ -155,7 +155,7 @@ def test_a_recorded_end_waits_for_its_trades_which_come_later(relay, play):
         tell_trade(relay, leg, 2, 71, held)
         yield from until(strategy, lambda: order.executed.size == 2)
         assert strategy.path(order) == ["Submitted", "Accepted", "Partial"]
-        relay.send(pack)  # told once more, as after a reconnect
+        relay.send(pack)  # repeated, as after a reconnect
         tell_trade(relay, leg, 1, 8, held)
         yield from until(strategy, lambda: not order.alive())
         assert strategy.path(order) == ["Submitted", "Accepted", "Partial", "Completed"]
@@ -169,7 +169,7 @@ def test_a_recorded_end_waits_for_its_trades_which_come_later(relay, play):
 
 
 def end_of(row):
-    """What a strategy is to be told of a recorded order that has ended without a trade."""
+    """Return the expected notifications of a recorded order that ended without a trade."""
     if row["exchange_order_id"]:
         return ["Submitted", "Accepted", "Canceled"]
     return ["Submitted", "Margin" if "资金不足" in row["last_msg"] else "Rejected"]
@@ -207,7 +207,7 @@ def test_recorded_ends_of_orders_are_told_as_what_they_are(relay, play, group):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_recorded_orders_of_an_account_are_read_as_they_are(sandbox, tmp_path, group):
-    """On their own contracts and under their own ids, in the picture after the login."""
+    """They have their own contracts and ids, in the snapshot after the login."""
     rows = recorded("broker_2020_2021_orders.json")[group]
     told = {
         row["order_id"]: {"user_id": "u"} | {k: v for k, v in row.items() if k != "note"}

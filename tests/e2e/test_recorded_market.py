@@ -1,4 +1,4 @@
-"""Minutes that the real TianQin has recorded, played tick by tick: every bar is its own again."""
+"""Recorded minutes of the real TianQin, replayed by ticks: every bar is reproduced."""
 
 import csv
 import gzip
@@ -18,14 +18,14 @@ pytestmark = [
     pytest.mark.skipif(not RECORDED.exists(), reason="the recorded data is not here"),
     pytest.mark.timeout(300),  # of five days in the silent world
 ]
-#: Trading days before the first one that is played live: they are history.
+#: Trading days of history before the first live one, and bars of history.
 BEFORE, LOOKBACK = 2, 600
-#: Where in a minute its ticks are, nanoseconds.
+#: The times of ticks within a minute, nanoseconds.
 MOMENTS = (SECOND // 2, 20 * SECOND, 40 * SECOND, 60 * SECOND - SECOND // 2)
-#: A stretch of each contract, from that trading day on.
+#: Contract, first trading day, number of trading days.
 STRETCHES = [
-    ("SHFE.cu2003", "2020-01-23", 3),  # the New Year's holiday, and no nights from 02-03 on
-    ("DCE.m2005", "2019-09-30", 2),  # a holiday, whose eve has no night
+    ("SHFE.cu2003", "2020-01-23", 3),  # the New Year's holiday, and no night sessions from 02-03 on
+    ("DCE.m2005", "2019-09-30", 2),  # a holiday, whose eve has no night session
     ("SHFE.rb2002", "2019-10-29", 2),  # few trades: most minutes are flat
     ("CFFEX.T2003", "2020-03-03", 2),
     ("SHFE.au1912", "2019-04-29", 4),
@@ -40,7 +40,7 @@ STRETCHES = [
     ("CFFEX.IF1908", "2019-06-26", 5),
     ("CFFEX.IF2003", "2020-02-03", 5),
 ]
-#: Those that every run tries, by world; in the silent one a day takes ten times as long.
+#: Contracts of every run, by world; in the silent world a day takes ten times as long.
 IN_EVERY_RUN = {"told": ("SHFE.cu2003", "DCE.m2005", "SHFE.rb2002"), "silent": ("CFFEX.T2003",)}
 
 
@@ -55,7 +55,7 @@ def trading_day(minute):
 
 
 def ticks_of(symbol, minutes):
-    """Ticks that make these minutes: all its prices, lots and the open interest."""
+    """Return ticks that result in these minutes: prices, lots and open interest."""
     rows, close, interest = [], None, None
     for _, of_day in groupby(minutes, trading_day):
         total = 0
@@ -73,7 +73,7 @@ def ticks_of(symbol, minutes):
 
 @pytest.fixture
 def stretch(tmp_path):
-    """The minutes of a stretch, and a file of ticks that make them."""
+    """Make a stretch: its minutes, and a file of ticks that result in them."""
 
     def make(symbol, first, days):
         last = first = date.fromisoformat(first)
@@ -95,7 +95,7 @@ def official(minutes):
 
 
 def flat_at_the_end(minutes):
-    """Minutes after the last tick: TianQin's own bars of them come with a tick that never comes."""
+    """Count minutes after the last tick: their official bars would come with the next tick."""
     last = minutes[-1][1:]
     flat = takewhile(lambda one: one[1:] == last and not one[-2], reversed(minutes))
     return sum(1 for _ in flat)
@@ -119,7 +119,7 @@ def test_minutes_are_those_that_were_recorded(
     minutes, path = stretch(symbol, first, days)
     clock = {} if tells_time else {"clock_ahead": 20.0, "clock_drift": -1e-4}
     store = sandbox(replay=str(path), start=first, days=days, ticks_per_pack=4, **clock)
-    # A round waits for news up to five seconds: days have many half seconds.
+    # A round waits for data up to five seconds, as days would have too many rounds.
     feed = store.getdata(symbol, lookback=LOOKBACK, night_start=False, qcheck=5.0)
     [bars] = run(store, Keep, feed, live=10**6).bars.values()
     expected = official(minutes)

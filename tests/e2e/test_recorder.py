@@ -1,4 +1,4 @@
-"""Recording: beside trading and alone, over faults and kills; recorded days again."""
+"""Recording during trading and alone, over faults and kills; replay of recorded days."""
 
 import importlib
 import re
@@ -39,7 +39,7 @@ LINES = (
 
 
 class Follow(bt.Strategy):
-    """Two lots on the side of the average, looked at every fifth bar."""
+    """Holds two lots on the side of the average, checked at every fifth bar."""
 
     def __init__(self):
         self.bars, self.fills = [], []
@@ -60,7 +60,7 @@ class Follow(bt.Strategy):
 
 
 def trade(store, path):
-    """Trade both contracts and record them; the strategy."""
+    """Trade both contracts and record them; return the strategy."""
     store.record([CU, M], path)
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.setbroker(store.getbroker())
@@ -74,7 +74,7 @@ def trade(store, path):
 
 @pytest.fixture(scope="module")
 def traded(tmp_path_factory):
-    """(strategy, the recording made beside it)."""
+    """(strategy, the recording of its run)."""
     live = tmp_path_factory.mktemp("live")
     with MyStore.sandbox(start=AFTERNOON, ticks_per_pack=5) as store:
         strategy = trade(store, live)
@@ -206,7 +206,7 @@ def test_killed_and_torn_it_goes_on_without_a_gap(tmp_path):
         server.advance(seconds=300)
         assert "0 holes" in finish(record_process(server, [CU, M], tmp_path))
         assert_recorded_exactly(tmp_path, server, (CU, M), [DAY])
-        # What a power cut may leave.
+        # The remains of a power cut.
         path = RecordingFiles(tmp_path).path(TICKS, CU, DAY)
         path.write_bytes(path.read_bytes()[:1000])
         path.with_name(".rows.parquet.new").write_bytes(b"half")

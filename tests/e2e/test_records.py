@@ -1,4 +1,4 @@
-"""Records of a run on the embedded exchange: complete, to the cent, whatever ends the run."""
+"""Records of a run on the embedded exchange are complete, to the cent, however the run ends."""
 
 import csv
 import importlib
@@ -28,12 +28,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 DualMovingAverage = importlib.import_module("dual_ma").DualMovingAverage
 SYMBOL = "SHFE.cu2612"
-#: The last hour of two days: time for some trades, and for the settlement.
+#: The last hours of two days: enough for some trades and the settlement.
 TENTH, ELEVENTH = "2026-11-10 14:00:00", "2026-11-11 14:00:00"
 
 
 class Watched(DualMovingAverage):
-    """Looks at the exchange's books late in the day, before they are settled."""
+    """Keeps the exchange's state late in the day, before the settlement."""
 
     live = 0
 
@@ -67,7 +67,7 @@ def run(folder, *strategies, **options):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
-    # Its ids are the exchange's own, which another counter does not show.
+    # This counter shows the exchange's own ids.
     cerebro, [strategy], account = run(
         folder, Watched, start="2026-11-10 14:30:00", days=2, counter="plain"
     )
@@ -88,7 +88,7 @@ def test_fills_are_the_exchanges_to_the_cent(finished):
         ours = today.loc[trade_id]
         for name in ("price", "volume", "commission", "direction", "offset", "order_id"):
             assert ours[name] == trade[name]
-    # The file is the table.
+    # The file equals the table.
     assert list(read(folder, "trade").trade_id[: len(trades)]) == list(trades.trade_id)
 
 
@@ -105,11 +105,11 @@ def test_the_balance_is_the_exchanges_to_the_cent(finished):
     _, strategy, account, folder = finished
     late = strategy.then["account"].iloc[-1]
     for name in ("commission", "close_profit", "pre_balance", "static_balance"):
-        assert late[name] == strategy.state["account"][name]  # what prices do not move
+        assert late[name] == strategy.state["account"][name]  # these do not depend on prices
     accounts = read(folder, "account")
     assert len(accounts) == 2
     assert accounts.settlement_balance.iloc[1] == account["balance"]
-    # The day's own figures are kept over the settlement, which begins them anew.
+    # The day's figures are kept over the settlement, which resets them.
     trades = read(folder, "trade")
     fees = trades.groupby("trading_day").commission.sum().round(2)
     assert list(accounts.set_index("trading_day").commission) == list(fees)
@@ -277,7 +277,7 @@ def test_the_tracker_does_not_write_elsewhere(tmp_path):
 
 
 class Filling(DualMovingAverage):
-    """The disk is full from some moment on, and has room again later."""
+    """Fills the disk at some time, and frees it later."""
 
     def next(self):
         super().next()
@@ -301,7 +301,7 @@ class Filling(DualMovingAverage):
 
 
 def test_bars_of_a_contract_are_kept_once(tmp_path):
-    """Those of its shortest feed: the picture is drawn from one kind of bar."""
+    """Bars of its shortest feed are kept: the picture shows one kind of bar."""
     with MyStore.sandbox(start="2026-11-10 14:30:00", strategy_name="two") as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker(records=tmp_path))
@@ -317,7 +317,7 @@ def test_bars_of_a_contract_are_kept_once(tmp_path):
 
 
 def test_bars_of_a_main_contract_are_those_of_the_contract_behind_it(tmp_path):
-    """Its fills are that contract's, and the report shows both in one picture."""
+    """Its fills belong to the underlying contract, and the report shows both in one picture."""
     main, behind = "KQ.m@SHFE.cu", "SHFE.cu2701"
     with MyStore.sandbox(start="2026-11-10 14:30:00", strategy_name="main") as store:
         cerebro = bt.Cerebro(stdstats=False)
@@ -401,7 +401,7 @@ def test_a_full_disk_halts_trading_and_loses_no_record(tmp_path):
 
 
 class Freed(DualMovingAverage):
-    """The disk is full for a while, and nobody resumes."""
+    """Fills the disk for some time, without ``resume``."""
 
     def next(self):
         super().next()
@@ -421,7 +421,7 @@ class Freed(DualMovingAverage):
 
 
 class Protected(bt.Strategy):
-    """The disk is full while a stop waits, until that has closed its lots."""
+    """Fills the disk while a stop waits, until the stop has closed its lots."""
 
     bars, stop_order, seen, heard = 0, None, None, ()
 
@@ -485,7 +485,7 @@ def test_a_file_that_cannot_be_made_ends_the_start_in_its_own_words(tmp_path, an
         run_once(tmp_path, analyzer)
     (blocked / "in the way").unlink()
     blocked.rmdir()
-    run_once(tmp_path, analyzer)  # nothing of the first one is in its way
+    run_once(tmp_path, analyzer)  # the failed run has left nothing behind
     assert len(read(tmp_path / "dual", "equity")) > 10
 
 
@@ -502,7 +502,7 @@ def run_once(folder, analyzer):
 
 @pytest.mark.parametrize("analyzer", [True, False])
 def test_trades_of_others_are_in_the_last_rows(tmp_path, analyzer):
-    """Another terminal trades until the program ends, and this one does nothing."""
+    """Another terminal trades until the program ends; the program itself does nothing."""
 
     class Looks(bt.Strategy):
         early = ()
@@ -577,7 +577,7 @@ def test_a_killed_program_has_recorded_everything(tmp_path):
                 break
     with (folder / "trade.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    # What was told in a bar had been notified in an earlier one, but for fills of the very last.
+    # Trades printed in a bar were notified before it, so that they are in the file.
     assert {row["trade_id"] for row in rows} >= told
     assert all(row["seq"].isdecimal() for row in rows)
     with Records(folder) as records:
@@ -618,7 +618,7 @@ def test_without_cerebro(tmp_path):
         tracker = PerformanceTracker(store=store, folder=str(tmp_path), name="by_hand")
         broker.start()
         tracker.start()
-        store.tianqin.get_quote(SYMBOL)  # its time is the market's: somebody must watch it
+        store.tianqin.get_quote(SYMBOL)  # without a quote no time comes
         while not store.is_trading(SYMBOL):
             store.pump(1.0)
         order = broker.buy_open(SYMBOL, 2)

@@ -1,4 +1,4 @@
-"""A trading login that is refused, ended, or worth nothing because the front is away."""
+"""A trading login that is refused, ended, or useless because the front is down."""
 
 import logging
 from time import monotonic
@@ -27,7 +27,7 @@ def desk():
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """The second attempt comes after a second."""
+    """Make the second attempt come after a second."""
     monkeypatch.setattr(trading_login, "ONCE_MORE", 1.0)
 
 
@@ -90,13 +90,13 @@ def hook():
 
 
 def until(condition):
-    """Ticks until something holds."""
+    """Yield until a condition holds."""
     while not condition():
         yield
 
 
 def accepted(strategy):
-    """An order that the counter takes."""
+    """Place an order, and wait until it is Accepted."""
     order = strategy.broker.buy_open(CU, 1, limit_price=strategy.data.close[0])
     assert order.alive(), order.info
     yield from until(lambda: order.status == bt.Order.Accepted)
@@ -136,8 +136,8 @@ def test_a_refused_login_is_tried_once_more_then_trading_rests_and_data_goes_on(
     assert found["ticks"] > 5
     assert found["up"] == (True, False)
     assert "CTP:不合法的登录" in found["health"]
-    assert found["account"] == 1e6  # the last picture, not a simulation's
-    # the first session's; tqsdk's own after the lost line, if it was quick; ours
+    assert found["account"] == 1e6  # of the last snapshot, not of a simulation
+    # the first session's; tqsdk's own after the lost line, if it was fast enough; ours
     assert found["logins"] == found["at_first"] <= 3
     assert len(desk.orders) == 1
     assert hook.titles[0] == "Trading rests"
@@ -252,7 +252,7 @@ def test_a_front_that_is_away_takes_no_orders_until_the_counter_is_logged_in_the
     assert "front" in told[0]
     assert told[1] is False
     assert [len(desk.orders), len(desk.logins)] == [1, 1]
-    assert hook.titles == ["Order rejected"]  # a front that is away for less than 30 s is no alert
+    assert hook.titles == ["Order rejected"]  # no alert: the front was down for less than 30 s
 
 
 def test_a_front_whose_own_login_is_refused_lets_trading_rest(desk):
@@ -272,7 +272,7 @@ def test_a_front_whose_own_login_is_refused_lets_trading_rest(desk):
 
 
 def test_a_front_of_a_new_day_is_logged_in_to_anew(desk):
-    """Its login is not told, the day's statement is; a login confirms that."""
+    """The front's login is not notified, the day's statement is; a new login confirms that."""
 
     def script(strategy):
         store = strategy.broker.store
@@ -361,7 +361,7 @@ def test_a_start_at_a_counter_that_refuses(counter, fault, why, words):
         begun = monotonic()
         with pytest.raises(LoginRefused, match=words) as refused:
             MyStore("tom", "open-sesame", urls=server.urls)
-        assert monotonic() - begun < 10  # a bound for hangs; from the login on it is measured above
+        assert monotonic() - begun < 10  # a bound for hangs
         assert refused.value.refusal.why is why
         MyStore("tom", "open-sesame", urls=server.urls).close()
 

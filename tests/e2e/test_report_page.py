@@ -1,4 +1,4 @@
-"""The report in a real browser: nothing to complain of, nothing wider than a phone."""
+"""The report in a real browser: no errors, nothing wider than a phone."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tianqin_backtrader.records.report import write_report
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
                 None)  # fmt: skip
 CU, DAY, START = "SHFE.cu2612", date(2026, 11, 10), 1_794_274_200_000_000_000
-#: Shows the page as wide as a phone, and says how wide its parts are.
+#: Shows the page in a phone's width, and returns the widths of its parts.
 FRAME = """<iframe id="phone" src="report.html" style="width:390px;height:4000px;border:0"></iframe>
 <script>phone.onload = () => {
   const page = phone.contentDocument, box = element => element.getBoundingClientRect();

@@ -1,4 +1,4 @@
-"""Bars that Cerebro makes of our feeds, alone and beside others, are the exchange's own."""
+"""Bars that Cerebro makes of our feeds, alone and beside others, equal the exchange's own."""
 
 from datetime import timedelta
 
@@ -64,7 +64,7 @@ def test_a_feed_that_is_resampled_over_a_day_with_its_breaks(sandbox, beside):
 
 @pytest.mark.both_worlds
 def test_days_of_a_contract_that_is_seldom_traded(sandbox, tells_time):
-    """Four minutes of five are flat; those before a day's first trade are no part of the day."""
+    """Four minutes of five are flat; those before the first trade are not part of the day's bar."""
     thin, days = "KQ.m@CZCE.RS", ("2026-11-09", "2026-11-10")[0 if tells_time else 1 :]
     store = sandbox(start=f"{days[0]} 08:55:00", days=len(days), ticks_per_pack=20)
     cerebro = bt.Cerebro(stdstats=False)
@@ -113,7 +113,7 @@ class One(Keep):
 
 @pytest.mark.parametrize(("kind", "start"), [("minutes", "09:59:54"), ("ticks", "10:14:54")])
 def test_in_real_time_a_bar_waits_for_all_of_it_and_no_longer(kind, start):
-    """The server does not tell the time; the clock knows of the end before the minute has come."""
+    """The server does not send its time; the clock reaches the end before the minute arrives."""
     symbol = "SHFE.cu2605"
     server = silent_server("--speed", "1", "--start", f"2026-03-10 {start}")
     with server as urls, MyStore("u", "p", urls=urls) as store:

@@ -1,4 +1,4 @@
-"""A program ends, another begins on the same account: what goes on, and what stops the start."""
+"""A program ends, another begins on the same account: what continues, and what stops the start."""
 
 import shutil
 import sqlite3
@@ -20,12 +20,12 @@ from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 
 class Program:
-    """A program with a loop of its own, that hears what strategies hear."""
+    """A program with a loop of its own, which gets a strategy's notifications."""
 
     def __init__(self, box, folder, name="one", **options):
         self.store = MyStore("sandbox", "sandbox", urls=box.urls, strategy_name=name)
         try:
-            self.store.instrument(CU)  # a run waits for no contract that nobody has asked for
+            self.store.instrument(CU)  # requested now, as a run waits for no unknown contract
             self.broker = self.store.getbroker(records=folder, **options)
             self.broker.start()
         except BaseException:
@@ -85,7 +85,7 @@ def exchange_orders(box):
 
 
 def resting(program, away=600.0, **options):
-    """A limit order that is not reached."""
+    """Place a limit order whose price is not reached."""
     price = program.quote.last_price - away
     order = program.broker.buy(None, program.broker._orders.data(CU), 2, price,
                                exectype=bt.Order.Limit, **options)  # fmt: skip
@@ -125,10 +125,10 @@ def test_fills_while_nobody_was_there_are_told_once(box, program):
     [sent] = exchange_orders(box).values()
     assert sent["volume_left"] == 0
     with program() as second:
-        # Known before anything is told.
+        # The fill is known before any notification.
         assert second.broker.getposition(CU).size == second.lots("long") == 2
         second.turn()
-        # As often as the exchange traded.
+        # As many notifications as trades.
         assert second.words()[-1] == "Completed" and "Submitted" not in second.words()
         assert second.told[-1][2] == 2
         assert second.broker.getposition(CU).price == order.created.price
@@ -141,7 +141,7 @@ def test_fills_while_nobody_was_there_are_told_once(box, program):
 
 
 def never_sent(program, monkeypatch):
-    """A program that dies between writing an order down and sending it."""
+    """Let a program die between recording an order and sending it."""
 
     class Died(BaseException):
         pass
@@ -179,7 +179,7 @@ def test_or_it_is_sent_if_the_owner_wants_that(box, program, monkeypatch):
 
 
 def buy_by_hand(box, lots=2, price=None):
-    """Another program trades on the same account."""
+    """Trade with another program on the same account."""
     with MyStore("sandbox", "sandbox", urls=box.urls) as other:
         api = other.tianqin
         quote = api.get_quote(CU)
@@ -210,7 +210,7 @@ def test_trades_of_others_are_known_today(box, program):
     buy_by_hand(box)
     with program() as second:
         assert second.broker.getposition(CU).size == 2
-    with program() as third:  # and counted once
+    with program() as third:  # it is counted once
         assert third.broker.getposition(CU).size == 2
 
 
@@ -218,7 +218,7 @@ def test_what_nothing_explains_stops_the_start(box, program):
     with program() as first:
         resting(first, away=2500.0)
     buy_by_hand(box)
-    box.advance(to="2026-11-10 21:30:00")  # yesterday's trades are no longer told
+    box.advance(to="2026-11-10 21:30:00")  # yesterday's trades are no longer listed
     before = exchange_orders(box)
     with pytest.raises(StartRefused, match="accept_differences=True") as caught:
         program()
@@ -227,7 +227,7 @@ def test_what_nothing_explains_stops_the_start(box, program):
     assert exchange_orders(box) == before
     with program(accept_differences=True) as second:
         assert second.broker.getposition(CU).size == 2
-    with program() as third:  # it is known from then on
+    with program() as third:  # the difference is known from then on
         assert third.broker.getposition(CU).size == 2
     with sqlite3.connect(third.broker._keeper._folder / "journal.sqlite") as db:
         assert db.execute("SELECT COUNT(*) FROM notes WHERE text LIKE 'accepted%'").fetchone()[0]
@@ -246,7 +246,7 @@ def test_an_order_is_sent_again_on_a_later_day(tmp_path, tells_time, start, next
             order = resting(first, away=2500.0)
             price = order.created.price
         box.advance(to=next_day)
-        assert exchange_orders(box) == {}  # of yesterday nothing is told
+        assert exchange_orders(box) == {}  # yesterday's orders are not listed
         with Program(box, tmp_path) as second:
             [order] = second.broker.get_orders_open()
             second.until(lambda: len(order.legs) == 2 and order.legs[1].exchange_order_id)
@@ -286,7 +286,7 @@ def play_once(box, folder, run, script):
 
 @pytest.mark.parametrize("filled_between", [False, True])
 def test_a_trade_goes_on_over_a_restart(box, tmp_path, run, filled_between):
-    """``notify_trade`` is told its whole profit, from the price at which it was opened."""
+    """``notify_trade`` gets its whole profit, from the price at which it was opened."""
     opened = []
 
     def buys(strategy):
@@ -382,7 +382,7 @@ def test_stops_brackets_and_oco_come_back(box, program):
         second.turn()
         assert second.words() == []
         assert len(exchange_orders(box)) == 2
-        # The groups hold together: without its parent a child has nothing to do.
+        # The groups are restored: without its parent a child is cancelled.
         second.broker.cancel(found[2])
         second.until(lambda: not found[3].alive() and not found[4].alive())
         second.broker.cancel(found[5])
@@ -462,7 +462,7 @@ def test_a_parent_that_was_filled_meanwhile_wakes_its_protection(box, program):
 
 
 def test_a_reversal_is_finished_by_the_next_program(box, program):
-    """It closes first; what it opens was not sent when the program ended."""
+    """It closes first; the opening part was not sent when the program ended."""
     with program() as first:
         order = first.broker.buy_open(CU, 2)
         first.until(lambda: not order.alive())
@@ -535,7 +535,7 @@ def test_two_programs_on_one_account_need_two_names(box, program):
 
 
 def test_records_of_another_account_are_not_gone_on_with(tmp_path, tells_time):
-    """Else a stop of the paper account would fire on the real one."""
+    """Otherwise a stop of the paper account would fire on the real one."""
     users = {"paper": "x", "other": "x"}
     with EmbeddedSandbox(start=MORNING, users=users, tells_time=tells_time) as box:
         accounts = [("paper", None), ("other", None), ("paper", TqAccount("simnow", "12345", "x"))]
@@ -638,7 +638,7 @@ def test_a_halt_and_the_counts_of_the_day_outlast_the_program(program):
 
 @pytest.mark.parametrize("button", ["halt", "flatten", "loss"])
 def test_a_kill_before_the_withdrawals_leaves_nothing_out(box, program, button):
-    """The state is on record, and the program dies before it has withdrawn what works."""
+    """The state is recorded, and the program dies before it has cancelled working orders."""
     with program(risk=RiskLimits(max_daily_loss=1e6)) as first:
         for _ in range(2):
             resting(first)
@@ -679,7 +679,7 @@ def test_a_flatten_is_finished_by_the_next_program(program):
 
 
 def test_a_flatten_does_not_wait_for_the_first_live_bar(box, program, tmp_path, run):
-    """It needs none, and its attempts would be used up before that is there."""
+    """It needs no bar, and all its attempts could be used before the first one comes."""
 
     def watches(strategy):
         while strategy.data.history_phase:
@@ -732,7 +732,7 @@ def test_an_order_of_flatten_that_queues_is_found_again_and_withdrawn_by_resume(
         for _ in range(50):
             second.turn()
         [queued] = second.broker.get_orders_open()
-        assert len(exchange_orders(box)) == 2  # that of the first program, and no other
+        assert len(exchange_orders(box)) == 2  # no order of the second program
         second.broker.resume()
         second.until(lambda: not queued.alive())
         assert queued.status == bt.Order.Canceled

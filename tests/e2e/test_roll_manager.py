@@ -16,7 +16,7 @@ EVE = "2026-11-03 14:50:00"
 
 
 class Telling(Script):
-    """Keeps the keywords of what is told, too."""
+    """Keeps the keywords of notifications, too."""
 
     def __init__(self):
         super().__init__()
@@ -59,7 +59,7 @@ def test_both_sides_follow_the_main_contract_of_the_day(sandbox, run):
 
 
 def test_a_main_contract_that_becomes_known_behind_the_open_is_followed_the_same_day(sandbox, run):
-    """What is behind it is asked at the open, and the manager may look before the answer."""
+    """The underlying is queried at the open, and the manager may run before the answer."""
 
     def script(strategy):
         broker = strategy.broker
@@ -77,7 +77,7 @@ def test_a_main_contract_that_becomes_known_behind_the_open_is_followed_the_same
     ask, questions = store.gateway.queries.ask_instruments, []
 
     def answered_late(symbols):
-        """Two minutes of the market later."""
+        """Query, but return the answer two minutes of market time later."""
         answer, day = ask(symbols), store.calendar.trading_day_at(store.now())
         questions.append(day)
         due = datetime.datetime(2026, 11, 3, 21, 2)
@@ -112,7 +112,7 @@ def test_what_could_not_be_rolled_while_halted_is_rolled_after_resume(sandbox, r
 
 
 def test_a_contract_is_left_days_before_its_delivery_month(sandbox, run, caplog):
-    """A private person may hold cu2612 until 2026-11-30; five trading days before is the 23rd."""
+    """An individual may hold cu2612 until 2026-11-30; five trading days before that is the 23rd."""
 
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store
@@ -155,14 +155,14 @@ def test_a_dry_run_sends_nothing_and_says_what_it_would_cost(sandbox, run):
     assert (estimate.old, estimate.new, estimate.lots, estimate.orders) == (OLD, NEW, 2, 0)
     assert estimate.cost == estimate.slippage + estimate.fees
     assert estimate.fees > 0 and estimate.slippage > 0
-    assert len(exchange_orders(store)) == 1  # the one that bought
+    assert len(exchange_orders(store)) == 1  # the entry
     assert any("dry run" in str(message) for message in strategy.heard)
     assert not list(store.rolls.folder.glob("roll_*"))
 
 
 @pytest.mark.slow
 def test_open_interest_and_volume_decide_without_tianqins_main(sandbox, run):
-    """In the sandbox they change with the main contract."""
+    """In the sandbox both change with the main contract."""
 
     def script(strategy):
         yield strategy.broker.buy_open(OLD, 1)

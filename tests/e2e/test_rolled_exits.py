@@ -15,12 +15,12 @@ COUNTER = "ctp"
 
 
 def living(broker, *kinds, of=(OLD, NEW)):
-    """Orders that wait or work, of these kinds."""
+    """Return the open orders of these kinds."""
     return [
         order
         for order in broker.get_orders_open()
         if order.exectype in kinds and order.ticket.symbol in of and "rolls" not in order.info
-        and not order.ticket.held_back  # while the lots that it is for are in neither
+        and not order.ticket.held_back  # its lots are in neither contract now
     ]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def held(broker, side="long"):
 
 
 def watched(store, roll, covered, side="long"):
-    """Pump until the roll ends; each time lots that had a stop have one."""
+    """Pump until the roll ends; check each time that lots that had a stop have one."""
     steps = set()
     while not (roll.state.ended or roll.halted):
         store.pump(0.1)
@@ -56,7 +56,7 @@ def watched(store, roll, covered, side="long"):
 
 
 def enter(strategy, side, size):
-    """A position, and the words for its exits."""
+    """Open a position; return its order, the method for exits, and its sign."""
     broker = strategy.broker
     order = (broker.buy_open if side == "long" else broker.sell_open)(OLD, size)
     out = strategy.sell if side == "long" else strategy.buy
@@ -64,7 +64,7 @@ def enter(strategy, side, size):
 
 
 def play(store, run, script, *symbols):
-    """Run it to its last line, or fail."""
+    """Run a script; check that it reached its end."""
     done = []
 
     def to_the_end(strategy):
@@ -105,7 +105,7 @@ def test_a_bracket_goes_along(sandbox, run, side, slice_lots):
             assert new.created.price == pytest.approx(old.created.price + roll.state.gap)
             assert (new.ticket.symbol, new.ticket.left, new.isbuy()) == (NEW, 3, old.isbuy())
             assert strategy.path(new)[:2] == ["Submitted", "Accepted"]
-        strategy.cancel(new_stop)  # they are one group
+        strategy.cancel(new_stop)  # both are one group
         while new_target.alive():
             yield None
         assert new_target.getstatusname() == "Canceled"
@@ -149,7 +149,7 @@ def test_a_trailing_stop_keeps_its_distance(sandbox, run, side):
         state = new.ticket.condition
         assert state.trail_amount == 900.0
         last = store.gateway.queries.quote(NEW).last_price
-        assert abs(last - state.stop_price) < 1800.0  # behind its own contract's price
+        assert abs(last - state.stop_price) < 1800.0  # it trails its own contract's price
 
     play(sandbox(start=MORNING, ticks_per_pack=5), run, script, OLD)
 
@@ -159,7 +159,7 @@ def test_several_stops_over_parts_of_the_lots_cover_the_same_lots_in_the_new_con
         store, last = strategy.broker.store, strategy.data.close[0]
         order, out, _ = enter(strategy, "long", 5)
         yield order
-        wanted = {last - 1000: 2, last - 1200: 2}  # one lot has none
+        wanted = {last - 1000: 2, last - 1200: 2}  # one lot has no stop
         for price, size in wanted.items():
             out(size=size, exectype=bt.Order.Stop, price=price)
         roll = store.roll(OLD, NEW, slice_lots=2)
@@ -229,7 +229,7 @@ def test_entries_are_withdrawn_with_a_reason_and_exits_are_taken_meanwhile(sandb
         too_much = out(size=5, exectype=bt.Order.Stop, price=last - 1000)
         assert too_much.getstatusname() == "Rejected"
         stop = out(size=held(broker)[0], exectype=bt.Order.Stop, price=last - 1000)
-        assert stop.alive()  # it is taken along with the lots it is for
+        assert stop.alive()  # it is moved together with its lots
         while not roll.done:
             store.pump(0.1)
         assert lots(stops(broker)) == 2
@@ -252,7 +252,7 @@ def test_close_in_the_middle_of_a_roll_ends_flat(sandbox, run):
             strategy.close(data=data)
         while not roll.state.ended:
             yield None
-        for data in (strategy.data, new):  # a lot that was on its way, if it has come after all
+        for data in (strategy.data, new):  # lots that were opened after the close
             if strategy.getposition(data).size:
                 yield strategy.close(data=data)
         assert held(broker) == (0, 0)
@@ -293,7 +293,7 @@ def test_the_alarm_of_a_roll_leaves_stops_and_closes_everywhere(sandbox, run):
         assert held(broker)[0] == 0
         bought = broker.buy_open(RB, 1)
         yield bought
-        assert bought.getstatusname() == "Completed"  # another contract is opened as before
+        assert bought.getstatusname() == "Completed"  # other contracts accept entries
         roll.drop()
         assert roll.state.ended
 
@@ -372,7 +372,7 @@ def test_a_target_that_is_filled_meanwhile_is_not_rolled(sandbox, run):
 def test_a_stop_that_fires_in_the_middle_of_a_roll_closes_and_nothing_is_opened_behind_it(
     sandbox, run
 ):
-    """The old contract goes to its lower limit, and comes back to where it can be closed."""
+    """The old contract goes to its lower limit, and returns to where it can be closed."""
 
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store

@@ -1,4 +1,4 @@
-"""Moving a position to the next main contract, whatever the market, the link and the machine do.
+"""Moves of a position to the next main contract, with faults of market, link and machine.
 
 The sandbox's main contract of copper changes on 2026-11-04 from cu2612 to cu2701. Some lots are
 bought on the day before and some in the night, so that yesterday's and today's are held.
@@ -22,11 +22,11 @@ from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 OLD, NEW = "SHFE.cu2612", "SHFE.cu2701"
 EVE = "2026-11-03 14:50:00"
-#: As many steps has the program's life when nobody kills it.
+#: Number of steps of a program that is not killed.
 STEPS = 64
 STEPS_WITH_EXITS = 106
 STEPS_AT_ONCE = 42  # with stops and targets, all lots in one slice
-#: The paper account, and a futures company whose queries are so many seconds old.
+#: The paper account, and a futures company with this age of queries in seconds.
 MARKETS = {
     "kq": {},
     "ctp 0.15": {"counter": "ctp", "query_seconds": 0.15},
@@ -35,7 +35,7 @@ MARKETS = {
 
 
 def both_days(strategy, side="long", yesterday=3, today=2):
-    """Hold lots of yesterday and of today."""
+    """Buy or sell lots on two trading days."""
     broker, store = strategy.broker, strategy.broker.store
     send = broker.buy_open if side == "long" else broker.sell_open
     day = store.calendar.trading_day_at(store.now())
@@ -56,14 +56,14 @@ def bars_until(there):
 
 def until_it_ends(roll):
     yield from bars_until(lambda: roll.done or roll.halted)
-    yield None  # its end is told in the next round
+    yield None  # its end is notified in the next round
 
 
 def check_exchange(server, lots, yesterday, *, side="long", slice_lots=1, targets=()):
-    """From the exchange's own log: at no trade more held than allowed, nor less.
+    """Check by the exchange's log that after no trade too many or too few lots were held.
 
     Returns:
-        Lots held in the end in the old and in the new contract.
+        The lots held at the end in the old and in the new contract.
     """
     [account] = server.state()["accounts"].values()
     held, full = {OLD: yesterday, NEW: 0}, yesterday == lots
@@ -98,7 +98,7 @@ def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
         store = strategy.broker.store
         yield from both_days(strategy, side)
         sign = 1 if side == "long" else -1
-        strategy.broker.order_target_position(OLD, 5 * sign)  # dropped: it would buy them again
+        strategy.broker.order_target_position(OLD, 5 * sign)  # dropped by the roll
         waits = strategy.broker.sell_close(OLD, 1, store.instrument(OLD).upper_limit)
         roll = store.roll(OLD, NEW, slice_lots=2)
         with pytest.raises(OrderError, match="is being rolled already"):
@@ -113,7 +113,7 @@ def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
         ours = [trade for trade in trades if trade.order_id in roll.state.order_ids]
         assert report.fees == pytest.approx(sum(trade.commission for trade in ours))
         assert 0 < report.slippage < 5 * 2 * 5 * 200
-        order = strategy.broker.buy_open(NEW, 1, 1000.0)  # taken again, and refused for its price
+        order = strategy.broker.buy_open(NEW, 1, 1000.0)  # its price is refused, not the roll
         assert "rolled" not in order.info.reason
         done.append(roll)
 
@@ -125,7 +125,7 @@ def test_yesterdays_and_todays_lots_are_moved_in_slices(sandbox, run, side):
 
 
 def test_nothing_is_closed_that_could_not_be_opened_again(sandbox, run):
-    """While the broker only reduces no slice is begun, and half of none is left."""
+    """While the broker is REDUCING no slice is begun, and none is left half done."""
 
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store
@@ -179,7 +179,7 @@ def test_flatten_is_not_held_up_by_a_roll(sandbox, run):
 
 
 def test_thin_books_rejects_and_drops(sandbox, run):
-    """Forty lots over a book with a few at a price; orders refused, the line broken three times."""
+    """Forty lots, and a book with few lots per price; orders are refused, connections are lost."""
 
     def script(strategy):
         store = strategy.broker.store
@@ -221,7 +221,7 @@ def test_a_price_that_runs_away_ends_in_an_alarm_and_can_be_resumed(sandbox, run
         store.sandbox_server.fault("limit_up", symbol=NEW, seconds=600)
         yield from until_it_ends(roll)
         assert roll.halted
-        assert strategy.broker.risk_state == "ACTIVE"  # other contracts trade on
+        assert strategy.broker.risk_state == "ACTIVE"  # other contracts still trade
         assert any(
             "HALTED" in record.message
             for record in caplog.records
@@ -249,7 +249,7 @@ def test_a_price_that_runs_away_ends_in_an_alarm_and_can_be_resumed(sandbox, run
 
 @pytest.mark.slow
 def test_half_a_slice_over_the_night_is_told_and_finished_once(sandbox, run):
-    """The new contract stands at its limit to the day's end, with two lots closed."""
+    """The new contract is at its limit until the day ends, with two lots closed."""
 
     def script(strategy):
         store = strategy.broker.store
@@ -334,7 +334,7 @@ def test_a_trade_of_somebody_else_ends_in_an_alarm(sandbox, run):
         refused = strategy.broker.buy_open(NEW, 1, 1000.0)
         assert "HALTED" in refused.info.reason
         roll.drop()
-        order = strategy.broker.buy_open(NEW, 1, 1000.0)  # refused for its price only
+        order = strategy.broker.buy_open(NEW, 1, 1000.0)  # refused only for its price
         assert "HALTED" not in order.info.reason
         done.append(True)
 
@@ -381,7 +381,7 @@ def held_lot():
 
 
 def prepared(run, yesterday=3, today=2, **options):
-    """An exchange of its own process, and a position in it."""
+    """Make an exchange, and a position there."""
     server = EmbeddedSandbox(seed=1, start=EVE, days=2, ticks_per_pack=5, balance=1e8, **options)
 
     def script(strategy):
@@ -393,7 +393,7 @@ def prepared(run, yesterday=3, today=2, **options):
 
 
 def program(server, options, last):
-    """Run it; what it told, None if it was killed."""
+    """Run the program; return its output, None if it was killed."""
     done = run_main("rolling_program", server.urls, server.counter, options, last)
     if done.returncode < 0:
         return None
@@ -402,7 +402,7 @@ def program(server, options, last):
 
 
 def rolled_after(run, kills, lots=(3, 2), harms=(), market=None, **options):
-    """Run it until it ends, killed at these steps of its lives, each with a fault before it."""
+    """Run the program until it ends; kill it at these steps, with a fault before each run."""
     with prepared(run, *lots, **(market or {})) as server:
         harms = deque(harms)
         for last in kills:
@@ -435,7 +435,7 @@ def test_a_killed_program_goes_on_where_it_was(run):
 
 
 def check_exits(told):
-    """All that was protected is, by one stop and one target, and no lot was without meanwhile."""
+    """Check that one stop and one target cover the lots, and that no lot ever lacked a stop."""
     assert told["ending"] == "done"
     assert told["exits"] == [[NEW, "Limit", 5], [NEW, "Stop", 5]]
     assert told["bare"] == 0
@@ -462,7 +462,7 @@ def test_a_program_that_is_killed_with_all_lots_between_the_contracts_loses_no_e
 
 @pytest.mark.timeout(200)
 def test_a_roll_goes_on_when_the_gateway_has_forgotten_whose_its_orders_are(run):
-    """Each life of the program finds its orders and trades under ids of the gateway's making."""
+    """Each run of the program finds its orders and trades under the gateway's own ids."""
     harms = [("forget_order_ids", {})] * 2
     market = {"counter": "ctp"}
     check_exits(rolled_after(run, [12, 19], harms=harms, market=market, slice_lots=2, exits=True))
@@ -497,7 +497,7 @@ def test_killed_at_every_step(run, market, last):
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("seed", range(10))
 def test_killed_again_and_again_in_a_thin_market_with_faults(run, seed):
-    """Forty lots; before each life the exchange is told to refuse orders or to break the line."""
+    """Forty lots; before each run the exchange has a fault: refused orders, or lost connections."""
     rnd = Random(seed)
     harms = [
         ("reject_order", {"count": rnd.randint(1, 4)}),

@@ -1,7 +1,7 @@
 """The real TqApi against the embedded exchange, over real sockets.
 
-The exchange runs as fast as the client asks: every ``wait_update`` makes a market step, so
-nothing here waits for time to pass.
+The exchange runs as fast as the client: every ``wait_update`` makes a market step, so no test waits
+for real time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Connect = Callable[..., Any]
 
 @pytest.fixture
 def sandbox() -> Iterator[EmbeddedSandbox]:
-    # The exchange's own books and words, at once.
+    # This counter shows the exchange's own books and messages at once.
     with EmbeddedSandbox(start="2026-11-10", counter="plain", ticks_per_pack=4) as exchange:
         yield exchange
 
@@ -40,7 +40,7 @@ def sandbox() -> Iterator[EmbeddedSandbox]:
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     opened: list[Any] = []
-    # tqsdk and websockets log every pack; pytest would keep all of it.
+    # tqsdk and websockets log every pack, and pytest would keep all records.
     monkeypatch.setattr(logging.root.manager, "disable", logging.WARNING)
 
     def make(exchange: EmbeddedSandbox, account: Any = None, user: str = "u:p") -> Any:
@@ -61,7 +61,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
 
 
 def run_to(api: Any, moment: str) -> None:
-    """Let the market come to a moment of its own time."""
+    """Let the market run to a time of its own."""
     wanted = to_ns(datetime.fromisoformat(moment))
     while api._data["_tqsdk_backtest"]["current_dt"] < wanted:
         assert api.wait_update(time.time() + 10)
@@ -88,7 +88,7 @@ def test_every_kind_of_account_connects_and_sees_a_quote(
     api = connect(sandbox, make())
     quote = api.get_quote(CU)
     assert quote.price_tick == 10 and quote.volume_multiple == 5
-    assert quote.expire_rest_days == 36  # by the market's calendar, not the machine's
+    assert quote.expire_rest_days == 36  # by the market's date, not the machine's
     assert api.get_account().balance > 0
 
 
@@ -260,7 +260,7 @@ def test_tqsim_trades_by_the_markets_time(sandbox: EmbeddedSandbox, connect: Con
 
 
 def trade_by_averages(exchange: EmbeddedSandbox, connect: Connect) -> list[Any]:
-    """A small program; what it was filled at."""
+    """Run a small program; return its fills."""
     api = connect(exchange)
     bars, ticks = api.get_kline_serial(CU, 60, 30), api.get_tick_serial(CU, 10)
     quote = api.get_quote(CU)
@@ -294,7 +294,7 @@ def test_the_same_program_meets_the_same_market_twice(connect: Connect) -> None:
 
 
 def test_the_clock_passes_into_a_break(connect: Connect) -> None:
-    with EmbeddedSandbox(start="2026-11-10") as exchange:  # at each step of its own
+    with EmbeddedSandbox(start="2026-11-10") as exchange:  # it advances with each of its steps
         api = connect(exchange)
         quote = api.get_quote(CU)
         exchange.advance(to="2026-11-10 10:14:50")
@@ -335,7 +335,7 @@ def test_the_day_ends_with_settlement_and_a_notice(connect: Connect) -> None:
         assert exchange.state()["phase"] == "finished"
 
 
-# An api that could not be made leaves its event loop and sockets behind: tqsdk's own.
+# A TqApi that fails to start leaves its event loop and sockets open; this is tqsdk's bug.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_wrong_password_is_refused_by_the_first_request(connect: Connect) -> None:
     with EmbeddedSandbox(users={"u": "right"}) as exchange:
@@ -383,7 +383,7 @@ def test_an_abrupt_drop_of_md_is_mended_with_nothing_missing(
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be buried does not."""
+    """Return whether a process runs; a zombie does not."""
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().split()[2] != "Z"
 
@@ -543,7 +543,7 @@ def test_orders_withdrawn_while_trading_is_away_are_on_the_books(
     assert sandbox.fault("cancel_away") == {"orders": 1}
     books = user_of(sandbox)
     assert [one["status"] for one in books["orders"].values()] == ["FINISHED"]
-    assert order.status == "ALIVE"  # the client has not heard of it
+    assert order.status == "ALIVE"  # the client has no report of it
 
 
 def test_the_market_goes_by_itself_at_a_given_speed(connect: Connect) -> None:
@@ -582,7 +582,7 @@ def test_an_order_withdrawn_while_away_is_seen_after_the_reconnect(
     order = api.insert_order(CU, "BUY", "OPEN", 1, quote.lower_limit)
     while not order.is_online:
         assert api.wait_update(time.time() + 10)
-    sandbox.fault("delay", conn="md", seconds=0.1)  # the day must not be over before
+    sandbox.fault("delay", conn="md", seconds=0.1)  # the day must not end before the fault
     sandbox.fault("cancel_away")
     deadline = time.time() + 60
     while order.status == "ALIVE" and time.time() < deadline:

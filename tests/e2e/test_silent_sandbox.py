@@ -1,4 +1,4 @@
-"""A sandbox that tells no time: the clock it shares with the program, and faults there."""
+"""A sandbox that does not send its time: the clock it shares with the program, and faults."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ START = "2026-11-10 09:29:50"
 
 
 class Arrivals(bt.Strategy):
-    """When each tick came, by the market's true time, seconds after its stamp."""
+    """Keeps when each tick came, in seconds of true market time after its timestamp."""
 
     params = dict(until="09:31:00", at={})
 
@@ -105,7 +105,7 @@ with MyStore("sandbox", "sandbox") as store:
 
 def test_another_process_joins():
     with EmbeddedSandbox(start=START, tells_time=False) as box:
-        clock.live_on(None)  # this one leaves, or time would wait for it, too
+        clock.live_on(None)  # this program leaves the clock, or time would wait for it, too
         box.clock.close()
         done = subprocess.run(
             [sys.executable, "-c", _JOINS, str(box.clock_port)],
@@ -121,9 +121,9 @@ def test_another_process_joins():
 def test_everything_is_late_by_the_latency(sandbox, run, seconds, jitter):
     fault = ("latency", {"conn": "all", "seconds": seconds, "jitter": jitter})
     store, strategy = arrivals(sandbox, run, at={"09:30:05": [fault]})
-    assert store.reconnector.sessions == 1  # all is of the late connections
+    assert store.reconnector.sessions == 1  # no other connection was made
     late = [one for one in strategy.late[20:] if one]
-    # A tick that has just missed a pack waits until that is there and the next question has come.
+    # A tick that misses a pack waits for its arrival, the next request, and its own way.
     assert seconds - 1e-6 <= max(late) <= 3 * (seconds + jitter)
     if jitter:
         assert len(set(late)) > 5
@@ -134,13 +134,13 @@ def test_a_line_falls_behind_and_catches_up(sandbox, run):
     _, strategy = arrivals(sandbox, run, at={"09:30:05": [fault]})
     late = strategy.late
     assert 1.5 < max(late) < 6.5
-    assert late[0] <= 0.5  # its pack may be on its way as the run begins
+    assert late[0] <= 0.5  # its pack may be under way when the run begins
     assert late[-1] == 0.0
 
 
 @pytest.mark.parametrize("seconds", [1.0, 10.0, pytest.param(30.0, marks=pytest.mark.slow)])
 def test_the_network_stands_still_and_nothing_is_lost(sandbox, run, seconds):
-    """After ten seconds the library makes another connection."""
+    """The library makes another connection after ten seconds."""
     fault = ("freeze", {"conn": "all", "seconds": seconds})
     store, strategy = arrivals(sandbox, run, at={"09:30:05": [fault]})
     assert len(strategy.came) == store.feeds[0].ticks_taken

@@ -1,4 +1,4 @@
-"""Market data is lost and the login server is in trouble: the old trading link works on."""
+"""Market data is lost and the login server fails: the old trading link still works."""
 
 import backtrader as bt
 import pytest
@@ -27,7 +27,7 @@ def program(box, tmp_path):
 
 
 def lose_market_data(box):
-    """For longer than tqsdk needs to connect again by itself; a probe is answered."""
+    """Drop market data, so that tqsdk's own reconnect fails; a probe is answered."""
     box.fault("refuse", conn="md", attempts=1)
     box.fault("drop", conn="md")
 
@@ -104,7 +104,7 @@ def test_a_session_is_kept_where_the_next_one_would_not_be_let_in(box, program):
 
 @pytest.mark.parametrize("conn", ["md", "td"])
 def test_a_link_that_is_refused_as_a_session_is_made_holds_nothing_up(box, program, conn):
-    """tqsdk tries again and again, for a minute."""
+    """tqsdk itself would try for a minute."""
     gateway = program.store.gateway
     box.fault("refuse", conn=conn, seconds=600)
     with pytest.raises(LinkLost, match="refused a connection"):
@@ -117,7 +117,7 @@ def test_a_link_that_is_refused_as_a_session_is_made_holds_nothing_up(box, progr
 def test_market_data_that_takes_connections_and_is_silent_is_not_waited_for(
     box, program, monkeypatch
 ):
-    """It speaks again before tqsdk would give up."""
+    """It sends data again before tqsdk would give up."""
     monkeypatch.setattr(client_maker, "PICTURE", 1.0)
     gateway = program.store.gateway
     box.fault("freeze", conn="md", later=True, seconds=8.0)

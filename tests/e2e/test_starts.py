@@ -1,4 +1,4 @@
-"""A run may begin at any moment: history and live bars meet without a gap, none comes twice."""
+"""A run may begin at any time: between history and live bars none is missing or comes twice."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ class Keep(bt.Strategy):
         ("2026-11-13 23:30:30", "2026-11-13 23:31"),  # Friday's night is Monday's
         ("2026-11-14 10:00:00", "2026-11-16 09:01"),  # Saturday
         ("2026-09-25 10:00:00", "2026-09-28 09:01"),  # a holiday
-        ("2026-09-24 21:30:00", "2026-09-28 09:01"),  # its eve has no night
+        ("2026-09-24 21:30:00", "2026-09-28 09:01"),  # its eve has no night session
         ("2026-10-04 21:30:00", "2026-10-08 09:01"),  # in the National Day week
     ],
 )
@@ -53,7 +53,7 @@ def test_history_and_live_bars_meet(sandbox, run, start, first_live):
     feed = store.getdata("SHFE.cu2612", lookback=120, night_start=False)
     bars = run(store, Keep, feed).bars
     live = [bar for bar in bars if not bar[-1]]
-    # By a clock that nobody has proved yet the latest two minutes are not history.
+    # Before a live tick has set the clock the latest two minutes are not history.
     proved = datetime.fromisoformat(start) - timedelta(minutes=0 if store.clock.virtual else 2)
     assert proved < live[0][0] <= datetime.fromisoformat(first_live)
     assert not store.clock.virtual or live[0][0] == datetime.fromisoformat(first_live)
@@ -80,7 +80,7 @@ def test_history_and_live_bars_meet(sandbox, run, start, first_live):
     ],
 )
 def test_a_bar_whose_beginning_was_missed_is_the_official_one(sandbox, run, start, symbol, minutes):
-    """The ticks of the recent past do not reach back to where the running bar began."""
+    """The recent ticks do not reach back to the beginning of the running bar."""
     store = sandbox(start=start, days=2, ticks_per_pack=40)
     feed = store.getdata(symbol, compression=minutes, lookback=5, night_start=False)
     bars = run(store, Keep, feed, live=3).bars
@@ -162,7 +162,7 @@ def test_the_second_day_of_a_new_contract_has_the_first_as_its_history(sandbox, 
     expected = [(from_ns(row["datetime"] + MINUTE), row["close"]) for row in rows]
     known, later = bars[: len(expected)], bars[len(expected) :]
     assert [(bar[0], bar[4]) for bar in known] == expected[: len(bars)]
-    # A minute without a tick is a row of the server once a later tick has come.
+    # The server makes the row of a minute without a tick when a later tick comes.
     assert all((bar[4], bar[5]) == (expected[-1][1], 0) for bar in later)
     assert sum(bar[-1] for bar in bars) == len(bars) - 40 >= 250
 

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a script of one's own: it ends in order, and alerts say so."""
+"""Ctrl-C and SIGTERM end a user's script in order, and an alert reports it."""
 
 import signal
 import subprocess
@@ -85,7 +85,7 @@ def hook():
 
 @pytest.fixture
 def start(hook, tmp_path):
-    """A program that is ready to be stopped, how it is to be, and the exchange's process."""
+    """Start a program that can be stopped in the given way; return its process once it is ready."""
     running = []
 
     def start(how):

@@ -1,4 +1,4 @@
-"""A stop fires as the trading link is dead: what never arrived is sent again, and closes once."""
+"""A stop fires while the trading link is dead: a lost order is sent again, and closes once."""
 
 import backtrader as bt
 import pytest
@@ -9,17 +9,17 @@ from test_exits_at_exchanges import buy_three, held, wait
 from tianqin_backtrader.core.clock import monotonic
 
 AT_COUNTERS = ("ctp", "kq")
-#: Seconds of market time in one of the machine's.
+#: Seconds of market time per second of real time.
 SPEED = 5.0
-#: What becomes of the stop's order: nobody reads it, the counter loses it, or has it too late.
+#: What happens to the stop's order: it is not read, the counter loses it, or gets it too late.
 FAULTS = {
     "frozen": ("freeze", {"conn": "td"}),
     "swallowed": ("swallow_order", {"count": 1}),
     "late": ("freeze", {"conn": "td", "seconds": 30 * SPEED}),
 }
-#: What a stop is given besides its price; its limit is far enough below the market.
+#: Parameters of a stop besides its price; its limit is far enough below the market.
 KINDS = {bt.Order.Stop: {}, bt.Order.StopLimit: {"plimit": -60}, bt.Order.StopTrail: {}}
-#: Seconds until the price comes; then the link is known to be dead, a session is made, and the
+#: Seconds until the price is reached, the dead link is detected, another session is made, and the
 #: order is found missing.
 PATIENCE = 40
 ALWAYS = (bt.Order.Stop, "frozen")
@@ -38,7 +38,7 @@ def stop_below(strategy, market, kind):
 
 
 def closing(store):
-    """Lots that orders at the exchange have closed."""
+    """Return the lots that orders at the exchange have closed."""
     return sum(
         one["volume_orign"] - one["volume_left"]
         for one in exchange_orders(store).values()

@@ -1,4 +1,4 @@
-"""A machine that was suspended, a closed lid: its ``monotonic`` stood while the market went on."""
+"""A suspended machine (a closed lid): its ``monotonic`` stops while the market goes on."""
 
 import backtrader as bt
 import pytest
@@ -14,7 +14,7 @@ SLEEP = 3 * 86400 + 3.5 * 3600
 
 @pytest.fixture
 def asleep(monkeypatch):
-    """The seconds for which the machine was suspended so far."""
+    """The seconds for which the machine was suspended, a list to append to."""
     slept, latest, goes_on = [], [0.0], SharedClock.monotonic
 
     def monotonic(machine):
@@ -26,7 +26,7 @@ def asleep(monkeypatch):
 
 
 class Sleeps(bt.Strategy):
-    """Keeps its live bars and what the store says; closes the lid once."""
+    """Keeps live bars and the store's notifications; suspends the machine once."""
 
     params = dict(asleep=None, conn="all", until="2026-11-12 13:43")
 
@@ -66,7 +66,7 @@ def awake_again(sandbox, run, asleep, conn="all"):
 
 @pytest.mark.parametrize("conn", ["all", "md"])
 def test_all_bars_of_a_long_sleep_are_the_official_ones(sandbox, run, asleep, conn):
-    """tqsdk, which restores market data that breaks alone, asks for the newest 600 bars."""
+    """If only market data breaks, tqsdk reconnects itself and requests the newest 600 bars."""
     strategy, expected, left_out, found = awake_again(sandbox, run, asleep, conn)
     assert strategy.bars == expected and len(expected) > 1400
     assert found.missing == found.corrected == 0 and not left_out
@@ -75,11 +75,11 @@ def test_all_bars_of_a_long_sleep_are_the_official_ones(sandbox, run, asleep, co
 def test_bars_that_tianqin_sends_no_more_are_left_out_and_that_is_said(
     sandbox, run, asleep, monkeypatch
 ):
-    """As after a sleep over more minutes than one chart holds."""
+    """The machine was suspended for more minutes than one chart can have."""
     monkeypatch.setattr(charts, "LARGEST_CHART", 1000)
     strategy, expected, left_out, found = awake_again(sandbox, run, asleep)
     missing = [bar for bar in expected if bar not in strategy.bars]
     assert strategy.bars == [bar for bar in expected if bar not in missing]
-    # The one before the sleep has none to be compared with.
+    # The bar before the suspension is also missing: it has no official bar to compare with.
     assert len(missing) == found.missing - 1 > 300 and found.corrected == 0
     assert len(left_out) == 1 and f"{len(missing)} bars" in left_out[0]

@@ -36,7 +36,7 @@ def test_every_tick_is_delivered_once(sandbox, run, ticks_per_pack):
     strategy = run(store, Keep, feed, until=until)
     rows = store.sandbox_server.ticks("SHFE.cu2612", trading_day="2026-11-10")
     first = strategy.ticks[0][0]
-    # A stamp in Backtrader's days is read back up to 6 us off; the exchange's has half seconds.
+    # A time in Backtrader's days is up to 6 us off; the exchange's has half seconds.
     first = first.replace(microsecond=first.microsecond // 500_000 * 500_000)
     volumes = [0, *(row["volume"] for row in rows)]
     expected = [

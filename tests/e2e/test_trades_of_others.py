@@ -1,4 +1,4 @@
-"""What another terminal does on the account: told whole, booked once, and nobody waits for it."""
+"""Trades of another terminal on the account are notified, booked once, and delay nothing."""
 
 from collections import Counter
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tianqin_backtrader.gateway.supervisor import State
 from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 RB, DAY = "SHFE.rb2701", "2026-11-10"
-#: Seconds: less than a question lasts that nobody answers, more than a loaded machine needs.
+#: Seconds: less than the time-out of a request, more than a loaded machine needs.
 HELD_UP = 5.0
 FORCED = {
     "exchange_id": "SHFE", "instrument_id": "cu2612", "direction": "BUY", "offset": "OPEN",
@@ -43,7 +43,7 @@ def program(relay, tmp_path):
 
 
 class Held:
-    """Takes a branch of a kind out of the packs, until it is let go."""
+    """Holds back a branch of the packs until ``let_go``."""
 
     def __init__(self, relay, branch, starts_with=""):
         self.relay, self.branch, self.head = relay, branch, starts_with
@@ -71,7 +71,7 @@ def net(program, symbol=CU):
 
 
 def agree(program):
-    """Whether our books and the account come to the same; in a quiet moment."""
+    """Return whether the library's books and the account agree, if no report is missing."""
     balance, account = program.broker.balance(), program.broker.get_account()
     return abs(balance.equity - account["balance"]) < 0.01
 
@@ -92,7 +92,7 @@ def test_a_trade_that_comes_before_its_order_is_booked_once(relay, program):
 
 
 def test_a_trade_without_any_order_is_booked_by_its_own_fields(relay, program):
-    """A forced close by the broker, an exchange for physicals: at a start, and in a run."""
+    """It may be a forced close or an exchange for physicals, at a start or in a run."""
     with program() as first:
         orders = Held(relay, "orders", "other")
         relay.order("other1", CU, "BUY", "OPEN", 2, first.quote.ask_price1 + 100)
@@ -108,13 +108,13 @@ def test_a_trade_without_any_order_is_booked_by_its_own_fields(relay, program):
 
 
 def program_of_another(relay, first):
-    """One that starts while the other has shown what it should not have."""
+    """End the first program, and start another one with its records."""
     first.end()
     return Program(relay, first.broker.p.records)
 
 
 def test_a_trade_of_which_not_all_has_come_waits(relay, program):
-    """And one without a time or an order is a trade of now."""
+    """A trade without a time or an order counts as one of now."""
     with program() as first:
         half = {name: value for name, value in FORCED.items() if name != "direction"}
         trade = {"trade_id": "|77", "order_id": "", "price": first.quote.last_price, "volume": 1}
@@ -144,7 +144,7 @@ def timed(program):
 
 @pytest.mark.parametrize("how", [pytest.param("freeze", marks=pytest.mark.slow), "refuse"])
 def test_a_strangers_trade_stops_no_round_while_market_data_is_away(box, relay, program, how):
-    """Of a contract that nobody here knows: its lots count at once, its money when it can."""
+    """Its contract is unknown: its lots count at once, its money once the contract is known."""
     with program() as first:
         price = box.ticks(RB, trading_day=DAY)[-1]["last_price"] + 50
         take_market_data_away(box, first, how)
@@ -152,7 +152,7 @@ def test_a_strangers_trade_stops_no_round_while_market_data_is_away(box, relay, 
         with timed(first) as lengths:
             first.until(lambda: net(first, RB) == 3, 100)
             assert first.store.known_instrument(RB) is None
-            # Until a new session would be made, if the server spoke.
+            # Until a new session would be made, if the server answered.
             first.until(lambda: first.store.reconnector.state is State.BACKOFF)
             assert first.store.trading_up
             assert net(first, RB) == first.broker.get_account_position(RB)["pos_long"]
@@ -181,7 +181,7 @@ def bring_market_data_back(box, how):
 
 @pytest.mark.parametrize("how", ["freeze", "refuse"])
 def test_an_exit_leaves_at_once_while_market_data_is_away(box, relay, program, how, monkeypatch):
-    monkeypatch.setattr("tianqin_backtrader.store.HURRIED", 0.5)  # as it is outside of tests
+    monkeypatch.setattr("tianqin_backtrader.store.HURRIED", 0.5)  # the value outside of tests
     with program() as first:
         broker = first.broker
         bought = broker.buy_open(CU, 2, first.quote.ask_price1 + 100)
@@ -205,7 +205,7 @@ def test_an_exit_leaves_at_once_while_market_data_is_away(box, relay, program, h
 
 
 def test_the_first_order_of_a_new_session_does_not_wait_for_market_data(box, relay, program):
-    """The new session's client has never heard of the contract."""
+    """The new session's client does not know the contract yet."""
     with program() as first:
         limit = first.store.instrument(M).upper_limit
         box.fault("drop", conn="all")
@@ -229,4 +229,4 @@ def test_the_contract_behind_a_main_contract_is_known_before_it_is_traded(box, r
         behind = store.instrument("KQ.m@SHFE.cu").underlying_symbol
         for _ in range(20):
             first.turn()
-        assert store.known_instrument(behind) is not None  # it was asked for before
+        assert store.known_instrument(behind) is not None  # it was requested before

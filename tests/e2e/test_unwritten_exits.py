@@ -1,4 +1,4 @@
-"""A stop that left while nothing could be written, and a program that died before it could be."""
+"""A stop is sent while records cannot be written, and the program dies before they can."""
 
 import json
 import os
@@ -58,7 +58,7 @@ with MyStore("sandbox", "sandbox", urls=json.loads(sys.argv[1]), strategy_name="
 
 
 class Looks(bt.Strategy):
-    """What the next program is told."""
+    """Keeps the notifications of the next program."""
 
     def __init__(self):
         self.told, self.heard = [], []
@@ -75,7 +75,7 @@ class Looks(bt.Strategy):
 
 
 def look(box, folder):
-    """The next program, which knows the records."""
+    """Run the next program with the same records; return its strategy."""
     with MyStore("sandbox", "sandbox", urls=box.urls, strategy_name="one") as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker(records=folder))
@@ -92,10 +92,10 @@ def read(folder, name):
 
 @pytest.mark.parametrize(
     ("counter", "dies"),
-    [("kq", "told"), ("ctp", "taken"), ("ctp", "told")],  # at kq it is filled as it is taken
+    [("kq", "told"), ("ctp", "taken"), ("ctp", "told")],  # kq fills orders when it accepts them
 )
 def test_the_next_program_finds_it_and_its_end(tmp_path, counter, dies):
-    """It died when the exchange had taken the order, or when its strategy knew of its end."""
+    """The program dies when the exchange has accepted the order, or after the end is notified."""
     script = FIRST.replace("DIES", repr(dies))
     with EmbeddedSandbox(
         start="2026-11-10 09:31:00", ticks_per_pack=5, balance=1e8, counter=counter

@@ -1,4 +1,4 @@
-"""Where nobody tells the time, on clocks that are wrong: all products, bars of all lengths."""
+"""Without the server's time and with wrong clocks: all products, bars of all lengths."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from official_bars import FIELDS, Keep, assert_all_official
 from tianqin_backtrader.core.clock import MINUTE, from_ns
 from tianqin_backtrader.session_calendar import CALENDAR
 
-#: Nights to 2:30 and to 23:00, exchanges that stamp to the second, and a main contract.
+#: Nights to 2:30 and 23:00, exchanges with timestamps of whole seconds, and a main contract.
 CONTRACTS = ("SHFE.au2704", "INE.sc2701", "CZCE.SR701", "CZCE.AP701", "GFEX.si2701", "KQ.m@DCE.m")
 INDEX_OPTIONS = ("CFFEX.IO", "CFFEX.HO", "CFFEX.MO")
 slow = pytest.mark.slow
@@ -60,7 +60,7 @@ def test_every_product(sandbox, run, ahead):
     ],
 )  # fmt: skip
 def test_longer_bars(sandbox, run, minutes, start, ahead):
-    """Started a moment before a bar ends, or a break begins."""
+    """Start shortly before a bar ends, or a break begins."""
     store = sandbox(start=start, days=2, tells_time=False, clock_ahead=ahead)
     wanted = {"compression": minutes, "lookback": 10, "night_start": False, "qcheck": 5.0}
     feeds = [store.getdata(one, **wanted) for one in ("SHFE.cu2612", "CFFEX.T2612")]
@@ -87,7 +87,7 @@ def test_longer_bars(sandbox, run, minutes, start, ahead):
     ],
 )  # fmt: skip
 def test_days(sandbox, run, start, ahead):
-    """Over the close of a day, or the open of the next one; until a day has ended."""
+    """Run over the close of a day, or the open of the next one, until a day has ended."""
     store = sandbox(start=start, days=2, tells_time=False, clock_ahead=ahead)
     feed = store.get_daily_data("CFFEX.IF2612", lookback=3, qcheck=5.0)
     strategy = run(store, Keep, feed, live=1)
@@ -119,12 +119,12 @@ def test_on_a_clock_that_runs(sandbox, run, speed, drift):
     "drift", [1e-4, pytest.param(-1e-4, marks=slow), pytest.param(3e-5, marks=slow)]
 )
 def test_a_clock_that_drifts_over_a_night_and_a_weekend(sandbox, run, drift):
-    """It is up to 24 seconds off when the market opens again, and no tick is doubted."""
+    """The clock is up to 24 s wrong when the market opens again, and no tick is left out."""
     store = sandbox(
         start="2026-11-13 14:57:00", days=2, tells_time=False, clock_ahead=10.0, clock_drift=drift
     )
     wanted = {"lookback": 30, "night_start": False, "qcheck": 5.0}
-    symbols = ("SHFE.rb2701", "CFFEX.IF2612")  # one is away over the weekend, one over its nights
+    symbols = ("SHFE.rb2701", "CFFEX.IF2612")  # one has no data over the weekend, one none at night
     strategy = run(store, Keep, *[store.getdata(one, **wanted) for one in symbols], live=6)
     assert_all_official(store, strategy)
     assert all(bars[-1][0].month == 11 for bars in strategy.bars.values())

@@ -1,4 +1,4 @@
-"""Into a year whose holidays nobody has announced: orders are refused, and the run goes on."""
+"""A year whose holidays are not announced: orders are refused, and the run continues."""
 
 import backtrader as bt
 import pytest
@@ -7,7 +7,7 @@ SYMBOL = "SHFE.rb2705"
 
 
 class OverNewYear(bt.Strategy):
-    """Buys, protects what it holds, and in the new year wants to buy again."""
+    """Buys, places a stop for its lots, and tries to buy again in the new year."""
 
     def __init__(self):
         self.reasons, self.told, self.bars, self.stop_order = [], [], [], None

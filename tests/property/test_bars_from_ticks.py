@@ -1,4 +1,4 @@
-"""However a stream of ticks is packed, cut or repeated, the bars are the same."""
+"""Bars are the same however a stream of ticks is packed, cut or repeated."""
 
 from datetime import datetime
 from itertools import pairwise
@@ -14,7 +14,7 @@ from tianqin_backtrader.feeds.live_bars import LiveBars
 from tianqin_backtrader.session_calendar import CALENDAR
 
 SYMBOL = "SHFE.cu2612"
-#: From a quarter past ten's break into the afternoon: two breaks are crossed.
+#: From before the break at 10:15 into the afternoon, across two breaks.
 BEGIN = to_ns(datetime(2026, 11, 10, 10, 10))
 END = to_ns(datetime(2026, 11, 10, 13, 40))
 SESSIONS = [
@@ -39,7 +39,7 @@ class Rows:
 
 @st.composite
 def streams(draw):
-    """Ticks inside trading time, on the half second, some of them on a minute's edge."""
+    """Ticks in trading time, on half seconds, some of them exactly at a minute's end."""
     slots = range(0, (END - BEGIN) // HALF)
     chosen = sorted(draw(st.sets(st.sampled_from(slots), min_size=1, max_size=120)))
     times = [BEGIN + (slot + 1) * HALF for slot in chosen]
@@ -81,7 +81,7 @@ def test_packs_do_not_matter(ticks, data):
         rows.last_id += data.draw(st.integers(1, len(ticks)))
         rows.last_id = min(rows.last_id, len(ticks) - 1)
         other.take_ticks()
-        other.take_ticks()  # nothing new: nothing happens
+        other.take_ticks()  # without new ticks, nothing happens
         if rows.last_id >= 0:
             other.flush(ticks[rows.last_id].time)
     assert finish(other) == expected

@@ -1,8 +1,8 @@
-"""Brackets and exits in a market that fills, refuses and crosses at random.
+"""Brackets and exits in a market of random fills, rejects and crossing cancels.
 
-They never close what is not there, and lots that lose their protection are told. What a group
-asks for is done at once or late; fills come between. As in the planner, an exit is sent for what
-is open less what its siblings have at the exchange.
+Exits never close more than is open, and lots without protection are reported. The actions of a
+group are carried out at once or late, with fills in between. As in the library, an exit is sent
+for the open lots less those that its siblings have at the exchange.
 """
 
 from hypothesis import given, settings
@@ -21,12 +21,12 @@ from tianqin_backtrader.orders.contingency import (
     on_fire,
 )
 
-#: Where an exit is: not armed, watched for its price, about to be sent.
+#: Stages of an exit: not armed, waiting for its price, about to be sent, taken back.
 DORMANT, WATCHED, QUEUED, SUSPENDED = "DORMANT", "WATCHED", "QUEUED", "SUSPENDED"
 
 
 class Market:
-    """What is at the exchange of each order, and the actions that have not been carried out."""
+    """Each order's lots at the exchange, and the actions that are not carried out yet."""
 
     def __init__(self, group, entry=None):
         self.group = group
@@ -73,7 +73,7 @@ class Market:
             self.arm(order_id)
 
     def send(self, order_id):
-        """Send an exit, as far as its siblings leave it lots; they stand back for a stop."""
+        """Send an exit for the lots that its siblings leave; they are taken back for a stop."""
         if order_id in self.stops:
             if self.group.parents:
                 return
@@ -99,7 +99,7 @@ class Market:
             del self.live[order_id]
             if self.group[order_id].state is MemberState.OVER:
                 self.place.pop(order_id, None)
-            elif order_id in self.place:  # its lots have become more
+            elif order_id in self.place:  # it has got more lots
                 self.place[order_id] = QUEUED
 
     def end(self, order_id, unasked):
@@ -109,7 +109,7 @@ class Market:
         self.take(on_end(self.group, order_id, unasked=unasked))
 
     def events(self):
-        """What can happen now, as functions of ``data``."""
+        """Yield what can happen now, as functions of ``data``."""
         for order_id, lots in self.live.items():
             yield lambda data, i=order_id, n=lots: self.fill(i, data.draw(st.integers(1, n)))
             yield lambda data, i=order_id: self.end(i, data.draw(st.booleans()))
@@ -139,7 +139,7 @@ class Market:
             assert any(member.state is not MemberState.OVER for member in group.guards)
 
     def run(self, data, late, steps=60):
-        """Let things happen; True if everything came to its end."""
+        """Let random steps happen; return whether everything has ended."""
         for _ in range(steps):
             self.check()
             while self.actions and not (late and data.draw(st.booleans())):
@@ -194,7 +194,7 @@ def test_exits_close_what_is_held_and_no_more(data, late, held, sizes):
 @given(data=st.data(), volume=st.integers(1, 5), first=st.integers(1, 5))
 @settings(max_examples=200, deadline=None)
 def test_without_refusals_a_bracket_ends_flat(data, volume, first):
-    """The parent is filled in parts, or ended with a rest; its exits do what they are for."""
+    """Exits protect a parent that is filled in parts, or that ends partly filled."""
     entry = Part("in", volume)
     parts = [Part("stop", volume, protects=True), Part("target", volume)]
     market = Market(bracket(entry, parts), entry)

@@ -1,4 +1,4 @@
-"""However the reports of one order's life are shuffled and repeated, its end is the same."""
+"""An order ends in the same state however its reports are shuffled and repeated."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ def report(volume, left, status, exchange_id="x1", message=""):
 
 @st.composite
 def lives(draw):
-    """(volume, all that is ever said of the order, its end)."""
+    """Draw (volume, all reports and fills of the order, its end)."""
     volume = draw(st.integers(1, 6))
     news = [report(volume, volume, "ALIVE", exchange_id="")]
     if draw(st.booleans()) and draw(st.booleans()):
@@ -32,7 +32,7 @@ def lives(draw):
         if draw(st.booleans()):
             news.append(report(volume, left, "ALIVE" if left else "FINISHED"))
         told = draw(st.sampled_from([told, volume - left]))  # the cancel may cross a fill
-    # Somewhere it is said that it is over; of a filled order always with all its lots.
+    # One report says that it is over; for a filled order it has all lots.
     told = volume if not left else told
     news.append(report(volume, volume - told, "FINISHED", message="已撤单" if left else "全部成交"))
     return volume, news, (volume - left, OrderState.CANCELLED if left else OrderState.FILLED)
@@ -58,7 +58,7 @@ def test_any_order_and_repetition_gives_the_same_end(life, data):
         assert filled <= leg.filled <= volume
         filled = leg.filled
     if others and leg.state not in OVER:
-        # A silence or a denial after the end was told, but before its fills: one query settles it.
+        # After a timeout or "not found" between the end and its fills, one query is enough.
         leg.take_report(news[-1])
     assert (leg.filled, leg.state) == end
     assert leg.over

@@ -1,4 +1,4 @@
-"""A target in a market that fills, refuses, delays and repeats at random is met and not passed."""
+"""A position target is reached and not exceeded despite random fills, rejects and delays."""
 
 from dataclasses import dataclass
 from random import Random
@@ -31,7 +31,7 @@ class Order:
 
 
 class Exchange:
-    """What is true; its client hears of it late, out of order and more than once."""
+    """The true state; its client gets reports late, out of order and more than once."""
 
     def __init__(self, rnd):
         self.rnd = rnd
@@ -39,7 +39,7 @@ class Exchange:
         self.net = 0
         self.trades = 0
         self.told = []  # on the way to the client
-        self.kind = False  # no longer random: all goes through
+        self.kind = False  # no longer random: everything succeeds
 
     @property
     def alive(self):
@@ -65,7 +65,7 @@ class Exchange:
         self.told.append(Ended(order.place.order_id, order.filled, rejected))
 
     def act(self):
-        """Some time passes at the exchange."""
+        """Let some time pass at the exchange."""
         for order in self.alive:
             if not order.arrived:
                 order.arrived = self.chance(0.5)
@@ -83,7 +83,7 @@ class Exchange:
                 self.end(order)
 
     def deliver(self):
-        """Some of the news, in any order; some of it will come again."""
+        """Deliver some of the reports in any order; some of them will come again."""
         self.rnd.shuffle(self.told)
         count = len(self.told) if self.kind else self.rnd.randint(0, len(self.told))
         news, self.told = self.told[:count], self.told[count:]
@@ -93,7 +93,7 @@ class Exchange:
 
     def take(self, action, state):
         if isinstance(action, Place):
-            # Nothing is out, everything is known, and there is no more sent than is missing.
+            # No order is alive, everything is known, and no more is sent than is missing.
             assert not self.alive
             assert state.net == self.net
             signed = action.direction.sign * action.volume
@@ -174,7 +174,7 @@ def test_no_order_opens_fewer_lots_than_the_contract_does(seed, target, net, lea
         assert min(net, target) <= exchange.net <= max(net, target)
     assert state.net == exchange.net
     assert state.working is None and (state.reached or state.stalled)
-    if state.stalled:  # all that closes was closed, and what is missing cannot be opened
+    if state.stalled:  # all closes are done, and the missing lots cannot be opened
         assert target * state.net >= 0 or not state.net
         assert state.short == abs(target - state.net)
         assert state.short < least or 0 < most < least

@@ -1,4 +1,4 @@
-"""A roll in a market that fills in parts, dies and is begun anew at any step."""
+"""A roll with partial fills, killed and restarted at any step."""
 
 from dataclasses import replace
 from random import Random
@@ -44,14 +44,14 @@ def test_whatever_is_killed_all_lots_are_moved_and_never_more(plan, seed):
             except TooFewToOpen:
                 between = plan.old_start + plan.new_start - old - new
                 left = old - (plan.old_start - plan.lots)
-                assert between + left < plan.least  # nothing could be opened any more
+                assert between + left < plan.least  # too few lots to be opened
                 return
             if move.event is RollEvent.OPEN:
                 assert move.lots >= plan.least
             state = state.after(move.event, 2)
             left = move.lots
             continue
-        lots = rnd.randint(0, left)  # of the leg, before the program is killed
+        lots = rnd.randint(0, left)  # filled lots of the leg before the kill
         if rnd.random() < 0.6:
             lots, event = left, RollEvent.LEG_DONE
         else:
@@ -126,7 +126,7 @@ def carried(wanted):
 )  # fmt: skip
 @settings(max_examples=400, deadline=None)
 def test_lots_with_a_stop_before_have_one_at_every_step_of_a_roll(wanted, total, seed):
-    """Lots go one by one from the old contract to the new one; exits close some on the way."""
+    """Move lots one by one from the old contract to the new one, while exits close some."""
     rnd, exits = Random(seed), carried(wanted)
     row = Row(total, 0, 0)
     while row.old or row.between:
@@ -138,7 +138,7 @@ def test_lots_with_a_stop_before_have_one_at_every_step_of_a_roll(wanted, total,
                 found[one.key].old + found[one.key].between + found[one.key].new for one in mine
             )
             assert stood == claimed
-            if claimed <= row.total:  # none twice, and none in a contract that has it not
+            if claimed <= row.total:  # no lot twice, and none in the wrong contract
                 for place in ("old", "between", "new"):
                     stands = sum(getattr(found[one.key], place) for one in mine)
                     assert stands <= getattr(row, place)
@@ -153,7 +153,7 @@ def done(exits, one):
 
 
 def moved(rnd, row, exits, found):
-    """A lot is closed, opened, or closed by an exit."""
+    """Let one lot be closed, opened, or closed by an exit."""
     closing = [(one, place) for one in exits for place in ("old", "new")
                if getattr(found[one.key], place)]  # fmt: skip
     if closing and rnd.random() < 0.2:

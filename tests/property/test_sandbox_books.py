@@ -1,4 +1,4 @@
-"""Whatever is done to it, the exchange's books balance to the fen, and its clients know them."""
+"""The sandbox's books always balance to the fen, and its clients know them."""
 
 import json
 
@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tianqin_backtrader.sandbox.exchange.counter import CTP, KQ, PLAIN
 
 KINDS = ("orders", "trades", "positions", "accounts")
-#: What follows the last price; told with something else, or once a minute.
+#: Fields that change with the last price; sent with another change, or once a minute.
 MOVING = {
     "last_price", "balance", "ctp_balance", "available", "ctp_available", "risk_ratio",
     *(f"{kind}_profit{side}" for kind in ("float", "position") for side in ("", "_long", "_short")),
@@ -78,14 +78,14 @@ class ProfitAndLoss(RuleBasedStateMachine):
         self.client["trades"].clear()
 
     def withdraw_what_works(self):
-        """The day's last close, which comes before its settlement."""
+        """End the day's last sessions, as before the settlement."""
         for symbol in SYMBOLS:
             self.desk.exchange.session_end(symbol)
         assert all(o["status"] == "FINISHED" for o in self.desk.trade["orders"].values())
         assert self.desk.trade["accounts"]["CNY"]["frozen_margin"] == 0.0
 
     def read(self):
-        """Merge the differences as a client does, and look at each on its own."""
+        """Merge the diffs as a client does, and check each separately."""
         for diff in self.desk.exchange.take_diffs("u"):
             json.dumps(diff, allow_nan=False)
             for kind, rows in diff.get("trade", {"u": {}})["u"].items():
@@ -105,7 +105,7 @@ class ProfitAndLoss(RuleBasedStateMachine):
             assert order["volume_orign"] - order["volume_left"] == filled.get(order_id, 0)
 
     def book_new_trades(self):
-        """Books of our own, from the trades alone: cash for every lot, and the lots."""
+        """Keep separate books from the trades alone: cash and lots."""
         for trade_id, trade in self.desk.trade["trades"].items():
             if trade_id in self.seen:
                 continue

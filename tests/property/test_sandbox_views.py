@@ -1,4 +1,4 @@
-"""Whatever is done, the clients of every counter know the books once its queries are answered."""
+"""The clients of every counter know the books once its queries are answered."""
 
 import json
 
@@ -18,7 +18,7 @@ KINDS = ("orders", "trades", "positions", "accounts")
 
 
 class Views(RuleBasedStateMachine):
-    """One user at an exchange, and a client of it that merges what it is told."""
+    """One user at an exchange, and a client that merges the diffs."""
 
     counter = KQ
 

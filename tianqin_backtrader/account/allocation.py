@@ -1,4 +1,4 @@
-"""Lots that came or went without an order of ours, shared out among open trades (pure)."""
+"""Allocates changes of lots without an order of this program to open trades (pure)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LotsChange:
-    """A change of the lots held that no order of ours has made.
+    """A change of the held lots without an order of this program.
 
-    ``size`` is in signed lots, ``price`` in quote units; ``fee`` in yuan, nan where not known.
+    ``size`` is in signed lots, ``price`` in quote units, ``fee`` in yuan, nan if unknown.
     """
 
     symbol: str
@@ -20,14 +20,14 @@ class LotsChange:
 
 
 def allocate(size: int, trades: Sequence[int]) -> tuple[tuple[int, ...], int]:
-    """Whose lots a change takes: those of trades of the other side, one after the other.
+    """Let a change close the trades of the other side, one after the other.
 
     Args:
         size: Signed lots of the change, not 0.
         trades: Signed lots of each open trade.
 
     Returns:
-        The change of each trade, and what is left of ``size``: it opens or adds.
+        The change of each trade, and the rest of ``size``, which opens or adds.
 
     >>> allocate(-5, [2, -1, 4])
     ((-2, 0, -3), 0)

@@ -1,4 +1,4 @@
-"""What a contract costs, as Backtrader asks for it."""
+"""A contract's margin and commission, as Backtrader's ``CommissionInfo``."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class ContractCosts(bt.CommissionInfo):
     """Margin and commission in yuan per lot, and the multiplier."""
 
     def getsize(self, price: float, cash: float) -> int:
-        """Lots that a sum can open; what is a lot but for the rounding of floats is one."""
+        """Return the lots that a sum can open, despite rounding errors of floats."""
         return int(cash / self.get_margin(price) + _ROUNDING)
 
 
 def costs_of(instrument: Instrument) -> ContractCosts:
-    """Those of a contract today."""
+    """Return the costs of a contract today."""
     known = instrument.margin > 0  # nan is not
     return ContractCosts(
         commission=instrument.commission if math.isfinite(instrument.commission) else 0.0,
         mult=instrument.volume_multiple,
         margin=instrument.margin if known else 1.0,
-        # Without a margin per lot: the whole worth, which is never too little.
+        # Without a margin per lot: the contract's whole value, which is never too little.
         automargin=False if known else float(instrument.volume_multiple),
         commtype=bt.CommissionInfo.COMM_FIXED,
         stocklike=False,

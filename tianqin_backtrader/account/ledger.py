@@ -1,4 +1,4 @@
-"""The account as strategies see it: positions by fill and by side, funds, what orders cost."""
+"""The account for strategies: positions from fills, net and by side, funds, costs of orders."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from .pnl import Balance, ProfitAndLoss
 logger = logging.getLogger(__name__)
 
 SIDES = ("long", "short")
-#: No exchange trades later on a trading day's own date.
+#: No exchange trades after this time on the date of a trading day, except for the next one.
 DAYS_END = time(15, 15)
-#: After so long without a change the account's figures hold an order all the same; nanoseconds.
+#: After this long without a change the account's figures count as including an order; nanoseconds.
 SETTLED = 5 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCost:
-    """What an order takes from the available funds, yuan; ``margin`` is 0 for one that closes."""
+    """What an order takes from the available funds, yuan; ``margin`` is 0 if it closes."""
 
     margin: float
     commission: float
 
     @property
     def total(self) -> float:
-        """Both together."""
+        """Margin and commission together."""
         return self.margin + self.commission
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What a fill did to the net position: signed lots, yuan."""
+    """The effect of a fill on the net position: signed lots, prices in quote units."""
 
     closed: int
     opened: int
@@ -59,16 +59,16 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What an order binds before the account says so.
+    """Funds for an order that the account's figures may not include yet.
 
-    Two orders of one ``next()`` are sized by the same figure of available funds; behind a futures
-    company it is seconds old besides.
+    Without it two orders of one ``next()`` would be sized by the same available funds; at a futures
+    company that figure is also seconds old.
 
     Attributes:
         leg: An order that opens.
-        a_lot: Margin and fee, yuan.
-        figures: The account's margin and frozen margin as it was sent.
-        since: When that was.
+        a_lot: Margin and fee of a lot, yuan.
+        figures: The account's margin and frozen margin when it was sent.
+        since: When it was sent.
     """
 
     leg: OrderLeg
@@ -78,51 +78,51 @@ class Binding:
 
     @property
     def yuan(self) -> float:
-        """For the lots that are, or may be, opened."""
+        """Funds for the lots that it has opened or may open."""
         return self.a_lot * (self.leg.filled if self.leg.over else self.leg.volume)
 
     def is_told(self, figures: tuple[float, ...], at: Instants) -> bool:
-        """Whether the account's figure of available funds can hold it."""
+        """Return whether the account's available funds can include it by now."""
         if self.leg.state in UNCONFIRMED:
             return False
         return figures != self.figures or at.since(self.since) > SETTLED
 
 
 class BoundFunds:
-    """Orders of ours that open, until the account's figures have moved with them."""
+    """Own orders that open, until the account's figures include them."""
 
     def __init__(self) -> None:
         self._bound: list[Binding] = []
 
     def bind(self, binding: Binding) -> None:
-        """An order is being sent."""
+        """Add an order that is being sent."""
         self._bound.append(binding)
 
     def yuan(self, figures: tuple[float, ...], at: Instants) -> float:
-        """What is to be taken off the account's available funds.
+        """Return the sum to subtract from the account's available funds.
 
         Args:
             figures: The account's margin and frozen margin now.
-            at: Now.
+            at: The present time.
         """
         self._bound = [one for one in self._bound if one.yuan and not one.is_told(figures, at)]
         return sum(one.yuan for one in self._bound)
 
 
 class PositionLedger:
-    """Positions of our fills beside those of the account, and what Backtrader asks of a broker.
+    """Positions from fills and those of the account, and what Backtrader needs of a broker.
 
     Args:
         context: Contracts and time.
-        trading: Shows the account.
-        link: Whether what it shows is of now.
+        trading: Provides the account's figures.
+        link: Whether these figures are up to date.
 
     Attributes:
         net: Net positions by symbol.
         sides: Positions by (symbol, "long" or "short"); short ones have negative sizes.
-        books: What the fills come to.
-        fees: What trades cost where they do not say.
-        moved: Changes of net lots that no trade has told, and that nobody has taken yet.
+        books: Profit and fees of the fills.
+        fees: Fees of trades that do not state theirs.
+        moved: Changes of net lots without a reported trade, until ``take_moved``.
     """
 
     def __init__(self, context: Context, trading: TradingPort, link: LinkPort) -> None:
@@ -137,11 +137,11 @@ class PositionLedger:
         self._bound = BoundFunds()
 
     def begin(self, equity: float, coming: Sequence[Fill] = ()) -> None:
-        """Take over what the account holds.
+        """Begin with the positions that the account holds.
 
         Args:
             equity: Yuan.
-            coming: Fills that are in the account already, and will be taken here one by one:
+            coming: Fills that the account includes already, and that will be taken here one by one:
                 the books begin before them.
         """
         held = {
@@ -165,11 +165,11 @@ class PositionLedger:
         self.fees.begin(self._day_fees(), told_later)
 
     def net_lots(self) -> dict[str, tuple[int, float]]:
-        """Net lots, signed, and their price, of what is not flat; by symbol."""
+        """Return signed net lots and their price by symbol, without flat contracts."""
         return {symbol: (int(one.size), one.price) for symbol, one in self.net.items() if one.size}
 
     def take_over(self, symbol: str) -> None:
-        """Hold what the account holds of a contract, whatever our fills say."""
+        """Replace the position of a contract by the account's, whatever the fills were."""
         position = {"pos_long": 0, "pos_short": 0} | self._trading.position(symbol)
         before = self.position(symbol).size
         net, price = self._take_position(symbol, position)
@@ -181,12 +181,12 @@ class PositionLedger:
             self.moved.append(LotsChange(symbol, size, price))
 
     def take_moved(self) -> list[LotsChange]:
-        """Changes of net lots that no trade has told, since the last question."""
+        """Return the changes of net lots without a reported trade since the last call."""
         moved, self.moved = self.moved, []
         return moved
 
     def _take_position(self, symbol: str, position: dict[str, Any]) -> tuple[int, float]:
-        """Make a position of the account ours; return its net lots and its last price."""
+        """Take over a position of the account; return its net lots and its last price."""
         net, price = position["pos_long"] - position["pos_short"], mark_price(position)
         if price != price:
             price = float(self._context.instrument(symbol).pre_settlement)
@@ -195,7 +195,7 @@ class PositionLedger:
             cost = opened_at if opened_at == opened_at else price
             self.sides[symbol, side] = Position(sign * position[f"pos_{side}"], cost)
         held = [self.sides[symbol, side] for side in SIDES if position[f"pos_{side}"]]
-        # What both sides together have cost is no price; the present stands in for it.
+        # The cost of both sides together is not a price; the present price replaces it.
         self.net[symbol] = Position(net, held[0].price if len(held) == 1 else price)
         return net, price
 
@@ -205,7 +205,7 @@ class PositionLedger:
     # -- fees ---------------------------------------------------------------------------------
 
     def priced(self, fill: Fill) -> Fill:
-        """A trade as the account tells it, with its fee: what it names, or else an estimate."""
+        """Return a trade with its fee: the one that it states, or an estimate."""
         if math.isfinite(fill.commission):
             self.fees.paid.learn(fill)
         return self._with_fee(fill)
@@ -216,13 +216,13 @@ class PositionLedger:
         return self.fees.estimated(fill, self._context.instrument(fill.symbol))
 
     def settle_fees(self) -> None:
-        """Every round: book what the account says beyond the estimates, or short of them."""
+        """Book the difference of the account's fees from the estimates; in every round."""
         if self.fees.all_named or not self._link.trading_up:
             return
         fee = self.fees.settle(self._day_fees(), self._last_settled_day(), self._instants())
         if fee:
             self.books.charge(fee)
-            logger.info("fees: %+.2f yuan beside the estimates, by the account's figure", fee)
+            logger.info("fees: %+.2f yuan beyond the estimates, by the account's figure", fee)
 
     def _day_fees(self) -> DayFees:
         return DayFees(*self._trading.funds("commission", "pre_balance"))
@@ -235,11 +235,11 @@ class PositionLedger:
         return day
 
     def _day_of(self, fill: Fill) -> date:
-        """Its trading day; some counters stamp trades of the night with the next date."""
+        """Return a fill's trading day; some counters stamp night trades with the next date."""
         return min(self._context.day_of(fill.time), self._today())
 
     def _last_settled_day(self) -> date:
-        """What a new day of the account comes after; it may begin when the old one has ended."""
+        """Return the day before the account's next day, which may begin at the close."""
         today = self._today()
         if self._context.now() >= datetime.combine(today, DAYS_END):
             return today
@@ -249,13 +249,13 @@ class PositionLedger:
     # -- positions ----------------------------------------------------------------------------
 
     def position(self, symbol: str, side: str | None = None) -> Position:
-        """The net position, or that of a side."""
+        """Return the net position, or that of a side."""
         if side is None:
             return self.net.setdefault(symbol, Position())
         return self.sides.setdefault((symbol, side), Position())
 
     def joined(self, symbols: tuple[str, ...], side: str | None = None) -> Position:
-        """The lots of several contracts as one position, at their average price."""
+        """Return the lots of several contracts as one position, at their average price."""
         held = [self.position(symbol, side) for symbol in symbols]
         lots = sum(one.size for one in held)
         worth = sum(one.size * one.price for one in held)
@@ -267,7 +267,7 @@ class PositionLedger:
         return self.take_lots(fill)
 
     def book(self, fill: Fill, volume_multiple: int) -> None:
-        """Put an execution into the books."""
+        """Book an execution's profit and fee."""
         self.books.take(fill, volume_multiple)
         self.fees.take(fill, self._day_of(fill), self._instants())
 
@@ -281,7 +281,7 @@ class PositionLedger:
         return Execution(closed, opened, before, psize, pprice)
 
     def settle(self, symbol: str, price: float) -> int:
-        """A contract has expired: nothing of it is held any more; return the net lots it was."""
+        """Remove the position of an expired contract; return its net lots."""
         lots = self.position(symbol).size
         self.books.adjust(symbol, -self.books.lots[symbol], price, self._multiple(symbol))
         self.net.pop(symbol)
@@ -291,7 +291,7 @@ class PositionLedger:
         return int(lots)
 
     def account_positions(self) -> dict[str, dict[str, Any]]:
-        """The account's positions that are not flat, by symbol."""
+        """Return the account's positions that are not flat, by symbol."""
         found: dict[str, dict[str, Any]] = self._trading.positions()
         return {
             symbol: position
@@ -300,7 +300,7 @@ class PositionLedger:
         }
 
     def held_lots(self) -> dict[tuple[str, str], int]:
-        """Lots of the account by symbol and side."""
+        """Return the account's lots by symbol and side."""
         return {
             (symbol, side): int(position[f"pos_{side}"])
             for symbol, position in self.account_positions().items()
@@ -308,15 +308,15 @@ class PositionLedger:
         }
 
     def lacks_positions(self) -> bool:
-        """Whether margin is bound, and no lots are shown: the positions have not come yet.
+        """Return whether the account uses margin but shows no lots: the positions are missing.
 
-        A counter may show them long after a login, its other figures at once.
+        A counter may send them long after a login, and its other figures at once.
         """
         [margin] = self._trading.funds("margin")
         return margin > 0 and not self.account_positions()
 
     def open_prices(self) -> dict[tuple[str, str], float]:
-        """The mean price at which they were opened, by symbol and side, nan where unknown."""
+        """Return the mean open prices of positions by symbol and side, nan if unknown."""
         return {
             (symbol, side): price_of(position, f"open_price_{side}")
             for symbol, position in self.account_positions().items()
@@ -324,32 +324,32 @@ class PositionLedger:
         }
 
     def held(self, symbol: str, direction: Direction) -> Closable:
-        """The lots that an order of a direction closes, as the account has them."""
+        """Return the lots that an order of this direction closes, according to the account."""
         return Closable(*self._trading.lots(symbol, _closed_by(direction)))
 
     def side_lots(self, symbol: str, direction: Direction) -> SideLots:
-        """The same beside what our fills have told."""
+        """Return the same lots according to the account and to the fills."""
         return SideLots(self.held(symbol, direction).total, self.booked(symbol, direction))
 
     def booked(self, symbol: str, direction: Direction) -> int:
-        """The same lots by our fills alone."""
+        """Return the same lots according to the fills alone."""
         found = self.sides.get((symbol, _closed_by(direction)))
         return abs(int(found.size)) if found is not None else 0
 
     # -- funds --------------------------------------------------------------------------------
 
     def funds(self, name: str) -> float:
-        """A field of the account, yuan."""
+        """Return a field of the account, yuan."""
         [value] = self._trading.funds(name)
         return value
 
     def available(self) -> float:
-        """Available funds, less what orders on their way bind; yuan."""
+        """Return the available funds, less those for orders not included in them yet; yuan."""
         figures = self._bound_figures()
         return self.funds("available") - self._bound.yuan(figures, self._instants())
 
     def bind(self, leg: OrderLeg, price: float) -> None:
-        """An order is about to be sent; ``price`` is what it may cost at most, or nan."""
+        """Note the funds for an order about to be sent, at most at ``price``, which may be nan."""
         if leg.offset is Offset.OPEN:
             at = price if price == price else self._context.instrument(leg.symbol).pre_settlement
             a_lot = self.cost(leg.symbol, 1, at).total
@@ -361,24 +361,24 @@ class PositionLedger:
         return figures
 
     def day_profit(self) -> float:
-        """What the trading day has brought so far, fees taken off; yuan, nan if unknown."""
+        """Return the trading day's profit so far, less fees; yuan, nan if unknown."""
         balance, before = self._trading.funds("balance", "static_balance")
         return float(balance - before)
 
     def balance(self) -> Balance:
-        """Start, profit and fees by our own books; open lots at the account's last price."""
+        """Return start, profit and fees by the library's books; lots at the account's price."""
         for symbol, position in self.account_positions().items():
             price = mark_price(position)
             if price == price:
                 self._marks[symbol] = price
-        # An account may tell its positions later than its trades.
+        # An account may show its positions later than its trades.
         costs = {symbol: position.price for symbol, position in self.net.items()}
         return self.books.balance(costs | self._marks)
 
     # -- costs --------------------------------------------------------------------------------
 
     def comminfo(self, symbol: str) -> Any:
-        """Multiplier, margin and commission of a contract today, as Backtrader has them."""
+        """Return multiplier, margin and commission of a contract today, as Backtrader has them."""
         instrument = self._context.instrument(symbol)
         known = self._comminfo.get(symbol)
         if known is None or known[0] is not instrument:
@@ -386,13 +386,13 @@ class PositionLedger:
         return known[1]
 
     def cost(self, symbol: str, volume: int, price: float, *, closes: bool = False) -> OrderCost:
-        """What an order of so many lots takes; the margin at a price where it is not per lot."""
+        """Return what an order takes; ``price`` matters only if the margin is not per lot."""
         info = self.comminfo(symbol)
         margin = 0.0 if closes else volume * info.get_margin(price)
         return OrderCost(margin, info.getcommission(volume, price))
 
     def max_lots(self, symbol: str, price: float, share: float = 1.0) -> int:
-        """Lots that a share of the available funds can open; 0 if too few for one order."""
+        """Return the lots that a share of available funds opens; 0 if too few for an order."""
         one, funds = self.cost(symbol, 1, price).total, self.available() * share
         if not (one > 0 and math.isfinite(one) and math.isfinite(funds)):
             return 0
@@ -402,18 +402,18 @@ class PositionLedger:
 
 
 def side_of(fill: Fill) -> str:
-    """Which side's lots a fill opens or closes."""
+    """Return the side whose lots a fill opens or closes."""
     opens = fill.offset is Offset.OPEN
     return "long" if (fill.direction is Direction.BUY) is opens else "short"
 
 
 def _closed_by(direction: Direction) -> str:
-    """The side that an order of a direction can close."""
+    """Return the side that an order of this direction can close."""
     return "short" if direction is Direction.BUY else "long"
 
 
 def mark_price(position: dict[str, Any]) -> float:
-    """The account's last price of a position, or else what it stands at in its books."""
+    """Return the account's last price of a position, or its price in the account's books."""
     side = "long" if position["pos_long"] else "short"
     names = ("last_price", f"position_price_{side}", f"open_price_{side}")
     prices = (price_of(position, name) for name in names)
@@ -421,7 +421,7 @@ def mark_price(position: dict[str, Any]) -> float:
 
 
 def _before(position: Position, size: int, price: float) -> Position:
-    """A position before a fill; its price is what makes the fill lead to the position's."""
+    """Return the position before a fill; with its price the fill leads to ``position``."""
     lots = position.size - size
     if not lots or not position.size:
         return Position(lots, price)

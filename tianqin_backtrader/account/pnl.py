@@ -1,4 +1,4 @@
-"""The library's own books: what the fills it has seen come to, apart from the account's figures."""
+"""The library's own books: profit and fees of the fills, independent of the account's figures."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Balance:
 
     @property
     def equity(self) -> float:
-        """What is there now."""
+        """The present equity."""
         return round(self.start + self.profit - self.fees, 2)
 
 
 class ProfitAndLoss:
     """Profit and fees of fills, in yuan, to the fen.
 
-    Profit needs no matching of lots: it is what was received for everything sold, less what was
-    paid for everything bought, and what the rest would bring at the mark price.
+    Profit needs no matching of lots: it is the proceeds of all sales, less the cost of all
+    purchases, plus the value of the open lots at the mark price.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class ProfitAndLoss:
         """Start with an account's equity and its open positions.
 
         Args:
-            equity: Yuan, the positions marked at the prices given here.
+            equity: Yuan, with the positions at the mark prices given here.
             positions: symbol -> (net lots, mark price, volume_multiple).
         """
         self.start = equity
@@ -58,11 +58,11 @@ class ProfitAndLoss:
         self._book(fill.symbol, fill.direction.sign * fill.volume, fill.price, volume_multiple)
 
     def charge(self, fee: float) -> None:
-        """Book what trades have cost beside the fees that they were booked with."""
+        """Book fees of trades beyond those that they were booked with."""
         self.fees = round(self.fees + fee, 2)
 
     def adjust(self, symbol: str, lots: int, price: float, volume_multiple: int) -> None:
-        """Lots that came or went without a fill and a fee: at an expiry, or for no known reason."""
+        """Book lots that came or went without a fill: at an expiry, or unexplained."""
         self._book(symbol, lots, price, volume_multiple)
 
     def _book(self, symbol: str, lots: int, price: float, volume_multiple: int) -> None:
@@ -71,7 +71,7 @@ class ProfitAndLoss:
         self.lots[symbol] += lots
 
     def balance(self, mark_prices: Mapping[str, float]) -> Balance:
-        """Where we stand.
+        """Return the present balance.
 
         Args:
             mark_prices: symbol -> price, for every symbol with open lots.

@@ -1,4 +1,4 @@
-"""Sizers that know what a contract costs."""
+"""Sizers that take a contract's costs into account."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import backtrader as bt
 
 
 class MaxLots(bt.Sizer):
-    """As many lots as a share of the available funds can open; to close, what is held.
+    """As many lots as a share of the available funds can open; to close, all held lots.
 
-    Margin and fees are counted at the bar's close (``MyBroker.max_lots``). 0 lots, where not even
-    one can be paid, sends no order. Only for a ``MyStore``'s broker.
+    Margin and fees are calculated at the bar's close (``MyBroker.max_lots``). If the funds do not
+    suffice for one lot, no order is sent. Only for a ``MyStore``'s broker.
 
     Params:
-        share: Of the available funds, 0 to 1.
-        most: Lots at most, 0 for no limit.
+        share: Share of the available funds, 0 to 1.
+        most: Maximum lots, 0 for no limit.
     """
 
     params = (("share", 1.0), ("most", 0))
 
     def _getsizing(self, comminfo: Any, cash: float, data: Any, isbuy: bool) -> int:
-        """What Backtrader asks for."""
+        """Return the lots; called by Backtrader."""
         position = self.broker.getposition(data).size
         if position and (position < 0) == isbuy:
             return int(abs(position))

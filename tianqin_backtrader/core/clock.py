@@ -1,9 +1,9 @@
-"""Time: the only place that asks the machine's clock, and the three ways a moment is written.
+"""Time: the only module that reads the machine's clock, and the three forms of a time.
 
-The machine's clock, and waiting by it, can be put in by a test: ``live_on``.
+A test can replace the machine's clock, and waiting by it, with ``live_on``.
 
-A moment is an ``int`` of nanoseconds since 1970-01-01 UTC on the wire and in the core, a naive
-``datetime`` of Beijing time where a user looks, and a ``float`` of days in Backtrader's lines.
+A time is an ``int`` of nanoseconds since 1970-01-01 UTC on the wire and in the core, a naive
+``datetime`` of Beijing time for users, and a ``float`` of days in Backtrader's lines.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ BEIJING_OFFSET = 8 * HOUR
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
-#: A stamp may be so far ahead of a clock that no live stamp has set yet, and of one that has been
-#: set, nanoseconds.
+#: How far a timestamp may be ahead of the clock before a live stamp has set it, and afterwards,
+#: nanoseconds.
 FAR, NEAR = 5 * MINUTE, 3 * SECOND
-#: How wrong the machine's clock may be before the market has been heard.
+#: How wrong the machine's clock may be before a live stamp has set the clock, nanoseconds.
 UNSURE = 120 * SECOND
-#: What a clock may lose in a minute in which nothing sets it right (9 s a day), nanoseconds.
+#: What a clock may lose in a minute without a correction (9 s per day), nanoseconds.
 _LOST = MINUTE // 10_000
-#: What the best stamps are forgotten by in a minute: the machine's clock may gain, nanoseconds.
+#: By how much the best offset decays per minute, as the machine's clock may gain, nanoseconds.
 _FORGOTTEN = SECOND // 10
-#: What no clock gains between two looks: it was set, nanoseconds.
+#: If the clock gains or loses more than this between two readings, it was set, nanoseconds.
 _SET = SECOND // 5
-#: What is left of a wait when it is over, seconds: sums of floats leave some.
+#: A wait with less than this left is over, seconds: sums of floats have rounding errors.
 OVER = 0.0005
 _ORDINAL_1970 = 719163  # date(1970, 1, 1).toordinal()
 
 
 def to_ns(moment: datetime) -> int:
-    """Nanoseconds since 1970 UTC of a naive Beijing ``datetime``.
+    """Convert a naive Beijing ``datetime`` to nanoseconds since 1970 UTC.
 
     >>> to_ns(datetime(2026, 11, 9, 21, 0))
     1794229200000000000
@@ -50,7 +50,7 @@ def to_ns(moment: datetime) -> int:
 
 
 def from_ns(ns: int) -> datetime:
-    """Naive Beijing ``datetime`` of nanoseconds since 1970 UTC, cut to microseconds.
+    """Convert nanoseconds since 1970 UTC to a naive Beijing ``datetime``, cut to microseconds.
 
     >>> from_ns(1794229200000000000)
     datetime.datetime(2026, 11, 9, 21, 0)
@@ -59,17 +59,17 @@ def from_ns(ns: int) -> datetime:
 
 
 def to_backtrader(ns: int) -> float:
-    """Days since 0001-01-01 as Backtrader keeps them, of Beijing time.
+    """Convert nanoseconds since 1970 UTC to Backtrader's days since 0001-01-01, Beijing time.
 
-    Equal to ``backtrader.date2num`` bit for bit on whole minutes. All feeds must use this one
-    function: another order of the same sums differs in the last bit, and then bars of two
-    contracts no longer share a stamp.
+    The result equals ``backtrader.date2num`` bit for bit on whole minutes. All feeds must use this
+    function: the same sums in another order differ in the last bit, and then bars of two contracts
+    no longer have the same timestamp.
     """
     return (ns + BEIJING_OFFSET) / SECOND / 86400.0 + _ORDINAL_1970
 
 
 def from_backtrader(days: float) -> int:
-    """Nanoseconds since 1970 UTC of Backtrader's days, to the nearest millisecond.
+    """Convert Backtrader's days to nanoseconds since 1970 UTC, to the nearest millisecond.
 
     >>> from_backtrader(to_backtrader(1794229200500000000))
     1794229200500000000
@@ -79,7 +79,7 @@ def from_backtrader(days: float) -> int:
 
 
 class Phase(Enum):
-    """What a contract's day is at when a tick of it is stamped.
+    """The phase of a contract's day at a tick's timestamp.
 
     Counters have stamped ticks before an open with the session's first instant, minutes early.
     """
@@ -90,7 +90,7 @@ class Phase(Enum):
 
 
 class Clock(Protocol):
-    """Where the present comes from."""
+    """A source of the present time."""
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970 UTC."""
@@ -98,16 +98,16 @@ class Clock(Protocol):
 
 
 def sleepless(clocks: object) -> int | None:
-    """The clock that is never set and goes on while the machine sleeps, for ``clock_gettime``.
+    """Return the ``clock_gettime`` id of the clock that is never set and counts suspended time.
 
-    On Linux that is the one of the boot. On a Mac, which counts ``UPTIME_RAW`` apart, it is
-    ``MONOTONIC_RAW``, while ``time.monotonic`` stands; on Linux that one stands, too.
+    On Linux that is ``CLOCK_BOOTTIME``, on a Mac, which also has ``CLOCK_UPTIME_RAW``, it is
+    ``CLOCK_MONOTONIC_RAW``. On both ``time.monotonic`` stops while the machine is suspended.
 
     Args:
-        clocks: Has those of the platform: the module ``time``.
+        clocks: Has the platform's clock ids: the module ``time``.
 
     Returns:
-        None where ``time.monotonic`` is it, as on Windows.
+        The id; None if ``time.monotonic`` is such a clock, as on Windows.
     """
     found: int | None = getattr(clocks, "CLOCK_BOOTTIME", None)
     if found is None and hasattr(clocks, "CLOCK_UPTIME_RAW"):
@@ -119,49 +119,49 @@ _SLEEPLESS = sleepless(time)
 
 
 class Machine:
-    """The clock of the machine that the program runs on, and waiting by it; this is the real one.
+    """The real clock of the machine that the program runs on, and waiting by it.
 
-    A program that the embedded exchange keeps silent about the time has another: ``SharedClock``.
+    Programs whose embedded exchange does not send its time use another one: ``SharedClock``.
     """
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970 UTC; somebody may set it."""
+        """Return nanoseconds since 1970 UTC; this clock may be set."""
         return time.time_ns()
 
     def passed_ns(self) -> int:
-        """Nanoseconds of a clock that is never set, and goes on while the machine sleeps."""
+        """Return nanoseconds of a clock that is never set, and counts suspended time."""
         return time.monotonic_ns() if _SLEEPLESS is None else time.clock_gettime_ns(_SLEEPLESS)
 
     def monotonic(self) -> float:
-        """Seconds of a clock that is never set, for time-outs; it may stand in a sleep."""
+        """Return seconds of a clock that is never set, for time-outs; it may stop in suspension."""
         return time.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Let time pass where there is nothing that could be waited for."""
+        """Sleep; for waits without an event to wait for."""
         time.sleep(seconds)
 
     def wait_for(self, event: threading.Event, seconds: float) -> None:
-        """Wait for what another thread says, so long at most."""
+        """Wait for another thread's event, at most this long."""
         event.wait(seconds)
 
     def selector(self) -> selectors.BaseSelector:
-        """What an event loop waits with; its seconds are those of ``monotonic``."""
+        """Return the selector of an event loop; its seconds are those of ``monotonic``."""
         return selectors.DefaultSelector()
 
     def connected(self, port: int) -> None:
-        """An event loop has made a connection, from this port of the machine."""
+        """Note that an event loop has made a connection from this local port."""
 
 
 _machine = Machine()
 
 
 def machine() -> Machine:
-    """The machine whose clock is in force."""
+    """Return the machine whose clock is used."""
     return _machine
 
 
 def live_on(another: Machine | None) -> None:
-    """All of the library goes by another machine's clock from now on; None: by the real one."""
+    """Make the whole library use another machine's clock; None: the real one."""
     global _machine
     _machine = another or Machine()
 
@@ -177,19 +177,19 @@ class WallClock:
 class MarketClock:
     """The exchange's time.
 
-    By default the machine's clock, set right by the stamps of live ticks (exchanges have been
-    seen 17 s ahead of it). With ``virtual`` the market's own time alone: it moves with stamps
-    and with what the server announces, never by itself.
+    By default it is the machine's clock, corrected by the timestamps of live ticks (exchanges have
+    been seen 17 s ahead of it). With ``virtual`` it is the market's own time alone: it advances
+    with timestamps and with the time that the server sends, never by itself.
 
     Args:
         wall: The machine's clock.
         virtual: As the attribute.
-        passed: Nanoseconds of a clock that is never set: the machine's is then followed when it
-            is made faster or slower, and not when it is set, once the market has been heard of.
+        passed: Nanoseconds of a clock that is never set. With it, once the market's time is known,
+            the machine's clock is followed if it is slewed, but not if it is set.
 
     Attributes:
-        virtual: Whether the machine's clock plays no part.
-        trusted: Whether the market has been heard of yet.
+        virtual: Whether the machine's clock is ignored.
+        trusted: Whether the market's time is known yet.
     """
 
     def __init__(
@@ -199,13 +199,13 @@ class MarketClock:
         self.virtual = virtual
         self.trusted = False
         self._latest = 0
-        # Largest (stamp - arrival) of this minute and of the last: the one least delayed.
+        # Largest (stamp - arrival) of this minute and of the last: of the least delayed tick.
         self._offset = self._offset_before = 0
         self._minute = -1
-        # The largest of long before, and whether a live stamp has been among them.
+        # The largest over a long time, and whether a live stamp was among them.
         self._best, self._heard_live = 0, False
         self._ahead = self._was_set = 0
-        self._started = False  # once ``_ahead`` is known and the market has been heard
+        self._started = False  # once ``_ahead`` and the market's time are known
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970 UTC."""
@@ -217,17 +217,17 @@ class MarketClock:
         return arrival + offset
 
     def believes(self, ns: int, phase: Phase = Phase.TRADING) -> bool:
-        """Whether a tick that is stamped ``ns`` may have come by now.
+        """Return whether a tick with the timestamp ``ns`` may have come by now.
 
         Until a live stamp has set this clock, a stamp may be minutes ahead of it or of the
-        machine's. Afterwards it may not be ahead of the clock as the best stamps of long before
-        would have it: a late line, or one that was away, has set it back. Or it is what the
-        machine's clock says, which may have gone on while nothing else did. Where no stamp has
-        come for hours, that clock may have lost seconds; an open that comes early tells nothing.
+        machine's clock. Afterwards it may not be ahead of the time by the best offset known: a slow
+        or lost connection may have set the clock back. It may also agree with the machine's clock,
+        which may have gone on while the other one stopped. If no stamp has come for hours, the
+        clock may have lost seconds; but an open that seems early is no evidence of that.
 
         Args:
-            ns: The stamp, nanoseconds.
-            phase: Of the contract then; ``doubted_stamps.phase_at``.
+            ns: The timestamp, nanoseconds.
+            phase: The contract's phase then; ``doubted_stamps.phase_at``.
         """
         now, wall = self.now_ns(), self._wall.now_ns()
         if self.virtual:
@@ -244,16 +244,16 @@ class MarketClock:
         return abs(ns - wall - error) <= near
 
     def arrival_ns(self) -> int:
-        """Now, on a scale that nobody sets: for what passes between two ticks, nanoseconds."""
+        """Return the present, nanoseconds, for the time between ticks; of ``passed`` if given."""
         return self._passed() if self._passed is not None else self._wall.now_ns()
 
     def stamp(self, ns: int) -> None:
-        """A tick stamped ``ns`` has just come, or the server has told its time."""
+        """Take the timestamp of a tick that has just come, or the time that the server sent."""
         self.join(ns)
         self._heard_live = True
 
     def join(self, ns: int) -> None:
-        """The market has been at ``ns``, maybe long ago: go on from there until ticks come."""
+        """Continue from ``ns``, a time the market has reached, maybe long ago, until ticks come."""
         self.trusted = True
         self._latest = max(self._latest, ns)
         if self.virtual:
@@ -270,7 +270,7 @@ class MarketClock:
         self._minute, self._offset = minute, offset
 
     def _unset(self) -> int:
-        """The machine's clock as if nobody had set it since the market was heard."""
+        """Return the machine's clock as if it had not been set since the market's time is known."""
         now = self._wall.now_ns()
         if self._passed is not None:
             ahead = now - self._passed()
@@ -282,49 +282,49 @@ class MarketClock:
 
 
 def beijing_now() -> datetime:
-    """Naive Beijing time of the machine's clock, whatever its timezone."""
+    """Return the naive Beijing time of the machine's clock, whatever its timezone."""
     return from_ns(_machine.now_ns())
 
 
 def ahead_of_utc(moment: datetime) -> timedelta:
-    """How far a moment is ahead of the machine's UTC, both naive.
+    """Return how far a time is ahead of the machine's UTC, both naive.
 
-    What Backtrader's resamplers add to the machine's UTC to know what time it is.
+    Backtrader's resamplers add this to the machine's UTC to get the present time.
     """
     return moment - (_EPOCH + timedelta(microseconds=_machine.now_ns() // 1000))
 
 
 def monotonic() -> float:
-    """Seconds of a clock that is never set; for time-outs."""
+    """Return seconds of a clock that is never set; for time-outs."""
     return _machine.monotonic()
 
 
 def present_ns(market: Clock) -> int:
-    """The exchange's time; the machine's while nothing is known of it: nanoseconds since 1970."""
+    """Return the exchange's time, the machine's while it is unknown; nanoseconds since 1970 UTC."""
     return market.now_ns() or WallClock().now_ns()
 
 
 def passed_ns() -> int:
-    """Nanoseconds of a clock that is never set, and goes on while the machine sleeps."""
+    """Return nanoseconds of a clock that is never set, and counts suspended time."""
     return _machine.passed_ns()
 
 
 class Instants(NamedTuple):
-    """A moment by this machine's time that is never set and by the market's, nanoseconds.
+    """A time by the machine's clock that is never set, and by the market's, nanoseconds.
 
-    The market's may be the faster one, in a rehearsal.
+    The market's clock may be the faster one, in a rehearsal.
     """
 
     machine: int
     market: int
 
     def since(self, then: Instants) -> int:
-        """Nanoseconds that have passed since then, by the clock that has gone further."""
+        """Return the nanoseconds since ``then``, by the clock that has advanced more."""
         return max(self.machine - then.machine, self.market - then.market)
 
 
 def instants(market: Clock) -> Instants:
-    """Now.
+    """Return the present time.
 
     Args:
         market: The exchange's time.
@@ -333,24 +333,24 @@ def instants(market: Clock) -> Instants:
 
 
 def deadline_in(seconds: float) -> float:
-    """The moment ``seconds`` from now as ``TqApi.wait_update`` wants it (``time.time()`` based).
+    """Return the deadline ``seconds`` from now for ``TqApi.wait_update`` (by ``time.time()``).
 
-    tqsdk takes the same clock off again and lets its event loop wait for what is left, so these
-    are seconds of the loop's clock.
+    tqsdk subtracts the same clock again and lets its event loop wait for the rest, so these are
+    seconds of the loop's clock.
     """
     return time.time() + seconds
 
 
 def seconds_until(deadline: float) -> float:
-    """Seconds left until a moment on the scale of ``deadline_in``; to be asked at once."""
+    """Return the seconds until a deadline of ``deadline_in``; to be called at once."""
     return deadline - time.time()
 
 
 def pause(seconds: float) -> None:
-    """Let time pass where there is nothing that could be waited for."""
+    """Sleep; for waits without an event to wait for."""
     _machine.pause(seconds)
 
 
 def wait_for(event: threading.Event, seconds: float) -> None:
-    """Wait for what another thread says, so long at most."""
+    """Wait for another thread's event, at most this long."""
     _machine.wait_for(event, seconds)

@@ -1,4 +1,4 @@
-"""``Context``: what every room is told of the outside: the time, contracts, and whom to tell."""
+"""``Context``: what every room knows of its surroundings: time, contracts, notifications."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Notification = tuple[object, tuple[object, ...], dict[str, object]]
 
 
 class Context:
-    """The market's time and calendar, contracts, and the way to ``notify_store``.
+    """The market's time and calendar, contracts, and notifications.
 
     Args:
-        clock: The exchange's time; 0 while nobody knows it.
+        clock: The exchange's time; 0 while it is unknown.
         calendar: Trading days and sessions.
         contracts: Specifications.
-        watchers: Told beside the strategies, at once.
-        strategy_name: Names this program's records.
+        watchers: Notified besides the strategies, at once.
+        strategy_name: The name of this program's records.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Context:
     # -- time ---------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The exchange's time, naive Beijing; the machine's while nothing is known of it."""
+        """The exchange's time, naive Beijing; the machine's while it is unknown."""
         return from_ns(self.present_ns())
 
     def present_ns(self) -> int:
@@ -56,11 +56,11 @@ class Context:
         return present_ns(self.clock)
 
     def now_ns(self) -> int:
-        """The exchange's time, nanoseconds since 1970 UTC; 0 while nothing is known of it."""
+        """The exchange's time, nanoseconds since 1970 UTC; 0 while it is unknown."""
         return self.clock.now_ns()
 
     def trading_day(self) -> date:
-        """Of now."""
+        """The present trading day."""
         ns = self.present_ns()
         hour = ns // HOUR, self.calendar.changes
         if hour != self._hour:  # days begin with an hour
@@ -79,7 +79,7 @@ class Context:
         """Whether a contract's market is in a session.
 
         Raises:
-            CalendarOutOfRange: The year's holidays are not announced: nobody may guess with money.
+            CalendarOutOfRange: The year's holidays are not announced; they are never guessed.
         """
         now = self.now()
         self.calendar.must_know(self.calendar.trading_day_at(now))
@@ -89,7 +89,7 @@ class Context:
         """Whether a contract's market takes orders now.
 
         Raises:
-            CalendarOutOfRange: As of ``is_trading``.
+            CalendarOutOfRange: As in ``is_trading``.
         """
         day = self.trading_day()
         if day.year != self._known_year:
@@ -98,7 +98,7 @@ class Context:
         return self._span(symbol).phase
 
     def is_open(self, symbol: str) -> bool:
-        """As ``is_trading``, for showing, not for trading."""
+        """Like ``is_trading``, but for display only: the year's holidays may be unknown."""
         self.trading_day()
         return self._span(symbol).trading
 
@@ -110,9 +110,10 @@ class Context:
         return found[2]
 
     def takes_orders(self, symbol: str) -> bool:
-        """Whether it is in a session, and in no auction.
+        """Whether a contract's market is in a session, and in no auction.
 
-        In a year that is not announced nothing is sent: what waits waits on. That is told once.
+        In a year whose holidays are not announced nothing is sent, and waiting orders wait on; that
+        is notified once.
         """
         try:
             return self.phase(symbol) is MarketPhase.TRADING
@@ -127,35 +128,35 @@ class Context:
     # -- contracts ----------------------------------------------------------------------------
 
     def instrument(self, symbol: str) -> Instrument:
-        """A contract's specification of today.
+        """Return a contract's specification of today.
 
         Raises:
-            UnknownSymbol: TianQin knows no such contract.
-            LinkError: It is asked for the first time, and TianQin does not answer.
+            UnknownSymbol: TianQin has no such contract.
+            LinkError: It is requested for the first time, and TianQin does not answer.
         """
         found = self._contracts.at_hand.get(symbol)
         return found if found is not None else self._contracts.get(symbol)
 
     def known_instrument(self, symbol: str) -> Instrument | None:
-        """The same, if it is known; else it is asked for beside the run. Nothing is waited for."""
+        """Return the same if it is known; otherwise request it in the background, return None."""
         return self._contracts.known(symbol)
 
     def is_unknown(self, symbol: str) -> bool:
-        """Whether TianQin has said that there is no such contract."""
+        """Whether TianQin has answered that there is no such contract."""
         return self._contracts.absent(symbol)
 
-    # -- words --------------------------------------------------------------------------------
+    # -- notifications ------------------------------------------------------------------------
 
     def notify(self, text: object, *args: object, **facts: object) -> None:
-        """Tell ``notify_store``, in the next round of Cerebro."""
+        """Call ``notify_store`` in the next round of Cerebro."""
         self._watchers.said(str(text))
         self.unsaid.append((text, args, facts))
 
     def announce(self, logger: logging.Logger, level: int, text: str, **facts: object) -> None:
-        """Log a text, and tell ``notify_store`` the same."""
+        """Log a text, and notify it."""
         logger.log(level, "%s", text, stacklevel=2)
         self.notify(text, **facts)
 
     def exposed(self, symbol: str, lots: int, text: str) -> None:
-        """Lots that are held have lost their protection."""
+        """Report held lots that have lost their protection."""
         self._watchers.exposed(symbol, lots, text)

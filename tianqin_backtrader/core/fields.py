@@ -1,4 +1,4 @@
-"""Fields of the rows that TqSdk shows: numbers and texts by name, some of which may be missing."""
+"""Fields of TqSdk's rows: numbers and texts by name, some of which may be missing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from .model import NAN
 
-#: An account, a position, an order or a contract, its fields as TqSdk names them.
+#: An account, a position, an order or a contract, with TqSdk's field names.
 Fields = Mapping[str, object]
 
 
 def number(fields: Fields, name: str, otherwise: float = NAN) -> float:
-    """A field that is a number; what is missing, or a text such as "-", is ``otherwise``.
+    """Return a field as a number; if it is missing, or a text such as "-", ``otherwise``.
 
     >>> number({"balance": 10}, "balance"), number({"balance": "-"}, "balance", 0.0)
     (10.0, 0.0)

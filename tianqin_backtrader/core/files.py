@@ -1,4 +1,4 @@
-"""Files that are replaced whole: a reader sees the old one or the new one, never a part."""
+"""Atomic replacement of files: a reader sees the old one or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 
 def unfinished(name: str) -> str:
-    """What a file is called beside its place while it is being written.
+    """Return the temporary name of a file while it is being written, in the same folder.
 
     A program that is killed meanwhile leaves it there.
     """
@@ -19,14 +19,14 @@ def unfinished(name: str) -> str:
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
-    """Write a file in place of one that may be there.
+    """Write a file that replaces an existing one.
 
     Args:
-        path: Its place; only one program writes there.
-        durable: Whether it is on disk when the block is left, even after a power cut.
+        path: Its path; only one program writes there.
+        durable: Whether it must survive a power cut once the block is left.
 
     Raises:
-        OSError: It cannot be written; the old file is unchanged. So it is with any error inside.
+        OSError: It cannot be written. The old file is unchanged, as after any error in the block.
     """
     beside = path.with_name(unfinished(path.name))
     try:

@@ -1,4 +1,4 @@
-"""Requests over HTTP, each with an end to its wait."""
+"""HTTP requests, each with a time-out."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _ON_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Answer(NamedTuple):
-    """What a server has said.
+    """A server's answer.
 
     Attributes:
-        status: HTTP's; 200 of a file.
-        body: Bytes as they came.
-        headers: By name, whatever its case.
+        status: The HTTP status; 200 for a file.
+        body: The bytes as they came.
+        headers: By name, in any case.
     """
 
     status: int
@@ -35,17 +35,17 @@ def is_here(url: str) -> bool:
 
 
 def ask(method: str, url: str, *, seconds: float, json: Json = None) -> Answer:
-    """Ask once; a refusal is an answer, too. A proxy of the environment gets no request to here.
+    """Send one request; an HTTP error is an answer, too. No proxy is used for this machine.
 
     Args:
         method: ``"GET"``, ``"POST"``, ``"HEAD"``, ...
         url: ``http``, ``https``, or ``file`` to read a copy.
-        seconds: Until the connection is made, and between two pieces of the answer.
+        seconds: Time-out of the connection, and of each wait for data.
         json: Sent as the body.
 
     Raises:
         OSError: There is no answer, or no such file.
-        ValueError: It is no such address.
+        ValueError: The address is invalid.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -57,11 +57,11 @@ def ask(method: str, url: str, *, seconds: float, json: Json = None) -> Answer:
 
 
 def fetch(url: str, *, seconds: float) -> bytes:
-    """What is there.
+    """Return the content of an address.
 
     Raises:
-        OSError: There is no answer, a refusal, or no such file.
-        ValueError: It is no such address.
+        OSError: There is no answer, an HTTP error, or no such file.
+        ValueError: The address is invalid.
     """
     answer = ask("GET", url, seconds=seconds)
     if answer.status >= 400:

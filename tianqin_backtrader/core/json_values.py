@@ -1,9 +1,9 @@
-"""What JSON can hold, as a type."""
+"""The type of values that JSON can represent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-#: What is written as JSON.
+#: A value that can be written as JSON.
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"

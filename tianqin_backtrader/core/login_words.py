@@ -1,7 +1,7 @@
-"""What servers say of a login: whether it was refused, why, and what to do about it.
+"""Servers' messages about logins: whether a login was refused, why, and what to do about it.
 
 TianQin's login server answers over HTTP; a broker's counter, and that of the paper account, answers
-with notifications, and is silent after a refusal. Codes and words of the counter: those of
+with notifications, and sends nothing after a refusal. Codes and words of the counter are those of
 TianQin's trading gateway and of CTP.
 """
 
@@ -15,19 +15,19 @@ from .model import Notice
 
 # -- TianQin's login server -------------------------------------------------------------------
 
-#: In the words of a client that finds the servers down for their daily maintenance.
+#: Words in the client's error if the servers are down for their daily maintenance.
 OUT_OF_SERVICE = ("运维", "名称服务")
-#: In its words about a server's answer, the HTTP status.
+#: The HTTP status in the client's error about a server's answer.
 _STATUS = re.compile(r"(?:认证失败 \(|失败。)(\d{3})\b")
-#: Where it says the same of a server in trouble as of a user who may not.
+#: Errors that the client reports both for a failing server and for a user without permission.
 _UNCLEAR = ("不支持该期货公司", "授权到期日期失败")
 _BUSY = frozenset({"408", "425", "429"})
 
 
 def out_of_service(error: Exception) -> bool:
-    """Whether a client says that the servers are in trouble, or down for daily maintenance.
+    """Whether a client's error is that the servers fail, or are down for daily maintenance.
 
-    A server in trouble may say anything of the password; only its status counts.
+    A failing server may blame the password; only the HTTP status counts.
     """
     found = _STATUS.search(str(error))
     if found is not None and (found[1] >= "500" or found[1] in _BUSY):
@@ -36,12 +36,12 @@ def out_of_service(error: Exception) -> bool:
 
 
 def is_unclear(error: Exception) -> bool:
-    """Whether a client says what it says of servers in trouble, too."""
+    """Whether a client's error may also come from a failing server."""
     return any(word in str(error) for word in _UNCLEAR)
 
 
 def not_in_service(words: str) -> str:
-    """What to say then, with the server's words."""
+    """Return the message for servers that are out of service, with their words."""
     return f"TianQin is not in service, which says nothing of user and password: {words}"
 
 
@@ -59,7 +59,7 @@ class Why(StrEnum):
     OTHER = "OTHER"
 
 
-#: What is looked for in the words, the first that is found counts.
+#: Words that mark a reason; the first match counts.
 _WORDS: tuple[tuple[Why, str], ...] = (
     (Why.LOCKED, "次数超限 次数过多 锁定 冻结 登录被禁止 禁止登录 频繁 销户"),
     (Why.CHANGE, "修改密码 修改口令 弱密码 弱口令 密码过期 口令过期 已过期 首次登录 密码强度"),
@@ -74,35 +74,35 @@ _CODES = {
     75: Why.LOCKED, 5: Why.ENDED, 7: Why.AWAY, 8: Why.AWAY, 347: Why.AWAY,
 }  # fmt: skip
 _OWN_CLIENT = "with the company's own client"
-#: What its owner should do.
+#: What the account's owner should do.
 ADVICE = {
-    Why.PASSWORD: "Compare the account's number and password, and have them right before the next "
-    "attempt: brokers lock an account after a few wrong ones",
+    Why.PASSWORD: "Check the account's number and password before the next attempt: brokers lock "
+    "an account after a few wrong ones",
     Why.CHANGE: f"Change the password {_OWN_CLIENT}, then start with the new one",
-    Why.LOCKED: f"Every attempt more may prolong it: ask the company, or log in {_OWN_CLIENT}, "
-    "before the next one",
+    Why.LOCKED: f"Every further attempt may prolong the lock: ask the company, or log in "
+    f"{_OWN_CLIENT}, before the next one",
     Why.ENDED: "Another program or a client on another machine is logged in with this account: "
     "end one of them",
-    Why.AWAY: "The password is not in question: the counter takes logins in its hours",
-    Why.OTHER: f"See whether you can log in {_OWN_CLIENT} before the next attempt: brokers lock an "
-    "account after a few that are refused",
+    Why.AWAY: "The password is not the reason: the counter accepts logins in its hours",
+    Why.OTHER: f"Check that you can log in {_OWN_CLIENT} before the next attempt: brokers lock an "
+    "account after a few refused ones",
 }
-#: The gateway's codes: a login that is good, one that is refused and over.
+#: The gateway's codes: a successful login, and a refused one that is over.
 _LOGGED_IN, _OVER = frozenset({323, 324, 401}), frozenset({*range(339, 348), 402, 403})
 _GOOD = ("登录成功", "交易服务器重登录成功")
-#: The code of what a broker tells all of its customers, in words of its own about anything.
+#: The code of a broker's own messages to all of its customers, on any subject.
 BROADCAST = 332
-#: How the gateway begins what it says of a login whatever the level.
+#: Beginnings of the gateway's messages about logins, at any level.
 _SPEAKS_OF_LOGINS = ("交易服务器", "用户登录", "账户和密码")
 _GENERAL = ("用户登录失败", "用户登录超时", "账户和密码不匹配")
-#: Of what a notice must speak to be about a login, and what it is about otherwise.
+#: Words that a notice about a login contains, and beginnings of notices about other things.
 _OF_A_LOGIN = ("登录", "登陆", "认证失败", "密码", "口令", "下线", "被踢")
 _OF_ANOTHER_THING = ("下单", "撤单", "报单", "转账", "银期", "修改", "查询", "当前时间", "重复发送")
 _NOT_YET = ("尚未登录", "没有登录", "未登录")
-#: The gateway's codes about its line to the front.
+#: The gateway's codes about its line to the exchange's front.
 _FRONT_LOST, _FRONT_THERE = 322, frozenset({320, 321})
-#: Seconds in which more words may come: after the end of a login without a reason, and after a
-#: reason without an end.
+#: Seconds to wait for further messages: for the reason after a login has ended, and for the end
+#: after a reason.
 MORE_WORDS, NO_END = 0.3, 1.0
 
 
@@ -111,9 +111,9 @@ class Refusal:
     """A trading login that was refused, or ended.
 
     Attributes:
-        why: What kind it is.
-        words: The counter's own.
-        code: Its number: CTP's, or the gateway's.
+        why: The kind of reason.
+        words: The counter's words.
+        code: The error number of CTP, or the gateway's code.
     """
 
     why: Why
@@ -122,12 +122,12 @@ class Refusal:
 
     @property
     def advice(self) -> str:
-        """What its owner should do."""
+        """What the account's owner should do."""
         return ADVICE[self.why]
 
 
 def why_of(words: str, code: int = 0) -> Why:
-    """What words and number mean.
+    """Return the reason that words and number state.
 
     >>> why_of("交易服务器登录失败,CTP:不合法的登录", 3), why_of("CTP:首次登录必须修改密码", 140)
     (<Why.PASSWORD: 'PASSWORD'>, <Why.CHANGE: 'CHANGE'>)
@@ -140,19 +140,19 @@ def why_of(words: str, code: int = 0) -> Why:
 
 
 def _of_a_login_or_front(notice: Notice) -> bool:
-    """Whether a notice can be about either: it is the counter's, and about no other thing."""
+    """Whether a notice can be about a login or front: the counter's own, on no other subject."""
     others = notice.conn_id or notice.code == BROADCAST
     return not others and not notice.content.startswith(_OF_ANOTHER_THING)
 
 
 def is_good(notice: Notice) -> bool:
-    """Whether a notice says that the trading login is good."""
+    """Whether a notice says that the trading login has succeeded."""
     good = notice.code in _LOGGED_IN or notice.content in _GOOD
     return _of_a_login_or_front(notice) and good
 
 
 def refusal_in(notice: Notice) -> Refusal | None:
-    """What a notice says of a login that is refused or ended; None if it says nothing of one."""
+    """Return the refusal or end of a login that a notice reports; None if it reports none."""
     words = notice.content
     if not _of_a_login_or_front(notice) or is_good(notice):
         return None
@@ -179,7 +179,7 @@ def front_there(notice: Notice) -> bool:
 
 
 class LoginWatch:
-    """Follows the notices of a trading login until it is known how it goes."""
+    """Follows the notices of a trading login until its result is known."""
 
     def __init__(self) -> None:
         self._found: list[Refusal] = []
@@ -187,7 +187,7 @@ class LoginWatch:
         self._since = 0.0
 
     def hear(self, notice: Notice, now: float) -> None:
-        """Take a notice that came at ``now`` (seconds, never going back)."""
+        """Take a notice that came at ``now`` (seconds of a monotonic clock)."""
         found = refusal_in(notice)
         if is_good(notice):
             self._found, self._end = [], None
@@ -200,7 +200,7 @@ class LoginWatch:
         self._since = now
 
     def verdict(self, now: float) -> Refusal | None:
-        """What was refused, as soon as no more words are to be waited for."""
+        """Return the refusal once no further messages are expected, otherwise None."""
         if self._end is None and not self._found:
             return None
         if self._end is not None and self._found:

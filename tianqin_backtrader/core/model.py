@@ -1,4 +1,4 @@
-"""The values that travel between the rooms. They are facts and are never changed."""
+"""The immutable values that rooms pass to each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAN = float("nan")
 
 
 class Counter(StrEnum):
-    """Who keeps the account's books."""
+    """Which kind of counter keeps the account."""
 
     KQ = "kq"  # TianQin's paper account, 快期模拟
     CTP = "ctp"  # a futures company, behind TianQin's gateway
@@ -51,12 +51,12 @@ class MarketPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhaseSpan:
-    """How long a contract's market is what it is.
+    """A contract's market phase, and how long it lasts.
 
     Attributes:
-        phase: What it is.
+        phase: The phase.
         trading: Whether it is in a session; a closing auction is within one.
-        until: When that may change, naive Beijing time.
+        until: When it may change, naive Beijing time.
     """
 
     phase: MarketPhase
@@ -68,7 +68,7 @@ class Tick(NamedTuple):
     """One row of TianQin's tick serial.
 
     ``time`` is nanoseconds since 1970 UTC. ``volume`` (lots) and ``amount`` (yuan) are
-    cumulative over the trading day. Prices the market does not show are nan, their volumes 0.
+    cumulative over the trading day. A side without a quote has price nan and volume 0.
     A tuple, not a dataclass: one is made for every tick of every contract.
     """
 
@@ -89,8 +89,8 @@ class Tick(NamedTuple):
 class Bar(NamedTuple):
     """One bar. It covers the ticks with ``start`` < time <= ``end`` (nanoseconds since 1970 UTC).
 
-    ``volume`` is in lots of this bar; ``id`` is TianQin's number of it, or -1 where unknown.
-    Bid and ask are those at the bar's end, nan in history.
+    ``volume`` is the bar's lots; ``id`` is TianQin's number of the bar, or -1 if unknown. Bid and
+    ask are those at the bar's end, nan in history.
     """
 
     start: int
@@ -113,10 +113,10 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A contract's specification as TianQin gives it for the trading day.
+    """A contract's specification for the trading day, from TianQin.
 
-    Prices in quote units, ``margin`` and ``commission`` in yuan per lot, nan where TianQin gives
-    none. ``underlying_symbol`` is the contract behind a main contract (``KQ.m@``), else "".
+    Prices are in quote units, ``margin`` and ``commission`` in yuan per lot; nan if TianQin has
+    none. ``underlying_symbol`` is the underlying contract of a main contract (``KQ.m@``), else "".
     """
 
     symbol: str
@@ -143,7 +143,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """The exchange's view of one order, whole, as of now.
+    """The complete present state of one order at the exchange.
 
     ``status`` is ``"ALIVE"`` or ``"FINISHED"``; an order without ``exchange_order_id`` that is
     FINISHED was rejected, for the reason ``last_msg``.
@@ -162,7 +162,7 @@ class OrderReport:
 
     @property
     def rejected(self) -> bool:
-        """Whether the exchange (or the broker) never took it."""
+        """Whether the exchange (or the broker) never accepted it."""
         return self.status == "FINISHED" and not self.exchange_order_id
 
 
@@ -170,8 +170,8 @@ class OrderReport:
 class Fill:
     """One execution. ``time`` is nanoseconds since 1970 UTC.
 
-    ``commission`` is in yuan, nan where the counter does not name it. ``exchange_trade_id`` is ""
-    where none is told.
+    ``commission`` is in yuan, nan if the counter does not state it. ``exchange_trade_id`` is "" if
+    it is unknown.
     """
 
     trade_id: str
@@ -187,9 +187,9 @@ class Fill:
 
     @property
     def identity(self) -> str:
-        """What stays the same under whatever ids a gateway lists it.
+        """An identity that does not depend on the ids under which a gateway lists the fill.
 
-        Exchanges number their trades anew every day, and give both sides of a trade one number.
+        Exchanges number their trades anew every day, and both sides of a trade have one number.
         """
         if not self.exchange_trade_id:
             return self.trade_id

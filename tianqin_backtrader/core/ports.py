@@ -1,6 +1,6 @@
-"""What rooms need of the session, as narrow types: whoever has these members will do.
+"""What rooms need of the session, as narrow protocols: any object with these members fits.
 
-A room takes the ports that it uses and is made without a session in its unit tests.
+A room takes only the ports that it uses, so its unit tests need no session.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from .model import Bar, Counter, Direction, Fill, Instrument, Offset, OrderReport, PhaseSpan, Tick
 
-#: A tick or a bar: its id, then the fields that were asked for.
+#: A tick or a bar: its id, then the requested fields.
 Row = tuple[int, float, *tuple[float, ...]]
 
 
@@ -34,7 +34,7 @@ class Contracts(Protocol):
     """Specifications of today; ``InstrumentProvider``.
 
     Attributes:
-        at_hand: Those that are known, by symbol.
+        at_hand: The known ones, by symbol.
     """
 
     @property
@@ -65,7 +65,7 @@ class QuoteView(Protocol):
 
 
 class MarketDataPort(Protocol):
-    """Prices of now; the gateway."""
+    """Present prices; the gateway."""
 
     def quote(self, symbol: str) -> QuoteView: ...
     def best_prices(self, symbol: str) -> tuple[float, float]: ...
@@ -73,7 +73,7 @@ class MarketDataPort(Protocol):
 
 
 class OfChart(Protocol):
-    """What says which chart's rows something stands on."""
+    """Something that is based on the rows of a chart."""
 
     @property
     def symbol(self) -> str: ...
@@ -104,7 +104,7 @@ class Rows(OfChart, Protocol):
 
 
 class Charts(Protocol):
-    """Asks for rows; ``TreeCharts``."""
+    """Requests rows; ``TreeCharts``."""
 
     def series(self, symbol: str, seconds: int, width: int) -> Rows: ...
     def older(self, series: OfChart, first_id: int, width: int) -> Rows: ...
@@ -122,7 +122,7 @@ class ChartPort(Protocol):
 
 
 class ProofPort(Protocol):
-    """Until when nothing can be missing of what the market has sent."""
+    """Until when market data are complete."""
 
     def alive_at(self, symbol: str) -> int: ...
     def catch_up(self, deadline: float) -> None: ...
@@ -167,7 +167,7 @@ class TradingPort(Protocol):
 
 
 class LinkPort(Protocol):
-    """Whether the other side can be reached; ``Reconnector``."""
+    """The state of the connections; ``Reconnector``."""
 
     sessions: int
     no_trading: str
@@ -194,11 +194,11 @@ class Feeds(Protocol):
 
 
 class Watchers(Protocol):
-    """Told beside the strategies; ``Observers``."""
+    """Notified besides the strategies; ``Observers``."""
 
     def said(self, text: str) -> None: ...
     def exposed(self, symbol: str, lots: int, text: str) -> None: ...
 
 
-#: Gives a contract's last price, quote units; nan where there is none.
+#: Returns a contract's last price, quote units; nan if there is none.
 LastPrice = Callable[[str], float]

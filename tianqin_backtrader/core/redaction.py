@@ -1,7 +1,7 @@
 """Keeps secrets out of texts and log records.
 
-It imports nothing of tqsdk, so that any module may use it before ``logging_fix`` has put the
-loggers in order.
+It imports nothing of tqsdk, so that any module may use it before ``logging_fix`` has repaired the
+loggers.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import logging
 import re
 from collections.abc import Iterable
 
-#: Shorter ones are words that must be readable.
+#: Shorter secrets are not hidden: they could be ordinary words.
 _SHORTEST = 4
 _hidden: set[str] = set()
 _TOKEN = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]+")
-#: Marks a pack of TianQin's that holds a settlement statement; and the text in it, as JSON, as
-#: JSON in a text of JSON, or as Python shows a dict.
+#: Marks a pack of TianQin that has a settlement statement; and its text, as JSON, as JSON within a
+#: JSON text, or as Python prints a dict.
 _STATEMENT = "SETTLEMENT"
 _CONTENT = re.compile(
     r"""(\\*["']content\\*["']\s*:\s*)(\\*["'])(?:(?!(?<!\\)\2).)*(?<!\\)\2""", re.DOTALL
@@ -23,7 +23,7 @@ _CONTENT = re.compile(
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """A text without tokens, settlement statements and the given secrets.
+    """Return a text without tokens, settlement statements and the given secrets.
 
     >>> redacted("Bearer eyJhbGciOi.eyJzdWIiOi.c2ln of tom:pass", ["pass"])
     'Bearer *** of tom:***'
@@ -37,19 +37,19 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 
 def hide(*secrets: str) -> None:
-    """Keep secrets out of everything that ``clean`` and ``Redact`` see, from now on."""
+    """Make ``clean`` and ``Redact`` remove these secrets from now on."""
     _hidden.update(secret for secret in secrets if secret and len(secret) >= _SHORTEST)
 
 
 def clean(text: str) -> str:
-    """A text without tokens and all that was ever hidden, the longest first."""
+    """Return a text without tokens, settlement statements and all hidden secrets."""
     return redacted(text, sorted(_hidden, key=len, reverse=True))
 
 
 class Redact(logging.Filter):
-    """Takes hidden secrets out of the records of a logger or handler."""
+    """Removes hidden secrets from the records of a logger or handler."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Every record passes."""
+        """Clean a record; return True."""
         record.msg, record.args = clean(record.getMessage()), ()
         return True

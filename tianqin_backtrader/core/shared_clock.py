@@ -1,15 +1,15 @@
-"""``SharedClock``: the machine's clock of a program and of a sandbox that keeps silent about time.
+"""``SharedClock``: the clock of a program and of a sandbox that does not send its time.
 
-The real TianQin tells no time: a program has its machine's clock, which is not TianQin's. Here both
-have one clock, which the sandbox keeps. With a ``speed`` it runs so many times as fast as the real
-one, for both. Without one it stands while the program works, and goes on, as fast as it can, while
-the program waits: the program says until when it waits, the sandbox lets the market go on until
-then, or until something is sent. So no computer is too slow for it, and no run is like another by
-chance.
+The real TianQin does not send its time: a program has its own machine's clock, which differs from
+TianQin's. Here both have one clock, which the sandbox keeps. With a ``speed`` it runs that many
+times as fast as the real one, for both. Without a speed it stops while the program works, and
+advances as fast as possible while the program waits: the program sends the end of its wait, and the
+sandbox lets the market run until then, or until it sends something. So the result depends neither
+on the computer's speed nor on chance.
 
-The line between them carries ``WORD`` to the program: a moment of the market, the real instant
-it was at, and how many times as fast as the real one it goes on; and ``SAYS`` to the sandbox: what
-(a port of the program's, or a wait, awake or not for what comes meanwhile), and a number.
+On the connection between them ``WORD`` goes to the program: a time of the market, the real time at
+which it was reached, and the speed; and ``SAYS`` to the sandbox: a kind (a port of the program, or
+a wait that data end or do not end), and a number.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from .clock import DAY, SECOND, Machine
 
 #: Market ns, real ns, speed.
 WORD = struct.Struct("<qqd")
-#: What, number.
+#: Kind, number.
 SAYS = struct.Struct("<cq")
-#: A connection of the program begins at this port; it waits until a moment (market ns) or for what
-#: comes; it waits and hears nothing.
+#: The program has a connection from this port; it waits until a time (market ns) or until data
+#: come; it waits until a time, whatever comes.
 PORT, WAITS, SLEEPS = b"P", b"W", b"S"
-#: The moment of a wait without an end.
+#: The time of a wait without an end.
 NO_END = 1 << 62
-#: Real seconds after which a program that waits says so again, should a word have been lost.
+#: Real seconds after which a waiting program sends its wait again, in case a message was lost.
 _AGAIN = 0.25
-#: Real seconds that another thread has for its answer before time passes in which it has none.
+#: Real seconds that another thread has for its answer before the shared time advances.
 _THREADS = 0.05
-#: Waits end at whole milliseconds of the market's time: what tqsdk makes of a deadline differs by
-#: the microseconds that its sums take.
+#: Waits end at whole milliseconds of the market's time: tqsdk's calculation of a deadline takes a
+#: varying number of microseconds.
 _GRID = SECOND // 1000
-#: The machine was started at the last whole multiple of this since 1970: an event loop must see
-#: nanoseconds in a float of seconds.
+#: The machine counts as started at the last multiple of this since 1970, so that a float of seconds
+#: is precise to nanoseconds.
 _BOOTS = 30 * DAY
 
 Ready = list[tuple[selectors.SelectorKey, int]]
 
 
 class SharedClock(Machine):
-    """The machine of a program, one thread of which waits.
+    """The machine's clock of a program with one waiting thread.
 
     Args:
-        port: Where the sandbox keeps the clock, on 127.0.0.1.
-        ahead: Seconds by which this machine's clock is ahead of the market's at the start; below 0
-            it is behind.
-        drift: Seconds that it gains in each second; below 0 it loses.
+        port: The port of the sandbox's clock, on 127.0.0.1.
+        ahead: Seconds by which this machine's clock is ahead of the market's at the start;
+            negative if it is behind.
+        drift: Seconds that it gains per second; negative if it loses.
 
     Attributes:
-        ahead: May be changed at any time: somebody sets the clock.
-        speed: Times real time; 0.0 while it stands until the program waits.
+        ahead: It may be changed at any time, as if somebody set the clock.
+        speed: Multiple of real time; 0.0 if the clock stops until the program waits.
         gone: Whether the sandbox has ended.
     """
 
@@ -84,33 +84,33 @@ class SharedClock(Machine):
         return self._market + int((self._real.passed_ns() - self._at) * self.speed)
 
     def passed_ns(self) -> int:
-        """As of ``Machine``."""
+        """As in ``Machine``."""
         begin = self._begin
         return begin - self._boot + int((self.market_ns() - begin) * self._rate)
 
     def now_ns(self) -> int:
-        """As of ``Machine``."""
+        """As in ``Machine``."""
         return self.passed_ns() + self._boot + int(self.ahead * SECOND)
 
     def monotonic(self) -> float:
-        """As of ``Machine``. To look takes a nanosecond, or a rest of 1e-10 s would never pass."""
+        """As in ``Machine``; each call adds 1 ns, or a rest of 1e-10 s would never pass."""
         self._looks += 1
         return (self.passed_ns() + self._looks) / SECOND
 
     # -- waiting ------------------------------------------------------------------------------
 
     def pause(self, seconds: float) -> None:
-        """As of ``Machine``."""
+        """As in ``Machine``."""
         end = self._in(seconds)
         while (left := end - self.market_ns()) > 0:
             if self.speed:
                 self._real.pause(left / SECOND / self.speed)
-            else:  # the line may tell the time before the end has come
+            else:  # the sandbox may send a time before the end
                 self._say(SLEEPS, end)
                 self._hear()
 
     def wait_for(self, event: threading.Event, seconds: float) -> None:
-        """As of ``Machine``; the other thread lives in real time."""
+        """As in ``Machine``; the other thread runs in real time."""
         end = self._in(seconds)
         while not event.is_set() and (left := end - self.market_ns()) > 0:
             if self.speed:
@@ -119,11 +119,11 @@ class SharedClock(Machine):
                 self.pause(seconds)
 
     def selector(self) -> selectors.BaseSelector:
-        """As of ``Machine``."""
+        """As in ``Machine``."""
         return _Waiting(self)
 
     def connected(self, port: int) -> None:
-        """As of ``Machine``."""
+        """As in ``Machine``."""
         self._say(PORT, port)
 
     def _in(self, seconds: float) -> int:
@@ -131,25 +131,25 @@ class SharedClock(Machine):
         return -(-end // _GRID) * _GRID
 
     def select(self, seconds: float | None, look: Callable[[float | None], Ready]) -> Ready:
-        """Let a loop wait once; nothing may have come.
+        """Let an event loop wait once; the result may be empty.
 
         Args:
-            seconds: Of this clock, at most; None is without an end.
-            look: Waits real seconds for news, those on the line of the clock among them.
+            seconds: Maximum, in seconds of this clock; None for no end.
+            look: Waits real seconds for data, also on the connection of the clock.
         """
         if self.speed:
             return look(None if seconds is None else seconds / self._rate / self.speed)
         self._say(WAITS, NO_END if seconds is None else self._in(seconds))
         return look(_AGAIN)
 
-    # -- the line -----------------------------------------------------------------------------
+    # -- the connection -----------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """Of the line."""
+        """Return the file number of the connection."""
         return self._line.fileno()
 
     def listen(self) -> None:
-        """Take what the sandbox has said, without waiting for it."""
+        """Process what the sandbox has sent, without waiting."""
         while not self.gone:
             try:
                 words = self._line.recv(4096)
@@ -168,7 +168,7 @@ class SharedClock(Machine):
                 self._heard = self._heard[whole:]
 
     def _hear(self) -> None:
-        """Wait for a word."""
+        """Wait for a message."""
         select.select([self._line], [], [], _AGAIN)
         self.listen()
 
@@ -180,7 +180,7 @@ class SharedClock(Machine):
                 self._go_on_alone()
 
     def _go_on_alone(self) -> None:
-        """The sandbox has ended: time goes on as it does everywhere."""
+        """Continue in real time: the sandbox has ended."""
         self._market, self._at, self.speed = self.market_ns(), self._real.passed_ns(), 1.0
         self.gone = True
 
@@ -192,7 +192,7 @@ class SharedClock(Machine):
 
 
 class _Waiting(selectors.DefaultSelector):
-    """Waits as a loop's selector does, by a shared clock."""
+    """The selector of an event loop, by a shared clock."""
 
     def __init__(self, clock: SharedClock) -> None:
         super().__init__()
@@ -202,7 +202,7 @@ class _Waiting(selectors.DefaultSelector):
             self.register(clock, selectors.EVENT_READ)
 
     def select(self, timeout: float | None = None) -> Ready:
-        """As of a selector; the seconds are the clock's."""
+        """As in a selector; the seconds are the clock's."""
         ready = self._look(0.0)
         if ready or (timeout is not None and timeout <= 0):
             return ready

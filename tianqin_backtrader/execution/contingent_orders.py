@@ -1,7 +1,7 @@
 """Orders that depend on others: not transmitted yet, in brackets, in OCO groups.
 
-``contingency`` says what the fate of one means for others, ``order_emulator`` when its moment has
-come; here the actions are carried out.
+``contingency`` decides what happens to the others of a group, and ``order_emulator`` when an order
+triggers; this module carries out the actions.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class OrderGroupEntry:
         self.key = key or tickets[0].key
 
     def plan(self) -> tuple[dict[str, Any], bool]:
-        """For the journal."""
+        """Return the row for the journal, and whether the group is over."""
         return self.group.to_dict(), self.group.over
 
     @property
@@ -50,21 +50,21 @@ class OrderGroupEntry:
         return [self.tickets[member.order_id] for member in self.group.parents]
 
     def role(self, ticket: Ticket) -> Role:
-        """What an order is in it."""
+        """Return an order's role in the group."""
         return self.group[ticket.key].role
 
     def has_exit(self, ticket: Ticket) -> bool:
-        """Whether an order is one of exits for the same lots."""
+        """Return whether an order is one of the exits for the same lots."""
         return any(member.order_id == ticket.key for member in self.group.exits)
 
     def closes_by(self, ticket: Ticket) -> Direction:
-        """The direction of the orders that close the lots which one of its orders is about."""
+        """Return the direction of orders that close the lots of one of its orders."""
         if self.role(ticket) is not Role.PARENT:
             return ticket.direction
         return Direction.SELL if ticket.direction is Direction.BUY else Direction.BUY
 
     def share(self) -> None:
-        """Let its orders know which lots they close together."""
+        """Set the shared lots of its exits."""
         exits = [self.tickets[member.order_id] for member in self.group.exits]
         numbers = frozenset(ticket.order.ref for ticket in exits)
         lots = max(0, self.group.unprotected)
@@ -75,13 +75,15 @@ class OrderGroupEntry:
 
 
 class ContingentOrders:
-    """Watches what waits, and keeps groups together.
+    """Handles waiting orders and groups.
 
     Args:
-        manager: Sends and withdraws.
+        manager: Sends and cancels orders.
+        feeds: The feeds of the run.
+        last_price: Returns a contract's last price.
 
     Attributes:
-        watched: What waits for a price or a time, by contract.
+        watched: Orders that wait for a price or a time, by contract.
     """
 
     def __init__(self, manager: OrderManager, feeds: Feeds, last_price: LastPrice) -> None:
@@ -95,7 +97,7 @@ class ContingentOrders:
     # -- in -----------------------------------------------------------------------------------
 
     def place(self, ticket: Ticket, parent: Any, oco: Any, transmit: bool) -> None:
-        """Take one of Backtrader's orders: now, or when its bracket is complete."""
+        """Place one of Backtrader's orders, now or when its bracket is complete."""
         self._place(ticket, parent, oco, transmit)
         self.take_ends()
 
@@ -125,13 +127,13 @@ class ContingentOrders:
         self._start(ticket)
 
     def _rely_on(self, child: Ticket, parent: Any) -> None:
-        """A child whose parent has opened lots protects them, or they have no protection."""
+        """Make a child close only, if its parent has opened lots: it protects them."""
         first = self._manager.tickets.get(parent.ref)
         if first is not None and first.filled:
             _closes_only(child)
 
     def _start(self, ticket: Ticket) -> None:
-        """Watch it or send it."""
+        """Watch an order's condition, or send it."""
         if ticket.condition is None:
             self._manager.submit(ticket)
             return
@@ -139,7 +141,7 @@ class ContingentOrders:
         self._emulator.watch(ticket)
 
     def _take_in(self, ticket: Ticket) -> None:
-        """An order that waits is told as Submitted and Accepted: it is ours to look after."""
+        """Notify a waiting order as Submitted and Accepted, and register it."""
         ticket.followed = True
         self._taken.add(ticket.order.ref)
         self._manager.enter(ticket)
@@ -147,7 +149,7 @@ class ContingentOrders:
         self._manager.tell(ticket.order)
 
     def _refuse_family(self, ticket: Ticket, parent: Any, reason: str) -> None:
-        """A bracket with an order that cannot be is refused whole: nothing goes unprotected."""
+        """Refuse a whole bracket because of one order, so that no lots are unprotected."""
         first = parent.ref if parent is not None else ticket.order.ref
         for other, _ in self._drafts.pop(first, []):
             self._manager.refuse(other, f"another order of its bracket is refused: {reason}")
@@ -162,7 +164,7 @@ class ContingentOrders:
                 self._manager.refuse(child, "its parent order is refused")
             return
         if children:
-            self._manager.write_ahead.touch(parent)  # records have it before its children
+            self._manager.write_ahead.touch(parent)  # recorded before its children
             parts = [_part(child) for child, _ in children]
             group = contingency.bracket(_part(parent), parts)
             self._put(OrderGroupEntry(group, [parent, *(child for child, _ in children)]))
@@ -177,7 +179,7 @@ class ContingentOrders:
             self._start(parent)
 
     def _put(self, box: OrderGroupEntry) -> None:
-        """Keep a new group, or a group with a new order."""
+        """Register a new group, or a group with a new order."""
         for ticket in box.tickets.values():
             ticket.followed = True
             if box not in self._boxes[ticket.order.ref]:
@@ -193,10 +195,10 @@ class ContingentOrders:
         self._manager.write_ahead.touch(child)
 
     def _child_of_sent(self, child: Ticket, parent: Any) -> None:
-        """A child of a parent that was transmitted before joins the others it has.
+        """Add a child to a parent that was transmitted before.
 
         Raises:
-            OrderError: There is nothing that it could protect.
+            OrderError: There is nothing to protect.
         """
         first = self._manager.tickets.get(parent.ref)
         if first is None or (first.over and not first.filled):
@@ -206,14 +208,14 @@ class ContingentOrders:
             box = OrderGroupEntry(_so_far(contingency.bracket(_part(first), []), first), [first])
         answer = contingency.add_child(box.group, _part(child))
         if first.over and answer[0].unprotected <= 0:
-            raise OrderError("what its parent order has opened was closed")
+            raise OrderError("the lots that its parent order opened are closed")
         box.group, box.tickets[child.key] = answer[0], child
         self._put(box)
         self._wait_for_parent(child)
         self._answer(box, answer)
 
     def _join(self, ticket: Ticket, other: Any) -> bool:
-        """Put an order into the OCO group of another; False if that has had its end."""
+        """Put an order into another's OCO group; return False if it is refused for that."""
         first = self._manager.tickets.get(other.ref)
         same_lots = first is not None and _close_the_same(first, ticket)
         if first is None or first.over or (first.filled and not same_lots):
@@ -233,19 +235,19 @@ class ContingentOrders:
     # -- what happens -------------------------------------------------------------------------
 
     def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL, reason: str = "") -> None:
-        """Withdraw an order, as ``OrderManager.cancel``, and what depends on it."""
+        """Cancel an order, as ``OrderManager.cancel``, and handle the orders that depend on it."""
         self._manager.cancel(ticket, ending, reason)
         self.take_ends()
 
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
-        """A fill of an order that may be in groups."""
+        """Apply a fill of an order to its groups."""
         closed = fill.volume if ticket.closes_by(fill.offset) else 0
         for box in self._boxes.get(ticket.order.ref, ()):
             answer = contingency.on_fill(box.group, ticket.key, fill.volume, closed=closed)
             self._answer(box, answer)
 
     def take_ends(self) -> None:
-        """Do what the ends of orders mean for those that depend on them."""
+        """Handle the orders that depend on ended orders."""
         while self._manager.ended:
             self._take_end(self._manager.ended.popleft())
 
@@ -260,7 +262,7 @@ class ContingentOrders:
         self._taken.discard(ticket.order.ref)
 
     def _take_fired(self, ticket: Ticket) -> None:
-        """Its price or time has come: what it depends on ends first."""
+        """Release a triggered order, after the orders that it depends on end."""
         for box in self._boxes.get(ticket.order.ref, ()):
             self._answer(box, contingency.on_fire(box.group, ticket.key))
             if box.has_exit(ticket):
@@ -295,16 +297,16 @@ class ContingentOrders:
             self._activate(ticket, box.parents)
 
     def _activate(self, ticket: Ticket, parents: list[Ticket]) -> None:
-        """Its parent has opened lots: watch it, or send it."""
+        """Watch or send a child after its parent has opened lots."""
         if not ticket.order.triggered:  # else it waits until the parent can open no more
             ticket.after = [one for one in ticket.after if one not in parents]
         if ticket.condition is not None:
             self._emulator.watch(ticket)
-        elif ticket.stage is not Stage.WORKING:  # else it is being withdrawn, and sent again
+        elif ticket.stage is not Stage.WORKING:  # else it is being cancelled, and sent again
             self._manager.release(ticket)
 
     def _suspend(self, ticket: Ticket, parents: list[Ticket]) -> None:
-        """There is nothing to close: it waits for the end of its parent, and is told nothing."""
+        """Let an exit with nothing to close wait for its parent's end, without notification."""
         if ticket.stage is Stage.WATCHED:
             self._emulator.forget(ticket)
             ticket.stage = Stage.DORMANT
@@ -317,8 +319,9 @@ class ContingentOrders:
     # -- exits that go to another contract ----------------------------------------------------
 
     def group_of(self, ticket: Ticket) -> str:
-        """One name for all exits that share a bracket or OCO group with an exit, or with another
-        one of them; its own key if it is in none.
+        """Return one name for all exits connected to an exit by brackets or OCO groups.
+
+        It is the exit's own key if it is in no group.
         """
         names: set[str] = set()
         left = [ticket]
@@ -331,7 +334,7 @@ class ContingentOrders:
         return min(names, default=ticket.key)
 
     def partners(self, ticket: Ticket) -> list[Ticket]:
-        """Living orders that share a group with an order; parent and child are no partners."""
+        """Return live orders that share a group with an order, except parents and children."""
         return [
             other
             for box in self._boxes.get(ticket.order.ref, ())
@@ -341,11 +344,11 @@ class ContingentOrders:
         ]  # fmt: skip
 
     def take_stand_ins(self, tickets: list[Ticket], living: Iterable[Ticket] = ()) -> None:
-        """Take orders that stand in for exits of another contract, those of one group.
+        """Place orders that replace the exits of one group on another contract.
 
         Args:
-            tickets: The orders.
-            living: Those that stand in for other exits of the group already.
+            tickets: The new orders.
+            living: Orders that replace other exits of the group already.
         """
         self._bind_stand_ins(tickets, list(living))
         for ticket in tickets:
@@ -376,15 +379,15 @@ class ContingentOrders:
         self._answer(box, contingency.level(box.group))
 
     def tell_refused_stand_in(self, ticket: Ticket, lots: int) -> None:
-        """Tell of lots that a refused order was to stand for, where no stop stands for them.
+        """Report lots without a stop after a replacing order was refused.
 
-        The end of a stop has told it already.
+        If it was a stop, its end has reported them already.
         """
         if not _is_stop(ticket):
             self._tell_exposed(ticket, lots, ticket.direction)
 
     def stand_for(self, lots: dict[Ticket, int]) -> None:
-        """Let exits of one group stand for so many lots each, filled ones not counted."""
+        """Set the unfilled lots of each exit of one group."""
         boxes = {box.key: box for one in lots for box in self._boxes.get(one.order.ref, ())}
         for box in boxes.values():
             mine = {one.key: left for one, left in lots.items() if one.key in box.tickets}
@@ -395,7 +398,7 @@ class ContingentOrders:
             self._resize(ticket, ticket.filled + left)
 
     def keep_closing(self, ticket: Ticket) -> None:
-        """Let an exit that reverses only close; what of it closes at the exchange stays there."""
+        """Remove the opening part of a reversing exit; closing legs at the exchange stay."""
         closes = [leg for leg in ticket.unsent if leg.offset is not Offset.OPEN]
         working = [leg for leg in ticket.live_legs if leg.offset is not Offset.OPEN]
         sent = sum(leg.volume for leg in closes) + sum(leg.open_lots for leg in working)
@@ -409,7 +412,7 @@ class ContingentOrders:
         self._resize(ticket, ticket.volume - fewer)
 
     def _resize(self, ticket: Ticket, volume: int) -> None:
-        """Let it stand for as many lots as all its groups allow."""
+        """Set an order's lots, at most as many as its groups allow."""
         for box in self._boxes[ticket.order.ref]:
             if box.has_exit(ticket):
                 volume = min(volume, box.group[ticket.key].volume)
@@ -420,25 +423,25 @@ class ContingentOrders:
     # -- lots without protection --------------------------------------------------------------
 
     def _look_at_stop(self, ticket: Ticket) -> None:
-        """A stop in no group of exits is over: do its lots rely on it?
+        """Report lots that a stop outside exit groups no longer protects after its end.
 
-        One that was refused as it was placed has protected nothing, and was to.
+        This includes a stop that was refused when it was placed.
         """
         if not _is_stop(ticket) or not ticket.exits:
             return
         if ticket.order.ref not in self._taken and self._feeds.in_history:
-            return  # it is of a past market
+            return  # it was placed during history
         expired = ticket.order.status == bt.Order.Expired
         if _unasked(ticket) and (not expired or ticket.order.triggered):
             self._tell_exposed(ticket, ticket.left - ticket.opening, ticket.direction)
 
     def _tell_exposed(self, ticket: Ticket, lots: int, direction: Direction) -> None:
-        """Tell that lots which are still held have lost the last order that bounded their loss.
+        """Report lots that are still held and have lost their last protecting order.
 
         Args:
-            ticket: The order that is over, or has opened them.
+            ticket: The order that is over, or that has opened them.
             lots: How many; negative if the orders of a group have closed too many.
-            direction: Of the orders that could close them.
+            direction: The direction of orders that could close them.
         """
         symbol, order = ticket.symbol, ticket.order
         name = f"order {order.ref} ({order.getordername()}) is {order.getstatusname()}"
@@ -459,15 +462,15 @@ class ContingentOrders:
         self._context.notify(text, lots=lots, **facts)
 
     def _bare(self, symbol: str, direction: Direction, lots: int) -> int:
-        """Of lots that a stop was for, those that are held and have no other; 0 or less if none."""
+        """Return how many of a stop's lots are held without another stop; 0 or less if none."""
         held = self._manager.account.booked(symbol, direction)
         return min(lots, held - self._covered(symbol, direction))
 
     def settle_stops(self, *symbols: str) -> None:
-        """Know stops as exits that had nothing to close when they were placed, and have now.
+        """Make exits of stops that had nothing to close when they were placed, but have now.
 
         Args:
-            symbols: Their contracts; () for all.
+            symbols: Their contracts; none for all.
         """
         for ticket in self._manager.tickets.values():
             waits = ticket.stage is Stage.WATCHED and _is_stop(ticket)
@@ -475,7 +478,7 @@ class ContingentOrders:
                 self._manager.settle_again(ticket)
 
     def withdraw(self, tickets: Iterable[Ticket], reason: str) -> None:
-        """Withdraw orders for the library; lots that lose their stop by it are told.
+        """Cancel orders for the library, and report lots that lose their stop by it.
 
         Args:
             tickets: The orders.
@@ -488,7 +491,7 @@ class ContingentOrders:
         }
         before = {place: self._covered(*place) for place in stops}
         for ticket in tickets:
-            if not ticket.over:  # else the end of another one has ended it
+            if not ticket.over:  # another order's end may have ended it
                 self.cancel(ticket, reason=reason)
         for (symbol, direction), lots in before.items():
             bare = self._bare(symbol, direction, lots)
@@ -496,13 +499,13 @@ class ContingentOrders:
                 self._say(symbol, bare, f"{symbol}: {bare} lots have no protection: {reason}")
 
     def _covered(self, symbol: str, direction: Direction) -> int:
-        """Lots of a side for which a stop stands; those of one group stand for the same."""
+        """Return the lots of a side that stops protect; stops of one group share their lots."""
         lots: dict[str, int] = {}
         for ticket in self._manager.tickets.values():
             stands = _is_stop(ticket) and ticket.exits and ticket.ending not in _ENDED_BY_OWNER
             if ticket.symbol != symbol or ticket.direction is not direction or not stands:
                 continue
-            if ticket.held_back:  # its lots are in another contract, or on their way there
+            if ticket.held_back:  # a roll has moved its lots, or is moving them
                 continue
             if ticket.stage not in (Stage.OVER, Stage.DRAFT, Stage.DORMANT):
                 boxes = self._boxes.get(ticket.order.ref)
@@ -513,14 +516,14 @@ class ContingentOrders:
     # -- after a restart ----------------------------------------------------------------------
 
     def adopt(self, ticket: Ticket) -> None:
-        """An order of an earlier run that waits for its price or time."""
+        """Take over an order of an earlier run; watch it if it waits for a price or time."""
         ticket.followed = True
         self._taken.add(ticket.order.ref)
         if ticket.stage is Stage.WATCHED:
             self._emulator.watch(ticket)
 
     def adopt_group(self, key: str, fields: dict[str, Any], tickets: list[Ticket]) -> None:
-        """A group of an earlier run, with all its orders."""
+        """Take over a group of an earlier run with all its orders."""
         box = OrderGroupEntry(OrderGroup.from_dict(fields), tickets, key)
         for ticket in tickets:
             ticket.followed = True
@@ -528,12 +531,12 @@ class ContingentOrders:
         box.share()
 
     def role(self, ticket: Ticket) -> Role | None:
-        """What an order is in the first group that it belongs to."""
+        """Return an order's role in its first group, None without a group."""
         boxes = self._boxes.get(ticket.order.ref)
         return boxes[0].role(ticket) if boxes else None
 
     def complete_groups(self) -> None:
-        """Carry out what a group has decided and a killed program had not done yet."""
+        """Carry out actions that groups had decided and a killed program had not done."""
         for box in {box.key: box for boxes in self._boxes.values() for box in boxes}.values():
             for member in box.group.members:
                 self._complete(box, box.tickets[member.order_id])
@@ -555,7 +558,7 @@ class ContingentOrders:
             self._carry_out(box, Action(Do.RESIZE, ticket.key, member.volume))
 
     def on_round(self) -> None:
-        """Every round: hold the prices of the moment against what waits for them."""
+        """Compare the present prices with waiting orders; called every round."""
         for ticket in self._emulator.on_round():
             if not ticket.over:
                 self._take_fired(ticket)
@@ -563,7 +566,7 @@ class ContingentOrders:
 
 
 def _closes_only(child: Ticket) -> None:
-    """A child protects what its parent has opened, and never opens anything itself."""
+    """Make a child close only: it protects its parent's lots and never opens."""
     child.effect, child.allow_partial, child.may_open = PositionEffect.CLOSE, True, 0
 
 
@@ -572,19 +575,19 @@ def _is_stop(ticket: Ticket) -> bool:
 
 
 def _part(ticket: Ticket, *, closes: bool = False) -> Part:
-    """An order as it enters a group; ``closes`` says whether the others close its lots, too."""
+    """Make the group's part of an order; ``closes``: the others close the same lots."""
     closing = ticket.volume - (ticket.may_open or 0) if closes else 0
     return Part(ticket.key, ticket.volume, closing, protects=_is_stop(ticket))
 
 
 def _close_the_same(one: Ticket, other: Ticket) -> bool:
-    """Whether two orders are exits for lots of one side."""
+    """Return whether two orders are exits for the same side's lots."""
     same = (one.symbol, one.direction) == (other.symbol, other.direction)
     return same and one.exits and other.exits
 
 
 def _so_far(group: OrderGroup, ticket: Ticket) -> OrderGroup:
-    """A group of one order, with what that has come to."""
+    """Apply an order's fills and end to its new group of one order."""
     if ticket.filled:
         closed = sum(leg.filled for leg in ticket.legs if ticket.closes_by(leg.offset))
         group, _ = contingency.on_fill(group, ticket.key, ticket.filled, closed=closed)
@@ -594,7 +597,7 @@ def _so_far(group: OrderGroup, ticket: Ticket) -> OrderGroup:
 
 
 def _unasked(ticket: Ticket) -> bool:
-    """Whether an order has ended otherwise than by its owner's wish or its last lot."""
+    """Return whether an order ended neither by its owner's request nor by its last fill."""
     status = ticket.order.status
     if status == bt.Order.Canceled:
         return not ticket.ending
@@ -602,5 +605,5 @@ def _unasked(ticket: Ticket) -> bool:
 
 
 def _end(box: OrderGroupEntry, ticket: Ticket) -> Answer:
-    """What the end of an order means for its group, by who has ended it."""
+    """Apply the end of an order to its group."""
     return contingency.on_end(box.group, ticket.key, unasked=_unasked(ticket))

@@ -1,7 +1,7 @@
-"""``ExecutionEngine``: what happens to orders in a round, in which order, and at the owner's word.
+"""``ExecutionEngine``: what is done with orders in a round and by the owner's commands.
 
-Reports of the exchange come first, then what they leave to be done; what was written meanwhile is
-on disk before strategies are told.
+Reports of the exchange come first, then their consequences. What was recorded meanwhile is on disk
+before strategies are notified.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reconciles(Protocol):
-    """Holds what the account shows against what we know."""
+    """Compares the account with our orders and fills."""
 
     due: bool
     given_up: dict[tuple[str, str], int]
@@ -45,7 +45,7 @@ class Reconciles(Protocol):
 
 
 class Expires(Protocol):
-    """Settles lots of contracts that have expired; True if there were any."""
+    """Settles lots of expired contracts; ``on_round`` returns whether there were any."""
 
     expiring: set[str]
 
@@ -53,7 +53,7 @@ class Expires(Protocol):
 
 
 class Keeper(Protocol):
-    """Keeps the records of the account current."""
+    """Keeps the records of the account up to date."""
 
     def heard(self) -> None: ...
 
@@ -61,26 +61,26 @@ class Keeper(Protocol):
 
 
 class ExecutionEngine:
-    """All that looks after orders, in its order.
+    """Calls everything that handles orders, in the right sequence.
 
     Args:
-        context: Whom to tell.
+        context: Notifications and contracts.
         account: Positions.
-        manager: Sends and withdraws.
-        reports: Applies what the exchange says.
+        manager: Sends and cancels orders.
+        reports: Applies order reports and fills.
         contingent: Orders that wait for a price, a time or another order.
-        targets: Positions that are worked to.
+        targets: Position targets.
         risk: The rules.
-        kill_switch: Says what is to be closed until nothing is held.
+        kill_switch: Decides what a flatten has to close.
         factory: Makes the orders that close it.
-        news: What strategies are told.
-        keeper: Told of trades.
-        lots: What the records start from.
+        news: Notifications for strategies.
+        keeper: Keeps the records of the account.
+        lots: The baseline of the records.
         reconciler: Compares orders and lots with the account.
-        expiry: Settles what has expired.
+        expiry: Settles expired contracts.
 
     Attributes:
-        begun: Whether the account was taken over: before that, a start looks at all there is.
+        begun: Whether the account was taken over; until then only the start applies reports.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class ExecutionEngine:
         self.begun = self._halting = False
         self._halted_for: JournalError | None = None
         self._seen: tuple[object, ...] = ()
-        #: All that is waited for: where each is empty, nothing can become due.
+        #: Everything that waits; if all are empty, nothing can become due.
         self._waiting: tuple[Sized, ...] = (
             manager.queued, manager.withdrawn, manager.expiries, manager.unanswered,
             reports.missing, reports.others.waiting, contingent.watched,
@@ -119,23 +119,22 @@ class ExecutionEngine:
         )  # fmt: skip
 
     def begin(self) -> None:
-        """The account was taken over; an earlier run may have died before all was withdrawn."""
+        """Start after the account was taken over; an earlier run's cancels may be unfinished."""
         self._halting = self._kill_switch.busy or self._risk.guard.state is GuardState.HALTED
         self.begun = True
 
     # -- a round ----------------------------------------------------------------------------------
 
     def take_reports(self, reports: list[OrderReport | Fill]) -> None:
-        """Apply what the exchange says, and queue what strategies are to be told."""
+        """Apply order reports and fills, and queue the notifications for strategies."""
         self._manager.heard_at = monotonic()
         if self.begun:
             self.apply(reports)
             self._reconcile()
-            self._write_ahead.flush()
-            self._look_at_records()
+            self.follow_up()
 
     def apply(self, reports: Iterable[OrderReport | Fill]) -> None:
-        """Apply reports one by one, each with all that follows from it."""
+        """Apply reports one by one, each with all its consequences."""
         for report in reports:
             try:
                 done = self._reports.take(report)
@@ -148,12 +147,13 @@ class ExecutionEngine:
         self._reports.tell_without_order()
 
     def follow_up(self) -> None:
-        """See to what a command leaves to be done: ends, legs that could not be sent, records."""
+        """Handle the consequences of a command, write them down, and see whether that works."""
         self._settle()
+        self._write_ahead.flush()
         self._look_at_records()
 
     def _settle(self) -> None:
-        """Do what ends of orders, and legs that could not be sent, mean for others."""
+        """Handle the consequences of ended orders and of legs that could not be sent."""
         manager = self._manager
         while manager.ended or manager.unsettled:
             self._contingent.take_ends()
@@ -161,7 +161,7 @@ class ExecutionEngine:
                 self._reports.settle(manager.unsettled.popleft())
 
     def _follow_fill(self, done: Applied) -> None:
-        """What an execution means for other orders, for targets and records."""
+        """Apply a fill to dependent orders, targets and records."""
         fill, ticket = done.report, done.ticket
         if not isinstance(fill, Fill):
             return
@@ -191,7 +191,7 @@ class ExecutionEngine:
             self._take_differences(differences)
 
     def on_round(self, session: int, reconnector: Any) -> None:
-        """Look after unanswered orders, and after all that waits with us."""
+        """Check unanswered orders and everything that waits on our side."""
         if self._is_idle(session):
             return
         self._reports.follow_session(session, reconnector)
@@ -214,12 +214,10 @@ class ExecutionEngine:
                 self._factory.close_unguarded(close)
         if self._expiry.on_round():
             self._write_ahead.touch_plan(self._lots)
-        self._settle()
-        self._write_ahead.flush()
-        self._look_at_records()
+        self.follow_up()
 
     def _is_idle(self, session: int) -> bool:
-        """Whether nothing has changed since the last look, and nothing can have become due."""
+        """Return whether nothing has changed since the last call and nothing can be due."""
         guard, write_ahead = self._risk.guard, self._write_ahead
         seen, self._seen = self._seen, (
             session, self._context.trading_day(), self._manager.link.doubts, guard.changes,
@@ -230,37 +228,38 @@ class ExecutionEngine:
         watches = guard.limits.max_daily_loss is not None or not self._account.fees.all_named
         return not (busy or watches or write_ahead.broken)
 
-    # -- the owner's word -------------------------------------------------------------------------
+    # -- the owner's commands ---------------------------------------------------------------------
 
     def halt(self, reason: str) -> None:
-        """Withdraw every order and send no other until ``resume``, in later runs, too."""
+        """Cancel every order and send no other until ``resume``, also in later runs."""
         self._risk.guard.halt(reason)
         self._kill_switch.end()
         self._targets.drop_all()
         self._withdraw_for(lambda ticket: True)
-        self._write_ahead.flush()
+        self.follow_up()
 
     def resume(self) -> None:
-        """Take orders again after ``halt``, ``flatten`` or a limit."""
+        """Accept orders again after ``halt``, ``flatten`` or a breached risk limit."""
         self._write_ahead.mend()
         self._risk.resume()
         self._kill_switch.end()
         self._withdraw(lambda ticket: not ticket.guarded)
-        self._write_ahead.flush()
+        self.follow_up()
 
     def flatten(self, reason: str) -> None:
-        """Withdraw every order and close all that the account holds, at the market."""
+        """Cancel every order and close all that the account holds, at the market."""
         self._risk.guard.reduce(reason)
         self._targets.drop_all()
-        self._withdraw(lambda ticket: ticket.guarded)  # of a flatten before: it has its place
+        self._withdraw(lambda ticket: ticket.guarded)  # an earlier flatten's orders stay
         self._kill_switch.begin()
-        self._write_ahead.flush()
+        self.follow_up()
 
     def cancel_all(self) -> None:
-        """Withdraw every order of this broker that is not over, those that wait with us, too."""
+        """Cancel every order of this broker that is not over, also those not sent yet."""
         self._withdraw(lambda ticket: True)
+        self.follow_up()
 
-    # -- what follows from it ---------------------------------------------------------------------
+    # -- consequences -----------------------------------------------------------------------------
 
     def _withdraw(self, which: Callable[[Ticket], bool]) -> None:
         for ticket in list(self._manager.tickets.values()):
@@ -268,14 +267,14 @@ class ExecutionEngine:
                 self._contingent.cancel(ticket)
 
     def _withdraw_for(self, which: Callable[[Ticket], bool]) -> None:
-        """Withdraw orders for what the rules say; lots that lose their stop by it are told."""
+        """Cancel orders because of the rules, and report lots that lose their stop by it."""
         self._contingent.settle_stops()
         tickets = [ticket for ticket in self._manager.tickets.values() if not ticket.over]
         words = f"trading is {self._risk.guard.state}: {self._risk.guard.reason}"
         self._contingent.withdraw([ticket for ticket in tickets if which(ticket)], words)
 
     def _withdraw_openings(self, which: Callable[[Ticket], bool]) -> None:
-        """Withdraw orders that may open; of stops and the like that reverse, what closes stays."""
+        """Cancel orders that may open; a reversing stop keeps its closing part."""
         self._contingent.settle_stops()
         for ticket in list(self._manager.tickets.values()):
             if not ticket.over and which(ticket) and _closes_first(ticket):
@@ -294,30 +293,30 @@ class ExecutionEngine:
         return self._write_ahead.broken is not None
 
     def records_failed(self, error: JournalError) -> None:
-        """What cannot be written halts trading: what may open is withdrawn, and not sent."""
+        """Halt trading after a failed write: cancel orders that may open; exits stay."""
         self._write_ahead.fail(error)
         self._look_at_records()
 
     def _look_at_records(self) -> None:
-        """Halt trading once when the records have become impossible to write."""
+        """Halt trading once when the records can no longer be written."""
         error = self._write_ahead.broken
         if error is self._halted_for:
             return
         self._halted_for = error
         if error is None:
             return
-        text = f"HALTED: {error}; exits go on; make room, then broker.resume()"
+        text = f"HALTED: {error}; exits continue; free disk space, then call broker.resume()"
         logger.error("%s", text)
         self._context.notify(text)
         self._risk.guard.halt(str(error), keeps_exits=True)
         self._halting = True
 
     def _look_at_loss(self) -> None:
-        """At the limit of the day's loss nothing stays out that could make a position larger."""
+        """At the daily loss limit, cancel everything that could increase a position."""
         if not self._risk.meets_loss():
             return
         guard = self._risk.guard
-        text = f"{guard.state}: {guard.reason}; what adds to positions is withdrawn"
+        text = f"{guard.state}: {guard.reason}; orders that add to positions are cancelled"
         logger.error("%s", text)
         self._context.notify(text)
         self._targets.drop_all()
@@ -327,16 +326,16 @@ class ExecutionEngine:
         guard.answered_loss()
 
     def _adds(self, ticket: Ticket) -> bool:
-        """Whether an order is for more lots than are held on the side that it reduces."""
+        """Return whether an order is for more lots than are held on the side that it reduces."""
         held = -self._account.position(ticket.symbol).size * ticket.direction.sign
         return ticket.effect is not PositionEffect.CLOSE and ticket.left > held
 
     def _is_no_exit(self, ticket: Ticket) -> bool:
-        """Whether an order may open, or closes for a target or a roll, and not for a strategy."""
+        """Return whether an order may open, or belongs to a target or a roll."""
         return _works_for_us(ticket) or not ticket.exits or ticket.opening > 0
 
     def _look_at_halting(self) -> None:
-        """Withdraw what the state does not allow; of a flatten what it has out stays."""
+        """Cancel what the state does not allow; a flatten's working orders stay."""
         if not self._halting:
             return
         self._halting = False
@@ -349,7 +348,7 @@ class ExecutionEngine:
             self._withdraw_for(lambda ticket: True)
 
     def _take_differences(self, text: str) -> None:
-        """Somebody or something else has changed what is held: the owner has to look."""
+        """Allow only reducing orders after an unexplained change of positions."""
         text = f"{text}; only orders that reduce are sent until broker.resume()"
         logger.error("%s", text)
         self._context.notify(text)
@@ -358,11 +357,11 @@ class ExecutionEngine:
 
 
 def _works_for_us(ticket: Ticket) -> bool:
-    """Whether an order is for a target or a roll, and not for a strategy."""
+    """Return whether an order belongs to a target or a roll, not directly to a strategy."""
     return ticket.for_target or OF_A_ROLL in ticket.order.info
 
 
 def _closes_first(ticket: Ticket) -> bool:
-    """Whether lots rely on a part of an order that waits for a price or time, or has fired."""
+    """Return whether a waiting or triggered conditional order of a strategy protects lots."""
     waits = ticket.condition is not None or bool(ticket.order.triggered)
     return waits and ticket.closing > 0 and not _works_for_us(ticket)

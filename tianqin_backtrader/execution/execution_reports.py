@@ -1,6 +1,6 @@
-"""``ReportHandler`` is the way back: it applies what the exchange says to orders and lots.
+"""``ReportHandler`` applies order reports and fills from the exchange to orders and positions.
 
-What follows from it for other orders is the engine's to decide: each report comes back as a value.
+It returns each applied report, so that the engine decides the consequences for other orders.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import backtrader as bt
 
-from ..contracts.offsets import Leg, plan_instead
+from ..contracts.offsets import Closing, Leg, plan_instead
 from ..core.clock import SECOND, Instants, WallClock, instants, to_backtrader
 from ..core.model import Fill, Offset, OrderReport
 from ..errors import IllegalTransition
@@ -24,28 +24,28 @@ from .order_manager import OrderManager
 
 logger = logging.getLogger(__name__)
 
-#: After so long an order without an answer says that the trading link is dead, nanoseconds.
+#: An order without an answer for this long means that the trading link is dead, nanoseconds.
 UNANSWERED = 5 * SECOND
-#: An order without an answer belongs to the refusal that came as a notice, after so long.
+#: After this long without an answer, an order is matched with a rejection sent as a notice.
 NOTICED = SECOND
-#: An order that a new session does not know after so long never arrived, nanoseconds.
+#: An order that a new session does not list after this long never arrived, nanoseconds.
 UNKNOWN = 3 * SECOND
-#: Words of brokers for too little money.
+#: Texts of futures companies for insufficient funds.
 NO_FUNDS = ("资金不足", "保证金不足")
-#: Ends of closes of which some were not taken, and the others were.
+#: End states of closing legs of which some were filled and others rejected or lost.
 PASSED_BY = frozenset({OrderState.FILLED, OrderState.REJECTED, OrderState.LOST})
-#: The end of an order that the exchange has ended without being asked.
+#: End states of a leg that the exchange ended without a request.
 UNASKED = frozenset({OrderState.CANCELLED, OrderState.LOST, OrderState.FILLED})
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A report that was news.
+    """A report that changed something.
 
     Attributes:
-        report: A fill has its fee by now.
-        ticket: The order, None for a fill of another terminal's.
-        leg: The leg of it.
+        report: The report; the commission of a fill is set.
+        ticket: The order, None for a fill of another terminal.
+        leg: Its leg.
         given_up: Whether the leg had counted as over before the report.
     """
 
@@ -59,11 +59,11 @@ class ReportHandler:
     """Applies reports to orders.
 
     Args:
-        manager: Where they were sent.
+        manager: Has the orders that were sent.
 
     Attributes:
         foreign: Orders of the account that this program has not sent, by id.
-        missing: Orders that a new session has not shown yet, by id.
+        missing: Orders that a new session has not listed yet, by id.
         others: Trades of other terminals.
     """
 
@@ -81,10 +81,10 @@ class ReportHandler:
     # -- reports ------------------------------------------------------------------------------
 
     def take(self, report: OrderReport | Fill) -> Applied | None:
-        """Apply what the exchange says of one order; None where that was known, or no news.
+        """Apply a report of one order; return None if it changes nothing for our orders.
 
         Raises:
-            IllegalTransition: No order can make such a step.
+            IllegalTransition: The report is impossible in the order's state.
         """
         found = self._manager.legs.get(report.order_id)
         if found is None:
@@ -101,21 +101,21 @@ class ReportHandler:
             numbered = leg.exchange_order_id
             changed = leg.take_report(report)
             if leg.exchange_order_id and not numbered:
-                ticket.attempts = 0  # what refuses it the next time is another trouble
+                ticket.attempts = 0  # a later rejection has another cause
             self._manager.write_ahead.report(report)
             if changed:
                 logger.info("%s %s", leg, leg.last_msg)
         return Applied(report, ticket, leg, given_up)
 
     def read_again(self, report: OrderReport | Fill, error: IllegalTransition) -> None:
-        """No order can have made the step that a report tells: the client may have misread it."""
-        logger.error("%s; the client's picture is read again", error)
+        """Request the order's report again, as an impossible one may have been misread."""
+        logger.error("%s; reading the client's data again", error)
         if report.order_id not in self._asked_again:
             self._asked_again.add(report.order_id)
             self._trading.report_again(report.order_id)
 
     def settle_leg(self, done: Applied) -> None:
-        """After a report, and what it meant for others: does the order go on, or has it ended?"""
+        """Continue or end an order after a report and its consequences for other orders."""
         ticket, leg = done.ticket, done.leg
         if ticket is None or leg is None:
             return
@@ -130,7 +130,7 @@ class ReportHandler:
         self.settle(ticket)
 
     def _take_foreign(self, report: OrderReport | Fill) -> Applied | None:
-        """An order that this program has not sent: its own earlier run's, or another program's."""
+        """Apply a report of an order that this run has not sent."""
         leg = self.foreign.get(report.order_id)
         if isinstance(report, Fill):
             return self._take_foreign_fill(leg, report)
@@ -160,30 +160,30 @@ class ReportHandler:
             self.others.take(fill)
             return Applied(fill)
         if math.isfinite(fill.commission):
-            self._account.priced(fill)  # it is in the account, and its fee is learnt from
+            self._account.priced(fill)  # the lots are counted already; this learns the commission
         return None
 
     def tell_without_order(self) -> None:
-        """Trades whose order has not come with them: it may follow, or there is none.
+        """Notify of trades that came without an order: it may follow, or there is none.
 
-        A broker's forced closes and exchanges for physicals have none.
+        A futures company's forced closes and exchanges for physicals have no order.
         """
         untold, self._untold = self._untold, []
         for fill in untold:
             if fill.order_id in self._early and self._manager.pre_trade.reconciled:
                 text = (
-                    f"a trade whose order this program has not sent, and does not see: "
+                    f"a trade whose order this program has not sent and cannot see: "
                     f"{fill.direction} {fill.offset} {fill.volume} {fill.symbol} at {fill.price}"
                 )
                 logger.warning("%s", text)
                 self._context.notify(text, foreign_fill=fill)
 
     def on_round(self) -> None:
-        """Every round: see to trades of others whose contract was not known."""
+        """Book foreign trades whose contract has become known; called every round."""
         self.others.on_round()
 
     def tell_fill(self, ticket: Ticket, fill: Fill) -> None:
-        """Book a fill, and let the strategy know."""
+        """Book a fill and notify the strategy."""
         order = ticket.order
         self._accept(order)
         status, info = order.status, order.comminfo
@@ -197,13 +197,13 @@ class ReportHandler:
             done.size, done.price,
         )  # fmt: skip
         if status in ENDS:
-            order.partial()  # its end was told before, and stays: another one is not told
+            order.partial()  # the end was notified before and is not notified again
         self._manager.tell(order)
         if status in ENDS:
             order.status = status
 
     def _accept(self, order: Any) -> None:
-        """The exchange has it: told once, before anything else about it."""
+        """Notify once that the exchange has accepted an order, before anything else about it."""
         if order.status == bt.Order.Submitted:
             order.accept(order.broker)
             self._manager.tell(order)
@@ -211,7 +211,7 @@ class ReportHandler:
     # -- ends ---------------------------------------------------------------------------------
 
     def settle(self, ticket: Ticket) -> None:
-        """Bring Backtrader's status in line with the legs, each step told once."""
+        """Bring Backtrader's status in line with the legs, notifying each step once."""
         if any(leg.exchange_order_id for leg in ticket.legs):
             self._accept(ticket.order)
         if ticket.stage not in (Stage.WORKING, Stage.QUEUED) or ticket.live_legs:
@@ -222,14 +222,14 @@ class ReportHandler:
             else:
                 self._manager.finish(ticket, bt.Order.Completed)
         elif ticket.stage is Stage.QUEUED:
-            return  # the desk sends the rest
+            return  # the order manager sends the rest
         elif ticket.ending is Ending.RESIZE:
             self._manager.resume(ticket)
         elif ticket.ending or not self._goes_on(ticket):
             self._end(ticket)
 
     def _goes_on(self, ticket: Ticket) -> bool:
-        """Send what comes next of an order whose legs are over; False if that is nothing."""
+        """Send the next part of an order whose legs are over; return whether there is one."""
         spares = self._instead(ticket)
         if spares:
             self._manager.send_instead(ticket, spares)
@@ -246,7 +246,7 @@ class ReportHandler:
         if self._failed_protection(ticket) and self._manager.send_again(ticket):
             return True
         terms = ticket.sent_terms
-        rests = not terms.advanced and not terms.is_market  # else its rest was never to work
+        rests = not terms.advanced and not terms.is_market  # others end at once by their terms
         died = rests and all(leg.state in UNASKED for leg in ticket.out)
         if died and ticket.validity.over_days and self._manager.day_over(ticket):
             self._manager.queue(ticket, next_day=True)
@@ -254,7 +254,7 @@ class ReportHandler:
         return False
 
     def _rest_is_next(self, ticket: Ticket) -> bool:
-        """Whether the rest of an exit has waited: for its lots, or to open when it has closed."""
+        """Return whether an exit's rest is due: more lots to close, or its opening part."""
         states = {leg.state for leg in ticket.out}
         if states == {OrderState.FILLED}:
             return True
@@ -264,7 +264,7 @@ class ReportHandler:
         return not opens and states <= PASSED_BY  # other lots were closed instead
 
     def _failed_protection(self, ticket: Ticket) -> bool:
-        """Whether closes that lots rely on were refused, or never arrived."""
+        """Return whether closing legs that protect lots were rejected or lost."""
         if not ticket.protects or ticket.closing <= 0:
             return False
         return any(
@@ -273,7 +273,7 @@ class ReportHandler:
         )
 
     def _instead(self, ticket: Ticket) -> list[Leg]:
-        """Closes of other lots for those that the exchange refused."""
+        """Return closes of other lots in place of those that the exchange rejected."""
         refused = [
             leg
             for leg in ticket.out
@@ -284,11 +284,11 @@ class ReportHandler:
         instrument = self._context.instrument(ticket.symbol)
         market = ticket.sent_terms.is_market
         rules = self._manager.router.rules(ticket, instrument, market_order=market)
-        apart = rules.closing is rules.closing.APART
+        apart = rules.closing is Closing.APART
         left = self._manager.router.closable(ticket, rules)
         spares: list[Leg] = []
         for leg in refused:
-            ticket.spares.add(leg.order_id)  # nothing is sent for it a second time
+            ticket.spares.add(leg.order_id)  # replaced only once
             legs = plan_instead(Leg(leg.offset, leg.volume), ticket.unsent, left, rules)
             left = left.less(legs, closes_today_apart=apart)
             spares += legs
@@ -312,10 +312,11 @@ class ReportHandler:
     # -- sessions -----------------------------------------------------------------------------
 
     def follow_session(self, session: int, reconnector: Any) -> None:
-        """Look after orders that were sent and are not answered.
+        """Check orders that were sent and not answered.
 
-        In the session that sent them the trading link is dead. What a new session does not
-        know some seconds after it was made was lost with the old one, if its day is not over.
+        Within the session that sent them, a missing answer means that the trading link is dead.
+        An order that a new session does not list after some seconds was lost with the old session,
+        unless its trading day is over.
         """
         if session == self._session and not self._manager.unanswered and not self.missing:
             return
@@ -342,15 +343,15 @@ class ReportHandler:
                 return
 
     def _refusal_of(self, leg: OrderLeg, reconnector: Any) -> str:
-        """What a notice has said of an order that has no answer; "" if there was none."""
+        """Return the text of a notice that rejects an unanswered order, "" if there is none."""
         return str(
             reconnector.refusals.take(leg.symbol, leg.direction, leg.volume, leg.sent_ns or 0)
         )
 
     def _refused_by_notice(self, leg: OrderLeg, words: str) -> None:
-        """The counter does not pass it on: it says so in a notice, and there is no order.
+        """End a leg that the counter rejected by a notice, without an order report.
 
-        The notice names no order. Should it have been another's, the leg is heard of all the same.
+        The notice names no order. If it meant another one, a later report revives the leg.
         """
         ticket = self._manager.legs[leg.order_id][0]
         leg.time_out()
@@ -368,14 +369,14 @@ class ReportHandler:
             if leg.over or order_id in known:
                 del self.missing[order_id]
             elif self._manager.day_over(ticket):
-                continue  # it may have been filled: the ``Reconciler`` knows
+                continue  # it may have been filled: the ``Reconciler`` decides
             elif now.since(since) > UNKNOWN:
                 if leg.not_found():
                     self.missing[order_id] = now  # ask once more
                     continue
                 del self.missing[order_id]
                 if not leg.exchange_order_id:
-                    leg.last_msg = "it never reached the exchange: the connection broke as it left"
+                    leg.last_msg = "it never reached the exchange: the connection broke"
                 logger.error("%s %s", leg, leg.last_msg)
                 self._manager.live[leg.symbol].pop(order_id, None)
                 self._manager.write_ahead.ended(leg)

@@ -1,8 +1,7 @@
-"""Foreign trades on the account: their lots count at once, their money when it is known.
+"""Book foreign trades on the account: lots at once, money when the contract is known.
 
-Of a contract that nobody here has asked for, the multiple is not known. It is asked for beside the
-run; until the answer comes, which is never while market data is away, the trades wait for the
-books.
+The multiplier of a contract that this program has not used is unknown at first. It is requested in
+the background, and the money is booked when it comes; this needs a market-data connection.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from ..core.model import Fill
 
 
 class ForeignFills:
-    """Books them.
+    """Books trades of other terminals.
 
     Args:
         context: Knows contracts.
-        account: What is held.
+        account: The ledger.
 
     Attributes:
-        waiting: Those whose contract is not known yet, by contract.
+        waiting: Fills whose contract is not known yet, by contract.
     """
 
     def __init__(self, context: Context, account: PositionLedger) -> None:
@@ -28,13 +27,13 @@ class ForeignFills:
         self.waiting: dict[str, list[Fill]] = {}
 
     def take(self, fill: Fill) -> None:
-        """Book one."""
+        """Book a fill."""
         self._account.take_lots(fill)
         self.waiting.setdefault(fill.symbol, []).append(fill)
         self.on_round()
 
     def on_round(self) -> None:
-        """Every round: book those whose contract is known now."""
+        """Book fills whose contract has become known; called every round."""
         for symbol in list(self.waiting):
             instrument = self._context.known_instrument(symbol)
             if instrument is not None:
@@ -43,10 +42,10 @@ class ForeignFills:
 
 
 class LotBaseline:
-    """The lots that the records start from: what is held, fills since then apart.
+    """The positions that the records start from; fills after it are recorded separately.
 
     Attributes:
-        foreign: The identities of trades of other terminals that are in the lots.
+        foreign: Identities of other terminals' trades that these positions include.
     """
 
     kind, key = "held", "account"
@@ -57,7 +56,7 @@ class LotBaseline:
         self.foreign: set[str] = set()
 
     def plan(self) -> tuple[dict[str, object], bool]:
-        """For the journal; every row counts from its place on, so no two are equal."""
+        """Return the row for the journal; a serial number makes every row different."""
         self._serial += 1
         lots = [
             [*place, abs(int(position.size))]

@@ -1,4 +1,4 @@
-"""What strategies are to be told of orders and trades, and what they have been told."""
+"""Queue the notifications of orders and trades for strategies, and record which were given."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..feeds.feed_list import has_bar
 from .open_trades import OpenTrades
 from .order_manager import OrderManager
 
-#: What a later run may tell once more: nothing has come of the order yet.
+#: Statuses that a later run may notify again, as nothing was filled or ended.
 _STEPS = frozenset({bt.Order.Submitted, bt.Order.Accepted})
 
 
 class Keeper(Protocol):
-    """What keeps the files current."""
+    """Keeps the record files up to date."""
 
     def told(self) -> None: ...
 
 
 class OrderWatchers(Protocol):
-    """Told of orders beside the strategies; ``Observers``."""
+    """Receives orders in addition to the strategies; ``Observers``."""
 
     @property
     def listening(self) -> Sequence[object]: ...
@@ -32,26 +32,26 @@ class OrderWatchers(Protocol):
 
 
 class OrderNotifications:
-    """Clones of orders on their way to ``notify_order``, oldest first.
+    """Clones of orders queued for ``notify_order``, oldest first.
 
-    Changes of lots by foreign trades take their turn among them: Backtrader makes trades of orders
-    as they are told.
+    Changes of lots by foreign trades are queued among them, because Backtrader makes trades of
+    orders when they are notified.
 
-    An order is written down as told, then handed over. A program killed between the two has not
-    told it, and no later run will.
+    An order is recorded as notified, then given to the strategy. If the program is killed between
+    the two, the strategy never gets it, in a later run neither.
 
     Args:
-        untold: Clones and changes that have come, in their order.
-        manager: Whose orders they are.
-        keeper: Keeps the files current.
-        trades: Those of the strategies.
-        watchers: Told of each order, too.
+        untold: New clones and changes, in order.
+        manager: Has the orders.
+        keeper: Keeps the record files up to date.
+        trades: The strategies' trades.
+        watchers: Receive each order, too.
 
     Attributes:
-        ready: What can be told now.
-        early: What cannot be told yet.
-        handed: Whether something has been told in this round.
-        heard: Whether anybody has asked for something to tell.
+        ready: What can be notified now.
+        early: What cannot be notified yet.
+        handed: Whether an order was returned by ``take`` in this round.
+        heard: Whether notifications were ever requested.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class OrderNotifications:
         self.heard = False
 
     def put_change(self, change: LotsChange) -> None:
-        """Let the trades of strategies know of lots that no order of ours has moved."""
+        """Queue a change of lots that was not made by our orders, for the strategies' trades."""
         self._untold.append(change)
 
     def begin_again(self) -> None:
-        """Another run: it begins with what is held now."""
+        """Begin another run with the present positions: drop queued changes of lots."""
         self._trades.begin()
         for queue in (self.ready, self.early, self._untold):
             orders = [one for one in queue if not isinstance(one, LotsChange)]
@@ -82,7 +82,7 @@ class OrderNotifications:
             queue.extend(orders)
 
     def let_in(self) -> None:
-        """Make ready what can be told; what has to wait keeps back only what follows from it."""
+        """Move what can be notified to ``ready``; what waits delays only what depends on it."""
         if self._watchers.listening:
             for one in self._untold:
                 if not isinstance(one, LotsChange):
@@ -94,16 +94,16 @@ class OrderNotifications:
             (self.early if waits else self.ready).append(one)
 
     def _must_wait(self, one: Any) -> bool:
-        """Whether Backtrader could not take it yet: it looks at the bar of a fill.
+        """Return whether Backtrader cannot handle it yet: a fill needs a bar of its feed.
 
-        Where no feed has a bar yet no strategy is at work, and what it is told could fail there.
+        Without any bar no strategy is running, and its ``notify_order`` could fail.
         """
         if isinstance(one, LotsChange) or len(one.data) > 1 or has_bar(one.data):
             return False
         return bool(one.executed.size) or not self._trades.at_work
 
     def _follows(self, one: Any, before: Any) -> bool:
-        """Whether one is to be told after another: both are of a feed, or move the same lots."""
+        """Return whether one depends on another: the same feed, or the same contract's lots."""
         if isinstance(one, LotsChange) or isinstance(before, LotsChange):
             return self._symbol(one) == self._symbol(before)
         return one.data is before.data
@@ -112,7 +112,7 @@ class OrderNotifications:
         return one.symbol if isinstance(one, LotsChange) else self._manager.tickets[one.ref].symbol
 
     def take(self) -> Any:
-        """The next one, None when there is none."""
+        """Return the next order to notify, None if there is none."""
         self.heard = True
         if self._untold:
             self.let_in()
@@ -141,7 +141,10 @@ class OrderNotifications:
         self._manager.write_ahead.touch(ticket)
 
     def nobody_listened(self) -> None:
-        """The program ends. One that asks orders themselves, and never here, knows their ends."""
+        """Record all as notified at the end of a program that never requested notifications.
+
+        Such a program reads the order objects themselves.
+        """
         if self.heard:
             return
         for order in (*self.ready, *self.early, *self._untold):

@@ -1,7 +1,7 @@
-"""The open trades of strategies, where lots come and go without an order of theirs.
+"""Adjust strategies' open trades to lots that come and go without their orders.
 
-Backtrader makes trades of the fills of its own orders alone. Lots that were held before the run,
-and foreign trades, would leave trades that never close, and closes that are told as openings.
+Backtrader makes trades only of fills of its own orders. Without this module, lots held before the
+run and foreign trades would cause trades that never close, and closes notified as openings.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _Place = tuple[Any, Any, int]
 
 
 class OpenTrades:
-    """Changes them as the lots held have changed.
+    """Adjusts open trades to changes of the lots held.
 
     Args:
         context: Knows contracts.
-        feeds: Of the run.
-        mains: What is behind main contracts.
-        stand_in: Gives what stands for the feed of a contract that has none.
+        feeds: The feeds of the run.
+        mains: Knows the contracts behind main contracts.
+        stand_in: Returns a placeholder for a contract that has no feed.
 
     Attributes:
         waiting: Changes that cannot be made yet.
-        given: Lots of trades that no order of their strategy has opened, by the trade's number.
+        given: Lots that no order of the trade's strategy has opened, by the trade's number.
     """
 
     def __init__(
@@ -52,30 +52,30 @@ class OpenTrades:
 
     @property
     def strategies(self) -> list[Any]:
-        """Those of the run, as far as there are any."""
+        """The strategies of the run, [] if there are none yet."""
         envs = (feed._env for feed in self._feeds if feed._env is not None)
         return next((list(env.runningstrats) for env in envs), [])
 
     @property
     def at_work(self) -> bool:
-        """Whether strategies are called: a feed has a bar."""
+        """Whether strategies are being called, which needs a bar of a feed."""
         return any(has_bar(feed) for feed in self._feeds)
 
     def begin(self) -> None:
-        """A run begins with what is held then."""
+        """Begin a run with the present positions."""
         self.waiting.clear()
         self.given.clear()
 
     def give(
         self, lots: Mapping[str, tuple[int, float]], exits: Mapping[str, list[tuple[Any, int]]]
     ) -> None:
-        """Let what was held before the run be open trades of those whose exits stand for it.
+        """Make open trades of lots held before the run, for the owners of their exits.
 
-        What no exit stands for is the first one's of them, or else the first strategy's.
+        Lots without an exit go to the first exit's owner, or else to the first strategy.
 
         Args:
             lots: Net lots and their price by symbol.
-            exits: By symbol the orders that are to close them, each with its lots.
+            exits: The orders that will close them, each with its lots, by symbol.
         """
         for symbol, (size, price) in lots.items():
             for place, share in self._shares(size, exits.get(symbol, [])):
@@ -84,10 +84,10 @@ class OpenTrades:
     def _shares(
         self, size: int, exits: Iterable[tuple[Any, int]]
     ) -> list[tuple[_Place | None, int]]:
-        """Signed lots for each place; None is wherever they are traded."""
+        """Return signed lots for each place; None stands for any place."""
         wanted: dict[_Place | None, int] = {}
         place: _Place | None
-        for order, lots in exits:  # a stop and its target stand for the same ones
+        for order, lots in exits:  # a stop and its target cover the same lots
             place = self._place(order)
             wanted[place] = max(lots, wanted.get(place, 0))
         left, shares = abs(size), wanted.copy()
@@ -99,9 +99,9 @@ class OpenTrades:
         return [(place, lots if size > 0 else -lots) for place, lots in shares.items() if lots]
 
     def make_way(self, order: Any, symbol: str) -> None:
-        """Before a fill is told: let the lots that it closes be in the trade of its owner.
+        """Before a fill is notified, move the lots that it closes into its owner's trade.
 
-        Those that were held before the run may be in that of another strategy.
+        Lots that were held before the run may be in another strategy's trade.
         """
         closed = sum(bit.closed for bit in order.executed.iterpending())
         if not closed or not self.strategies:
@@ -109,7 +109,7 @@ class OpenTrades:
         place = self._place(order)
         own = _last_trade(*place)
         if own is not None and own.size * closed > 0:
-            return  # it goes on to the other side, as Backtrader counts each strategy for itself
+            return  # it adds to the other side, as Backtrader counts each strategy separately
         missing = int(abs(closed)) - (abs(own.size) if own is not None else 0)
         for strategy, trade in list(self._open_trades(symbol)):
             lots = min(missing, self.given[trade.ref], abs(trade.size))
@@ -119,7 +119,7 @@ class OpenTrades:
                 missing -= lots
 
     def _move(self, giver: Any, source: Any, to: tuple[Any, Any], lots: int) -> None:
-        """Let lots go from one trade to another, with their part of what was made and paid."""
+        """Move lots from one trade to another, with their share of profit and commission."""
         taker, target = to
         share = lots / abs(source.size)
         fee, pnl = source.commission * share, source.pnl * share
@@ -128,7 +128,7 @@ class OpenTrades:
         _update(taker, target, size, source.price, fee)
         if goes_on:
             target.baropen, target.dtopen = source.baropen, source.dtopen
-        target.justopened = False  # it is not told as an opening
+        target.justopened = False  # not notified as an opening
         source.size -= size
         source.value *= 1 - share
         for trade, more_fee, more_pnl in ((source, -fee, -pnl), (target, 0.0, pnl)):
@@ -141,21 +141,21 @@ class OpenTrades:
         self.given[target.ref] += lots
 
     def _place(self, order: Any) -> _Place:
-        """Where Backtrader keeps the trades that an order makes."""
+        """Return where Backtrader keeps the trades of an order."""
         owner = self.strategies[0] if order.owner is None else order.owner
         return owner, order.data, order.tradeid
 
     def take(self, change: LotsChange) -> None:
-        """Let trades of the other side be closed by a change, and told; what is left opens.
+        """Close trades of the other side by a change and notify them; open the remainder.
 
-        It waits while the contract is not known, and while the feed of a trade has no bar:
-        Backtrader stamps the end of a trade with its time.
+        It waits while the contract is not known or a trade's feed has no bar: Backtrader dates the
+        end of a trade by the bar.
         """
         self.waiting.append(change)
         self.on_round()
 
     def on_round(self) -> None:
-        """Every round: see to changes that wait."""
+        """Make waiting changes that are possible now; called every round."""
         waiting = list(self.waiting)
         self.waiting.clear()
         for change in waiting:
@@ -189,11 +189,11 @@ class OpenTrades:
                             yield strategy, trades[-1]
 
     def _add(self, change: LotsChange, place: _Place | None = None) -> None:
-        """Lots for an open trade of their side, else for a new one of the first strategy.
+        """Add lots to an open trade of their side, else to a new one of the first strategy.
 
         Args:
             change: The lots.
-            place: Where a trade of theirs is to be, if that is known.
+            place: Where their trade must be, if known.
         """
         same = (one for one in self._open_trades(change.symbol) if one[1].size * change.size > 0)
         found: tuple[Any, Any] | None
@@ -205,12 +205,12 @@ class OpenTrades:
             strategy, trade = found
             _update(strategy, trade, change.size, change.price, change.fee)
             self.given[trade.ref] += abs(change.size)
-            trade.justopened = False  # it is not told as an opening of the strategy's own
+            trade.justopened = False  # not notified as the strategy's own opening
 
     def _new_trade(self, symbol: str) -> tuple[Any, Any] | None:
         for strategy in self.strategies:
             for data in strategy.datas:
-                # One made of a feed is none of the store's: orders are on the feed.
+                # Data derived from a feed are not the store's: orders use the feed.
                 if any(data is one for one in self._feeds) and self._is_of(data, symbol):
                     return strategy, _trade_of(strategy, data)
         for strategy in self.strategies:
@@ -218,17 +218,17 @@ class OpenTrades:
         return None
 
     def _is_of(self, data: Any, symbol: str) -> bool:
-        """Whether lots of a contract are traded through a feed."""
+        """Return whether a contract is traded through a feed."""
         name = data._dataname
         if not isinstance(name, str) or not name.startswith(MAIN):
             return bool(name == symbol)
         mains = self._mains
-        of_product = symbol.startswith(name.removeprefix(MAIN))  # else nobody need be asked
+        of_product = symbol.startswith(name.removeprefix(MAIN))  # cheap check first
         return of_product and (symbol == mains.traded(name) or symbol in mains.behind(name))
 
 
 def _last_trade(strategy: Any, data: Any, tradeid: int) -> Any:
-    """The trade that is open there, None if there is none."""
+    """Return the open trade of a place, None if there is none."""
     trades = strategy._trades[data][tradeid]
     return trades[-1] if trades and trades[-1].isopen else None
 
@@ -250,7 +250,7 @@ def _update(strategy: Any, trade: Any, size: int, price: float, fee: float) -> N
 
 
 def _tell(strategy: Any, trade: Any) -> None:
-    """As ``Strategy._addnotification`` does it."""
+    """Notify of a trade as ``Strategy._addnotification`` does."""
     strategy._tradespending.append(copy.copy(trade))
     if strategy.cerebro.p.quicknotify:
         strategy._notify(qtrades=[copy.copy(trade)])

@@ -1,6 +1,6 @@
-"""Orders that wait with us for a price or a time: stops, trailing stops, the close.
+"""Emulate orders that wait for a price or a time: stops, trailing stops, Backtrader's Close.
 
-``conditional`` says when one fires; here it is shown the prices.
+The rules of when one triggers are in ``conditional``; this module supplies the prices.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from .order_manager import OrderManager
 
 logger = logging.getLogger(__name__)
 
-#: Backtrader's Close is sent so long before the day's last close, and where the line is doubtful:
-#: a part of it was lost or away, or did not answer at once, in the last minutes.
+#: How long before the day's last close Backtrader's Close is sent: normally, and if a connection
+#: was lost, away or slow to answer within ``DOUBTFUL_FOR``.
 BEFORE_CLOSE, BEFORE_CLOSE_IN_DOUBT = 5 * SECOND, 60 * SECOND
 DOUBTFUL_FOR = 600 * SECOND
 #: Orders of Backtrader that wait for a price or a time.
@@ -47,13 +47,13 @@ _CONDITIONS = (
 
 
 class QuietRange:
-    """Prices and times at which nothing happens to the orders that wait on a contract."""
+    """Prices and times at which no order that waits on a contract changes."""
 
     def __init__(self) -> None:
         self._low, self._high, self._due = -math.inf, math.inf, math.inf
 
     def narrow(self, condition: ConditionalOrder) -> None:
-        """One order more; a trailing stop leaves no room, as any price may move it."""
+        """Add an order; a trailing stop leaves no range, as any price may move it."""
         if condition.due_ns is not None:
             self._due = min(self._due, condition.due_ns)
         if condition.stop_price is None:
@@ -68,19 +68,19 @@ class QuietRange:
             self._low, self._high = math.inf, -math.inf
 
     def contains(self, price: float, now: int) -> bool:
-        """Whether a price at a time changes nothing."""
+        """Return whether a price at a time changes nothing."""
         return now < self._due and (price != price or self._low < price < self._high)
 
 
 class OrderEmulator:
-    """Holds prices against what waits for them.
+    """Compares prices with the orders that wait for them.
 
     Args:
-        manager: Knows the gate and the records.
-        last_price: Of a contract.
+        manager: Has the pre-trade checks and the records.
+        last_price: Returns a contract's last price.
 
     Attributes:
-        watched: What waits, by contract and number.
+        watched: Waiting orders, by contract and number.
     """
 
     def __init__(self, manager: OrderManager, last_price: LastPrice) -> None:
@@ -91,10 +91,10 @@ class OrderEmulator:
         self._breaks, self._lost_at = 0, -math.inf
 
     def condition(self, ticket: Ticket) -> ConditionalOrder:
-        """What an order of Backtrader waits for.
+        """Return what an order of Backtrader waits for.
 
         Raises:
-            OrderError: Its prices are none, or no such order exists.
+            OrderError: A price is missing or wrong, or the type of order is not supported.
         """
         order, created = ticket.order, ticket.order.created
         if order.exectype not in _CONDITIONS:
@@ -114,7 +114,7 @@ class OrderEmulator:
         if order.exectype in (bt.Order.Stop, bt.Order.StopLimit):
             return stop(ticket.direction, ticket.volume, order.p.price, limit_price=limit)
         reference = order.p.price if order.p.price is not None else self._price(ticket.symbol)
-        if math.isnan(reference) and len(order.data):  # the first question about a quote
+        if math.isnan(reference) and len(order.data):  # the quote was only now subscribed
             reference = float(order.data.close[0])
         state = trailing_stop(
             ticket.direction, ticket.volume, reference, trail_amount=order.p.trailamount,
@@ -124,11 +124,11 @@ class OrderEmulator:
         return state
 
     def _at_close(self, ticket: Ticket) -> ConditionalOrder:
-        """Backtrader's Close: good until the close, and never sent after it."""
+        """Return Backtrader's Close: valid until the close, and never sent after it."""
         now, calendar = self._context.now(), self._context.calendar
         day = calendar.trading_day_at(now)
         close = last_close(ticket.symbol, day, calendar)
-        if close <= now:  # a bar of days comes when its close is over
+        if close <= now:  # a daily bar comes after the close
             close = last_close(ticket.symbol, calendar.next_trading_day(day), calendar)
         until = ticket.validity.until
         ticket.validity = TimeInForce(close if until is None else min(until, close))
@@ -136,7 +136,7 @@ class OrderEmulator:
         return at_close(ticket.direction, ticket.volume, end - BEFORE_CLOSE, valid_until_ns=end)
 
     def watch(self, ticket: Ticket) -> None:
-        """From now on."""
+        """Start to watch prices and time for an order."""
         ticket.stage = Stage.WATCHED
         self._manager.write_ahead.touch(ticket)
         self.watched.setdefault(ticket.symbol, {})[ticket.order.ref] = ticket
@@ -148,21 +148,21 @@ class OrderEmulator:
         return float(self._last_price(symbol))
 
     def forget(self, ticket: Ticket) -> None:
-        """It is over."""
+        """Stop watching an order."""
         if self.watched.get(ticket.symbol, {}).pop(ticket.order.ref, None) is not None:
             self._quiet.pop(ticket.symbol, None)
             if not self.watched[ticket.symbol]:
                 del self.watched[ticket.symbol]
 
     def on_round(self) -> Iterator[Ticket]:
-        """Hold the prices of the moment against what waits for them.
+        """Compare the present prices with the orders that wait for them.
 
         Yields:
             Each order whose moment has come, and each that is over because its lots are gone.
         """
         now = self._context.now_ns()
-        due = now + self._ahead(now)  # asked in every round: what is lost may be back in the next
-        for symbol, tickets in list(self.watched.items()):  # what ends may be forgotten
+        due = now + self._ahead(now)  # every round, as a break may be over by the next
+        for symbol, tickets in list(self.watched.items()):  # orders that end are removed
             yield from self._end_without_lots(symbol)
             if not tickets or not self._link.trading_up or not self._manager.pre_trade.open(symbol):
                 continue
@@ -177,7 +177,7 @@ class OrderEmulator:
             self._quiet.pop(symbol, None)
 
     def _ahead(self, now: int) -> int:
-        """How much earlier Close is sent than it would be on a line that is sure."""
+        """Return how much earlier than usual Close is sent, because the connection is doubtful."""
         link = self._link
         if link.breaks != self._breaks or link.doubtful or not self._link.trading_up:
             self._breaks, self._lost_at = link.breaks, now
@@ -185,7 +185,7 @@ class OrderEmulator:
         return BEFORE_CLOSE_IN_DOUBT - BEFORE_CLOSE if doubtful else 0
 
     def _end_without_lots(self, symbol: str) -> Iterator[Ticket]:
-        """Exits whose lots are gone: none of them may fire later, and open."""
+        """End exits whose lots are gone, so that none triggers later and opens."""
         for direction in Direction:
             if self._manager.account.booked(symbol, direction):
                 continue
@@ -202,7 +202,7 @@ class OrderEmulator:
                         yield ticket
 
     def _span(self, symbol: str) -> QuietRange:
-        """Between which prices, and until when, nothing that waits can fire or move."""
+        """Return the prices and times at which no waiting order can trigger or move."""
         span = QuietRange()
         for ticket in self.watched[symbol].values():
             if ticket.condition is not None:
@@ -211,7 +211,7 @@ class OrderEmulator:
         return span
 
     def _fires(self, ticket: Ticket, price: float, now: int) -> bool:
-        """Whether its moment has come: it is to be sent as what it has become."""
+        """Return whether an order triggers; if so it is changed to what is to be sent."""
         if ticket.condition is None or ticket.held_back:
             return False
         before = ticket.condition
@@ -223,7 +223,7 @@ class OrderEmulator:
         if fired is None or ticket.condition.status is not Status.TRIGGERED:
             return False
         ticket.order.triggered = True
-        self._manager.settle_again(ticket)  # its wish depends on what of it closes
+        self._manager.settle_again(ticket)  # its terms depend on how much of it closes
         logger.info("order %d fires at %s", ticket.order.ref, price)
         self.forget(ticket)
         limit = self._limit(ticket, fired.limit_price)
@@ -233,7 +233,10 @@ class OrderEmulator:
         return True
 
     def _closes(self, ticket: Ticket) -> bool:
-        """Whether lots rely on it. An entry must have its end at once: what protects it waits."""
+        """Return whether it closes lots.
+
+        An entry must end at once, because its protection waits for that.
+        """
         held = -self._manager.account.position(ticket.symbol).size * ticket.direction.sign
         return ticket.may_open is not None or ticket.left <= held
 
@@ -244,7 +247,7 @@ class OrderEmulator:
 
 
 def _moment(ticket: Ticket, now: int, due: int) -> int:
-    """The time as an order sees it: for Close it runs ahead, but not past the order's own end."""
+    """Return the time for an order; for Close it is ahead, but not past the order's own end."""
     end = ticket.condition.valid_until_ns if ticket.condition is not None else None
     if ticket.order.exectype != bt.Order.Close or end is None:
         return now
@@ -252,7 +255,7 @@ def _moment(ticket: Ticket, now: int, due: int) -> int:
 
 
 def _show(created: Any, state: ConditionalOrder) -> None:
-    """Where a trailing stop stands, as Backtrader's users look for it."""
+    """Show a trailing stop's price where Backtrader keeps it."""
     created.price = state.stop_price
     if state.limit_price is not None:
         created.pricelimit = state.limit_price

@@ -1,4 +1,4 @@
-"""From what a strategy asks for to a ticket: the order, its feed, the contract it goes to."""
+"""Make a ticket of a strategy's request: the order, its feed and its contract."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from ..risk.kill_switch import Close
 from .contingent_orders import ContingentOrders
 from .order_manager import OrderManager
 
-#: Frames from where an order arrives to ``Strategy.close``, a strategy's own ``sell`` between them.
+#: Most frames from here up to ``Strategy.close``, including a strategy's own ``sell``.
 _CLOSE_IS_WITHIN = 8
 
 
 class OrderFactory:
-    """Makes orders and tickets of what is asked for, and hands them on.
+    """Makes orders and tickets of requests, and submits them.
 
     Args:
-        broker: Whose orders Backtrader takes them for.
+        broker: The broker of the orders for Backtrader.
         context: Time and calendar.
-        feeds: Of the run.
-        mains: What is behind main contracts.
-        account: What is held.
-        manager: Sends them.
-        held: Keeps those that wait.
-        placeholders: Stand for contracts without a feed.
-        allow_partial: Of orders that do not say so.
+        feeds: The feeds of the run.
+        mains: Knows the contracts behind main contracts.
+        account: Has the positions.
+        manager: Sends the orders.
+        held: Takes contingent orders.
+        placeholders: Stand in for feeds of contracts that have none.
+        allow_partial: The default for orders that do not set it.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class OrderFactory:
     ) -> None:
         self._broker, self._account = broker, account
         self._context, self._feeds, self._mains = context, feeds, mains
-        self._manager, self._contingent, self._write_ahead = manager, held, manager.write_ahead
+        self._manager, self._contingent = manager, held
         self._placeholders, self._allow_partial = placeholders, allow_partial
 
     def backtrader_order(
         self, kind: Any, owner: Any, data: Any, size: float, price: float | None, kwargs: Any
     ) -> Any:
-        """What ``Strategy.buy`` or ``sell`` asks for; ``MyBroker.buy`` tells all."""
-        if not isinstance(data._dataname, str):  # a feed of others
+        """Make the order of ``Strategy.buy`` or ``sell``; see ``MyBroker.buy``."""
+        if not isinstance(data._dataname, str):  # not a feed of the store
             data = self._placeholders(data._name or "a feed that is not of this store")
         size, price = _plain(size), _plain(price)
         kwargs = {name: _plain(value) for name, value in kwargs.items()}
@@ -100,19 +100,17 @@ class OrderFactory:
                 self._manager.submit(ticket)
             else:
                 self._contingent.place(ticket, parent, oco, transmit)
-        self._contingent.take_ends()
-        self._write_ahead.flush()
         return order
 
     def ticket(
         self, kind: Any, owner: Any, data: Any, size: float, price: Any, **kwargs: Any
     ) -> Ticket:
-        """An order of Backtrader's and its ticket; nothing is sent."""
+        """Make an order of Backtrader and its ticket; nothing is sent."""
         if not isinstance(kwargs.get("valid"), date | timedelta | None):
-            kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` looks at it
+            kwargs["valid"] = None  # Backtrader would add it to a date; ``validity`` handles it
         known = {name: value for name, value in kwargs.items() if hasattr(bt.Order.params, name)}
         info = {name: value for name, value in kwargs.items() if name not in known}
-        # Before its first bar, and while it is loaded, a feed has no time: the present stands in.
+        # Before its first bar and during loading a feed has no time; a placeholder has the present.
         has_time = len(data) and data.datetime[0] == data.datetime[0]
         seen = data if has_time else self._placeholders(data._dataname)
         order = kind(owner=owner, data=seen, size=size, price=price, **known)
@@ -126,7 +124,7 @@ class OrderFactory:
         return ticket
 
     def data(self, instrument: str) -> Any:
-        """The feed of a contract, or that of the main contract it is or was behind."""
+        """Return the feed of a contract, or of the main contract that it is or was behind."""
         live = [feed for feed in self._feeds if len(feed) or _comes_soon(feed)]
         for feed in live:
             if instrument in (feed._dataname, feed._name):
@@ -137,11 +135,13 @@ class OrderFactory:
         return self._placeholders(instrument)
 
     def _contract_for(self, ticket: Ticket) -> str:
-        """Where an order on a main contract goes: to the lots that it closes, else to the present.
+        """Return the contract of an order on a main contract.
+
+        It is the contract before if its lots are to be closed, else the present one.
 
         Raises:
-            OrderError: It would close lots of the contract before, and more.
-            LinkError: Nobody knows which contract that is.
+            OrderError: The order has more lots than are held in the contract before.
+            LinkError: The contract behind the main contract is not known now.
         """
         symbol, mains = ticket.symbol, self._mains
         if not symbol.startswith(MAIN):
@@ -161,7 +161,11 @@ class OrderFactory:
         return str(before)
 
     def contract_of(self, symbol: str) -> str:
-        """The contract behind a main contract, where nothing of the one before is held."""
+        """Return the contract behind a main contract.
+
+        Raises:
+            OrderError: Lots of the contract before are still held.
+        """
         before = self._mains.before(symbol)
         held = abs(self._account.position(before).size) if before else 0
         if held:
@@ -184,7 +188,7 @@ class OrderFactory:
         guarded: bool = True,
         stays: bool = False,
     ) -> Any:
-        """An order that says itself whether it opens or closes; ``MyBroker.buy_open`` tells all."""
+        """Make an order that says whether it opens or closes; see ``MyBroker.buy_open``."""
         kind = FourWayBuy if direction is Direction.BUY else FourWaySell
         size, limit_price = _plain(size), _plain(limit_price)
         is_limit = isinstance(limit_price, int | float) and not isinstance(limit_price, bool)
@@ -196,7 +200,7 @@ class OrderFactory:
         ticket.allow_partial = self._allow_partial if allow_partial is None else allow_partial
         try:
             ticket.volume = whole_lots(size)
-            if instrument != data._name:  # the feed may be that of the main contract
+            if instrument != data._name:  # the feed may be the main contract's
                 ticket.symbol = instrument
             ticket.symbol = self._contract_for(ticket)
             ticket.terms = (
@@ -207,13 +211,12 @@ class OrderFactory:
                 ticket.validity = validity(valid, ticket.symbol, now, calendar)
         except TianqinError as error:
             self._manager.refuse(ticket, str(error))
-            return ticket.order
-        self._manager.submit(ticket)
-        self._write_ahead.flush()
+        else:
+            self._manager.submit(ticket)
         return ticket.order
 
     def close_unguarded(self, close: Close) -> None:
-        """Close lots whatever the risk rules say; what cannot be closed is left."""
+        """Close lots regardless of the risk rules; lots that cannot be closed now stay."""
         self.four_way(
             close.direction, PositionEffect.CLOSE, close.symbol, close.lots, None,
             guarded=False, allow_partial=True, stays=close.stays,
@@ -222,7 +225,7 @@ class OrderFactory:
     def for_target(
         self, symbol: str, direction: Direction, volume: int, price: float, owner: Any, early: bool
     ) -> Ticket:
-        """Send a limit order that works to a target."""
+        """Send a limit order for a position target."""
         kind = bt.BuyOrder if direction is Direction.BUY else bt.SellOrder
         data = self.data(symbol)
         ticket = self.ticket(kind, owner, data, volume, price, exectype=bt.Order.Limit)
@@ -238,7 +241,7 @@ class OrderFactory:
     def stand_in_for(
         self, other: Ticket, symbol: str, volume: int, price: float | None, plimit: float | None
     ) -> Ticket:
-        """An order like another one, on another contract."""
+        """Make an order like another one, on another contract."""
         order = other.order
         kind = bt.BuyOrder if other.direction is Direction.BUY else bt.SellOrder
         info = {name: value for name, value in order.info.items() if name != "reason"}
@@ -252,22 +255,22 @@ class OrderFactory:
 
 
 def _comes_soon(feed: Any) -> bool:
-    """Whether a feed of the run has its first bar within a minute of trading.
+    """Return whether a feed of the run has its first bar within a minute of trading.
 
-    Fills are told under it then: Backtrader keeps trades by feed.
+    If so, fills are notified for this feed: Backtrader keeps trades by feed.
     """
     return feed._env is not None and feed._timeframe < bt.TimeFrame.Days
 
 
 def _timing(order: Any, oco: Any) -> Timing:
-    """When an order takes its lots."""
+    """Return when an order takes its lots."""
     if oco is not None or order.exectype not in (bt.Order.Market, bt.Order.Limit):
         return Timing.LATER
     return Timing.RESTS if order.exectype == bt.Order.Limit else Timing.AT_ONCE
 
 
 def _is_close() -> bool:
-    """Whether a strategy's ``close`` is at work: the sell or buy that it makes does not say so."""
+    """Return whether ``Strategy.close`` is a caller, as its ``buy`` or ``sell`` does not tell."""
     frame = sys._getframe(1)
     for _ in range(_CLOSE_IS_WITHIN):
         if frame.f_back is None:
@@ -281,10 +284,10 @@ def _is_close() -> bool:
 def _still_held(symbol: str, before: str, held: float) -> str:
     return (
         f"{held:g} lots of {before}, the contract behind {symbol} before, are still held: roll "
-        "them (store.roll), or close just them, before other lots are ordered"
+        "them (store.roll), or close only them, before ordering other lots"
     )
 
 
 def _plain(value: Any) -> Any:
-    """numpy's numbers as Python's own: they are looked at by type, and kept as JSON."""
+    """Convert numpy's numbers to Python's, for type checks and JSON."""
     return value.item() if isinstance(value, np.generic) else value

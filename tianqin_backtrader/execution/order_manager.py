@@ -1,4 +1,4 @@
-"""``OrderManager``: takes orders, lets them wait, sends and withdraws their legs."""
+"""``OrderManager`` accepts and queues orders, and sends and cancels their legs."""
 
 from __future__ import annotations
 
@@ -40,36 +40,36 @@ logger = logging.getLogger(__name__)
 
 #: Seconds after which a cancel without effect is repeated.
 CANCEL_AGAIN = 5.0
-#: Market time between two attempts to send an exit that lots rely on, and how many there are.
+#: Market time between two attempts to send an exit that protects lots, and how many there are.
 AGAIN_AFTER, ATTEMPTS = 2 * SECOND, 30
-#: Market time after which a fired exit is told that waits for the limit that it is sent at.
+#: Market time after which a triggered exit that still waits for its price limit is reported.
 WITHOUT_LIMIT = 5 * SECOND
 
 
 class OrderManager:
-    """Takes orders, sends their legs and withdraws them.
+    """Accepts orders, and sends and cancels their legs.
 
     Args:
         context: Contracts, time and notifications.
-        trading: Takes exchange orders.
-        link: To it.
-        account: What is held.
-        pre_trade: Says whether the moment is right.
-        router: Makes prices and legs.
-        guard: Counts cancels, and orders that it has not looked at.
-        write_ahead: Writes down what happens, before it has effects.
-        untold: Clones of orders, on their way to ``notify_order``; put in here.
-        live: Legs of which something is expected; kept here.
+        trading: Sends exchange orders and cancels.
+        link: The connection to the exchange.
+        account: Has the positions.
+        pre_trade: Decides whether an order is possible now.
+        router: Decides prices and legs.
+        guard: The risk rules; also counts cancels and orders that are not checked.
+        write_ahead: Records what happens before it has effects.
+        untold: Clones of orders for ``notify_order``; filled here.
+        live: Legs that are not over; kept here.
 
     Attributes:
         legs: Every leg sent, with its order, by id.
-        ended: ``followed`` orders that are over, until somebody has seen to what depends on them.
+        ended: ``followed`` orders that are over, until the consequences are handled.
         unsettled: Orders with a leg that could not be sent, until they are settled.
-        unanswered: Legs of which nothing has been heard.
+        unanswered: Legs without any answer yet.
         queued: Orders that wait to be sent, by number.
-        withdrawn: Orders whose withdrawal is waited for, by number.
-        expiries: Ends that are to come, the next one first.
-        heard_at: When the trading side has said something last, as ``monotonic`` counts.
+        withdrawn: Orders with an unconfirmed cancel, by number.
+        expiries: Ends of validity, the next one first.
+        heard_at: When the trading connection last answered, as ``monotonic`` counts.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class OrderManager:
     # -- in -----------------------------------------------------------------------------------
 
     def admit(self, ticket: Ticket, *, waits: bool = False) -> None:
-        """Check what can be checked of an order that is to wait.
+        """Check an order that is to wait, as far as possible now.
 
         Args:
             ticket: The order.
-            waits: It waits with us for a price, a time, or its parent.
+            waits: Whether it waits on our side for a price, a time, or its parent.
 
         Raises:
             TianqinError: It can never be sent.
@@ -120,17 +120,17 @@ class OrderManager:
         self._look_at_rest(ticket)
 
     def settle_effect(self, ticket: Ticket, timing: Timing, close_only: bool | None) -> None:
-        """Decide what of one of Backtrader's orders has to close, as it is placed.
+        """Decide how much of one of Backtrader's new orders must close.
 
         Raises:
-            TianqinError: The counter cannot keep the broker's priority there.
+            TianqinError: The priority is impossible at this counter and exchange.
         """
         self.router.settle_effect(ticket, timing, self.queued.values(), close_only)
 
     def settle_again(self, ticket: Ticket) -> None:
-        """A stop that had nothing to close when it was placed closes what is held now.
+        """Decide again for a stop that had nothing to close when it was placed.
 
-        Its entry may have been a limit order that has been filled since.
+        Its entry may be a limit order that was filled since.
         """
         undecided = ticket.may_open is None and ticket.close_only is None
         if undecided and ticket.effect is PositionEffect.NET:
@@ -138,7 +138,7 @@ class OrderManager:
             self.write_ahead.touch(ticket)
 
     def on_their_way(self) -> set[Ticket]:
-        """Orders at the exchange, and those that are sent as soon as it takes them."""
+        """Return orders at the exchange, and those that are sent when it accepts them."""
         sent = {self.legs[order_id][0] for live in self.live.values() for order_id in live}
         going_on = (Ending.NONE, Ending.RESIZE)
         return {
@@ -146,12 +146,12 @@ class OrderManager:
         }
 
     def submit(self, ticket: Ticket, *, early: bool = False) -> bool:
-        """Take an order to be sent now, or at the open; False if it was refused.
+        """Accept an order to be sent now or at the open; return False if it was refused.
 
-        ``early`` ones, and those that flatten, wait for no bar of their feed.
+        ``early`` orders and those of a flatten need no bar of their feed.
         """
         try:
-            if ticket.guarded:  # what flattens waits for no bar, and for no roll
+            if ticket.guarded:  # a flatten needs no bar, and ignores rolls
                 waits = self._waits_for_link(ticket)
                 data = ticket.order.data
                 self.pre_trade.admit(data._dataname, bars=len(data), early=early, waits=waits)
@@ -171,19 +171,19 @@ class OrderManager:
         return True
 
     def _look_at_rest(self, ticket: Ticket) -> None:
-        """Refuse an order that is to wait and could never be sent.
+        """Refuse an order that is to wait but could never be sent.
 
         Raises:
-            TianqinError: Why not.
+            TianqinError: It could never be sent.
         """
         self.router.terms(ticket, check_limits=False)
         self._guard.admit(ticket.volume)
 
     def _waits_for_link(self, ticket: Ticket) -> bool:
-        """Whether an order that is given while the link is down leaves when it is back.
+        """Return whether an order placed while the link is down waits for the link.
 
-        An exit does, unless it would open, too, or its owner wants it at once or not at all. Where
-        a login was refused it may be for ever: it is refused in words.
+        Exits wait, unless they would also open, or are FAK, FOK or a target's. After a refused
+        login they do not wait, as trading may stay down: they are rejected with the reason.
         """
         if self.link.trading_up or not ticket.exits or ticket.opening:
             return False
@@ -191,12 +191,12 @@ class OrderManager:
         return not at_once and not self.link.trading_rests
 
     def _must_be_free(self, ticket: Ticket) -> None:
-        """Refuse an order on a contract that is being rolled, unless all it does is close."""
+        """Refuse an order on a contract that is being rolled, unless it only closes."""
         if ticket.effect is not PositionEffect.CLOSE and self.pre_trade.reserved:
             self.pre_trade.must_be_free(ticket.symbol)
 
     def enter(self, ticket: Ticket) -> None:
-        """An order is ours from here on; it is told as Submitted."""
+        """Register an order and notify it as Submitted."""
         order = ticket.order
         order.addcomminfo(self.account.comminfo(ticket.symbol))
         self.tickets[order.ref] = ticket
@@ -207,7 +207,7 @@ class OrderManager:
         self.tell(order)
 
     def tell(self, order: Any) -> None:
-        """Let its strategy know how an order stands now."""
+        """Queue a clone of an order for its strategy."""
         self._untold.append(order.clone())
 
     def refuse(self, ticket: Ticket, reason: str) -> None:
@@ -216,7 +216,7 @@ class OrderManager:
         self.finish(ticket, bt.Order.Rejected, reason)
 
     def release(self, ticket: Ticket) -> None:
-        """Send an order that has waited, or let it wait on while the market takes none."""
+        """Send an order that has waited, or queue it if the market takes none now."""
         if ticket.over:
             return
         if self._must_wait(ticket) or not self.pre_trade.open(ticket.symbol):
@@ -241,7 +241,7 @@ class OrderManager:
                 self._carry_out(ticket, plan)
 
     def _plan(self, ticket: Ticket) -> RoutedOrder | None:
-        """What is sent for an order now; None while its price is not known yet.
+        """Return what is sent for an order now; None while its price is not known yet.
 
         Raises:
             TianqinError: It cannot be sent.
@@ -254,9 +254,9 @@ class OrderManager:
             return None
 
     def _must_wait(self, ticket: Ticket) -> bool:
-        """Whether its turn has not come.
+        """Return whether an order must still wait.
 
-        Its own legs end first, others go before it, or it was refused a moment ago.
+        Its own legs must end first, other orders go before it, or it was just rejected.
         """
         if ticket.live_legs or self._is_behind(ticket):
             return True
@@ -266,11 +266,11 @@ class OrderManager:
         return bool(ticket.not_before) and self.context.now_ns() < ticket.not_before
 
     def _is_behind(self, ticket: Ticket) -> bool:
-        """Whether others go first."""
+        """Return whether other orders go first."""
         return ticket.held_back or any(not other.over for other in ticket.after)
 
     def _carry_out(self, ticket: Ticket, plan: RoutedOrder) -> None:
-        """Send what can be sent; let others stand back, or wait, for what cannot."""
+        """Send what can be sent; for the rest, suspend other orders or wait."""
         for number in plan.stand_back:
             self.stand_back(self.tickets[number], ticket)
         if plan.foreign > ticket.behind_others and ticket.hurries and not ticket.for_target:
@@ -285,11 +285,11 @@ class OrderManager:
             self.queue(ticket)
 
     def _tell_behind_others(self, ticket: Ticket, lots: int) -> None:
-        """An exit that is to trade now waits for another terminal, and that may be for ever."""
+        """Report an urgent exit that waits for another terminal's order, maybe for ever."""
         order = ticket.order
         text = (
             f"{ticket.symbol}: {lots} lots that order {order.ref} ({order.getordername()}) is to "
-            f"close now are held by an order that this program has not sent: it waits for its end"
+            f"close now are in an order that this program has not sent: it waits for its end"
         )
         logger.error("%s", text)
         if order.triggered:
@@ -297,7 +297,7 @@ class OrderManager:
         self.context.notify(text, order=order, lots=lots)
 
     def _tell_without_limit(self, ticket: Ticket, reason: str) -> None:
-        """A fired exit whose price is not known for some seconds: lots rely on it; told once."""
+        """Report once that a triggered exit has been without a price for some seconds."""
         now = self.context.now_ns()
         if not ticket.protects or now < (ticket.told_without_limit or 0):
             return
@@ -308,27 +308,27 @@ class OrderManager:
         order, lots = ticket.order, ticket.closing
         text = (
             f"{ticket.symbol}: {lots} lots that order {order.ref} ({order.getordername()}) is to "
-            f"close now are held: it waits for its price ({reason})"
+            f"close now are still held: it waits for its price ({reason})"
         )
         logger.error("%s", text)
         self.context.exposed(ticket.symbol, lots, text)
         self.context.notify(text, order=order, lots=lots)
 
     def stand_back(self, ticket: Ticket, other: Ticket) -> None:
-        """Withdraw an order that closes, until another one that needs its lots is over.
+        """Suspend an order that closes until another one that needs its lots is over.
 
-        It is told nothing: if the other comes to nothing, it is sent again.
+        Its strategy is not notified: it is sent again if lots are left for it.
         """
-        logger.info("order %d stands back for order %d", ticket.order.ref, other.order.ref)
+        logger.info("order %d is suspended for order %d", ticket.order.ref, other.order.ref)
         ticket.after.append(other)
         self.cancel(ticket, Ending.RESIZE)
 
     def end_without_lots(self, ticket: Ticket, reason: str = "") -> None:
-        """What it was to close is gone: nothing is opened in its place.
+        """End an exit whose lots are gone, so that it does not open others.
 
-        An exit that a roll takes along waits: its lots may be on their way to the other contract.
-        Where our fills know the lots, and only the account does not show them, nobody wished it:
-        they may be held, without protection.
+        An exit that a roll moves waits instead: its lots may be between the two contracts. If only
+        the account does not show the lots that our fills have, the end counts as unrequested: the
+        lots may be held without protection.
         """
         if ticket.over:
             return
@@ -341,16 +341,16 @@ class OrderManager:
         logger.warning("%s", text)
         self.context.notify(text, order=ticket.order)
         if not self.account.booked(ticket.symbol, ticket.direction):
-            ticket.ending = Ending.CANCEL  # nobody has refused it
+            ticket.ending = Ending.CANCEL  # not an unrequested end
         self.finish(ticket, bt.Order.Canceled, reason)
 
     def _may_be_rolled(self, ticket: Ticket) -> bool:
-        """Whether a roll of its contract takes an exit along: a stop, fired or not, or a target."""
+        """Return whether a roll of its contract moves an exit: any stop, or a resting limit."""
         waits = ticket.condition is not None or bool(ticket.order.triggered) or ticket.rests
         return ticket.symbol in self.pre_trade.reserved and ticket.exits and waits
 
     def _wait_for_limits(self, ticket: Ticket, error: PriceOutOfRange) -> None:
-        """An order that is good for longer than a day whose prices cannot reach it."""
+        """Queue an order beyond the day's price limits for another day."""
         text = f"order {ticket.order.ref} waits for another day: {error}"
         logger.info("%s", text)
         self.context.notify(text, order=ticket.order)
@@ -358,14 +358,14 @@ class OrderManager:
         self.queue(ticket, next_day=True)
 
     def queue(self, ticket: Ticket, *, next_day: bool = False) -> None:
-        """Keep an order until the market is open, or open on another day."""
+        """Keep an order until it can be sent, or until another trading day."""
         ticket.stage, ticket.next_day = Stage.QUEUED, next_day
         ticket.unsent.clear()
         self.queued[ticket.order.ref] = ticket
         self.write_ahead.touch(ticket)
 
     def adopt(self, ticket: Ticket) -> None:
-        """Take over an order of an earlier run as it stands."""
+        """Take over an order of an earlier run in its present state."""
         ref = ticket.order.ref
         self.tickets[ref] = ticket
         for leg in ticket.legs:
@@ -385,12 +385,12 @@ class OrderManager:
             self.withdrawn[ref] = ticket
 
     def day_over(self, ticket: Ticket) -> bool:
-        """Whether the trading day on which an order was sent last has had its close."""
+        """Return whether the trading day on which an order was last sent is over."""
         day, context = ticket.sent_day, self.context
         return day is not None and day_is_over(ticket.symbol, day, context.now(), context.calendar)
 
     def day_for(self, symbol: str) -> date:
-        """The trading day that an order sent now is good for."""
+        """Return the trading day for which an order sent now is valid."""
         context, calendar = self.context, self.context.calendar
         day: date = context.trading_day()
         if not day_is_over(symbol, day, context.now(), calendar):
@@ -405,7 +405,7 @@ class OrderManager:
 
     def _send_plan(self, ticket: Ticket, plan: RoutedOrder) -> None:
         if plan.lots < ticket.left and not plan.waits:
-            words = f"{ticket.left} lots asked for, {plan.lots} can be traded"
+            words = f"{ticket.left} lots were ordered, {plan.lots} can be traded"
             ticket.order.addinfo(reason=f"{words}: {plan.left_out}" if plan.left_out else words)
             if plan.left_out:
                 self._tell_left_out(ticket, plan.left_out)
@@ -421,13 +421,13 @@ class OrderManager:
         self.context.notify(text, order=ticket.order)
 
     def send_next(self, ticket: Ticket) -> None:
-        """Send the next legs: what opens waits until everything that closes has been filled."""
+        """Send the next legs; opening legs wait until all closing legs are filled."""
         opens = bool(ticket.unsent) and ticket.unsent[0].offset is Offset.OPEN
         while ticket.unsent and (ticket.unsent[0].offset is Offset.OPEN) == opens:
             self._send(ticket, ticket.unsent.pop(0))
 
     def send_instead(self, ticket: Ticket, legs: Iterable[Leg]) -> None:
-        """Send legs in place of refused ones."""
+        """Send legs in place of rejected ones."""
         for leg in legs:
             self._guard.passed_by(ticket.symbol, 1)
             sent = self._send(ticket, leg)
@@ -454,16 +454,16 @@ class OrderManager:
         except TianqinError as error:
             sent.reject(str(error))
             self.write_ahead.ended(sent)
-            ticket.spares.add(order_id)  # the client's rules hold for other lots, too
+            ticket.spares.add(order_id)  # the client would refuse other lots, too
             self.live[ticket.symbol].pop(order_id, None)
             self.unsettled.append(ticket)
         logger.info("%s sent at %s", sent, terms.limit_price)
         return sent
 
     def send_again(self, ticket: Ticket) -> bool:
-        """Send an exit once more that was refused, or never arrived; False after too many times.
+        """Send a rejected or lost exit again; return False after too many attempts.
 
-        Lots rely on it: what the front refuses now ("busy") it may take a moment later.
+        The exit protects lots, and a front that is "busy" may accept it a moment later.
         """
         if ticket.attempts >= ATTEMPTS:
             return False
@@ -472,21 +472,21 @@ class OrderManager:
         words = "; ".join(dict.fromkeys(leg.last_msg for leg in ticket.out if leg.last_msg))
         text = (
             f"order {ticket.order.ref} on {ticket.symbol} closes {ticket.closing} lots and was not "
-            f"taken ({words}): it is sent again, attempt {ticket.attempts} of {ATTEMPTS}"
+            f"accepted ({words}): it is sent again, attempt {ticket.attempts} of {ATTEMPTS}"
         )
         logger.error("%s", text)
         self.context.notify(text, order=ticket.order)
         self.queue(ticket)
         return True
 
-    # -- withdrawal ---------------------------------------------------------------------------
+    # -- cancels ------------------------------------------------------------------------------
 
     def cancel(self, ticket: Ticket, ending: Ending = Ending.CANCEL, reason: str = "") -> None:
-        """Withdraw an order; what is at the exchange ends when the exchange says so.
+        """Cancel an order; legs at the exchange end when the exchange says so.
 
         Args:
             ticket: The order.
-            ending: What becomes of it.
+            ending: How the order ends, or RESIZE to send it again.
             reason: Shown as ``order.info.reason`` at its end.
         """
         ticket.withdrawn_for = reason or ticket.withdrawn_for
@@ -507,9 +507,9 @@ class OrderManager:
         self._withdraw(ticket)
 
     def change_volume(self, ticket: Ticket, volume: int) -> None:
-        """Let an order stand for other lots; one at the exchange is withdrawn and sent again.
+        """Change the lots of an order; one at the exchange is cancelled and sent again.
 
-        It stays where what it has there is what it stands for now.
+        It stays there if its live legs already have the right number of lots.
         """
         if ticket.over or volume == ticket.volume:
             return
@@ -521,7 +521,7 @@ class OrderManager:
             self.cancel(ticket, Ending.RESIZE)
 
     def is_leaving(self, ref: int) -> bool:
-        """Whether the withdrawal of an order was asked for and is waited for."""
+        """Return whether a cancel of an order was requested and is not confirmed yet."""
         ticket = self.withdrawn.get(ref)
         return ticket is not None and ticket.ending is Ending.CANCEL
 
@@ -531,15 +531,15 @@ class OrderManager:
         self.write_ahead.touch(ticket)
         self.write_ahead.flush()
         if not self.link.trading_up:
-            return  # asked for again when the link is back
+            return  # repeated when the link is back
         for leg in ticket.leaving:
-            if leg.state is not OrderState.FINISHING:  # else it has left, and its fills are awaited
+            if leg.state is not OrderState.FINISHING:  # else it has ended and awaits its fills
                 self.cancel_leg(leg)
 
     def take_back(self, ticket: Ticket, leg: OrderLeg) -> None:
-        """A leg that was given up lives after all: its lots are claimed, and are traded once.
+        """Take back a leg that was given up but is alive, so that its lots are traded once.
 
-        Where nothing was sent in its place, nothing is; else it is withdrawn.
+        If nothing was sent in its place, nothing is sent; else the leg is cancelled.
         """
         self.live[leg.symbol][leg.order_id] = leg
         self.router.claims.note(ticket, leg)
@@ -555,51 +555,51 @@ class OrderManager:
         ticket.stage, ticket.next_day = Stage.WORKING, False
         self.write_ahead.touch(ticket)
         if not works or leg not in ticket.out or ticket.excess or self._is_behind(ticket):
-            self.cancel(ticket, Ending.RESIZE)  # and sent again when that is over
+            self.cancel(ticket, Ending.RESIZE)  # sent again after the cancel
 
     def withdraw_rest(self, ticket: Ticket) -> None:
-        """Withdraw what works of an order that was told to be over, as an earlier run left it."""
+        """Cancel live legs of an order whose end was notified, maybe by an earlier run."""
         works = [leg for leg in ticket.live_legs if leg.state is not OrderState.FINISHING]
         if works and ticket.order.ref not in self.withdrawn:
-            logger.error("%s works, but its order was told to be over: withdrawn", works[0])
+            logger.error("%s is alive, but its order was notified as over: cancelled", works[0])
             self._withdraw(ticket)
 
     def resume(self, ticket: Ticket) -> None:
-        """It was withdrawn for a while, and that is over: send what it stands for now."""
+        """Send an order again, with its present lots, after it was cancelled for a while."""
         ticket.ending, ticket.doubted = Ending.NONE, False
         self.release(ticket)
 
     def make_room(self, ticket: Ticket) -> None:
-        """A leg that was given up has traded: what was sent in its place may be too much."""
+        """Reduce an order if a leg that was given up has traded after being replaced."""
         if ticket.stage is Stage.WORKING and ticket.excess:
             self.cancel(ticket, Ending.RESIZE)
 
     def _doubt_link(self, ticket: Ticket) -> None:
-        """A cancel without any answer is a sign of a dead trading link, as an order is; once."""
+        """Report a dead trading link after a cancel without any answer; once per order."""
         silent = self.heard_at < ticket.cancel_asked and self.pre_trade.open(ticket.symbol)
         if silent and not ticket.doubted:
             ticket.doubted = True
             self.link.trading_silent()
 
     def cancel_leg(self, leg: OrderLeg) -> None:
-        """Ask for the withdrawal of one leg."""
+        """Request the cancel of one leg."""
         self._guard.cancelled(leg.symbol)
         try:
             self.trading.cancel_order(leg.order_id)
         except LinkLost:
-            logger.warning("%s cannot be withdrawn while there is no session", leg)
+            logger.warning("%s cannot be cancelled while there is no session", leg)
 
     # -- end ----------------------------------------------------------------------------------
 
     def finish(self, ticket: Ticket, status: int, reason: str = "") -> None:
-        """Tell the end of an order, once."""
+        """End an order and notify this, once."""
         if ticket.over:
             return
         order = ticket.order
         if reason:
             order.addinfo(reason=reason)
         order.status = status
-        # Not the feed's time: between two bars it has none.
+        # The feed has no time between two bars.
         order.executed.dt = to_backtrader(self.context.now_ns())
         logger.info("order %d is %s: %s", order.ref, order.getstatusname(), reason)
         if not ticket.legs:
@@ -609,7 +609,7 @@ class OrderManager:
         self.close(ticket)
 
     def close(self, ticket: Ticket) -> None:
-        """An order is over, and that has been told."""
+        """Remove an order that is over and whose end was notified."""
         ticket.stage = Stage.OVER
         ticket.unsent.clear()
         self.write_ahead.touch(ticket)
@@ -621,10 +621,10 @@ class OrderManager:
     # -- every round --------------------------------------------------------------------------
 
     def on_round(self) -> Iterator[Ticket]:
-        """See to what waits: ends that have come, markets that have opened, cancels unheard.
+        """Handle ends of validity, opened markets and unanswered cancels.
 
         Yields:
-            Each order that may be over now: what depends on it is done before the next one's turn.
+            Each order that may be over now; its consequences are handled before the next one.
         """
         if not (self.expiries or self.queued or self.withdrawn):
             return
@@ -645,18 +645,18 @@ class OrderManager:
             yield from self._release_queued(now)
 
     def _tell_missed_close(self, ticket: Ticket) -> None:
-        """Backtrader's Close was to end a position with the day, and is over without that."""
+        """Report a Close of Backtrader that ended without closing the position that day."""
         order, until = ticket.order, ticket.validity.until
         if ticket.stage is Stage.DRAFT:
-            return  # it was refused as it was placed
+            return  # it was refused when it was placed
         if order.exectype != bt.Order.Close or ticket.left <= 0 or ticket.ending is Ending.CANCEL:
             return
         if not (order.triggered or (until is not None and self._is_close(ticket.symbol, until))):
-            return  # it was refused at once, or was to be good for a shorter time
+            return  # it was refused at once, or its validity ended before the close
         stays = min(ticket.closing, self.account.booked(ticket.symbol, ticket.direction))
         text = (
             f"order {order.ref} (Close) has missed the close of {ticket.symbol}: "
-            f"{ticket.left} lots were not traded, and are not sent into the next day"
+            f"{ticket.left} lots were not traded, and are not sent on the next day"
         )
         if stays > 0:
             text += f"; {stays} lots stay open"
@@ -673,7 +673,7 @@ class OrderManager:
         is_open: dict[str, bool] = {}
         for ref, ticket in list(self.queued.items()):
             if ref not in self.queued:
-                continue  # the end of one before it has withdrawn it, or sent it
+                continue  # the end of another order has cancelled or sent it
             symbol = ticket.symbol
             if symbol not in is_open:
                 is_open[symbol] = self.pre_trade.open(symbol)
@@ -686,5 +686,5 @@ class OrderManager:
 
 
 def _only_too_fast(error: TianqinError) -> bool:
-    """Whether a limit refuses what it would let pass a moment later."""
+    """Return whether a risk limit refuses only for the present second."""
     return isinstance(error, RiskRefused) and error.limit == "orders_per_second"

@@ -1,4 +1,4 @@
-"""What is sent for an order: its price on the tick, its legs, within limits and risk rules."""
+"""Decide what is sent for an order: its price and legs, within price limits and risk rules."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from ..risk.limits import GuardState
 
 logger = logging.getLogger(__name__)
 
-#: Exchange orders that one order may become.
+#: The most exchange orders of one order.
 MOST_LEGS = 50
-#: Seconds in which the account may show a fill later, or earlier, than the fill itself was told.
+#: Seconds by which the account may show a fill before or after the fill's own report.
 PATIENCE = 10.0
 
 
 class Guard(Protocol):
-    """The risk rules, as orders meet them; ``RiskCheck``."""
+    """The risk rules for orders; ``RiskCheck``."""
 
     guard: RiskEngine
     watches: bool
@@ -66,12 +66,12 @@ class RoutedOrder:
     """What is sent for an order.
 
     Attributes:
-        legs: In sending order, those that close first; () if nothing can be sent now.
+        legs: In sending order, closing legs first; () if nothing can be sent now.
         terms: Their price.
-        waits: Whether lots that it is to close are still waited for.
-        stand_back: Orders that are to let it pass.
-        foreign: Lots of those that are waited for which orders of another terminal are to close.
-        left_out: Words about what cannot be sent at all; "" if there is nothing.
+        waits: Whether the order still waits for lots to close.
+        stand_back: Orders that must be cancelled to free lots for this one.
+        foreign: Awaited lots that are in orders of another terminal.
+        left_out: A message about lots that cannot be sent at all, or "".
     """
 
     legs: tuple[Leg, ...]
@@ -83,25 +83,25 @@ class RoutedOrder:
 
     @property
     def lots(self) -> int:
-        """Of all legs."""
+        """Lots of all legs."""
         return sum(leg.volume for leg in self.legs)
 
 
 class OrderRouter:
-    """Makes prices and legs.
+    """Decides prices and legs.
 
     Args:
         context: Contracts and time.
         trading: The counter.
         market: Prices.
-        account: What is held.
+        account: Has the positions.
         priority: Which lots are closed first.
         guard: The risk rules.
 
     Attributes:
-        fees: What lots have cost so far.
-        claims: Which orders are to close which lots.
-        coming: Which lots orders at the market are to open.
+        fees: Commissions paid so far.
+        claims: The lots that each order is to close.
+        coming: The lots that market orders are about to open.
     """
 
     def __init__(
@@ -125,12 +125,12 @@ class OrderRouter:
     # -- lots ---------------------------------------------------------------------------------
 
     def rules(self, ticket: Ticket, instrument: Instrument, *, market_order: bool) -> OffsetRules:
-        """How an order on a contract becomes legs.
+        """Return the rules by which an order is split into legs.
 
         Raises:
-            OrderError: The counter cannot keep the priority there.
+            OrderError: The priority is impossible at this counter and exchange.
         """
-        # What flattens closes today's lots, too, and never opens the other side instead.
+        # A flatten also closes today's lots, and never opens the other side instead.
         priority = self._priority if ticket.guarded else Priority.TODAY_FIRST
         return offset_rules(
             instrument, self._trading.counter, priority, self.fees.of,
@@ -138,7 +138,7 @@ class OrderRouter:
         )  # fmt: skip
 
     def closable(self, ticket: Ticket, rules: OffsetRules) -> Closable:
-        """Lots that an order can close now: those held, less what living orders are to close."""
+        """Return the lots that an order can close now: those held, less those of live orders."""
         apart = rules.closing is Closing.APART
         lots = self._account.side_lots(ticket.symbol, ticket.direction)
         held = self._account.held(ticket.symbol, ticket.direction).at_most(lots.sure)
@@ -148,22 +148,22 @@ class OrderRouter:
     def settle_effect(
         self, ticket: Ticket, timing: Timing, waiting: Iterable[Ticket], close_only: bool | None
     ) -> None:
-        """Decide what of an order has to close; it is kept from then on.
+        """Decide how much of a new order must close; this does not change later.
 
         Args:
-            ticket: One of Backtrader's orders, as it is placed.
+            ticket: One of Backtrader's orders, when it is placed.
             timing: What it waits for.
-            waiting: Orders that wait with us to be sent.
-            close_only: The owner's word, if there is one.
+            waiting: Orders that are queued to be sent.
+            close_only: Whether the owner wants it to close only; None to decide here.
 
         Raises:
-            OrderError: The counter cannot keep the broker's priority there.
+            OrderError: The priority is impossible at this counter and exchange.
         """
         ticket.close_only = close_only
         instrument = self._context.instrument(ticket.symbol)
         rules = self.rules(ticket, instrument, market_order=False)
         if rules.priority is Priority.LOCK and not close_only:
-            return  # it opens the other side, as its owner wants
+            return  # with this priority it opens the other side
         held = self._account.booked(ticket.symbol, ticket.direction)
         if rules.priority is Priority.YESTERDAY_ONLY:
             held = min(held, rules.reach(self._account.held(ticket.symbol, ticket.direction)))
@@ -182,15 +182,15 @@ class OrderRouter:
     def terms(
         self, ticket: Ticket, asked: OrderTerms | None = None, *, check_limits: bool = True
     ) -> OrderTerms:
-        """An order's price as the exchange takes it, on the tick.
+        """Return an order's price terms for the exchange, rounded to the price tick.
 
         Args:
             ticket: The order.
-            asked: The price in words of ours; None for the order's own.
-            check_limits: Whether it is for today, whose limits are known.
+            asked: The requested terms; None for the order's own.
+            check_limits: Whether it is for today, whose price limits are known.
 
         Raises:
-            TianqinError: It can never be sent.
+            TianqinError: The order can never be sent.
         """
         asked, instrument = asked or ticket.terms, self._context.instrument(ticket.symbol)
         if instrument.ins_class == "INDEX" or ticket.symbol.startswith("KQ.i@"):  # no order book
@@ -200,7 +200,7 @@ class OrderRouter:
         nan = float("nan")
         limits = (instrument.upper_limit, instrument.lower_limit)
         own = limits[0 if ticket.direction is Direction.BUY else 1]
-        if not check_limits:  # tomorrow's are others
+        if not check_limits:  # another day's limits are not known
             limits = (nan, nan) if not needs_limits(asked, instrument) else (0.0, 0.0)
         elif needs_limits(asked, instrument) and self._trading.matches_itself:
             limits = self._market.best_prices(ticket.symbol)
@@ -215,12 +215,12 @@ class OrderRouter:
         return terms
 
     def _tell_moved(self, ticket: Ticket, asked: OrderTerms, exact: float) -> None:
-        """A price between two ticks was moved: told once for a contract."""
+        """Report that a price between two ticks was rounded; once per contract."""
         if asked.limit_price != exact and ticket.symbol not in self._moved:
             self._moved.add(ticket.symbol)
             text = (
                 f"{ticket.symbol}: the price {asked.limit_price} lies between two ticks and is "
-                f"sent as {exact}; told once"
+                f"sent as {exact}; reported once per contract"
             )
             logger.warning("%s", text)
             self._context.notify(text, order=ticket.order)
@@ -228,10 +228,10 @@ class OrderRouter:
     # -- plans --------------------------------------------------------------------------------
 
     def plan(self, ticket: Ticket) -> RoutedOrder:
-        """Price and legs of what is left of an order.
+        """Return price and legs of the rest of an order.
 
         Raises:
-            LotsGone: There is nothing left that it could close.
+            LotsGone: The lots that it was to close are gone.
             TianqinError: It cannot be sent.
         """
         plan = self._closing_first(ticket, self._plan_at(ticket, ticket.terms))
@@ -247,13 +247,15 @@ class OrderRouter:
         return plan
 
     def _checked(self, ticket: Ticket, plan: RoutedOrder) -> RoutedOrder:
-        """What of a plan the rules let pass: lots rely on what closes of an exit that has fired.
+        """Return the part of a plan that the risk rules allow.
+
+        If a triggered exit as a whole is refused, its closing legs are checked alone.
 
         Raises:
-            RiskRefused: Nothing of it.
+            RiskRefused: Nothing is allowed.
         """
         if not self._guard.watches and self._guard.guard.state is GuardState.ACTIVE:
-            return plan  # there is no rule to be asked
+            return plan  # no rule applies
         try:
             self._guard.check(ticket, plan.lots, plan.terms, len(plan.legs))
         except RiskRefused:
@@ -266,9 +268,10 @@ class OrderRouter:
         return plan
 
     def _closing_first(self, ticket: Ticket, plan: RoutedOrder) -> RoutedOrder:
-        """Of an order that closes and opens, only what closes stays at the limit of the day.
+        """Separate an order that closes and opens, if it is to stay at the day's price limit.
 
-        What opens is sent when that is done, as an order at the market that has its end at once.
+        The closing legs are sent first, and stay there. The opening part is sent after them, as
+        a market order that ends at once.
         """
         if ticket.terms.advanced != STAYS or not ticket.may_open:
             return plan
@@ -302,7 +305,7 @@ class OrderRouter:
         return RoutedOrder(legs, terms, left_out=_least(ticket, legs, rules))
 
     def _plan_exit(self, ticket: Ticket, rules: OffsetRules, terms: OrderTerms) -> RoutedOrder:
-        """An order of which a part, or all, has to close."""
+        """Plan an order of which a part, or all, must close."""
         held = self.closable(ticket, rules)
         need = min(ticket.left, max(ticket.left - ticket.opening, rules.reach(held)))
         lots, claims = self._side_lots(ticket, rules), self._claims(ticket, rules)
@@ -319,7 +322,7 @@ class OrderRouter:
             )
         opening = ticket.left - need
         if not closes and not opening:
-            if held.total:  # of today, and spared
+            if held.total:  # today's lots, which the priority excludes
                 plan_close(need, held, rules)  # raises, and says why
             raise LotsGone(f"the lots of {ticket.symbol} that it was to close are gone")
         opens = opening_legs(opening, rules.limits, closes=bool(closes))
@@ -329,36 +332,36 @@ class OrderRouter:
         return RoutedOrder(legs, terms, left_out=words or _least(ticket, legs, rules))
 
     def _side_lots(self, ticket: Ticket, rules: OffsetRules) -> SideLots:
-        """What is held of the side that an exit closes, less today's lots where they are spared."""
+        """Return the lots of the side that an exit closes, less today's if excluded."""
         lots = self._account.side_lots(ticket.symbol, ticket.direction)
         spared = lots.account - rules.reach(self._account.held(ticket.symbol, ticket.direction))
         coming = self._coming(ticket, rules)
         return SideLots(lots.account - spared, max(0, lots.booked - spared), coming)
 
     def _coming(self, ticket: Ticket, rules: OffsetRules) -> int:
-        """Lots on their way that an order can close; they are today's."""
+        """Return lots about to be opened that an order can close; they are today's lots."""
         if rules.priority is Priority.YESTERDAY_ONLY:
             return 0
         return self.coming.of(ticket.symbol, ticket.direction, ticket)
 
     def _claims(self, ticket: Ticket, rules: OffsetRules) -> list[Claim]:
-        """What others are to close of these lots."""
+        """Return what other orders are to close of these lots."""
         spares_today = rules.priority is Priority.YESTERDAY_ONLY
         return self.claims.of(ticket.symbol, ticket.direction, ticket, spares_today=spares_today)
 
     def _is_patient(self, symbol: str, direction: Direction) -> bool:
-        """Whether the account may still show lots that our fills have told, or the other way."""
+        """Return whether account and fills may differ only because one of them is late."""
         now, lots = monotonic(), self._account.side_lots(symbol, direction)
         before, since, asked = self._unsettled.get((symbol, direction), (None, now, now))
         if lots != before or lots.settled or now - asked > PATIENCE:
-            since = now  # nothing is waited for, or nobody has looked meanwhile
+            since = now  # they agree, or this was not checked for long
         elif self._account.lacks_positions():
-            since = now  # no lots are shown at all: it says nothing about these
+            since = now  # the account shows no positions at all yet
         self._unsettled[symbol, direction] = lots, since, now
         return now - since < PATIENCE
 
     def _is_reached(self, ticket: Ticket) -> bool:
-        """Whether the market stands at a limit order that waits for its lots."""
+        """Return whether the market has reached a limit order that waits for its lots."""
         limit = ticket.terms.limit_price
         if not isinstance(limit, int | float):
             return False
@@ -367,7 +370,7 @@ class OrderRouter:
         return bool((limit - best) * ticket.direction.sign >= 0)
 
     def _plan_close(self, ticket: Ticket, rules: OffsetRules, terms: OrderTerms) -> RoutedOrder:
-        """A four-way close; it waits for lots that are being set free, and for no others."""
+        """Plan a four-way close; it waits only for lots that are being freed."""
         held = self.closable(ticket, rules)
         try:
             legs = plan_close(ticket.left, held, rules, allow_partial=ticket.allow_partial)
@@ -375,7 +378,7 @@ class OrderRouter:
             coming = sum(one.lots for one in self._claims(ticket, rules) if one.leaves)
             if self._is_patient(ticket.symbol, ticket.direction):
                 lots = self._account.side_lots(ticket.symbol, ticket.direction)
-                coming += lots.booked - lots.sure  # told, and not shown yet
+                coming += lots.booked - lots.sure  # filled, but not shown by the account yet
             if coming and ticket.left <= rules.reach(held) + coming:
                 return RoutedOrder((), terms, waits=True)
             text = str(error).replace(" lots, but", f" lots of {ticket.symbol}, but")
@@ -384,7 +387,7 @@ class OrderRouter:
 
 
 def _least(ticket: Ticket, legs: Iterable[Leg], rules: OffsetRules) -> str:
-    """Words about lots that are too few to be opened."""
+    """Return a message about lots that are too few to be opened, or ""."""
     missing = ticket.left - sum(leg.volume for leg in legs)
     if not missing:
         return ""

@@ -1,4 +1,4 @@
-"""What must not leave now: orders in history, while the link is down, in a closed market."""
+"""Refuse orders that must not be sent now: in history, without a link, in a closed market."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..errors import ConfigError, OrderError
 
 
 class WhenClosed(StrEnum):
-    """What becomes of an order that the market cannot take now."""
+    """What happens to an order that the market cannot take now."""
 
     REJECT = "reject"
     HOLD = "hold"  # until the market opens
 
 
 def choice(value: Any, name: str) -> WhenClosed:
-    """A parameter of the broker.
+    """Parse a parameter of the broker.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: It is neither ``"reject"`` nor ``"hold"``.
     """
     try:
         return WhenClosed(value)
@@ -31,14 +31,17 @@ def choice(value: Any, name: str) -> WhenClosed:
 
 
 class PreTradeChecks:
-    """Looks at the moment before an order is taken, and before it is sent.
+    """Checks whether an order may be accepted, and whether it may be sent, now.
 
     Args:
         context: Time and calendar.
-        link: To the exchange.
-        feeds: Of the run.
-        closed: What becomes of orders outside sessions.
-        auction: What becomes of orders in call auctions.
+        link: The connection to the exchange.
+        feeds: The feeds of the run.
+        closed: What happens to orders outside sessions.
+        auction: What happens to orders in call auctions.
+
+    Attributes:
+        reconciled: Whether the account's positions have been taken over.
     """
 
     def __init__(
@@ -52,22 +55,22 @@ class PreTradeChecks:
         self._context, self._link, self._feeds = context, link, feeds
         self._closed, self._auction = closed, auction
         self.reconciled = False
-        #: Contracts that somebody has for himself, and why.
+        #: Contracts on which other orders are refused, with the reason.
         self.reserved: dict[str, str] = {}
 
     def admit(
         self, symbol: str, *, bars: int = 0, early: bool = False, waits: bool = False
     ) -> None:
-        """Refuse what comes at the wrong time of a run.
+        """Refuse an order at the wrong time of a run.
 
         Args:
             symbol: The contract of the order's feed.
-            bars: Bars that this feed has delivered, as far as that is known.
-            early: It needs no bar: its owner has decided already.
-            waits: It waits with us, and needs no link now.
+            bars: Bars that this feed has delivered, as far as known.
+            early: Whether it needs no bar, as its owner has decided already.
+            waits: Whether it waits on our side, so that it needs no link now.
 
         Raises:
-            OrderError: In history, before the account is known, while trading is cut off.
+            OrderError: In history, before the account is known, or while trading is impossible.
         """
         no_trading = self._link.no_trading
         if no_trading and not (waits and self.reconciled):
@@ -83,16 +86,16 @@ class PreTradeChecks:
         """Refuse orders on a contract that is being rolled.
 
         Raises:
-            OrderError: It is.
+            OrderError: The contract is reserved.
         """
         if symbol in self.reserved:
             raise OrderError(f"no other orders on {symbol}: {self.reserved[symbol]}")
 
     def holds(self, symbol: str) -> bool:
-        """Whether an order must wait for the market.
+        """Return whether an order must wait for the market.
 
         Raises:
-            OrderError: It must not even wait, by the owner's choice.
+            OrderError: The market is closed, and the broker's setting is to reject.
         """
         phase = self._context.phase(symbol)
         if phase is MarketPhase.TRADING:
@@ -106,5 +109,5 @@ class PreTradeChecks:
         raise OrderError(f"{symbol} does not trade at {now}; it opens at {opens}")
 
     def open(self, symbol: str) -> bool:
-        """Whether the exchange would take an order now."""
+        """Return whether the exchange would take an order now."""
         return self._link.trading_up and self._context.takes_orders(symbol)

@@ -1,6 +1,6 @@
-"""What risk rules must not forget when the program ends: state, counts, an unfinished flatten.
+"""Keep the state of the risk rules over a restart: state, counts, an unfinished flatten.
 
-Otherwise whatever starts a halted program again would let it trade.
+Otherwise a halted program would trade again after a restart.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 class SavedRisk:
-    """Keeps them in the journal.
+    """Keeps the state in the journal.
 
     Args:
-        context: Told what an earlier run has left.
+        context: Gets the notification about an earlier run's state.
         guard: The rules.
-        kill_switch: Closes all that is held.
-        write_ahead: Writes whatever has changed.
+        kill_switch: Closes all positions.
+        write_ahead: Writes what has changed.
     """
 
     kind, key = "risk", "guard"
@@ -38,17 +38,17 @@ class SavedRisk:
     ) -> None:
         self._context, self._guard = context, guard
         self._kill_switch, self._write_ahead = kill_switch, write_ahead
-        # The guard's, but for a halt by the records themselves.
+        # The guard's state, except a halt caused by the records themselves.
         self._meant = {"state": str(GuardState.ACTIVE), "reason": "", "keeps_exits": False}
         write_ahead.follow(self)
 
     @property
     def changes(self) -> int:
-        """How often something of it has changed."""
+        """How often the state has changed."""
         return self._guard.changes + self._kill_switch.changes
 
     def plan(self) -> tuple[dict[str, object], bool]:
-        """For the journal. A halt by records that cannot be written is over with the program."""
+        """Return the row for the journal; a halt caused by failed records is not kept."""
         fields, broken = self._guard.to_dict(), self._write_ahead.broken
         if broken is None or self._guard.reason != str(broken):
             self._meant = {name: fields[name] for name in self._meant}
@@ -58,7 +58,7 @@ class SavedRisk:
         return fields | self._meant | {"flattening": self._kill_switch.busy}, False
 
     def recall(self, journal: Journal) -> None:
-        """Go on as an earlier run has left it; told if it has left it other than ACTIVE."""
+        """Restore an earlier run's state, and notify if it is not ACTIVE."""
         plan = journal.plan_of(self.kind, self.key)
         if plan is None or plan.over:
             return

@@ -1,4 +1,4 @@
-"""Settings of Backtrader's simulated broker that an account does not have: refused in words."""
+"""Refuse settings of Backtrader's simulated broker that an account does not have."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import Any
 
 from ..errors import ConfigError
 
-_FUNDS = "the account's funds are what they are; MyStore.sandbox(balance=...) begins with others"
+_FUNDS = "the account has its own funds; in the sandbox, MyStore.sandbox(balance=...) sets them"
 _FILLS = "orders are filled by the exchange, at its prices and volumes"
-_OPEN = (
-    "a live bar is known when it has ended, nothing trades at its open any more; order in next()"
-)
-_MONEY = "the exchange and the account's broker say what is paid and asked for"
+_OPEN = "a live bar is known only after it has ended, so no order can trade at its open; use next()"
+_MONEY = "the exchange and the futures company determine margin and payments"
 _UNITS = "an account is not kept in shares of a fund"
-_PAST = "what was traded before is in the account, and in the records"
+_PAST = "earlier trades are in the account and in the records"
 
 
 _WHY = {
@@ -38,7 +36,7 @@ _WHY = {
 
 
 def refused(name: str) -> Callable[..., None]:
-    """What a setting of that name does here: it says why it has no meaning."""
+    """Make a method that refuses the setting of that name and says why."""
     why = _WHY[name]
 
     def refuse(self: Any, *_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""Net positions that are worked to: ``target`` with the orders of the desk."""
+"""Trade to net positions: carry out the actions of ``target`` with orders."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ logger = logging.getLogger(__name__)
 
 
 class PositionTarget:
-    """A net position that is being worked to, as the strategy sees it.
+    """A target net position, as the strategy sees it.
 
     Attributes:
         symbol: The contract.
         orders: The ``bt.Order``s sent for it so far.
-        resumed: Whether an earlier run has begun it: it waits for no bar.
-        reason: Why it is ``stalled``, in words; "" while it is not.
+        resumed: Whether an earlier run began it; it then needs no bar.
+        reason: Why it is ``stalled``; "" if it is not.
     """
 
     kind = "target"
@@ -60,7 +60,7 @@ class PositionTarget:
         return self.symbol
 
     def plan(self) -> tuple[dict[str, Any], bool]:
-        """For the journal."""
+        """Return the row for the journal, and whether the target is over."""
         wanted = [event.target for event in self.events if isinstance(event, NewTarget)]
         fields = {
             "symbol": self.symbol,
@@ -72,7 +72,7 @@ class PositionTarget:
 
     @property
     def target(self) -> int:
-        """Net lots that are wanted."""
+        """The wanted net lots."""
         return self.state.target
 
     @property
@@ -82,30 +82,31 @@ class PositionTarget:
 
     @property
     def reached(self) -> bool:
-        """Whether the target is reached and nothing is out."""
+        """Whether the target is reached and no order is alive."""
         return self.state.reached and not self.events
 
     @property
     def stalled(self) -> bool:
-        """Whether it has given up, for ``reason``; a new target goes on.
+        """Whether it has stopped, for ``reason``, until a new target is set.
 
-        After too many rejections, or where fewer lots are missing than the contract opens at once.
+        It stops after too many rejections, or if too few lots are missing to be opened.
         """
         return self.state.stalled
 
 
 class TargetPositions:
-    """Steps every target in every round.
+    """Advances every target in every round.
 
     Args:
-        manager: Sends and withdraws.
-        place: Makes an order (symbol, direction, lots, limit price, owner, whether it goes on with
-            what an earlier run has begun).
+        manager: Sends and cancels orders.
+        market: Has the quotes.
+        place: Makes an order (symbol, direction, lots, limit price, owner, whether an earlier run
+            began the target).
 
     Attributes:
-        targets: Those of this run, by contract.
-        recalled: Those of an earlier one that wait for their strategies, with their orders.
-        returning: Those of an earlier one whose orders have not ended yet, by contract.
+        targets: Targets of this run, by contract.
+        recalled: Targets of an earlier run that wait for their strategies, with their orders.
+        returning: Targets of an earlier run whose orders have not ended yet, by contract.
     """
 
     def __init__(
@@ -127,11 +128,11 @@ class TargetPositions:
         self.returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
 
     def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
-        """Work to a net position from now on."""
+        """Set the target of a contract."""
         self._note_ends()
         for ticket in self.returning.get(symbol, ({}, None, []))[2]:
             if not ticket.over:
-                self._manager.cancel(ticket)  # an earlier run's, for another target
+                self._manager.cancel(ticket)  # an earlier run's order, for another target
         found = self.targets.get(symbol)
         if found is None or (found.reached and self._held(symbol) != found.net):
             state = TargetState(symbol, net, net=self._held(symbol))
@@ -144,12 +145,12 @@ class TargetPositions:
         return found
 
     def begin_again(self) -> None:
-        """Another run: the strategies of the one before hear no more, its first one is told."""
+        """Begin another run: targets lose their owners, so its first strategy is notified."""
         for target in self.targets.values():
             target.owner = None
 
     def drop(self, symbol: str) -> None:
-        """Work to it no more; its order is withdrawn."""
+        """Stop a contract's target and cancel its order."""
         for fields, tickets in self.recalled:
             if fields["symbol"] == symbol:
                 self._adopt(fields, None, tickets)
@@ -168,7 +169,7 @@ class TargetPositions:
                 self._manager.cancel(ticket)
 
     def drop_all(self) -> None:
-        """Work to none of them any more, those of an earlier run among them."""
+        """Stop all targets, also those of an earlier run."""
         recalled = (fields["symbol"] for fields, _ in self.recalled)
         for symbol in (*self.targets, *self.returning, *recalled):
             self.drop(symbol)
@@ -183,7 +184,7 @@ class TargetPositions:
         return Lots(longs, shorts, max(least, 1))
 
     def take_fill(self, ticket: Ticket, fill: Fill) -> None:
-        """A fill of an order that may be a target's."""
+        """Apply a fill of any of our orders to the contract's target."""
         found = self._sent.get(ticket.order.ref)
         if found is None or found[0] is not self.targets.get(fill.symbol):
             self.take_other(fill)
@@ -192,13 +193,13 @@ class TargetPositions:
             target.events.append(Filled(order_id, fill.trade_id, fill.direction, fill.volume))
 
     def take_other(self, fill: Fill) -> None:
-        """A fill of another order: what is still on its way to the target is another number."""
+        """Apply a fill of an order that is not the target's."""
         target = self.targets.get(fill.symbol)
         if target is not None and not target.reached:
             target.events.append(Moved(fill.direction.sign * fill.volume))
 
     def _note_ends(self) -> None:
-        """Let targets know which of their orders are over."""
+        """Tell targets which of their orders are over."""
         for number in sorted(self._working):
             target, order_id, ticket = self._sent[number]
             if ticket.over:
@@ -207,7 +208,7 @@ class TargetPositions:
                 target.events.append(Ended(order_id, ticket.filled, rejected))
 
     def on_round(self) -> None:
-        """Do what each target wants now."""
+        """Advance each target."""
         self._note_ends()
         self._tend_returning()
         for target in list(self.targets.values()):
@@ -220,23 +221,23 @@ class TargetPositions:
     # -- after a restart ----------------------------------------------------------------------
 
     def recall(self, fields: dict[str, Any], working: list[Ticket]) -> None:
-        """A target of an earlier run, with what it has out; it waits for its strategy."""
+        """Keep a target of an earlier run and its live orders until strategies exist."""
         self.recalled.append((fields, working))
 
     def hand_over(self, owner: Callable[[Any], Any]) -> None:
-        """Strategies are there now, and targets of an earlier run go on.
+        """Continue targets of an earlier run, as strategies exist now.
 
         Args:
-            owner: Gives the strategy of a name.
+            owner: Returns the strategy of a name.
         """
         while self.recalled:
             fields, working = self.recalled.pop()
             self._adopt(fields, owner(fields["owner"]), working)
 
     def _adopt(self, fields: dict[str, Any], owner: Any, working: list[Ticket]) -> None:
-        """A target of an earlier run: what it has out is withdrawn first, then it goes on.
+        """Cancel the live orders of an earlier run's target, before it continues.
 
-        A rest that is too little to be opened again stays out, and is waited for.
+        An order with too few lots left to be opened again stays, and its end is waited for.
         """
         symbol = fields["symbol"]
         self.returning[symbol] = (fields, owner, working)
@@ -277,10 +278,10 @@ class TargetPositions:
         self._tell_stalled(target, lots)
 
     def _tell_stalled(self, target: PositionTarget, lots: Lots) -> None:
-        """That it goes no further, and why, once."""
+        """Report once that a target has stopped, and why."""
         before, target.reason = target.reason, self._why_stalled(target, lots)
         if target.reason and target.reason != before:
-            text = f"{target.symbol}: the target of {target.target} lots is left: {target.reason}"
+            text = f"{target.symbol}: the target of {target.target} lots stalls: {target.reason}"
             logger.warning("%s", text)
             self._context.notify(text, target=target)
 
@@ -290,7 +291,7 @@ class TargetPositions:
             return ""
         if state.refused:
             words = target.orders[-1].info.get("reason", "") if target.orders else ""
-            return f"{state.rejections} orders in a row were refused ({words})"
+            return f"{state.rejections} orders in a row were rejected ({words})"
         most = state.rules.max_order_volume
         at_most = f", {most} of them in an order by max_order_volume" if most else ""
         return (
@@ -299,7 +300,7 @@ class TargetPositions:
         )
 
     def _quote(self, target: PositionTarget) -> Quote | None:
-        """None where an order would be refused now: it is no rejection that counts."""
+        """Return the quote; None if an order would be refused now, which is not a rejection."""
         symbol, pre_trade = target.symbol, self._manager.pre_trade
         if not pre_trade.open(symbol):
             return None

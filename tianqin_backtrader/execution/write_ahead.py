@@ -1,9 +1,9 @@
-"""``WriteAheadLog``: everything that happens to orders, into the journal, before it has effects.
+"""``WriteAheadLog`` writes all that happens to orders into the journal before it has effects.
 
-What happens is gathered and written in one transaction: at the latest before an order leaves,
-before a withdrawal, and before a strategy is told. When the journal cannot be written nothing is
-lost: what is owed is kept, trading is halted until its owner resumes it, and the writing is tried
-again, by ``mend`` and now and then by itself. Exits leave all the same.
+Changes are collected and written in one transaction, at the latest before an order is sent, before
+a cancel, and before a strategy is notified. If the journal cannot be written, nothing is lost: the
+pending rows are kept, trading is halted until its owner resumes it, and the write is repeated, by
+``mend`` and by itself from time to time. Exits are still sent.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from ..records.journal_values import Origin
 
 logger = logging.getLogger(__name__)
 
-#: Records that could not be written are tried again after so many seconds, and after twice as many
-#: each time that they fail; at most after the last, until trading is resumed.
+#: Seconds until a failed write is repeated, doubled after each failure up to the maximum, until
+#: trading is resumed.
 AGAIN, AT_MOST = 5.0, 300.0
 
 
 class Planned(Protocol):
-    """Something beside orders that a restart is to find again."""
+    """Something other than an order that a restart must restore."""
 
     kind: str
 
     @property
     def key(self) -> str:
-        """Which one."""
+        """Its key in the journal."""
         ...
 
     def plan(self) -> tuple[dict[str, Any], bool]:
-        """All there is to know of it, as plain values, and whether it is over."""
+        """Return its state as plain values, and whether it is over."""
         ...
 
 
 class Followed(Planned, Protocol):
-    """Something that is written whenever it has changed, without a word."""
+    """Something that is written whenever its number of changes has changed."""
 
     @property
     def changes(self) -> int:
@@ -57,15 +57,15 @@ class Followed(Planned, Protocol):
 
 
 class WriteAheadLog:
-    """Writes for the desk; without a journal it does nothing.
+    """Writes the journal; without a journal it does nothing.
 
     Args:
         context: Time and notifications.
 
     Attributes:
-        journal: Where to; None for no records.
-        broken: Why nothing is written at the moment.
-        rows, touched, plans: What is to be written.
+        journal: The journal; None for no records.
+        broken: Why nothing can be written now, else None.
+        rows, touched, plans: What is pending.
     """
 
     def __init__(self, context: Context) -> None:
@@ -83,34 +83,34 @@ class WriteAheadLog:
     # -- what happens -------------------------------------------------------------------------
 
     def touch(self, ticket: Ticket) -> None:
-        """An order has changed in something that a restart must know."""
+        """Note that an order has changed in a way that a restart must know."""
         if self.journal is not None:
             self.touched[ticket.key] = ticket
 
     def touch_plan(self, planned: Planned) -> None:
-        """Something else has."""
+        """Note the same of something other than an order."""
         if self.journal is not None:
             self.plans[planned.kind, planned.key] = planned
 
     def follow(self, planned: Followed) -> None:
-        """From now on write something else whenever it has changed."""
+        """Write something whenever it has changed, from now on."""
         self._followed.append(planned)
         self._seen += planned.changes
 
     def add(self, write: Callable[[Journal], object]) -> None:
-        """Something else is to be written in its turn."""
+        """Queue any other write."""
         if self.journal is not None:
             self.rows.append(write)
 
     def intent(self, ticket: Ticket, leg: OrderLeg, terms: OrderTerms) -> None:
-        """An exchange order is about to be sent. Send it only if this returns.
+        """Record that an exchange order is about to be sent. Send it only if this returns.
 
-        An exit leaves whatever the disk does, and is written down when that can be done: lots rely
-        on it. If this program cannot any more, the next one finds it on the account, by its id. One
-        whose order is not on record either looks like another terminal's there.
+        An exit is sent even if the journal cannot be written, because it protects lots; it is
+        recorded later. If this program cannot do that, the next run finds the exit on the account
+        by its id. If its order is not recorded either, it looks like another terminal's.
 
         Raises:
-            JournalError: It is not on record.
+            JournalError: The order is not recorded and must not be sent.
         """
         if self.journal is None:
             return
@@ -129,18 +129,18 @@ class WriteAheadLog:
         self.rows.append(write)
         self.touch(ticket)
         if not self.flush() and not must_leave:
-            self.rows.remove(write)  # it is not going to be sent
+            self.rows.remove(write)  # the order will not be sent
             assert self.broken is not None
             raise self.broken
 
     def report(self, report: OrderReport) -> None:
-        """What the exchange says of one of our orders; the client's echo of it is no word."""
+        """Record the exchange's report of one of our orders, but not the client's own echo."""
         if self.journal is not None and (report.exchange_order_id or report.status == "FINISHED"):
             when = self._when()
             self.rows.append(lambda journal: journal.report(report, **when))
 
     def ended(self, leg: OrderLeg) -> None:
-        """One of our orders has ended without the exchange's word."""
+        """Record the end of a leg that the exchange has not reported."""
         left = leg.volume - leg.filled
         price = leg.limit_price if isinstance(leg.limit_price, int | float) else math.nan
         self.report(
@@ -151,7 +151,7 @@ class WriteAheadLog:
         )  # fmt: skip
 
     def fill(self, fill: Fill, multiple: int) -> None:
-        """An execution of one of our orders."""
+        """Record a fill of one of our orders."""
         if self.journal is None:
             return
         day = self._context.day_of(fill.time)
@@ -160,7 +160,7 @@ class WriteAheadLog:
         )
 
     def refused(self, ticket: Ticket, reason: str) -> None:
-        """An order is over and never had a leg; it is on record all the same."""
+        """Record an order that ended without ever having a leg."""
         if self.journal is None:
             return
         order, when = ticket.order, self._when()
@@ -178,7 +178,7 @@ class WriteAheadLog:
         self.rows.append(write)
 
     def note(self, text: str, level: str = "INFO") -> None:
-        """What a person should find later."""
+        """Record a message for people who read the journal later."""
         if self.journal is not None:
             when = self._when()
             self.rows.append(lambda journal: journal.note(text, level, **when))
@@ -186,7 +186,7 @@ class WriteAheadLog:
     # -- writing ------------------------------------------------------------------------------
 
     def flush(self) -> bool:
-        """Write down what has happened since the last call; False if it is owed."""
+        """Write what is pending; return whether nothing is pending now."""
         if self.broken is not None:
             return self._try_again()
         if self.journal is None or not self._is_owed():
@@ -203,13 +203,13 @@ class WriteAheadLog:
         return bool(self.rows or self.touched or self.plans) or changes != self._seen
 
     def fail(self, error: JournalError) -> None:
-        """Records cannot be written: nothing that may open is sent any more."""
+        """Note that records cannot be written; orders that may open are no longer sent."""
         if self.broken is None:
             self.broken = error
             self._wait_longer()
 
     def _try_again(self) -> bool:
-        """Write what is owed, if it is time to; orders wait for their owner all the same."""
+        """Repeat a failed write when it is due; trading stays halted until resumed."""
         if self.journal is None or monotonic() < self._again_at:
             return False
         self._wait_longer()
@@ -221,7 +221,7 @@ class WriteAheadLog:
             logger.info("the records still cannot be written: %s", error)
             return False
         self.broken = None
-        text = "the records can be written again, and nothing is missing: broker.resume() goes on"
+        text = "the records can be written again and are complete; broker.resume() ends the halt"
         logger.warning("%s", text)
         self._context.notify(text)
         return True
@@ -231,7 +231,7 @@ class WriteAheadLog:
         self._pause = min(2 * self._pause, AT_MOST)
 
     def mend(self) -> None:
-        """Write what is owed, and go on.
+        """Write what is pending and end the failure.
 
         Raises:
             JournalError: It still cannot be written.
@@ -280,13 +280,13 @@ class WriteAheadLog:
             known[place] = text
 
     def close(self, last: Callable[[Journal], None] = lambda journal: None) -> None:
-        """The program ends: write what is owed.
+        """Write what is pending and close the journal.
 
         Args:
-            last: Called when that is written, before the journal is closed.
+            last: Called after the write, before the journal is closed.
 
         Raises:
-            JournalError: It cannot be written; the account still knows what orders came to.
+            JournalError: It cannot be written; the account still knows the results of orders.
         """
         if self.journal is None:
             return
@@ -312,6 +312,6 @@ class WriteAheadLog:
 
 
 def _must_leave(ticket: Ticket, leg: OrderLeg) -> bool:
-    """Whether it closes lots for an exit of a strategy, or for ``flatten``."""
+    """Return whether a leg closes lots for a strategy's exit or for ``flatten``."""
     exits = ticket.may_open is not None or not ticket.guarded
     return exits and leg.offset is not Offset.OPEN and not ticket.for_target

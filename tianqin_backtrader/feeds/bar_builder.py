@@ -46,7 +46,7 @@ def day_slots(intervals: Sequence[Interval], period_ns: int) -> tuple[Slot, ...]
         first = True
         while start < close_ns:
             certain = min(start + period_ns, close_ns)
-            if slots and slots[-1].start == start:  # one slot over a break: 10:00 of hours
+            if slots and slots[-1].start == start:  # one slot spans a break: 10:00 of hour bars
                 slots[-1] = slots[-1]._replace(certain=certain)
             else:
                 slots.append(Slot(start, start + period_ns, certain, first))
@@ -56,7 +56,7 @@ def day_slots(intervals: Sequence[Interval], period_ns: int) -> tuple[Slot, ...]
 
 
 class SlotTable:
-    """Slots of one symbol by trading day, made when asked for."""
+    """Slots of one symbol by trading day, computed on request."""
 
     def __init__(self, calendar: SessionCalendar, symbol: str, period_ns: int) -> None:
         self.calendar = calendar
@@ -82,8 +82,8 @@ class SlotTable:
     def locate(self, ns: int) -> tuple[date, int]:
         """(trading day, index of the slot) that a tick of this time counts to.
 
-        Ticks outside every slot: shortly before an open they are its auction, else they are
-        stragglers of the slot before.
+        A tick outside every slot counts to the next one if it is of the auction shortly before
+        its open, otherwise to the slot before.
         """
         day = self.trading_day(ns)
         slots = self.of_day(day)
@@ -99,7 +99,7 @@ class SlotTable:
 class MidnightSlotTable(SlotTable):
     """Slots as Backtrader cuts bars: at multiples of the period from each midnight on.
 
-    Slots that reach over a break are one; those of up to six hours never reach over two days.
+    A slot that spans a break stays one slot; slots of up to six hours never span two days.
     """
 
     def _find(self, day: date) -> tuple[Slot, ...]:
@@ -118,7 +118,7 @@ class MidnightSlotTable(SlotTable):
         return tuple(slots)
 
     def locate(self, ns: int) -> tuple[date, int]:
-        """Also of an instant in a break that a slot reaches into: bars are stamped so."""
+        """As ``SlotTable.locate``; a break within a slot belongs to it: bars are stamped there."""
         day = self.trading_day(ns)
         slots = self.of_day(day)
         index = bisect_left(slots, ns, key=_start) - 1
@@ -133,7 +133,7 @@ class MidnightSlotTable(SlotTable):
 
 
 class DaySlotTable(SlotTable):
-    """One slot a trading day: from before the auction of its night to its last close."""
+    """One slot per trading day: from before the first opening's auction to the last close."""
 
     def __init__(self, calendar: SessionCalendar, symbol: str) -> None:
         super().__init__(calendar, symbol, DAY)
@@ -151,10 +151,10 @@ def _start(slot: Slot) -> int:
 class BarBuilder:
     """Builds the bars of one symbol from its ticks.
 
-    Feed it every tick in order with ``push``, and the time with ``flush``; both return the bars
-    that have become complete. Before the first live bar it needs to know where it stands:
-    ``begin_after`` the last bar that is known to be final, then push the ticks of the recent
-    past; those of bars that are already known only set the price and the volume in force.
+    Pass every tick in order to ``push``, and the time to ``flush``; both return the bars that
+    have become complete. Before the first live bar call ``begin_after`` for the last bar that is
+    known to be final, then push the ticks of the recent past; ticks of bars that are already
+    known only set the price and the volume in force.
 
     Args:
         slots: Where bars begin and end.
@@ -180,7 +180,7 @@ class BarBuilder:
         self._last: Tick | None = None
 
     def begin_after(self, end: int, close: float, close_oi: int) -> None:
-        """Stand after the bar that ended at ``end``.
+        """Begin with the slot after the bar that ended at ``end``.
 
         Args:
             end: Right edge of the last known bar, nanoseconds.
@@ -198,9 +198,9 @@ class BarBuilder:
         self._start_slot()
 
     def resume(self, bar: Bar) -> None:
-        """Take over the bar that is being built, as far as the server has it.
+        """Continue the server's unfinished bar.
 
-        For bars that are too long to be built again from the ticks of the recent past.
+        This is for bars that are too long to be built again from the ticks of the recent past.
         """
         self._open, self._high, self._low, self._price = bar.open, bar.high, bar.low, bar.close
         self._oi_at_start, self._oi = bar.open_oi, bar.close_oi
@@ -208,7 +208,7 @@ class BarBuilder:
         self._open_pending = bar.volume == 0
 
     def go_on_from(self, close: float, close_oi: int) -> None:
-        """Put the last bar's official close and open interest in force, before a tick has come."""
+        """Set the price and open interest in force to the last official bar's, before any tick."""
         if close == close:
             self._price = close
         self._oi = close_oi
@@ -225,13 +225,13 @@ class BarBuilder:
         return self._day
 
     def day_of(self, bar: Bar) -> date:
-        """The trading day of a bar; a day's starts before the evening at which days change."""
+        """The trading day in which a bar ends."""
         return self._table.trading_day(bar.end - 1)
 
     def knows_volume_from(self, first: int) -> bool:
-        """Whether ticks from an instant on say how much was traded in the running bar.
+        """Whether the running bar's volume follows from the ticks since ``first``.
 
-        The cumulative volume at its start must be among them; a day's first bar starts at zero.
+        They must include the cumulative volume at its start; a day's first bar starts at zero.
         """
         return self._index == 0 or first <= self.slot.start
 
@@ -256,7 +256,7 @@ class BarBuilder:
         return done
 
     def _before(self, tick: Tick, day: date) -> None:
-        """A tick of a bar that is closed: the past at the start, a straggler later."""
+        """Take a tick of a bar that is closed: of the past at the start, a late one afterwards."""
         if tick.time > self._known_until:
             self.late_ticks += 1
         if day == self._day or tick.volume >= self._volume or day != self._volume_day:
@@ -300,7 +300,7 @@ class BarBuilder:
         return done
 
     def _close(self) -> Bar:
-        """The bar of the current slot; step to the next."""
+        """Return the bar of the current slot, and go on to the next slot."""
         slot = self._slots[self._index]
         last = self._last
         book = last[6:12] if last is not None else (NAN, NAN, 0, 0, NAN, NAN)

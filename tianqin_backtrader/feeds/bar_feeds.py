@@ -1,4 +1,4 @@
-"""``BarFeed``: live and recorded feeds alike; ``LiveFeed``: the one that the loop fills."""
+"""``BarFeed``: base of live and recorded feeds; ``LiveFeed``: the feed that the loop fills."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What is not final so long after the end of its market will never be.
+#: What is not final this long after the end of its market will never be.
 AFTERWARDS = MINUTE
 #: Ticks and official bars that the client keeps of each contract, and ticks between two releases.
 ROWS_KEPT, RELEASE_AFTER = 600, 200
-#: What is said to a timezone.
+#: The error message if a timezone is given.
 BEIJING_TIME = "bars are stamped in Beijing time: leave tz away"
 
 
 class BarFeed(bt.feed.DataBase):
-    """A feed whose bars carry the book: what live and recorded feeds have in common."""
+    """A feed whose bars carry the order book: what live and recorded feeds have in common."""
 
     lines: Any = ("bid_price", "ask_price", "bid_volume", "ask_volume", "bid_price2", "ask_price2")
     linealias = (
@@ -42,38 +42,38 @@ class BarFeed(bt.feed.DataBase):
         ("ask_volume", "ask_volume1"),
     )
 
-    #: The Cerebro that has taken it in; Backtrader's name.
+    #: The Cerebro it was added to; Backtrader's name.
     _env: Any = None
     _timers_know = False
     resampling = NotCounted()
 
     @property
     def heard_until(self) -> int:
-        """Until when every tick has been delivered, nanoseconds; feeds of bars say nothing."""
+        """Until when every tick has been delivered, nanoseconds; 0 for feeds of bars."""
         return 0
 
     def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        """As of every Backtrader feed; resamplers need one more place."""
+        """Set the buffers, as in Backtrader; resamplers need one more value."""
         super().qbuffer(savemem=savemem, replaying=replaying or bool(self._filters))
 
     def clone(self, **kwargs: Any) -> Any:
-        """The same bars for another place in the run."""
+        """Return a feed of the same bars, for a second use in the run."""
         make: Any = DayClone
         return make(dataname=self, **kwargs)
 
     def resample(self, **kwargs: Any) -> None:
-        """As of every Backtrader feed, by sessions."""
+        """Resample as in Backtrader, but by sessions."""
         self.addfilter(DayResampler, **kwargs)
 
     def replay(self, **kwargs: Any) -> None:
-        """As of every Backtrader feed, by sessions."""
+        """Replay as in Backtrader, but by sessions."""
         self.addfilter(DayReplayer, **kwargs)
 
     def start(self) -> None:
-        """Cerebro begins a run.
+        """Begin a run; called by Cerebro.
 
         Raises:
-            ConfigError: ``Cerebro(tz=...)`` was said: strategies' own clock would be moved.
+            ConfigError: ``Cerebro(tz=...)`` was given, which would shift the strategies' times.
         """
         super().start()
         self._timers_know = False
@@ -83,23 +83,23 @@ class BarFeed(bt.feed.DataBase):
     # Cerebro starts timers after feeds. In each round it calls one of these two, before timers.
 
     def do_qcheck(self, onoff: bool, qlapse: float) -> None:
-        """As of every Backtrader feed."""
+        """As in Backtrader."""
         self._let_timers_know()
         super().do_qcheck(onoff, qlapse)
 
     def advance_peek(self) -> float:
-        """As of every Backtrader feed."""
+        """As in Backtrader."""
         self._let_timers_know()
         return float(super().advance_peek())
 
     def _let_timers_know(self) -> None:
-        """See that timers of this run go by the sessions of our feeds."""
+        """Make the timers of this run use the sessions of our feeds."""
         if not self._timers_know:
             self._timers_know = True
             follow_sessions(self._env, (BarFeed, DayClone))
 
     def _must_be_beijing_time(self) -> None:
-        """Refuse ``tz`` and ``tzinput``: Backtrader would move the stamps.
+        """Refuse ``tz`` and ``tzinput``: Backtrader would shift the timestamps.
 
         Raises:
             ConfigError: It was given.
@@ -136,7 +136,7 @@ class LiveFeed(BarFeed):
     MAIN_CHANGED = CLOSED + 1
     _NOTIFNAMES: ClassVar = [*BarFeed._NOTIFNAMES, "CORRECTED", "CLOSED", "MAIN_CHANGED"]
 
-    #: As of Backtrader, which sets it when a feed starts: the line may be lost before that.
+    #: Backtrader sets it only when a feed starts; the connection may be lost before that.
     _laststatus: int = BarFeed.CONNECTED
 
     def __init__(self) -> None:
@@ -146,15 +146,15 @@ class LiveFeed(BarFeed):
         self._history: deque[Bar] = deque()
         self._live: LiveBars | LiveTicks | None = None
         self._last_tick = self._released_at = 0
-        # As of the last round: until when nothing can be missing, and whether the market, or the
-        # contract, is over.
+        # From the last round: until when nothing can be missing, and whether the market, or the
+        # contract, has ended.
         self._alive_at, self._market_over, self._over = 0, False, False
         #: When the contract's trading ends for good, nanoseconds.
         self._ends = NEVER
 
     @property
     def dues(self) -> tuple[int, ...]:
-        """What must have passed, of the running bar, an official one and the contract itself."""
+        """The instants to wait for: of the running bar, an official bar and the contract's end."""
         if self._live is None:
             return ()
         close = self._live.next_close
@@ -177,16 +177,16 @@ class LiveFeed(BarFeed):
 
     @property
     def finished(self) -> bool:
-        """Whether no bar will come any more: the market or the contract is over."""
+        """Whether no bar will come any more because the market or the contract has ended."""
         return bool(self._over and self.current and self._live is not None and not self._live.ready)
 
     @property
     def current(self) -> bool:
-        """Whether all that the server has is here, after a new session too."""
+        """Whether everything the server has has arrived, also in a new session."""
         return bool(self._ticks.ready and self._klines.ready)
 
     def has_bar(self, horizon: int) -> bool:
-        """Whether a live bar that ends by ``horizon`` waits, with history done."""
+        """Whether a live bar that ends by ``horizon`` is ready, and history is delivered."""
         if self._history or self._live is None:
             return False
         found = self._live.has_bar(horizon, self._alive_at)
@@ -197,22 +197,22 @@ class LiveFeed(BarFeed):
     def _tell_left_out(self, bars: list[Bar]) -> None:
         text = (
             f"{self.symbol}: {len(bars)} bars from {from_ns(bars[0].start)} to "
-            f"{from_ns(bars[-1].end)} are left out: their ticks did not come, and TianQin "
-            "sends no bars that are so old"
+            f"{from_ns(bars[-1].end)} are left out: their ticks did not arrive, and TianQin "
+            "no longer sends bars of that age"
         )
         logger.error("%s", text)
         self.store.put_notification(text, bars=tuple(bars))
 
     @property
     def running_day(self) -> date:
-        """The trading day of the bar that comes next; of ticks nobody knows before one has come."""
+        """The trading day of the next bar; ``date.min`` for ticks, where it is not known."""
         return self._live.running_day if isinstance(self._live, LiveBars) else date.min
 
     def take_ticks(self) -> int:
         """Build bars from the ticks that have come since the last call.
 
         Returns:
-            The newest one's stamp, nanoseconds, 0 where there was none.
+            The newest tick's timestamp, nanoseconds, 0 if there was none.
         """
         newest = self._live.take_ticks() if self._live is not None else 0
         self._last_tick = newest or self._last_tick
@@ -222,8 +222,8 @@ class LiveFeed(BarFeed):
         """Complete the bars that have ended, and compare those that were delivered.
 
         Args:
-            alive_at: Until when nothing can be missing of the contract, nanoseconds.
-            over: Whether a market of finite days has ended, and all of it is here.
+            alive_at: Until when the contract's data are complete, nanoseconds.
+            over: Whether a market of finitely many days has ended, and all its data have arrived.
         """
         self._alive_at, self._market_over = alive_at, over
         self._over = over or alive_at > self._ends + AFTERWARDS
@@ -236,32 +236,32 @@ class LiveFeed(BarFeed):
             self._release(self._live)
 
     def _compare(self, live: LiveBars | LiveTicks) -> None:
-        """Tell differences from official bars that are final by now."""
+        """Report differences from the official bars that have become final."""
         for found in live.check(self._alive_at):
             logger.warning("%s differs from the official bar: %s", self.symbol, found)
             self.notifs.append((self.CORRECTED, (), {"difference": found}))
             self.store.observers.difference(found)
 
     def certificate(self) -> Certificate:
-        """How the live bars delivered so far compare with the official ones."""
+        """Return how the live bars delivered so far compare with the official ones."""
         return self._live.certificate() if self._live is not None else Certificate()
 
     def _release(self, live: LiveBars | LiveTicks) -> None:
-        """Let the client forget what has been delivered, now and then."""
+        """Let the client drop rows that have been delivered."""
         if live.ready:
-            return  # after a long absence it is older official bars that are to be delivered
+            return  # after a long absence older official bars are still to be delivered
         self._released_at = self._ticks.last_id
         for series in (self._ticks, self._klines):
             self.store.gateway.charts.release(series, ROWS_KEPT)
 
     @property
     def last_tick(self) -> int:
-        """The stamp of the newest live tick, nanoseconds, 0 before one."""
+        """The timestamp of the newest live tick, nanoseconds, 0 before the first."""
         return self._last_tick
 
     @property
     def last_price(self) -> float:
-        """That of the newest tick that can be, nan before one: in a new session, too."""
+        """The last price of the newest valid tick; nan before the first, also of a session."""
         if not self._last_tick or self._live is None or self._ticks.last_id < 0:
             return NAN
         return self._live.last_price

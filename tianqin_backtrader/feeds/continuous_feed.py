@@ -23,7 +23,7 @@ LINES = (
 
 
 class MainBars:
-    """Watches for the change, and moves prices if the feed wants that.
+    """Detects the change, and shifts prices if the feed is adjusted.
 
     Args:
         feed: The feed of a main contract.
@@ -38,20 +38,20 @@ class MainBars:
         return bool(self._feed.p.adjust == "back")
 
     def begin(self, history: list[Bar]) -> list[Bar]:
-        """Stand at the present; return the history, adjusted if that is wanted.
+        """Note the present contract; return the history, adjusted if the feed is.
 
         Raises:
-            LinkError: What it takes to adjust cannot be had.
+            LinkError: The closes that the adjustment needs are missing.
         """
         store, symbol = self._feed.store, self._feed.symbol
         self._contract = store.mains.traded(symbol)
-        store.mains.ask()  # now, when there is time to wait, also where nothing is named yet
+        store.mains.ask()  # there is time to wait now; also if no contract is named yet
         store.mains.behind(symbol)
         if not (self._adjusts and history):
             return history
         changes = store.mains.changes(symbol, self._day_of(history[0]))
         if changes and changes[-1].old == self._contract:
-            changes.pop()  # this evening's, which TianQin has not made yet: we shall see it
+            changes.pop()  # this evening's, which TianQin has not made yet; it will be seen live
         known = [change for change in changes if not math.isnan(change.gap)]
         if len(known) < len(changes):
             gone = [f"{one.old} -> {one.new}" for one in changes if math.isnan(one.gap)]
@@ -62,20 +62,20 @@ class MainBars:
         return back_adjusted(history, self._day_of, known)
 
     def _day_of(self, bar: Bar) -> date:
-        # Not the start: a day bar's lies before the evening at which the trading day changes.
+        # The day in which the bar ends.
         day: date = self._feed.store.calendar.trading_day_at(from_ns(bar.end - 1))
         return day
 
     def look(self, bar: Bar) -> None:
-        """A live bar is about to be delivered: see whether it is the first of another contract."""
+        """Before a live bar is delivered: check whether it is the first of another contract."""
         new = self._another()
-        if new and self._day_of(bar) >= self._since:  # else a late bar of the contract before
+        if new and self._day_of(bar) >= self._since:  # else a late bar of the previous contract
             self._follow(new)
 
     def look_ahead(self) -> None:
-        """No bar waits: follow a change as soon as no bar of the days before it is to come.
+        """Follow a change once all bars of the days before it are delivered; no bar is ready.
 
-        A day's bars are moved in the evening, as those of a program that starts then are.
+        So daily bars are shifted in the evening, as in a program that starts then.
         """
         new, mains = self._another(), self._feed.store.mains
         if not new or self._feed.running_day < self._since:
@@ -89,10 +89,10 @@ class MainBars:
         return day
 
     def _another(self) -> str:
-        """The contract that is behind the main contract now if it was not before, else ""."""
+        """The present underlying contract if it has changed, else ""."""
         contract: str = self._feed.store.mains.traded(self._feed.symbol)
         if not self._contract:
-            self._contract = contract  # TianQin has only now said which
+            self._contract = contract  # TianQin has only now named it
         return contract if contract != self._contract else ""
 
     def _follow(self, new: str) -> None:
@@ -106,7 +106,7 @@ class MainBars:
             else:
                 self._move(change.gap, feed.store.calendar.previous_trading_day(day))
         feed.notifs.append((feed.MAIN_CHANGED, (), {"change": change}))
-        feed._env._datanotify()  # before the bar, not in the round after it
+        feed._env._datanotify()  # before the bar, not in the next round
 
     def _change(self, day: date, old: str, new: str) -> MainChange:
         try:
@@ -117,10 +117,10 @@ class MainBars:
         return found
 
     def _move(self, gap: float, last_day: date) -> None:
-        """Bring the bars up to the old contract's last day to the level of the new one."""
+        """Shift the bars up to the old contract's last day to the level of the new one."""
         evening = to_backtrader(to_ns(datetime.combine(last_day, EVENING)))
         ends = self._feed.lines.datetime.array
-        count = sum(1 for end in ends if end <= evening)  # nan is the bar that is being loaded
+        count = sum(1 for end in ends if end <= evening)  # the bar being loaded has nan
         for name in LINES:
             line = getattr(self._feed.lines, name).array
             for index in range(count):

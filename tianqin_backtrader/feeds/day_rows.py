@@ -1,4 +1,4 @@
-"""TianQin's day bars, as rows of trading days."""
+"""TianQin's day bars, with the times that they cover."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..session_calendar import SessionCalendar
 
 
 class DayRows:
-    """TianQin's day bars, stamped with 00:00 of the trading day, as what they cover.
+    """Rows of day bars: TianQin stamps them with 00:00, here they have their actual times.
 
     Args:
-        series: The day bars.
-        calendar: Sessions.
+        series: TianQin's day bars.
+        calendar: Knows the sessions.
         symbol: The contract.
     """
 
@@ -24,34 +24,34 @@ class DayRows:
 
     @property
     def ready(self) -> bool:
-        """As of the series."""
+        """As in the series."""
         return self._series.ready
 
     @property
     def last_id(self) -> int:
-        """As of the series."""
+        """As in the series."""
         return self._series.last_id
 
     @property
     def left_id(self) -> int:
-        """As of the series."""
+        """As in the series."""
         return self._series.left_id
 
     @property
     def path(self) -> list[str]:
-        """As of the series."""
+        """As in the series."""
         return self._series.path
 
     def release(self, keep: int) -> None:
-        """As of the series."""
+        """As in the series."""
         self._series.release(keep)
 
     def ticks(self, first_id: int, last_id: int) -> list[Tick]:
-        """Days hold none."""
-        raise TypeError("rows of days hold no ticks")
+        """Raise TypeError: day bars contain no ticks."""
+        raise TypeError("rows of day bars contain no ticks")
 
     def bars(self, first_id: int, last_id: int) -> list[Bar]:
-        """The days of a range of ids, from before their night to their last close."""
+        """Return the bars of a range of ids, from before their night session to the last close."""
         return [self._spanned(bar) for bar in self._series.bars(first_id, last_id)]
 
     def _spanned(self, bar: Bar) -> Bar:

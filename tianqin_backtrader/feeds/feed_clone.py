@@ -1,4 +1,4 @@
-"""``FeedClone``: the bars of a live feed for another place in the same run."""
+"""``FeedClone``: the bars of a live feed, for a second use in the same run."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from .trimming import keep_latest
 
 
 class FeedClone(DayClone):
-    """The same bars again, for ``cerebro.resampledata`` of a feed that is in the run itself."""
+    """The same bars again, for ``cerebro.resampledata`` of a feed that is also in the run."""
 
     @property
     def history_phase(self) -> bool:
-        """As of the feed."""
+        """As in the feed."""
         return bool(self.data.history_phase)
 
     #: Bars that have been trimmed.
     trimmed = 0
 
     def start(self) -> None:
-        """Cerebro begins a run."""
+        """Begin a run; called by Cerebro."""
         super().start()
         self.trimmed = 0
 
     def buflen(self) -> int:
-        """As of the feed."""
+        """As in the feed."""
         return int(self.lines.buflen()) + self.trimmed
 
     @property
     def keep_bars(self) -> int | None:
-        """As of the feed."""
+        """As in the feed."""
         keep: int | None = self.data.keep_bars
         return keep
 
@@ -40,9 +40,9 @@ class FeedClone(DayClone):
 
     @property
     def heard_until(self) -> int:
-        """As of the feed, once all of its bars have been seen."""
+        """As in the feed, once all of its bars have been delivered here; before that 0."""
         return int(self.data.heard_until) if len(self.data) == self._dlen else 0
 
     def haslivedata(self) -> bool:
-        """Whether a bar has been made in a round without one."""
+        """Whether a bar was made in a round in which none arrived."""
         return bool(self._barstack)

@@ -1,6 +1,6 @@
-"""The feeds of one store, and what stands in for the feed of a contract that has none.
+"""The feeds of one store, and placeholders for contracts without a feed.
 
-Orders ask a feed for its time, and whether a bar of it has been delivered.
+Orders need a feed's time, and whether it has delivered a bar.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from ..core.context import Context
 class FeedList(list[Any]):
     """Feeds in the order in which they were made.
 
-    A feed of days, or of a contract without a night, shows a bar of history for hours while
-    another one is live, or waits for its next bar: the run is live then.
+    The run is live as soon as one feed is: the newest bar of a daily feed, or of a contract
+    without a night session, may be one of history for hours.
 
     Attributes:
-        in_history: Whether all that the run has seen is history.
-        live: Whether it has seen a live bar.
+        in_history: Whether the run has delivered bars of history only.
+        live: Whether it has delivered a live bar.
     """
 
     in_history = live = False
 
     def begin(self) -> None:
-        """Cerebro begins a run."""
+        """Begin a run."""
         self.in_history = self.live = False
 
     def go_live(self) -> None:
-        """The first live bar of a run is delivered."""
+        """Note that the first live bar of a run is delivered."""
         self.in_history, self.live = False, True
 
     def has_no_bar(self, symbol: str) -> bool:
@@ -43,7 +43,7 @@ class FeedList(list[Any]):
 
 
 class _Present:
-    """The ``datetime`` line of a contract without bars: now."""
+    """The ``datetime`` line of a contract without bars: the present time."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -59,13 +59,13 @@ class _Present:
 
 
 class PlaceholderFeed:
-    """Stands for a contract without a feed in orders on it, as far as Backtrader asks."""
+    """Replaces the feed in orders on a contract without one, as far as Backtrader needs it."""
 
     _compensate = None
     history_phase = False
 
     class p:
-        """Backtrader looks for the session's end among a feed's parameters."""
+        """Backtrader reads the session's end from a feed's parameters."""
 
         sessionend = time(15, 0)
 
@@ -81,15 +81,15 @@ class PlaceholderFeed:
         return True
 
     def date2num(self, moment: datetime) -> float:
-        """As feeds have it."""
+        """Convert a time to Backtrader's number, like a feed."""
         return float(bt.date2num(moment))
 
 
 class PlaceholderFeeds:
-    """One for each contract that is asked for.
+    """The placeholders of a store, one per contract.
 
     Args:
-        context: Tells the time.
+        context: Provides the time.
     """
 
     def __init__(self, context: Context) -> None:
@@ -97,19 +97,19 @@ class PlaceholderFeeds:
         self._made: dict[str, PlaceholderFeed] = {}
 
     def __call__(self, symbol: str) -> PlaceholderFeed:
-        """That of a contract; always the same one."""
+        """Return a contract's placeholder, always the same one."""
         if symbol not in self._made:
             self._made[symbol] = PlaceholderFeed(symbol, self._context)
         return self._made[symbol]
 
 
 def has_time(data: Any) -> bool:
-    """Whether a feed can stamp something now; one whose next bar is being loaded cannot."""
+    """Whether a feed has a time now; a feed whose next bar is being loaded has none."""
     if isinstance(data, PlaceholderFeed):
         return True
     return len(data) > 0 and not math.isnan(data.datetime[0])
 
 
 def has_bar(data: Any) -> bool:
-    """Whether a feed has delivered a bar; the first, while it is loaded, may be taken back."""
+    """Whether a feed has delivered a bar; the first one may be withdrawn while it is loaded."""
     return len(data) > 1 or has_time(data)

@@ -1,4 +1,4 @@
-"""What a feed knows before its first live bar: official bars of the past, and where they end."""
+"""A feed's history: official bars of the past, and where they end."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 #: Older bars asked for at a time.
 LARGEST_REQUEST = 8_000
-#: No market that trades today was silent for so long: longer than any holiday.
+#: A newest tick of this age is of another time: no holiday is so long.
 ANOTHER_TIME = 30 * DAY
-#: Minutes of the longest trading day: the night to 2:30 and the day.
+#: Minutes in the longest trading day, with a night session to 2:30; rounded up.
 LONGEST_DAY = 600
-#: Seconds to wait for history before giving up.
+#: Seconds without an answer after which loading fails.
 HISTORY_TIMEOUT = 60.0
 
 
@@ -32,11 +32,11 @@ class FeedHistory:
     Args:
         context: Calendar and time.
         bars: Rows of the past.
-        proof: Until when nothing can be missing.
+        proof: Knows until when market data are complete.
         symbol: The contract.
         klines, ticks: The server's rows.
-        width: Bars of history that are wanted.
-        whole_days: With them those before, back to the opening of their first trading day.
+        width: Number of bars of history.
+        whole_days: Whether to add the bars before, back to the opening of that trading day.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class FeedHistory:
         self._first_id = 0
 
     def load(self) -> None:
-        """Wait until it is there, however many requests it takes.
+        """Request the history, in as many requests as it takes, and wait for it.
 
         Raises:
-            LinkTimeout: Nothing came for a minute.
+            LinkTimeout: No answer came within a minute.
         """
         self._await(self._klines, self._ticks)
         charts = self._bars.charts
@@ -87,14 +87,14 @@ class FeedHistory:
                 raise LinkTimeout(f"TianQin sent no history of {self._symbol} within a minute")
 
     def _join_the_servers_time(self) -> None:
-        """A server may play another time without saying so: its newest tick is months old."""
+        """Set the clock to a server that replays the past: its newest tick is months old."""
         clock, last_id = self._context.clock, self._ticks.last_id
         newest = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
         if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
             clock.join(newest[0].time)
 
     def final_and_running(self) -> tuple[list[Bar], Bar | None]:
-        """What is finished of the official bars, and the one that is not."""
+        """Return the official bars that are finished, and the running one."""
         last_id = self._klines.last_id
         if last_id < 0:
             return [], None
@@ -104,10 +104,10 @@ class FeedHistory:
         return bars, None
 
     def passed(self) -> int:
-        """What has passed at the exchange for sure, nanoseconds; nothing until then can be missing.
+        """Return until when market data are complete, nanoseconds.
 
-        It is the stamp of a tick, or when a question was asked that the server has answered. The
-        machine's clock alone makes no bar history.
+        That is the timestamp of a tick, or the time of a request that the server has answered. The
+        machine's clock alone does not make a bar history.
         """
         if self._context.clock.virtual:
             return int(self._context.clock.now_ns())
@@ -121,7 +121,7 @@ class FeedHistory:
         return max(alive_at, *stamps, 0)
 
     def newest(self, bars: list[Bar], *, night_start: bool) -> list[Bar]:
-        """What is delivered of finished bars: the newest ones, whole trading days if wanted."""
+        """Return the finished bars to deliver: the newest ones, whole trading days if wanted."""
         begin = max(0, len(bars) - self._width)
         if not (night_start and self._width):
             return bars[begin:] if self._width else []
@@ -133,9 +133,9 @@ class FeedHistory:
         return bars[found:]
 
     def _opens_a_day(self, bars: list[Bar], place: int) -> bool:
-        """Whether a trading day begins within a bar: hours of CFFEX begin before the market does.
+        """Whether a trading day opens within a bar; hour bars of CFFEX begin before the open.
 
-        So does the contract's very first bar: on its first day it has no night.
+        The contract's very first bar counts, too: its first day has no night session.
         """
         if place >= len(bars) or (place and bars[place].start == bars[place - 1].end):
             return False

@@ -1,8 +1,8 @@
-"""One contract's live bars: built from ticks, compared with TianQin's own, repaired after a hole.
+"""One contract's live bars: built from ticks, compared with TianQin's own, repaired after a gap.
 
-Every bar is compared with the official one of the same id when that is final. Where ticks are
-missing (their ids are consecutive, so a hole shows), the bars it touches wait for the official
-ones and are delivered from them; so do bars before a new contract's first trade.
+Every bar is compared with the official one of the same id when that is final. If ticks are
+missing (their ids are consecutive, so a gap is seen), the bars concerned wait for the official
+ones, which are delivered instead. Bars before a new contract's first trade do so, too.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ..core.model import Bar, Tick
 from .bar_builder import BarBuilder
 from .tick_sieve import TickSieve
 
-#: An official bar without a successor (before a break) is final this long after its trading.
+#: An official bar without a successor (before a break) is final this long after its end.
 FINAL_AFTER = 2 * SECOND
-#: A bar with missing ticks is delivered as it is when no official one has come for so long.
+#: A bar with missing ticks is delivered as it is if no official one has come for this long.
 WAIT_FOR_OFFICIAL = 60 * SECOND
-#: What is compared.
+#: The columns that are compared.
 COLUMNS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
-#: Differences kept with a certificate; their number goes on.
+#: Newest differences that a certificate keeps; all are counted.
 DIFFERENCES_KEPT = 1000
 _NEVER = 1 << 62
 
@@ -45,7 +45,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A delivered bar that is not the official one; of a bar that is repaired nothing differs.
+    """A delivered bar that differs from the official one. Repaired bars do not differ.
 
     Attributes:
         symbol: The contract.
@@ -59,7 +59,7 @@ class Difference:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of what differs."""
+        """The names of the columns that differ."""
         names = ("start", *COLUMNS)
         pairs = ((getattr(self.delivered, name), getattr(self.official, name)) for name in names)
         return tuple(name for name, (a, b) in zip(names, pairs, strict=True) if a != b)
@@ -67,26 +67,26 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What became of the live bars of a contract, and of those at the end of its history.
+    """Counts of a contract's live bars, and of the bars at the end of its history (the seam).
 
-    Each bar that was delivered is in one of ``equal``, ``repaired``, ``corrected``, ``missing`` and
-    ``pending``. Bars of the seam, which are at the end of history, are in ``seam``, ``corrected``,
-    ``missing`` or ``pending``, and in ``delivered`` they are not. Nor are bars that were left out:
-    those are in ``missing``. So the sum of the five may be larger than ``delivered``.
+    Each delivered bar is in one of ``equal``, ``repaired``, ``corrected``, ``missing`` and
+    ``pending``. Bars of the seam are in ``seam``, ``corrected``, ``missing`` or ``pending``, and
+    bars that were left out are in ``missing``; ``delivered`` has neither of them. So the sum of the
+    five may be larger than ``delivered``.
 
     Attributes:
-        delivered: Live bars that the strategy was given.
+        delivered: Live bars that the strategy received.
         equal: Equal to the official bar in open, high, low, close, volume and open interest.
-        repaired: Delivered from the official bar: after a hole in the ticks or a tick that was left
+        repaired: Delivered from the official bar: after a gap in the ticks or a tick that was left
             out, or before a contract's first price.
         corrected: Different from the official bar, bars of the seam among them; see
             ``differences``.
         missing: There was no official bar to compare with, bars of the seam among them; or none to
-            deliver, and the bar was left out and said to be.
-        ignored: Ticks that could not be, and were left out; see ``tick_sieve``.
-        seam: Bars at the end of history that were compared, too, and are equal.
+            deliver, and the bar was left out with an error message.
+        ignored: Impossible ticks, which were left out; see ``tick_sieve``.
+        seam: Bars at the end of history that were also compared, and are equal.
         pending: The official bar is not final yet; bars of the seam among them.
-        differences: The newest of those that were corrected.
+        differences: The newest of the corrected bars.
     """
 
     delivered: int = 0
@@ -101,19 +101,19 @@ class Certificate:
 
 
 class LiveBars:
-    """From ticks to bars that can be vouched for.
+    """Makes bars from ticks, and checks them against the official bars.
 
     Args:
         symbol: The contract.
-        builder: Stands after the last bar of history.
+        builder: Continues after the last bar of history.
         ticks, klines: The server's rows.
-        next_bar_id: Official id of the first live bar, -1 where none is known.
+        next_bar_id: Official id of the first live bar, -1 if it is not known.
         next_tick_id: The first tick that has not been pushed yet.
-        sieve: Leaves out what cannot be.
+        sieve: Leaves out impossible ticks.
 
     Attributes:
-        ready: Bars that are to be delivered, as soon as they are sure.
-        left_out: Bars whose ticks never came, nor an official one.
+        ready: Bars to deliver as soon as they are certain.
+        left_out: Bars for which neither ticks nor an official bar came.
         ticks_taken: Ticks so far.
         ticks_missing: Ticks that never came.
     """
@@ -134,7 +134,7 @@ class LiveBars:
         self.ready: deque[Bar] = deque()
         self._suspect: set[int] = set()
         self._suspect_before = 0
-        self._refused = 0  # where the bar of a refused tick ends; 0 when one has passed since
+        self._refused = 0  # end of the bar of a refused tick; 0 once a tick has passed since
         self._unchecked: deque[Bar] = deque()
         self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
         self.left_out: list[Bar] = []
@@ -147,7 +147,7 @@ class LiveBars:
     def begin(self, last: Bar | None, ticks: Sequence[Tick], now: int) -> list[Bar]:
         """Push the ticks of the recent past, and return the bars that ended by ``now``.
 
-        Those of a contract in which nothing happened: the server makes them with the next tick.
+        Such bars exist if the contract has not traded: the server makes them with the next tick.
         They, and the ``last`` of the official bars before them, are compared like live ones.
         """
         for tick in ticks:
@@ -164,11 +164,11 @@ class LiveBars:
         return past
 
     def doubt_until(self, end: int) -> None:
-        """Bars that start before ``end`` are delivered from the official ones."""
+        """Deliver bars that start before ``end`` from the official ones."""
         self._suspect_before = max(self._suspect_before, end)
 
     def take_ticks(self) -> int:
-        """Build from the ticks that have come; the newest one's time, 0 where there was none."""
+        """Process the ticks that have come; return the newest one's time, 0 if there was none."""
         last_id = self._ticks.last_id
         if last_id < self._next_tick:
             return 0
@@ -181,16 +181,15 @@ class LiveBars:
             if self._take(tick):
                 newest = tick.time
         if ticks:
-            # Not last_id: its row may come later, or never, and then the next one shows the hole.
+            # Not last_id: its row may come later, or never; then the next tick shows the gap.
             self._next_tick = ticks[-1].id + 1
             self.ticks_taken += len(ticks)
         return newest
 
     def _take(self, tick: Tick) -> bool:
-        """Build with a tick; where it cannot be, the official bar is what is delivered.
+        """Push a tick into the builder; if it is impossible, deliver its bar from the official one.
 
-        And the next ones, which begin with the price and the volume in force, to that of the next
-        tick.
+        The bars up to that of the next tick, too: they begin with the price and volume in force.
         """
         if not self._sieve.passes(tick):
             self._refused = self.builder.slot.end
@@ -205,7 +204,7 @@ class LiveBars:
         return True
 
     def _look_for_a_hole(self, tick: Tick) -> None:
-        """Bars from the one that is being built to that of the first tick after a hole."""
+        """After a gap, doubt the bars from the running one to that of this tick."""
         if tick.id > self._next_tick:
             self.ticks_missing += tick.id - self._next_tick
             self._suspect_before = max(self._suspect_before, tick.time)
@@ -226,7 +225,7 @@ class LiveBars:
             self._number()
 
     def _number(self) -> None:
-        """Give ids to the bars that have none; a new contract's, when the server has some."""
+        """Give ids to the bars that have none; to a new contract's once the server has bars."""
         fresh = [bar for bar in self.ready if bar.id < 0]
         if fresh and self._next_bar < 0:
             self._next_bar = self._find_id(fresh[0])
@@ -244,7 +243,7 @@ class LiveBars:
             self._next_bar += 1
 
     def _find_id(self, bar: Bar) -> int:
-        """The official id of a bar that is among the newest."""
+        """Return the official id of a bar if it is among the newest, else -1."""
         last_id = self._klines.last_id
         rows = self._klines.bars(max(0, last_id - 600), last_id) if last_id >= 0 else []
         return next((row.id for row in rows if row.start == bar.start), -1)
@@ -258,7 +257,7 @@ class LiveBars:
 
     @property
     def next_final(self) -> int:
-        """When an official bar that is compared, or waited for, is final without a successor."""
+        """When an official bar to compare or to wait for is final without a successor."""
         last_id = self._klines.last_id
         if self._unchecked and self._unchecked[0].id == last_id:
             return self._unchecked[0].end + FINAL_AFTER
@@ -274,7 +273,7 @@ class LiveBars:
 
     @property
     def last_price(self) -> float:
-        """That of the last tick that can be, nan before one."""
+        """The last price of the newest valid tick, nan before the first."""
         return self._sieve.last_price
 
     @property
@@ -297,30 +296,30 @@ class LiveBars:
         return final or not self._unsure(bar) or self._given_up(bar, now)
 
     def _given_up(self, bar: Bar, now: int) -> bool:
-        """Whether no official bar is waited for any more; without a price there is no other."""
+        """Whether to stop waiting for the official bar; a bar without a price waits on."""
         waited = now >= bar.end + WAIT_FOR_OFFICIAL
         return self._klines.ready and waited and bar.close == bar.close
 
     def _is_none(self, bar: Bar, now: int) -> bool:
-        """Whether there is nothing to deliver for it."""
+        """Whether there is no bar to deliver here."""
         if self._never_was(bar):
             return True
         lost = bar.id in self._suspect and self._klines.ready and self._is_final(bar, now)
         if not lost or self._klines.bars(bar.id, bar.id):
             return False
-        # As after an absence that is longer than what TianQin sends again: ours would be invented.
+        # After an absence that exceeds what TianQin sends again our own bar would be invented.
         self._suspect.remove(bar.id)
         self._missing += 1
         self.left_out.append(bar)
         return True
 
     def take_left_out(self) -> list[Bar]:
-        """Bars left out since the last call: ticks of theirs never came, nor an official bar."""
+        """Return the bars left out since the last call."""
         left_out, self.left_out = self.left_out, []
         return left_out
 
     def _never_was(self, bar: Bar) -> bool:
-        """Whether a bar is of a contract without a price, and the server's bars begin later."""
+        """Whether the contract had no price yet, and the server's bars begin later."""
         if bar.close == bar.close or (bar.id < 0 and self._find_id(bar) >= 0):
             return False
         last_id = self._klines.last_id
@@ -328,11 +327,11 @@ class LiveBars:
         return bar.id < 0 and bool(rows) and rows[0].start > bar.start
 
     def _unsure(self, bar: Bar) -> bool:
-        """Whether it waits for the official one."""
+        """Whether a bar waits for the official one."""
         return bar.id in self._suspect or (bar.id < 0 and bar.close != bar.close)
 
     def pop(self) -> Bar:
-        """The next bar to deliver; the official one where ticks are missing."""
+        """Remove and return the next bar to deliver; the official one if ticks are missing."""
         bar = self.ready.popleft()
         self._delivered += 1
         if bar.id in self._suspect:
@@ -340,18 +339,18 @@ class LiveBars:
             for official in self._klines.bars(bar.id, bar.id):
                 if official.start == bar.start:
                     self._repaired += 1
-                    if 0 < self._refused <= bar.end:  # the tick may have been right
+                    if 0 < self._refused <= bar.end:  # the refused tick may have been right
                         self.builder.go_on_from(official.close, official.close_oi)
                     return _with_book_of(bar, official)
         self._unchecked.append(bar)
         return bar
 
-    # -- the proof ----------------------------------------------------------------------------
+    # -- the comparison -----------------------------------------------------------------------
 
     def _is_final(self, bar: Bar, now: int) -> bool:
         """Whether the official bar will not change any more.
 
-        A flat bar may appear with the next tick only; before a break no successor comes.
+        A flat bar may appear only with the next tick; before a break no successor comes.
         """
         if bar.id < 0:
             return False
@@ -359,7 +358,7 @@ class LiveBars:
         return last_id > bar.id or (last_id == bar.id and now >= bar.end + FINAL_AFTER)
 
     def check(self, now: int) -> list[Difference]:
-        """Compare what has become final; the differences that are new."""
+        """Compare the bars that have become final; return the new differences."""
         new: list[Difference] = []
         while self._unchecked:
             bar = self._unchecked[0]
@@ -387,7 +386,7 @@ class LiveBars:
         return new
 
     def certificate(self) -> Certificate:
-        """How the bars delivered so far compare."""
+        """Return how the bars delivered so far compare with the official ones."""
         return Certificate(
             delivered=self._delivered,
             equal=self._equal,
@@ -402,7 +401,7 @@ class LiveBars:
 
 
 def _with_book_of(bar: Bar, official: Bar) -> Bar:
-    """The official bar; bid and ask it does not have."""
+    """Return the official bar with the order book of ours, which it lacks."""
     return official._replace(
         bid_price1=bar.bid_price1,
         ask_price1=bar.ask_price1,

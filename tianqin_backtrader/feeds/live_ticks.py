@@ -15,15 +15,15 @@ _NEVER = 1 << 62
 class LiveTicks:
     """Ticks as they come, with the interface of ``LiveBars``.
 
-    A tick's bar has the last price in all four prices (that of the tick before where the exchange
-    shows none), the lots traded since the tick before, and the book.
+    A tick's bar has the last price in all four prices (the previous tick's if the exchange shows
+    none), the lots traded since the previous tick, and the order book.
 
     Args:
         ticks: The server's rows.
         next_tick_id: The first tick to deliver.
         before: The tick before it, for the lots traded since.
-        sieve: Leaves out what cannot be.
-        seam: Has compared, or will, the bars that were delivered before the first tick.
+        sieve: Leaves out impossible ticks.
+        seam: Compares the bars that were delivered before the first tick.
 
     Attributes:
         ticks_taken: Ticks so far.
@@ -46,7 +46,7 @@ class LiveTicks:
         self.ticks_taken = self.ticks_missing = 0
 
     def take_ticks(self) -> int:
-        """Queue the ticks that have come; the newest one's time, 0 where there was none."""
+        """Queue the ticks that have come; return the newest one's time, 0 if there was none."""
         last_id = self._ticks.last_id
         if last_id < self._next_tick:
             return 0
@@ -64,7 +64,7 @@ class LiveTicks:
     def _bar(self, tick: Tick) -> Bar:
         if tick.last_price == tick.last_price:
             self._price = tick.last_price
-        # The day's reset: the cumulative volume begins again.
+        # The cumulative volume begins again with each day.
         traded = tick.volume - self._volume if tick.volume >= self._volume else tick.volume
         opened, self._volume, self._oi = self._oi, tick.volume, tick.open_interest
         price = self._price
@@ -74,19 +74,19 @@ class LiveTicks:
         )  # fmt: skip
 
     def flush(self, now: int) -> None:
-        """A tick is complete as it comes."""
+        """Do nothing: a tick is complete when it comes."""
 
     @property
     def last_price(self) -> float:
-        """That of the last tick that can be, nan before one."""
+        """The last price of the newest valid tick, nan before the first."""
         return self._sieve.last_price
 
     def has_bar(self, horizon: int, now: int) -> bool:
-        """Whether a tick waits."""
+        """Whether there is a tick to deliver."""
         return bool(self.ready)
 
     def pop(self) -> Bar:
-        """The next tick."""
+        """Remove and return the next tick."""
         return self.ready.popleft()
 
     @property
@@ -95,18 +95,18 @@ class LiveTicks:
         return self._seam.next_final if self._seam is not None else _NEVER
 
     def check(self, now: int) -> list[Difference]:
-        """Ticks are TianQin's own, and not compared; the bars before them are."""
+        """Compare the bars before the first tick; ticks are TianQin's own and are not compared."""
         return self._seam.check(now) if self._seam is not None else []
 
-    #: Bars that are left out: there are none.
+    #: No bars are left out.
     left_out: tuple[Bar, ...] = ()
 
     def take_left_out(self) -> list[Bar]:
-        """None: there is nothing to wait for."""
+        """Return no bars: a tick waits for nothing."""
         return []
 
     def certificate(self) -> Certificate:
-        """What was delivered, and what never came; ``equal`` is 0, as no tick is compared."""
+        """Return counts of ticks and of the seam; ``equal`` is 0: ticks are not compared."""
         seam = self._seam.certificate() if self._seam is not None else Certificate()
         return replace(
             seam,

@@ -1,4 +1,4 @@
-"""Names of feeds: what they are called where each must be told apart, and what a name means."""
+"""Names of feeds: unique names for reports, and the symbol that a name stands for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..calendars.products import EXCHANGES
 
 
 def named(feeds: Iterable[Any]) -> dict[str, Any]:
-    """Feeds by names that differ.
+    """Return feeds by unique names.
 
-    The first of a name keeps it; one that comes later under the same, as the days of a contract
-    whose minutes are watched do, has its length behind it: ``"SHFE.cu2612 day"``.
+    The first feed of a name keeps it. A later one, such as the daily bars of a contract that also
+    has a feed of minutes, has its bar length behind the name: ``"SHFE.cu2612 day"``.
 
     Args:
-        feeds: In the order they were made.
+        feeds: In the order in which they were made.
     """
     found: dict[str, Any] = {}
     for feed in feeds:
@@ -30,7 +30,7 @@ def named(feeds: Iterable[Any]) -> dict[str, Any]:
 
 
 def symbol_of(feeds: Iterable[Any], instrument: str) -> str:
-    """The symbol of the feed that has this name; what looks like a symbol is one."""
+    """Return the symbol of the feed with this name; a symbol, or an unknown name, as it is."""
     if instrument.partition(".")[0] in (*EXCHANGES, "KQ", "KQD"):
         return instrument
     return next((str(feed.symbol) for feed in feeds if feed._name == instrument), instrument)

@@ -1,11 +1,11 @@
 """Longer bars from shorter ones, by the sessions of their contract.
 
-``cerebro.resampledata`` and ``cerebro.replaydata`` of our feeds take these in place of Backtrader's
-own, which cut days at midnight and close bars by the machine's clock, before the last minute of
-them has been delivered. Here a bar is closed by bars alone: by the last one in it, which may be
-the last one before a break, or by the first one after it. A bar made of ticks is closed by a later
-tick, or by the proof that none is on its way any more. A calendar that was given to the feed or to
-Cerebro is obeyed.
+``cerebro.resampledata`` and ``cerebro.replaydata`` of our feeds use these instead of Backtrader's
+own, which cut days at midnight and close bars by the machine's clock, before their last minute has
+been delivered. Here only bars close a bar: the last one in it, which may be the last one before a
+break, or the first one after it. A bar made of ticks is closed by a later tick, or when it is
+proved that no more ticks will arrive. A calendar that was given to the feed or to Cerebro is
+respected.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _ns(stamp: float) -> int:
 
 
 class NotCounted:
-    """What a feed says to Cerebro when it asks for ``resampling``: no.
+    """A feed's attribute ``resampling``, which is always 0 for Cerebro.
 
     Cerebro takes no time from feeds that are only resampled, and stops with an error in a round
     in which nothing else has a bar. Each of our bars has a time of its own.
@@ -43,18 +43,18 @@ class NotCounted:
         return 0
 
     def __set__(self, _feed: Any, _value: int) -> None:
-        """Backtrader's resampler says so of its feed."""
+        """Ignore the value, which Backtrader's resampler sets."""
 
 
 class _TradedBar(_Bar):
-    """The bar that is being made: it opens with the day's first trade, as the exchange's own.
+    """The bar that is being made; it opens with the day's first trade, like the exchange's own.
 
-    Before it a contract's minutes are flat at the close of the day before.
+    Before that trade a contract's minutes are flat at the previous close.
     """
 
     def __init__(self) -> None:
         super().__init__(maxdate=True)
-        self.__dict__["_day"] = date.min  # the day that was seen last, and whether it has a trade
+        self.__dict__["_day"] = date.min  # the newest trading day, and whether it has a trade
         self.__dict__["_traded"] = False
 
     def bupdate(self, data: Any, reopen: bool = False) -> bool:
@@ -87,22 +87,22 @@ class _BySessions:
 
     @property
     def _of_days(self) -> bool:
-        """Whether it is about trading days, and nobody has said otherwise."""
+        """Whether bars are of days or longer, and no calendar was given."""
         return self.p.timeframe >= bt.TimeFrame.Days and self.data._calendar is None
 
     def _period(self, day: date) -> tuple[int, ...]:
-        """Day, week, month or year of a trading day."""
+        """Return the day, week, month or year of a trading day."""
         if self.p.timeframe == bt.TimeFrame.Weeks:
             return day.isocalendar()[:2]
         fields = (day.year, day.month, day.day)
         return fields[: {bt.TimeFrame.Days: 3, bt.TimeFrame.Months: 2}.get(self.p.timeframe, 1)]
 
     def _close(self, day: date) -> int:
-        """The close of a trading day."""
+        """Return the close of a trading day."""
         return to_ns(CALENDAR.sessions(self.data._dataname, day)[-1][1])
 
     def _is_last(self, day: date) -> bool:
-        """Whether the bar is over with this trading day: the period is, and enough of them."""
+        """Whether the bar ends with this trading day: its last period does."""
         over = self._period(CALENDAR.next_trading_day(day)) != self._period(day)
         return over and (self.compcount + 1) % int(self.p.compression) == 0
 
@@ -110,7 +110,7 @@ class _BySessions:
 
     @property
     def _slots(self) -> MidnightSlotTable | None:
-        """Where bars begin and end; None where Backtrader knows better, for it was asked to."""
+        """Where bars begin and end; None if Backtrader's own rules apply."""
         period = _UNITS.get(self.p.timeframe, 0) * self.p.compression
         if not 0 < period <= _LONGEST or not self.p.bar2edge or self.p.boundoff:
             return None
@@ -122,11 +122,11 @@ class _BySessions:
 
     @property
     def _of_ticks(self) -> bool:
-        """Minutes of history before them are whole bars."""
+        """Whether bars are made of ticks; history before the ticks consists of minutes."""
         in_history = getattr(self.data, "history_phase", False)
         return bool(self.data.p.timeframe == bt.TimeFrame.Ticks and not in_history)
 
-    # -- what Backtrader asks -----------------------------------------------------------------
+    # -- what Backtrader calls ----------------------------------------------------------------
 
     def _barover(self, data: Any) -> Any:
         if not self.bar.isopen():
@@ -150,7 +150,7 @@ class _BySessions:
         return super()._dataonedge(data)  # type: ignore[misc]
 
     def _is_on_edge(self, data: Any, slots: MidnightSlotTable) -> bool:
-        """Whether nothing more comes into the bar; it is stamped with its edge then."""
+        """Whether the bar is complete; if so, stamp it with its edge."""
         now = _ns(data.datetime[0])
         place = slots.locate(now)
         slot = slots.of_day(place[0])[place[1]]
@@ -171,15 +171,15 @@ class _BySessions:
         return super()._calcadjtime(greater=greater)  # type: ignore[misc]
 
     def _slot_of_bar(self, slots: MidnightSlotTable) -> tuple[Slot, bool]:
-        """That of the open bar, and whether the next one begins where its trading ends."""
+        """Return the open bar's slot, and whether the next begins where its trading ends."""
         day, index = slots.locate(_ns(self.bar.datetime))
         return slots.of_day(day)[index], slots.goes_on(day, index)
 
-    # -- bars of ticks that no tick closes ----------------------------------------------------
+    # -- bars of ticks that no later tick closes ----------------------------------------------
 
     @property
     def due(self) -> int:
-        """When the open bar is over if all ticks until then are here, nanoseconds."""
+        """When the open bar ends if all ticks until then have arrived, nanoseconds."""
         if not self._of_ticks or not self.bar.isopen():
             return NEVER
         if self._of_days:
@@ -191,7 +191,10 @@ class _BySessions:
         return slot.certain if goes_on else slot.certain + FINAL_AFTER
 
     def check(self, data: Any, _forcedata: Any = None) -> None:
-        """Cerebro's question in rounds without a bar. The clock and other feeds prove nothing."""
+        """Close the bar if it is proved complete; Cerebro calls this in rounds without a bar.
+
+        The clock and other feeds prove nothing.
+        """
         if self.due <= data.heard_until:
             if self._of_days:
                 self.compcount += 1
@@ -214,31 +217,31 @@ class DayReplayer(_BySessions, Replayer):
 
 
 class DayClone(bt.feed.DataClone):
-    """The bars of one of our feeds again, for another place in the same run."""
+    """The bars of one of our feeds again, for a second use in the same run."""
 
     resampling = NotCounted()
 
     @property
     def heard_until(self) -> int:
-        """As of the feed: until when every tick has been delivered; of bars nothing is said."""
+        """Until when every tick has been delivered, nanoseconds; 0 for feeds of bars."""
         return 0
 
     def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        """As of every Backtrader feed; resamplers need one more place."""
+        """Set the buffers, as in Backtrader; resamplers need one more value."""
         super().qbuffer(savemem=savemem, replaying=replaying or bool(self._filters))
 
     def rewind(self, size: int = 1) -> None:
-        """Cerebro puts a bar back that is later than those of other feeds, and advances again.
+        """Put bars back; Cerebro does so if a bar is later than those of other feeds.
 
-        Backtrader counts only the latter, and would leave out a bar of the feed each time.
+        Backtrader does not reduce its count then, so it would leave out a bar of the feed.
         """
         super().rewind(size)
         self._dlen -= size
 
     def resample(self, **kwargs: Any) -> None:
-        """As of every Backtrader feed, by sessions."""
+        """Resample as in Backtrader, but by sessions."""
         self.addfilter(DayResampler, **kwargs)
 
     def replay(self, **kwargs: Any) -> None:
-        """As of every Backtrader feed, by sessions."""
+        """Replay as in Backtrader, but by sessions."""
         self.addfilter(DayReplayer, **kwargs)

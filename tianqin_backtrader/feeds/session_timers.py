@@ -1,9 +1,9 @@
 """Backtrader's ``SESSION_START`` and ``SESSION_END`` timers by the sessions of their contract.
 
-Backtrader knows one time of the clock for all days and counts days from midnight: a night would be
-after the end of its session, or before its start. Here a session is a trading day: it starts where
-its night does, on the evening before (Friday's for Monday), in the morning where there is none, and
-ends with its last close. ``weekdays``, ``monthdays`` and ``allow`` mean the trading day.
+Backtrader has one time of the clock for all days and counts days from midnight, so a night session
+would be after the end of its day, or before its start. Here a session is a trading day: it starts
+with its night session on the evening before (Friday's for Monday), or in the morning if there is
+none, and ends with its last close. ``weekdays``, ``monthdays`` and ``allow`` mean the trading day.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backtrader.timer import SESSION_END, SESSION_START, Timer
 
 from ..session_calendar import CALENDAR
 
-#: What Backtrader writes where a feed's ``sessionstart`` and ``sessionend`` were not said.
+#: Backtrader's defaults of a feed's ``sessionstart`` and ``sessionend``.
 _NOT_SAID = {
     SESSION_START: ("sessionstart", time.min),
     SESSION_END: ("sessionend", time(23, 59, 59, 999_990)),
@@ -24,25 +24,25 @@ _NOT_SAID = {
 
 
 class SessionTimer(Timer):
-    """A timer that has been started, from then on by sessions."""
+    """A timer by sessions; a started timer of Backtrader becomes one."""
 
     _day: date | None = None
     _due: datetime | None = None
     _end = datetime.min
 
     def start(self, data: Any) -> None:
-        """Another run begins."""
+        """Begin another run."""
         super().start(data)
         self._day = self._due = None
 
     def check(self, dt: float) -> bool:
-        """Whether the timer is due at a bar's stamp; once, or once for each repetition."""
+        """Return whether the timer is due at a bar's timestamp: once, or once per repetition."""
         now = bt.num2date(dt)
         day = CALENDAR.trading_day_at(now)
         if day != self._day:
             late = self._due
             self._begin(day)
-            if late is not None:  # no bar came any more on its day
+            if late is not None:  # its day had no bar after that time
                 self.lastwhen = late
                 return True
         if self._due is None or now < self._due:
@@ -61,19 +61,19 @@ class SessionTimer(Timer):
         self._due = moment + self.p.offset if allowed else None
 
     def _next(self, due: datetime, now: datetime) -> datetime | None:
-        """The first repetition after now; None where it is after the session."""
+        """Return the first repetition after now; None if that is after the session."""
         due += ((now - due) // self.p.repeat + 1) * self.p.repeat
         return due if due <= self._end else None
 
 
 def follow_sessions(cerebro: Any, feeds: tuple[type, ...]) -> None:
-    """Let the timers of a run that refer to sessions of our feeds know these.
+    """Make a run's session timers on our feeds use the sessions of their contracts.
 
-    A feed that was made with a ``sessionstart`` or ``sessionend`` of its own is obeyed.
+    The ``sessionstart`` or ``sessionend`` that a feed was given is respected.
 
     Args:
-        cerebro: Its timers have been started.
-        feeds: Which feeds are ours.
+        cerebro: The run, with its timers started.
+        feeds: The classes of our feeds.
     """
     timers: list[Any] = [*cerebro._timers, *cerebro._timerscheat]
     for timer in timers:

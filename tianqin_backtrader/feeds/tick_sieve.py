@@ -1,8 +1,8 @@
-"""Ticks that cannot be: a stamp of another time, a price that is none, a volume that falls.
+"""Impossible ticks: a timestamp of another time, an invalid price, a volume that falls.
 
-Counters have sent, before an open, ticks that are stamped with the coming night's time, prices of
-zero or of the largest number there is, and volumes of another moment. One of them must not end the
-day's bars: it is left out, said, and counted.
+Before an open, counters have sent ticks with the coming night's time, prices of zero or of the
+largest number there is, and volumes of another time. Such a tick must not spoil the day's bars: it
+is left out, logged and counted.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ..core.model import NAN, Tick
 
 logger = logging.getLogger(__name__)
 
-#: Times that one kind of oddity is said of a contract; all are counted.
+#: How often one kind of impossible tick is logged for a contract; all are counted.
 SAID = 3
 
 
 class TickSieve:
-    """Looks at one contract's ticks in their order.
+    """Checks one contract's ticks in their order.
 
     Args:
         symbol: The contract.
-        clock: Says what a stamp can be.
-        same_day: Whether a stamp is of the trading day of a later one, after its opening.
-        phase_of: That of the contract at a stamp; ``doubted_stamps.phase_at``.
+        clock: Knows which timestamps are possible.
+        same_day: Whether a timestamp is of the trading day of a later one, after its opening.
+        phase_of: Returns the contract's phase at a timestamp; ``doubted_stamps.phase_at``.
 
     Attributes:
-        last_price: That of the last tick that passed, nan before one.
+        last_price: The last price of the newest tick that passed, nan before the first.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TickSieve:
         return self._said.total()
 
     def passes(self, tick: Tick) -> bool:
-        """Whether a tick may be what it says."""
+        """Return whether a tick is possible."""
         reason = self._oddity(tick)
         if not reason:
             self._stamp, self._volume, self._fallen = tick.time, tick.volume, False
@@ -82,7 +82,10 @@ class TickSieve:
         return not self._stamps.believes(ns)
 
     def _fall(self, tick: Tick) -> str:
-        """A day's volume only grows; where two in a row are lower, the one before was wrong."""
+        """Return why a volume is impossible: it never falls within a day.
+
+        If two ticks in a row have a lower one, the volume before was wrong.
+        """
         if tick.volume >= self._volume or not self._same_day(self._stamp, tick.time):
             return ""
         if self._fallen:

@@ -1,7 +1,7 @@
-"""Lets Backtrader forget old values of lines: its own ``exactbars`` fails with several feeds.
+"""Deletes old values of Backtrader's lines: its own ``exactbars`` fails with several feeds.
 
-Indices are relative to the newest value, so the oldest ones of every line can go, as long as more
-is kept than anything looks back. Lengths (``len(data)``) count on.
+Indices are relative to the newest value, so the oldest values of every line can be deleted as long
+as more are kept than anything looks back. Lengths (``len(data)``) still count all bars.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from typing import Any
 
 from ..errors import ConfigError
 
-#: Indicators on indicators on ...
+#: Limit of indicators on indicators on ...
 _LONGEST_CHAIN = 50
 
 
 def keep_latest(strategies: Iterable[Any], feed: Any, keep: int) -> None:
-    """Called with every new bar: see that the bars kept suffice, then trim now and then.
+    """Check with a run's first bar that enough bars are kept, and trim at some later ones.
+
+    It is called with every new bar.
 
     Args:
-        strategies, feed, keep: As of ``trim_run``.
+        strategies, feed, keep: As in ``trim_run``.
 
     Raises:
-        ConfigError: With the first bar, when an indicator needs more bars than are kept: it would
-            be wrong without a word.
+        ConfigError: With the first bar, if an indicator needs more bars than are kept: it would be
+            wrong without notice.
     """
     place = feed.lines.datetime.idx
     if place == 0:
@@ -43,12 +45,11 @@ def _must_suffice(strategy: Any, feed: Any, keep: int) -> None:
 
 
 def trim_run(strategies: Iterable[Any], feed: Any, keep: int) -> None:
-    """Trim a feed and all that moves with it.
+    """Trim a feed and the lines that advance with it.
 
     Args:
-        strategies: Those of the run. Their own lines go when all of their feeds keep less than
-            everything.
-        feed: The feed, or a clone; its ``trimmed`` is counted up.
+        strategies: Those of the run. Their own lines are trimmed if all their feeds are.
+        feed: The feed, or a clone; its ``trimmed`` is increased.
         keep: Values kept of every line.
     """
     feed.trimmed += trim(feed, keep)
@@ -56,17 +57,17 @@ def trim_run(strategies: Iterable[Any], feed: Any, keep: int) -> None:
         kept = [int(getattr(data, "keep_bars", None) or 0) for data in strategy.datas]
         for one in _movers(strategy, feed):
             trim(one, keep)
-        if all(kept):  # 0 keeps everything
+        if all(kept):  # 0: a feed that keeps all
             trim(strategy, max(kept))
             for observer in strategy.getobservers():
                 trim(observer, max(kept))
 
 
 def level(strategies: Iterable[Any]) -> None:
-    """At the end of a run: bring what is left of lines to one beginning, for ``cerebro.plot``.
+    """Make the remaining lines begin together at the end of a run, for ``cerebro.plot``.
 
-    It takes it that the first values of a feed and of its indicators are of one bar, and that no
-    feed begins before the strategy does.
+    It assumes that the first values of a feed and of its indicators are of one bar, and that no
+    feed begins before the strategy.
     """
     for strategy in strategies:
         if not len(strategy) or not any(getattr(data, "trimmed", 0) for data in strategy.datas):
@@ -83,7 +84,7 @@ def level(strategies: Iterable[Any]) -> None:
 
 
 def trim(owner: Any, keep: int) -> int:
-    """Delete all but the newest ``keep`` values of an object's lines; returns how many went."""
+    """Delete all but the newest ``keep`` values of an object's lines; return how many."""
     too_many = 0
     lines = getattr(owner.lines, "lines", owner.lines)
     for line in lines:
@@ -107,10 +108,10 @@ def _movers(owner: Any, feed: Any) -> Iterator[Any]:
 
 
 def _clock_of(one: Any) -> Any:
-    """The feed at the end of a chain of clocks; single lines lead on by their owner."""
+    """Return the feed at the end of a chain of clocks; single lines continue with their owner."""
     for _ in range(_LONGEST_CHAIN):
         if one is None or hasattr(one, "_load"):
             break
-        clock = getattr(one, "_clock", None)  # never as a truth value: lines make lines of it
+        clock = getattr(one, "_clock", None)  # not ``or``: the truth value of lines is a line
         one = clock if clock is not None else getattr(one, "_owner", None)
     return one

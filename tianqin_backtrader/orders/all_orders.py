@@ -1,4 +1,4 @@
-"""``AllOrders``: the broker's orders as a list, and what they are at the exchange by id."""
+"""``AllOrders``: the broker's orders as a list, and the exchange's orders by id."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Row = dict[str, Any]
 
 
 class AllOrders(list[Any]):
-    """``bt.Order`` by ``bt.Order``, oldest first; by id it is walked as TqSdk's ``get_order()`` is.
+    """A list of ``bt.Order``, oldest first, with the methods of TqSdk's ``get_order()`` by id.
 
-    It is a list and iterates over orders. ``keys()``, ``values()``, ``items()``, ``get(id)`` and
-    ``orders[id]`` are about the exchange's orders, of which one of Backtrader's may have several:
-    an id is one that ``cancel_order`` takes, a value a dict of now with fields as TqSdk names them
-    (``order_id instrument_id direction offset volume_orign volume_left limit_price trade_price
-    status last_msg ...``; lots, quote units, ``status`` ALIVE or FINISHED). An order that waits
-    with us, for its price or the open, is there under a name of its own, its ``offset`` empty.
-    ``orders[order]`` is the same about the whole of one.
+    ``keys()``, ``values()``, ``items()``, ``get(id)`` and ``orders[id]`` are about the exchange's
+    orders, of which a ``bt.Order`` may have several. An id is one that ``cancel_order`` takes, a
+    value is a dict with the fields of TqSdk (``order_id instrument_id direction offset volume_orign
+    volume_left limit_price trade_price status last_msg ...``; lots, quote units, ``status`` ALIVE
+    or FINISHED). An order that waits in the program, for its price or the open, is listed under a
+    key of its own, with an empty ``offset``. ``orders[order]`` is such a dict of a whole
+    ``bt.Order``.
 
-    What it says is as of the first question by id.
+    The dicts by id have the state of the first access by id.
     """
 
     def __init__(self, tickets: Iterable[Ticket]) -> None:
@@ -44,7 +44,7 @@ class AllOrders(list[Any]):
         return rows
 
     def __getitem__(self, key: Any) -> Any:
-        """An order by its place, a slice, or what is known by an id or of an order.
+        """Return an order by its index, a slice, or the dict of an id or of an order.
 
         Raises:
             KeyError: No such id or order.
@@ -62,19 +62,19 @@ class AllOrders(list[Any]):
         return key in self._rows if isinstance(key, str) else super().__contains__(key)
 
     def get(self, order_id: str, default: Any = None) -> Any:
-        """What is known by an id, ``default`` where there is no such order."""
+        """Return the dict of an id, ``default`` if there is no such order."""
         return self._rows.get(order_id, default)
 
     def keys(self) -> KeysView[str]:
-        """The ids."""
+        """Return the ids."""
         return self._rows.keys()
 
     def values(self) -> ValuesView[Row]:
-        """What is known of each."""
+        """Return the dicts."""
         return self._rows.values()
 
     def items(self) -> ItemsView[str, Row]:
-        """Both."""
+        """Return the ids with their dicts."""
         return self._rows.items()
 
 

@@ -1,11 +1,11 @@
-"""Orders that wait with us until the market, or the time, calls them: stops, trails, the close.
+"""Orders that wait in the program for a price or a time: stops, trailing stops, Close.
 
-The exchanges' own stop orders cannot be reached through TqSdk, so such an order lives here and is
+The exchanges' own stop orders are not available through TqSdk, so such an order is held here and is
 sent when it fires. The meaning is Backtrader's: a buy stop fires at or above its price, a sell
-stop at or below; a trailing stop follows the price the good way and never back.
+stop at or below; a trailing stop follows the price in the favourable direction only.
 
-Prices are in quote units, moments in nanoseconds since 1970 UTC. A state is a value: it goes to a
-journal with ``to_dict`` and comes back with ``from_dict``.
+Prices are in quote units, times in nanoseconds since 1970 UTC. A state is a value: ``to_dict``
+converts it for the journal, ``from_dict`` restores it.
 
 Source: Backtrader, ``order.py`` (``trailadjust``) and ``brokers/bbroker.py`` (``_try_exec_stop``).
 """
@@ -24,7 +24,7 @@ from ..errors import OrderError
 
 
 class Kind(StrEnum):
-    """Backtrader's names of what waits."""
+    """Backtrader's names of these orders."""
 
     STOP = "Stop"
     STOP_LIMIT = "StopLimit"
@@ -34,10 +34,10 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a conditional order stands."""
+    """The state of a conditional order."""
 
     WAITING = "WAITING"
-    TRIGGERED = "TRIGGERED"  # its order is to be sent, or has been
+    TRIGGERED = "TRIGGERED"  # its order is being sent, or has been
     EXPIRED = "EXPIRED"
     CANCELLED = "CANCELLED"
 
@@ -45,13 +45,13 @@ class Status(StrEnum):
 class Event(StrEnum):
     """What can happen to a conditional order."""
 
-    HOLD = "HOLD"  # neither time nor price calls it
+    HOLD = "HOLD"  # neither its time nor its price has come
     FIRE = "FIRE"
     EXPIRE = "EXPIRE"
     CANCEL = "CANCEL"
 
 
-#: status -> event -> next status. What is over stays as it is, whatever happens.
+#: status -> event -> next status. A final status never changes.
 TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = MappingProxyType(
     {
         Status.WAITING: {
@@ -77,13 +77,13 @@ class ConditionalOrder:
 
     Attributes:
         volume: Positive lots.
-        stop_price: What the price is held against; None for CLOSE.
+        stop_price: The price is compared with it; None for CLOSE.
         limit_price: Of the order that is sent; None for a market order.
         trail_amount: Distance of a trailing stop in quote units, None if it is a share.
         trail_percent: Distance as a share of the price (0.02 is two per cent).
-        limit_offset: What the limit of a trailing stop lies below its stop.
+        limit_offset: Distance of a trailing stop's limit below its stop.
         due_ns: When CLOSE fires.
-        valid_until_ns: The last moment at which it may fire; None for no end.
+        valid_until_ns: The last time at which it may fire; None for no end.
     """
 
     kind: Kind
@@ -99,15 +99,15 @@ class ConditionalOrder:
     status: Status = Status.WAITING
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a journal."""
+        """Return plain values for the journal."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> ConditionalOrder:
-        """The state that ``to_dict`` wrote.
+        """Restore the state that ``to_dict`` wrote.
 
         Raises:
-            OrderError: It is no such state.
+            OrderError: ``found`` is no such state.
         """
         try:
             values = dict(found)
@@ -122,7 +122,7 @@ class ConditionalOrder:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """An order to be sent now. ``price`` is the one that fired it, nan if it was the time."""
+    """An order to send now; ``price`` is the last price then, nan if there was none."""
 
     direction: Direction
     volume: int
@@ -139,10 +139,10 @@ def stop(
     limit_price: float | None = None,
     valid_until_ns: int | None = None,
 ) -> ConditionalOrder:
-    """Stop, or StopLimit where a limit price is given.
+    """Make a Stop, or a StopLimit if a limit price is given.
 
     Raises:
-        OrderError: A price is no number, or the lots are not positive.
+        OrderError: A price is not a number, or the lots are not positive.
     """
     _check(volume, stop_price, limit_price)
     kind = Kind.STOP if limit_price is None else Kind.STOP_LIMIT
@@ -161,19 +161,19 @@ def trailing_stop(
     limit_price: float | None = None,
     valid_until_ns: int | None = None,
 ) -> ConditionalOrder:
-    """StopTrail, or StopTrailLimit where a limit price is given.
+    """Make a StopTrail, or a StopTrailLimit if a limit price is given.
 
     Args:
         direction: BUY trails above the price, SELL below it.
         volume: Positive lots.
-        reference_price: The price that it begins to trail: the order's own, or the last.
-        trail_amount: Distance in quote units; goes before ``trail_percent``.
+        reference_price: The price it trails first: the order's own, or the last price.
+        trail_amount: Distance in quote units; has precedence over ``trail_percent``.
         trail_percent: Distance as a share of the price it trails.
-        limit_price: As seen from ``reference_price``; it keeps that distance from the stop.
-        valid_until_ns: The last moment at which it may fire.
+        limit_price: Its distance from ``reference_price`` becomes that of the limit from the stop.
+        valid_until_ns: The last time at which it may fire.
 
     Raises:
-        OrderError: There is no positive distance, a price is no number, no positive lots.
+        OrderError: The distance or the lots are not positive, or a price is not a number.
 
     >>> order = trailing_stop(Direction.SELL, 1, 100.0, trail_amount=4.0, limit_price=99.0)
     >>> order.stop_price, order.limit_price
@@ -201,13 +201,13 @@ def trailing_stop(
 def at_close(
     direction: Direction, volume: int, due_ns: int, *, valid_until_ns: int | None = None
 ) -> ConditionalOrder:
-    """Backtrader's Close: a market order in the last seconds before the day's last close.
+    """Make Backtrader's Close: a market order in the last seconds before the day's last close.
 
     Args:
         direction: The side.
         volume: Positive lots.
         due_ns: When to send it.
-        valid_until_ns: The close itself: after it the order is of no use.
+        valid_until_ns: The close itself, after which the order is not sent.
     """
     _check(volume, None, None)
     return ConditionalOrder(
@@ -218,11 +218,11 @@ def at_close(
 def on_price(
     state: ConditionalOrder, price: float, now: int
 ) -> tuple[ConditionalOrder, Trigger | None]:
-    """What a price, or with nan the mere time, does to an order.
+    """Apply the last price and the time to an order.
 
     Args:
-        state: Before.
-        price: The last price; nan if there is none.
+        state: The state before.
+        price: The last price; nan if there is none, then only the time counts.
         now: Nanoseconds since 1970 UTC.
 
     Returns:
@@ -239,12 +239,12 @@ def on_price(
 
 
 def cancel(state: ConditionalOrder) -> ConditionalOrder:
-    """Withdraw it; what is over stays as it is."""
+    """Cancel an order; a final state stays as it is."""
     return replace(state, status=TRANSITIONS[state.status][Event.CANCEL])
 
 
 def resize(state: ConditionalOrder, volume: int) -> ConditionalOrder:
-    """The same order over other lots."""
+    """Return the same order with another number of lots."""
     _check(volume, None, None)
     return replace(state, volume=volume)
 
@@ -257,13 +257,13 @@ def _event(state: ConditionalOrder, price: float, now: int) -> Event:
     if state.stop_price is None or not math.isfinite(price):
         return Event.HOLD
     beyond = (price - state.stop_price) * state.direction.sign
-    # Sums of prices carry binary dust: 3.1 + 0.2 is a little more than 3.3.
+    # Sums of prices have rounding errors: 3.1 + 0.2 is a little more than 3.3.
     reached = beyond >= 0 or math.isclose(price, state.stop_price, rel_tol=1e-9, abs_tol=1e-9)
     return Event.FIRE if reached else Event.HOLD
 
 
 def _trailed(state: ConditionalOrder, price: float) -> ConditionalOrder:
-    """The stop drawn after the price, if that is the good way."""
+    """Move the stop after the price if that is the favourable direction."""
     distance = state.trail_amount or abs(price) * (state.trail_percent or 0.0)
     stop_price = price + distance * state.direction.sign
     old = state.stop_price

@@ -1,21 +1,21 @@
 """Orders that depend on each other: OCO groups and brackets.
 
-Of an OCO group one is wanted. Orders that open, or open and close, keep Backtrader's meaning: the
-first that trades, or ends, withdraws the others. Where all of them close lots of one side they
-are exits for the same lots: a fill of one makes the others smaller, and its last lot withdraws
-them (FIX: ContingencyType 2, "one updates the other"; ContingencyType 1 is "one cancels the
-other"). An exit that ends unasked leaves the lots to the others.
+An OCO group with orders that open has Backtrader's meaning: the first that trades, or ends,
+withdraws the others. If all orders of the group close lots of one side, they are exits for the
+same lots: a fill of one reduces the others, and its last lot withdraws them (FIX: ContingencyType
+2, "one updates the other"; ContingencyType 1 is "one cancels the other"). If an exit ends without
+its owner's request, the others continue.
 
-In a bracket a parent opens and its children, a stop and a target, protect what it has opened:
-they are armed with its first fill, grow with each further one, and together never close more. A
-child that fires or fills withdraws the rest of the parent: no lots are opened behind an exit that
-is under way. What the parent still gets before it is over is protected by the children that are
-left; until then those that have nothing to close are suspended.
+In a bracket a parent opens and its children, a stop and a target, protect the opened lots: they
+are activated with the parent's first fill, grow with each further one, and together never close
+more. A child that fires or fills withdraws the rest of the parent, so that no lots are opened after
+an exit has begun. Lots that the parent still gets before it is over are protected by the remaining
+children; until then children without lots are suspended.
 
-Nothing is sent here. What happens goes in (``on_fill``, ``on_end``, ``on_fire``), what is to be
-done comes out as ``Action``s. A group is a value: it goes to a journal with ``to_dict``.
+Nothing is sent here. Events go in (``on_fill``, ``on_end``, ``on_fire``), and ``Action``s come out.
+A group is a value: ``to_dict`` converts it for the journal.
 
-Source: Backtrader, ``brokers/bbroker.py`` (``_ococheck``, ``_bracketize``); it knows no partial
+Source: Backtrader, ``brokers/bbroker.py`` (``_ococheck``, ``_bracketize``), which has no partial
 fills. nautilus_trader calls exits for the same lots OUO.
 """
 
@@ -31,20 +31,20 @@ from ..errors import IllegalTransition, OrderError
 
 
 class Role(StrEnum):
-    """What a member is in its group."""
+    """The role of an order in its group."""
 
-    PEER = "PEER"  # one of an OCO group
+    PEER = "PEER"  # a member of an OCO group
     PARENT = "PARENT"
     CHILD = "CHILD"
 
 
 class MemberState(StrEnum):
-    """Where a member stands."""
+    """The state of a member."""
 
     DORMANT = "DORMANT"  # a child whose parent has opened nothing yet
-    ACTIVE = "ACTIVE"  # watched by us, waiting for its lots, or working at the exchange
-    SUSPENDED = "SUSPENDED"  # a child without lots, whose parent may open more; fills may cross
-    ENDING = "ENDING"  # to be withdrawn; fills may still cross
+    ACTIVE = "ACTIVE"  # waiting for its price or its lots, or working at the exchange
+    SUSPENDED = "SUSPENDED"  # a child without lots, whose parent may open more; fills may come
+    ENDING = "ENDING"  # being withdrawn; fills may still come
     OVER = "OVER"
 
 
@@ -56,7 +56,7 @@ class MemberEvent(StrEnum):
     FILL_ALL = "FILL_ALL"
     SUSPEND = "SUSPEND"
     WITHDRAW = "WITHDRAW"
-    END = "END"  # cancelled, expired, rejected; or told again that it is filled
+    END = "END"  # cancelled, expired, rejected; or its fill is reported again
 
 
 S, E = MemberState, MemberEvent
@@ -79,24 +79,24 @@ TRANSITIONS: Mapping[MemberState, Mapping[MemberEvent, MemberState]] = MappingPr
     }
 )  # fmt: skip
 
-#: Of these a child will stand for the lots that its parent opens.
+#: In these states an exit covers lots, or will cover those that its parent opens.
 _STANDS = frozenset({S.DORMANT, S.ACTIVE, S.SUSPENDED})
 
 
 class Do(StrEnum):
-    """What a group wants done."""
+    """What is to be done."""
 
     ACTIVATE = "ACTIVATE"  # a child, for ``volume`` lots
-    RESIZE = "RESIZE"  # let a member stand for ``volume`` lots in all, filled ones included
-    SUSPEND = "SUSPEND"  # nothing of a child may be sent before it is activated again
+    RESIZE = "RESIZE"  # a member to ``volume`` lots in all, filled ones included
+    SUSPEND = "SUSPEND"  # send nothing of a child until it is activated again
     CANCEL = "CANCEL"
-    # A person should look: lots have lost their protection, or (negative) too many were closed.
+    # Notify: lots have lost their protection, or (negative) too many were closed.
     EXPOSED = "EXPOSED"
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to be done to ``order_id``; ``volume`` in lots, 0 where none is meant."""
+    """An action on the order ``order_id``; ``volume`` in lots, 0 if the action has none."""
 
     do: Do
     order_id: str
@@ -108,8 +108,8 @@ class Part:
     """An order as it enters a group.
 
     Attributes:
-        lots: Positive, all that was asked for.
-        closing: Of an OCO group: how many of them close lots that the others close, too.
+        lots: All lots of the order, positive.
+        closing: In an OCO group: how many of them close lots that the others close, too.
         protects: Whether it is a stop, which bounds a loss.
     """
 
@@ -124,11 +124,11 @@ class Member:
     """One order of a group.
 
     Attributes:
-        wanted: Lots that were asked for.
-        volume: Lots that it stands for now, filled ones included.
-        filled: Lots.
-        closing: Of the wanted lots those that close.
-        closed: Of the filled lots those that have closed.
+        wanted: Lots that were ordered.
+        volume: Lots that it covers now, filled ones included.
+        filled: Filled lots.
+        closing: How many of the wanted lots close.
+        closed: How many of the filled lots have closed.
         protects: Whether it is a stop, which bounds a loss.
     """
 
@@ -143,7 +143,7 @@ class Member:
     protects: bool = False
 
     def left_of(self, lots: int) -> int:
-        """Lots that it may still trade while ``lots`` are open for the exits of its group."""
+        """Return the lots it may still trade while ``lots`` are open for the group's exits."""
         opening = (self.wanted - self.closing) - (self.filled - self.closed)
         return opening + min(self.closing - self.closed, lots)
 
@@ -154,7 +154,7 @@ class OrderGroup:
 
     Attributes:
         members: The orders.
-        begun: Lots that were open for its exits, beside those that its parent opens.
+        begun: Lots that were open for its exits at first, besides those that its parent opens.
     """
 
     members: tuple[Member, ...]
@@ -168,7 +168,7 @@ class OrderGroup:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is expected of any member."""
+        """Whether all members are over."""
         return all(member.state is MemberState.OVER for member in self.members)
 
     @property
@@ -199,15 +199,15 @@ class OrderGroup:
         return self.begun + opened - sum(member.closed for member in self.exits)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a journal."""
+        """Return plain values for the journal."""
         return {"members": [asdict(member) for member in self.members], "begun": self.begun}
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> OrderGroup:
-        """The group that ``to_dict`` wrote.
+        """Restore the group that ``to_dict`` wrote.
 
         Raises:
-            OrderError: It is no such group.
+            OrderError: ``found`` is no such group.
         """
         try:
             members = tuple(_member_from(fields) for fields in found["members"])
@@ -219,7 +219,7 @@ class OrderGroup:
 def _member_from(fields: Mapping[str, Any]) -> Member:
     role = Role(fields["role"])
     closes = role is Role.CHILD
-    # Version 0.1.0 did not write them; its OCO groups had Backtrader's meaning.
+    # Version 0.1.0 did not write these; its OCO groups had Backtrader's meaning.
     later = {
         "closing": fields["wanted"] if closes else 0, "closed": fields["filled"] if closes else 0
     }  # fmt: skip
@@ -230,14 +230,14 @@ Answer = tuple[OrderGroup, tuple[Action, ...]]
 
 
 def oco(parts: Iterable[Part]) -> OrderGroup:
-    """One cancels the others, or exits for the same lots if all of them close."""
+    """Make an OCO group; if all of its orders close, they are exits for the same lots."""
     parts = list(parts)
     begun = max((part.closing for part in parts), default=0)
     return _group((_peer(part) for part in parts), begun)
 
 
 def bracket(parent: Part, children: Iterable[Part]) -> OrderGroup:
-    """A parent and its protection.
+    """Make a bracket of a parent and its exits.
 
     >>> group = bracket(Part("in", 5), [Part("stop", 5, protects=True), Part("target", 5)])
     >>> _, actions = on_fill(group, "in", 2)
@@ -249,19 +249,19 @@ def bracket(parent: Part, children: Iterable[Part]) -> OrderGroup:
 
 
 def join(group: OrderGroup, part: Part) -> OrderGroup:
-    """An OCO group with one order more; it may close more lots than are open for the others."""
+    """Add an order to an OCO group; it may close more lots than are open for the others."""
     closed = sum(member.closed for member in group.members)
     begun = max(group.begun, part.closing + closed)
     return _group([*group.members, _peer(part)], begun)
 
 
 def add_child(group: OrderGroup, part: Part) -> Answer:
-    """A bracket with one child more; it is armed at once if lots are open."""
+    """Add a child to a bracket; it is activated at once if lots are open."""
     return level(_group([*group.members, _child(part)], group.begun))
 
 
 def level(group: OrderGroup) -> Answer:
-    """Let its exits stand for the lots that are open, if there are any."""
+    """Let the exits cover the open lots, if there are any."""
     return _protect(group) if group.unprotected > 0 else (group, ())
 
 
@@ -288,17 +288,17 @@ def _group(members: Iterable[Member], begun: int = 0) -> OrderGroup:
     return group
 
 
-# -- what happens -----------------------------------------------------------------------------
+# -- events -----------------------------------------------------------------------------------
 
 
 def on_fill(group: OrderGroup, order_id: str, volume: int, *, closed: int | None = None) -> Answer:
-    """``volume`` lots more of an order have been filled. Count each trade once.
+    """Take a fill; the caller counts each trade once.
 
     Args:
-        group: Before.
+        group: The group before.
         order_id: The order.
-        volume: Lots.
-        closed: How many of them have closed; None for all of an exit, and none of others.
+        volume: Lots of this fill.
+        closed: How many of them have closed; None: all if the order closes, otherwise none.
 
     Raises:
         IllegalTransition: The order is dormant: it has not been sent.
@@ -317,13 +317,13 @@ def on_fill(group: OrderGroup, order_id: str, volume: int, *, closed: int | None
 
 
 def on_end(group: OrderGroup, order_id: str, *, unasked: bool = False) -> Answer:
-    """An order is over, all its fills told before; told twice, nothing more is done.
+    """Take an order's end, after all its fills; a repetition does nothing.
 
     Args:
-        group: Before.
+        group: The group before.
         order_id: The order.
-        unasked: Whether it was refused, lost, expired, or ended by others than its owner. Other
-            exits for the same lots then go on: lots that one cannot close are not left alone.
+        unasked: Whether it was refused, lost, expired, or ended by others than its owner. Then
+            other exits for the same lots continue, so that the lots keep their protection.
     """
     member = group[order_id]
     after = _with(group, _moved(member, E.END))
@@ -331,7 +331,7 @@ def on_end(group: OrderGroup, order_id: str, *, unasked: bool = False) -> Answer
         return after, ()
     if member.role is Role.PARENT:
         return _parent_ends(after, order_id)
-    if member.state is S.ENDING:  # its withdrawal has had its consequences
+    if member.state is S.ENDING:  # the others were handled when it was withdrawn
         return after, ()
     exits = any(one.order_id == order_id for one in after.exits)
     if unasked and exits and member.state is not S.DORMANT:
@@ -340,11 +340,11 @@ def on_end(group: OrderGroup, order_id: str, *, unasked: bool = False) -> Answer
 
 
 def on_fire(group: OrderGroup, order_id: str) -> Answer:
-    """A member that waited with us for a price is to be sent now.
+    """A member that waited in the program for its price is sent now.
 
-    The rest of its parent is withdrawn. Other exits for its lots stand back when it is sent, and
-    are told nothing before it has filled: if it comes to nothing they go on. Of other OCO groups
-    the others are withdrawn now.
+    The rest of its parent is withdrawn. Other exits for its lots are suspended when it is sent, and
+    are not reduced before it is filled: if it fails they continue. In any other OCO group the
+    others are withdrawn now.
     """
     member = group[order_id]
     if member.role is Role.PARENT:
@@ -355,7 +355,7 @@ def on_fire(group: OrderGroup, order_id: str) -> Answer:
 
 
 def _parent_fills(group: OrderGroup, order_id: str) -> Answer:
-    if group.unprotected <= 0:  # it has closed lots of the other side, as a reversal does first
+    if group.unprotected <= 0:  # it has only closed lots of the other side yet, in a reversal
         return _parent_ends(group, order_id) if group[order_id].state is S.OVER else (group, ())
     group, actions = _protect(group)
     if not _guarded(group):
@@ -370,7 +370,7 @@ def _parent_ends(group: OrderGroup, order_id: str) -> Answer:
 
 
 def _exit_fills(group: OrderGroup, order_id: str) -> Answer:
-    """The others get smaller; the rest of a parent is withdrawn, and children wait for its end."""
+    """Reduce the others; withdraw the rest of a parent, for whose end the children wait."""
     lots, parents = group.unprotected, [parent.order_id for parent in group.parents]
     group, withdrawn = _withdraw(group, parents)
     if lots > 0:
@@ -382,9 +382,9 @@ def _exit_fills(group: OrderGroup, order_id: str) -> Answer:
 
 
 def _leave_to_others(group: OrderGroup, order_id: str) -> Answer:
-    """An exit is over and has not closed its lots: the others go on, and hold the parent back.
+    """Take the end of an exit that has not closed its lots: the others continue.
 
-    A person looks if it was the last that bounded the loss.
+    If it was the last one that bounds the loss, withdraw the parent and report the lots.
     """
     last = any(one.order_id == order_id for one in group.guards) and not _guarded(group)
     if not last:
@@ -395,11 +395,11 @@ def _leave_to_others(group: OrderGroup, order_id: str) -> Answer:
     return group, (*withdrawn, Action(Do.EXPOSED, order_id, group.unprotected))
 
 
-# -- what is done -----------------------------------------------------------------------------
+# -- actions ----------------------------------------------------------------------------------
 
 
 def _protect(group: OrderGroup) -> Answer:
-    """Let each exit stand for the lots that are open, and not for more."""
+    """Let each exit cover the open lots, and no more."""
     lots, actions = group.unprotected, []
     for member in group.exits:
         if member.state not in _STANDS:
@@ -414,7 +414,7 @@ def _protect(group: OrderGroup) -> Answer:
 
 
 def _suspend(group: OrderGroup) -> Answer:
-    """Nothing is open: children have nothing to close before the parent has opened more."""
+    """Suspend the children: no lots are open until the parent opens more."""
     actions = []
     for member in group.exits:
         if member.state is S.ACTIVE:
@@ -424,7 +424,7 @@ def _suspend(group: OrderGroup) -> Answer:
 
 
 def _withdraw(group: OrderGroup, order_ids: Iterable[str]) -> Answer:
-    """Cancel what is not over and has not been told so before."""
+    """Cancel the orders that are neither over nor being withdrawn."""
     actions = []
     for order_id in order_ids:
         member = group[order_id]
@@ -439,16 +439,16 @@ def _withdraw_others(group: OrderGroup, order_id: str) -> Answer:
 
 
 def _guarded(group: OrderGroup) -> bool:
-    """Whether something bounds the loss of the lots that are open, or will."""
+    """Whether an order bounds the loss of the open lots, or will."""
     return any(member.state in _STANDS for member in group.guards)
 
 
 def stand_for(group: OrderGroup, lots: Mapping[str, int]) -> OrderGroup:
-    """The group when its exits stand for other lots: some have gone to another contract, or come.
+    """Change the lots that exits cover, as a roll does when it moves lots between contracts.
 
     Args:
-        group: Before.
-        lots: What each exit still stands for, by its id; the others stay as they are.
+        group: The group before.
+        lots: Lots that an exit still covers, by its id; other orders stay as they are.
 
     >>> group = bracket(Part("in", 5), [Part("stop", 5), Part("target", 5)])
     >>> group, _ = on_fill(group, "in", 5)
@@ -462,13 +462,13 @@ def stand_for(group: OrderGroup, lots: Mapping[str, int]) -> OrderGroup:
         group = _with(group, replace(member, wanted=whole, volume=whole, closing=closing))
     if not group.exits:
         return group
-    # Not of those in ``lots`` alone: a target leaves the lots of a slice before its stop does.
+    # Of all exits, not only those in ``lots``: a target releases a slice's lots before a stop does.
     stands = [one.volume - one.filled for one in group.exits if one.state in _STANDS]
     return replace(group, begun=group.begun + max(stands, default=0) - group.unprotected)
 
 
 def open_fewer(group: OrderGroup, order_id: str, lots: int) -> OrderGroup:
-    """The group when an order does not open so many of its lots any more; it closes as before.
+    """Reduce the lots that an order opens, by ``lots``; it closes as before.
 
     >>> group = oco([Part("stop", 6, 3, protects=True), Part("target", 3, 3)])
     >>> group = open_fewer(group, "stop", 3)

@@ -1,9 +1,8 @@
-"""Orders that close: what of them may open, and which lots are free for them now.
+"""Orders that close: how many of their lots may open, and which lots they can close now.
 
-Whether an order closes is decided when it is placed, and kept: its lots may be gone when it is
-sent, and it never opens others in their place. Lots that another living order is to close are not
-free.
-The counters' own frozen fields are not asked: they lag, and mean different things.
+Whether an order closes is decided when it is placed, and remembered: if its lots are gone when it
+is sent, it opens none in their place. Lots that another living order is to close are not free.
+The counters' own frozen fields are not used: they lag, and have different meanings.
 
 Lots are counted for one side of one contract.
 """
@@ -25,7 +24,7 @@ from .ticket import Ending, PositionEffect, SharedLots, Stage, Ticket
 
 
 class Timing(StrEnum):
-    """When an order takes its lots."""
+    """When an order trades its lots."""
 
     AT_ONCE = "AT_ONCE"  # at the market
     RESTS = "RESTS"  # a limit order
@@ -37,8 +36,8 @@ class SideLots:
     """Lots of one side.
 
     Attributes:
-        account: Held by the account's ``pos_*``.
-        booked: Held by the fills that have been told.
+        account: Held, according to the account's ``pos_*``.
+        booked: Held, according to the reported fills.
         coming: Not held yet: orders at the market are to open them.
     """
 
@@ -48,12 +47,12 @@ class SideLots:
 
     @property
     def sure(self) -> int:
-        """Lots that both know of."""
+        """Lots that are held according to both."""
         return min(self.account, self.booked)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is on its way between the two."""
+        """Whether both agree, so that no report is missing."""
         return self.account == self.booked
 
 
@@ -62,10 +61,10 @@ class Claim:
     """Lots that another living order is to close.
 
     Attributes:
-        order: Its number; 0 for an order of others.
-        lots: What it may still close.
-        rests: Whether it is a limit order, which can stand back for one that is in a hurry.
-        leaves: Whether its withdrawal has been asked for.
+        order: Its number; 0 for an order that this program has not sent.
+        lots: Lots that it may still close.
+        rests: Whether it is a limit order, which can be suspended for an urgent one.
+        leaves: Whether it is being withdrawn.
     """
 
     order: int
@@ -80,8 +79,8 @@ class ExitStep:
 
     Attributes:
         now: Lots to send now.
-        waits: Whether the others are waited for; else there are no more.
-        stand_back: Numbers of the orders that are to let it pass.
+        waits: Whether it waits for the other lots; otherwise there are no more.
+        stand_back: Numbers of the orders to suspend for it.
     """
 
     now: int
@@ -97,15 +96,15 @@ def may_open(
     *,
     close_only: bool | None = None,
 ) -> int | None:
-    """How many of an order's lots may open; None if nothing of it has to close.
+    """Return how many of an order's lots may open; None if none of them has to close.
 
     Args:
         volume: Lots of the order.
-        held: Lots of the side that it can close, by the fills that have been told; those that
-            orders at the market are on their way to open count, too.
-        claims: Of orders that close the same side.
+        held: Lots of the side that it can close, according to the reported fills, and those that
+            orders at the market will still open.
+        claims: Those of orders that close the same side.
         timing: What it waits for; OCO members wait for each other.
-        close_only: The owner's word, if there is one.
+        close_only: The owner's decision, if given.
 
     >>> may_open(5, 3, [], Timing.RESTS)
     2
@@ -119,7 +118,7 @@ def may_open(
 
 
 def _is_before(claim: Claim, timing: Timing) -> bool:
-    """Whether an order's lots are not for one that is placed now."""
+    """Whether a claim has precedence over an order that is placed now."""
     if claim.leaves or timing is Timing.LATER:
         return False
     return timing is Timing.RESTS or not claim.rests
@@ -128,15 +127,14 @@ def _is_before(claim: Claim, timing: Timing) -> bool:
 def exit_step(
     need: int, lots: SideLots, claims: Sequence[Claim], *, hurries: bool, patient: bool
 ) -> ExitStep:
-    """What becomes of lots that an order is to close.
+    """Return what an order does now about the lots that it is to close.
 
     Args:
-        need: How many.
-        lots: What is held.
-        claims: Of the other orders that close the same side, oldest first.
-        hurries: Whether it is at the market: what is free leaves at once, and limit orders stand
-            back.
-        patient: Whether the account may still be late.
+        need: Number of lots to close.
+        lots: The held lots.
+        claims: Those of the other orders that close the same side, oldest first.
+        hurries: Whether it is urgent: free lots are sent at once, and limit orders are suspended.
+        patient: Whether to wait if account and fills differ.
 
     >>> exit_step(3, SideLots(0, 0, coming=3), [], hurries=True, patient=True)
     ExitStep(now=0, waits=True, stand_back=())
@@ -161,7 +159,7 @@ def exit_step(
 
 
 def held_by_others(need: int, lots: SideLots, claims: Iterable[Claim]) -> int:
-    """Of lots that an order is to close, how many only another terminal can set free.
+    """Return how many of the lots to close only another terminal can release.
 
     >>> held_by_others(3, SideLots(4, 4), [Claim(0, 3), Claim(7, 1, rests=True)])
     2
@@ -179,9 +177,10 @@ def exit_step_among(
     hurries: bool,
     patient: bool,
 ) -> ExitStep:
-    """``exit_step`` of an order that shares its lots with others of its group.
+    """Return the ``exit_step`` of an order that shares its lots with others of its group.
 
-    More lots may be held than are theirs: what two of them have at the exchange could all trade.
+    The group's orders at the exchange must not exceed its lots, even if the account holds more:
+    they could all trade.
 
     >>> claims, shared = [Claim(7, 3, rests=True)], SharedLots(3, frozenset({7}))
     >>> exit_step_among(3, SideLots(9, 9), claims, [shared], hurries=True, patient=True)
@@ -202,7 +201,7 @@ class ClosingClaims:
     """The closing orders of the account, by contract.
 
     Args:
-        context: Time and calendar.
+        context: Provides time and calendar.
 
     Attributes:
         foreign: Orders of the account that this program has not sent, by id.
@@ -215,15 +214,15 @@ class ClosingClaims:
         self._own: dict[str, dict[str, tuple[Ticket, OrderLeg]]] = defaultdict(dict)
 
     def note(self, ticket: Ticket, leg: OrderLeg) -> None:
-        """A leg is about to be sent, was sent by an earlier run, or lives after it was given up.
+        """Note a leg that is about to be sent, is of an earlier run, or lives after it was LOST.
 
-        An exit may open the other side instead of closing: no other exit is for these lots then.
+        An exit may open the other side instead of closing: then it claims these lots, too.
         """
         if leg.offset is not Offset.OPEN or ticket.may_open == 0:
             self._own[leg.symbol][leg.order_id] = ticket, leg
 
     def meet(self, leg: OrderLeg, day: date) -> None:
-        """Another terminal has an order; it claims nothing beyond its trading day."""
+        """Note an order of another terminal; it claims nothing after its trading day."""
         self.foreign[leg.order_id], self._days[leg.order_id] = leg, day
 
     def of(
@@ -234,10 +233,10 @@ class ClosingClaims:
         *,
         spares_today: bool = False,
     ) -> list[Claim]:
-        """What other orders are to close of the lots that one of this direction can close.
+        """Return the claims on the lots that an order of this direction can close, oldest first.
 
-        The oldest comes first; what ``but`` itself is to close does not count, nor, for an order
-        that ``spares_today``, what is sure to close today's lots.
+        Those of ``but`` itself do not count, nor, for an order that ``spares_today``, legs with
+        CLOSETODAY.
         """
         claims: dict[int, Claim] = {}
         for ticket, leg in self._living(symbol):
@@ -256,7 +255,7 @@ class ClosingClaims:
         return list(claims.values())
 
     def legs(self, symbol: str, direction: Direction) -> list[Leg]:
-        """Legs that are to close lots which an order of this direction can close; all of them."""
+        """Return all legs that are to close lots which an order of this direction can close."""
         return [
             Leg(leg.offset, leg.open_lots)
             for _, leg in self._living(symbol)
@@ -264,7 +263,7 @@ class ClosingClaims:
         ]
 
     def _living(self, symbol: str) -> Iterator[tuple[Ticket | None, OrderLeg]]:
-        """Legs that close and are not over; own ones that are, are forgotten here."""
+        """Yield the closing legs that are not over; drop own legs that are."""
         own = {key: found for key, found in self._own[symbol].items() if not found[1].over}
         self._own[symbol] = own
         yield from own.values()
@@ -274,30 +273,30 @@ class ClosingClaims:
                 yield None, leg
 
     def _is_over(self, symbol: str, day: date) -> bool:
-        """Whether a trading day of a contract has had its last close."""
+        """Whether a contract's trading day is past its last close."""
         return day_is_over(symbol, day, self._context.now(), self._context.calendar)
 
 
 class ComingLots:
-    """Lots that orders at the market are to open: what is placed after them may close them.
+    """Lots that orders at the market will open: later orders may close them.
 
     Backtrader's simulation fills a market order before the next bar, and scripts rely on it: they
-    place a stop or a target in the same ``next()``. Lots of limit orders that rest do not count: a
-    limit order on the other side of one may trade first, and opens then, in Backtrader, too.
+    place a stop or a target in the same ``next()``. Lots of resting limit orders do not count: an
+    order on the other side may trade first, and opens then, as in Backtrader.
     """
 
     def __init__(self) -> None:
         self._entries: dict[str, list[Ticket]] = defaultdict(list)
 
     def note(self, ticket: Ticket) -> None:
-        """An order was taken, or comes from an earlier run."""
+        """Note an order that was accepted, or is of an earlier run."""
         if ticket.effect is not PositionEffect.CLOSE:
             self._entries[ticket.symbol].append(ticket)
 
     def of(self, symbol: str, direction: Direction, asks: Ticket | None = None) -> int:
-        """Lots on their way that an order of a direction can close when they are there.
+        """Return the coming lots that an order of this direction can close.
 
-        An order that asks does not wait for later ones that close first: they may wait for it.
+        ``asks`` does not wait for later orders that close first: they may wait for it.
         """
         living = [one for one in self._entries[symbol] if not one.over]
         self._entries[symbol] = living
@@ -309,12 +308,12 @@ class ComingLots:
 
 
 def _comes_later(entry: Ticket, asks: Ticket | None) -> bool:
-    """Whether an entry was placed after an order that asks, and waits for lots itself."""
+    """Whether an entry was placed after ``asks``, and may wait for lots itself."""
     return asks is not None and entry.exits and entry.order.ref > asks.order.ref
 
 
 def _to_open(ticket: Ticket) -> int:
-    """Lots that an order at the market may still open."""
+    """Return the lots that an order may still open, 0 if it is not at the market."""
     at_market = ticket.terms.is_market and ticket.condition is None
     if not at_market or ticket.stage not in (Stage.QUEUED, Stage.WORKING):
         return 0

@@ -1,8 +1,8 @@
-"""The life of one leg at the exchange, as a table of states and events.
+"""The states of one leg at the exchange, as a table of states and events.
 
 Reports may come twice, late or out of order; fills are counted by trade id. A leg is over when
-the exchange has finished it *and* all its fills have arrived. A leg of which nothing is heard is
-UNKNOWN: ask for it, and send nothing in its place before the answer.
+the exchange has finished it *and* all its fills have arrived. A leg without a report is UNKNOWN:
+it is queried, and nothing is sent in its place before the answer.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from ..errors import IllegalTransition
 
 
 class OrderState(StrEnum):
-    """Where a leg stands."""
+    """The state of a leg."""
 
-    SUBMITTED = "SUBMITTED"  # handed to the client, no word from the exchange yet
+    SUBMITTED = "SUBMITTED"  # passed to the client, no report of the exchange yet
     ALIVE = "ALIVE"  # the exchange has it
     PARTIAL = "PARTIAL"  # partly filled
     FINISHING = "FINISHING"  # finished, but fills are still missing
-    UNKNOWN = "UNKNOWN"  # no word in time, or met in a report only: a query decides
+    UNKNOWN = "UNKNOWN"  # no report in time, or seen in a report only: a query decides
     FILLED = "FILLED"
     CANCELLED = "CANCELLED"  # over with lots left
     REJECTED = "REJECTED"
-    LOST = "LOST"  # asked for, and the exchange does not know it
+    LOST = "LOST"  # queried, and the exchange does not know it
 
 
 class OrderEvent(StrEnum):
@@ -37,17 +37,17 @@ class OrderEvent(StrEnum):
     ACCEPT_PARTIAL = "ACCEPT_PARTIAL"  # reported alive, fills have arrived before
     FILL = "FILL"  # some lots, not the last
     FILL_ALL = "FILL_ALL"  # the last lots
-    END_FILLS_MISSING = "END_FILLS_MISSING"  # finished; more was filled than we have seen
-    END = "END"  # finished, with lots left over
+    END_FILLS_MISSING = "END_FILLS_MISSING"  # finished, fills are missing
+    END = "END"  # finished, all fills known
     REJECT = "REJECT"
-    TIMEOUT = "TIMEOUT"  # no word when there should have been one
-    NOT_FOUND = "NOT_FOUND"  # the exchange, when asked, does not know it
+    TIMEOUT = "TIMEOUT"  # no report in time
+    NOT_FOUND = "NOT_FOUND"  # queried, and the exchange does not know it
 
 
 S, E = OrderState, OrderEvent
 
-# Whatever the exchange says about a leg ends our not knowing, even after it denied the leg: an
-# order may wait in the client while the link is away.
+# Any report makes the state of a leg known again, even after the exchange did not know the leg: an
+# order may wait in the client while the link is down.
 _HEARD_OF = {
     E.ACCEPT: S.ALIVE, E.ACCEPT_PARTIAL: S.PARTIAL, E.FILL: S.PARTIAL, E.FILL_ALL: S.FILLED,
     E.END_FILLS_MISSING: S.FINISHING, E.END: S.CANCELLED, E.REJECT: S.REJECTED,
@@ -71,7 +71,7 @@ TRANSITIONS: Mapping[OrderState, Mapping[OrderEvent, OrderState]] = MappingProxy
             E.END_FILLS_MISSING: S.FINISHING, E.END: S.CANCELLED,
             E.TIMEOUT: S.UNKNOWN, E.NOT_FOUND: S.UNKNOWN,
         },
-        S.FINISHING: {  # an older report may still say that it is alive
+        S.FINISHING: {  # an older report may still show it alive
             E.ACCEPT: S.FINISHING, E.ACCEPT_PARTIAL: S.FINISHING,
             E.FILL: S.FINISHING, E.FILL_ALL: S.FILLED,
             E.END_FILLS_MISSING: S.FINISHING, E.END: S.CANCELLED,
@@ -97,7 +97,7 @@ TRANSITIONS: Mapping[OrderState, Mapping[OrderEvent, OrderState]] = MappingProxy
 )  # fmt: skip
 
 OVER = frozenset({S.FILLED, S.CANCELLED, S.REJECTED, S.LOST})
-#: Of these the exchange has said nothing: their lots are not among those it has frozen.
+#: Not reported by the exchange: it may not have frozen their lots yet.
 UNCONFIRMED = frozenset({S.SUBMITTED, S.UNKNOWN})
 
 
@@ -105,16 +105,16 @@ UNCONFIRMED = frozenset({S.SUBMITTED, S.UNKNOWN})
 class OrderLeg:
     """One order at the exchange, from its intent to its end.
 
-    What is known of it only grows: reports that come late take nothing back.
+    Late reports revoke nothing that is known already.
 
     Attributes:
-        order_id: Chosen by us before sending.
-        symbol, direction, offset, volume, limit_price: What is asked for; ``limit_price`` is None
-            for a market order.
-        sent_ns: When it was sent, nanoseconds since 1970 UTC; None where nobody waits for it.
+        order_id: Chosen by the library before sending.
+        symbol, direction, offset, volume, limit_price: As ordered; ``limit_price`` is None for a
+            market order.
+        sent_ns: When it was sent, nanoseconds since 1970 UTC; None if no report is awaited.
         state: An ``OrderState``.
-        exchange_order_id: Empty until the exchange has taken it.
-        last_msg: The exchange's last word on it.
+        exchange_order_id: Empty until the exchange has accepted it.
+        last_msg: The exchange's last message on it.
         fills: By trade id, in order of arrival.
     """
 
@@ -133,12 +133,12 @@ class OrderLeg:
     _reported_filled: int = 0
 
     def be_unknown(self) -> None:
-        """Of an earlier run: what has become of it since is not known."""
+        """Mark a leg of an earlier run as UNKNOWN until it is reported."""
         self.state = OrderState.UNKNOWN
 
     @classmethod
     def met(cls, report: OrderReport) -> OrderLeg:
-        """A leg that we did not send, or have forgotten: what a report says of it."""
+        """Make a leg from a report of an order that is not known here."""
         leg = cls(
             report.order_id, report.symbol, report.direction, report.offset,
             report.volume_orign, report.limit_price,
@@ -155,12 +155,12 @@ class OrderLeg:
 
     @property
     def filled(self) -> int:
-        """Lots filled, by the fills that have arrived."""
+        """Filled lots, according to the fills that have arrived."""
         return sum(fill.volume for fill in self.fills.values())
 
     @property
     def open_lots(self) -> int:
-        """Lots that may still be filled, or have been and are still to be told."""
+        """Lots that may still be filled, or whose fills are missing."""
         if self.over:
             return 0
         expected = self._reported_filled if self._finished else self.volume
@@ -168,19 +168,19 @@ class OrderLeg:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is expected of it any more."""
+        """Whether no further report is expected."""
         return self.state in OVER
 
     def overdue(self, now: int, patience_ns: int) -> bool:
-        """Whether the exchange should have said something; then ``time_out`` it."""
+        """Return whether its first report is overdue; then call ``time_out``."""
         waits = self.state is OrderState.SUBMITTED and self.sent_ns is not None
         return waits and now - (self.sent_ns or 0) >= patience_ns
 
     def take_fill(self, fill: Fill) -> bool:
-        """Count an execution; False if it was counted before.
+        """Count an execution; return False if it was counted before.
 
         Raises:
-            IllegalTransition: More lots than were asked for, or a fill of a rejected leg.
+            IllegalTransition: More lots than ordered, or a fill of a rejected leg.
         """
         if fill.trade_id in self.fills:
             return False
@@ -194,10 +194,10 @@ class OrderLeg:
         return True
 
     def take_report(self, report: OrderReport) -> bool:
-        """Take the exchange's view; return whether the state changed.
+        """Apply a report; return whether the state changed.
 
         Raises:
-            IllegalTransition: The report fits no leg in this state; nothing is changed.
+            IllegalTransition: The report is impossible in this state; nothing is changed.
         """
         before = self.state
         exchange_order_id = report.exchange_order_id or self.exchange_order_id
@@ -222,20 +222,20 @@ class OrderLeg:
         return OrderEvent.END_FILLS_MISSING if filled > self.filled else OrderEvent.END
 
     def reject(self, reason: str) -> None:
-        """It never left: a rule of the client forbade it."""
+        """Reject a leg that was not sent because a rule of the client forbade it."""
         self._apply(OrderEvent.REJECT)
         self.last_msg = reason
 
     def time_out(self) -> bool:
-        """There was no word in time; return whether the exchange has to be asked."""
+        """Note that no report came in time; return whether to query the exchange."""
         self._apply(OrderEvent.TIMEOUT)
         return self.state is OrderState.UNKNOWN
 
     def not_found(self) -> bool:
-        """The exchange, asked for it, does not know it; return whether to ask once more.
+        """Note that a query did not find the leg; return whether to query once more.
 
-        Only a leg of which nothing was known is LOST. What had been heard of before the answer
-        may be younger than the answer.
+        Only an UNKNOWN leg becomes LOST. If it had a report, it is queried once more: that report
+        may be newer than the answer.
         """
         self._apply(OrderEvent.NOT_FOUND)
         if self.state is OrderState.LOST:
@@ -249,5 +249,5 @@ class OrderLeg:
         self.state = following
 
 
-#: Legs of which something is expected, by symbol and id.
+#: Legs that are not over, by symbol and id.
 LiveLegs = dict[str, dict[str, OrderLeg]]

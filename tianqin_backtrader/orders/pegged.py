@@ -1,7 +1,7 @@
-"""One order that follows the market: where it is quoted, and where it stands.
+"""One order that follows the market: its price and its state.
 
-``target`` works to a position with a chain of such orders, one at a time. Prices are in
-quote units, moments in nanoseconds since 1970 UTC.
+``target`` reaches a position with a series of such orders, one at a time. Prices are in quote
+units, times in nanoseconds since 1970 UTC.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ..errors import IllegalTransition
 
 
 class Style(StrEnum):
-    """Where an order is quoted."""
+    """Where an order is priced."""
 
     ACTIVE = "ACTIVE"  # a buy at the ask
     PASSIVE = "PASSIVE"  # a buy at the bid
 
 
 class Phase(StrEnum):
-    """Where the one order stands."""
+    """The state of the order."""
 
     WORKING = "WORKING"
-    CANCELLING = "CANCELLING"  # asked to be withdrawn
+    CANCELLING = "CANCELLING"  # being withdrawn
     SETTLING = "SETTLING"  # over, but some of its fills are still to come
     OVER = "OVER"
 
@@ -36,7 +36,7 @@ class Phase(StrEnum):
 class PhaseEvent(StrEnum):
     """What can happen to it."""
 
-    FILL = "FILL"  # not the last that is expected
+    FILL = "FILL"  # not the last expected one
     LAST_FILL = "LAST_FILL"
     ASK_CANCEL = "ASK_CANCEL"
     CANCEL_REFUSED = "CANCEL_REFUSED"
@@ -51,7 +51,7 @@ TRANSITIONS: Mapping[Phase, Mapping[PhaseEvent, Phase]] = MappingProxyType(
     {
         P.WORKING: {
             E.FILL: P.WORKING, E.LAST_FILL: P.OVER, E.ASK_CANCEL: P.CANCELLING,
-            E.CANCEL_REFUSED: P.WORKING,  # told again
+            E.CANCEL_REFUSED: P.WORKING,  # reported again
             E.END: P.OVER, E.END_FILLS_MISSING: P.SETTLING,
         },
         P.CANCELLING: {
@@ -69,14 +69,15 @@ TRANSITIONS: Mapping[Phase, Mapping[PhaseEvent, Phase]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ChaseRules:
-    """How to work.
+    """How to follow the market.
 
     Attributes:
-        requote_after_ns: An order that has not traded away by then follows the quote.
-        cancel_again_after_ns: A cancel without effect is repeated after that time.
-        retry_after_ns: Rest after an order that the exchange ended by itself.
-        max_rejections: So many rejections in a row, and it stops until there is a new target.
-        max_order_volume: Lots of one order; 0 for no limit.
+        style: Which side of the book to quote at.
+        requote_after_ns: After this time an order that is not filled is moved to the new quote.
+        cancel_again_after_ns: A cancel without effect is repeated after this time.
+        retry_after_ns: Pause after an order that the exchange has ended by itself.
+        max_rejections: After this many rejections in a row it stops until there is a new target.
+        max_order_volume: Maximum lots of one order; 0 for no limit.
         reach: Quote units beyond the price of ``style``.
     """
 
@@ -99,7 +100,7 @@ class Quote:
     lower_limit: float = NAN
 
     def price(self, direction: Direction, rules: ChaseRules) -> float:
-        """Where to quote. At a price limit one side is empty; then the other one serves."""
+        """Return the price to quote; if a side of the book is empty, that of the other one."""
         mine, theirs = self.bid_price1, self.ask_price1
         if direction is Direction.SELL:
             mine, theirs = theirs, mine
@@ -111,7 +112,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class WorkingOrder:
-    """The one order that is out. ``ended_filled`` is what the exchange has said at its end."""
+    """The order at the exchange; ``ended_filled`` are its filled lots as reported at its end."""
 
     order_id: str
     direction: Direction
@@ -129,7 +130,7 @@ class WorkingOrder:
         return self.volume - self.filled
 
     def after(self, event: PhaseEvent) -> Phase:
-        """The phase that follows."""
+        """Return the phase that follows an event."""
         following = TRANSITIONS[self.phase].get(event)
         if following is None:
             raise IllegalTransition(f"{self} cannot take {event}")

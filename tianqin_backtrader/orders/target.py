@@ -1,14 +1,15 @@
-"""Working to a net position with one order at a time, like a careful hand.
+"""Reaches a net position with one order at a time.
 
-``step`` is given what happened, the time and the quote, and says what to do next. It withdraws
-what is of no more use, waits until the end of the old order is known, with every fill of it, and
-only then sends what is still missing. So nothing is traded twice, however a cancel and a fill
-cross, and the target is never passed because of an order whose fate was open.
+``step`` takes the events, the time and the quote, and returns the next action. It withdraws an
+order that is no longer useful, waits until its end and all its fills are known, and only then sends
+the lots that are still missing. So nothing is traded twice if a cancel and a fill cross, and the
+target is never exceeded because of an order whose state was unknown.
 
-Some contracts open no fewer than so many lots at once. The rest of an order that could not be sent
-again stays out, whatever the price; what is too little to be opened is left, and told as ``short``.
+Some contracts have a smallest opening order. If the rest of an order could not be sent again, it
+stays at the exchange, whatever the price. Lots that are too few to be opened are reported as
+``short``.
 
-Lots are net and signed, prices in quote units, moments in nanoseconds since 1970 UTC.
+Lots are net and signed, prices in quote units, times in nanoseconds since 1970 UTC.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class NewTarget:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A fill of one of our orders; it may be told again, late, or after the order's end."""
+    """A fill of one of the target's orders; it may come again, late, or after the order's end."""
 
     order_id: str
     trade_id: str
@@ -43,14 +44,14 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Signed lots of the contract that another order has traded meanwhile."""
+    """Signed lots of the contract that another order has traded."""
 
     volume: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The exchange says that an order is over, with ``filled`` lots in all."""
+    """The exchange has reported an order's end, with ``filled`` lots in all."""
 
     order_id: str
     filled: int
@@ -83,21 +84,21 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do before ``until``, or with None before there is news or another quote."""
+    """Do nothing before ``until``; with None until there is an event or another quote."""
 
     until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lots:
-    """What an order meets: lots of both sides, which it closes first, and how few it may open."""
+    """Held lots of both sides, which an order closes first, and the smallest opening order."""
 
     longs: int = 0
     shorts: int = 0
     open_least: int = 1
 
     def opens(self, direction: Direction, volume: int) -> int:
-        """How many of an order's lots open; the others close.
+        """Return how many of an order's lots open; the others close.
 
         >>> Lots(shorts=2).opens(Direction.BUY, 5)
         3
@@ -112,9 +113,9 @@ Action = Place | Cancel | Wait
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """All that is known. ``name`` begins the ids of its orders; no other order's may begin so.
+    """The state of a target. The ids of its orders, and of no others, begin with ``name``.
 
-    ``short`` are lots that are missing and too few to be opened.
+    ``short`` is the number of missing lots that are too few to be opened.
     """
 
     name: str
@@ -130,7 +131,7 @@ class TargetState:
 
     @property
     def reached(self) -> bool:
-        """Whether the net position is the target and nothing is out."""
+        """Whether the net position is the target and no order is out."""
         return self.working is None and self.net == self.target
 
     @property
@@ -140,9 +141,9 @@ class TargetState:
 
     @property
     def stalled(self) -> bool:
-        """Whether it has given up, after too many rejections or with too few lots to open.
+        """Whether it has stopped, after too many rejections or with too few lots to open.
 
-        A new target goes on.
+        It continues with a new target.
         """
         return self.refused or bool(self.short and not self.reached)
 
@@ -154,20 +155,20 @@ def step(
     quote: Quote | None,
     lots: Lots = NO_LEAST,
 ) -> tuple[TargetState, Action]:
-    """Take the news, and say what to do.
+    """Apply events, and return the next action.
 
     Args:
-        state: As returned before.
-        events: What happened since, in order of arrival.
+        state: As returned by the last step.
+        events: The events since then, in order of arrival.
         now: Nanoseconds since 1970 UTC.
-        quote: The market; None while it does not trade.
-        lots: What is held of the contract, and how few lots it opens at once.
+        quote: The quote; None while the market is closed.
+        lots: Held lots of the contract, and its smallest opening order.
 
     Returns:
-        The new state and one action. A ``Place`` is taken for sent.
+        The new state and one action. The order of a ``Place`` counts as sent.
 
     Raises:
-        OrderError: An event of an order that is not one of ours.
+        OrderError: An event belongs to an order of another target.
 
     >>> state = TargetState("cu", target=2)
     >>> state, action = step(state, [], 0, Quote(bid_price1=99.0, ask_price1=100.0))
@@ -192,7 +193,7 @@ def _take(state: TargetState, event: Event, now: int) -> TargetState:
         return _take_fill(state, event)
     order = state.working
     if order is None or order.order_id != event.order_id:
-        return state  # told late or again
+        return state  # reported late or again
     if isinstance(event, CancelRefused):
         return replace(state, working=replace(order, phase=order.after(E.CANCEL_REFUSED)))
     return _take_end(state, order, event, now)
@@ -209,7 +210,7 @@ def _take_fill(state: TargetState, fill: Filled) -> TargetState:
     )
     order = state.working
     if order is None or order.order_id != fill.order_id:
-        return state  # a fill after the end: it counts, and the rest is worked from there
+        return state  # a fill after the order's end: it counts
     filled = order.filled + fill.volume
     expected = order.volume if order.ended_filled is None else order.ended_filled
     phase = order.after(E.LAST_FILL if filled >= expected else E.FILL)
@@ -220,7 +221,7 @@ def _take_end(state: TargetState, order: WorkingOrder, end: Ended, now: int) -> 
     if end.rejected:
         state = replace(state, rejections=state.rejections + 1)
     if order.cancel_ns is None and end.filled < order.volume:
-        # Not our doing: another order at once might end the same way, again and again.
+        # The exchange has ended it: a new order sent at once could end the same way.
         state = replace(state, rest_until_ns=now + state.rules.retry_after_ns)
     phase = order.after(E.END_FILLS_MISSING if end.filled > order.filled else E.END)
     return _with(state, replace(order, phase=phase, ended_filled=end.filled))
@@ -252,7 +253,7 @@ def _next_order(
 
 
 def _order_volume(state: TargetState, lots: Lots) -> int:
-    """Lots of an order that would be sent now; 0 if it could not be."""
+    """Return the lots of an order that would be sent now; 0 if they are too few."""
     missing, least = state.target - state.net, lots.open_least
     direction = Direction.BUY if missing > 0 else Direction.SELL
     whole = abs(missing)
@@ -266,7 +267,7 @@ def _order_volume(state: TargetState, lots: Lots) -> int:
         if not 0 < rest < least:
             return most
         if opens - least >= least:
-            return whole - least  # so that enough is left for the next
+            return whole - least  # so that enough lots are left for the next order
         if now:
             return most
     return min(most, whole - opens)
@@ -275,7 +276,7 @@ def _order_volume(state: TargetState, lots: Lots) -> int:
 def _tend(
     state: TargetState, order: WorkingOrder, now: int, quote: Quote | None, lots: Lots
 ) -> tuple[TargetState, Action]:
-    """What to do about the order that is out."""
+    """Return the next action on the order at the exchange."""
     if order.phase is Phase.SETTLING:
         return state, Wait()
     useless = (state.target - state.net) * order.direction.sign < order.left
@@ -294,7 +295,7 @@ def _tend(
 
 
 def _outdated(state: TargetState, order: WorkingOrder, quote: Quote | None, lots: Lots) -> bool:
-    """Whether another price or more lots would be sent now."""
+    """Whether an order sent now would have another price or more lots."""
     if quote is None or not _order_volume(state, lots):
         return False
     price = quote.price(order.direction, state.rules)

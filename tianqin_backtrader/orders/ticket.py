@@ -1,4 +1,4 @@
-"""What is known of one ``bt.Order`` on its way: its terms, its legs, and where it waits."""
+"""``Ticket``: the state of one ``bt.Order``: its terms, its legs, and what it waits for."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ENDS = frozenset(
 )  # fmt: skip
 
 
-#: What the ids of our exchange orders begin with; the ticket's key follows, and digits of its own.
+#: Ids of exchange orders begin with this; the ticket's key and some digits follow.
 _OURS = "TQBT_"
-_OWN_DIGITS = 7  # with them no id is longer than TqSdk's own
+_OWN_DIGITS = 7  # with this number no id is longer than TqSdk's own
 
 
 def ticket_of(order_id: str) -> str:
-    """The key of the ticket that an exchange order is of, "" if it is no program's of this library.
+    """Return the key of an exchange order's ticket, "" if this library did not send the order.
 
     >>> ticket_of("TQBT_0f3a9c_51d20b7")
     '0f3a9c'
@@ -41,7 +41,7 @@ def ticket_of(order_id: str) -> str:
     return prefix if order_id.startswith(_OURS) else ""
 
 
-#: The word in ``order.info`` that an order of a roll has.
+#: The key in ``order.info`` that marks an order of a roll.
 OF_A_ROLL = "rolls"
 
 
@@ -54,7 +54,7 @@ class PositionEffect(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where an order is."""
+    """The stage of an order."""
 
     DRAFT = "DRAFT"  # not transmitted
     DORMANT = "DORMANT"  # waits until its parent has opened something
@@ -65,7 +65,7 @@ class Stage(StrEnum):
 
 
 class Ending(StrEnum):
-    """What was decided about its end before the exchange says so."""
+    """Why an order is being withdrawn, until its end is reported."""
 
     NONE = ""
     CANCEL = "CANCEL"
@@ -78,8 +78,8 @@ class SharedLots:
     """Lots that several orders are to close together: exits of one bracket, or of one OCO group.
 
     Attributes:
-        lots: How many are open for them.
-        orders: Numbers of the others.
+        lots: How many lots are open for them.
+        orders: Numbers of the other orders.
     """
 
     lots: int
@@ -92,31 +92,31 @@ class Ticket:
 
     Attributes:
         key: Its name in groups and records, in this run and after a restart.
-        told: Backtrader's status and the lots filled, as the strategy was told last.
-        owner_name: Class and number of a strategy of an earlier run, whose order it is.
+        told: Backtrader's status and the filled lots as last notified to the strategy.
+        owner_name: Class and number of its strategy, if that is of an earlier run.
         for_target: Whether a position target has sent it.
-        may_open: Of its lots, how many may open; None for whatever it finds nothing to close for.
-        close_only: Its owner's word on that, if there is one.
+        may_open: How many of its lots may open; None: all lots that find nothing to close.
+        close_only: Its owner's decision on that, if given.
         shared: Lots that it shares with other exits of its groups, by the group's name in records.
-        attempts: How often its exit was refused, or never arrived, and was sent again, since the
-            exchange took it last.
-        not_before: When it is sent again, nanoseconds since 1970 UTC.
-        cancel_asked: When its withdrawal was asked for last, as ``monotonic`` counts.
-        doubted: Whether the link was taken for dead because that had no answer.
+        attempts: How often its exit was sent again because it was refused or never arrived, since
+            the exchange last accepted it.
+        not_before: When it may be sent again, nanoseconds since 1970 UTC.
+        cancel_asked: When its cancel was last sent, in seconds of ``monotonic``.
+        doubted: Whether the link was considered dead because the cancel had no effect.
         behind_others: Lots that it waits for and that orders of another terminal are to close.
-        volume: Lots it stands for, filled ones included.
-        unsent: Legs that wait until what closes has been filled.
-        wave: Where the legs of the latest sending begin in ``legs``.
-        after: Orders whose end is waited for before this one is sent.
-        guarded: Whether the risk rules look at it.
+        volume: Lots that it covers, filled ones included.
+        unsent: Legs that wait until the closing legs are filled.
+        wave: Where the legs that were sent last begin in ``legs``.
+        after: Orders that must end before this one is sent.
+        guarded: Whether the risk rules apply to it.
         next_day: Whether it waits for a later trading day than ``sent_day``.
-        spares: Legs that were sent in place of refused ones; none is sent in place of these.
-        withdrawn_for: Why it is withdrawn, where it is not its owner who does it.
-        followed: Whether its fills and its end mean something for others: for a group, or for
+        spares: Legs that were sent in place of refused ones; these are not replaced again.
+        withdrawn_for: Why it is withdrawn, if not by its owner.
+        followed: Whether its fills and its end have to be processed for others: for a group, or for
             lots that rely on it.
-        held_back: Whether it stays with us, as its lots are on their way to another contract.
-        told_without_limit: When it is told that it waits for the limit it is sent at, nanoseconds
-            since 1970 UTC; None if it has not waited for it.
+        held_back: Whether it stays in the program because its lots are moving to another contract.
+        told_without_limit: When to report that it waits for its limit price, nanoseconds since 1970
+            UTC; None if it does not wait, infinity once reported.
     """
 
     order: Any
@@ -157,47 +157,47 @@ class Ticket:
     told_without_limit: float | None = None
 
     def new_order_id(self) -> str:
-        """For its next exchange order: a later program knows by it whose the order is."""
+        """Return an id for its next exchange order, by which a later program knows the ticket."""
         return f"{_OURS}{self.key}_{uuid.uuid4().hex[:_OWN_DIGITS]}"
 
     def hear(self, status: int, lots: int) -> None:
-        """Its strategy is told; the first end that it is told of stays its end for good."""
+        """Note what the strategy is notified of; the first notified end stays its end."""
         self.told = (self.told[0] if self.end_told else status, max(self.told[1], lots))
 
     @property
     def end_told(self) -> bool:
-        """Whether its strategy has been told its end, in this run or in an earlier one."""
+        """Whether its end has been notified to the strategy, in this run or an earlier one."""
         return self.told[0] in ENDS
 
     @property
     def filled(self) -> int:
-        """Lots filled, of all its legs."""
+        """Filled lots of all its legs."""
         return sum(leg.filled for leg in self.legs)
 
     @property
     def left(self) -> int:
-        """Lots still wanted."""
+        """Lots that are not filled."""
         return self.volume - self.filled
 
     @property
     def over(self) -> bool:
-        """Whether its end has been told."""
+        """Whether it is over."""
         return self.stage is Stage.OVER
 
     @property
     def has_been_taken(self) -> bool:
-        """Whether its strategy was told that it works, with us or at the exchange."""
+        """Whether it was notified as Accepted, in the program or by the exchange, or Partial."""
         return self.order.status in (bt.Order.Accepted, bt.Order.Partial)
 
     @property
     def rests(self) -> bool:
-        """Whether it is a limit order that may stand at the exchange for long."""
+        """Whether it is a limit order that may stay at the exchange for long."""
         priced = isinstance(self.terms.limit_price, int | float)
         return priced and not self.terms.advanced and not self.for_target
 
     @property
     def hurries(self) -> bool:
-        """Whether it is to trade now: at the market, or because its price has come."""
+        """Whether it is urgent: at the market, of a target, or its price has been reached."""
         return self.terms.is_market or bool(self.order.triggered) or self.for_target
 
     @property
@@ -207,12 +207,12 @@ class Ticket:
 
     @property
     def protects(self) -> bool:
-        """Whether it is an exit whose price or time has come: lots rely on what of it closes."""
+        """Whether it is an exit whose price or time has come, on which lots rely."""
         return self.may_open is not None and bool(self.order.triggered)
 
     @property
     def opening(self) -> int:
-        """Lots that it may still open, of those it was given when it was placed."""
+        """Lots that it may still open, according to ``may_open``."""
         opened = sum(leg.filled for leg in self.legs if leg.offset is Offset.OPEN)
         return max(0, min(self.left, (self.may_open or 0) - opened))
 
@@ -222,33 +222,33 @@ class Ticket:
         return self.left - self.opening if self.exits else 0
 
     def closes_by(self, offset: Offset) -> bool:
-        """Whether its lots with an offset close; an exit may open instead, to spare today's."""
+        """Return whether its lots with an offset close; an exit may open, to spare today's."""
         return self.may_open == 0 or offset is not Offset.OPEN
 
     @property
     def out(self) -> list[OrderLeg]:
-        """Legs of the latest sending."""
+        """Legs that were sent last."""
         return self.legs[self.wave :]
 
     @property
     def live_legs(self) -> list[OrderLeg]:
-        """Legs of which something is expected; of an earlier sending, too, if one was given up."""
+        """Legs that are not over; also earlier ones that live after they were LOST."""
         return [leg for leg in self.legs if not leg.over]
 
     @property
     def leaving(self) -> list[OrderLeg]:
-        """Living legs that are to be withdrawn: all at its end, else those of earlier sendings."""
+        """Living legs to withdraw: all of them at its end, otherwise those sent earlier."""
         out = () if self.over or self.ending else self.out
         return [leg for leg in self.live_legs if leg not in out]
 
     @property
     def excess(self) -> int:
-        """Lots that its legs may trade beyond those wanted."""
+        """Lots that its legs may trade beyond ``volume``."""
         coming = sum(leg.open_lots for leg in self.live_legs)
         return max(0, coming + sum(leg.volume for leg in self.unsent) - self.left)
 
     def resize(self, volume: int) -> None:
-        """Let it stand for other lots; Backtrader's order follows."""
+        """Change its number of lots, also in Backtrader's order."""
         sign, done = self.direction.sign, self.order.executed.size
         self.volume = volume
         self.order.size = self.order.created.size = sign * volume

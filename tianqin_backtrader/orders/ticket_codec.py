@@ -1,4 +1,4 @@
-"""An order on its way as plain values, for the journal, and back."""
+"""Converts a ticket to plain values for the journal, and back."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=s
 
 
 def dump(fields: Mapping[str, Any]) -> str:
-    """Plain values as JSON text; what JSON does not have becomes text."""
+    """Return values as JSON text; types that JSON does not have become text."""
     return _ENCODER.encode(fields)
 
 
 def ticket_fields(ticket: Ticket) -> dict[str, Any]:
-    """All that a restart must know of an order, apart from what its legs came to."""
+    """Return what a restart must know of an order, except the states of its legs."""
     order, validity = ticket.order, ticket.validity
     created = order.created
     return {
@@ -66,17 +66,17 @@ def ticket_fields(ticket: Ticket) -> dict[str, Any]:
 
 
 def owner_name(owner: Any) -> tuple[str, int] | None:
-    """What is known of a strategy after a restart: its class and its number in the run."""
+    """Return by what a strategy is known after a restart: its class and its number in the run."""
     return None if owner is None else (type(owner).__name__, getattr(owner, "_id", 0))
 
 
 def ticket_from(key: str, fields: Mapping[str, Any], order: Any) -> Ticket:
-    """The order that ``ticket_fields`` wrote, without legs.
+    """Restore the ticket that ``ticket_fields`` wrote, without legs.
 
     Args:
         key: Its name in the records.
         fields: As written.
-        order: A ``bt.Order`` made of ``fields["order"]``; the rest of what it was is put back.
+        order: A ``bt.Order`` made from ``fields["order"]``; its other values are restored here.
     """
     until, day, condition = fields["until"], fields["sent_day"], fields["condition"]
     ticket = Ticket(

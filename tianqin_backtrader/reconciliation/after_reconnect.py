@@ -1,8 +1,8 @@
-"""After every new session: what our fills come to, beside what the account holds.
+"""Compare the positions of our fills with the account's after every new session.
 
-The exchange lists the orders and trades of one trading day. What an order of the day before got
-while nobody looked shows in the positions alone; without looking there it would be taken for one
-that got nothing, and be sent again.
+The exchange lists the orders and trades of one trading day only. Fills of an earlier day's order
+during a disconnection show only in the positions; without this comparison the order would count as
+unfilled and be sent again.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from .position_diff import Place, Sent, compare, place_of
 
 logger = logging.getLogger(__name__)
 
-#: What differs for so long in a new session is not on its way, nanoseconds.
+#: A difference that lasts this long in a new session is real, not late data; nanoseconds.
 SETTLED = 10 * SECOND
-#: What a first picture lacked and is shown for so long was not traded, but held before.
+#: Lots that were missing at first and are then shown for this long were held before the start.
 LATE = SECOND
-#: So often it is looked for lots that were given up.
+#: The interval of checks for lots that were given up.
 AGAIN = SECOND
 
 Difference = tuple[str, str, int, int]
 
 
 class Reconciler:
-    """Puts our fills and the account together again.
+    """Reconciles our fills with the account.
 
     Args:
-        manager: Where orders were sent.
+        manager: Has the orders that were sent.
         foreign: Orders that other terminals have sent, by id.
-        lots: What the records start from; written again when lots are taken over.
+        lots: The baseline of the records; written again when lots are taken over.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Reconciler:
         self._context, self._trading = manager.context, manager.trading
         self._link, self._account = manager.link, manager.account
         self._session = 0
-        #: Whether a new session is still to be compared.
+        #: Whether a new session has yet to be reconciled.
         self.due = self._first = False
         self._since = self._started = self._looked = Instants(0, 0)
         self._differences: list[Difference] = []
@@ -58,7 +58,7 @@ class Reconciler:
         self._lacking = False
 
     def follow_session(self, session: int) -> bool:
-        """Every round: see whether there is a new session, whose reports are still to come."""
+        """Return whether a new session has begun, whose reports are still to come."""
         if session == self._session:
             return False
         self.due, self._first, self._session = True, not self._session, session
@@ -67,10 +67,10 @@ class Reconciler:
         return True
 
     def reports(self) -> Iterator[OrderReport | Fill]:
-        """What the account shows of orders whose day is over, to be applied one by one.
+        """Yield what the account shows of orders whose day is over, to be applied one by one.
 
-        It is looked as soon as a new session's first reports are taken: before strategies go on.
-        Where lots were given up it is looked later, too: a counter may show them all the same.
+        This happens as soon as a new session's first reports are applied, before strategies run.
+        After lots were given up it is repeated, as a counter may still show them later.
         """
         self._seen = None
         if not self._is_time() or not self._link.trading_up or not self._contracts_known():
@@ -83,15 +83,17 @@ class Reconciler:
         costs = self._account.open_prices()
         picture = compare(self._ours(), self._account.held_lots(), [], ended, costs, self._gone())
         for fill in unseen_fills(self._context, ended, picture.filled, costs):
-            logger.warning("%s: the account holds %d lots of it", fill.order_id, fill.volume)
+            logger.warning("%s: %d lots of it are in the account", fill.order_id, fill.volume)
             yield fill
         for leg in ended:
             yield day_end(leg)
         self._seen = picture.differences
 
     def on_round(self) -> str:
-        """Answer what was seen; words about lots that nothing explains, once they are taken over,
-        or "".
+        """Act on the differences found by ``reports``.
+
+        Returns:
+            A message about unexplained lots when they are taken over, else "".
         """
         differences, self._seen = self._seen, None
         if differences is None:
@@ -104,7 +106,7 @@ class Reconciler:
         elif not self.due:
             return ""
         elif not differences:
-            # A program's first picture may lack what is held: a counter may show it later.
+            # The first snapshot may lack positions that a counter shows later.
             self.due = self._first and self._now().since(self._started) <= SETTLED
             self.given_up.clear()
         elif self._first and stable > LATE and (late := self._held_before(differences)):
@@ -119,19 +121,19 @@ class Reconciler:
         return self.due or (bool(self.given_up) and looked >= AGAIN)
 
     def _tell_lacking(self) -> None:
-        """An account without any positions says nothing of those that our fills know."""
+        """Report once that margin is in use but the account shows no positions."""
         if self._lacking or self._now().since(self._started) <= SETTLED:
             return
         self._lacking = True
         text = (
-            "the account has told no positions since the login, though margin is bound: what our "
-            "fills know is taken to be held, and exits wait for it"
+            "the account has shown no positions since the login, though margin is in use: the "
+            "positions of our fills are assumed to be held, and exits wait until they are shown"
         )
         logger.error("%s", text)
         self._context.notify(text)
 
     def _come_back(self, differences: list[Difference]) -> dict[str, int]:
-        """Lots that were given up and are shown after all, by contract."""
+        """Return lots that were given up and are now shown after all, by contract."""
         found: dict[str, int] = {}
         for symbol, side, ours, theirs in differences:
             lots = min(theirs - ours, self.given_up.get((symbol, side), 0))
@@ -140,7 +142,7 @@ class Reconciler:
         return found
 
     def _take_back(self, back: dict[str, int]) -> None:
-        """Hold them again; what protected them has ended for want of lots."""
+        """Hold these lots again; their stops have ended because the lots were gone."""
         self._hold(list(back))
         for place in [place for place in self.given_up if place[0] in back]:
             del self.given_up[place]
@@ -154,17 +156,17 @@ class Reconciler:
             self._context.notify(text, symbol=symbol, lots=lots)
 
     def _contracts_known(self) -> bool:
-        """Whether everything is known of what is held: the money of a difference is, then."""
+        """Return whether all contracts held are known, so that differences can be valued."""
         context = self._context
         held = {symbol for symbol, _ in (*self._account.sides, *self._account.held_lots())}
         symbols = held | {leg.symbol for leg in self._foreign.values()}
         known = [
             context.known_instrument(symbol) or context.is_unknown(symbol) for symbol in symbols
         ]
-        return all(known)  # not before each was asked for
+        return all(known)  # the list above requests every contract first
 
     def _held_before(self, differences: list[Difference]) -> list[str]:
-        """Contracts that our fills have not touched: what is shown of them was held before."""
+        """Return contracts without any fills of ours: their lots were held before the start."""
         return [
             symbol
             for symbol in _symbols(differences)
@@ -181,7 +183,7 @@ class Reconciler:
             self._context.notify(text, symbol=symbol)
 
     def _hold(self, symbols: list[str]) -> None:
-        """Hold what the account holds, on record, too: it is what the next start looks for."""
+        """Take over the account's lots, and record them as the next start's baseline."""
         for symbol in symbols:
             self._account.take_over(symbol)
         self._manager.write_ahead.touch_plan(self._lots)
@@ -193,7 +195,7 @@ class Reconciler:
         return instants(self._context.clock)
 
     def _ours(self) -> dict[Place, int]:
-        """Lots by our fills."""
+        """Return the lots of our fills."""
         return {
             place: abs(int(position.size))
             for place, position in self._account.sides.items()
@@ -201,12 +203,12 @@ class Reconciler:
         }
 
     def _gone(self) -> list[str]:
-        """Contracts held that have expired."""
+        """Return held contracts that have expired."""
         symbols = {symbol for symbol, _ in self._ours()}
         return [symbol for symbol in symbols if expired(self._context, symbol, waits=False)]
 
     def _ended(self) -> list[OrderLeg]:
-        """Orders whose day is over, ours first, that this session does not list."""
+        """Return orders whose day is over and that this session does not list, ours first."""
         known = self._trading.known_orders()
         ours = [
             leg
@@ -238,12 +240,12 @@ def _symbols(differences: list[Difference]) -> list[str]:
 
 
 def expired(context: Context, symbol: str, *, waits: bool) -> bool:
-    """Whether a contract has ended: the account has settled what was held of it.
+    """Return whether a contract has expired: the account has settled its positions.
 
     Args:
         context: Knows contracts and the time.
         symbol: The contract.
-        waits: Whether its specification is waited for; else it has not ended as far as is known.
+        waits: Whether to wait for its specification. Without one it has not expired.
     """
     try:
         instrument = context.instrument(symbol) if waits else context.known_instrument(symbol)
@@ -256,7 +258,7 @@ def expired(context: Context, symbol: str, *, waits: bool) -> bool:
 
 
 def day_end(leg: OrderLeg) -> OrderReport:
-    """The end of an order of an earlier day."""
+    """Make the final report of an order of an earlier day."""
     price = leg.limit_price if isinstance(leg.limit_price, int | float) else NAN
     return OrderReport(
         leg.order_id, leg.symbol, leg.direction, leg.offset, leg.volume, leg.volume - leg.filled,
@@ -267,9 +269,9 @@ def day_end(leg: OrderLeg) -> OrderReport:
 def unseen_fills(
     context: Context, ended: Iterable[Sent], filled: Mapping[str, int], costs: Mapping[Place, float]
 ) -> list[Fill]:
-    """What orders of an earlier day must have got: the account holds it.
+    """Make the fills that orders of an earlier day must have had, as the account holds the lots.
 
-    Their trades are no longer told, and their fees are not known.
+    Their trades are no longer listed, and their commission is not known.
 
     Args:
         context: Time and contracts.
@@ -288,9 +290,9 @@ def unseen_fills(
 
 
 def _price(context: Context, leg: Sent, costs: Mapping[Place, float]) -> float:
-    """An order's own price, the worst it can have been.
+    """Return an order's own price, the worst possible one.
 
-    A market order has none: what the account says its lots have cost, or the last settlement.
+    For a market order: the account's mean opening price of the lots, or the last settlement price.
     """
     if isinstance(leg.limit_price, int | float) and math.isfinite(leg.limit_price):
         return leg.limit_price

@@ -1,6 +1,6 @@
-"""Contracts that expire while they are held: the account has settled them, and so do we.
+"""Settle contracts that expire while they are held, as the account does.
 
-What waits for a price of them, or for another day, is over, too.
+Orders on them that wait for a price or another day end, too.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from .after_reconnect import expired
 
 logger = logging.getLogger(__name__)
 
-#: For so long a settlement price is waited for that has not come yet, nanoseconds.
+#: How long to wait for a settlement price, nanoseconds.
 PATIENCE = 3 * SECOND
 
 
 class ExpirySettlement:
-    """Looks once a trading day at what is held and at what waits.
+    """Checks positions and waiting orders for expiry, beginning once per trading day.
 
     Args:
-        account: What is held.
-        manager: Knows the orders.
+        account: Has the positions.
+        manager: Has the orders.
+        market: Has the settlement prices.
 
     Attributes:
         expiring: Contracts that may expire today.
@@ -46,7 +47,7 @@ class ExpirySettlement:
         self._asked: dict[str, int] = {}
 
     def on_round(self) -> bool:
-        """Settle what has expired; return whether anything was."""
+        """Settle what has expired; return whether anything was settled."""
         today = self._context.trading_day()
         if today != self._day:
             self._day = today
@@ -71,7 +72,7 @@ class ExpirySettlement:
         for symbol in list(self.expiring):
             instrument = self._context.known_instrument(symbol)
             if instrument is None:
-                continue  # asked for
+                continue  # it was requested
             ends = instrument.expire_datetime
             if not instrument.expired and (ends is None or ends > self._context.now()):
                 self.expiring.discard(symbol)  # not today
@@ -88,15 +89,16 @@ class ExpirySettlement:
         return settled
 
     def _price(self, symbol: str, instrument: Instrument) -> float:
-        """The last day's settlement price, nan while it may still come; that of the day before
-        where it does not.
+        """Return the last day's settlement price, nan while it may still come.
+
+        If it does not come, the price of the day before.
         """
         since = self._asked.setdefault(symbol, passed_ns())
         try:
             price = float(self._market.quote(symbol).settlement)
         except TianqinError:
             price = math.nan
-        if price or not instrument.ins_class.endswith("OPTION"):  # an option may end at nothing
+        if price or not instrument.ins_class.endswith("OPTION"):  # an option may end at 0
             price = sane(symbol, price)
         late = price != price and passed_ns() - since > PATIENCE
         return instrument.pre_settlement if late else price

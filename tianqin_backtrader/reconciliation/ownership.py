@@ -1,4 +1,4 @@
-"""Orders of an earlier run as Backtrader's, and the strategies that they belong to."""
+"""Make ``bt.Order`` objects of an earlier run's orders and assign them to strategies."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .startup import StartupReconciler
 
 
 class Ownership:
-    """Makes the orders that ``StartupReconciler`` finds, and gives them to strategies.
+    """Makes the orders that ``StartupReconciler`` finds, and assigns them to strategies.
 
     Args:
-        feeds: Of the run.
-        stand_in: Gives what stands for a feed while an order is made.
+        feeds: The feeds of the run.
+        stand_in: Returns a placeholder for a symbol's feed, used while an order is made.
         make: Makes an order and its ticket.
-        tell: Hands a clone of an order to ``notify_order``.
-        trades: Those of the strategies.
+        tell: Queues a clone of an order for ``notify_order``.
+        trades: The strategies' trades.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Ownership:
         self._trades = trades
 
     def order_of_plan(self, fields: dict[str, Any]) -> Any:
-        """A ``bt.Order`` as it was made once."""
+        """Make a ``bt.Order`` again from its recorded plan."""
         symbol = fields["symbol"]
         kind = bt.BuyOrder if fields["direction"] == Direction.BUY else bt.SellOrder
         data = self._stand_in(symbol)
@@ -49,7 +49,7 @@ class Ownership:
         return made
 
     def hand_over(self, restart: StartupReconciler, targets: TargetPositions) -> None:
-        """Strategies are there now: give them the orders and targets of an earlier run."""
+        """Assign the orders and targets of an earlier run to the strategies, which exist now."""
         if not (restart.adopted or targets.recalled or restart.begun_with):
             return
         strategies = self._trades.strategies
@@ -63,7 +63,7 @@ class Ownership:
         targets.hand_over(lambda name: _owner(name, strategies))
 
     def _in_this_run(self, data: Any) -> Any:
-        """The feed that has taken the place of an earlier run's; any other data itself."""
+        """Return this run's feed of the same name, or ``data`` itself if there is none."""
         feeds = self._feeds
         if any(feed is data for feed in feeds):
             return data
@@ -73,7 +73,7 @@ class Ownership:
 def _exits(
     tickets: list[Ticket], lots: Mapping[str, tuple[int, float]]
 ) -> dict[str, list[tuple[Any, int]]]:
-    """The orders that close what is held, each with its lots; by symbol."""
+    """Return the orders that close positions, each with its lots, by symbol."""
     found: dict[str, list[tuple[Any, int]]] = {}
     for ticket in tickets:
         size, _ = lots.get(ticket.symbol, (0, 0.0))
@@ -85,7 +85,7 @@ def _exits(
 
 
 def _owner(name: Any, strategies: list[Any]) -> Any:
-    """The strategy of a class and number; else one of that class, else None for the first one."""
+    """Return the strategy of a class and number, else the first of that class, else None."""
     if name is None:
         return None
     found = [one for one in strategies if type(one).__name__ == name[0]]

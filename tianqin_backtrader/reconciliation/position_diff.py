@@ -1,4 +1,4 @@
-"""What explains the lots that an account holds: records, trades of today, orders of earlier days.
+"""Explain the lots that an account holds by records, today's trades and earlier days' orders.
 
 Lots are counted by (symbol, ``"long"`` or ``"short"``), never negative.
 """
@@ -17,7 +17,7 @@ Lots = Mapping[Place, int]
 
 
 class Sent(Protocol):
-    """An order at the exchange, as far as it is needed here: ``OrderLeg``, ``RecordedLeg``."""
+    """What is needed here of an order at the exchange: ``OrderLeg`` or ``RecordedLeg``."""
 
     @property
     def order_id(self) -> str: ...
@@ -37,10 +37,10 @@ class Sent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PositionDiff:
-    """Account and records side by side.
+    """The comparison of account and records.
 
     Attributes:
-        filled: Lots that orders of an earlier day got while nobody looked, by order id.
+        filled: Lots of earlier days' orders that were filled unseen, by order id.
         differences: (symbol, side, lots by the journal, lots on the account) that nothing explains.
     """
 
@@ -49,13 +49,13 @@ class PositionDiff:
 
 
 def place_of(symbol: str, direction: Direction, offset: Offset) -> Place:
-    """Whose lots a fill changes."""
+    """Return the symbol and side whose lots a fill changes."""
     opens = offset is Offset.OPEN
     return symbol, "long" if (direction is Direction.BUY) is opens else "short"
 
 
 def lots_of(fills: Iterable[Fill]) -> Counter[Place]:
-    """What fills do to the lots held."""
+    """Return the change of the lots held by fills."""
     found: Counter[Place] = Counter()
     for fill in fills:
         sign = 1 if fill.offset is Offset.OPEN else -1
@@ -67,14 +67,14 @@ def compare(
     recorded: Lots, held: Lots, news: Iterable[Fill], ended: Iterable[Sent],
     costs: Mapping[Place, float] | None = None, expired: Iterable[str] = (),
 ) -> PositionDiff:  # fmt: skip
-    """Find out what explains the account.
+    """Find out what explains the account's lots.
 
     Args:
-        recorded: What the records say is held.
-        held: What the account holds.
-        news: Trades of today that the records do not know, ours and foreign ones.
-        ended: Our orders of earlier days whose end is not on record, oldest first.
-        costs: The mean price at which lots were opened, as the account has it, where it is known.
+        recorded: Lots by the records.
+        held: Lots in the account.
+        news: Trades of today that are not recorded, ours and foreign ones.
+        ended: Our orders of earlier days whose end is not recorded, oldest first.
+        costs: The account's mean opening prices, where known.
         expired: Contracts that have expired: the account has settled them.
 
     >>> picture = compare({("cu", "long"): 2}, {("cu", "long"): 5}, [], [])
@@ -103,7 +103,7 @@ def compare(
 
 
 def _may_have_cost(leg: Sent, cost: float | None) -> bool:
-    """Whether an order can have opened lots at a price: never at a worse one than its limit."""
+    """Return whether an order can have opened lots at a mean price: not beyond its limit."""
     limit = leg.limit_price
     if leg.offset is not Offset.OPEN or cost is None or not isinstance(limit, int | float):
         return True

@@ -1,4 +1,4 @@
-"""What the journal has of an earlier run: orders with their legs and fills, groups, targets."""
+"""Read an earlier run from the journal: orders with legs and fills, groups, targets."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from ..records.journal_values import Origin
 
 logger = logging.getLogger(__name__)
 
-#: A kind of plan, and its key.
+#: The kind of a plan and its key.
 Place = tuple[str, str]
 
-MARKET_GONE = "its market is gone: the account began anew"
+MARKET_GONE = "its market is gone: the account is new"
 
 
 class Orders(Protocol):
     """What the broker does for a restart."""
 
     def order_of_plan(self, fields: dict[str, Any]) -> Any:
-        """A ``bt.Order`` as it was made once."""
+        """Make a ``bt.Order`` again from its recorded plan."""
         ...
 
     def tell(self, order: Any) -> None:
-        """Hand a clone to ``notify_order``."""
+        """Queue a clone for ``notify_order``."""
         ...
 
 
 @dataclass(slots=True)
 class Found:
-    """What the journal has of an earlier run."""
+    """What the journal contains of an earlier run."""
 
     tickets: dict[str, Ticket] = field(default_factory=dict)
-    ends: dict[str, int] = field(default_factory=dict)  # statuses that were not told, by key
+    ends: dict[str, int] = field(default_factory=dict)  # statuses not yet notified, by key
     groups: list[tuple[Plan, list[Ticket]]] = field(default_factory=list)
     targets: list[Plan] = field(default_factory=list)
     recorded: dict[str, RecordedLeg] = field(default_factory=dict)
@@ -53,11 +53,11 @@ class Found:
 
 
 class SavedOrders:
-    """Reads it, once, before anything may trade.
+    """Reads an earlier run from the journal, once, before anything may trade.
 
     Args:
         manager: Takes the orders over.
-        make: Makes them.
+        make: Makes the ``bt.Order`` objects.
     """
 
     def __init__(self, manager: OrderManager, make: Orders) -> None:
@@ -66,7 +66,7 @@ class SavedOrders:
         self._account, self._write_ahead = manager.account, manager.write_ahead
 
     def close_all(self, journal: Journal) -> None:
-        """The account was born with this program: all that is on record is over."""
+        """Record that everything on record is over: this account did not exist before."""
         plans, orders = journal.plans(date.max), journal.open_orders()
 
         def write(book: Journal) -> None:
@@ -86,7 +86,7 @@ class SavedOrders:
         return {"trading_day": day, "exchange_time": self._context.now_ns()}
 
     def look_at_clock(self, journal: Journal) -> None:
-        """Tell if the newest record is of later than now."""
+        """Warn if the newest record is later than now."""
         newest = max(
             (row["exchange_time"] for table in ("intents", "reports", "equity")
              if (row := journal.last(table))), default=0,
@@ -102,14 +102,14 @@ class SavedOrders:
             self._context.notify(text)
 
     def read(self, journal: Journal, today: date) -> Found:
-        """All that is not over, and the orders of today that are."""
+        """Return everything that is not over, and today's orders that are over."""
         found = Found()
         for report in journal.numbered_since(today):
             self._trading.recognise(report)
         plans = {(plan.kind, plan.key): plan for plan in journal.plans(today)}
         self._write_down_unwritten(journal, plans, today)
         groups = [plan for plan in plans.values() if plan.kind == "group" and not plan.over]
-        for plan in groups:  # with members that were over before today
+        for plan in groups:  # add members that were over before today
             for member in OrderGroup.from_dict(plan.fields).members:
                 place = ("order", member.order_id)
                 if place not in plans and (other := journal.plan_of(*place)):
@@ -132,7 +132,7 @@ class SavedOrders:
     def _write_down_unwritten(
         self, journal: Journal, plans: Mapping[Place, Plan], today: date
     ) -> None:
-        """Exits that left while nothing could be written: the account shows what became of them."""
+        """Record exits that were sent while the journal failed; the account lists them."""
         found: dict[str, list[OrderReport]] = {}
         for report in self._trading.all_reports():
             plan = plans.get(("order", ticket_of(report.order_id)))
@@ -150,13 +150,13 @@ class SavedOrders:
                     report.volume_orign, report.limit_price,
                     origin=replace(origin, leg=number), **self._when(),
                 )  # fmt: skip
-                text = f"{report.order_id} was sent and could not be written down; it is now"
+                text = f"{report.order_id} was sent without being recorded; it is recorded now"
                 logger.warning("%s", text)
                 self._write_ahead.note(text, "WARNING")
             fields |= _as_sent(fields, [report.order_id for report in reports], today)
 
     def _revive(self, journal: Journal, plan: Plan, found: Found) -> Ticket:
-        """An order, with its legs and fills as far as they are on record."""
+        """Restore an order with its recorded legs and fills."""
         fields = plan.fields
         ticket = ticket_from(plan.key, fields, self._make.order_of_plan(fields))
         fills: list[Fill] = []
@@ -183,7 +183,7 @@ class SavedOrders:
 
 
 def _as_sent(fields: Mapping[str, Any], order_ids: list[str], day: date) -> dict[str, Any]:
-    """Of an order what its plan would say, had it been written when it was sent."""
+    """Return the changes that its plan would have, had it been written when it was sent."""
     condition = fields["condition"]
     return {
         "legs": [*fields["legs"], *order_ids],
@@ -197,14 +197,14 @@ def _as_sent(fields: Mapping[str, Any], order_ids: list[str], day: date) -> dict
 
 
 def leg_of(recorded: RecordedLeg) -> OrderLeg:
-    """A leg as the records have it; of one that was only meant to be sent nothing is known."""
+    """Make a leg from its record; without a report its state is UNKNOWN."""
     leg = OrderLeg(
         recorded.order_id, recorded.symbol, recorded.direction, recorded.offset, recorded.volume,
         recorded.limit_price,
     )  # fmt: skip
     leg.be_unknown()
     report = recorded.report
-    if report is not None and report.rejected:  # or was only given up: it may live after all
+    if report is not None and report.rejected:  # it may also be a given-up leg that still lives
         leg.last_msg = report.last_msg
         leg.not_found()
     elif report is not None:
@@ -215,7 +215,7 @@ def leg_of(recorded: RecordedLeg) -> OrderLeg:
 
 
 def _execute_silently(order: Any, fill: Fill) -> None:
-    """A fill that the strategy was told of in an earlier run."""
+    """Book a fill that the strategy was notified of in an earlier run."""
     told, size = order.status, fill.direction.sign * fill.volume
     order.execute(
         to_backtrader(fill.time), size, fill.price, 0, 0.0, 0.0, size,

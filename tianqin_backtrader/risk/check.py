@@ -1,4 +1,4 @@
-"""``RiskCheck`` shows the rules what an order meets."""
+"""``RiskCheck`` gives the risk rules the facts about an order."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .limits import GuardState, OrderIntent, OwnOrder, RiskContext, RiskLimits
 
 
 class Hours(Protocol):
-    """When the market of what is subscribed trades."""
+    """Whether any subscribed contract trades."""
 
     @property
     def trading(self) -> bool: ...
 
 
 class RiskCheck:
-    """Shows the guard what an order meets.
+    """Gives the risk rules the facts about an order.
 
     Args:
         context: Time and calendar.
-        last_price: Of a contract.
-        hours: Whether anything trades.
+        last_price: Returns a contract's last price.
+        hours: Whether any contract trades.
         account: Positions and the day's profit.
-        limits: None switches every limit off.
+        limits: The limits; None switches all of them off.
         live: Legs at the exchange, by contract and id.
 
     Attributes:
@@ -54,14 +54,14 @@ class RiskCheck:
     def check(
         self, ticket: Ticket, volume: int, terms: OrderTerms, orders: int, *, closes: bool = False
     ) -> None:
-        """Let an order pass that becomes so many exchange orders, all closing or not.
+        """Check an order that becomes ``orders`` exchange orders, all closing or not.
 
         Raises:
-            RiskRefused: It breaks a limit.
+            RiskRefused: It exceeds a limit.
         """
         price = terms.limit_price if isinstance(terms.limit_price, int | float) else None
         if ticket.terms.is_market:
-            price = None  # a limit at the day's limit is a market order all the same
+            price = None  # a limit order at the day's limit is still a market order
         intent = OrderIntent(
             ticket.symbol, ticket.direction, volume, price,
             closes or ticket.effect is PositionEffect.CLOSE, orders,
@@ -70,11 +70,11 @@ class RiskCheck:
         self.guard.check(intent, self._facts(ticket.symbol))
 
     def admit(self, volume: int) -> None:
-        """Refuse what could never be sent; see ``RiskEngine.admit``."""
+        """Refuse an order that could never be sent; see ``RiskEngine.admit``."""
         self.guard.admit(volume)
 
     def passed_by(self, symbol: str, orders: int) -> None:
-        """Count exchange orders that the rules do not look at."""
+        """Count exchange orders that the rules do not check."""
         if self.watches:
             self.guard.passed_by(symbol, orders, self._facts(symbol))
 
@@ -84,7 +84,7 @@ class RiskCheck:
             self.guard.cancelled(symbol, self._facts(symbol))
 
     def meets_loss(self) -> bool:
-        """Every round: whether the day's loss has reached its limit, and none has answered it."""
+        """Whether the day's loss has reached its limit, and this is not handled; every round."""
         guard = self.guard
         if guard.limits.max_daily_loss is None:
             return False
@@ -93,14 +93,14 @@ class RiskCheck:
         return guard.loss_met
 
     def resume(self) -> None:
-        """Go on; the loss so far is forgiven, also what has come since the limit was met."""
+        """Resume; the loss until now no longer counts, also that after the limit was reached."""
         if self.guard.limits.max_daily_loss is not None:
             self._look_at_profit()
         self.guard.resume()
 
     def _look_at_profit(self) -> None:
         context = self._context
-        if self._hours.trading:  # between two days the account may show the loss of the one before
+        if self._hours.trading:  # between two days the account may show the previous loss
             day, profit = context.trading_day(), self._account.day_profit()
             self.guard.watch(RiskContext(context.now_ns(), day, day_profit=profit))
 

@@ -1,7 +1,6 @@
-"""Rules that an order must pass before it is sent. All are off until a limit is given.
+"""Rules that an order must pass before it is sent. Each is off until its limit is given.
 
-The exchanges count orders and cancels of a contract and day, and so do we; a day is a trading
-day, from night to close.
+Orders and cancels are counted per contract and trading day, like the exchanges count them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from .limits import GuardState, OrderIntent, RiskContext, RiskLimits, reduces
 
 
 class GuardEvent(StrEnum):
-    """What changes it."""
+    """What changes the state."""
 
     REDUCE = "REDUCE"
     HALT = "HALT"
@@ -40,16 +39,16 @@ TRANSITIONS: Mapping[GuardState, Mapping[GuardEvent, GuardState]] = MappingProxy
 
 
 class RiskEngine:
-    """Looks at every order before it is sent.
+    """Checks every order before it is sent.
 
     Attributes:
         limits: A ``RiskLimits``.
-        state: A ``GuardState``. It stays as it is overnight, until ``resume``.
+        state: A ``GuardState``. Only ``resume`` leads back to ACTIVE, not another day.
         reason: Why it is not ACTIVE.
         changes: How often something has changed that a restart must know.
         loss_met: Whether ``max_daily_loss`` has changed the state, until ``answered_loss``.
-        keeps_exits: Whether exits that were taken before a halt go on: its owner has not pressed
-            the button, a loss or the records have halted trading.
+        keeps_exits: Whether exits that were accepted before a halt continue: a loss or unwritable
+            records have halted trading, not its owner.
         would_reduce: Why it would be REDUCING if it were not HALTED; "" if it would not.
     """
 
@@ -63,13 +62,13 @@ class RiskEngine:
         self._last_second: deque[int] = deque()
         self._sent_at: dict[OrderIntent, int] = {}
         self._profit = 0.0
-        self._forgiven = 0.0  # the day's profit when it was resumed last
+        self._forgiven = 0.0  # the day's profit at the last ``resume`` if negative
         self.changes = 0
         self.loss_met = self.keeps_exits = False
         self.would_reduce = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Its state, and what it has counted on the day, as plain values for a journal."""
+        """Return the state and the day's counts as plain values for the journal."""
         return {
             "state": str(self.state),
             "reason": self.reason,
@@ -83,7 +82,7 @@ class RiskEngine:
         }
 
     def recall(self, found: Mapping[str, Any]) -> None:
-        """Go on with what ``to_dict`` of an earlier run gave."""
+        """Restore what ``to_dict`` returned in an earlier run."""
         self.state, self.reason = GuardState(found["state"]), found["reason"]
         self._day = found["day"] and date.fromisoformat(found["day"])
         self._orders, self._cancels = Counter(found["orders"]), Counter(found["cancels"])
@@ -92,10 +91,10 @@ class RiskEngine:
         self.keeps_exits = found.get("keeps_exits", False)  # version 0.1.0 did not write it
 
     def check(self, intent: OrderIntent, context: RiskContext) -> None:
-        """Let an order pass, and count it as sent.
+        """Check an order, and count it as sent.
 
         Raises:
-            RiskRefused: It breaks a limit; it is not counted.
+            RiskRefused: It exceeds a limit; it is not counted.
         """
         self.watch(context)
         for rule in _RULES:
@@ -107,15 +106,15 @@ class RiskEngine:
             self._sent_at[intent] = context.now
 
     def admit(self, volume: int) -> None:
-        """Look at the lots of an order that may wait long before it is sent.
+        """Check the lots of an order that may wait for long before it is sent.
 
         Raises:
-            RiskRefused: There are too many: it could never be sent.
+            RiskRefused: It has too many lots and could never be sent.
         """
         _refuse_above(self.limits, "max_order_size", volume, "the order has {} lots")
 
     def passed_by(self, symbol: str, orders: int, context: RiskContext) -> None:
-        """Count exchange orders that are sent whatever the rules say."""
+        """Count exchange orders that are sent without a check."""
         self.watch(context)
         self._count(symbol, orders)
 
@@ -130,7 +129,7 @@ class RiskEngine:
         self.changes += 1
 
     def watch(self, context: RiskContext) -> GuardState:
-        """Look at the day and its loss, without an order; return the state."""
+        """Update the day and its loss, without an order; return the state."""
         if context.trading_day != self._day:
             self._begin_day(context.trading_day)
         if not math.isnan(context.day_profit):
@@ -147,21 +146,21 @@ class RiskEngine:
         return self.state
 
     def answered_loss(self) -> None:
-        """What ``loss_met`` asks for has been done."""
+        """Note that the consequences of ``loss_met`` are done."""
         self.loss_met = False
         self.changes += 1
 
     def reduce(self, reason: str) -> None:
-        """From now on only what reduces."""
+        """Allow only orders that reduce the position from now on."""
         if self.state is S.HALTED and not self.would_reduce:
             self.would_reduce = reason
             self.changes += 1
         self._apply(E.REDUCE, reason)
 
     def halt(self, reason: str, *, keeps_exits: bool = False) -> None:
-        """From now on nothing, or nothing but exits that were taken before.
+        """Allow no orders from now on, or with ``keeps_exits`` only exits accepted before.
 
-        A halt by its owner takes the place of another one, and is not loosened by any.
+        A halt by the owner replaces an earlier one, and no later halt relaxes it.
         """
         keeps = keeps_exits and (self.keeps_exits or self.state is not S.HALTED)
         if keeps is not self.keeps_exits:
@@ -173,7 +172,7 @@ class RiskEngine:
             self.changes += 1
 
     def resume(self) -> None:
-        """Go on. The loss that was seen last is forgiven: the limit counts from there."""
+        """Resume; the limit of the loss counts from the latest known loss."""
         self._apply(E.RESUME, "")
         self.keeps_exits, self.would_reduce = False, ""
         self._forgiven, self.loss_met = min(self._profit, 0.0), False
@@ -199,7 +198,7 @@ class RiskEngine:
         if self.state is S.HALTED and not goes_on:
             raise RiskRefused("state", self.state, intent.volume, f"no orders ({self.reason})")
         held = -context.position * intent.direction.sign
-        stops = intent.taken and intent.volume <= held  # a loss is no reason to let it grow
+        stops = intent.taken and intent.volume <= held  # a stop is sent: it bounds the loss
         if self.state is S.REDUCING and not (stops or reduces(intent, context)):
             text = f"only orders that reduce ({self.reason})"
             raise RiskRefused("state", self.state, intent.volume, text)
@@ -231,7 +230,7 @@ class RiskEngine:
         while self._last_second and self._last_second[0] <= context.now - SECOND:
             self._last_second.popleft()
         if intent.taken and not self._last_second:
-            return  # one that becomes more orders than the limit would wait for ever
+            return  # an order of more legs than the limit would wait for ever
         count = len(self._last_second) + intent.orders
         _refuse_above(self.limits, "orders_per_second", count, "this is number {} in a second")
 
@@ -279,7 +278,7 @@ def _cross(intent: OrderIntent, price: float | None) -> bool:
 
 
 def _refuse_above(limits: RiskLimits, name: str, value: Any, text: str) -> None:
-    """Refuse what is not within a limit; what is no number is not within."""
+    """Refuse a value that is not within a limit; nan is not."""
     most = getattr(limits, name)
     if most is not None and not value <= most:
         raise RiskRefused(name, most, value, text.format(value))

@@ -1,4 +1,4 @@
-"""``KillSwitch`` closes all that is held."""
+"""``KillSwitch`` closes all positions."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from ..core.ports import LinkPort
 
 logger = logging.getLogger(__name__)
 
-#: Market time between two attempts to close a contract, and how many may come to nothing.
+#: Market time between two attempts to close a contract, nanoseconds, and how many may fail.
 FLATTEN_AGAIN, FLATTEN_TRIES = 2 * SECOND, 30
 
 
 @dataclass(slots=True)
 class _Attempts:
-    """To close one contract: how many are left, and what they have met."""
+    """The attempts to close one contract: how many are left, for which day and lots."""
 
     day: date
     lots: tuple[int, int]
     left: int = FLATTEN_TRIES
     not_before: int = 0
+    given_up: bool = False
 
     def follow(self, day: date, lots: tuple[int, int]) -> None:
-        """A fill or another trading day begins the count anew, if it has not run out."""
-        if self.left and (day, lots) != (self.day, self.lots):
+        """Begin the count anew after a fill or on another day, unless it was given up."""
+        if not self.given_up and (day, lots) != (self.day, self.lots):
             self.day, self.lots, self.left = day, lots, FLATTEN_TRIES
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Lots that are to be closed at the market.
+    """Lots to close at the market.
 
     Attributes:
         symbol: The contract.
-        direction: Of the order.
-        lots: How many.
+        direction: The order's direction.
+        lots: Number of lots.
         stays: Whether the rest stays at the day's limit until the close.
     """
 
@@ -52,19 +53,19 @@ class Close:
 
 
 class KillSwitch:
-    """Closes all that the account holds, one attempt after the other, until it is flat.
+    """Closes all positions of the account, attempt by attempt, until it is flat.
 
-    An order that finds no other side, as in a market locked at its limit, stays there until the
-    trading day ends; the next day has one of its own. Only attempts that come to nothing otherwise
-    are counted, for each contract.
+    An order without a counterparty, as in a market locked at its limit, stays at the exchange until
+    the trading day ends; on the next day a new one is sent. Attempts are counted per contract;
+    after a fill or on another day the count begins anew.
 
     Args:
         context: Time, calendar and notifications.
-        link: To the exchange.
-        account: What is held.
+        link: The connection to the exchange.
+        account: Positions.
 
     Attributes:
-        busy: Whether it is still at work.
+        busy: Whether it is active.
         changes: How often it has begun and ended.
     """
 
@@ -80,21 +81,21 @@ class KillSwitch:
         self.changes = 0
 
     def begin(self) -> None:
-        """From now on, until nothing is held."""
+        """Begin to close all positions."""
         self.busy = True
         self._attempts.clear()
         self.changes += 1
 
     def end(self) -> None:
-        """Close nothing more; what is out stays out."""
+        """End; orders that are out stay out."""
         self.busy = False
         self.changes += 1
 
     def on_round(self, working: Collection[str]) -> list[Close]:
-        """See what is left, and say what is to be closed now.
+        """Return the lots to close now.
 
         Args:
-            working: Contracts in which orders are still out; nothing is sent beside them.
+            working: Contracts with orders that are still out; nothing is sent for these.
         """
         if not self.busy or not self._link.trading_up:
             return []
@@ -108,7 +109,8 @@ class KillSwitch:
         for symbol, position in held.items():
             if symbol not in working and self._context.takes_orders(symbol):
                 closes += self._try(symbol, int(position["pos_long"]), int(position["pos_short"]))
-        if not any(symbol not in self._attempts or self._attempts[symbol].left for symbol in held):
+        attempts = [self._attempts.get(symbol) for symbol in held]
+        if all(one is not None and one.given_up for one in attempts):
             self.end()
         return closes
 
@@ -117,14 +119,15 @@ class KillSwitch:
         now, day = context.now_ns(), context.trading_day()
         attempts = self._attempts.setdefault(symbol, _Attempts(day, (longs, shorts)))
         attempts.follow(day, (longs, shorts))
-        if not attempts.left or now < attempts.not_before:
+        if attempts.given_up or now < attempts.not_before:
             return []
-        attempts.left, attempts.not_before = attempts.left - 1, now + FLATTEN_AGAIN
         if not attempts.left:
+            attempts.given_up = True
             text = f"flatten: given up, still held: {symbol}"
             logger.error("%s", text)
             context.notify(text)
             return []
-        stays = not (longs and shorts)  # two that stay at the limits could trade with each other
+        attempts.left, attempts.not_before = attempts.left - 1, now + FLATTEN_AGAIN
+        stays = not (longs and shorts)  # two orders at the limits could trade with each other
         sides = ((Direction.SELL, longs), (Direction.BUY, shorts))
         return [Close(symbol, direction, lots, stays) for direction, lots in sides if lots]

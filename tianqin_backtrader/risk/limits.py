@@ -1,6 +1,6 @@
-"""What the rules of ``risk`` look at: the limits, an order, and what it meets.
+"""What the risk rules compare: the limits, an order, and the facts about it.
 
-Prices are in quote units, money in yuan, moments in nanoseconds since 1970 UTC.
+Prices are in quote units, money in yuan, times in nanoseconds since 1970 UTC.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..errors import ConfigError
 
 
 class GuardState(StrEnum):
-    """What may be sent. Cancels always may."""
+    """Which orders may be sent. Cancels are always sent."""
 
-    ACTIVE = "ACTIVE"  # all that the limits allow
-    REDUCING = "REDUCING"  # of that, what makes the position smaller
-    HALTED = "HALTED"  # nothing; by a loss or a full disk, nothing but exits taken before
+    ACTIVE = "ACTIVE"  # all orders within the limits
+    REDUCING = "REDUCING"  # of these, orders that reduce the position
+    HALTED = "HALTED"  # none; after a loss or with a full disk, only exits accepted before
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,19 @@ class RiskLimits:
 
     Attributes:
         max_order_size: Lots of one order.
-        max_position: Net lots of a contract, with all that works in that direction filled.
-        max_price_distance: Of a limit price from the last price, as a share of it (0.02).
-        orders_per_second: Of all contracts, in any second, as the exchange counts: every leg.
-            What was accepted before, as a stop that fires, waits for its turn.
-        orders_per_day: Of one contract, every leg.
-        cancels_per_day: Of one contract. They are never refused; when they are used up, only
-            orders that reduce are sent.
-        max_daily_loss: Yuan; looked at in every round. Reached, it leads to ``on_loss``, and orders
-            that could make a position larger are withdrawn (all but exits where that is HALTED).
+        max_position: Net lots of a contract if all working orders of that direction are filled.
+        max_price_distance: Distance of a limit price from the last price, as a share of it (0.02).
+        orders_per_second: Orders of all contracts in any second, as the exchange counts: every leg.
+            An order that was accepted before, such as a stop that fires, waits until it is allowed.
+        orders_per_day: Orders of one contract, every leg.
+        cancels_per_day: Cancels of one contract. They are never refused; once the number is
+            reached, only orders that reduce the position are sent.
+        max_daily_loss: Yuan, checked in every round. If it is reached, the state becomes
+            ``on_loss``, and orders that could increase a position are withdrawn (with HALTED all
+            orders except exits).
         on_loss: REDUCING or HALTED.
-        no_self_trade: Refuse what would trade with an own order.
-        no_repeat_within: Seconds in which the same order is not taken again.
+        no_self_trade: Refuse orders that would trade with an own order.
+        no_repeat_within: Seconds in which the same order is refused.
     """
 
     max_order_size: int | None = None
@@ -66,13 +67,13 @@ class RiskLimits:
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """An order that somebody wants to send.
+    """An order before it is sent.
 
-    ``price`` is None for a market order. ``closes`` is said of an order that is known to close
-    only, such as one of the four-way orders. ``orders`` are the exchange orders that it becomes.
-    ``taken`` is one that its strategy was told to be accepted: a stop that fires, or an order that
-    is sent again on another day; it is no repetition by mistake. Orders that differ only in these
-    two are the same order.
+    ``price`` is None for a market order. ``closes`` is True if the order is known to close only,
+    such as a four-way close. ``orders`` is the number of exchange orders that it becomes. ``taken``
+    is True if it was notified as accepted before: a stop that fires, or an order that is sent again
+    on another day, which is no repetition by mistake. Orders that differ only in the last two are
+    the same order.
     """
 
     symbol: str
@@ -86,7 +87,7 @@ class OrderIntent:
 
 @dataclass(frozen=True, slots=True)
 class OwnOrder:
-    """An own order on the same contract that works at the exchange."""
+    """An own order on the same contract that is at the exchange."""
 
     direction: Direction
     volume_left: int
@@ -95,15 +96,15 @@ class OwnOrder:
 
 @dataclass(frozen=True, slots=True)
 class RiskContext:
-    """What an order meets.
+    """The facts about an order.
 
     Attributes:
         now: Nanoseconds since 1970 UTC.
-        trading_day: The day it belongs to.
+        trading_day: The present trading day.
         position: Net lots of the contract.
-        working: Our orders on it.
-        last_price: nan if there is none.
-        day_profit: Yuan since the day began, realised or not, fees taken off.
+        working: Own orders on it at the exchange.
+        last_price: The last price; nan if there is none.
+        day_profit: Yuan since the day began, realised or not, less fees.
     """
 
     now: int
@@ -114,11 +115,11 @@ class RiskContext:
     day_profit: float = 0.0
 
     def works(self, direction: Direction) -> int:
-        """Lots that work in a direction."""
+        """Return the lots of working orders in a direction."""
         return sum(own.volume_left for own in self.working if own.direction is direction)
 
 
 def reduces(intent: OrderIntent, context: RiskContext) -> bool:
-    """Whether an order can only make the position smaller, whatever else is filled."""
+    """Return whether an order can only reduce the position, whatever else is filled."""
     held = -context.position * intent.direction.sign
     return intent.closes or context.works(intent.direction) + intent.volume <= held
