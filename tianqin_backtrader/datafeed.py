@@ -12,6 +12,7 @@ import backtrader as bt
 
 from .calendars.doubted_stamps import phase_at
 from .contracts.continuous import MAIN
+from .contracts.odd_prices import UNKNOWN, Limits
 from .core.clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
 from .core.model import Bar
 from .errors import ConfigError
@@ -339,9 +340,17 @@ class Mydatafeed(LiveFeed):
             day = calendar.trading_day_at(from_ns(now))  # its volume begins anew before it opens
             return before > to_ns(calendar.sessions(self.symbol, day)[0][0])
 
-        return TickSieve(
-            self.symbol, self.store.clock, same_day, partial(phase_at, calendar, self.symbol)
-        )
+        def limits(ns: int) -> Limits:
+            known = self.store.context.known_instrument(self.symbol)
+            if (
+                known is None
+                or calendar.trading_day_at(from_ns(ns)) != self.store.context.trading_day()
+            ):
+                return UNKNOWN
+            return Limits(known.lower_limit, known.upper_limit)
+
+        phase_of = partial(phase_at, calendar, self.symbol)
+        return TickSieve(self.symbol, self.store.clock, same_day, phase_of, limits)
 
     def _stand(self, builder: BarBuilder) -> list[Bar]:
         """Let the builder continue after the final official bars; return these."""

@@ -25,6 +25,7 @@ from .calendars.holiday_cache import tianqin_holidays
 from .calendars.market_hours import MarketHours
 from .contracts.continuous import MAIN, ContinuousContracts
 from .contracts.instrument_provider import HURRIED, PATIENCE, InstrumentProvider
+from .contracts.odd_prices import UNKNOWN, Limits, sane
 from .core.clock import SECOND, MarketClock, WallClock, monotonic, passed_ns, present_ns, to_ns
 from .core.context import Context
 from .core.model import Instrument
@@ -394,13 +395,17 @@ class MyStore:
 
         It comes from the quote, which is subscribed here, or from a feed's newest tick.
         """
+        limits = UNKNOWN
         try:
-            price = float(self.gateway.queries.quote(symbol).last_price)
+            quote = self.gateway.queries.quote(symbol)
+            price = float(quote.last_price)
+            limits = Limits(quote.lower_limit, quote.upper_limit)
         except (LinkError, OrderError):
             price = math.nan
         if price == price:
             return price
-        prices = (one.last_price for one in self.feeds if self.mains.traded(one.symbol) == symbol)
+        feeds = (one for one in self.feeds if self.mains.traded(one.symbol) == symbol)
+        prices = (sane(symbol, one.last_price, limits) for one in feeds)
         return next((price for price in prices if price == price), math.nan)
 
     def is_unknown(self, symbol: str) -> bool:

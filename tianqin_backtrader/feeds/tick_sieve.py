@@ -8,11 +8,12 @@ is left out, logged and counted.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable
 
 from ..calendars.doubted_stamps import Clock, DoubtedStamps
-from ..contracts.odd_prices import NO_PRICE, oddity
+from ..contracts.odd_prices import NO_PRICE, UNKNOWN, Limits, oddity
 from ..core.clock import FAR, Phase
 from ..core.model import NAN, Tick
 
@@ -30,6 +31,8 @@ class TickSieve:
         clock: Knows which timestamps are possible.
         same_day: Whether a timestamp is of the trading day of a later one, after its opening.
         phase_of: Returns the contract's phase at a timestamp; ``doubted_stamps.phase_at``.
+        limits: Returns the price limits of the trading day of a timestamp; asked only about a
+            price that is higher or lower than every one before.
 
     Attributes:
         last_price: The last price of the newest tick that passed, nan before the first.
@@ -41,12 +44,15 @@ class TickSieve:
         clock: Clock,
         same_day: Callable[[int, int], bool],
         phase_of: Callable[[int], Phase],
+        limits: Callable[[int], Limits] = lambda ns: UNKNOWN,
     ) -> None:
         self._symbol, self._clock, self._same_day = symbol, clock, same_day
         self._stamps = DoubtedStamps(clock, phase_of)
         self._stamp = self._volume = 0
         self.last_price = NAN
-        self._fallen = False
+        self._limits, self._lowest, self._highest = limits, math.inf, -math.inf
+        self._wrong = UNKNOWN
+        self._fallen = self._beyond = False
         self._said: Counter[str] = Counter()
 
     @property
@@ -58,7 +64,8 @@ class TickSieve:
         """Return whether a tick is possible."""
         reason = self._oddity(tick)
         if not reason:
-            self._stamp, self._volume, self._fallen = tick.time, tick.volume, False
+            self._stamp, self._volume = tick.time, tick.volume
+            self._fallen = self._beyond = False
             self.last_price = tick.last_price
             return True
         self._said[reason] += 1
@@ -74,7 +81,26 @@ class TickSieve:
             return "its stamp is long before the last one"
         if tick.time > self._stamp and self._is_ahead(tick.time):
             return "its stamp is ahead"
-        return self._fall(tick)
+        return self._excess(tick) or self._fall(tick)
+
+    def _excess(self, tick: Tick) -> str:
+        """Return why a price is impossible by the day's limits.
+
+        If two ticks in a row are beyond them, they are not the day's: what TianQin says of a
+        contract may be of the day before.
+        """
+        price = tick.last_price
+        if price != price or self._lowest <= price <= self._highest:
+            return ""  # nearly every tick
+        limits = self._limits(tick.time)
+        odd = oddity(self._symbol, price, limits)
+        if odd and self._beyond:
+            self._wrong = limits
+        self._beyond = bool(odd)
+        if odd and limits != self._wrong:
+            return odd
+        self._lowest, self._highest = min(self._lowest, price), max(self._highest, price)
+        return ""
 
     def _is_ahead(self, ns: int) -> bool:
         if self._stamps.at_rest and ns <= self._clock.now_ns():

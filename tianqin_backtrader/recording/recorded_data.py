@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import backtrader as bt
 import numpy as np
 
+from ..contracts.odd_prices import UNKNOWN, Limits
 from ..core.clock import MINUTE, Phase, to_ns
 from ..core.model import NAN, Bar, Instrument, Tick
 from ..errors import ConfigError
@@ -117,10 +118,18 @@ class RecordedData(BarFeed):
         for day in self.days:
             if self._kind is TICKS:
                 ticks = _ticks(self._files.read(TICKS, self.symbol, day))
-                yield from _tick_bars(self.symbol, ticks, before)
+                limits = self._limits(day)
+                yield from _tick_bars(self.symbol, ticks, before, limits)
                 before = ticks[-1]
             else:
                 yield from self._official_bars(day)
+
+    def _limits(self, day: str) -> Limits:
+        fields = self._files.instrument(TICKS, self.symbol, day) or {}
+        lower, upper = fields.get("lower_limit"), fields.get("upper_limit")
+        if isinstance(lower, int | float) and isinstance(upper, int | float):
+            return Limits(lower, upper)
+        return UNKNOWN
 
     def _official_bars(self, day: str) -> Iterator[Bar]:
         rows = self._files.read(self._kind, self.symbol, day).to_pylist()
@@ -186,11 +195,14 @@ class _Rows(NamedTuple):
         return self.all_ticks
 
 
-def _tick_bars(symbol: str, ticks: list[Tick], before: Tick | None) -> Iterator[Bar]:
+def _tick_bars(
+    symbol: str, ticks: list[Tick], before: Tick | None, limits: Limits
+) -> Iterator[Bar]:
     """The tick bars of one day."""
     sieve = TickSieve(
-        symbol, _AnyTime(), same_day=lambda *_: True, phase_of=lambda _: Phase.TRADING
-    )
+        symbol, _AnyTime(), same_day=lambda *_: True, phase_of=lambda _: Phase.TRADING,
+        limits=lambda _: limits,
+    )  # fmt: skip
     live = LiveTicks(_Rows(ticks), ticks[0].id, before, sieve)  # type: ignore[arg-type]
     live.take_ticks()
     while live.ready:

@@ -7,6 +7,7 @@ import pytest
 from manual_clock import ManualClock
 from sieves import AnyTime, all_that_can_be, always
 
+from tianqin_backtrader.contracts.odd_prices import Limits
 from tianqin_backtrader.core.clock import HOUR, MINUTE, SECOND, MarketClock, to_ns
 from tianqin_backtrader.core.model import NAN, Tick
 from tianqin_backtrader.feeds.tick_sieve import SAID, TickSieve
@@ -32,6 +33,46 @@ def test_prices(symbol, price, passes):
     sieve = all_that_can_be(symbol)
     assert sieve.passes(tick(price=price)) is passes
     assert sieve.ignored == (not passes)
+
+
+def limited(symbol=CU, lower=70000.0, upper=90000.0):
+    """A sieve that knows the day's limits, and the stamps that they were asked for."""
+    asked = []
+
+    def limits(ns):
+        asked.append(ns)
+        return Limits(lower, upper)
+
+    return TickSieve(symbol, AnyTime(), lambda *_: True, always, limits), asked
+
+
+def test_a_price_beyond_the_days_limits_is_left_out():
+    sieve, _ = limited()
+    prices = (78000.0, 5.0, 78010.0, 90001.0, 90000.0, 70000.0, NAN)
+    assert [sieve.passes(tick(n, price)) for n, price in enumerate(prices)] == [
+        1, 0, 1, 0, 1, 1, 1,
+    ]  # fmt: skip
+    assert sieve.ignored == 2
+
+
+def test_limits_that_two_ticks_in_a_row_pass_are_of_another_day():
+    sieve, _ = limited()
+    prices = (78000.0, 91000.0, 91010.0, 91020.0, 90500.0, 95000.0)
+    assert [sieve.passes(tick(n, price)) for n, price in enumerate(prices)] == [
+        1, 0, 1, 1, 1, 1,
+    ]  # fmt: skip
+
+
+def test_limits_are_asked_for_by_a_new_extreme_alone():
+    sieve, asked = limited()
+    for n, price in enumerate((78000.0, 78010.0, 78005.0, 78000.0, 78010.0, 77990.0)):
+        assert sieve.passes(tick(n, price))
+    assert len(asked) == 3
+
+
+def test_unknown_limits_and_those_of_a_main_contract_leave_nothing_out():
+    for sieve in (limited(lower=NAN, upper=NAN)[0], limited("KQ.m@SHFE.cu")[0]):
+        assert sieve.passes(tick()) and sieve.passes(tick(1, 5.0))
 
 
 def test_a_stamp_long_before_the_last_one():
