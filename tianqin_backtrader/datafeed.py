@@ -215,6 +215,8 @@ class Mydatafeed(LiveFeed):
                 "orders of this run stay in Backtrader's own simulation; "
                 "cerebro.setbroker(store.getbroker()) sends them to the account"
             )
+        if self._env.p.oldsync:  # which never says how long a feed may wait
+            self._qcheck = self.p.qcheck
         self._begin()
         if self._history:
             self.put_notification(self.DELAYED)
@@ -253,8 +255,10 @@ class Mydatafeed(LiveFeed):
         if self._live is None:
             return False
         self._loop.poll(self._qcheck)
+        if self._laststatus == self.NOTSUBSCRIBED:  # also while a new session has no data yet
+            return False
         if self._over and self.finished:
-            if not self._market_over and self._laststatus != self.NOTSUBSCRIBED:
+            if not self._market_over:
                 logger.info("%s has ended: no more bars", self.symbol)
                 self.put_notification(self.NOTSUBSCRIBED)
             return False

@@ -46,13 +46,13 @@ def play(store, feed, **how):
     ids=str,
 )  # fmt: skip
 def test_ways_to_run(sandbox, how):
-    store = sandbox(start=f"{DAY} 14:50:00", ticks_per_pack=60)
+    store = sandbox(start=f"{DAY} 14:50:20", ticks_per_pack=60)
     bars = play(store, store.getdata(CU, lookback=30, night_start=False), **how)
     assert bars == official(store)[-40:]
 
 
 def test_a_session_filter_leaves_out_what_is_outside(sandbox):
-    store = sandbox(start=f"{DAY} 14:50:00", ticks_per_pack=60)
+    store = sandbox(start=f"{DAY} 14:50:20", ticks_per_pack=60)
     session = {"sessionstart": time(14, 55), "sessionend": time(14, 58)}
     feed = store.getdata(CU, lookback=30, night_start=False, **session)
     feed.addfilter(bt.filters.SessionFilter)
@@ -62,7 +62,7 @@ def test_a_session_filter_leaves_out_what_is_outside(sandbox):
 
 
 def test_heikin_ashi(sandbox):
-    store = sandbox(start=f"{DAY} 14:50:00", ticks_per_pack=60)
+    store = sandbox(start=f"{DAY} 14:50:20", ticks_per_pack=60)
     feed = store.getdata(CU, lookback=30, night_start=False)
     feed.addfilter(bt.filters.HeikinAshi)
     bars, theirs = play(store, feed), official(store)[-40:]

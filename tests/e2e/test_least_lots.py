@@ -10,6 +10,8 @@ from tianqin_backtrader.orders.pegged import ChaseRules
 LC, NEXT, CU = "GFEX.lc2701", "GFEX.lc2703", "SHFE.cu2612"
 MORNING = "2026-11-10 09:31:00"
 COUNTER = "ctp"
+#: For tests of market orders in a contract whose book is thin.
+of_one_book = pytest.mark.told_time("which book an order meets is decided by its moment")
 ENDS = {"Completed", "Canceled", "Expired", "Margin", "Rejected"}
 
 
@@ -72,6 +74,7 @@ def test_a_target_of_the_other_side_is_closed_to_nothing(sandbox, run):
     play(sandbox, run, script, LC)
 
 
+@of_one_book
 def test_one_lot_is_closed_though_it_could_not_be_opened(sandbox, run):
     def script(strategy):
         broker = strategy.broker
@@ -85,6 +88,7 @@ def test_one_lot_is_closed_though_it_could_not_be_opened(sandbox, run):
     play(sandbox, run, script, LC)
 
 
+@of_one_book
 @pytest.mark.parametrize(
     "limited",
     [pytest.param(False, id="market"), pytest.param(True, id="limit", marks=pytest.mark.slow)],
@@ -122,6 +126,7 @@ def test_what_reverses_by_too_few_lots_closes_and_says_what_it_has_not_opened(
     play(sandbox, run, script, LC)
 
 
+@of_one_book
 def test_what_reverses_by_enough_lots_opens_them_in_one_order(sandbox, run):
     def script(strategy):
         broker = strategy.broker
@@ -135,6 +140,7 @@ def test_what_reverses_by_enough_lots_opens_them_in_one_order(sandbox, run):
     play(sandbox, run, script, LC)
 
 
+@of_one_book
 def test_a_roll_of_too_few_lots_is_refused_before_anything_is_sent(sandbox, run):
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store
@@ -147,6 +153,7 @@ def test_a_roll_of_too_few_lots_is_refused_before_anything_is_sent(sandbox, run)
     play(sandbox, run, script, LC)
 
 
+@of_one_book
 def test_the_slices_of_a_roll_can_be_opened(sandbox, run):
     def script(strategy):
         broker, store = strategy.broker, strategy.broker.store

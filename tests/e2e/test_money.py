@@ -459,6 +459,7 @@ def test_another_run_on_one_store_counts_another_hand_once(sandbox, run):
     assert done
 
 
+@pytest.mark.told_time("two sessions of one thread would wait for each other's time")
 def test_trades_of_another_terminal_at_a_futures_company(sandbox, run):
     """The other terminal is another login."""
 

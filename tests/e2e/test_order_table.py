@@ -1,7 +1,7 @@
 """Six exchanges, four directions, every order type: orders that the real client sends."""
 
 import pytest
-from e2e_script import CU, IF, MORNING, SI, SR, M, exchange_orders, play
+from e2e_script import CU, IF, SI, SR, M, exchange_orders, play
 
 COUNTER = "ctp"
 
@@ -69,6 +69,6 @@ def test_every_type_in_every_direction_goes_out_as_the_exchange_has_it(sandbox, 
         done.append(True)
 
     done = []
-    store = sandbox(start=MORNING, balance=50_000_000.0, ticks_per_pack=4)
+    store = sandbox(start="2026-11-10 13:30:20", balance=50_000_000.0, ticks_per_pack=4)
     play(store, run, script, symbol)
     assert done

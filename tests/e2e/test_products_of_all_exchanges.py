@@ -29,9 +29,12 @@ class TradeAll(bt.Strategy):
                 data.datetime.datetime(0), data.open[0], data.high[0], data.low[0], data.close[0],
                 data.volume[0],
             ))  # fmt: skip
-            least = self.broker.store.instrument(data._name).open_min_limit_order_volume
-            if len(bars) == 1:
-                self.buy(data, size=least)
+            known = self.broker.store.instrument(data._name)
+            if len(bars) == 1:  # at a limit that waits for the lots that the book does not show
+                self.buy(
+                    data, size=known.open_min_limit_order_volume,
+                    exectype=bt.Order.Limit, price=known.upper_limit,
+                )  # fmt: skip
             elif len(bars) == 3:
                 self.close(data)
         if self.data.datetime.datetime(0) >= self.p.until:
