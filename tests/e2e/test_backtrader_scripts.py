@@ -120,7 +120,7 @@ SETTINGS = [
     ("setcash", (1e6,), "sandbox\\(balance"),
     ("set_coc", (True,), "filled by the exchange"),
     ("set_slippage_perc", (0.01,), "filled by the exchange"),
-    ("set_shortcash", (True,), "is paid"),
+    ("set_shortcash", (True,), "determine margin and payments"),
     ("set_fundmode", (True,), "shares of a fund"),
     ("add_order_history", ([],), "in the records"),
     ("setcommission", (2.0, 2000.0, 10.0), "name of a feed"),
@@ -179,7 +179,7 @@ def test_an_open_that_is_past_is_not_cheated_on(sandbox, broker_too):
     store = sandbox(start="2026-11-10 14:59:00")
     cerebro = cerebro_of(store, cheat_on_open=True, broker_coo=broker_too)
     cerebro.adddata(store.getdata(CU))
-    with pytest.raises(ConfigError, match="order in next"):
+    with pytest.raises(ConfigError, match="use next"):
         cerebro.run()
 
 

@@ -608,6 +608,8 @@ def test_a_halt_by_broken_records_hides_no_state_from_the_next_program(program, 
         other = sqlite3.connect(tmp_path / "one" / "journal.sqlite", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         first.store.state["kept"] = 1
+        assert first.broker.records_broken
+        first.turn()
         assert first.broker.risk_state is GuardState.HALTED
         other.execute("ROLLBACK")
         other.close()
