@@ -21,8 +21,8 @@ FASTEST = 30
 
 
 def pytest_xdist_auto_num_workers():
-    """``-n auto``: half as many again as there are cores, as end-to-end tests wait now and then."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """``-n auto``: twice as many as there are cores, as end-to-end tests wait now and then."""
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_addoption(parser):
