@@ -179,7 +179,7 @@ def test_an_open_that_is_past_is_not_cheated_on(sandbox, broker_too):
     store = sandbox(start="2026-11-10 14:59:00")
     cerebro = cerebro_of(store, cheat_on_open=True, broker_coo=broker_too)
     cerebro.adddata(store.getdata(CU))
-    with pytest.raises(ConfigError, match="order in next|use next"):
+    with pytest.raises(ConfigError, match=r"order in next|use next"):
         cerebro.run()
 
 

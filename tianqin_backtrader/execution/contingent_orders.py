@@ -112,7 +112,9 @@ class ContingentOrders:
                 ticket.condition = self._emulator.condition(ticket)
             first = parent.ref if parent is not None else ticket.order.ref
             if parent is not None and first not in self._drafts:
-                self._child_of_sent(ticket, parent)
+                _closes_only(ticket)
+                if oco is None or self._is_of_family(oco, parent) or self._join(ticket, oco):
+                    self._child_of_sent(ticket, parent)
                 return
         except TianqinError as error:
             self._refuse_family(ticket, parent, str(error))
@@ -125,6 +127,17 @@ class ContingentOrders:
         if oco is not None and not self._join(ticket, oco):
             return
         self._start(ticket)
+
+    def _is_of_family(self, other: Any, parent: Any) -> bool:
+        """Return whether an order is in a parent's group, whose exits end each other anyway."""
+        families = (box for box in self._boxes[parent.ref] if box.parents)
+        return any(other.ref == one.order.ref for box in families for one in box.tickets.values())
+
+    @property
+    def drafts(self) -> list[Ticket]:
+        """Orders of brackets whose last order has not been placed yet."""
+        families = self._drafts.values()
+        return [ticket for family in families for ticket, _ in family if not ticket.over]
 
     def _rely_on(self, child: Ticket, parent: Any) -> None:
         """Make a child close only, if its parent has opened lots: it protects them."""
@@ -158,7 +171,7 @@ class ContingentOrders:
     # -- brackets and OCO ---------------------------------------------------------------------
 
     def _launch(self, family: list[tuple[Ticket, Any]]) -> None:
-        (parent, oco), *children = family
+        (parent, oco), *children = [one for one in family if not one[0].over]
         if oco is not None and not self._join(parent, oco):
             for child, _ in children:
                 self._manager.refuse(child, "its parent order is refused")
@@ -253,7 +266,9 @@ class ContingentOrders:
 
     def _take_end(self, ticket: Ticket) -> None:
         self._emulator.forget(ticket)
-        self._drafts.pop(ticket.order.ref, None)
+        for child, _ in self._drafts.pop(ticket.order.ref, []):
+            if not child.over:
+                self._manager.finish(child, bt.Order.Canceled, "its parent order is over")
         boxes = self._boxes.get(ticket.order.ref, [])
         for box in boxes:
             self._answer(box, _end(box, ticket))

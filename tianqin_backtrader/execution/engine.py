@@ -262,7 +262,7 @@ class ExecutionEngine:
     # -- consequences -----------------------------------------------------------------------------
 
     def _withdraw(self, which: Callable[[Ticket], bool]) -> None:
-        for ticket in list(self._manager.tickets.values()):
+        for ticket in [*self._manager.tickets.values(), *self._contingent.drafts]:
             if not ticket.over and which(ticket):
                 self._contingent.cancel(ticket)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -32,6 +33,9 @@ from ..orders.ticket_codec import owner_name
 from .order_manager import OrderManager
 
 logger = logging.getLogger(__name__)
+
+#: No target of an earlier run: its fields, its owner and its orders.
+NOTHING: tuple[dict[str, Any], Any, list[Ticket]] = ({}, None, [])
 
 
 class PositionTarget:
@@ -124,15 +128,16 @@ class TargetPositions:
         self.targets: dict[str, PositionTarget] = {}
         self._sent: dict[int, tuple[PositionTarget, str, Ticket]] = {}
         self._working: set[int] = set()
+        self._leaving: dict[str, list[Ticket]] = defaultdict(list)
         self.recalled: list[tuple[dict[str, Any], list[Ticket]]] = []
         self.returning: dict[str, tuple[dict[str, Any], Any, list[Ticket]]] = {}
 
     def set(self, symbol: str, net: int, rules: ChaseRules | None, owner: Any) -> PositionTarget:
         """Set the target of a contract."""
         self._note_ends()
-        for ticket in self.returning.get(symbol, ({}, None, []))[2]:
-            if not ticket.over:
-                self._manager.cancel(ticket)  # an earlier run's order, for another target
+        self._adopt_recalled(symbol)
+        for ticket in self.returning.get(symbol, NOTHING)[2]:
+            self._cancel(ticket)  # an earlier run's order, for another target
         found = self.targets.get(symbol)
         if found is None or (found.reached and self._held(symbol) != found.net):
             state = TargetState(symbol, net, net=self._held(symbol))
@@ -151,12 +156,9 @@ class TargetPositions:
 
     def drop(self, symbol: str) -> None:
         """Stop a contract's target and cancel its order."""
-        for fields, tickets in self.recalled:
-            if fields["symbol"] == symbol:
-                self._adopt(fields, None, tickets)
-        self.recalled = [one for one in self.recalled if one[0]["symbol"] != symbol]
+        self._adopt_recalled(symbol)
         target = self.targets.pop(symbol, None)
-        fields, owner, working = self.returning.pop(symbol, ({}, None, []))
+        fields, owner, working = self.returning.pop(symbol, NOTHING)
         if fields and target is None:
             target = PositionTarget(symbol, TargetState(symbol, fields["target"]))
             target.owner = owner
@@ -165,8 +167,19 @@ class TargetPositions:
             self._manager.write_ahead.touch_plan(target)
         out = [ticket for found, _, ticket in self._sent.values() if found is target]
         for ticket in (*out, *working):
-            if not ticket.over:
-                self._manager.cancel(ticket)
+            self._cancel(ticket)
+            self._leaving[symbol].append(ticket)
+
+    def _cancel(self, ticket: Ticket) -> None:
+        """Cancel an order once."""
+        if not ticket.over and not self._manager.is_leaving(ticket.order.ref):
+            self._manager.cancel(ticket)
+
+    def _waits(self, symbol: str) -> bool:
+        """Return whether an order for another target of a contract may still trade."""
+        self._leaving[symbol] = [one for one in self._leaving[symbol] if not one.over]
+        earlier = self.returning.get(symbol, NOTHING)[2]
+        return bool(self._leaving[symbol]) or any(not one.over for one in earlier)
 
     def drop_all(self) -> None:
         """Stop all targets, also those of an earlier run."""
@@ -212,7 +225,7 @@ class TargetPositions:
         self._note_ends()
         self._tend_returning()
         for target in list(self.targets.values()):
-            if target.reached and not target.events:
+            if target.reached or self._waits(target.symbol):
                 continue
             self._step(target)
             if target.reached:
@@ -233,6 +246,13 @@ class TargetPositions:
         while self.recalled:
             fields, working = self.recalled.pop()
             self._adopt(fields, owner(fields["owner"]), working)
+
+    def _adopt_recalled(self, symbol: str) -> None:
+        """Take over a contract's target of an earlier run before its strategy is there."""
+        for fields, tickets in self.recalled:
+            if fields["symbol"] == symbol:
+                self._adopt(fields, None, tickets)
+        self.recalled = [one for one in self.recalled if one[0]["symbol"] != symbol]
 
     def _adopt(self, fields: dict[str, Any], owner: Any, working: list[Ticket]) -> None:
         """Cancel the live orders of an earlier run's target, before it continues.
