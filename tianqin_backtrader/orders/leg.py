@@ -234,8 +234,8 @@ class OrderLeg:
     def not_found(self) -> bool:
         """Note that a query did not find the leg; return whether to query once more.
 
-        Only an UNKNOWN leg becomes LOST. If it had a report, it is queried once more: that report
-        may be newer than the answer.
+        Only an UNKNOWN leg becomes LOST; any other becomes UNKNOWN and is queried once more, as the
+        leg or its last report may be newer than the answer.
         """
         self._apply(OrderEvent.NOT_FOUND)
         if self.state is OrderState.LOST:

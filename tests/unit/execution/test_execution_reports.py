@@ -65,6 +65,7 @@ def test_each_step_is_told_once_whatever_is_reported_twice(at):
         at.engine.apply([fill_of(leg, 1, number="t2"), at.report(leg, 0, "FINISHED")])
     assert told(at, ticket) == [("Submitted", 0), ("Accepted", 0), ("Partial", 2), ("Completed", 3)]
     assert at.account.position(SYMBOL).size == 6
+    assert at.manager.live[SYMBOL] == {}
 
 
 def test_an_order_is_told_as_accepted_before_a_fill_that_comes_first(at):
