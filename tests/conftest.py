@@ -16,6 +16,8 @@ from tianqin_backtrader.sandbox import embedded
 settings.register_profile("main", derandomize=True)
 settings.load_profile("main")
 
+#: Seconds for a test on a clock that both sides share: days pass no faster than they both wait.
+SILENT_TIMEOUT = 360
 #: A clock that both share leaves tqsdk its 60 seconds divided by this for an answer.
 FASTEST = 30
 
@@ -54,11 +56,15 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(items):
-    """Tests that need to be told the time say why."""
+    """Tests that need to be told the time say why; others have more of it where nobody tells it."""
     for item in items:
+        if _world_of(item) != "silent":
+            continue
         why = item.get_closest_marker("told_time")
-        if why is not None and _world_of(item) == "silent":
+        if why is not None:
             item.add_marker(pytest.mark.skip(reason=why.args[0]))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SILENT_TIMEOUT))
 
 
 def pytest_collection_finish():
