@@ -206,7 +206,7 @@ class Mydatafeed(LiveFeed):
     def start(self) -> None:
         """Load history, and begin live bars at the running minute."""
         super().start()
-        self.trimmed = 0
+        self.trimmed, self._ended = 0, False
         self._must_be_one_live_run()
         self.store.start(data=self)
         self._told_as = next(name for name, feed in named(self.store.feeds).items() if feed is self)
@@ -255,12 +255,13 @@ class Mydatafeed(LiveFeed):
         if self._live is None:
             return False
         self._loop.poll(self._qcheck)
-        if self._laststatus == self.NOTSUBSCRIBED:  # also while a new session has no data yet
+        if self._ended:
             return False
         if self._over and self.finished:
             if not self._market_over:
                 logger.info("%s has ended: no more bars", self.symbol)
                 self.put_notification(self.NOTSUBSCRIBED)
+                self._ended = True
             return False
         if self._live.ready and self.has_bar(self._loop.horizon()):
             self._tell(self.LIVE)

@@ -149,6 +149,7 @@ class LiveFeed(BarFeed):
         # From the last round: until when nothing can be missing, and whether the market, or the
         # contract, has ended.
         self._alive_at, self._market_over, self._over = 0, False, False
+        self._ended = False  # the contract's end was notified
         #: When the contract's trading ends for good, nanoseconds.
         self._ends = NEVER
 
@@ -178,6 +179,8 @@ class LiveFeed(BarFeed):
     @property
     def finished(self) -> bool:
         """Whether no bar will come any more because the market or the contract has ended."""
+        if self._ended:  # also while a new session has no data yet
+            return True
         return bool(self._over and self.current and self._live is not None and not self._live.ready)
 
     @property

@@ -159,7 +159,8 @@ class EventLoop:
         if link.losses != self._losses:
             self._losses = link.losses
             for feed in self._feeds:
-                feed.put_notification(feed.DISCONNECTED)
+                if not feed.finished:
+                    feed.put_notification(feed.DISCONNECTED)
         if link.kept != self._kept:
             self._kept = link.kept
             notify(f"the session was not renewed and continues: {link.last_error}")

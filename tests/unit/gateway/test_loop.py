@@ -361,6 +361,13 @@ def test_feeds_are_told_of_a_lost_link_once(world):
     assert world.feed.told == [Feed.DISCONNECTED]
 
 
+def test_the_feed_of_an_ended_contract_is_told_of_no_lost_link(world):
+    world.feed.finished = True
+    world.link.losses = 1
+    world.loop.pump(0.0)
+    assert world.feed.told == []
+
+
 def test_a_session_that_could_not_be_renewed_and_goes_on_is_told(world):
     world.link.kept = 1
     world.loop.pump(0.0)
