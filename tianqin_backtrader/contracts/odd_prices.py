@@ -23,6 +23,16 @@ class Limits(NamedTuple):
     lower: float = NAN
     upper: float = NAN
 
+    @property
+    def of_any_next_day(self) -> Limits:
+        """Limits that the next day's cannot pass: its settlement is within these of today.
+
+        >>> Limits(90.0, 110.0).of_any_next_day
+        Limits(lower=70.0, upper=130.0)
+        """
+        width = self.upper - self.lower
+        return Limits(self.lower - width, self.upper + width)
+
 
 UNKNOWN = Limits()
 

@@ -87,13 +87,15 @@ class TickSieve:
         """Return why a price is impossible by the day's limits.
 
         If two ticks in a row are beyond them, they are not the day's: what TianQin says of a
-        contract may be of the day before.
+        contract may be of the day before. A price that no next day allows is never accepted.
         """
         price = tick.last_price
         if price != price or self._lowest <= price <= self._highest:
             return ""  # nearly every tick
         limits = self._limits(tick.time)
         odd = oddity(self._symbol, price, limits)
+        if oddity(self._symbol, price, limits.of_any_next_day):
+            return odd
         if odd and self._beyond:
             self._wrong = limits
         self._beyond = bool(odd)

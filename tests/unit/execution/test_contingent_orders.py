@@ -622,12 +622,18 @@ def test_the_end_of_an_entry_withdraws_the_other_whoever_wanted_it(end, asked):
     assert second.legs[0].order_id in at.gateway.withdrawn
 
 
-def test_a_stop_that_enters_waits_for_the_end_of_the_other_entry():
-    at = StubbedDesk()
+def stop_that_enters(at):
+    """Place a limit and a stop of one OCO that both open; the stop fires."""
     limit = at.place(3, 2990.0, kind=BUY, exectype=LIMIT)
     at.alive(limit.legs[0])
     stop = at.place(3, 3050.0, kind=BUY, exectype=STOP, oco=limit)
     fire(at, 3050.0)
+    return limit, stop
+
+
+def test_a_stop_that_enters_waits_for_the_end_of_the_other_entry():
+    at = StubbedDesk()
+    limit, stop = stop_that_enters(at)
     assert (at.gateway.withdrawn, stop.legs) == ([limit.legs[0].order_id], [])
     at.end(limit.legs[0])
     at.turn()
@@ -636,10 +642,7 @@ def test_a_stop_that_enters_waits_for_the_end_of_the_other_entry():
 
 def test_a_stop_that_enters_is_not_sent_when_the_other_entry_trades_meanwhile():
     at = StubbedDesk()
-    limit = at.place(3, 2990.0, kind=BUY, exectype=LIMIT)
-    at.alive(limit.legs[0])
-    stop = at.place(3, 3050.0, kind=BUY, exectype=STOP, oco=limit)
-    fire(at, 3050.0)
+    limit, stop = stop_that_enters(at)
     opened(at, limit, 3)
     at.turn()
     assert (at.ends_of(limit), at.ends_of(stop)) == (["Completed"], ["Canceled"])

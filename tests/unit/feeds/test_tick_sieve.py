@@ -63,6 +63,14 @@ def test_limits_that_two_ticks_in_a_row_pass_are_of_another_day():
     ]  # fmt: skip
 
 
+def test_a_price_that_no_next_day_allows_is_left_out_however_often_it_comes():
+    sieve, _ = limited()
+    prices = (78000.0, 5.0, 5.0, 5.0, 91000.0, 91010.0, 5.0, 5.0, 78010.0)
+    assert [sieve.passes(tick(n, price)) for n, price in enumerate(prices)] == [
+        1, 0, 0, 0, 0, 1, 0, 0, 1,
+    ]  # fmt: skip
+
+
 def test_limits_are_asked_for_by_a_new_extreme_alone():
     sieve, asked = limited()
     for n, price in enumerate((78000.0, 78010.0, 78005.0, 78000.0, 78010.0, 77990.0)):
