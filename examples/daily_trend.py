@@ -57,7 +57,9 @@ def main():
         cerebro = bt.Cerebro()
         cerebro.setbroker(store.getbroker())
         cerebro.adddata(store.getdata(args.symbol))
-        cerebro.adddata(store.get_daily_data(args.symbol, lookback=60))
+        # Without the gaps between one main contract and the next, which are no trend.
+        adjust = "back" if args.symbol.startswith("KQ.m@") else None
+        cerebro.adddata(store.get_daily_data(args.symbol, lookback=60, adjust=adjust))
         cerebro.addstrategy(DailyTrend)
         [strategy] = cerebro.run()
         print(strategy.getposition(strategy.minutes).size, "lots,", store.broker.balance())
