@@ -161,3 +161,10 @@ def run():
         return done
 
     return run
+
+
+@pytest.fixture
+def untested_tqsdk(monkeypatch):
+    """A version of TqSdk whose inner parts are not known."""
+    for module in ("client", "gateway"):
+        monkeypatch.setattr(f"tianqin_backtrader.gateway.{module}.TESTED", False)

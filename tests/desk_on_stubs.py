@@ -98,6 +98,9 @@ class Gateway:
     def cancel_order(self, order_id):
         self.withdrawn.append(order_id)
 
+    def send(self):
+        pass
+
     def position(self, symbol):
         long = self.held["pos_long_today"] + self.held["pos_long_his"]
         short = self.held["pos_short_today"] + self.held["pos_short_his"]

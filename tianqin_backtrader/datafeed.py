@@ -142,6 +142,8 @@ class Mydatafeed(LiveFeed):
     _told_as = ""
     #: Bars that have been trimmed.
     trimmed = 0
+    #: Until when it has nothing to say, nanoseconds, with which status and state of the calendar.
+    _rests_until = _rests_as = _rests_by = 0
 
     @property
     def keep_bars(self) -> int | None:
@@ -200,13 +202,29 @@ class Mydatafeed(LiveFeed):
 
     def haslivedata(self) -> bool:
         """Return whether a bar can be delivered without waiting."""
-        made = bool(self._history or self._barstack)
-        return made or self.has_bar(self._loop.horizon())
+        if self._history or self._barstack or self.put_back:
+            return True
+        return self.waits and self.has_bar(self._loop.horizon())
+
+    def next(self, datamaster: Any = None, ticks: bool = True) -> bool | None:
+        """As in Backtrader, which asks every feed in every round, nearly always in vain."""
+        if not self._history:
+            self._loop.poll(self._qcheck)
+            if not self.waits and self._rests():
+                return None
+        self.put_back = False
+        loaded: bool | None = super().next(datamaster, ticks)
+        return loaded
+
+    def rewind(self, size: int = 1) -> None:
+        """As in Backtrader, when another feed has an earlier bar."""
+        super().rewind(size)
+        self.put_back = self.waits = True
 
     def start(self) -> None:
         """Load history, and begin live bars at the running minute."""
         super().start()
-        self.trimmed, self._ended = 0, False
+        self.trimmed, self._ended, self.put_back, self._rests_until = 0, False, False, 0
         self._must_be_one_live_run()
         self.store.start(data=self)
         self._told_as = next(name for name, feed in named(self.store.feeds).items() if feed is self)
@@ -218,6 +236,7 @@ class Mydatafeed(LiveFeed):
         if self._env.p.oldsync:  # which never says how long a feed may wait
             self._qcheck = self.p.qcheck
         self._begin()
+        self._look_up()
         if self._history:
             self.put_notification(self.DELAYED)
 
@@ -251,10 +270,11 @@ class Mydatafeed(LiveFeed):
     def _load(self) -> bool | None:
         if self._history:
             self.store.feeds.in_history = not self.store.feeds.live
-            return self._deliver(self._history.popleft())
+            bar = self._history.popleft()
+            self._look_up()
+            return self._deliver(bar)
         if self._live is None:
             return False
-        self._loop.poll(self._qcheck)
         if self._ended:
             return False
         if self._over and self.finished:
@@ -268,13 +288,33 @@ class Mydatafeed(LiveFeed):
             if not self.store.feeds.live:
                 self.store.feeds.go_live()
             bar = self._live.pop()
+            self._look_up()
             if self._main is not None:
                 self._main.look(bar)
             return self._deliver(bar)
         if self._main is not None:
             self._main.look_ahead()
         self._tell(self.CLOSED if self._is_closed() else self.LIVE)
+        self._look_up()
+        self._rest()
         return None
+
+    def _rest(self) -> None:
+        """Nothing is to be delivered or notified until news come, or the market opens or closes."""
+        context, status = self.store.context, self._laststatus
+        same = status == (self.LIVE if context.is_open(self.symbol) else self.CLOSED)
+        self._rests_until = context.same_until(self.symbol) if same and not self._filters else 0
+        self._rests_as, self._rests_by = status, context.calendar.changes
+
+    def _rests(self) -> bool:
+        """Whether that still holds."""
+        if self._loop.now_ns >= self._rests_until or self._laststatus != self._rests_as:
+            return False
+        if self.store.calendar.changes != self._rests_by:
+            return False
+        if self._main is not None:
+            self._main.look_ahead()
+        return True
 
     def _is_closed(self) -> bool:
         """Whether the market is closed, and the last bar before that has been delivered."""
@@ -443,9 +483,17 @@ class Tickfeed(Mydatafeed):
     @property
     def dues(self) -> tuple[int, ...]:
         """As in other feeds, and when bars made of ticks must be closed if no tick closes them."""
+        return (*super().dues, *(one.due for one in self._made() if hasattr(one, "due")))
+
+    def _made(self) -> list[Any]:
+        """Return what makes bars of the ticks."""
         feeds: list[Any] = [self, *self._clones]
-        made = [one for feed in feeds for one, *_ in feed._filters]
-        return (*super().dues, *(one.due for one in made if hasattr(one, "due")))
+        return [one for feed in feeds for one, *_ in feed._filters]
+
+    def _look_up(self) -> None:
+        super()._look_up()
+        if self._made():
+            self.first_due = 0  # their dues change as they get ticks
 
     def _official_bars(self, rows: int) -> Any:
         """Return the series of ticks: they are compared with nothing."""

@@ -10,7 +10,6 @@ import pytest
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.core.clock import MINUTE, from_ns
 from tianqin_backtrader.errors import ConfigError
-from tianqin_backtrader.gateway import gateway
 
 INDICATORS = (
     lambda d: bt.ind.SMA(d, period=20),
@@ -297,9 +296,8 @@ def test_a_second_account_beside_the_first(sandbox, run):
         assert closes == official[begin : begin + len(closes)]
 
 
-def test_another_tqsdk_is_read_by_its_public_surface(sandbox, run, monkeypatch):
+def test_another_tqsdk_is_read_by_its_public_surface(sandbox, run, untested_tqsdk):
     """Data frames replace the data tree, which is not tested with that version."""
-    monkeypatch.setattr(gateway, "TESTED_TQSDK", "0.0")
     store = sandbox(start="2026-11-10 09:30:00", ticks_per_pack=5)
     feeds = [
         store.getdata("SHFE.cu2612", lookback=100, night_start=False),

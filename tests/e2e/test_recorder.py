@@ -123,8 +123,7 @@ def test_duckdb_and_pandas_read_it_as_it_is(traded):
     assert frame["volume"].dtype == "int64"
 
 
-def test_with_an_untested_tqsdk_the_frames_are_recorded(sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr("tianqin_backtrader.gateway.gateway.TESTED_TQSDK", "0.0")
+def test_with_an_untested_tqsdk_the_frames_are_recorded(sandbox, tmp_path, untested_tqsdk):
     store = sandbox(start=f"{DAY} 14:50:00", ticks_per_pack=20)
     recorder = store.record([CU, M], tmp_path)
     recorder.run()

@@ -102,6 +102,12 @@ class Context:
         self.trading_day()
         return self._span(symbol).trading
 
+    def same_until(self, symbol: str) -> int:
+        """Until when a contract's market stays as it is, nanoseconds since 1970 UTC."""
+        self.trading_day()
+        self._span(symbol)
+        return self._spans[symbol][1]
+
     def _span(self, symbol: str) -> PhaseSpan:
         ns, found = self.present_ns(), self._spans.get(symbol)
         if found is None or not found[0] <= ns < found[1]:

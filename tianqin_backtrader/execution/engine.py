@@ -147,10 +147,11 @@ class ExecutionEngine:
         self._reports.tell_without_order()
 
     def follow_up(self) -> None:
-        """Handle the consequences of a command, write them down, and see whether that works."""
+        """Handle the consequences of a command, write them down, check that, and send orders."""
         self._settle()
         self._write_ahead.flush()
         self._look_at_records()
+        self._manager.trading.send()
 
     def _settle(self) -> None:
         """Handle the consequences of ended orders and of legs that could not be sent."""

@@ -84,19 +84,24 @@ class BarFeed(bt.feed.DataBase):
 
     def do_qcheck(self, onoff: bool, qlapse: float) -> None:
         """As in Backtrader."""
-        self._let_timers_know()
+        if not self._timers_know:
+            self._let_timers_know()
         super().do_qcheck(onoff, qlapse)
 
     def advance_peek(self) -> float:
         """As in Backtrader."""
-        self._let_timers_know()
+        if not self._timers_know:
+            self._let_timers_know()
         return float(super().advance_peek())
 
     def _let_timers_know(self) -> None:
         """Make the timers of this run use the sessions of our feeds."""
-        if not self._timers_know:
-            self._timers_know = True
-            follow_sessions(self._env, (BarFeed, DayClone))
+        self._timers_know = True
+        follow_sessions(self._env, (BarFeed, DayClone))
+
+    def get_notifications(self) -> Any:
+        """As in Backtrader, which calls it twice a round."""
+        return super().get_notifications() if self.notifs else ()
 
     def _must_be_beijing_time(self) -> None:
         """Refuse ``tz`` and ``tzinput``: Backtrader would shift the timestamps.
@@ -152,6 +157,21 @@ class LiveFeed(BarFeed):
         self._ended = False  # the contract's end was notified
         #: When the contract's trading ends for good, nanoseconds.
         self._ends = NEVER
+        #: What the loop reads of every feed in every round; see ``_look_up``.
+        self.complete_until = self.first_due = NEVER
+        self.waits, self.put_back = True, False
+
+    def _look_up(self) -> None:
+        """Look up what the loop reads in every round, after anything that may have changed it."""
+        live = self._live
+        if live is None:
+            self.complete_until = self.first_due = NEVER
+            self.waits = True
+            return
+        until = live.complete_until
+        self.complete_until = until if until <= self._ends else NEVER
+        self.first_due = min(self.dues)
+        self.waits = bool(self._history or live.ready or self.put_back or self._over)
 
     @property
     def dues(self) -> tuple[int, ...]:
@@ -164,12 +184,6 @@ class LiveFeed(BarFeed):
             self._live.next_final,
             self._ends + AFTERWARDS,
         )
-
-    @property
-    def complete_until(self) -> int:
-        """Every bar that ends by this instant is complete, nanoseconds."""
-        until = self._live.complete_until if self._live is not None else NEVER
-        return until if until <= self._ends else NEVER
 
     @property
     def has_history(self) -> bool:
@@ -195,6 +209,7 @@ class LiveFeed(BarFeed):
         found = self._live.has_bar(horizon, self._alive_at)
         if self._live.left_out:
             self._tell_left_out(self._live.take_left_out())
+            self._look_up()
         return found
 
     def _tell_left_out(self, bars: list[Bar]) -> None:
@@ -221,14 +236,19 @@ class LiveFeed(BarFeed):
         self._last_tick = newest or self._last_tick
         return newest
 
-    def on_round(self, alive_at: int, *, over: bool) -> None:
+    def on_round(self, alive_at: int, *, over: bool, came: bool) -> None:
         """Complete the bars that have ended, and compare those that were delivered.
 
         Args:
             alive_at: Until when the contract's data are complete, nanoseconds.
             over: Whether a market of finitely many days has ended, and all its data have arrived.
+            came: Whether the contract may have new ticks or bars; if not, and nothing is due, there
+                is nothing to do.
         """
-        self._alive_at, self._market_over = alive_at, over
+        self._alive_at = alive_at
+        if not came and alive_at < self.first_due and over is self._market_over:
+            return
+        self._market_over = over
         self._over = over or alive_at > self._ends + AFTERWARDS
         if self._live is None:
             return
@@ -237,6 +257,7 @@ class LiveFeed(BarFeed):
         self._compare(self._live)
         if self._ticks.last_id - self._released_at >= RELEASE_AFTER:
             self._release(self._live)
+        self._look_up()
 
     def _compare(self, live: LiveBars | LiveTicks) -> None:
         """Report differences from the official bars that have become final."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import logging
@@ -13,6 +14,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
+import tqsdk
 import tqsdk.api
 from shinny_structlog import JSONFormatter
 from tqsdk import TqApi, TqAuth, TqKq, TqSim
@@ -24,11 +26,15 @@ from ..core.model import CONNECTED, LOST
 from ..core.redaction import clean, hide, redacted
 from ..errors import CounterAway, LinkLost, OrderError, TradingLoginRefused
 from .event_loop import ClientLoop, closing_on_error, environment, past_proxies
+from .news import News
 from .rows import to_notice
 from .session_login import SessionLogin, explained
 
 logger = logging.getLogger(__name__)
 
+#: The versions of TqSdk whose inner parts are known.
+TESTED_TQSDK = "3.10"
+TESTED: bool = tqsdk.__version__.startswith(f"{TESTED_TQSDK}.")
 #: Seconds of one wait while a trading login may be refused.
 _STEP = 0.1
 #: Seconds in which market data must connect, and as many for its first pack, in a renewed
@@ -89,6 +95,7 @@ class Client(TqApi):
         self._watch: LoginWatch | None = LoginWatch()
         self._watched: set[str] = set()
         self._md_silent_at, self._md_refused = math.inf, False
+        self.news = News(sure=TESTED)
         super().__init__(*args, **kwargs)
         self._watch = None
 
@@ -142,6 +149,15 @@ class Client(TqApi):
             if news or left <= 0:
                 return news
 
+    def _wait_update(self, *args: Any, **kwargs: Any) -> bool:
+        """See ``TqApi``; every wait passes here, also those of its own queries."""
+        before = self._diffs
+        try:
+            return bool(super()._wait_update(*args, **kwargs))
+        finally:
+            if self._diffs is not before:
+                self.news.note(self._diffs)
+
     def insert_order(self, *args: Any, **kwargs: Any) -> Any:
         """See ``TqApi``.
 
@@ -151,6 +167,21 @@ class Client(TqApi):
         if not self._takes_orders:
             raise OrderError("trading is paused: this session is not logged in at the counter")
         return super().insert_order(*args, **kwargs)
+
+    def send_now(self) -> None:
+        """Write to the sockets what the client was given, without receiving anything.
+
+        TqSdk does so at the beginning of its next wait; until then strategies and feeds take their
+        time. Errors of its tasks are left to that wait. In a notebook, whose own loop is running,
+        and with versions of TqSdk that were not tested, the wait sends, too.
+        """
+        if not TESTED or self._exceptions or asyncio._get_running_loop() is not None:
+            return
+        try:
+            with self._loop.whole_callbacks():
+                self._run_until_idle(async_run=False)
+        except Exception as error:
+            self._exceptions.append(error)
 
     def close(self) -> None:
         """See ``TqApi``; a client that is given up during login does not wait for close frames."""

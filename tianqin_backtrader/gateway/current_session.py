@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from tqsdk import TqApi
+from typing import TYPE_CHECKING
 
 from ..core.model import Instrument
 from ..errors import LinkLost
+
+if TYPE_CHECKING:
+    from .client import Client
 
 
 class CurrentSession:
@@ -21,13 +24,13 @@ class CurrentSession:
     """
 
     def __init__(self) -> None:
-        self.client: TqApi | None = None
+        self.client: Client | None = None
         self.logged_in = False
         self.told_now: int | None = None
         self.contracts_known: dict[str, Instrument] = {}
 
     @property
-    def api(self) -> TqApi:
+    def api(self) -> Client:
         """The present ``TqApi``.
 
         Raises:

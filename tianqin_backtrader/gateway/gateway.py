@@ -2,7 +2,7 @@
 
 Only this room uses TqSdk; ``client``, ``charts``, ``queries`` and ``trading`` are its parts.
 ``pump`` is the only caller of ``wait_update``. Some parts use more than TqSdk's public interface,
-tested with the versions of ``TESTED_TQSDK``; with others, ticks and bars are read from frames.
+tested with the versions of ``client.TESTED_TQSDK``; with others, rows are read from frames.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..core.login_words import out_of_service
 from ..core.model import Notice
 from ..errors import LinkLost
 from .charts import FrameCharts, TreeCharts
-from .client import ClientMaker
+from .client import TESTED, ClientMaker
 from .current_session import CurrentSession
 from .event_loop import ClientLoop
 from .logging_fix import restore_logging
@@ -31,7 +31,6 @@ from .trading import Trading
 restore_logging()
 logger = logging.getLogger(__name__)
 
-TESTED_TQSDK = "3.10"
 #: Seconds in which the other side may send its close frame at the end of a session.
 GOOD_BYE = 0.5
 
@@ -144,8 +143,7 @@ class Gateway:
         self._headers = dict(api._base_headers)
         self._addresses = [api._md_url, *(getattr(one, "_td_url", "") for one in accounts)]
         if self._charts is None:
-            tested = tqsdk.__version__.startswith(f"{TESTED_TQSDK}.")
-            self._charts = TreeCharts(api) if tested else FrameCharts(api)
+            self._charts = TreeCharts(api) if TESTED else FrameCharts(api)
         logger.info("connected to TianQin, tqsdk %s", tqsdk.__version__)
 
     def renew(self, away: float, patience: float, *, trading: bool = True) -> None:
@@ -251,6 +249,11 @@ class Gateway:
             if out_of_service(error):
                 raise LinkLost(f"TianQin is not in service: {error}") from error
             raise
+
+    def take_news(self) -> set[str] | None:
+        """Return the contracts with new ticks or bars since the last call; None for all."""
+        api = self._session.client
+        return api.news.take_contracts() if api is not None else set()
 
     # -- notices ------------------------------------------------------------------------------
 

@@ -86,11 +86,12 @@ class Liveness:
         now = self._clock.now_ns()
         return now if self._clock.trusted else now - UNSURE
 
-    def prove(self, dues: Iterable[Due], *, over: bool) -> None:
+    def prove(self, dues: Iterable[Due], first: int, *, over: bool) -> None:
         """If a bar is due and nothing has arrived since its end, send a request.
 
         Args:
             dues: What must be proved.
+            first: No due is earlier, nanoseconds.
             over: Whether a market of finite days has ended and all its data have arrived.
         """
         if self._clock.virtual or over:  # its time comes on the same line
@@ -100,14 +101,22 @@ class Liveness:
             self._answers = self._line.answers
             self.answered(self._asked)
         passed = self.passed()
+        if first + GRACE > passed:
+            return
         if any(due <= passed for due in self._unproved(dues)) and self._line.doubt():
             self._asked = passed
 
-    def seconds_until_due(self, dues: Iterable[Due]) -> float:
-        """Seconds until the next bar is due; the answer to a request also wakes the waiter."""
+    def seconds_until_due(self, dues: Iterable[Due], first: int) -> float:
+        """Seconds until the next bar is due; the answer to a request also wakes the waiter.
+
+        Args:
+            dues, first: As for ``prove``.
+        """
         if self._clock.virtual:
             return float("inf")
         passed = self.passed()
+        if first + GRACE > passed:
+            return (first + GRACE - passed) / SECOND + 0.001 if first < NEVER else float("inf")
         waits = [due - passed for due in self._unproved(dues) if due > passed]
         return min(waits) / SECOND + 0.001 if waits else float("inf")
 

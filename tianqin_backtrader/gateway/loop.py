@@ -13,7 +13,7 @@ from ..calendars.doubted_stamps import phase_at
 from ..core.clock import OVER, Phase, WallClock, deadline_in, monotonic
 from ..core.model import Notice, OrderReport
 from ..errors import LinkError, LinkTimeout
-from .liveness import Liveness
+from .liveness import NEVER, Liveness
 from .loop_ports import LoopBroker, LoopPorts, LoopRecorder, LoopRolls
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class EventLoop:
         broker, recorder: Set once they exist.
         closed: Whether the session was closed for good: then nothing is waited for.
         rolls: Checked last, once there is a broker.
+        now_ns: The exchange's time as of the last round, nanoseconds since 1970 UTC.
     """
 
     def __init__(self, ports: LoopPorts, on_new_session: Callable[[], None]) -> None:
@@ -47,6 +48,7 @@ class EventLoop:
         self.recorder: LoopRecorder | None = None
         self.rolls: LoopRolls | None = None
         self.closed = self._polled = self._trading = False
+        self.now_ns = 0
         self._links_over = self._losses = self._kept = 0
         self._sessions = self._link.sessions
         self._counter_words = self._link.counter_words
@@ -57,13 +59,16 @@ class EventLoop:
 
     def poll(self, timeout: float) -> None:
         """Wait until there is something to deliver, at most once a round."""
-        if self.closed or self._polled or self._has_news():
+        if self.closed or self._polled:
             return
         self._polled = True
+        if self._has_news():
+            return
         deadline = monotonic() + timeout
         while True:
             left = deadline - monotonic()
-            self.pump(min(left, self.liveness.seconds_until_due(self._dues())))
+            due = self.liveness.seconds_until_due(self._dues(), self._first_due())
+            self.pump(min(left, due))
             if left <= OVER or self._has_news():
                 return
 
@@ -74,6 +79,10 @@ class EventLoop:
         except LinkError:
             self._listeners.round()  # observers see the end, too
             raise
+        with self._gateway.trading.sent_together():
+            self._handle_news()
+
+    def _handle_news(self) -> None:
         self.follow_clock()
         self._follow_session()
         self._take_market_data()
@@ -99,8 +108,9 @@ class EventLoop:
             self.broker.take_reports(reports)
 
     def _take_market_data(self) -> None:
-        feeds, clock = self._feeds, self._clock
-        stamps = [(feed.symbol, stamp) for feed in feeds if (stamp := feed.take_ticks())]
+        feeds, clock, news = self._feeds, self._clock, self._gateway.take_news()
+        fresh = feeds if news is None else [feed for feed in feeds if feed.symbol in news]
+        stamps = [(feed.symbol, stamp) for feed in fresh if (stamp := feed.take_ticks())]
         if self.recorder is not None:
             stamps += self.recorder.take()
         for symbol, stamp in stamps:
@@ -113,9 +123,12 @@ class EventLoop:
             self._link.heard()
         over = self.market_over
         whole = over and all(feed.current for feed in feeds)
-        self.liveness.prove(self._dues(), over=whole)
+        self.liveness.prove(self._dues(), self._first_due(), over=whole)
+        alive_at = self.liveness.alive_at
         for feed in feeds:
-            feed.on_round(self.liveness.alive_at(feed.symbol), over=over)
+            came = news is None or feed.symbol in news
+            feed.on_round(alive_at(feed.symbol), over=over, came=came)
+        self.now_ns = self._context.present_ns()
 
     def catch_up(self, deadline: float) -> None:
         """Wait until everything that market data has sent so far has arrived.
@@ -208,16 +221,25 @@ class EventLoop:
         if self.recorder is not None:
             yield from self.recorder.dues
 
+    def _first_due(self) -> int:
+        """No instant of ``_dues`` is earlier; 0 if that is not known at a glance."""
+        if self.recorder is not None:
+            return 0
+        return min((feed.first_due for feed in self._feeds), default=NEVER)
+
     def _has_news(self) -> bool:
         feeds = self._feeds
         if self.broker is not None and self.broker.has_news:
             return True
         if self._context.unsaid or (feeds and all(feed.finished for feed in feeds)):
             return True
-        if any(feed.has_history for feed in feeds):
+        waiting = [feed for feed in feeds if feed.waits]
+        if not waiting:
+            return False
+        if any(feed.has_history or feed.put_back for feed in waiting):
             return True  # do not wait for the reports behind it
         horizon = self.horizon()
-        return any(feed.has_bar(horizon) for feed in feeds)
+        return any(feed.has_bar(horizon) for feed in waiting)
 
     def horizon(self) -> int:
         """Bars that end by this instant are complete for every contract."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqsdk.diff import _get_obj
@@ -49,10 +50,12 @@ class Trading:
         self._last_positions: dict[str, dict[str, Any]] = {}
         self._orders: dict[str, tuple[Any, ...]] = {}
         self._trades: set[str] = set()
+        #: Orders and trades to report again; None for all.
+        self._again: tuple[list[str], list[str]] | None = None
         self._identity = OrderIdentity()
         self._tells_time = False
         self._trading: Any = None
-        self._trading_news = False
+        self._trading_news = self._unsent = self._put_off = False
 
     @property
     def account_id(self) -> str:
@@ -65,7 +68,7 @@ class Trading:
         self._trading = api.register_update_notify(
             [api.get_account(), api.get_order(), api.get_trade()]
         )
-        self._trading_news = True
+        self._trading_news, self._again = True, None
         self._identity.new_session()
         for order_id in [one for one in self._orders if made_up(one)]:
             del self._orders[order_id]  # the new session decides whose they are
@@ -85,7 +88,7 @@ class Trading:
         limit_price: float | str | None,
         advanced: str | None = None,
     ) -> None:
-        """Pass an order to the client; it is sent with the next ``pump``.
+        """Pass an order to the client; ``send``, or else the next wait, sends it.
 
         Args:
             limit_price: A price, None for a market order, ``"BEST"`` or ``"FIVELEVEL"``.
@@ -102,6 +105,7 @@ class Trading:
             api.insert_order(
                 symbol, str(direction), str(offset), volume, limit_price, advanced, order_id
             )
+            self._unsent = True
         except TqTimeoutError as error:
             raise UnknownSymbol(symbol, f"TianQin knows no contract {symbol!r}") from error
         except Exception as error:  # TqSdk raises a plain Exception
@@ -122,7 +126,7 @@ class Trading:
         quote.price_tick, quote.ins_class = known.price_tick, known.ins_class
 
     def cancel_order(self, order_id: str) -> None:
-        """Request the cancel of an order; it is sent with the next ``pump``.
+        """Request the cancel of an order; ``send``, or else the next wait, sends it.
 
         Raises:
             LinkLost: There is no session with the account's counter.
@@ -130,6 +134,24 @@ class Trading:
         if not self._session.logged_in:
             raise LinkLost("not logged in at the account's counter at the moment")
         self._session.api.cancel_order(self._identity.counters(order_id))
+        self._unsent = True
+
+    def send(self) -> None:
+        """Send the orders and cancels that were passed to the client, unless that is put off."""
+        if self._unsent and not self._put_off:
+            self._unsent = False
+            if self._session.client is not None:
+                self._session.client.send_now()
+
+    @contextmanager
+    def sent_together(self) -> Iterator[None]:
+        """Send what a block passes to the client at its end: all of it is written down by then."""
+        self._put_off = True
+        try:
+            yield
+        finally:
+            self._put_off = False
+            self.send()
 
     def changed(self) -> bool:
         """Whether account, orders or trades have changed since the last call."""
@@ -143,6 +165,7 @@ class Trading:
         """Every order and trade that the client knows; like ``new_reports``."""
         self._orders.clear()
         self._trades.clear()
+        self._again = None
         return self.new_reports()
 
     def new_reports(self) -> list[OrderReport | Fill]:
@@ -151,16 +174,28 @@ class Trading:
         Incomplete objects wait. An order of ours that the gateway lists under an id of its own is
         reported under our id; so are its trades.
         """
-        orders = list(self._changed_orders())  # first: they tell whose the trades are
+        order_ids, trade_ids = self._take_changed()
+        orders = list(self._changed_orders(order_ids))  # first: they tell whose the trades are
         news: list[OrderReport | Fill] = []
-        for trade_id, trade in self._session.api.get_trade().items():
-            if trade_id in self._trades:
+        trades = self._session.api.get_trade()
+        for trade_id in trade_ids:
+            trade = trades.get(trade_id)
+            if trade is None or trade_id in self._trades:
                 continue
             fill = to_fill(trade_id, trade, self._now(), names_fees=self.names_fees)
             if fill is not None:
                 self._trades.add(trade_id)
                 news.append(self._identity.fill(fill))
         return news + orders
+
+    def _take_changed(self) -> tuple[list[str], list[str]]:
+        """The ids of orders and trades that may have changed; in a new session all of them."""
+        api = self._session.api
+        changed, again, self._again = api.news.take_reports(), self._again, ([], [])
+        if changed is None or again is None:
+            return list(api.get_order()), list(api.get_trade())
+        orders, trades = ([*before, *now] for before, now in zip(again, changed, strict=True))
+        return list(dict.fromkeys(orders)), list(dict.fromkeys(trades))
 
     def fills(self) -> Iterator[Fill]:
         """Every trade that the client knows, with our id of its order."""
@@ -169,9 +204,13 @@ class Trading:
             if fill is not None:
                 yield self._identity.fill(fill)
 
-    def _changed_orders(self) -> Iterator[OrderReport]:
+    def _changed_orders(self, order_ids: list[str]) -> Iterator[OrderReport]:
         self._follow_day()
-        for order_id, order in self._session.api.get_order().items():
+        orders = self._session.api.get_order()
+        for order_id in order_ids:
+            order = orders.get(order_id)
+            if order is None:
+                continue
             state = (order.status, order.volume_left, order.exchange_order_id, order.last_msg)
             if self._orders.get(order_id) == state:
                 continue
@@ -223,14 +262,18 @@ class Trading:
     def report_again(self, order_id: str) -> None:
         """Make the next ``new_reports`` report an order and its trades once more."""
         ours = self._identity.ours
-        for told in [told for told in self._orders if ours(told) == order_id]:
+        orders = [told for told in self._orders if ours(told) == order_id]
+        for told in orders:
             del self._orders[told]
-        trades = self._session.api.get_trade()
-        self._trades -= {
+        found = self._session.api.get_trade()
+        trades = [
             trade_id
             for trade_id in self._trades
-            if trade_id in trades and ours(trades[trade_id].order_id) == order_id
-        }
+            if trade_id in found and ours(found[trade_id].order_id) == order_id
+        ]
+        self._trades.difference_update(trades)
+        if self._again is not None:
+            self._again = [*self._again[0], *orders], [*self._again[1], *trades]
         self._trading_news = True
 
     def lots(self, symbol: str, side: str) -> tuple[int, int]:

@@ -33,20 +33,24 @@ class World:
         self.clock = MarketClock(self.wall)
         self.liveness = Liveness(self.clock, self.line)
 
+    @property
+    def first(self):
+        return min(self.dues.values())
+
     def at(self, seconds):
         """So many seconds after the end, by the exchange's time."""
         self.wall.advance_to(END + int((self.off + seconds) * SECOND))
-        self.liveness.prove(self.dues.items(), over=False)
+        self.liveness.prove(self.dues.items(), self.first, over=False)
 
     def tick(self, symbol, seconds):
         stamp = END + int(seconds * SECOND)
         self.clock.stamp(stamp)
         self.liveness.heard(symbol, stamp)
-        self.liveness.prove(self.dues.items(), over=False)
+        self.liveness.prove(self.dues.items(), self.first, over=False)
 
     def answer(self):
         self.line.answers += 1
-        self.liveness.prove(self.dues.items(), over=False)
+        self.liveness.prove(self.dues.items(), self.first, over=False)
 
     def closed(self, symbol):
         return self.liveness.bars_close_until(symbol) >= END
@@ -78,12 +82,12 @@ def test_without_a_tick_the_answer_to_a_question_asked_after_the_end_proves_it()
     world.tick(CU, -1)
     world.at(0.4)
     assert not world.line.asked
-    assert world.liveness.seconds_until_due(world.dues.items()) == pytest.approx(0.101)
+    assert world.liveness.seconds_until_due(world.dues.items(), world.first) == pytest.approx(0.101)
     world.at(0.5)
     assert world.line.asked == 1 and not world.closed(CU)
     world.at(20)
     assert world.line.asked == 1 and not world.closed(CU)  # it is on its way
-    assert world.liveness.seconds_until_due(world.dues.items()) == float("inf")
+    assert world.liveness.seconds_until_due(world.dues.items(), world.first) == float("inf")
     world.answer()
     assert world.closed(CU)
     world.at(60)
@@ -123,7 +127,7 @@ def test_several_things_that_are_due_do_not_hide_each_other():
     world.tick(CU, -1)
     world.at(0.5)
     world.answer()
-    assert world.liveness.seconds_until_due(world.dues.items()) == pytest.approx(7.001)
+    assert world.liveness.seconds_until_due(world.dues.items(), world.first) == pytest.approx(7.001)
     world.at(7.5)
     world.answer()
     assert world.liveness.bars_close_until(IF) >= END + 7 * SECOND
@@ -133,9 +137,9 @@ def test_a_told_time_is_the_proof_and_the_end_of_a_market_is_one():
     world = World(CU)
     world.clock.virtual = True
     world.clock.stamp(END + GRACE)
-    world.liveness.prove(world.dues.items(), over=False)
+    world.liveness.prove(world.dues.items(), world.first, over=False)
     assert world.closed(CU) and not world.line.asked
-    world.liveness.prove(world.dues.items(), over=True)
+    world.liveness.prove(world.dues.items(), world.first, over=True)
     assert world.liveness.alive_at(CU) == END + GRACE + AFTERWARDS
 
 
@@ -144,4 +148,7 @@ def test_nothing_is_due_of_a_contract_that_has_ended():
     world.dues = {CU: NEVER}
     world.tick(IF, 0)
     world.at(100)
-    assert not world.line.asked and world.liveness.seconds_until_due(world.dues.items()) > 1e6
+    assert (
+        not world.line.asked
+        and world.liveness.seconds_until_due(world.dues.items(), world.first) > 1e6
+    )

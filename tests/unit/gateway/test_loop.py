@@ -1,5 +1,6 @@
 """The steps of a round of the loop, their order, and the notifications."""
 
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from tianqin_backtrader.core.clock import (
 from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.core.model import Direction, Notice, Offset, OrderReport
 from tianqin_backtrader.errors import LinkLost, LinkTimeout
-from tianqin_backtrader.gateway.liveness import GRACE
+from tianqin_backtrader.gateway.liveness import GRACE, NEVER
 from tianqin_backtrader.gateway.loop import MARKET_OVER, EventLoop
 from tianqin_backtrader.gateway.loop_ports import LoopPorts
 from tianqin_backtrader.monitoring.observers import Observers
@@ -38,8 +39,16 @@ class Feed:
     def __init__(self, world):
         self._world, self.symbol, self.stamps = world, CU, []
         self.dues, self.complete_until = (), 0
-        self.has_history = self.finished = self.bar = False
-        self.current, self.told, self.flushed = True, [], []
+        self.has_history = self.finished = self.bar = self.put_back = False
+        self.current, self.told, self.flushed, self.came = True, [], [], []
+
+    @property
+    def first_due(self):
+        return min(self.dues, default=NEVER)
+
+    @property
+    def waits(self):
+        return self.has_history or self.bar or self.put_back
 
     def has_bar(self, horizon):
         return self.bar
@@ -48,7 +57,8 @@ class Feed:
         self._world.calls.append("ticks")
         return self.stamps.pop(0) if self.stamps else 0
 
-    def on_round(self, alive_at, *, over):
+    def on_round(self, alive_at, *, over, came):
+        self.came.append(came)
         self.flushed.append(alive_at - GRACE)
         self._world.calls.append("check")
 
@@ -92,7 +102,15 @@ class Gateway:
     def __init__(self, world):
         self._world, self.links, self.history_over, self.time = world, 2, False, None
         self.reports, self.answered, self.pumped = [], True, 0
-        self.trading = self
+        self.trading, self.news = self, None
+
+    def take_news(self):
+        return self.news
+
+    @contextmanager
+    def sent_together(self):
+        yield
+        self._world.calls.append("send")
 
     @property
     def told_now(self):
@@ -194,7 +212,7 @@ def test_feeds_come_first_then_reports_then_keepers_and_listeners_last(world):
     world.gateway.reports = [REFUSED]
     world.loop.pump(0.0)
     assert world.calls == [
-        "session", "ticks", "check", "no funds", "reports", "keeper", "rolls", "listeners",
+        "session", "ticks", "check", "no funds", "reports", "keeper", "rolls", "listeners", "send",
     ]  # fmt: skip
 
 
@@ -202,7 +220,7 @@ def test_without_a_broker_reports_are_taken_and_nobody_keeps_anything(world):
     world.keepers.append(lambda: world.calls.append("keeper"))
     world.gateway.reports = [REFUSED]
     world.loop.pump(0.0)
-    assert world.calls == ["ticks", "check", "no funds", "listeners"]
+    assert world.calls == ["ticks", "check", "no funds", "listeners", "send"]
     assert not world.gateway.changed()
 
 

@@ -1,0 +1,128 @@
+"""A program that answers every tick of one contract with an order, and keeps minutes of the others.
+
+``python answering_client.py SIDE PLAN``: SIDE is ``bare`` (tqsdk alone) or ``ours``; PLAN is a JSON
+object with ``urls``, ``clock_port``, ``symbols`` (the first one is traded), ``seconds`` and
+``records`` (a folder, or false). It prints a JSON object: ``answers``, ``minutes`` (the end of a
+minute, nanoseconds: how many nanoseconds later all contracts had their bar), ``cpu`` (seconds of
+processor time in the measured time), ``peak`` (MB of memory at most).
+"""
+
+import json
+import resource
+import sys
+import time
+
+import backtrader as bt
+from tqsdk import TqApi, TqAuth, TqKq
+
+from tianqin_backtrader import MyStore
+from tianqin_backtrader.core.clock import MINUTE, SECOND, to_ns
+from tianqin_backtrader.core.shared_clock import SharedClock
+from tianqin_backtrader.gateway.event_loop import environment
+
+HALF = SECOND // 2
+#: Seconds after the start that are not measured.
+WARM_UP = 5.0
+#: Below the market, so that no order is filled; each of fifty ticks in a row has another price.
+FAR, STEP, PRICES = 79_000.0, 10.0, 50
+
+
+def price_of(stamp):
+    """The price of the order that answers the tick of a stamp (nanoseconds)."""
+    return FAR - STEP * (stamp // HALF % PRICES)
+
+
+class Watch:
+    """When minutes came, and what the processor did."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.answers, self.minutes = clock, 0, {}
+        self._begins = time.monotonic() + WARM_UP
+        self._ends, self._cpu = self._begins + seconds, None
+
+    def note_minute(self, end):
+        self.minutes[end] = self.clock.market_ns() - end
+
+    @property
+    def over(self):
+        now = time.monotonic()
+        if self._cpu is None and now >= self._begins:
+            self._cpu = time.process_time()
+        return now >= self._ends
+
+    def report(self):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        cpu = time.process_time() - self._cpu
+        return {"answers": self.answers, "minutes": self.minutes, "cpu": cpu, "peak": peak}
+
+
+def bare(plan, clock):
+    """The loop of TqSdk's own examples."""
+    traded, *others = plan["symbols"]
+    with environment(plan["urls"]):
+        api = TqApi(TqKq(), auth=TqAuth("u", "p"), disable_print=True, debug=False)
+    with api:
+        ticks = api.get_tick_serial(traded)
+        klines = [api.get_kline_serial(symbol, 60) for symbol in others]
+        watch, end = Watch(clock, plan["seconds"]), 0
+        while not watch.over:
+            api.wait_update(deadline=time.time() + 0.5)
+            if api.is_changing(ticks):
+                price = price_of(int(ticks["datetime"].iloc[-1]))
+                api.insert_order(traded, "BUY", "OPEN", 1, price, advanced="FAK")
+                watch.answers += 1
+            if klines and clock.market_ns() >= end:
+                # A bar is whole when the next one has begun.
+                if end and all(one["datetime"].iloc[-1] >= end for one in klines):
+                    watch.note_minute(end)
+                    end += MINUTE
+                end = end or (clock.market_ns() // MINUTE + 1) * MINUTE
+    return watch.report()
+
+
+class Answer(bt.Strategy):
+    params = dict(watch=None, traded="")
+
+    def __init__(self):
+        self.ticks = self.bars = self.last = 0
+
+    def next(self):
+        watch = self.p.watch
+        if len(self.data) != self.ticks:
+            self.ticks = len(self.data)
+            price = price_of(to_ns(self.data.datetime.datetime()))
+            self.broker.buy_open(self.p.traded, 1, price, advanced="FAK")
+            watch.answers += 1
+        if len(self.datas) > 1 and len(self.datas[1]) != self.bars:
+            self.bars, end = len(self.datas[1]), self.datas[1].datetime[0]
+            if not self.datas[1].history_phase:
+                assert all(data.datetime[0] == end for data in self.datas[1:])
+                watch.note_minute(to_ns(self.datas[1].datetime.datetime()))
+        if watch.over:
+            self.env.runstop()
+
+    prenext = next
+
+
+def ours(plan, clock):
+    """The same in a strategy."""
+    traded, *others = plan["symbols"]
+    with MyStore("u", "p", urls=plan["urls"]) as store:
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(store.getbroker(records=plan["records"]))
+        cerebro.adddata(store.get_tick_data(traded))
+        for symbol in others:
+            cerebro.adddata(store.getdata(symbol))
+        watch = Watch(clock, plan["seconds"])
+        cerebro.addstrategy(Answer, watch=watch, traded=traded)
+        cerebro.run()
+    return watch.report()
+
+
+if __name__ == "__main__":
+    from tianqin_backtrader.core.clock import live_on
+
+    SIDE, PLAN = sys.argv[1], json.loads(sys.argv[2])
+    CLOCK = SharedClock(PLAN["clock_port"])
+    live_on(CLOCK)
+    print(json.dumps({"bare": bare, "ours": ours}[SIDE](PLAN, CLOCK)))
