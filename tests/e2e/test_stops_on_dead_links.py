@@ -15,7 +15,7 @@ SPEED = 5.0
 FAULTS = {
     "frozen": ("freeze", {"conn": "td"}),
     "swallowed": ("swallow_order", {"count": 1}),
-    "late": ("freeze", {"conn": "td", "seconds": 30 * SPEED}),
+    "late": ("freeze", {"conn": "td", "seconds": 30}),
 }
 #: Parameters of a stop besides its price; its limit is far enough below the market.
 KINDS = {bt.Order.Stop: {}, bt.Order.StopLimit: {"plimit": -60}, bt.Order.StopTrail: {}}
@@ -54,6 +54,7 @@ def test_a_stop_on_a_dead_link_closes_in_the_next_session(
 ):  # fmt: skip
     # The stop fires before the dead link is noticed, which takes seconds of the program's clock.
     market = HandMarket(CU).show(0, 60 if tells_time else 20).show(-20, 240)
+    speed = 1.0 if tells_time else SPEED  # of the clock by which faults and patience are measured
 
     def script(strategy):
         yield from buy_three(strategy)
@@ -62,8 +63,11 @@ def test_a_stop_on_a_dead_link_closes_in_the_next_session(
         assert stop.alive() and not stop.legs
         sessions = store.reconnector.sessions
         name, how = FAULTS[fault]
-        store.sandbox_server.fault(name, **how)
-        end = monotonic() + PATIENCE * (1 if tells_time else SPEED)
+        store.sandbox_server.fault(
+            name,
+            **{key: value * speed if key == "seconds" else value for key, value in how.items()},
+        )
+        end = monotonic() + PATIENCE * speed
         while stop.alive() and monotonic() < end:
             yield None
         assert strategy.path(stop) == ["Submitted", "Accepted", "Completed"]
