@@ -21,7 +21,7 @@ from .feeds.bar_feeds import LiveFeed
 from .feeds.continuous_feed import MainBars
 from .feeds.day_rows import DayRows
 from .feeds.feed_clone import FeedClone
-from .feeds.history import FeedHistory
+from .feeds.history import FeedHistory, load_together
 from .feeds.live_bars import FINAL_AFTER, LiveBars
 from .feeds.live_ticks import LiveTicks
 from .feeds.names import named
@@ -356,7 +356,7 @@ class Mydatafeed(LiveFeed):
     def _begin(self) -> None:
         if self._live is not None:  # a second run: go on where the first ended
             return
-        self._past.load()
+        self._load_histories()
         expires = self.store.instrument(self.symbol).expire_datetime
         self._ends = to_ns(expires) if expires is not None else NEVER
         builder = BarBuilder(self._slot_table())
@@ -377,6 +377,13 @@ class Mydatafeed(LiveFeed):
         self.history_end = to_backtrader(wanted[-1].end) if wanted else 0.0
         logger.info("%s: %d bars of history", self.symbol, len(wanted))
         self._live = live
+
+    def _load_histories(self) -> None:
+        """Wait for the history of all feeds of this run, with the first one that begins."""
+        feeds = [one for one in self._env.datas if isinstance(one, Mydatafeed)]
+        load_together(
+            [one._past for one in feeds if one.store is self.store], self.store.gateway, self.store
+        )
 
     def _sieve(self) -> TickSieve:
         calendar = self.store.calendar
@@ -502,7 +509,7 @@ class Tickfeed(Mydatafeed):
     def _begin(self) -> None:
         if self._live is not None:  # a second run: go on where the first ended
             return
-        self._past.load()
+        self._load_histories()
         last_id = self._ticks.last_id
         if self._main is not None:
             self._main.begin([])

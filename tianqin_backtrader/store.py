@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -385,6 +385,20 @@ class MyStore:
                 before a run, half a second during one; at once while market data is disconnected.
         """
         return self._instruments.get(symbol)
+
+    def instruments(self, symbols: Collection[str]) -> list[Instrument]:
+        """Return contracts' specifications of today, asked for in one query.
+
+        Call it before ``getdata`` of many contracts, which then costs no query each.
+
+        Args:
+            symbols: ``["SHFE.cu2612", "DCE.m2701"]``.
+
+        Raises:
+            UnknownSymbol, LinkError: As for ``instrument``.
+        """
+        self._must_be_open()
+        return self.context.instruments(symbols)
 
     def known_instrument(self, symbol: str) -> Instrument | None:
         """Return the same if it is known; else request it and return None without waiting."""

@@ -206,6 +206,7 @@ def _run(
         Alerts(store.view, alerts)
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.setbroker(broker)
+    store.instruments(options["symbols"])
     for symbol in options["symbols"]:
         # ``all`` starts at the beginning of a trading day; a number is exactly that many bars.
         bars = options["lookback"]

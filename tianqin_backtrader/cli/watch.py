@@ -24,6 +24,7 @@ def command(shell: Shell, symbols: tuple[str, ...], port: int, lookback: int, li
     with shell.settings().store(live=live, stop_on_signals=False) as store:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.setbroker(store.getbroker(records=False))
+        store.instruments(symbols)
         for symbol in symbols:
             cerebro.adddata(store.getdata(symbol, lookback=lookback, night_start=False))
         cerebro.addstrategy(bt.Strategy)

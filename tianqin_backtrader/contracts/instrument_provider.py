@@ -33,6 +33,7 @@ class Source(Protocol):
     @property
     def connected(self) -> bool: ...
     def instrument(self, symbol: str) -> Instrument: ...
+    def instruments(self, symbols: Collection[str]) -> dict[str, Instrument]: ...
     def ask_instruments(self, symbols: list[str]) -> Answer: ...
 
 
@@ -121,6 +122,26 @@ class InstrumentProvider:
                 self._hurry(symbol, seconds)
             found = self.at_hand[symbol]
         return found
+
+    def get_list(self, symbols: Collection[str]) -> list[Instrument]:
+        """Contracts' specifications, with one request for all that are unknown.
+
+        Args:
+            symbols: The contracts.
+
+        Raises:
+            UnknownSymbol: There is no such contract.
+            LinkError: As for ``get``.
+        """
+        for symbol in symbols:
+            check_name(symbol)
+        unknown = [one for one in dict.fromkeys(symbols) if one not in self.at_hand]
+        if len(unknown) > 1:
+            if self._patience() >= PATIENCE:
+                self._take(self._source.instruments(unknown))
+            else:
+                self.wanted.update(unknown)
+        return [self.get(symbol) for symbol in symbols]
 
     def known(self, symbol: str) -> Instrument | None:
         """A specification without waiting: None until an answer has come, which is requested."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Collection
 from datetime import date, datetime
 
 from ..errors import CalendarOutOfRange
@@ -142,6 +143,10 @@ class Context:
         """
         found = self._contracts.at_hand.get(symbol)
         return found if found is not None else self._contracts.get(symbol)
+
+    def instruments(self, symbols: Collection[str]) -> list[Instrument]:
+        """Return the same of several contracts; those that are unknown cost one request."""
+        return self._contracts.get_list(symbols)
 
     def known_instrument(self, symbol: str) -> Instrument | None:
         """Return the same if it is known; otherwise request it in the background, return None."""

@@ -5,7 +5,7 @@ A room takes only the ports that it uses, so its unit tests need no session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
@@ -40,6 +40,7 @@ class Contracts(Protocol):
     @property
     def at_hand(self) -> Mapping[str, Instrument]: ...
     def get(self, symbol: str) -> Instrument: ...
+    def get_list(self, symbols: Collection[str]) -> list[Instrument]: ...
     def known(self, symbol: str) -> Instrument | None: ...
     def absent(self, symbol: str) -> bool: ...
 

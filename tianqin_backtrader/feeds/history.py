@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import time
 from functools import partial
 from typing import Any
@@ -22,12 +23,15 @@ LARGEST_REQUEST = 8_000
 ANOTHER_TIME = 30 * DAY
 #: Minutes in the longest trading day, with a night session to 2:30; rounded up.
 LONGEST_DAY = 600
-#: Seconds without an answer after which loading fails.
-HISTORY_TIMEOUT = 60.0
+#: Seconds without an answer after which loading fails, and between two words about its progress.
+HISTORY_TIMEOUT, PROGRESS_EVERY = 60.0, 1.0
 
 
 class FeedHistory:
     """The past of one contract.
+
+    Attributes:
+        symbol: The contract.
 
     Args:
         context: Calendar and time.
@@ -51,40 +55,39 @@ class FeedHistory:
         *,
         whole_days: bool,
     ) -> None:
-        self._context, self._bars, self._proof, self._symbol = context, bars, proof, symbol
+        self._context, self._bars, self._proof, self.symbol = context, bars, proof, symbol
         self._klines, self._ticks, self._width = klines, ticks, width
         self._whole_days = whole_days and width > 0
-        self._first_id = 0
+        #: The oldest row that is wanted, once all have arrived; the oldest one requested so far.
+        self._first_id, self._left_id = -1, -1
+        self._older: Any = None
 
-    def load(self) -> None:
-        """Request the history, in as many requests as it takes, and wait for it.
+    @property
+    def loaded(self) -> bool:
+        """Whether all its rows have arrived."""
+        return self._first_id >= 0
 
-        Raises:
-            LinkTimeout: No answer came within a minute.
-        """
-        self._await(self._klines, self._ticks)
-        charts = self._bars.charts
+    def follow(self) -> bool:
+        """Take a step: request what is missing, or find that nothing is; False: rows must come."""
+        if self.loaded or not (self._klines.ready and self._ticks.ready):
+            return False
+        charts, last_id = self._bars.charts, self._klines.last_id
+        if self._older is None:
+            self._left_id = self._klines.left_id
+        elif not self._older.ready:
+            return False
+        else:
+            charts.drop(self._older)
         margin = LONGEST_DAY if self._whole_days else 0
-        first_id = max(0, self._klines.last_id - self._width - margin)
-        left_id = self._klines.left_id
-        while self._width and left_id > first_id:
-            width = min(left_id - first_id, LARGEST_REQUEST)
-            left_id -= width
-            here = 1 - (left_id - first_id) / max(1, self._klines.last_id - first_id)
-            logger.info("%s: asking for %.0f %% of the history", self._symbol, 100 * here)
-            older = charts.older(self._klines, left_id, width)
-            self._await(older)
-            charts.drop(older)
-        self._first_id = left_id
-        self._join_the_servers_time()
-        self._proof.catch_up(monotonic() + HISTORY_TIMEOUT)
-
-    def _await(self, *series: Any) -> None:
-        deadline = monotonic() + HISTORY_TIMEOUT
-        while not all(one.ready for one in series):
-            self._bars.pump(max(0.0, deadline - monotonic()))
-            if monotonic() >= deadline:
-                raise LinkTimeout(f"TianQin sent no history of {self._symbol} within a minute")
+        first_id = max(0, last_id - self._width - margin)
+        if not self._width or self._left_id <= first_id:
+            self._first_id = self._left_id
+            self._join_the_servers_time()
+            return True
+        width = min(self._left_id - first_id, LARGEST_REQUEST)
+        self._left_id -= width
+        self._older = charts.older(self._klines, self._left_id, width)
+        return True
 
     def _join_the_servers_time(self) -> None:
         """Set the clock to a server that replays the past: its newest tick is months old."""
@@ -113,11 +116,11 @@ class FeedHistory:
             return int(self._context.clock.now_ns())
         last_id = self._ticks.last_id
         newest: list[Tick] = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
-        phase_of = partial(phase_at, self._context.calendar, self._symbol)
+        phase_of = partial(phase_at, self._context.calendar, self.symbol)
         stamps = [
             one.time - 1 for one in newest if can_be(self._context.clock, one.time, phase_of)
         ]  # fmt: skip
-        alive_at: int = self._proof.alive_at(self._symbol)
+        alive_at: int = self._proof.alive_at(self.symbol)
         return max(alive_at, *stamps, 0)
 
     def newest(self, bars: list[Bar], *, night_start: bool) -> list[Bar]:
@@ -145,5 +148,37 @@ class FeedHistory:
             return True
         if start.time() < time(9):
             return False
-        opening = calendar.sessions(self._symbol, calendar.trading_day_at(start))[0][0]
+        opening = calendar.sessions(self.symbol, calendar.trading_day_at(start))[0][0]
         return bar.start <= to_ns(opening) < bar.end
+
+
+def load_together(histories: Sequence[FeedHistory], bars: ChartPort, proof: ProofPort) -> None:
+    """Request histories side by side, and wait for all of them.
+
+    Args:
+        histories: Those of the feeds of a run; loaded ones cost nothing.
+        bars: Waits for the server.
+        proof: Proves that nothing is missing behind the histories.
+
+    Raises:
+        LinkTimeout: Nothing of them came for a minute.
+    """
+    missing = [one for one in histories if not one.loaded]
+    if not missing:
+        return
+    everything, told_at = len(missing), monotonic()
+    deadline = told_at + HISTORY_TIMEOUT
+    while missing:
+        # No short cut: each of them requests what it misses.
+        if any([one.follow() for one in missing]):
+            deadline = monotonic() + HISTORY_TIMEOUT
+            missing = [one for one in missing if not one.loaded]
+            if monotonic() - told_at >= PROGRESS_EVERY:
+                told_at = monotonic()
+                logger.info("%d of %d histories have come", everything - len(missing), everything)
+            continue
+        bars.pump(max(0.0, deadline - monotonic()))
+        if monotonic() >= deadline:
+            names = ", ".join(one.symbol for one in missing)
+            raise LinkTimeout(f"TianQin sent no history of {names} within a minute")
+    proof.catch_up(monotonic() + HISTORY_TIMEOUT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from tqsdk.diff import _get_obj
@@ -90,19 +90,32 @@ class Queries:
             UnknownSymbol: There is no such contract; known at once, without a time-out.
             LinkTimeout: There was no answer within a minute.
         """
-        api = self._session.api
         check_name(symbol)
-        try:
-            # TqSdk answers a repeated query from memory; tomorrow's limits differ.
-            self._questions += 1
-            query = f"{_INSTRUMENT_QUERY}\n# {self._questions}"
-            answer = api.query_graphql(query, {"instrument_id": [symbol]})
-        except TqTimeoutError as error:
-            raise LinkTimeout(f"TianQin did not answer within 60 s what {symbol} is") from error
-        found, words = self._instruments_of(answer), answer.get("error")
-        if words or symbol not in found:
-            raise no_such_contract(symbol, str(words or ""))
+        found, words = self._ask([symbol])
+        if symbol not in found:
+            raise no_such_contract(symbol, words)
         return found[symbol]
+
+    def instruments(self, symbols: Collection[str]) -> dict[str, Instrument]:
+        """Query TianQin for several specifications at once; unknown contracts are left out.
+
+        Raises:
+            LinkTimeout: There was no answer within a minute.
+        """
+        return self._ask(symbols)[0]
+
+    def _ask(self, symbols: Collection[str]) -> tuple[dict[str, Instrument], str]:
+        """The specifications that there are, and the words of an error."""
+        # TqSdk answers a repeated query from memory; tomorrow's limits differ.
+        self._questions += 1
+        query = f"{_INSTRUMENT_QUERY}\n# {self._questions}"
+        try:
+            answer = self._session.api.query_graphql(query, {"instrument_id": list(symbols)})
+        except TqTimeoutError as error:
+            names = ", ".join(symbols)
+            raise LinkTimeout(f"TianQin did not answer within 60 s what {names} is") from error
+        words = str(answer.get("error") or "")
+        return ({} if words else self._instruments_of(answer)), words
 
     def ask_instruments(self, symbols: list[str]) -> Callable[[], dict[str, Instrument] | None]:
         """Query specifications without waiting.

@@ -69,7 +69,8 @@ class Recorder:
         self._context, self._gateway = ports.context, ports.gateway
         self._link, self._waits = ports.link, ports.waits
         context, calendar = ports.context, ports.context.calendar
-        instruments = {symbol: context.instrument(symbol) for symbol in self.symbols}
+        found = context.instruments(self.symbols)
+        instruments = dict(zip(self.symbols, found, strict=True))
         self._files = RecordingFiles(path)
         self._errors: tuple[type[Exception], ...] = (
             sqlite3.Error, OSError, TianqinError, *arrow_errors()

@@ -31,6 +31,10 @@ class Source:
             raise UnknownSymbol(symbol, symbol)
         return self.contracts[symbol]
 
+    def instruments(self, symbols):
+        self.waited.append(tuple(symbols))
+        return {one: self.contracts[one] for one in symbols if one in self.contracts}
+
     def ask_instruments(self, symbols):
         self.asked.append(symbols)
         found = {one: self.contracts[one] for one in symbols if one in self.contracts}
@@ -189,3 +193,28 @@ def test_without_a_session_nothing_is_waited_for(hurried, source):
     with pytest.raises(LinkTimeout):
         hurried.get(CU.symbol)
     assert source.pumped == 0
+
+
+def test_of_a_list_all_unknown_contracts_are_asked_for_in_one_request(book, source, learned):
+    names = ["SHFE.cu2612", "SHFE.cu2701", "SHFE.cu2702", "SHFE.cu2612"]
+    source.contracts |= {one: replace(CU, symbol=one) for one in names}
+    assert [one.symbol for one in book.get_list(names)] == names
+    assert [one.symbol for one in book.get_list(names)] == names
+    assert source.waited == [("SHFE.cu2612", "SHFE.cu2701", "SHFE.cu2702")]
+    assert len(learned) == 3
+
+
+@pytest.mark.parametrize("wrong", ["SHFE.xx2612", "cu2612", 7])
+def test_one_unknown_contract_of_a_list_is_named(book, source, wrong):
+    with pytest.raises(UnknownSymbol) as raised:
+        book.get_list([CU.symbol, wrong])
+    assert raised.value.symbol == str(wrong)
+
+
+def test_in_a_run_a_list_is_one_request_beside_the_run(hurried, source):
+    other = "SHFE.cu2701"
+    source.contracts[other] = replace(CU, symbol=other)
+    source.answering = True
+    assert [one.symbol for one in hurried.get_list([CU.symbol, other])] == [CU.symbol, other]
+    assert source.asked == [[CU.symbol, other]]
+    assert source.waited == []

@@ -54,7 +54,7 @@ class World(Machine):
         self.wall = ManualClock(MORNING)
         clock = MarketClock(self.wall)
         clock.join(MORNING)
-        contracts = SimpleNamespace(at_hand={}, get=self._specification)
+        contracts = SimpleNamespace(at_hand={}, get_list=self._specifications)
         self.context = Context(clock, CALENDAR, contracts, Observers())
         self.charts, self.asked, self.dropped = {}, [], []
         self.answer, self.questions = None, []
@@ -67,10 +67,11 @@ class World(Machine):
         self.recorder = Recorder(ports, [CU], self.path)
         return self.recorder
 
-    def _specification(self, symbol):
-        if symbol != CU:
-            raise UnknownSymbol(symbol, "no such contract")
-        return SPECIFICATION
+    def _specifications(self, symbols):
+        unknown = [one for one in symbols if one != CU]
+        if unknown:
+            raise UnknownSymbol(unknown[0], "no such contract")
+        return [SPECIFICATION for _ in symbols]
 
     # -- the ports ----------------------------------------------------------------------------
 
