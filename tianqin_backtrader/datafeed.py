@@ -473,7 +473,7 @@ class Tickfeed(Mydatafeed):
 
     params: Any = (("timeframe", bt.TimeFrame.Ticks),)
 
-    bar_length = "ticks"
+    bar_length, delivers_ticks = "ticks", True
 
     def _must_be_known(self) -> None:
         if self.p.timeframe != bt.TimeFrame.Ticks or self.p.compression != 1:

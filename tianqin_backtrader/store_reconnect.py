@@ -19,6 +19,7 @@ from .core.clock import (
     Instants,
     WallClock,
     beijing_now,
+    from_ns,
     instants,
     monotonic,
     pause,
@@ -123,7 +124,7 @@ class Reconnector:
             )
         self._link, self._hours = link, hours
         self._supervisor = Supervisor(jitter)
-        self.last_ok: datetime | None = None
+        self._last_ok = 0  # by the machine's clock, nanoseconds
         self.last_error = ""
         self.reconnects_today = self.sessions = self.answers = self.losses = self.kept = 0
         self._lines_lost = 0
@@ -187,6 +188,11 @@ class Reconnector:
         if self.last_ok is None or self.doubtful:
             return False
         return beijing_now() - self.last_ok <= timedelta(seconds=max_idle)
+
+    @property
+    def last_ok(self) -> datetime | None:
+        """When the last wait brought news; see ``Reconnector``."""
+        return from_ns(self._last_ok) if self._last_ok else None
 
     @property
     def backoff(self) -> float:
@@ -535,7 +541,7 @@ class Reconnector:
         self._do(action)
 
     def _succeeded(self) -> None:
-        self.last_ok = beijing_now()
+        self._last_ok = WallClock().now_ns()
 
     def _count(self) -> None:
         day = (beijing_now() - COUNT_RESET).date()

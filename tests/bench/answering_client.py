@@ -16,13 +16,13 @@ import backtrader as bt
 from tqsdk import TqApi, TqAuth, TqKq
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.core.clock import MINUTE, SECOND, to_ns
+from tianqin_backtrader.core.clock import MINUTE, SECOND, Machine, live_on, to_ns
 from tianqin_backtrader.core.shared_clock import SharedClock
 from tianqin_backtrader.gateway.event_loop import environment
 
 HALF = SECOND // 2
 #: Seconds after the start that are not measured.
-WARM_UP = 5.0
+WARM_UP = 12.0
 #: Below the market, so that no order is filled; each of fifty ticks in a row has another price.
 FAR, STEP, PRICES = 79_000.0, 10.0, 50
 
@@ -30,6 +30,18 @@ FAR, STEP, PRICES = 79_000.0, 10.0, 50
 def price_of(stamp):
     """The price of the order that answers the tick of a stamp (nanoseconds)."""
     return FAR - STEP * (stamp // HALF % PRICES)
+
+
+class MovedMachine(Machine):
+    """This machine, with its clock set to the market's time; it costs what the real clock costs."""
+
+    def __init__(self, port):
+        shared = SharedClock(port)
+        self._moved = shared.now_ns() - time.time_ns()
+        shared.close()
+
+    def now_ns(self):
+        return time.time_ns() + self._moved
 
 
 class Watch:
@@ -41,7 +53,7 @@ class Watch:
         self._ends, self._cpu = self._begins + seconds, None
 
     def note_minute(self, end):
-        self.minutes[end] = self.clock.market_ns() - end
+        self.minutes[end] = self.clock.now_ns() - end
 
     @property
     def over(self):
@@ -71,12 +83,12 @@ def bare(plan, clock):
                 price = price_of(int(ticks["datetime"].iloc[-1]))
                 api.insert_order(traded, "BUY", "OPEN", 1, price, advanced="FAK")
                 watch.answers += 1
-            if klines and clock.market_ns() >= end:
+            if klines and clock.now_ns() >= end:
                 # A bar is whole when the next one has begun.
                 if end and all(one["datetime"].iloc[-1] >= end for one in klines):
                     watch.note_minute(end)
                     end += MINUTE
-                end = end or (clock.market_ns() // MINUTE + 1) * MINUTE
+                end = end or (clock.now_ns() // MINUTE + 1) * MINUTE
     return watch.report()
 
 
@@ -120,9 +132,7 @@ def ours(plan, clock):
 
 
 if __name__ == "__main__":
-    from tianqin_backtrader.core.clock import live_on
-
     SIDE, PLAN = sys.argv[1], json.loads(sys.argv[2])
-    CLOCK = SharedClock(PLAN["clock_port"])
+    CLOCK = MovedMachine(PLAN["clock_port"])
     live_on(CLOCK)
     print(json.dumps({"bare": bare, "ours": ours}[SIDE](PLAN, CLOCK)))

@@ -30,9 +30,11 @@ def write_market(path, symbols, start, minutes):
         minutes: How many.
     """
     count, rng = minutes * 120, np.random.default_rng(7)
-    frames = []
+    frames, offsets = [], {}
     for symbol in symbols:
-        offset = int(rng.integers(0, 500)) * SECOND // 1000  # exchanges are not in step
+        # An exchange sends its contracts together; exchanges are not in step.
+        exchange = symbol.partition(".")[0]
+        offset = offsets.setdefault(exchange, int(rng.integers(0, 500)) * SECOND // 1000)
         steps = rng.integers(-2, 3, count).cumsum()
         last = 80_000.0 + 10 * (steps - steps.min() if symbol == TRADED else steps)
         volume = rng.integers(1, 9, count).cumsum()

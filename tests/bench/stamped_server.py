@@ -3,8 +3,9 @@
 ``python stamped_server.py STAMPS SYMBOL ...``: the other arguments are those of
 ``python -m tianqin_backtrader.sandbox``. Each line of the file STAMPS has a word, a moment of this
 machine's monotonic clock and a number, both in nanoseconds where they are times: ``tick`` when a
-pack with a tick of SYMBOL has been written, with the tick's own stamp; ``order`` when an order has
-arrived, with its price; ``pack`` when any pack of market data has been written, with its bytes.
+pack with a tick of SYMBOL is about to be written, with the tick's own stamp; ``order`` when an
+order has arrived, with its price; ``pack`` when a pack of market data is about to be written, with
+its bytes.
 """
 
 import json
@@ -24,13 +25,14 @@ def note(path, symbol):
     mark = f'"{symbol}":{{"data":'.encode()
 
     def write_and_note(link, frame):
-        write(link, frame)
+        # Before the write: it may return long after the client was woken.
         left = time.monotonic_ns()
+        write(link, frame)
         if link.kind != "md":
             return
         print("pack", left, len(frame), file=lines)
         if mark in frame:
-            pack = json.loads(frame[frame.index(b"{") :])
+            pack = json.loads(frame[frame.index(b'{"') :])  # a header may have a brace
             for row in _rows(pack, symbol):
                 print("tick", left, row["datetime"], file=lines)
 

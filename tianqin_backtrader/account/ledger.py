@@ -98,6 +98,11 @@ class BoundFunds:
         """Add an order that is being sent."""
         self._bound.append(binding)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no order is bound."""
+        return not self._bound
+
     def yuan(self, figures: tuple[float, ...], at: Instants) -> float:
         """Return the sum to subtract from the account's available funds.
 
@@ -345,8 +350,10 @@ class PositionLedger:
 
     def available(self) -> float:
         """Return the available funds, less those for orders not included in them yet; yuan."""
-        figures = self._bound_figures()
-        return self.funds("available") - self._bound.yuan(figures, self._instants())
+        available = self.funds("available")
+        if self._bound.is_empty:
+            return available
+        return available - self._bound.yuan(self._bound_figures(), self._instants())
 
     def bind(self, leg: OrderLeg, price: float) -> None:
         """Note the funds for an order about to be sent, at most at ``price``, which may be nan."""

@@ -105,6 +105,8 @@ class ReportHandler:
             self._manager.write_ahead.report(report)
             if changed:
                 logger.info("%s %s", leg, leg.last_msg)
+        if _is_answered(leg):
+            self._manager.unanswered.pop(leg.order_id, None)
         return Applied(report, ticket, leg, given_up)
 
     def read_again(self, report: OrderReport | Fill, error: IllegalTransition) -> None:
@@ -331,8 +333,7 @@ class ReportHandler:
             self._look_for_missing()
         now = WallClock().now_ns()
         for order_id, leg in list(self._manager.unanswered.items()):
-            answered = leg.state is not OrderState.SUBMITTED or leg.last_msg
-            if answered or order_id in self.missing:
+            if _is_answered(leg) or order_id in self.missing:
                 del self._manager.unanswered[order_id]
             elif leg.overdue(now, NOTICED) and (words := self._refusal_of(leg, reconnector)):
                 del self._manager.unanswered[order_id]
@@ -381,3 +382,8 @@ class ReportHandler:
                 self._manager.live[leg.symbol].pop(order_id, None)
                 self._manager.write_ahead.ended(leg)
                 self.settle(ticket)
+
+
+def _is_answered(leg: OrderLeg) -> bool:
+    """Return whether exchange, counter or client has said anything about a sent order."""
+    return leg.state is not OrderState.SUBMITTED or bool(leg.last_msg)

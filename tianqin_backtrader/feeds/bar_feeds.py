@@ -52,6 +52,11 @@ class BarFeed(bt.feed.DataBase):
         """Until when every tick has been delivered, nanoseconds; 0 for feeds of bars."""
         return 0
 
+    def __len__(self) -> int:
+        """As in Backtrader, which asks every feed several times a round, by four calls each."""
+        bars: int = self.lines.lines[0].lencount
+        return bars
+
     def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
         """Set the buffers, as in Backtrader; resamplers need one more value."""
         super().qbuffer(savemem=savemem, replaying=replaying or bool(self._filters))
@@ -141,6 +146,8 @@ class LiveFeed(BarFeed):
     MAIN_CHANGED = CLOSED + 1
     _NOTIFNAMES: ClassVar = [*BarFeed._NOTIFNAMES, "CORRECTED", "CLOSED", "MAIN_CHANGED"]
 
+    #: Whether strategies see every tick: such a feed comes first.
+    delivers_ticks = False
     #: Backtrader sets it only when a feed starts; the connection may be lost before that.
     _laststatus: int = BarFeed.CONNECTED
 

@@ -168,6 +168,28 @@ class Client(TqApi):
             raise OrderError("trading is paused: this session is not logged in at the counter")
         return super().insert_order(*args, **kwargs)
 
+    def _run_until_idle(self, async_run: bool = False) -> None:
+        """See ``TqApi``; its loop starts and stops once, not after each step of a pack's way."""
+        if not TESTED or async_run:
+            super()._run_until_idle(async_run)
+            return
+        while self._check_rev != self._event_rev:
+            self._look_for_idle()
+            try:
+                self._run_once()
+            finally:
+                self._idle_check.cancel()
+
+    def _look_for_idle(self) -> None:
+        self._idle_check = self._loop.call_soon(self._stop_when_idle, self._event_rev + 1)
+
+    def _stop_when_idle(self, events: int) -> None:
+        """Stop the loop if nothing was scheduled after ``events``; else look again, after that."""
+        if self._event_rev == events:
+            self._check_event(events)
+        else:
+            self._look_for_idle()
+
     def send_now(self) -> None:
         """Write to the sockets what the client was given, without receiving anything.
 
@@ -178,7 +200,7 @@ class Client(TqApi):
         if not TESTED or self._exceptions or asyncio._get_running_loop() is not None:
             return
         try:
-            with self._loop.whole_callbacks():
+            with self._loop.whole_callbacks:
                 self._run_until_idle(async_run=False)
         except Exception as error:
             self._exceptions.append(error)
@@ -304,7 +326,7 @@ class ClientMaker:
         with (
             environment(past_proxies(self._urls)),
             closing_on_error(loop),
-            loop.whole_callbacks(),
+            loop.whole_callbacks,
         ):
             api = self._log_in(loop, login, patience, trading=trading)
         self._been_in = True

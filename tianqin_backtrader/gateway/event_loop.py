@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
 from ..core.clock import machine, monotonic
-from .stop_signals import SIGNALS, puts_off
+from .stop_signals import WholeCallbacks
 
 #: Turns of the loop in which cancelled tasks may end.
 _LAST_TURNS = 1000
@@ -28,6 +26,8 @@ class ClientLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__(machine().selector())
         self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
+        #: A block in which signals do not interrupt callbacks.
+        self.whole_callbacks = WholeCallbacks(self.call_soon_threadsafe)
         #: Connections opened so far, and whether they have been aborted.
         self.opened, self.aborted = 0, False
 
@@ -49,44 +49,6 @@ class ClientLoop(asyncio.SelectorEventLoop):
         for transport in list(self._connections):
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
-
-    @contextmanager
-    def whole_callbacks(self) -> Iterator[None]:
-        """Handle signals between two callbacks, not inside one: TqSdk would leave unfinished tasks.
-
-        This applies to Ctrl-C, and to SIGTERM in ``with MyStore(...)``. A second signal is handled
-        at once. The user's own handlers are not changed.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        ours = {number: one for number, one in handlers.items() if callable(one) and puts_off(one)}
-        pending: list[tuple[asyncio.Handle, Callable[[], None]]] = []
-
-        def restore() -> None:
-            for number, handler in ours.items():
-                signal.signal(number, handler)
-
-        def defer(number: int, frame: object) -> None:
-            restore()
-
-            def handle() -> None:
-                pending.clear()
-                ours[number](number, None)
-
-            pending.append((self.call_soon_threadsafe(handle), handle))  # wakes the loop
-
-        for number in ours:
-            signal.signal(number, defer)
-        try:
-            yield
-        finally:
-            restore()
-            if pending:
-                handle, act = pending.pop()
-                handle.cancel()
-                act()
 
     def end(self) -> None:
         """Cancel what is still running, and close."""

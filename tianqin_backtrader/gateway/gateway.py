@@ -237,7 +237,7 @@ class Gateway:
             return False
         api = self._session.api
         try:
-            with self._loop.whole_callbacks():
+            with self._loop.whole_callbacks:
                 news = bool(api.wait_update(deadline=deadline_in(timeout)))
             self._read_time()
             return news
@@ -260,10 +260,9 @@ class Gateway:
     def new_notices(self) -> list[Notice]:
         """Notifications since the last call."""
         api = self._session.client
-        notices = api._data.get("notify", {}) if api is not None else {}
-        if not notices:
-            return []
-        if len(notices.__dict__) - 2 == len(self._seen_notices):  # _path and _listener
+        notices = api._data.get("notify") if api is not None else None
+        # In every round: TqSdk's ``len`` copies all of them. _path and _listener are no notices.
+        if notices is None or len(notices.__dict__) - 2 == len(self._seen_notices):
             return []
         new = []
         for key, notice in notices.items():

@@ -1,20 +1,21 @@
 """``EventLoop``: one wait for the server per round of Cerebro, and the handling of its news.
 
 Feeds are updated first, then the account's reports, then everything that is checked every round: so
-all of them see the same moment.
+all of them see the same moment. Only minutes that are not over may be updated a round later, if
+ticks are to be delivered at once.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..calendars.doubted_stamps import phase_at
 from ..core.clock import OVER, Phase, WallClock, deadline_in, monotonic
 from ..core.model import Notice, OrderReport
 from ..errors import LinkError, LinkTimeout
 from .liveness import NEVER, Liveness
-from .loop_ports import LoopBroker, LoopPorts, LoopRecorder, LoopRolls
+from .loop_ports import LoopBroker, LoopFeed, LoopPorts, LoopRecorder, LoopRolls
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class EventLoop:
         self.recorder: LoopRecorder | None = None
         self.rolls: LoopRolls | None = None
         self.closed = self._polled = self._trading = False
+        #: Feeds whose new ticks are taken after the strategies have seen those of others.
+        self._put_off: list[LoopFeed] = []
         self.now_ns = 0
         self._links_over = self._losses = self._kept = 0
         self._sessions = self._link.sessions
@@ -62,6 +65,7 @@ class EventLoop:
         if self.closed or self._polled:
             return
         self._polled = True
+        self._take_put_off()
         if self._has_news():
             return
         deadline = monotonic() + timeout
@@ -69,11 +73,12 @@ class EventLoop:
             left = deadline - monotonic()
             due = self.liveness.seconds_until_due(self._dues(), self._first_due())
             self.pump(min(left, due))
-            if left <= OVER or self._has_news():
+            if self._has_news() or (self._take_put_off() and self._has_news()) or left <= OVER:
                 return
 
     def pump(self, timeout: float) -> None:
         """Wait once, and handle the news."""
+        self._take_put_off()
         try:
             self._link.wait(deadline_in(max(0.0, timeout)))
         except LinkError:
@@ -108,26 +113,58 @@ class EventLoop:
             self.broker.take_reports(reports)
 
     def _take_market_data(self) -> None:
-        feeds, clock, news = self._feeds, self._clock, self._gateway.take_news()
-        fresh = feeds if news is None else [feed for feed in feeds if feed.symbol in news]
-        stamps = [(feed.symbol, stamp) for feed in fresh if (stamp := feed.take_ticks())]
+        feeds, news = self._feeds, self._gateway.take_news()
+        fresh = list(feeds) if news is None else [feed for feed in feeds if feed.symbol in news]
+        first = [feed for feed in fresh if feed.delivers_ticks]
+        others = [feed for feed in fresh if not feed.delivers_ticks]
+        newest = self._take_ticks(first)
         if self.recorder is not None:
-            stamps += self.recorder.take()
+            self._hear(self.recorder.take())
+        over = self.market_over
+        # Bars of the others that are not due before these ticks can wait until after them.
+        if newest and others and not over and newest < min(feed.first_due for feed in others):
+            fresh, self._put_off = first, others
+        else:
+            self._take_ticks(others)
+        self._complete(feeds if news is None else fresh, over=over)
+
+    def _take_put_off(self) -> bool:
+        """Take the ticks that were left when others were delivered; False if there are none."""
+        feeds, self._put_off = self._put_off, []
+        if feeds:
+            self._take_ticks(feeds)
+            self._complete(feeds, over=self.market_over)
+        return bool(feeds)
+
+    def _take_ticks(self, feeds: Iterable[LoopFeed]) -> int:
+        """Build bars from new ticks; return the newest stamp, nanoseconds, 0 if there is none."""
+        stamps = [(feed.symbol, stamp) for feed in feeds if (stamp := feed.take_ticks())]
+        self._hear(stamps)
+        return max((stamp for _, stamp in stamps), default=0)
+
+    def _hear(self, stamps: Iterable[tuple[str, int]]) -> None:
+        clock, heard = self._clock, False
         for symbol, stamp in stamps:
+            heard = True
             # Before the first trusted time, a tick before an open may have any stamp.
-            calendar = self._context.calendar
-            if clock.trusted or phase_at(calendar, symbol, stamp) is Phase.TRADING:
+            if clock.trusted or self._is_in_session(symbol, stamp):
                 clock.stamp(stamp)
             self.liveness.heard(symbol, stamp)
-        if stamps:
+        if heard:
             self._link.heard()
-        over = self.market_over
+
+    def _is_in_session(self, symbol: str, stamp: int) -> bool:
+        return phase_at(self._context.calendar, symbol, stamp) is Phase.TRADING
+
+    def _complete(self, fresh: Iterable[LoopFeed], *, over: bool) -> None:
+        """Prove what is over, and complete the bars of all feeds but those that are put off."""
+        feeds, came = self._feeds, {id(feed) for feed in fresh}
         whole = over and all(feed.current for feed in feeds)
         self.liveness.prove(self._dues(), self._first_due(), over=whole)
-        alive_at = self.liveness.alive_at
+        alive_at, later = self.liveness.alive_at, {id(feed) for feed in self._put_off}
         for feed in feeds:
-            came = news is None or feed.symbol in news
-            feed.on_round(alive_at(feed.symbol), over=over, came=came)
+            if id(feed) not in later:
+                feed.on_round(alive_at(feed.symbol), over=over, came=id(feed) in came)
         self.now_ns = self._context.present_ns()
 
     def catch_up(self, deadline: float) -> None:

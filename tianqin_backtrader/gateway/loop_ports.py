@@ -89,6 +89,8 @@ class LoopFeed(Protocol):
 
     symbol: str
     DISCONNECTED: int
+    #: Whether strategies see every tick.
+    delivers_ticks: bool
 
     #: Everything up to this instant is complete; no due is earlier than that one, nanoseconds.
     complete_until: int

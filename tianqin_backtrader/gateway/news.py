@@ -13,12 +13,16 @@ class News:
 
     It begins with everything: what a new client's first packs have brought is not known.
 
+    Attributes:
+        account_changes: How often the account may have changed; None if that is not known.
+
     Args:
         sure: Whether every wait is noted; otherwise everything may be new at any time.
     """
 
     def __init__(self, *, sure: bool) -> None:
         self._sure = sure
+        self.account_changes: int | None = 0 if sure else None
         self._all_rows = self._all_reports = True
         self._contracts: set[str] = set()
         self._orders: dict[str, None] = {}  # in the order in which they came
@@ -34,6 +38,8 @@ class News:
                 # Rows of a request count once all of them have come.
                 if not isinstance(chart, Mapping) or "ready" in chart:
                     self._all_rows = True
+            if "trade" in difference and self.account_changes is not None:
+                self.account_changes += 1
             for account in difference.get("trade", {}).values():
                 if isinstance(account, Mapping):
                     self._orders.update(dict.fromkeys(account.get("orders") or ()))

@@ -7,10 +7,12 @@ run, and with a second signal, these are raised at once, after SIGTERM with code
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import CodeType, FrameType
 from typing import ClassVar
 
@@ -34,7 +36,9 @@ class StopSignals:
     """
 
     #: The object whose handlers are active.
-    _holder: ClassVar[StopSignals | None] = None
+    holder: ClassVar[StopSignals | None] = None
+    #: Takes the next signal, to handle it between two callbacks; see ``WholeCallbacks``.
+    put_off: ClassVar[Callable[[Callable[[], object]], None] | None] = None
 
     def __init__(self, stop_run: Callable[[], bool]) -> None:
         self._stop_run = stop_run
@@ -50,7 +54,7 @@ class StopSignals:
 
     @property
     def _in_force(self) -> StopSignals:
-        return StopSignals._holder or self
+        return StopSignals.holder or self
 
     def install(self) -> None:
         """Handle signals for which the program has no handler of its own; main thread only."""
@@ -60,7 +64,7 @@ class StopSignals:
             if signal.getsignal(number) is default:
                 signal.signal(number, self.handle)
                 self._installed.append(number)
-                StopSignals._holder = self
+                StopSignals.holder = self
 
     def restore(self) -> None:
         """Restore the previous handlers, unless others were set meanwhile."""
@@ -68,8 +72,8 @@ class StopSignals:
             if signal.getsignal(number) == self.handle:
                 signal.signal(number, SIGNALS[number][1])
         self._installed.clear()
-        if StopSignals._holder is self:
-            StopSignals._holder = None
+        if StopSignals.holder is self:
+            StopSignals.holder = None
 
     def handle(self, number: int, frame: object = None) -> None:
         """The handler for ``signal.signal``.
@@ -78,6 +82,10 @@ class StopSignals:
             KeyboardInterrupt: There is no run that could end in order, or it is the second signal.
             SystemExit: The same after SIGTERM.
         """
+        put_off, StopSignals.put_off = StopSignals.put_off, None  # a second one comes at once
+        if put_off is not None:
+            put_off(partial(self.handle, number))
+            return
         first, self._number = not self.came, number
         if not (first and self._stop_run()):
             self._leave(128 + number)
@@ -118,7 +126,56 @@ def callers(code: CodeType) -> Iterator[object]:
         frame = frame.f_back  # type: ignore[assignment]
 
 
-def puts_off(handler: object) -> bool:
-    """Whether a handler may be called a little later, between two callbacks of a loop."""
-    ours = isinstance(getattr(handler, "__self__", None), StopSignals)
-    return ours or handler is signal.default_int_handler
+class WholeCallbacks:
+    """A block in which a loop runs: signals are handled between two callbacks, not inside one.
+
+    TqSdk would leave unfinished tasks. This applies to Ctrl-C, and to SIGTERM in ``with
+    MyStore(...)``. A signal outside of callbacks is handled at the end of the block, and a second
+    one at once. The user's own handlers are not changed.
+
+    Args:
+        schedule: Lets the loop call a function soon; from a signal's handler.
+    """
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], asyncio.Handle]) -> None:
+        self._schedule = schedule
+        self._came: tuple[asyncio.Handle, Callable[[], None]] | None = None
+        self._swapped = False
+
+    def __enter__(self) -> None:
+        """Put signals off; in another thread than the main one nothing is done."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if StopSignals.holder is not None:  # nearly always: handlers cost system calls
+            StopSignals.put_off = self._take
+        elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._put_off_default)
+            self._swapped = True
+
+    def __exit__(self, *_: object) -> None:
+        """Handle a signal that has come and was not handled yet."""
+        if StopSignals.put_off == self._take:
+            StopSignals.put_off = None
+        self._restore()
+        if self._came is not None:
+            scheduled, act = self._came
+            scheduled.cancel()
+            act()
+
+    def _put_off_default(self, number: int, frame: FrameType | None) -> None:
+        self._restore()
+        self._take(partial(signal.default_int_handler, number, None))
+
+    def _restore(self) -> None:
+        if self._swapped:
+            self._swapped = False
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _take(self, act: Callable[[], object]) -> None:
+        """Let the loop call a signal's handler; this wakes it."""
+
+        def handle() -> None:
+            self._came = None
+            act()
+
+        self._came = self._schedule(handle), handle

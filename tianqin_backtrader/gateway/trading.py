@@ -47,6 +47,10 @@ class Trading:
             self.counter = Counter.KQ
         self.names_fees = self.counter is not Counter.CTP
         self._last_account: dict[str, Any] = {}
+        #: Fields by their names, as of so many changes of the account.
+        self._funds: dict[tuple[str, ...], tuple[float, ...]] = {}
+        self._funds_seen: int | None = None
+        self._funds_row: Any = {}
         self._last_positions: dict[str, dict[str, Any]] = {}
         self._orders: dict[str, tuple[Any, ...]] = {}
         self._trades: set[str] = set()
@@ -65,6 +69,7 @@ class Trading:
     def begin(self) -> None:
         """Begin a new session: everything it shows is new."""
         api = self._session.api
+        self._funds_seen = None
         self._trading = api.register_update_notify(
             [api.get_account(), api.get_order(), api.get_trade()]
         )
@@ -247,10 +252,18 @@ class Trading:
 
     def funds(self, *names: str) -> tuple[float, ...]:
         """Some of the account's fields, NaN if missing; a fast ``account`` for every round."""
-        client, found = self._session.client, self._last_account
-        if client is not None and self._session.logged_in:
-            found = client.get_account()
-        return tuple(_yuan(found.get(name)) for name in names)
+        client = self._session.client
+        if client is None or not self._session.logged_in:
+            return tuple(_yuan(self._last_account.get(name)) for name in names)
+        changes = client.news.account_changes
+        if changes is None or changes != self._funds_seen:
+            self._funds_seen, self._funds_row = changes, client.get_account()
+            self._funds.clear()
+        found = self._funds.get(names)
+        if found is None:
+            row = self._funds_row
+            found = self._funds[names] = tuple(_yuan(row.get(name)) for name in names)
+        return found
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """The account's positions by symbol, fields with TqSdk's names; like ``account``."""

@@ -21,7 +21,9 @@ class LinkView(Protocol):
 
     reconnects_today: int
     last_error: str
-    last_ok: datetime | None
+
+    @property
+    def last_ok(self) -> datetime | None: ...
 
     @property
     def state(self) -> State: ...

@@ -35,6 +35,7 @@ class Feed:
     """A feed whose contents the test sets."""
 
     DISCONNECTED = 7
+    delivers_ticks = False
 
     def __init__(self, world):
         self._world, self.symbol, self.stamps = world, CU, []
@@ -237,6 +238,69 @@ def test_listeners_see_the_end_of_a_session_that_cannot_go_on(world):
     with pytest.raises(LinkLost):
         world.loop.pump(0.0)
     assert world.calls == ["listeners"]
+
+
+# -- ticks that are delivered at once ---------------------------------------------------------
+
+
+class Ticks(Feed):
+    """A feed of ticks, which has one to deliver when it has taken one."""
+
+    delivers_ticks = True
+
+    def take_ticks(self):
+        self.bar = bool(self.stamps)
+        stamp = self.stamps.pop(0) if self.stamps else 0
+        self._world.calls.append("tick")
+        return stamp
+
+
+@pytest.fixture
+def ticks(world):
+    """Beside the feed of minutes, whose running one ends in some seconds."""
+    world.clock.join(MORNING)
+    world.gateway.news = {CU}
+    world.feed.dues = (MORNING + 10 * SECOND,)
+    made = Ticks(world)
+    world.feeds.append(made)
+    return made
+
+
+def test_a_tick_is_delivered_before_minutes_are_updated(world, ticks):
+    ticks.stamps, world.feed.stamps = [MORNING + SECOND], [MORNING + SECOND]
+    world.loop.poll(0.5)
+    assert world.calls[:2] == ["tick", "check"] and world.feed.came == []
+    world.loop.begin()
+    ticks.bar, world.gateway.news = False, set()  # it was delivered
+    world.loop.poll(0.0)
+    assert world.feed.came == [True, False]  # what was put off, then nothing
+
+
+def test_a_minute_that_may_be_over_comes_before_the_tick_that_ends_it(world, ticks):
+    ticks.stamps = world.feed.stamps = [MORNING + 10 * SECOND, MORNING + 10 * SECOND]
+    world.loop.poll(0.5)
+    assert world.feed.came == [True]
+
+
+def test_minutes_wait_for_no_tick_that_is_left_out(world, ticks):
+    world.feed.stamps = [MORNING + SECOND]
+    world.loop.pump(0.0)
+    assert world.feed.came == [True] and not ticks.bar
+
+
+def test_nothing_is_put_off_at_the_end_of_the_market(world, ticks):
+    ticks.stamps, world.feed.stamps = [MORNING + SECOND], [MORNING + SECOND]
+    world.gateway.history_over = True
+    world.loop.pump(0.0)
+    assert world.feed.came == [True]
+
+
+def test_what_was_put_off_is_taken_before_another_wait(world, ticks):
+    ticks.stamps, world.feed.stamps = [MORNING + SECOND], [MORNING + SECOND]
+    world.loop.pump(0.0)
+    assert world.feed.came == []
+    world.loop.pump(0.0)
+    assert world.feed.came[0] is True and world.calls.index("ticks") < len(world.calls) - 3
 
 
 # -- waiting ----------------------------------------------------------------------------------

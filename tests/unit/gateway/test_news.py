@@ -62,3 +62,16 @@ def test_quotes_accounts_and_notices_are_no_news_of_rows_or_orders(news):
     news.note([{"quotes": {CU: {"last_price": 1.0}}}, {"notify": {"one": {}}}, {}])
     news.note([{"trade": {"me": {"accounts": {"CNY": {"balance": 1.0}}}}}, {"trade": {"me": None}}])
     assert news.take_contracts() == set() and news.take_reports() == ([], [])
+
+
+def test_what_may_have_changed_the_account_is_counted(news):
+    for differences, count in (
+        ([{"trade": {"me": {"accounts": {"CNY": {"available": 1.0}}}}}], 1),
+        ([{"ticks": {CU: {}}}], 1),
+        ([{"trade": {"me": None}}, {"trade": {"me": {}}}], 3),
+    ):
+        news.note(differences)
+        assert news.account_changes == count
+    unknown = News(sure=False)
+    unknown.note([{"trade": {"me": {}}}])
+    assert unknown.account_changes is None

@@ -26,13 +26,15 @@ class Api:
 
     def __init__(self):
         self.orders, self.trades, self.sent = {}, {}, 0
+        self.account, self.looks = {}, 0
         self.news = News(sure=True)
 
     def register_update_notify(self, objects):
         return SimpleNamespace(empty=lambda: True)
 
     def get_account(self):
-        return {}
+        self.looks += 1
+        return self.account
 
     def get_order(self):
         return self.orders
@@ -126,7 +128,7 @@ class Loop:
 
     def __init__(self, error=None):
         self._exceptions, self._error, self.runs = [], error, []
-        self._loop = SimpleNamespace(whole_callbacks=nullcontext)
+        self._loop = SimpleNamespace(whole_callbacks=nullcontext())
 
     def _run_until_idle(self, *, async_run):
         self.runs.append(async_run)
@@ -219,3 +221,39 @@ def test_everything_is_reported_on_request_and_in_a_new_session(trading, api):
     trading._orders.clear()
     trading.begin()
     assert told(trading) == ["a"]
+
+
+# -- the account's figures --------------------------------------------------------------------
+
+
+def has_changed(api, **fields):
+    api.account = api.account | fields
+    api.news.note([{"trade": {"me": {"accounts": {"CNY": fields}}}}])
+
+
+def test_figures_are_looked_up_when_the_account_may_have_changed(trading, api):
+    has_changed(api, available=5.0, margin=1.0)
+    looks = api.looks
+    for _ in range(3):
+        assert trading.funds("available", "margin") == (5.0, 1.0)
+        assert trading.funds("margin") == (1.0,)
+    assert api.looks == looks + 1
+    has_changed(api, available=4.0)
+    assert trading.funds("available", "margin") == (4.0, 1.0)
+
+
+def test_of_an_unknown_client_figures_are_looked_up_each_time(trading, api):
+    api.news = News(sure=False)
+    for figure in (5.0, 4.0):
+        api.account = {"available": figure}
+        assert trading.funds("available") == (figure,)
+
+
+def test_a_new_session_has_figures_of_its_own(trading, api, session):
+    has_changed(api, available=5.0)
+    assert trading.funds("available") == (5.0,)
+    session.client = session.api = another = Api()
+    another.account = {"available": 7.0}
+    another.news.account_changes = api.news.account_changes
+    trading.begin()
+    assert trading.funds("available") == (7.0,)

@@ -117,7 +117,7 @@ def test_a_loop_ends_its_callback_first(signals, number, error):
         seen.append("whole")
 
     loop.call_soon(callback)
-    with pytest.raises(error), loop.whole_callbacks():
+    with pytest.raises(error), loop.whole_callbacks:
         loop.run_forever()
     loop.end()
     assert seen == ["whole"]
@@ -129,7 +129,7 @@ def test_a_run_that_ends_in_order_does_not_disturb_the_loop(signals):
     signals(run)
     loop.call_soon(send, signal.SIGTERM)
     loop.call_later(0.05, loop.stop)
-    with loop.whole_callbacks():
+    with loop.whole_callbacks:
         loop.run_forever()
     loop.end()
     assert run.asked == 1
