@@ -9,13 +9,38 @@ its bytes.
 """
 
 import json
+import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from tianqin_backtrader.sandbox.__main__ import main
 from tianqin_backtrader.sandbox.engine import Engine
 from tianqin_backtrader.sandbox.wire.connection import Connection
+
+
+@contextmanager
+def stamped_server(market, stamps, symbol, start):
+    """Run it in real time, without telling the time; yields what it says at its start.
+
+    Args:
+        market: A file of ticks.
+        stamps: The file STAMPS.
+        symbol: The contract.
+        start: The market's time at the start.
+    """
+    process = subprocess.Popen(
+        [sys.executable, __file__, stamps, symbol, "--json", "--parent-pipe", "--silent",
+         "--speed", "1", "--start", start, "--replay", market],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.stdin.close()
+        process.wait(20)
+        process.stdout.close()
 
 
 def note(path, symbol):

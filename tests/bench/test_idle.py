@@ -1,14 +1,22 @@
-"""What a closed market costs: processor time with ten feeds, and how soon a run can be ended.
+"""What a closed and a quiet market cost: processor time, and how soon a run can be ended.
 
 Run with ``python -m pytest -m bench -s tests/bench``.
 """
 
+import json
+import statistics
+import subprocess
+import sys
 import threading
+from datetime import datetime
+from pathlib import Path
 
 import backtrader as bt
 import psutil
 import pytest
+from paced_market import TRADED, contracts, write_market
 from silent_server import silent_server
+from stamped_server import stamped_server
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.core.clock import monotonic
@@ -18,6 +26,9 @@ SYMBOLS = (
     "DCE.m2605", "DCE.i2605", "CZCE.SR605", "CZCE.MA605", "GFEX.lc2605",
 )  # fmt: skip
 SECONDS = 10.0
+#: Of a market that is open and silent: contracts, seconds, rounds.
+QUIET, QUIET_SECONDS, ROUNDS = 100, 60, 5
+SIDES = ("bare", "ours")
 
 
 @pytest.mark.bench
@@ -47,3 +58,37 @@ def test_a_closed_market_costs_next_to_nothing():
     print(f"\n10 feeds, closed market: {figures['share']:.2%} of a core; ended after {ended:.2f} s")
     assert figures["share"] < 0.01
     assert ended < 0.6
+
+
+def processor_time(side, market, folder):
+    """Seconds of processor time a second, on contracts whose last tick was minutes ago."""
+    folder.mkdir()
+    with stamped_server(market, folder / "stamps", TRADED, "2026-11-10 10:35:20") as server:
+        plan = {
+            "urls": server["urls"], "clock_port": server["clock_port"], "records": False,
+            "symbols": contracts(QUIET), "seconds": QUIET_SECONDS,
+        }  # fmt: skip
+        client = Path(__file__).with_name("answering_client.py")
+        done = subprocess.run(
+            [sys.executable, client, side, json.dumps(plan)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["answers"] == 0
+    return report["cpu"] / QUIET_SECONDS
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(3600)
+def test_an_open_market_without_ticks_costs_little(tmp_path):
+    market = tmp_path / "market.csv"
+    write_market(market, contracts(QUIET), datetime(2026, 11, 10, 10, 30), 2)
+    runs = [
+        {side: processor_time(side, market, tmp_path / f"{side}_{number}") for side in SIDES}
+        for number in range(ROUNDS)
+    ]
+    shares = {side: statistics.median(run[side] for run in runs) for side in SIDES}
+    print(f"\n{QUIET} contracts without ticks, of a core:")
+    print("".join(f"{side:5s} {share:.2%}\n" for side, share in shares.items()))
+    assert shares["ours"] < 0.02

@@ -12,13 +12,13 @@ import os
 import statistics
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from answering_client import price_of
 from paced_market import TRADED, contracts, write_market
+from stamped_server import stamped_server
 
 from tianqin_backtrader.core.clock import SECOND
 
@@ -40,22 +40,6 @@ def asked():
     return [int(one) for one in counts.split(",")], int(seconds), int(rounds)
 
 
-@contextmanager
-def stamped_server(market, stamps):
-    """The sandbox in real time; what it says at its start."""
-    process = subprocess.Popen(
-        [sys.executable, HERE / "stamped_server.py", stamps, TRADED, "--json", "--parent-pipe",
-         "--silent", "--speed", "1", "--start", START, "--replay", market],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
-
-
 def read_stamps(path):
     """(milliseconds from each tick to its order, ticks without one, packs and bytes a second)."""
     left, delays, packs = {}, [], []
@@ -70,21 +54,26 @@ def read_stamps(path):
     return delays, packs
 
 
-def measure(side, market, symbols, seconds, folder):
-    """Run a side once."""
+def run(side, market, symbols, seconds, folder, program="answering_client.py"):
+    """What a side reports, and the file of the server's stamps."""
     stamps = folder / "stamps"
     records = str(folder / "records") if SIDES[side] else False
-    with stamped_server(market, stamps) as server:
+    with stamped_server(market, stamps, TRADED, START) as server:
         plan = {
             "urls": server["urls"], "clock_port": server["clock_port"], "symbols": symbols,
             "seconds": seconds, "records": records,
         }  # fmt: skip
         done = subprocess.run(
-            [sys.executable, HERE / "answering_client.py", side.split(",")[0], json.dumps(plan)],
+            [sys.executable, HERE / program, side.split(",")[0], json.dumps(plan)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]), stamps
+
+
+def measure(side, market, symbols, seconds, folder):
+    """Run a side once."""
+    report, stamps = run(side, market, symbols, seconds, folder)
     delays, packs = read_stamps(stamps)
     # All but those of the start and the end.
     assert len(delays) >= 0.9 * seconds * 2, (len(delays), report)
@@ -151,3 +140,21 @@ def row(count, side, runs, ratios):
         + f"{100 * middle(lambda run: run['cpu']):7.1f} {middle(lambda run: run['packs']):8.0f}"
         + f"{middle(lambda run: run['bytes']) / 1000:6.0f} {middle(lambda run: run['peak']):6.0f}"
     )
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(3600)
+def test_where_the_time_goes(tmp_path):
+    counts, seconds, _ = asked()
+    market = tmp_path / "market.csv"
+    write_market(market, contracts(max(counts)), BEGINS, MINUTES)
+    print("\ncontracts  side           milliseconds of each part")
+    for count in counts:
+        for side in SIDES:
+            folder = tmp_path / f"{count}_{side}"
+            folder.mkdir()
+            symbols = contracts(max(counts))[:count]
+            report, _ = run(side, market, symbols, seconds, folder, "traced_client.py")
+            parts = "  ".join(f"{name} {value:.2f}" for name, value in report["stages"].items())
+            print(f"{count:9d}  {side:13s}  {parts}", flush=True)
+            assert all(value > 0 for value in report["stages"].values())
