@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from . import session_calendar as session_calendar
     from .account.sizers import MaxLots as MaxLots
     from .broker import MyBroker as MyBroker
+    from .cerebro import WarmUpCerebro as WarmUpCerebro
     from .config.settings import Settings as Settings
     from .datafeed import Dailyfeed as Dailyfeed
     from .datafeed import Mydatafeed as Mydatafeed
@@ -48,6 +49,7 @@ _HOMES = {
     "RollManager": ".rolling.roll_manager",
     "Settings": ".config.settings",
     "MaxLots": ".account.sizers",
+    "WarmUpCerebro": ".cerebro",
 }
 _MODULES = ("errors", "session_calendar")
 
@@ -63,6 +65,7 @@ __all__ = [
     "RollManager",
     "Settings",
     "Tickfeed",
+    "WarmUpCerebro",
     "errors",
     "log_to",
     "session_calendar",

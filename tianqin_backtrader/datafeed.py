@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections import deque
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -26,7 +28,7 @@ from .feeds.live_bars import FINAL_AFTER, LiveBars
 from .feeds.live_ticks import LiveTicks
 from .feeds.names import named
 from .feeds.tick_sieve import TickSieve
-from .feeds.trimming import keep_latest, level
+from .feeds.trimming import keep_latest, level, must_suffice, trim_run
 from .gateway.liveness import GRACE, NEVER
 
 logger = logging.getLogger(__name__)
@@ -125,7 +127,6 @@ class Mydatafeed(LiveFeed):
         # One more than wanted: the newest row is the running bar.
         self._klines = self._official_bars(max(self._width + 1, RECENT_BARS))
         self._ticks = self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
-        self.history_end = 0.0
         whole_days = self.p.night_start and self.p.lookback is not True
         self._past = FeedHistory(
             self.store.context,
@@ -352,6 +353,43 @@ class Mydatafeed(LiveFeed):
         return len(self) > 0 and self.lines.datetime[0] <= self.history_end
 
     # -- history ------------------------------------------------------------------------------
+
+    def load_history(self) -> Sequence[float]:
+        """Write the whole history into the lines, without delivering it; for ``WarmUpCerebro``.
+
+        Returns:
+            The timestamps of its bars.
+
+        Raises:
+            ConfigError: An indicator needs more than ``keep_bars``.
+        """
+        if self.keep_bars:
+            for strategy in self._env.runningstrats:
+                must_suffice(strategy, self, self.keep_bars)
+        while self._history and to_backtrader(self._history[0].end) < self.fromdate:
+            self._history.popleft()
+        self._write_all(self._history)
+        return array("d", self.lines.datetime.array[: len(self._history)])
+
+    def unload_history(self) -> None:
+        """Empty the lines again: Cerebro will take history bar by bar."""
+        self.reset()
+        self.extend(size=self._env.p.lookahead)
+
+    def finish_history(self) -> None:
+        """Count the history that is in the lines as delivered."""
+        bars = list(self._history)
+        self._history.clear()
+        self._look_up()
+        if not bars:
+            return
+        self._tick_fill(force=True)
+        self.store.feeds.in_history = not self.store.feeds.live
+        if self.store.observers.listening:
+            for bar in bars:
+                self.store.observers.bar(self._told_as, bar)
+        if self.keep_bars:
+            trim_run(self._env.runningstrats, self, self.keep_bars)
 
     def _begin(self) -> None:
         if self._live is not None:  # a second run: go on where the first ended

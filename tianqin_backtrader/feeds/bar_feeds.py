@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections import deque
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +29,17 @@ logger = logging.getLogger(__name__)
 AFTERWARDS = MINUTE
 #: Ticks and official bars that the client keeps of each contract, and ticks between two releases.
 ROWS_KEPT, RELEASE_AFTER = 600, 200
+#: The fields of a bar by the names of lines.
+_FIELDS = {
+    **{name: name for name in ("open", "high", "low", "close", "volume")},
+    "openinterest": "close_oi",
+    "bid_price": "bid_price1",
+    "ask_price": "ask_price1",
+    "bid_volume": "bid_volume1",
+    "ask_volume": "ask_volume1",
+    "bid_price2": "bid_price2",
+    "ask_price2": "ask_price2",
+}
 #: The error message if a timezone is given.
 BEIJING_TIME = "bars are stamped in Beijing time: leave tz away"
 
@@ -90,17 +103,17 @@ class BarFeed(bt.feed.DataBase):
     def do_qcheck(self, onoff: bool, qlapse: float) -> None:
         """As in Backtrader."""
         if not self._timers_know:
-            self._let_timers_know()
+            self.let_timers_know()
         super().do_qcheck(onoff, qlapse)
 
     def advance_peek(self) -> float:
         """As in Backtrader."""
         if not self._timers_know:
-            self._let_timers_know()
+            self.let_timers_know()
         return float(super().advance_peek())
 
-    def _let_timers_know(self) -> None:
-        """Make the timers of this run use the sessions of our feeds."""
+    def let_timers_know(self) -> None:
+        """Make the timers of this run use the sessions of our feeds; they must have started."""
         self._timers_know = True
         follow_sessions(self._env, (BarFeed, DayClone))
 
@@ -133,6 +146,21 @@ class BarFeed(bt.feed.DataBase):
         lines.bid_price2[0] = bar.bid_price2
         lines.ask_price2[0] = bar.ask_price2
 
+    def _write_all(self, bars: Sequence[Bar]) -> None:
+        """Write bars into the empty lines, which stand at the last one then."""
+        if not bars:
+            return
+        columns = dict(zip(Bar._fields, zip(*bars, strict=True), strict=False))
+        for name, line in zip(self.getlinealiases(), self.lines, strict=True):
+            if name == "datetime":
+                values = array("d", map(to_backtrader, columns["end"]))
+            elif name in _FIELDS:
+                values = array("d", columns[_FIELDS[name]])
+            else:  # a line of the user's own class
+                values = array("d", [NAN]) * len(bars)
+            line.array[0:0] = values  # behind them is the room that Cerebro's ``lookahead`` wants
+            line.idx, line.lencount = len(bars) - 1, len(bars)
+
 
 class LiveFeed(BarFeed):
     """The store's side of ``Mydatafeed``."""
@@ -148,6 +176,8 @@ class LiveFeed(BarFeed):
 
     #: Whether strategies see every tick: such a feed comes first.
     delivers_ticks = False
+    #: The end of the last bar of history, as Backtrader's number; 0 without history.
+    history_end = 0.0
     #: Backtrader sets it only when a feed starts; the connection may be lost before that.
     _laststatus: int = BarFeed.CONNECTED
 
@@ -196,6 +226,13 @@ class LiveFeed(BarFeed):
     def has_history(self) -> bool:
         """Whether history is still to be delivered."""
         return bool(self._history)
+
+    @property
+    def owes_history(self) -> bool:
+        """Whether Cerebro still has to take bars of history, also one that it has put back."""
+        if self._history or self._barstack:
+            return True
+        return self.put_back and bool(self.lines.datetime[1] <= self.history_end)
 
     @property
     def finished(self) -> bool:

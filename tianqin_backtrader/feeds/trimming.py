@@ -30,12 +30,17 @@ def keep_latest(strategies: Iterable[Any], feed: Any, keep: int) -> None:
     place = feed.lines.datetime.idx
     if place == 0:
         for strategy in strategies:
-            _must_suffice(strategy, feed, keep)
+            must_suffice(strategy, feed, keep)
     elif place >= 2 * keep:
         trim_run(strategies, feed, keep)
 
 
-def _must_suffice(strategy: Any, feed: Any, keep: int) -> None:
+def must_suffice(strategy: Any, feed: Any, keep: int) -> None:
+    """Check that enough bars are kept for a strategy's indicators.
+
+    Raises:
+        ConfigError: An indicator needs more bars of the feed than are kept.
+    """
     for data, needed in zip(strategy.datas, strategy._minperiods, strict=False):
         if data is feed and needed > keep:
             raise ConfigError(
