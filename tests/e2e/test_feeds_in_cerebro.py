@@ -267,6 +267,38 @@ def test_runs_one_after_the_other_on_one_store(sandbox, run):
     assert again[0] == seen[9] + timedelta(minutes=1), "it goes on where it ended"
 
 
+#: Live bars until a feed releases rows.
+LIVE = 60
+
+
+class FirstLive(bt.Strategy):
+    """Keeps all bars, and ends the run after some live ones."""
+
+    def __init__(self):
+        self.bars, self.live = [], 0
+
+    def next(self):
+        self.bars.append((self.data.datetime.datetime(0), self.data.close[0]))
+        self.live += not self.data.history_phase
+        if self.live == LIVE:
+            self.env.runstop()
+
+
+@pytest.mark.parametrize("lookbacks", [(2500, 2500), (50, 2500), (2500, 700)])
+def test_a_second_run_has_as_much_history_as_the_first(sandbox, run, lookbacks):
+    """The first run has released old rows, and a server sends no row twice on a connection."""
+    store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=20)
+    symbol = "SHFE.cu2612"
+    for lookback in lookbacks:
+        feed = store.getdata(symbol, lookback=lookback, night_start=False)
+        bars = run(store, FirstLive, feed).bars
+        rows = store.sandbox_server.bars(symbol, left=0, right=1 << 40)
+        official = [(from_ns(row["datetime"] + MINUTE), row["close"]) for row in rows]
+        assert len(bars) == lookback + LIVE
+        place = official.index(bars[0])
+        assert bars[:lookback] == official[place : place + lookback]
+
+
 def test_a_silent_contract_holds_up_nobody(sandbox, run):
     """Far contracts have few ticks; each minute of the near one still comes when it ends."""
     store = sandbox(start="2026-11-10 09:30:20", ticks_per_pack=5)

@@ -13,7 +13,7 @@ from tqsdk.diff import _get_obj
 
 from ..core.clock import SECOND
 from ..core.ports import OfChart, Rows
-from .rows import FrameSeries, Series
+from .rows import Dropped, FrameSeries, Series
 
 #: The most rows of one chart.
 LARGEST_CHART = 10_000
@@ -36,6 +36,7 @@ class TreeCharts:
     def __init__(self, api: TqApi) -> None:
         self._api = api
         self._series: dict[tuple[str, int], Series] = {}
+        self._dropped: dict[tuple[str, int], Dropped] = {}
         self._charts: dict[str, tuple[Series, dict[str, int]]] = {}
         self._asked = 0
 
@@ -45,7 +46,9 @@ class TreeCharts:
         known = self._series.get(key)
         width = min(width, LARGEST_CHART)
         if known is None or known.width < width:
-            self._series[key] = self._chart(Series(symbol, seconds, width, f"{width}"), {})
+            dropped = self._dropped.setdefault(key, Dropped(LARGEST_CHART))
+            made = Series(symbol, seconds, width, f"{width}", dropped)
+            self._series[key] = self._chart(made, {})
         return self._series[key]
 
     def older(self, series: OfChart, first_id: int, width: int) -> Series:
@@ -77,6 +80,8 @@ class TreeCharts:
             away: Seconds since the last rows; the charts reach back as far.
         """
         self._api = api
+        for dropped in self._dropped.values():
+            dropped.clear()
         for series, position in self._charts.values():
             width, seconds = min(series.width, SHORT_CHART), series.seconds
             if seconds:

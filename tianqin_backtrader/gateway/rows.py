@@ -7,7 +7,8 @@ passed in; this module does not import TqSdk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -19,6 +20,53 @@ from ..core.fields import Fields, number
 from ..core.model import NAN, Bar, Direction, Fill, Instrument, Notice, Offset, OrderReport, Tick
 from ..core.ports import Row
 from ..core.redaction import clean
+
+#: Of a bar: its start, prices, volume and open interest. The start, in whole seconds, is exact.
+_COLUMNS = 8
+
+
+class Dropped:
+    """Bars that the client has dropped since a session began, for another run in it.
+
+    A server does not send a row twice on a connection. They are kept as numbers, 64 bytes a bar.
+
+    Args:
+        most: How many are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all of them: a new session's server sends them again."""
+        self._numbers, self._first_id = array("d"), 0
+
+    def keep(self, bars: Iterable[Bar]) -> None:
+        """Add bars, in the order of their ids; the oldest ones are forgotten."""
+        numbers = self._numbers
+        for bar in bars:
+            if not numbers:
+                self._first_id = bar.id
+            missing = bar.id - self._first_id - len(numbers) // _COLUMNS
+            if missing >= 0:
+                numbers.extend([NAN] * (_COLUMNS * missing))
+                numbers.extend(bar[:1] + bar[2 : _COLUMNS + 1])
+        excess = max(0, len(numbers) // _COLUMNS - self._most)
+        del numbers[: _COLUMNS * excess]
+        self._first_id += excess
+
+    def get(self, row_id: int, length: int) -> Bar | None:
+        """The bar of an id, None if it is not kept; ``length`` in nanoseconds."""
+        place = _COLUMNS * (row_id - self._first_id)
+        found = self._numbers[place : place + _COLUMNS] if place >= 0 else ()
+        if not found or found[0] != found[0]:
+            return None
+        start, opened, high, low, close, *lots = found
+        begin, (volume, open_oi, close_oi) = int(start), map(int, lots)
+        return Bar(
+            begin, begin + length, opened, high, low, close, volume, open_oi, close_oi, id=row_id
+        )
 
 
 class Series:
@@ -33,10 +81,14 @@ class Series:
     Args:
         symbol, seconds, width: As above.
         name: Distinguishes the request from others for the same rows.
+        dropped: Takes the bars that are dropped.
     """
 
-    def __init__(self, symbol: str, seconds: int, width: int, name: str) -> None:
+    def __init__(
+        self, symbol: str, seconds: int, width: int, name: str, dropped: Dropped | None = None
+    ) -> None:
         self.symbol, self.seconds, self.width = symbol, seconds, width
+        self._dropped = dropped or Dropped(0)
         self.chart_id = f"TQBT_{symbol}_{seconds}_{name}"
         self._root: Mapping[str, Any] = {}
         self._chart: Mapping[str, Any] = {}
@@ -104,7 +156,10 @@ class Series:
         bars = []
         for row_id in range(first_id, last_id + 1):
             row = rows.get(str(row_id))
-            if row is not None:
+            if row is None:
+                if (kept := self._dropped.get(row_id, length)) is not None:
+                    bars.append(kept)
+            else:
                 start = row.datetime
                 bars.append(
                     Bar(
@@ -135,6 +190,8 @@ class Series:
         first = self._released
         if first < 0:
             first = min((int(key) for key in rows if key.isdigit()), default=until)
+        if self.seconds:
+            self._dropped.keep(self.bars(first, until - 1))
         for row_id in range(first, until):
             rows.pop(str(row_id), None)
         self._released = until
