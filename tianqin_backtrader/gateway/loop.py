@@ -134,6 +134,7 @@ class EventLoop:
         if feeds:
             self._take_ticks(feeds)
             self._complete(feeds, over=self.market_over)
+            self._follow_orders()  # stops may wait for these prices
         return bool(feeds)
 
     def _take_ticks(self, feeds: Iterable[LoopFeed]) -> int:
@@ -226,8 +227,11 @@ class EventLoop:
         if link.counter_words != self._counter_words:
             self._counter_words = link.counter_words
             notify(link.counter_words or "trading goes on")
+        self._follow_orders()
+
+    def _follow_orders(self) -> None:
         if self.broker is not None:
-            self.broker.follow_session(self._sessions, link)
+            self.broker.follow_session(self._sessions, self._link)
 
     def _follow_hours(self) -> None:
         hours = self._hours

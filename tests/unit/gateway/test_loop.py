@@ -276,6 +276,16 @@ def test_a_tick_is_delivered_before_minutes_are_updated(world, ticks):
     assert world.feed.came == [True, False]  # what was put off, then nothing
 
 
+def test_orders_that_wait_for_a_price_are_looked_at_with_what_was_put_off(world, ticks):
+    ticks.stamps, world.feed.stamps = [MORNING + SECOND], [MORNING + SECOND]
+    world.with_broker()
+    world.loop.poll(0.5)
+    world.loop.begin()
+    world.calls.clear()
+    world.loop.poll(0.0)
+    assert world.calls[:4] == ["ticks", "check", "check", "session"]
+
+
 def test_a_minute_that_may_be_over_comes_before_the_tick_that_ends_it(world, ticks):
     ticks.stamps = world.feed.stamps = [MORNING + 10 * SECOND, MORNING + 10 * SECOND]
     world.loop.poll(0.5)
