@@ -10,13 +10,19 @@ from urllib.request import ProxyHandler, Request, build_opener
 @contextmanager
 def silent_server(*options):
     """Its addresses, for ``MyStore(urls=...)``."""
+    with started("-m", "tianqin_backtrader.sandbox", *options) as said:
+        yield said["urls"]
+
+
+@contextmanager
+def started(*command):
+    """What it says at its start; ``command`` is the program, with options of the sandbox."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tianqin_backtrader.sandbox", "--json", "--parent-pipe", "--silent",
-         *options],
+        [sys.executable, *command, "--json", "--parent-pipe", "--silent"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        yield json.loads(process.stdout.readline())["urls"]
+        yield json.loads(process.stdout.readline())
     finally:
         process.stdin.close()
         process.wait(20)

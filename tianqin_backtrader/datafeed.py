@@ -15,7 +15,7 @@ import backtrader as bt
 from .calendars.doubted_stamps import phase_at
 from .contracts.continuous import MAIN
 from .contracts.odd_prices import UNKNOWN, Limits
-from .core.clock import MINUTE, ahead_of_utc, from_ns, to_backtrader, to_ns
+from .core.clock import MINUTE, NEVER, ahead_of_utc, from_ns, to_backtrader, to_ns
 from .core.model import Bar
 from .errors import ConfigError
 from .feeds.bar_builder import BarBuilder, DaySlotTable, SlotTable
@@ -29,7 +29,7 @@ from .feeds.live_ticks import LiveTicks
 from .feeds.names import named
 from .feeds.tick_sieve import TickSieve
 from .feeds.trimming import keep_latest, level, must_suffice, trim_run
-from .gateway.liveness import GRACE, NEVER
+from .gateway.liveness import GRACE
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,12 @@ its bytes.
 """
 
 import json
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from silent_server import started
 
 from tianqin_backtrader.sandbox.__main__ import main
 from tianqin_backtrader.sandbox.engine import Engine
@@ -30,17 +31,9 @@ def stamped_server(market, stamps, symbol, start):
         symbol: The contract.
         start: The market's time at the start.
     """
-    process = subprocess.Popen(
-        [sys.executable, __file__, stamps, symbol, "--json", "--parent-pipe", "--silent",
-         "--speed", "1", "--start", start, "--replay", market],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
+    pace = ("--speed", "1", "--start", start, "--replay", market)
+    with started(__file__, stamps, symbol, *pace) as said:
+        yield said
 
 
 def note(path, symbol):

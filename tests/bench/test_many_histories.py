@@ -11,29 +11,14 @@ import os
 import statistics
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from silent_server import started
 
 START, HERE = "2026-11-10 10:30:00", Path(__file__).parent
+SANDBOX = ("-m", "tianqin_backtrader.sandbox", "--speed", "1")
 SIDES, GOAL = ("bare", "ours"), 1.2
-
-
-@contextmanager
-def server():
-    """The sandbox in real time; what it says at its start."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tianqin_backtrader", "sandbox", "--json", "--parent-pipe",
-         "--silent", "--speed", "1", "--start", START],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
 
 
 def run(side, plan):
@@ -49,7 +34,7 @@ def run(side, plan):
 @pytest.mark.timeout(3600)
 def test_many_histories_against_bare_client():
     count, bars, rounds = map(int, os.environ.get("MANY_HISTORIES", "50:10000:5").split(":"))
-    with server() as here:
+    with started(*SANDBOX, "--start", START) as here:
         plan = {"count": count, "bars": bars} | {
             name: here[name] for name in ("urls", "clock_port")
         }

@@ -21,6 +21,8 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 BEIJING_OFFSET = 8 * HOUR
+#: An instant that does not come, nanoseconds since 1970 UTC.
+NEVER = 1 << 62
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)

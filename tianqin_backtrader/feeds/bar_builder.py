@@ -264,9 +264,7 @@ class BarBuilder:
             self._start_slot()
 
     def _in_force(self, tick: Tick, day: date) -> None:
-        if day != self._volume_day:
-            self._volume_day = day
-        self._volume = tick.volume
+        self._volume_day, self._volume = day, tick.volume
         self._oi = tick.open_interest
         if tick.last_price == tick.last_price:
             self._price = tick.last_price

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import backtrader as bt
 
-from ..core.clock import MINUTE, from_ns, to_backtrader
+from ..core.clock import MINUTE, NEVER, from_ns, to_backtrader
 from ..core.model import NAN, Bar
 from ..errors import ConfigError
-from ..gateway.liveness import GRACE, NEVER
+from ..gateway.liveness import GRACE
 from .live_bars import Certificate, LiveBars
 from .live_ticks import LiveTicks
 from .resampling import DayClone, DayReplayer, DayResampler, NotCounted

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from ..core.clock import SECOND
+from ..core.clock import NEVER, SECOND
 from ..core.model import Bar, Tick
 from .bar_builder import BarBuilder
 from .tick_sieve import TickSieve
@@ -26,7 +26,6 @@ WAIT_FOR_OFFICIAL = 60 * SECOND
 COLUMNS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
 #: Newest differences that a certificate keeps; all are counted.
 DIFFERENCES_KEPT = 1000
-_NEVER = 1 << 62
 
 
 class Rows(Protocol):
@@ -263,7 +262,7 @@ class LiveBars:
             return self._unchecked[0].end + FINAL_AFTER
         bar = self.ready[0] if self.ready else None
         if bar is None or not self._unsure(bar):
-            return _NEVER
+            return NEVER
         return bar.end + (FINAL_AFTER if bar.id == last_id >= 0 else WAIT_FOR_OFFICIAL)
 
     @property

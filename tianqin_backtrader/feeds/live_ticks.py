@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
+from ..core.clock import NEVER
 from ..core.model import NAN, Bar, Tick
 from .live_bars import Certificate, Difference, LiveBars, Rows
 from .tick_sieve import TickSieve
-
-_NEVER = 1 << 62
 
 
 class LiveTicks:
@@ -31,7 +30,7 @@ class LiveTicks:
     """
 
     #: Nothing waits for a tick, and no clock completes one.
-    complete_until = next_close = _NEVER
+    complete_until = next_close = NEVER
 
     def __init__(
         self, ticks: Rows, next_tick_id: int, before: Tick | None, sieve: TickSieve,
@@ -92,7 +91,7 @@ class LiveTicks:
     @property
     def next_final(self) -> int:
         """When an official bar of the seam is final without a successor."""
-        return self._seam.next_final if self._seam is not None else _NEVER
+        return self._seam.next_final if self._seam is not None else NEVER
 
     def check(self, now: int) -> list[Difference]:
         """Compare the bars before the first tick; ticks are TianQin's own and are not compared."""

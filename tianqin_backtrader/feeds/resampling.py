@@ -17,8 +17,7 @@ import backtrader as bt
 from backtrader.dataseries import _Bar
 from backtrader.resamplerfilter import Replayer, Resampler
 
-from ..core.clock import HOUR, MINUTE, SECOND, to_backtrader, to_ns
-from ..gateway.liveness import NEVER
+from ..core.clock import HOUR, MINUTE, NEVER, SECOND, to_backtrader, to_ns
 from ..session_calendar import CALENDAR
 from .bar_builder import MidnightSlotTable, Slot
 from .live_bars import FINAL_AFTER

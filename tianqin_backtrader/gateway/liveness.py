@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from ..core.clock import SECOND, UNSURE, MarketClock
+from ..core.clock import NEVER, SECOND, UNSURE, MarketClock
 
 #: A bar is closed this long after its end if no later tick of its contract has closed it before:
 #: the stamps of different contracts of an exchange are not in order.
 GRACE = SECOND // 2
 #: What is not final this long after the end of a market will never be.
 AFTERWARDS = 120 * SECOND
-NEVER = 1 << 62
 
 #: A contract, and the instant that must have passed there, nanoseconds.
 Due = tuple[str, int]

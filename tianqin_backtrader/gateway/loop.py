@@ -11,10 +11,10 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from ..calendars.doubted_stamps import phase_at
-from ..core.clock import OVER, Phase, WallClock, deadline_in, monotonic
+from ..core.clock import NEVER, OVER, Phase, WallClock, deadline_in, monotonic
 from ..core.model import Notice, OrderReport
 from ..errors import LinkError, LinkTimeout
-from .liveness import NEVER, Liveness
+from .liveness import Liveness
 from .loop_ports import LoopBroker, LoopFeed, LoopPorts, LoopRecorder, LoopRolls
 
 logger = logging.getLogger(__name__)

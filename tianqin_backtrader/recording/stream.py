@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.clock import MINUTE, from_ns, to_ns
+from ..core.clock import MINUTE, NEVER, from_ns, to_ns
 from ..core.context import Context
 from ..core.ports import ChartPort, Row, Rows
 from ..errors import ConfigError
@@ -12,7 +12,6 @@ from .tracks import DAYS, MINUTES, TICKS, DayOfTime, Kind, Track
 WIDTHS = {TICKS: 500, MINUTES: 600, DAYS: 10}
 #: A bar without a successor is final this long after its trading ends.
 AFTERWARDS = MINUTE
-NEVER = 1 << 62
 
 
 class Stream:

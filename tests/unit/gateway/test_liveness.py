@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 from manual_clock import ManualClock
 
-from tianqin_backtrader.core.clock import SECOND, MarketClock, to_ns
-from tianqin_backtrader.gateway.liveness import AFTERWARDS, GRACE, NEVER, UNSURE, Liveness
+from tianqin_backtrader.core.clock import NEVER, SECOND, MarketClock, to_ns
+from tianqin_backtrader.gateway.liveness import AFTERWARDS, GRACE, UNSURE, Liveness
 
 CU, RB, IF, MAIN = "SHFE.cu2612", "SHFE.rb2701", "CFFEX.IF2612", "KQ.m@SHFE.cu"
 END = to_ns(datetime(2026, 11, 10, 10))

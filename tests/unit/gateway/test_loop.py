@@ -8,6 +8,7 @@ import pytest
 from manual_clock import ManualClock
 
 from tianqin_backtrader.core.clock import (
+    NEVER,
     SECOND,
     Machine,
     MarketClock,
@@ -18,7 +19,7 @@ from tianqin_backtrader.core.clock import (
 from tianqin_backtrader.core.context import Context
 from tianqin_backtrader.core.model import Direction, Notice, Offset, OrderReport
 from tianqin_backtrader.errors import LinkLost, LinkTimeout
-from tianqin_backtrader.gateway.liveness import GRACE, NEVER
+from tianqin_backtrader.gateway.liveness import GRACE
 from tianqin_backtrader.gateway.loop import MARKET_OVER, EventLoop
 from tianqin_backtrader.gateway.loop_ports import LoopPorts
 from tianqin_backtrader.monitoring.observers import Observers
