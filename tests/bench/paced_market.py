@@ -1,12 +1,17 @@
-"""Ticks of many contracts, two a second each, in the format that the sandbox replays."""
+"""Ticks of many contracts, two a second each, as the sandbox replays them, and its run."""
+
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from silent_server import started
 
 from tianqin_backtrader.core.clock import SECOND, to_ns
 
 #: The traded contract: the others are spread over the exchanges.
 TRADED = "SHFE.cu2612"
+_PROGRAM = Path(__file__).with_name("stamped_server.py")
 _MONTHS = ("2612", "2701", "2702", "2703", "2705", "2706", "2707")
 _SHANGHAI = "cu al zn pb ni sn rb hc ag au ru sp bu fu ss".split()
 _DALIAN = "m y p i jm j l v pp eg eb c cs a".split()
@@ -49,3 +54,18 @@ def write_market(path, symbols, start, minutes):
             })
         )  # fmt: skip
     pd.concat(frames).to_csv(path, index=False)
+
+
+@contextmanager
+def stamped_server(market, stamps, symbol, start):
+    """Run ``stamped_server.py`` in real time, without telling it; yields what it says at first.
+
+    Args:
+        market: A file of ticks.
+        stamps: The file STAMPS.
+        symbol: The contract.
+        start: The market's time at the start.
+    """
+    pace = ("--speed", "1", "--start", start, "--replay", market)
+    with started(_PROGRAM, stamps, symbol, *pace) as said:
+        yield said

@@ -11,29 +11,11 @@ its bytes.
 import json
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
-
-from silent_server import started
 
 from tianqin_backtrader.sandbox.__main__ import main
 from tianqin_backtrader.sandbox.engine import Engine
 from tianqin_backtrader.sandbox.wire.connection import Connection
-
-
-@contextmanager
-def stamped_server(market, stamps, symbol, start):
-    """Run it in real time, without telling the time; yields what it says at its start.
-
-    Args:
-        market: A file of ticks.
-        stamps: The file STAMPS.
-        symbol: The contract.
-        start: The market's time at the start.
-    """
-    pace = ("--speed", "1", "--start", start, "--replay", market)
-    with started(__file__, stamps, symbol, *pace) as said:
-        yield said
 
 
 def note(path, symbol):

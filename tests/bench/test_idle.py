@@ -14,9 +14,8 @@ from pathlib import Path
 import backtrader as bt
 import psutil
 import pytest
-from paced_market import TRADED, contracts, write_market
+from paced_market import TRADED, contracts, stamped_server, write_market
 from silent_server import silent_server
-from stamped_server import stamped_server
 
 from tianqin_backtrader import MyStore
 from tianqin_backtrader.core.clock import monotonic

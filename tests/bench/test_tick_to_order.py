@@ -17,8 +17,7 @@ from pathlib import Path
 
 import pytest
 from answering_client import price_of
-from paced_market import TRADED, contracts, write_market
-from stamped_server import stamped_server
+from paced_market import TRADED, contracts, stamped_server, write_market
 
 from tianqin_backtrader.core.clock import SECOND
 
