@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -386,7 +386,7 @@ class MyStore:
         """
         return self._instruments.get(symbol)
 
-    def instruments(self, symbols: Collection[str]) -> list[Instrument]:
+    def instruments(self, symbols: Iterable[str]) -> list[Instrument]:
         """Return contracts' specifications of today, asked for in one query.
 
         Call it before ``getdata`` of many contracts, which then costs no query each.

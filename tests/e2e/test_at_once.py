@@ -66,3 +66,36 @@ def test_ticks_of_two_contracts_in_one_pack_are_all_delivered_before_the_next_wa
     assert strategy.times == sorted(strategy.times) and min(strategy.lengths) > 20
     *during, _end = left  # the run may end in the middle of a pack
     assert len(left) < len(strategy.times) and not any(during)
+
+
+class StopOnMinutes(bt.Strategy):
+    """Buys the contract of minutes, and keeps when its stop was filled."""
+
+    def __init__(self):
+        self.stop_order, self.filled = None, None
+
+    def next(self):
+        if self.stop_order is None and len(self.datas[-1]) >= 2:
+            self.stop_order = self.buy(self.datas[-1], size=1)
+
+    prenext = next
+
+    def notify_order(self, order):
+        if order.status != order.Completed:
+            return
+        if order.isbuy():
+            price = order.executed.price - 2
+            self.stop_order = self.sell(order.data, size=1, exectype=bt.Order.Stop, price=price)
+        else:
+            self.filled = (order.executed.dt, order.executed.price)
+            self.env.runstop()
+
+
+def test_a_stop_fires_at_the_same_tick_beside_a_contract_whose_ticks_come_first(sandbox, run):
+    def filled(*others):
+        store = sandbox(start=MORNING)
+        others = [store.get_tick_data(symbol) for symbol in others]
+        return run(store, StopOnMinutes, *others, store.getdata("SHFE.rb2701")).filled
+
+    alone = filled()
+    assert alone is not None and filled(CU) == alone

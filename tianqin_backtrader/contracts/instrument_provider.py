@@ -7,7 +7,7 @@ arrives the last specification is used, without the price limits, which were ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, replace
 from datetime import date
 from typing import Protocol
@@ -123,7 +123,7 @@ class InstrumentProvider:
             found = self.at_hand[symbol]
         return found
 
-    def get_list(self, symbols: Collection[str]) -> list[Instrument]:
+    def get_list(self, symbols: Iterable[str]) -> list[Instrument]:
         """Contracts' specifications, with one request for all that are unknown.
 
         Args:
@@ -133,6 +133,7 @@ class InstrumentProvider:
             UnknownSymbol: There is no such contract.
             LinkError: As for ``get``.
         """
+        symbols = list(symbols)
         for symbol in symbols:
             check_name(symbol)
         unknown = [one for one in dict.fromkeys(symbols) if one not in self.at_hand]

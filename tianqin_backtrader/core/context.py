@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Iterable
 from datetime import date, datetime
 
 from ..errors import CalendarOutOfRange
@@ -144,7 +144,7 @@ class Context:
         found = self._contracts.at_hand.get(symbol)
         return found if found is not None else self._contracts.get(symbol)
 
-    def instruments(self, symbols: Collection[str]) -> list[Instrument]:
+    def instruments(self, symbols: Iterable[str]) -> list[Instrument]:
         """Return the same of several contracts; those that are unknown cost one request."""
         return self._contracts.get_list(symbols)
 

@@ -8,7 +8,7 @@ ticks are to be delivered at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..calendars.doubted_stamps import phase_at
 from ..core.clock import NEVER, OVER, Phase, WallClock, deadline_in, monotonic
@@ -143,15 +143,14 @@ class EventLoop:
         self._hear(stamps)
         return max((stamp for _, stamp in stamps), default=0)
 
-    def _hear(self, stamps: Iterable[tuple[str, int]]) -> None:
-        clock, heard = self._clock, False
+    def _hear(self, stamps: Sequence[tuple[str, int]]) -> None:
+        clock = self._clock
         for symbol, stamp in stamps:
-            heard = True
             # Before the first trusted time, a tick before an open may have any stamp.
             if clock.trusted or self._is_in_session(symbol, stamp):
                 clock.stamp(stamp)
             self.liveness.heard(symbol, stamp)
-        if heard:
+        if stamps:
             self._link.heard()
 
     def _is_in_session(self, symbol: str, stamp: int) -> bool:

@@ -8,7 +8,7 @@ passed in; this module does not import TqSdk.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -31,7 +31,7 @@ class Dropped:
     A server does not send a row twice on a connection. They are kept as numbers, 64 bytes a bar.
 
     Args:
-        most: How many are kept.
+        most: How many are kept; a longer history is kept whole.
     """
 
     def __init__(self, most: int) -> None:
@@ -42,9 +42,9 @@ class Dropped:
         """Forget all of them: a new session's server sends them again."""
         self._numbers, self._first_id = array("d"), 0
 
-    def keep(self, bars: Iterable[Bar]) -> None:
+    def keep(self, bars: Sequence[Bar]) -> None:
         """Add bars, in the order of their ids; the oldest ones are forgotten."""
-        numbers = self._numbers
+        numbers, self._most = self._numbers, max(self._most, len(bars))
         for bar in bars:
             if not numbers:
                 self._first_id = bar.id

@@ -146,9 +146,10 @@ class WholeCallbacks:
         """Put signals off; in another thread than the main one nothing is done."""
         if threading.current_thread() is not threading.main_thread():
             return
-        if StopSignals.holder is not None:  # nearly always: handlers cost system calls
+        if StopSignals.holder is not None:  # nearly always: another handler costs system calls
             StopSignals.put_off = self._take
-        elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Also then: Jupyter sets Python's own handler for each cell.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._put_off_default)
             self._swapped = True
 

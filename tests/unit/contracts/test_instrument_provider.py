@@ -198,7 +198,7 @@ def test_without_a_session_nothing_is_waited_for(hurried, source):
 def test_of_a_list_all_unknown_contracts_are_asked_for_in_one_request(book, source, learned):
     names = ["SHFE.cu2612", "SHFE.cu2701", "SHFE.cu2702", "SHFE.cu2612"]
     source.contracts |= {one: replace(CU, symbol=one) for one in names}
-    assert [one.symbol for one in book.get_list(names)] == names
+    assert [one.symbol for one in book.get_list(iter(names))] == names  # also of a generator
     assert [one.symbol for one in book.get_list(names)] == names
     assert source.waited == [("SHFE.cu2612", "SHFE.cu2701", "SHFE.cu2702")]
     assert len(learned) == 3

@@ -57,11 +57,17 @@ def test_dropped_bars_are_read_like_others(server):
 
 def test_the_newest_ones_are_kept(server):
     series = server.series(100, Dropped(50))
+    for first in (0, 20, 40, 60, 80, 100, 120):
+        server.add(first, first + 19)
+        series.release(10)  # up to 128
+    assert ids(series, 0, 139) == [*range(79, 140)]
+
+
+def test_a_history_is_kept_whole(server):
+    series = server.series(100, Dropped(50))
     server.add(0, 99)
-    series.release(10)
-    server.add(100, 149)
-    series.release(10)  # up to 138
-    assert ids(series, 0, 149) == [*range(89, 150)]
+    series.release(10)  # 89 at a time
+    assert ids(series, 0, 99) == [*range(100)]
 
 
 def test_a_larger_request_finds_what_a_smaller_one_has_dropped(server):

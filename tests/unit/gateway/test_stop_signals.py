@@ -124,6 +124,23 @@ def test_a_loop_ends_its_callback_first(signals, number, error):
     assert signal.getsignal(number) == stops.handle
 
 
+def test_a_loop_ends_its_callback_first_where_another_has_set_pythons_handler(signals):
+    """As Jupyter does for each cell."""
+    stops, seen, loop = signals(Run(goes_on=False)), [], ClientLoop()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def callback():
+        send(signal.SIGINT)
+        seen.append("whole")
+
+    loop.call_soon(callback)
+    with pytest.raises(KeyboardInterrupt), loop.whole_callbacks:
+        loop.run_forever()
+    loop.end()
+    assert seen == ["whole"] and not stops.came
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_run_that_ends_in_order_does_not_disturb_the_loop(signals):
     run, loop = Run(), ClientLoop()
     signals(run)
