@@ -17,12 +17,12 @@ STATIONS = (
     ("client", ("gateway.gateway:Gateway.pump",), "one wait per\nround", SHELL),
     (
         "rows",
-        ("gateway.charts:TreeCharts.series", "gateway.rows:Series.ticks"),
-        "frozen ticks,\nby id",
+        ("gateway.charts:TreeCharts.series", "gateway.rows:Series.bars"),
+        "frozen bars,\nby id",
         SHELL,
     ),
-    ("builder", ("feeds.bar_builder:BarBuilder.push",), "TianQin's rule,\nslot by slot", CORE),
-    ("live bars", ("feeds.live_bars:LiveBars.take_ticks",), "numbered;\ngaps found", CORE),
+    ("quote", ("gateway.quote_ticks:QuoteTicks.take",), "stamps and\norder book", SHELL),
+    ("live bars", ("feeds.live_bars:LiveBars.take",), "final, by slots\nand proof", CORE),
     ("certainty", ("store:MyStore.horizon",), "a minute of\nall contracts", SHELL),
     ("feed", ("datafeed:Mydatafeed._load",), "lines, then\nyour next()", SHELL),
 )
@@ -30,7 +30,7 @@ STATIONS = (
 BESIDE = (
     ("closed by the clock, before a break,\nonly if the line is proved alive",
      ("gateway.liveness:Liveness.prove", "feeds.live_bars:LiveBars.flush")),
-    ("compared with TianQin's own bar of the\nsame id: certificate; repaired after a gap",
+    ("compared with TianQin's own bar once\nmore, when it is final: certificate",
      ("feeds.live_bars:LiveBars.check", "feeds.live_bars:LiveBars.pop")),
 )  # fmt: skip
 WIDTH, STEP = 13.2, 15.8

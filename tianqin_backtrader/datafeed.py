@@ -1,4 +1,4 @@
-"""``Mydatafeed``: minute bars in Backtrader, first from history, then built from live ticks."""
+"""``Mydatafeed``: TianQin's minute bars in Backtrader, first of history, then live ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import backtrader as bt
@@ -17,19 +17,21 @@ from .contracts.continuous import MAIN
 from .contracts.odd_prices import UNKNOWN, Limits
 from .core.clock import MINUTE, NEVER, ahead_of_utc, from_ns, to_backtrader, to_ns
 from .core.model import Bar
+from .core.ports import OfChart
 from .errors import ConfigError
-from .feeds.bar_builder import BarBuilder, DaySlotTable, SlotTable
 from .feeds.bar_feeds import LiveFeed
 from .feeds.continuous_feed import MainBars
 from .feeds.day_rows import DayRows
 from .feeds.feed_clone import FeedClone
 from .feeds.history import FeedHistory, load_together
-from .feeds.live_bars import FINAL_AFTER, LiveBars
-from .feeds.live_ticks import LiveTicks
+from .feeds.live_bars import LiveBars, Newest, NoQuote
+from .feeds.live_ticks import LiveTicks, NewestRow
 from .feeds.names import named
+from .feeds.slots import DaySlotTable, SlotCursor, SlotTable
 from .feeds.tick_sieve import TickSieve
 from .feeds.trimming import keep_latest, level, must_suffice, trim_run
 from .gateway.liveness import GRACE
+from .gateway.quote_ticks import QuoteTicks
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ LOOKBACK = 10_000
 COMPRESSIONS = (1, 3, 5, 15, 30, 60)
 #: Least number of official bars requested: as many can be missed and delivered later.
 RECENT_BARS = 600
-#: Ticks requested at the start: enough for the running minute and the price in force before it.
+#: Ticks requested at the start, the newest of which is the one before the first live tick.
 RECENT_TICKS = 500
 #: Filters of Backtrader that need all bars at once, or one session a day, or fill days twice.
 _OF_WHOLE_RUNS = (
@@ -94,6 +96,9 @@ class Mydatafeed(LiveFeed):
             newest prices are the real ones (前复权, with differences). At a change during the run
             (for daily bars in the evening) earlier bars are shifted in the feed's lines; values of
             indicators, and bars of clones and resamplers, are not.
+        quotes: False leaves out the contract's quote, which makes a round with many contracts
+            faster: the lines bid and ask stay nan. Orders, stops and risk rules subscribe to the
+            quotes that they need themselves.
         qcheck: Seconds a round of Cerebro waits for data.
 
     Raises:
@@ -108,6 +113,7 @@ class Mydatafeed(LiveFeed):
         ("night_start", True),
         ("keep_bars", None),
         ("adjust", None),
+        ("quotes", True),
         ("timeframe", bt.TimeFrame.Minutes),
         ("qcheck", 0.5),
     )
@@ -118,6 +124,8 @@ class Mydatafeed(LiveFeed):
         self._must_be_beijing_time()
         if self.keep_bars is not None and not self.keep_bars >= 10:
             raise ConfigError(f"keep_bars is None or at least 10, not {self.keep_bars!r}")
+        if not isinstance(self.p.quotes, bool):
+            raise ConfigError(f"quotes is True or False, not {self.p.quotes!r}")
         self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
         if self.p.adjust not in (None, "back") or (self.p.adjust and self._main is None):
             raise ConfigError(f'adjust is None, or "back" for a main contract: {self.p.adjust!r}')
@@ -126,7 +134,8 @@ class Mydatafeed(LiveFeed):
         self._width = int(width)
         # One more than wanted: the newest row is the running bar.
         self._klines = self._official_bars(max(self._width + 1, RECENT_BARS))
-        self._ticks = self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
+        self._newest = self._newest_tick()
+        self._charts = self._requested()
         whole_days = self.p.night_start and self.p.lookback is not True
         self._past = FeedHistory(
             self.store.context,
@@ -134,7 +143,7 @@ class Mydatafeed(LiveFeed):
             self.store,
             self.symbol,
             self._klines,
-            self._ticks,
+            self._newest,
             self._width,
             whole_days=whole_days,
         )
@@ -166,6 +175,22 @@ class Mydatafeed(LiveFeed):
     def _official_bars(self, rows: int) -> Any:
         """TianQin's own bars: history, and what live bars are compared with."""
         return self.store.gateway.charts.series(self.symbol, 60 * self.p.compression, rows)
+
+    def _newest_tick(self) -> Newest:
+        """What knows the contract's newest tick."""
+        return self._quote()
+
+    def _quote(self) -> QuoteTicks | NoQuote:
+        return self.store.gateway.quotes.of(self.symbol) if self.p.quotes else NoQuote()
+
+    def _requested(self) -> tuple[OfChart, ...]:
+        """All series that are requested, the one with the most rows first."""
+        if self.store.gateway.in_back_test:  # its time goes from tick to tick only if ticks come
+            return (self._tick_series(), self._klines)
+        return (self._klines,)
+
+    def _tick_series(self) -> Any:
+        return self.store.gateway.charts.series(self.symbol, 0, RECENT_TICKS)
 
     def _slot_table(self) -> SlotTable:
         return SlotTable(self.store.calendar, self.symbol, self.p.compression * MINUTE)
@@ -210,7 +235,8 @@ class Mydatafeed(LiveFeed):
     def next(self, datamaster: Any = None, ticks: bool = True) -> bool | None:
         """As in Backtrader, which asks every feed in every round, nearly always in vain."""
         if not self._history:
-            self._loop.poll(self._qcheck)
+            if not self._loop.polled:
+                self._loop.poll(self._qcheck)
             if not self.waits and self._rests():
                 return None
         self.put_back = False
@@ -397,17 +423,12 @@ class Mydatafeed(LiveFeed):
         self._load_histories()
         expires = self.store.instrument(self.symbol).expire_datetime
         self._ends = to_ns(expires) if expires is not None else NEVER
-        builder = BarBuilder(self._slot_table())
-        final = self._stand(builder)
-        last_id = self._ticks.last_id
-        next_bar = final[-1].id + 1 if final else -1
-        live = LiveBars(
-            self.symbol, builder, self._ticks, self._klines, next_bar, last_id + 1, self._sieve()
-        )
-        ticks = self._ticks.ticks(self._ticks.left_id, last_id) if last_id >= 0 else []
-        if ticks and not builder.knows_volume_from(ticks[0].time):
-            live.doubt_until(builder.slot.end)
-        final += live.begin(final[-1] if final else None, ticks, self._past.passed())
+        final = self._past.final()
+        since = final[-1].end if final else self._past.passed() // MINUTE * MINUTE
+        cursor = SlotCursor(self._slot_table(), since)
+        last = final[-1] if final else None
+        live = LiveBars(self.symbol, cursor, self._klines, self._quote(), self._sieve(), last)
+        final += live.begin(self._past.passed())
         wanted = self._past.newest(final, night_start=self.p.night_start)
         if self._main is not None:
             wanted = self._main.begin(wanted)
@@ -441,22 +462,6 @@ class Mydatafeed(LiveFeed):
 
         phase_of = partial(phase_at, calendar, self.symbol)
         return TickSieve(self.symbol, self.store.clock, same_day, phase_of, limits)
-
-    def _stand(self, builder: BarBuilder) -> list[Bar]:
-        """Let the builder continue after the final official bars; return these."""
-        final, running = self._past.final_and_running()
-        now = self._past.passed()
-        if final:
-            builder.begin_after(final[-1].end, final[-1].close, final[-1].close_oi)
-        else:
-            builder.begin_after(now // MINUTE * MINUTE, float("nan"), 0)
-        if running is not None and running.start == builder.slot.start:
-            if builder.slot.certain + FINAL_AFTER <= now:  # a break has cut it
-                final.append(running)
-                builder.begin_after(running.end, running.close, running.close_oi)
-            else:
-                builder.resume(running)
-        return final
 
 
 class Dailyfeed(Mydatafeed):
@@ -518,6 +523,8 @@ class Tickfeed(Mydatafeed):
             raise ConfigError("this feed delivers single ticks; cerebro.resampledata makes bars")
         if self.p.lookback:
             raise ConfigError("there is no history of ticks: leave out lookback")
+        if self.p.quotes is not True:
+            raise ConfigError("ticks have their own order book: leave out quotes")
 
     @property
     def heard_until(self) -> int:
@@ -542,18 +549,26 @@ class Tickfeed(Mydatafeed):
 
     def _official_bars(self, rows: int) -> Any:
         """Return the series of ticks: they are compared with nothing."""
-        return self.store.gateway.charts.series(self.symbol, 0, rows)
+        return self._ticks
+
+    def _newest_tick(self) -> Newest:
+        return NewestRow(self._ticks)
+
+    def _requested(self) -> tuple[OfChart, ...]:
+        return (self._ticks,)
+
+    @cached_property
+    def _ticks(self) -> Any:
+        return self._tick_series()
 
     def _begin(self) -> None:
         if self._live is not None:  # a second run: go on where the first ended
             return
         self._load_histories()
-        last_id = self._ticks.last_id
         if self._main is not None:
             self._main.begin([])
-        before = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
         self._live = LiveTicks(
-            self._ticks, last_id + 1, before[0] if before else None, self._sieve()
+            self._ticks, self._ticks.last_id + 1, self._newest.newest(), self._sieve()
         )
 
 
@@ -576,9 +591,14 @@ class MinutesThenTicks(Tickfeed):
                 "getdata_v2 delivers single ticks after minutes of history: getdata delivers "
                 "minutes (compression=), cerebro.resampledata makes bars of ticks"
             )
+        if self.p.quotes is not True:
+            raise ConfigError("ticks have their own order book: leave out quotes")
 
     def _official_bars(self, rows: int) -> Any:
         return Mydatafeed._official_bars(self, rows)
+
+    def _requested(self) -> tuple[OfChart, ...]:
+        return (self._ticks, self._klines)
 
     def _begin(self) -> None:
         if self._live is not None:  # a second run: go on where the first ended

@@ -677,10 +677,10 @@ class MyStore:
             ``live_bars.Certificate`` by feed name; a second feed of a contract has its length
             after the name, ``"SHFE.cu2612 day"``. It has counts of bars, of ticks left out
             (``ignored``) and of equal bars at the end of history (``seam``), and the newest
-            ``differences``. Each ``delivered`` bar is counted in ``equal``, ``repaired``,
-            ``corrected``, ``missing`` or ``pending``, as are other bars at the end of history;
-            ``missing`` also counts bars that were left out. For tick feeds it counts ticks, and
-            those that never came (``missing``).
+            ``differences``. Each ``delivered`` bar is counted in ``equal``, ``corrected``,
+            ``missing`` or ``pending``, as are other bars at the end of history; ``missing`` also
+            counts bars that were left out. For tick feeds it counts ticks, and those that never
+            came (``missing``).
 
         Source: TianQin's own kline serial, row by id.
         """

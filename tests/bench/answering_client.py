@@ -126,7 +126,7 @@ def ours(plan, clock):
         cerebro.setbroker(store.getbroker(records=plan["records"]))
         cerebro.adddata(store.get_tick_data(traded))
         for symbol in others:
-            cerebro.adddata(store.getdata(symbol))
+            cerebro.adddata(store.getdata(symbol, quotes=False))
         watch = Watch(clock, plan["seconds"])
         watch.end = cerebro.runstop
         cerebro.addstrategy(Answer, watch=watch, traded=traded)

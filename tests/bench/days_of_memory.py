@@ -38,9 +38,9 @@ class Measure(bt.Strategy):
     def measure(self):
         gc.collect()
         self.days += 1
-        ticks = sum(data.ticks_taken for data in self.datas)
+        bars = sum(data.certificate().delivered for data in self.datas)
         held = psutil.Process().memory_info().rss / 2**20
-        print(json.dumps({"day": self.days, "rss": held, "ticks": ticks}), flush=True)
+        print(json.dumps({"day": self.days, "rss": held, "bars": bars}), flush=True)
 
 
 def main(days, *symbols):

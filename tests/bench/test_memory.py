@@ -29,7 +29,7 @@ def test_memory_is_flat_after_the_first_day():
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     held = {row["day"]: row["rss"] for row in rows}
     assert max(held) == DAYS
-    print(f"\n{rows[-1]['ticks']:,} ticks in {took:.0f} s, {took / DAYS:.1f} s a day")
+    print(f"\n{rows[-1]['bars']:,} bars in {took:.0f} s, {took / DAYS:.1f} s a day")
     for day in sorted({1, 5, DAYS} & set(held)):
         print(f"after day {day:2d}: {held[day]:.1f} MB, {held[day] / held[1]:.3f} of the first day")
     assert held[DAYS] <= 1.05 * held[1]

@@ -76,7 +76,6 @@ def test_every_bar_is_official_over_two_days_without_a_told_time(sandbox, run, c
     with capsys.disabled():
         print(  # noqa: T201
             f"\n{seed}: {sum(one.delivered for one in certificates)} bars, "
-            f"{sum(one.repaired for one in certificates)} repaired, "
             f"{store.reconnector.sessions} sessions"
         )
 

@@ -236,9 +236,8 @@ def test_thirty_days_unattended(sandbox, run, capsys, caplog, query_seconds):
     completed = sum(order.status == bt.Order.Completed for order in orders)
     with capsys.disabled():
         bars = sum(one.delivered for one in certificates)
-        repaired = sum(one.repaired for one in certificates)
         print(  # noqa: T201
-            f"\n{DAYS} days, seed {SEED}: {bars} bars, {repaired} repaired, {len(orders)} orders, "
+            f"\n{DAYS} days, seed {SEED}: {bars} bars, {len(orders)} orders, "
             f"{completed} completed, {strategy.stopped} stops that closed, "
             f"{len(strategy.beside_fired)} orders beside a stop that had fired, "
             f"{store.reconnector.sessions} sessions, faults {faults['counts']}"

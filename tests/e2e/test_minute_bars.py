@@ -5,7 +5,8 @@ from datetime import datetime
 import backtrader as bt
 import pytest
 
-from tianqin_backtrader.core.clock import MINUTE, from_ns, to_ns
+from tianqin_backtrader.core.clock import MINUTE, from_ns
+from tianqin_backtrader.errors import ConfigError
 from tianqin_backtrader.session_calendar import CALENDAR
 
 
@@ -179,6 +180,44 @@ def test_bid_and_ask_are_the_books_at_the_bars_end(sandbox, run):
     assert strategy.seen[-1] == (last["bid_price1"], last["ask_price1"], last["bid_volume1"])
 
 
+@pytest.mark.parametrize("tells_time", [True, False])
+def test_without_quotes_bars_are_the_same_and_have_no_book(sandbox, run, tells_time):
+    """Over a break, with a contract that hardly trades."""
+    store = sandbox(start="2026-11-10 10:10:20", ticks_per_pack=1, tells_time=tells_time)
+    symbols = ["SHFE.cu2612", "SHFE.cu2704"]
+    feeds = [store.getdata(symbol, quotes=False) for symbol in symbols]
+
+    class Some(Keep):
+        def next(self):
+            super().next()
+            seen = [data.bid_price[0] for data in self.datas if len(data)]
+            assert all(price != price for price in seen)
+            if len(self.data) == 10:
+                self.env.runstop()
+
+    strategy = run(store, Some, *feeds)
+    assert set(store.tianqin._requests["quotes"]).isdisjoint(symbols)
+    store.sandbox_server.advance(to="2026-11-10 10:50:00")
+    for symbol in symbols:
+        bars = [bar[:-1] for bar in strategy.bars[symbol]]
+        expected = official_of_days(store, symbol, ["2026-11-10"])
+        assert bars == [bar for bar in expected if bars[0][0] <= bar[0] <= bars[-1][0]]
+        assert len(bars) >= 10
+
+
+@pytest.mark.parametrize("quotes", ["no", None, 1])
+def test_whether_quotes_are_wanted_is_yes_or_no(sandbox, quotes):
+    with pytest.raises(ConfigError, match="quotes is True or False"):
+        sandbox().getdata("SHFE.cu2612", quotes=quotes)
+
+
+def test_ticks_have_their_own_order_book(sandbox):
+    store = sandbox()
+    for make in (store.get_tick_data, store.getdata_v2):
+        with pytest.raises(ConfigError, match="leave out quotes"):
+            make("SHFE.cu2612", quotes=False)
+
+
 def tree_rows(store, kind, symbol, *duration):
     node = store.tianqin._data[kind][symbol]
     for key in duration:
@@ -192,7 +231,6 @@ def test_the_clients_memory_is_bounded(sandbox, run):
     strategy = run(store, Keep, store.getdata("SHFE.cu2612", lookback=10_000))
     assert len(strategy.bars["SHFE.cu2612"]) > 9_000
     assert strategy.data.ticks_taken > 1_000
-    assert tree_rows(store, "ticks", "SHFE.cu2612") < 600 + 200 + 5
     assert tree_rows(store, "klines", "SHFE.cu2612", "60000000000") < 600 + 200
     assert strategy.data.certificate().equal >= 89
 
@@ -256,37 +294,19 @@ def test_any_length_of_history(sandbox, run, wanted):
         )
 
 
-class OddRows:
-    """A feed's rows from a faulty counter: some ticks, by number, are impossible."""
-
-    def __init__(self, rows, odd):
-        self.rows, self.odd, self.first = rows, odd, None
-
-    def __getattr__(self, name):
-        return getattr(self.rows, name)
-
-    def ticks(self, first_id, last_id):
-        if self.first is None:
-            self.first = last_id
-        change = {self.first + number: fields for number, fields in self.odd.items()}
-        rows = self.rows.ticks(first_id, last_id)
-        return [row._replace(**change.get(row.id, {})) for row in rows]
-
-
 def test_odd_ticks_do_no_harm(sandbox, run, caplog):
-    """The coming night's time, another day's, no price, a volume that falls."""
-    day = 24 * 60 * MINUTE
-    store = sandbox(start="2026-11-10 14:00:20", ticks_per_pack=5)
+    """The coming night's time, another day's, no price, a price that is no number of a market."""
+    odd = [
+        dict(stamp="2026-11-10 21:00:01"), dict(stamp="2026-11-09 21:00:01"),
+        dict(last_price=0.0), dict(last_price=1.7976931348623157e308),
+    ]  # fmt: skip
+    script = [
+        {"at": {"time": f"2026-11-10 14:{5 * number:02}:30"}, "fault": "odd_tick",
+         "symbol": "SHFE.cu2612", **fields}
+        for number, fields in enumerate(odd, 1)
+    ]  # fmt: skip
+    store = sandbox(start="2026-11-10 14:00:20", ticks_per_pack=5, script=script)
     feed = store.getdata("SHFE.cu2612")
-    night = to_ns(datetime(2026, 11, 10, 21, 0, 1))
-    feed._ticks = OddRows(
-        feed._ticks,
-        {
-            100: dict(time=night), 230: dict(time=night - day), 360: dict(last_price=0.0),
-            490: dict(last_price=1.7976931348623157e308), 620: dict(volume=3),
-        },
-    )  # fmt: skip
-    feed._past._ticks = feed._ticks
 
     class Keep(bt.Strategy):
         def __init__(self):
@@ -304,6 +324,7 @@ def test_odd_ticks_do_no_harm(sandbox, run, caplog):
     assert strategy.bars == official[-len(strategy.bars) :]
     assert len(strategy.bars) == 60
     certificate = feed.certificate()
-    assert (certificate.ignored, certificate.corrected) == (5, 0)
-    assert certificate.equal >= 50 and certificate.repaired >= 3
-    assert len([one for one in caplog.messages if "a tick is left out" in one]) == 5
+    assert (certificate.corrected, certificate.equal) == (0, 60)
+    assert 2 <= certificate.ignored <= 4  # of ticks in one pack the quote shows the last
+    said = [one for one in caplog.messages if "a tick is left out" in one]
+    assert len(said) == certificate.ignored

@@ -128,6 +128,6 @@ def test_minutes_are_those_that_were_recorded(
     of_days = [one for one in minutes if trading_day(one) >= date.fromisoformat(first)]
     assert len(live) == len(of_days) and len(bars) == min(len(minutes), len(live) + LOOKBACK)
     certificate = feed.certificate()
-    assert certificate.corrected == certificate.ignored == certificate.repaired == 0, certificate
+    assert certificate.corrected == certificate.ignored == 0, certificate
     assert certificate.missing + certificate.pending <= flat_at_the_end(minutes), certificate
     assert certificate.equal == len(live) - certificate.missing - certificate.pending

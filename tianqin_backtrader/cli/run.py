@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Options for the sandbox only.
 SANDBOX_ONLY = ("seed", "start", "days", "speed")
 #: The fields of a feed's certificate that are shown.
-PROOF = ("delivered", "equal", "repaired", "corrected", "missing", "pending")
+PROOF = ("delivered", "equal", "corrected", "missing", "pending")
 
 
 class Sandboxed(TypedDict, total=False):

@@ -1,1 +1,1 @@
-"""From ticks to bars: history, live bars, proof and resampling."""
+"""From rows to bars: history, live bars, ticks, comparison and resampling."""

@@ -13,9 +13,10 @@ import backtrader as bt
 
 from ..core.clock import MINUTE, NEVER, from_ns, to_backtrader
 from ..core.model import NAN, Bar
+from ..core.ports import OfChart
 from ..errors import ConfigError
 from ..gateway.liveness import GRACE
-from .live_bars import Certificate, LiveBars
+from .live_bars import Certificate, LiveBars, Newest
 from .live_ticks import LiveTicks
 from .resampling import DayClone, DayReplayer, DayResampler, NotCounted
 from .session_timers import follow_sessions
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 #: What is not final this long after the end of its market will never be.
 AFTERWARDS = MINUTE
-#: Ticks and official bars that the client keeps of each contract, and ticks between two releases.
+#: Rows that the client keeps of each series, and rows between two releases.
 ROWS_KEPT, RELEASE_AFTER = 600, 200
 #: The fields of a bar by the names of lines.
 _FIELDS = {
@@ -104,7 +105,7 @@ class BarFeed(bt.feed.DataBase):
         """As in Backtrader."""
         if not self._timers_know:
             self.let_timers_know()
-        super().do_qcheck(onoff, qlapse)
+        self._qcheck = max(0.0, self.p.qcheck - qlapse) if onoff else 0.0
 
     def advance_peek(self) -> float:
         """As in Backtrader."""
@@ -165,9 +166,12 @@ class BarFeed(bt.feed.DataBase):
 class LiveFeed(BarFeed):
     """The store's side of ``Mydatafeed``."""
 
-    #: The server's rows: ticks, and official bars.
-    _ticks: Any
+    #: TianQin's bars; for ticks, their series.
     _klines: Any
+    #: Knows the newest tick.
+    _newest: Newest
+    #: All series that are requested for it, the one with the most rows first.
+    _charts: tuple[OfChart, ...]
 
     CORRECTED = len(BarFeed._NOTIFNAMES)
     CLOSED = CORRECTED + 1
@@ -244,13 +248,13 @@ class LiveFeed(BarFeed):
     @property
     def current(self) -> bool:
         """Whether everything the server has has arrived, also in a new session."""
-        return bool(self._ticks.ready and self._klines.ready)
+        return bool(self._klines.ready and self._newest.ready)
 
     def has_bar(self, horizon: int) -> bool:
         """Whether a live bar that ends by ``horizon`` is ready, and history is delivered."""
         if self._history or self._live is None:
             return False
-        found = self._live.has_bar(horizon, self._alive_at)
+        found = self._live.has_bar(horizon)
         if self._live.left_out:
             self._tell_left_out(self._live.take_left_out())
             self._look_up()
@@ -270,13 +274,13 @@ class LiveFeed(BarFeed):
         """The trading day of the next bar; ``date.min`` for ticks, where it is not known."""
         return self._live.running_day if isinstance(self._live, LiveBars) else date.min
 
-    def take_ticks(self) -> int:
-        """Build bars from the ticks that have come since the last call.
+    def take(self) -> int:
+        """Take the ticks or bars that have come since the last call.
 
         Returns:
             The newest tick's timestamp, nanoseconds, 0 if there was none.
         """
-        newest = self._live.take_ticks() if self._live is not None else 0
+        newest = self._live.take() if self._live is not None else 0
         self._last_tick = newest or self._last_tick
         return newest
 
@@ -296,10 +300,10 @@ class LiveFeed(BarFeed):
         self._over = over or alive_at > self._ends + AFTERWARDS
         if self._live is None:
             return
-        if self._ticks.ready:
+        if self._klines.ready:
             self._live.flush(min(alive_at - GRACE, self._ends))
         self._compare(self._live)
-        if self._ticks.last_id - self._released_at >= RELEASE_AFTER:
+        if self._charts[0].last_id - self._released_at >= RELEASE_AFTER:
             self._release(self._live)
         self._look_up()
 
@@ -318,8 +322,8 @@ class LiveFeed(BarFeed):
         """Let the client drop rows that have been delivered."""
         if live.ready:
             return  # after a long absence older official bars are still to be delivered
-        self._released_at = self._ticks.last_id
-        for series in (self._ticks, self._klines):
+        self._released_at = self._charts[0].last_id
+        for series in self._charts:
             self.store.gateway.charts.release(series, ROWS_KEPT)
 
     @property
@@ -330,11 +334,11 @@ class LiveFeed(BarFeed):
     @property
     def last_price(self) -> float:
         """The last price of the newest valid tick; nan before the first, also of a session."""
-        if not self._last_tick or self._live is None or self._ticks.last_id < 0:
+        if not self._last_tick or self._live is None or self._klines.last_id < 0:
             return NAN
         return self._live.last_price
 
     @property
     def ticks_taken(self) -> int:
-        """Live ticks so far."""
+        """Live ticks so far; of feeds of bars, those that the quote has shown."""
         return self._live.ticks_taken if self._live is not None else 0

@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 from ..calendars.doubted_stamps import can_be, phase_at
-from ..core.clock import DAY, from_ns, monotonic, to_ns
+from ..core.clock import DAY, NEVER, from_ns, monotonic, to_ns
 from ..core.context import Context
-from ..core.model import Bar, Tick
+from ..core.model import Bar
 from ..core.ports import ChartPort, ProofPort
 from ..errors import LinkTimeout
+from .live_bars import Newest
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ class FeedHistory:
         bars: Rows of the past.
         proof: Knows until when market data are complete.
         symbol: The contract.
-        klines, ticks: The server's rows.
+        klines: The server's rows.
+        newest: Knows the newest tick.
         width: Number of bars of history.
         whole_days: Whether to add the bars before, back to the opening of that trading day.
     """
@@ -50,13 +52,13 @@ class FeedHistory:
         proof: ProofPort,
         symbol: str,
         klines: Any,
-        ticks: Any,
+        newest: Newest,
         width: int,
         *,
         whole_days: bool,
     ) -> None:
         self._context, self._bars, self._proof, self.symbol = context, bars, proof, symbol
-        self._klines, self._ticks, self._width = klines, ticks, width
+        self._klines, self._newest, self._width = klines, newest, width
         self._whole_days = whole_days and width > 0
         #: The oldest row that is wanted, once all have arrived; the oldest one requested so far.
         self._first_id, self._left_id = -1, -1
@@ -69,7 +71,7 @@ class FeedHistory:
 
     def follow(self) -> bool:
         """Take a step: request what is missing, or find that nothing is; False: rows must come."""
-        if self.loaded or not (self._klines.ready and self._ticks.ready):
+        if self.loaded or not (self._klines.ready and self._newest.ready):
             return False
         charts, last_id = self._bars.charts, self._klines.last_id
         if self._older is None:
@@ -90,21 +92,22 @@ class FeedHistory:
         return True
 
     def _join_the_servers_time(self) -> None:
-        """Set the clock to a server that replays the past: its newest tick is months old."""
-        clock, last_id = self._context.clock, self._ticks.last_id
-        newest = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
-        if newest and not clock.trusted and newest[0].time < clock.now_ns() - ANOTHER_TIME:
-            clock.join(newest[0].time)
+        """Set the clock to a server that replays the past: its newest data are months old."""
+        clock, last_id, tick = self._context.clock, self._klines.last_id, self._newest.newest()
+        rows = self._klines.bars(last_id, last_id) if last_id >= 0 and self._klines.seconds else []
+        newest = tick.time if tick is not None else rows[0].start + 1 if rows else NEVER
+        if not clock.trusted and newest < clock.now_ns() - ANOTHER_TIME:
+            clock.join(newest)
 
-    def final_and_running(self) -> tuple[list[Bar], Bar | None]:
-        """Return the official bars that are finished, and the running one."""
+    def final(self) -> list[Bar]:
+        """Return the official bars that are finished."""
         last_id = self._klines.last_id
         if last_id < 0:
-            return [], None
+            return []
         bars: list[Bar] = self._klines.bars(self._first_id, last_id)
         if bars and bars[-1].id == last_id and bars[-1].end > self.passed():
-            return bars[:-1], bars[-1]
-        return bars, None
+            return bars[:-1]
+        return bars
 
     def passed(self) -> int:
         """Return until when market data are complete, nanoseconds.
@@ -114,14 +117,11 @@ class FeedHistory:
         """
         if self._context.clock.virtual:
             return int(self._context.clock.now_ns())
-        last_id = self._ticks.last_id
-        newest: list[Tick] = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        alive_at, tick = self._proof.alive_at(self.symbol), self._newest.newest()
         phase_of = partial(phase_at, self._context.calendar, self.symbol)
-        stamps = [
-            one.time - 1 for one in newest if can_be(self._context.clock, one.time, phase_of)
-        ]  # fmt: skip
-        alive_at: int = self._proof.alive_at(self.symbol)
-        return max(alive_at, *stamps, 0)
+        if tick is None or not can_be(self._context.clock, tick.time, phase_of):
+            return alive_at
+        return max(alive_at, tick.time - 1)
 
     def newest(self, bars: list[Bar], *, night_start: bool) -> list[Bar]:
         """Return the finished bars to deliver: the newest ones, whole trading days if wanted."""

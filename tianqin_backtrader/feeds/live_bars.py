@@ -1,8 +1,8 @@
-"""One contract's live bars: built from ticks, compared with TianQin's own, repaired after a gap.
+"""One contract's live bars: TianQin's own, each as soon as it is final.
 
-Every bar is compared with the official one of the same id when that is final. If ticks are
-missing (their ids are consecutive, so a gap is seen), the bars concerned wait for the official
-ones, which are delivered instead. Bars before a new contract's first trade do so, too.
+A bar is final when the next one has begun, or when it is proved that its time is over: before a
+break, and where nothing trades. A bar that TianQin makes only with the next tick is made here, flat
+as TianQin's will be. Every bar is compared with TianQin's once more later.
 """
 
 from __future__ import annotations
@@ -14,18 +14,24 @@ from datetime import date
 from typing import Protocol
 
 from ..core.clock import NEVER, SECOND
-from ..core.model import Bar, Tick
-from .bar_builder import BarBuilder
+from ..core.model import NAN, Bar, Tick
+from .slots import Slot, SlotCursor
 from .tick_sieve import TickSieve
 
-#: An official bar without a successor (before a break) is final this long after its end.
+#: A bar without a successor (before a break) is final this long after its end.
 FINAL_AFTER = 2 * SECOND
-#: A bar with missing ticks is delivered as it is if no official one has come for this long.
-WAIT_FOR_OFFICIAL = 60 * SECOND
+#: Bars among which the first of a contract without history is looked for.
+NEWEST = 600
+#: One that lacks a tick which its quote has shown is waited for so long; longer, and it would hold
+#: up the other contracts.
+BEHIND = 10 * SECOND
 #: The columns that are compared.
 COLUMNS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
 #: Newest differences that a certificate keeps; all are counted.
 DIFFERENCES_KEPT = 1000
+#: The order book in a bar, and one that nobody has seen.
+_BOOK = Bar._fields[9:15]
+_NO_BOOK = (NAN, NAN, 0, 0, NAN, NAN)
 
 
 class Rows(Protocol):
@@ -42,14 +48,42 @@ class Rows(Protocol):
     def bars(self, first_id: int, last_id: int) -> list[Bar]: ...
 
 
+class Newest(Protocol):
+    """Knows a contract's newest tick: its quote, or its series of ticks."""
+
+    @property
+    def ready(self) -> bool: ...
+
+    def newest(self) -> Tick | None: ...
+
+
+class SeenTicks(Protocol):
+    """Ticks as a quote shows them; some may be left out."""
+
+    def take(self) -> Sequence[Tick]: ...
+
+
+class NoQuote:
+    """In place of a quote that is not subscribed."""
+
+    ready = True
+
+    def newest(self) -> None:
+        """No tick."""
+
+    def take(self) -> Sequence[Tick]:
+        """No ticks."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A delivered bar that differs from the official one. Repaired bars do not differ.
+    """A delivered bar that differs from TianQin's final one.
 
     Attributes:
         symbol: The contract.
         delivered: The bar that the strategy has seen.
-        official: TianQin's of the same id.
+        official: TianQin's of the same time.
     """
 
     symbol: str
@@ -68,29 +102,26 @@ class Difference:
 class Certificate:
     """Counts of a contract's live bars, and of the bars at the end of its history (the seam).
 
-    Each delivered bar is in one of ``equal``, ``repaired``, ``corrected``, ``missing`` and
-    ``pending``. Bars of the seam are in ``seam``, ``corrected``, ``missing`` or ``pending``, and
-    bars that were left out are in ``missing``; ``delivered`` has neither of them. So the sum of the
-    five may be larger than ``delivered``.
+    Each delivered bar is in one of ``equal``, ``corrected``, ``missing`` and ``pending``. Bars of
+    the seam are in ``seam``, ``corrected``, ``missing`` or ``pending``, and bars that were left out
+    are in ``missing``; ``delivered`` has neither of them. So the sum of the four may be larger than
+    ``delivered``.
 
     Attributes:
         delivered: Live bars that the strategy received.
-        equal: Equal to the official bar in open, high, low, close, volume and open interest.
-        repaired: Delivered from the official bar: after a gap in the ticks or a tick that was left
-            out, or before a contract's first price.
-        corrected: Different from the official bar, bars of the seam among them; see
+        equal: Equal to TianQin's final bar in open, high, low, close, volume and open interest.
+        corrected: Different from TianQin's final bar, bars of the seam among them; see
             ``differences``.
-        missing: There was no official bar to compare with, bars of the seam among them; or none to
-            deliver, and the bar was left out with an error message.
+        missing: TianQin has no such bar, bars of the seam among them; or it no longer sends it, and
+            the bar was left out with an error message.
         ignored: Impossible ticks, which were left out; see ``tick_sieve``.
         seam: Bars at the end of history that were also compared, and are equal.
-        pending: The official bar is not final yet; bars of the seam among them.
+        pending: TianQin's bar is not final yet; bars of the seam among them.
         differences: The newest of the corrected bars.
     """
 
     delivered: int = 0
     equal: int = 0
-    repaired: int = 0
     corrected: int = 0
     missing: int = 0
     pending: int = 0
@@ -100,280 +131,269 @@ class Certificate:
 
 
 class LiveBars:
-    """Makes bars from ticks, and checks them against the official bars.
+    """Takes TianQin's bars as they become final.
 
     Args:
         symbol: The contract.
-        builder: Continues after the last bar of history.
-        ticks, klines: The server's rows.
-        next_bar_id: Official id of the first live bar, -1 if it is not known.
-        next_tick_id: The first tick that has not been pushed yet.
+        cursor: Where the next bar begins by the sessions.
+        klines: TianQin's bars.
+        quote: Shows the ticks, which have the order book.
         sieve: Leaves out impossible ticks.
+        last: The last bar of history, None if there is none.
 
     Attributes:
-        ready: Bars to deliver as soon as they are certain.
-        left_out: Bars for which neither ticks nor an official bar came.
-        ticks_taken: Ticks so far.
-        ticks_missing: Ticks that never came.
+        ready: Bars to deliver.
+        left_out: Bars that TianQin no longer sends.
+        ticks_taken: Possible ticks that the quote has shown.
     """
 
     def __init__(
         self,
         symbol: str,
-        builder: BarBuilder,
-        ticks: Rows,
+        cursor: SlotCursor,
         klines: Rows,
-        next_bar_id: int,
-        next_tick_id: int,
+        quote: SeenTicks,
         sieve: TickSieve,
+        last: Bar | None,
     ) -> None:
-        self.symbol, self.builder, self._sieve = symbol, builder, sieve
-        self._ticks, self._klines = ticks, klines
-        self._next_bar, self._next_tick = next_bar_id, next_tick_id
+        self.symbol, self._cursor, self._klines = symbol, cursor, klines
+        self._quote, self._sieve = quote, sieve
         self.ready: deque[Bar] = deque()
-        self._suspect: set[int] = set()
-        self._suspect_before = 0
-        self._refused = 0  # end of the bar of a refused tick; 0 once a tick has passed since
-        self._unchecked: deque[Bar] = deque()
-        self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
         self.left_out: list[Bar] = []
-        self._delivered = self._equal = self._repaired = self._corrected = self._missing = 0
+        #: The newest complete bar, and the id of the next one of TianQin, -1 if it is not known.
+        self._last, self._next_id = last, -1 if last is None else last.id + 1
+        #: The running bar, as far as TianQin has it.
+        self._running: Bar | None = None
+        #: The last tick of the running slot, or before it, that was shown, and later ones.
+        self._shown: Tick | None = None
+        self._ticks: deque[Tick] = deque()
+        self.ticks_taken = 0
+        #: Until when a tick is waited for that the running bar lacks.
+        self._due = 0
+        self._unchecked: deque[Bar] = deque()
+        self._check_id = -1 if last is None else last.id  # those of TianQin before it are compared
+        self._differences: deque[Difference] = deque(maxlen=DIFFERENCES_KEPT)
+        self._delivered = self._equal = self._corrected = self._missing = 0
         self._seam_left = self._seam_equal = 0
-        self.ticks_taken = self.ticks_missing = 0
 
     # -- in -----------------------------------------------------------------------------------
 
-    def begin(self, last: Bar | None, ticks: Sequence[Tick], now: int) -> list[Bar]:
-        """Push the ticks of the recent past, and return the bars that ended by ``now``.
+    def begin(self, now: int) -> list[Bar]:
+        """Return the bars after history that ended by ``now``.
 
         Such bars exist if the contract has not traded: the server makes them with the next tick.
-        They, and the ``last`` of the official bars before them, are compared like live ones.
+        They, and the last bar of history, are compared like live ones.
         """
-        for tick in ticks:
-            self._take(tick)
+        last = self._last
+        self.take()
         self.flush(now)
-        past: list[Bar] = []
-        if not (self.ready and self.ready[0].id in self._suspect and self._suspect_before):
-            past += self.ready
-            self.ready.clear()
-            self._suspect.clear()
-        # else the first one's official bar is not final yet
+        past = list(self.ready)
+        self.ready.clear()
         self._unchecked.extend([last, *past] if last is not None else past)
         self._seam_left = len(self._unchecked)
         return past
 
-    def doubt_until(self, end: int) -> None:
-        """Deliver bars that start before ``end`` from the official ones."""
-        self._suspect_before = max(self._suspect_before, end)
+    def take(self) -> int:
+        """Take what has come; return the newest valid tick's stamp, 0 if there is no tick.
 
-    def take_ticks(self) -> int:
-        """Process the ticks that have come; return the newest one's time, 0 if there was none."""
-        last_id = self._ticks.last_id
-        if last_id < self._next_tick:
-            return 0
-        ticks = self._ticks.ticks(self._next_tick, last_id)
-        whole = len(ticks) == last_id + 1 - self._next_tick
-        newest = 0
-        for tick in ticks:
-            if not whole:
-                self._look_for_a_hole(tick)
-            if self._take(tick):
-                newest = tick.time
-        if ticks:
-            # Not last_id: its row may come later, or never; then the next tick shows the gap.
-            self._next_tick = ticks[-1].id + 1
-            self.ticks_taken += len(ticks)
-        return newest
-
-    def _take(self, tick: Tick) -> bool:
-        """Push a tick into the builder; if it is impossible, deliver its bar from the official one.
-
-        The bars up to that of the next tick, too: they begin with the price and volume in force.
+        A bar that has begun has a tick, later than its start; a session's first one may have that
+        of the auction before.
         """
-        if not self._sieve.passes(tick):
-            self._refused = self.builder.slot.end
-            self.doubt_until(self._refused + 1)
-            return False
-        if self._refused:
-            self.doubt_until(tick.time)
-            self._refused = 0
-        done = self.builder.push(tick)
-        if done:
-            self._complete(done)
-        return True
+        running = self._running
+        ticks = [tick for tick in self._quote.take() if self._sieve.passes(tick)]
+        self.ticks_taken += len(ticks)
+        self._ticks.extend(ticks)
+        self._take_rows()
+        self._book_at(self._cursor.slot.certain)
+        if ticks:
+            return ticks[-1].time
+        begun, slot = self._running, self._cursor.slot
+        if begun is None or (running is not None and running.id == begun.id):
+            return 0
+        return begun.start + 1 if begun.start == slot.start and not slot.opens_segment else 0
 
-    def _look_for_a_hole(self, tick: Tick) -> None:
-        """After a gap, doubt the bars from the running one to that of this tick."""
-        if tick.id > self._next_tick:
-            self.ticks_missing += tick.id - self._next_tick
-            self._suspect_before = max(self._suspect_before, tick.time)
-        self._next_tick = tick.id + 1
+    def _book_at(self, ns: int) -> tuple[float, ...]:
+        """The order book at an instant, not before that of the last call."""
+        while self._ticks and self._ticks[0].time <= ns:
+            self._shown = self._ticks.popleft()
+        return _NO_BOOK if self._shown is None else self._shown[6:12]
+
+    def _take_rows(self) -> None:
+        """Complete the bars that have a successor, and look at the running one."""
+        last_id = self._klines.last_id
+        if last_id < 0:  # of a new session, before it has everything
+            self._shown = None  # its book is an old one
+            return
+        if self._next_id < 0:
+            newest = self._klines.bars(max(0, last_id - NEWEST), last_id)
+            self._next_id = self._check_id = newest[0].id if newest else -1
+        if last_id < self._next_id or self._next_id < 0:
+            return
+        rows = self._klines.bars(self._next_id, last_id)
+        if rows and rows[-1].id == last_id and not self._may_have_begun(rows[-1]):
+            rows.pop()
+            last_id -= 1
+        for row in rows:
+            if row.id > self._next_id:
+                self._leave_out(row)
+            if row.id == last_id:
+                self._run(row)
+                return
+            self._next_id = row.id + 1
+            if self._is_new(row):
+                self._complete(row)
+        self._running = None
+
+    def _may_have_begun(self, row: Bar) -> bool:
+        """Whether a bar can have begun by now: a tick with an impossible stamp may have made it."""
+        running = self._running
+        known = running is not None and running.id == row.id
+        return known or self._sieve.may_have_come(row.start + 1)
+
+    def _is_new(self, row: Bar) -> bool:
+        """Whether a bar has not been completed yet, by the clock."""
+        return self._last is None or row.start > self._last.start
+
+    def _run(self, row: Bar) -> None:
+        """Note the running bar; the slots before it that have no bar are none of TianQin's."""
+        self._running = row
+        if row.start > self._cursor.slot.start:
+            self._cursor.begin_after(row.start)
+            self._due = 0
+
+    def _complete(self, bar: Bar) -> None:
+        slot = self._cursor.slot
+        book = self._book_at(slot.certain if bar.start == slot.start else bar.end)
+        bar = bar._replace(**dict(zip(_BOOK, book, strict=True)))  # type: ignore[arg-type]
+        self.ready.append(bar)
+        self._last, self._running, self._due = bar, None, 0
+        if bar.start == slot.start:
+            self._cursor.step()
+        else:
+            self._cursor.begin_after(max(bar.end, slot.start))
+
+    def _leave_out(self, row: Bar) -> None:
+        """Note the bars before this one that TianQin no longer sends."""
+        for _ in range(row.id - self._next_id):
+            slot = self._cursor.slot
+            if slot.start >= row.start:
+                break
+            self.left_out.append(Bar(slot.start, slot.end, NAN, NAN, NAN, NAN, 0, 0, 0))
+            self._missing += 1
+            self._cursor.step()
+        self._next_id = row.id
 
     def flush(self, now: int) -> None:
         """Complete the bars whose trading ended by ``now``."""
-        if self.builder.slot.certain <= now:
-            if self._ticks.last_id >= self._next_tick:  # the newest rows are still missing
-                self._suspect_before = max(self._suspect_before, self.builder.slot.certain)
-            if self._refused:
-                self.doubt_until(now)
-            self._complete(self.builder.flush(now))
+        running = self._running
+        if running is not None and running.start < self._cursor.slot.start:
+            if self._is_new(running) and running.end + FINAL_AFTER <= now:
+                self._next_id = running.id + 1
+                self._complete(running)
+            running = None
+        while (slot := self._cursor.slot).certain <= now:
+            if running is not None and running.start != slot.start:
+                running = None
+            due = self._complete_by(running)
+            if now < due:
+                self._due = due
+                return
+            if running is not None:
+                self._next_id = running.id + 1
+                self._complete(running)
+                running = None
+            elif (flat := self._flat(slot)) is not None:
+                self._complete(flat)
+            else:
+                self._cursor.step()
+                self._due = 0
 
-    def _complete(self, bars: Sequence[Bar]) -> None:
-        self.ready.extend(bars)
-        if bars:
-            self._number()
+    def _complete_by(self, running: Bar | None) -> int:
+        """When the running bar is completed: later than its end if a tick in it seems to lack."""
+        shown, slot, last = self._shown, self._cursor.slot, self._last
+        if shown is not None and (last is None or shown.time > last.end):
+            if running is None and shown.time <= slot.start:  # of the auction
+                return slot.certain + FINAL_AFTER
+            if running is None or _lacks(running, shown):
+                return slot.certain + BEHIND
+        return slot.certain + FINAL_AFTER if self._ticks else slot.certain
 
-    def _number(self) -> None:
-        """Give ids to the bars that have none; to a new contract's once the server has bars."""
-        fresh = [bar for bar in self.ready if bar.id < 0]
-        if fresh and self._next_bar < 0:
-            self._next_bar = self._find_id(fresh[0])
-            if self._next_bar >= 0:  # the open interest before its first bar is not known
-                self._suspect.add(self._next_bar)
-        if not fresh or self._next_bar < 0:
-            return
-        for _ in fresh:
-            self.ready.pop()
-        for bar in fresh:
-            self.ready.append(bar._replace(id=self._next_bar))
-            # A new contract has no price of its own before its first trade.
-            if bar.start < self._suspect_before or bar.close != bar.close:
-                self._suspect.add(self._next_bar)
-            self._next_bar += 1
-
-    def _find_id(self, bar: Bar) -> int:
-        """Return the official id of a bar if it is among the newest, else -1."""
-        last_id = self._klines.last_id
-        rows = self._klines.bars(max(0, last_id - 600), last_id) if last_id >= 0 else []
-        return next((row.id for row in rows if row.start == bar.start), -1)
+    def _flat(self, slot: Slot) -> Bar | None:
+        """Return the bar of a time without ticks; None before the contract's first price."""
+        last = self._last
+        if last is None or last.close != last.close:
+            return None
+        price, oi = last.close, last.close_oi
+        return Bar(slot.start, slot.end, price, price, price, price, 0, oi, oi)
 
     # -- out ----------------------------------------------------------------------------------
 
     @property
     def next_close(self) -> int:
-        """When the running bar must be closed by the clock, nanoseconds."""
-        return self.builder.slot.certain
+        """When the running bar must be completed by the clock, nanoseconds."""
+        return max(self._cursor.slot.certain, self._due)
 
     @property
     def next_final(self) -> int:
-        """When an official bar to compare or to wait for is final without a successor."""
-        last_id = self._klines.last_id
-        if self._unchecked and self._unchecked[0].id == last_id:
-            return self._unchecked[0].end + FINAL_AFTER
-        bar = self.ready[0] if self.ready else None
-        if bar is None or not self._unsure(bar):
+        """When TianQin's bar of the next one to compare is final without two successors."""
+        if not self._unchecked or self._unchecked[0].id > self._klines.last_id:
             return NEVER
-        return bar.end + (FINAL_AFTER if bar.id == last_id >= 0 else WAIT_FOR_OFFICIAL)
+        bar = self._unchecked[0]
+        return bar.end + FINAL_AFTER if bar.id >= 0 else NEVER
 
     @property
     def complete_until(self) -> int:
         """Every bar that ends by this instant is complete."""
-        return self.builder.slot.end - 1
+        return self._cursor.slot.end - 1
 
     @property
     def last_price(self) -> float:
         """The last price of the newest valid tick, nan before the first."""
-        return self._sieve.last_price
+        price = self._sieve.last_price
+        return self._running.close if price != price and self._running is not None else price
 
     @property
     def running_day(self) -> date:
         """The trading day of the next bar to deliver."""
-        if self.ready:
-            return self.builder.day_of(self.ready[0])
-        return self.builder.day
+        return self._cursor.day_of(self.ready[0].end - 1) if self.ready else self._cursor.day
 
-    def has_bar(self, horizon: int, now: int) -> bool:
+    def has_bar(self, horizon: int) -> bool:
         """Whether a bar that ends by ``horizon`` can be delivered."""
-        while self.ready and self._is_none(self.ready[0], now):
-            self.ready.popleft()
-        if not self.ready or self.ready[0].end > horizon:
-            return False
-        if self.ready[0].id < 0:
-            self._number()
-        bar = self.ready[0]
-        final = self._klines.ready and self._is_final(bar, now)
-        return final or not self._unsure(bar) or self._given_up(bar, now)
-
-    def _given_up(self, bar: Bar, now: int) -> bool:
-        """Whether to stop waiting for the official bar; a bar without a price waits on."""
-        waited = now >= bar.end + WAIT_FOR_OFFICIAL
-        return self._klines.ready and waited and bar.close == bar.close
-
-    def _is_none(self, bar: Bar, now: int) -> bool:
-        """Whether there is no bar to deliver here."""
-        if self._never_was(bar):
-            return True
-        lost = bar.id in self._suspect and self._klines.ready and self._is_final(bar, now)
-        if not lost or self._klines.bars(bar.id, bar.id):
-            return False
-        # After an absence that exceeds what TianQin sends again our own bar would be invented.
-        self._suspect.remove(bar.id)
-        self._missing += 1
-        self.left_out.append(bar)
-        return True
+        return bool(self.ready) and self.ready[0].end <= horizon
 
     def take_left_out(self) -> list[Bar]:
         """Return the bars left out since the last call."""
         left_out, self.left_out = self.left_out, []
         return left_out
 
-    def _never_was(self, bar: Bar) -> bool:
-        """Whether the contract had no price yet, and the server's bars begin later."""
-        if bar.close == bar.close or (bar.id < 0 and self._find_id(bar) >= 0):
-            return False
-        last_id = self._klines.last_id
-        rows = self._klines.bars(last_id, last_id) if last_id >= 0 else []
-        return bar.id < 0 and bool(rows) and rows[0].start > bar.start
-
-    def _unsure(self, bar: Bar) -> bool:
-        """Whether a bar waits for the official one."""
-        return bar.id in self._suspect or (bar.id < 0 and bar.close != bar.close)
-
     def pop(self) -> Bar:
-        """Remove and return the next bar to deliver; the official one if ticks are missing."""
+        """Remove and return the next bar to deliver."""
         bar = self.ready.popleft()
         self._delivered += 1
-        if bar.id in self._suspect:
-            self._suspect.remove(bar.id)
-            for official in self._klines.bars(bar.id, bar.id):
-                if official.start == bar.start:
-                    self._repaired += 1
-                    if 0 < self._refused <= bar.end:  # the refused tick may have been right
-                        self.builder.go_on_from(official.close, official.close_oi)
-                    return _with_book_of(bar, official)
         self._unchecked.append(bar)
         return bar
 
     # -- the comparison -----------------------------------------------------------------------
 
-    def _is_final(self, bar: Bar, now: int) -> bool:
-        """Whether the official bar will not change any more.
-
-        A flat bar may appear only with the next tick; before a break no successor comes.
-        """
-        if bar.id < 0:
-            return False
-        last_id = self._klines.last_id
-        return last_id > bar.id or (last_id == bar.id and now >= bar.end + FINAL_AFTER)
-
     def check(self, now: int) -> list[Difference]:
-        """Compare the bars that have become final; return the new differences."""
+        """Compare the bars that are final at TianQin; return the new differences."""
         new: list[Difference] = []
         while self._unchecked:
             bar = self._unchecked[0]
-            if bar.id < 0:
-                bar = self._unchecked[0] = bar._replace(id=self._find_id(bar))
-            given_up = bar.id < 0 and self._klines.ready and now >= bar.end + WAIT_FOR_OFFICIAL
-            if not given_up and not self._is_final(bar, now):
+            row = self._official(bar)
+            if row is None and not self._is_missing(bar):
+                break
+            if row is not None and not self._is_final(row, now):
                 break
             self._unchecked.popleft()
+            if row is not None:
+                self._check_id = row.id + 1
             at_seam = self._seam_left > 0
             self._seam_left -= at_seam
-            rows = self._klines.bars(bar.id, bar.id) if bar.id >= 0 else []
-            if not rows:
+            if row is None:
                 self._missing += 1
                 continue
-            found = Difference(self.symbol, bar, rows[0])
+            found = Difference(self.symbol, bar, row)
             if found.columns:
                 self._corrected += 1
                 self._differences.append(found)
@@ -384,28 +404,39 @@ class LiveBars:
                 self._equal += 1
         return new
 
+    def _official(self, bar: Bar) -> Bar | None:
+        """TianQin's bar of the same time, None if there is none yet."""
+        last_id = self._klines.last_id
+        if last_id < 0 or self._check_id < 0:
+            return None
+        first, last = (bar.id, bar.id) if bar.id >= 0 else (self._check_id, last_id)
+        return next((row for row in self._klines.bars(first, last) if row.start == bar.start), None)
+
+    def _is_missing(self, bar: Bar) -> bool:
+        """Whether TianQin has later bars, but not this one."""
+        last_id = self._klines.last_id
+        newest = self._klines.bars(last_id, last_id) if last_id >= 0 else []
+        return bool(newest) and newest[0].start > bar.start
+
+    def _is_final(self, row: Bar, now: int) -> bool:
+        """Whether TianQin's bar will not change any more: with ticks that came late it may."""
+        return self._klines.last_id > row.id + 1 or now >= row.end + FINAL_AFTER
+
     def certificate(self) -> Certificate:
-        """Return how the bars delivered so far compare with the official ones."""
+        """Return how the bars delivered so far compare with TianQin's."""
         return Certificate(
             delivered=self._delivered,
             equal=self._equal,
-            repaired=self._repaired,
             corrected=self._corrected,
             missing=self._missing,
-            pending=len(self._unchecked),
             ignored=self._sieve.ignored,
             seam=self._seam_equal,
+            pending=len(self._unchecked),
             differences=tuple(self._differences),
         )
 
 
-def _with_book_of(bar: Bar, official: Bar) -> Bar:
-    """Return the official bar with the order book of ours, which it lacks."""
-    return official._replace(
-        bid_price1=bar.bid_price1,
-        ask_price1=bar.ask_price1,
-        bid_volume1=bar.bid_volume1,
-        ask_volume1=bar.ask_volume1,
-        bid_price2=bar.bid_price2,
-        ask_price2=bar.ask_price2,
-    )
+def _lacks(bar: Bar, tick: Tick) -> bool:
+    """Whether a bar does not end with this tick of it."""
+    pairs = ((tick.last_price, bar.close), (tick.open_interest, bar.close_oi))
+    return any(one == one != other for one, other in pairs)

@@ -11,6 +11,28 @@ from .live_bars import Certificate, Difference, LiveBars, Rows
 from .tick_sieve import TickSieve
 
 
+class NewestRow:
+    """The newest tick of a series.
+
+    Args:
+        ticks: The server's rows.
+    """
+
+    def __init__(self, ticks: Rows) -> None:
+        self._ticks = ticks
+
+    @property
+    def ready(self) -> bool:
+        """Whether the requested past has arrived."""
+        return self._ticks.ready
+
+    def newest(self) -> Tick | None:
+        """The newest tick, None before the first."""
+        last_id = self._ticks.last_id
+        rows = self._ticks.ticks(last_id, last_id) if last_id >= 0 else []
+        return rows[0] if rows else None
+
+
 class LiveTicks:
     """Ticks as they come, with the interface of ``LiveBars``.
 
@@ -44,7 +66,7 @@ class LiveTicks:
         self.ready: deque[Bar] = deque()
         self.ticks_taken = self.ticks_missing = 0
 
-    def take_ticks(self) -> int:
+    def take(self) -> int:
         """Queue the ticks that have come; return the newest one's time, 0 if there was none."""
         last_id = self._ticks.last_id
         if last_id < self._next_tick:
@@ -80,7 +102,7 @@ class LiveTicks:
         """The last price of the newest valid tick, nan before the first."""
         return self._sieve.last_price
 
-    def has_bar(self, horizon: int, now: int) -> bool:
+    def has_bar(self, horizon: int) -> bool:
         """Whether there is a tick to deliver."""
         return bool(self.ready)
 

@@ -19,8 +19,8 @@ from backtrader.resamplerfilter import Replayer, Resampler
 
 from ..core.clock import HOUR, MINUTE, NEVER, SECOND, to_backtrader, to_ns
 from ..session_calendar import CALENDAR
-from .bar_builder import MidnightSlotTable, Slot
 from .live_bars import FINAL_AFTER
+from .slots import MidnightSlotTable, Slot
 
 _UNITS = {bt.TimeFrame.Minutes: MINUTE, bt.TimeFrame.Seconds: SECOND}
 #: Longer ones could reach from one trading day into the next.

@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 
-from ..calendars.doubted_stamps import Clock, DoubtedStamps
+from ..calendars.doubted_stamps import Clock, DoubtedStamps, can_be
 from ..contracts.odd_prices import NO_PRICE, UNKNOWN, Limits, oddity
 from ..core.clock import FAR, Phase
 from ..core.model import NAN, Tick
@@ -47,7 +47,7 @@ class TickSieve:
         limits: Callable[[int], Limits] = lambda ns: UNKNOWN,
     ) -> None:
         self._symbol, self._clock, self._same_day = symbol, clock, same_day
-        self._stamps = DoubtedStamps(clock, phase_of)
+        self._phase_of, self._stamps = phase_of, DoubtedStamps(clock, phase_of)
         self._stamp = self._volume = 0
         self.last_price = NAN
         self._limits, self._lowest, self._highest = limits, math.inf, -math.inf
@@ -59,6 +59,10 @@ class TickSieve:
     def ignored(self) -> int:
         """Ticks that were left out so far."""
         return self._said.total()
+
+    def may_have_come(self, ns: int) -> bool:
+        """Return whether a tick with this stamp can have come by now."""
+        return can_be(self._clock, ns, self._phase_of)
 
     def passes(self, tick: Tick) -> bool:
         """Return whether a tick is possible."""

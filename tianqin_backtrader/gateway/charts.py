@@ -19,8 +19,8 @@ from .rows import Dropped, FrameSeries, Series
 LARGEST_CHART = 10_000
 #: Rows before an outage that a new session requests.
 SHORT_CHART = 1_000
-#: The most ticks of one contract per second, and the most that are requested again; bars that
-#: these do not cover are repaired from the official ones.
+#: The most ticks of one contract per second, and the most that are requested again; a certificate
+#: counts those that these do not cover.
 TICKS_A_SECOND, LARGEST_TICK_CHART = 2.5, 3_000
 
 

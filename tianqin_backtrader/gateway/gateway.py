@@ -24,6 +24,7 @@ from .event_loop import ClientLoop
 from .logging_fix import restore_logging
 from .probe import ServerProbe, ServerProbes
 from .queries import Queries
+from .quote_ticks import QuoteBook
 from .rows import to_notice
 from .session_login import SessionLogin
 from .trading import Trading
@@ -64,6 +65,9 @@ class Gateway:
         self._session = CurrentSession()
         self.trading = Trading(self._session, self._maker)
         self.queries = Queries(self._session, matches_itself=self._maker.matches_itself)
+        self.quotes = QuoteBook(self._session)
+        #: Whether time is that of a back-test of TqSdk, which goes by what is subscribed.
+        self.in_back_test = backtest is not None
         #: Connections of a session: market data and, unless the client matches orders itself,
         #: trading.
         self.links = 1 if self._maker.matches_itself else 2
@@ -169,6 +173,7 @@ class Gateway:
         self._connect(login, patience, trading=trading)
         self._probes.login = None
         self.charts.renew(self.api, away)
+        self.quotes.renew()
 
     def close(self) -> None:
         """End the session; further calls do nothing."""

@@ -9,6 +9,7 @@ order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Protocol
 
 from ..core.clock import NEVER, SECOND, UNSURE, MarketClock
@@ -32,6 +33,7 @@ class Line(Protocol):
     def doubt(self) -> bool: ...
 
 
+@cache
 def exchange_of(symbol: str) -> str:
     """The exchange that stamps a contract's ticks, also those of a continuous contract.
 

@@ -34,6 +34,7 @@ class EventLoop:
         liveness: Proves that market data are complete.
         broker, recorder: Set once they exist.
         closed: Whether the session was closed for good: then nothing is waited for.
+        polled: Whether this round of Cerebro has waited.
         rolls: Checked last, once there is a broker.
         now_ns: The exchange's time as of the last round, nanoseconds since 1970 UTC.
     """
@@ -48,7 +49,7 @@ class EventLoop:
         self.broker: LoopBroker | None = None
         self.recorder: LoopRecorder | None = None
         self.rolls: LoopRolls | None = None
-        self.closed = self._polled = self._trading = False
+        self.closed = self.polled = self._trading = self._was_over = False
         #: Feeds whose new ticks are taken after the strategies have seen those of others.
         self._put_off: list[LoopFeed] = []
         self.now_ns = 0
@@ -58,13 +59,13 @@ class EventLoop:
 
     def begin(self) -> None:
         """Cerebro begins a round: allow one wait."""
-        self._polled = False
+        self.polled = False
 
     def poll(self, timeout: float) -> None:
         """Wait until there is something to deliver, at most once a round."""
-        if self.closed or self._polled:
+        if self.closed or self.polled:
             return
-        self._polled = True
+        self.polled = True
         self._take_put_off()
         if self._has_news():
             return
@@ -117,6 +118,8 @@ class EventLoop:
         fresh = list(feeds) if news is None else [feed for feed in feeds if feed.symbol in news]
         first = [feed for feed in fresh if feed.delivers_ticks]
         others = [feed for feed in fresh if not feed.delivers_ticks]
+        if news:
+            self._link.heard()
         newest = self._take_ticks(first)
         if self.recorder is not None:
             self._hear(self.recorder.take())
@@ -139,7 +142,7 @@ class EventLoop:
 
     def _take_ticks(self, feeds: Iterable[LoopFeed]) -> int:
         """Build bars from new ticks; return the newest stamp, nanoseconds, 0 if there is none."""
-        stamps = [(feed.symbol, stamp) for feed in feeds if (stamp := feed.take_ticks())]
+        stamps = [(feed.symbol, stamp) for feed in feeds if (stamp := feed.take())]
         self._hear(stamps)
         return max((stamp for _, stamp in stamps), default=0)
 
@@ -162,9 +165,13 @@ class EventLoop:
         whole = over and all(feed.current for feed in feeds)
         self.liveness.prove(self._dues(), self._first_due(), over=whole)
         alive_at, later = self.liveness.alive_at, {id(feed) for feed in self._put_off}
+        every = over or self._was_over
+        self._was_over = over
         for feed in feeds:
             if id(feed) not in later:
-                feed.on_round(alive_at(feed.symbol), over=over, came=id(feed) in came)
+                until, has_news = alive_at(feed.symbol), id(feed) in came
+                if has_news or every or feed.delivers_ticks or feed.first_due <= until:
+                    feed.on_round(until, over=over, came=has_news)
         self.now_ns = self._context.present_ns()
 
     def catch_up(self, deadline: float) -> None:

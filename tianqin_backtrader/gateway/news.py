@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 #: A part of TqSdk's tree: branch, name, fields.
 Difference = Mapping[str, Mapping[str, object]]
@@ -14,6 +14,7 @@ class News:
     It begins with everything: what a new client's first packs have brought is not known.
 
     Attributes:
+        quotes: What is called with the changes of a contract's quote, in their order.
         account_changes: How often the account may have changed; None if that is not known.
 
     Args:
@@ -22,6 +23,7 @@ class News:
 
     def __init__(self, *, sure: bool) -> None:
         self._sure = sure
+        self.quotes: dict[str, Callable[[Mapping[str, object]], None]] = {}
         self.account_changes: int | None = 0 if sure else None
         self._all_rows = self._all_reports = True
         self._contracts: set[str] = set()
@@ -34,6 +36,10 @@ class News:
             for branch in ("ticks", "klines"):
                 if branch in difference:
                     self._contracts.update(difference[branch])
+            for symbol, changes in difference.get("quotes", {}).items():
+                if symbol in self.quotes and isinstance(changes, Mapping):
+                    self.quotes[symbol](changes)
+                    self._contracts.add(symbol)
             for chart in difference.get("charts", {}).values():
                 # Rows of a request count once all of them have come.
                 if not isinstance(chart, Mapping) or "ready" in chart:

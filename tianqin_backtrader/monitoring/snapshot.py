@@ -22,7 +22,7 @@ ACCOUNT = (
     "close_profit", "commission",
 )  # fmt: skip
 #: Fields of a feed's certificate.
-CHECKED = ("delivered", "equal", "repaired", "corrected", "missing", "pending")
+CHECKED = ("delivered", "equal", "corrected", "missing", "pending")
 
 
 @dataclass(frozen=True, slots=True)

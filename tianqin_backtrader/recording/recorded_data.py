@@ -204,7 +204,7 @@ def _tick_bars(
         limits=lambda _: limits,
     )  # fmt: skip
     live = LiveTicks(_Rows(ticks), ticks[0].id, before, sieve)  # type: ignore[arg-type]
-    live.take_ticks()
+    live.take()
     while live.ready:
         yield live.pop()
 

@@ -175,9 +175,8 @@ class EmbeddedSandbox:
                 ``"repeat"``, ``"batch"``, ``"refuse_token"``, ``"slow_login"``, ``"licence"``,
                 ``"clock"``,
                 ``"reject_order"``, ``"advance"``, ``"fill_away"``, ``"cancel_away"``, ``"hole"``,
-                ``"shuffle"``, ``"odd_tick"``, ``"limit_up"``, ``"limit_down"``, and those of the
-                ``"shuffle"``, ``"odd_tick"``, ``"limit_up"``, ``"limit_down"``, and those of the
-                counters:
+                ``"shuffle"``, ``"late_bars"``, ``"odd_tick"``, ``"limit_up"``, ``"limit_down"``,
+                and those of the counters:
                 ``"refuse_login"``, ``"password_change"``, ``"second_login"``, ``"front_lost"``,
                 ``"swallow_order"``, ``"swallow_cancel"``, ``"refuse_by_notice"``,
                 ``"late_positions"``, ``"forget_order_ids"``, ``"foreign_order"``,

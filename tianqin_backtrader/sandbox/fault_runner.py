@@ -13,10 +13,10 @@ from .exchange.ctp_view import CtpView
 from .exchange.front import CHANGE_PASSWORD, ELSEWHERE
 from .exchange.ledger import Notice
 from .faults import Fault, FaultBook, FaultError, kinds, market_time
+from .wire.charts import ChartBook
 from .wire.connection import Connection
 from .wire.latency import Latency
 from .wire.md import MdSession
-from .wire.row_faults import RowFaults
 from .wire.td import TdSession
 
 logger = logging.getLogger(__name__)
@@ -184,20 +184,26 @@ class FaultRunner:
             link.drop(clean=False)
         return {"connections": len(links), **self._advance(params)}
 
-    def _tick_rows(self) -> list[RowFaults]:
+    def _charts(self) -> list[ChartBook]:
         sessions = (link.session for link in self._engine.of_kind("md"))
-        return [one.charts.tick_faults for one in sessions if isinstance(one, MdSession)]
+        return [one.charts for one in sessions if isinstance(one, MdSession)]
 
     def _hole(self, params: dict[str, Any]) -> dict[str, Any]:
-        hit = self._tick_rows()
-        for rows in hit:
-            rows.hole(params["symbol"], int(params["count"]))
+        hit = self._charts()
+        for charts in hit:
+            charts.tick_faults.hole(params["symbol"], int(params["count"]))
         return {"connections": len(hit)}
 
     def _shuffle(self, params: dict[str, Any]) -> dict[str, Any]:
-        hit = self._tick_rows()
-        for rows in hit:
-            rows.shuffle(params["symbol"], int(params["count"]))
+        hit = self._charts()
+        for charts in hit:
+            charts.tick_faults.shuffle(params["symbol"], int(params["count"]))
+        return {"connections": len(hit)}
+
+    def _late_bars(self, params: dict[str, Any]) -> dict[str, Any]:
+        hit = self._charts()
+        for charts in hit:
+            charts.late_bars.hold(params["symbol"], int(params["count"]))
         return {"connections": len(hit)}
 
     def _odd_tick(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,9 @@ FAULTS: dict[str, dict[str, Any]] = {
     # after the row that follows it, which is one pack later if packs hold one tick.
     "hole": {"symbol": None, "count": 1},
     "shuffle": {"symbol": None, "count": 1},
+    # What the next ticks change in bars of the open md connections comes with a later tick; the
+    # quotes are ahead of them.
+    "late_bars": {"symbol": None, "count": 1},
     # An impossible tick after the newest one, in the tick rows and quotes of the open md
     # connections: a copy of the newest tick with the given fields, at the present time, or stamped
     # so many seconds ahead, or at a market time. Bars, the order book and orders ignore it. It

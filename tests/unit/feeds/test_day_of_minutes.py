@@ -11,7 +11,7 @@ from day_of_minutes import day_of_minutes
 
 from tianqin_backtrader.core.clock import MINUTE, from_ns, to_ns
 from tianqin_backtrader.core.model import Bar
-from tianqin_backtrader.feeds.bar_builder import day_slots
+from tianqin_backtrader.feeds.slots import day_slots
 from tianqin_backtrader.session_calendar import CALENDAR
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"

@@ -29,9 +29,9 @@ def test_the_newest_tick_says_what_has_passed_if_it_can_be(stamp, passed):
     store = SimpleNamespace(
         clock=clock, calendar=CALENDAR, alive_at=lambda symbol: TEN - 10 * SECOND
     )
-    newest = Tick(7, stamp, 78000.0, 10, 0.0, 100)
-    ticks = SimpleNamespace(last_id=7, ticks=lambda first, last: [newest])
-    history = FeedHistory(store, None, store, CU, None, ticks, 10, whole_days=False)
+    tick = Tick(7, stamp, 78000.0, 10, 0.0, 100)
+    quote = SimpleNamespace(ready=True, newest=lambda: tick)
+    history = FeedHistory(store, None, store, CU, None, quote, 10, whole_days=False)
     assert history.passed() == passed
 
 
@@ -59,7 +59,7 @@ class Server:
         self._machine, self._answers = machine, answers
 
     def rows(self, symbol, left_id):
-        return SimpleNamespace(symbol=symbol, ready=False, left_id=left_id, last_id=999)
+        return SimpleNamespace(symbol=symbol, ready=False, left_id=left_id, last_id=999, seconds=0)
 
     def older(self, series, first_id, width):
         self.asked.append(self.rows(series.symbol, first_id))
@@ -84,11 +84,10 @@ def histories(server, names, left_id):
     context = SimpleNamespace(clock=SimpleNamespace(trusted=True))
     found = []
     for name in names:
-        klines, ticks = server.rows(name, left_id), server.rows(name, 0)
-        ticks.last_id = -1
-        server.asked += [klines, ticks]
+        klines, quote = server.rows(name, left_id), SimpleNamespace(ready=True, newest=lambda: None)
+        server.asked.append(klines)
         found.append(
-            FeedHistory(context, server, server, name, klines, ticks, 2000, whole_days=False)
+            FeedHistory(context, server, server, name, klines, quote, 2000, whole_days=False)
         )
     return found
 

@@ -10,8 +10,8 @@ from day_of_minutes import day_of_minutes
 
 from tianqin_backtrader.core.clock import DAY, HOUR, MINUTE, SECOND, from_ns, to_ns
 from tianqin_backtrader.core.model import Bar
-from tianqin_backtrader.feeds.bar_builder import MidnightSlotTable, SlotTable
 from tianqin_backtrader.feeds.bar_feeds import BarFeed
+from tianqin_backtrader.feeds.slots import MidnightSlotTable, SlotTable
 from tianqin_backtrader.session_calendar import CALENDAR
 
 DAYS = [date(2026, 11, day) for day in (6, 9)]

@@ -7,8 +7,8 @@ import pytest
 
 from tianqin_backtrader.core.clock import MINUTE, from_ns
 from tianqin_backtrader.core.model import Bar
-from tianqin_backtrader.feeds.bar_builder import SlotTable
 from tianqin_backtrader.feeds.bar_feeds import BarFeed
+from tianqin_backtrader.feeds.slots import SlotTable
 from tianqin_backtrader.session_calendar import CALENDAR
 
 START, END = bt.timer.SESSION_START, bt.timer.SESSION_END

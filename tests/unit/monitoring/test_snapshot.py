@@ -76,12 +76,12 @@ def test_positions_are_sides_that_hold_lots_and_a_price_of_zero_is_none(session)
 
 def test_bars_are_counted_by_the_name_of_their_feed(session):
     first, second = StubFeed(), StubFeed()
-    second.proof = Certificate(delivered=5, equal=4, repaired=1)
+    second.proof = Certificate(delivered=5, equal=4, corrected=1)
     session.view.feeds += [first, second]
     bars = look(session).bars
     assert list(bars) == [CU, f"{CU} 1 minute"]
     assert bars[f"{CU} 1 minute"] == {
-        "delivered": 5, "equal": 4, "repaired": 1, "corrected": 0, "missing": 0, "pending": 0,
+        "delivered": 5, "equal": 4, "corrected": 1, "missing": 0, "pending": 0,
     }  # fmt: skip
 
 

@@ -214,3 +214,20 @@ def test_who_asks_again_gets_the_odd_ticks_at_their_places(client: Client) -> No
 def test_an_odd_tick_needs_a_symbol(client: Client) -> None:
     with pytest.raises(FaultError, match="symbol"):
         client.fault("odd_tick", last_price=0.0)
+
+
+def bars_of(pack: list) -> list[dict]:
+    return [element["klines"][CU][str(MINUTE)] for element in pack if "klines" in element]
+
+
+def test_late_bars_come_with_a_later_tick_and_quotes_do_not_wait(client: Client) -> None:
+    client.chart("bars", MINUTE, 10)
+    client.take()
+    client.fault("late_bars", symbol=CU, count=2)
+    packs = [client.step() for _ in range(3)]
+    assert [bool(bars_of(pack)) for pack in packs] == [False, False, True]
+    assert all("quotes" in pack[0] for pack in packs)
+    cursor = client.engine.timeline.cursor(CU)
+    price = client.engine.context.book.views.get(CU, cursor.day.trading_day).row(cursor.k)
+    newest = list(bars_of(packs[2])[0]["data"].values())[-1]
+    assert newest["close"] == price["last_price"]

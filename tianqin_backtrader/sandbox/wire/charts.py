@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .row_faults import RowFaults
+from .row_faults import LateBars, RowFaults
 from .send_queue import Diff, Pack
 from .serials import Chart, Serial, binding_of, merge, rows_of
 from .series import SeriesBook
@@ -28,6 +28,7 @@ class ChartBook:
 
     Attributes:
         tick_faults: Faults of live tick rows.
+        late_bars: Withholds bars.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class ChartBook:
         self._known = known
         self._watch = watch
         self._unwatch = unwatch
-        self.tick_faults = RowFaults()
+        self.tick_faults, self.late_bars = RowFaults(), LateBars()
         self.charts: dict[str, Chart] = {}
         self._serials: dict[tuple[str, int], Serial] = {}
         self._by_symbol: dict[str, list[Serial]] = {}
@@ -111,6 +112,10 @@ class ChartBook:
 
     def _advance_serial(self, serial: Serial, cursor: Cursor, element: Diff) -> None:
         last_id, rows = serial.series.moved(cursor)
+        if serial.duration and self.late_bars:
+            rows = self.late_bars.pass_on(serial.symbol, serial.duration, rows)
+            if not rows:
+                return
         if serial.duration == 0 and self.tick_faults:
             rows = self.tick_faults.pass_on(serial.symbol, rows)
             for row_id in map(int, rows):  # a lost row is sent if the client asks again

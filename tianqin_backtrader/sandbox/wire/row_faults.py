@@ -1,4 +1,4 @@
-"""Faults of a connection's live tick rows: some are lost, some come late."""
+"""Faults of a connection's live rows: some ticks are lost, some ticks and bars come late."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ class _Wish:
     count: int
     met: Counter[str] = field(default_factory=Counter)
 
-    def takes(self, symbol: str) -> bool:
-        """Whether the fault applies to the symbol's next row; counts it."""
-        if self.symbol not in (None, symbol) or self.met[symbol] >= self.count:
+    def takes(self, symbol: str, duration: int = 0) -> bool:
+        """Whether the fault applies to the next row of a symbol's series; counts it."""
+        series = f"{symbol} {duration}"
+        if self.symbol not in (None, symbol) or self.met[series] >= self.count:
             return False
-        self.met[symbol] += 1
+        self.met[series] += 1
         return True
 
 
@@ -57,3 +58,32 @@ class RowFaults:
             self._held[symbol] = rows
             return {}
         return {**rows, **self._held.pop(symbol, {})}
+
+
+class LateBars:
+    """Withholds bars; they come together with those of a later tick.
+
+    >>> late = LateBars()
+    >>> late.hold("SHFE.cu2612", 2)
+    >>> [late.pass_on("SHFE.cu2612", 60, {row_id: {}}) for row_id in ("7", "8", "8")]
+    [{}, {}, {'7': {}, '8': {}}]
+    """
+
+    def __init__(self) -> None:
+        self._wishes: list[_Wish] = []
+        self._held: dict[tuple[str, int], dict[str, Row]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._wishes)
+
+    def hold(self, symbol: str | None, count: int) -> None:
+        """Withhold what the next ``count`` ticks of a symbol change; ``None``: of every symbol."""
+        self._wishes.append(_Wish(symbol, count))
+
+    def pass_on(self, symbol: str, duration: int, rows: dict[str, Row]) -> dict[str, Row]:
+        """The rows to send when ``rows`` are due; none while they are withheld."""
+        rows = {**self._held.pop((symbol, duration), {}), **rows}
+        if any(wish.takes(symbol, duration) for wish in self._wishes):
+            self._held[symbol, duration] = rows
+            return {}
+        return rows

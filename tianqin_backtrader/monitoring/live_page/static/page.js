@@ -170,7 +170,7 @@ function showNow() {
       [signed(one.profit), sign(one.profit)], number(one.last_price), number(one.price), one.today,
     ]), "nothing is held");
   const delivered = Object.entries(now.bars).map(([name, one]) =>
-    [name, `${one.delivered} bars, ${one.equal} equal, ${one.repaired} repaired, ${one.corrected} differ`]);
+    [name, `${one.delivered} bars, ${one.equal} equal, ${one.corrected} differ`]);
   list("health", [
     ["Link", now.state, now.state === "UP" ? "good" : "bad"],
     ["Newest tick behind", now.lag === null ? "–" : `${now.lag.toFixed(1)} s`],
