@@ -126,6 +126,8 @@ class Mydatafeed(LiveFeed):
             raise ConfigError(f"keep_bars is None or at least 10, not {self.keep_bars!r}")
         if not isinstance(self.p.quotes, bool):
             raise ConfigError(f"quotes is True or False, not {self.p.quotes!r}")
+        if self.delivers_ticks and not self.p.quotes:
+            raise ConfigError("ticks have their own order book: leave out quotes")
         self._main = MainBars(self) if self.p.dataname.startswith(MAIN) else None
         if self.p.adjust not in (None, "back") or (self.p.adjust and self._main is None):
             raise ConfigError(f'adjust is None, or "back" for a main contract: {self.p.adjust!r}')
@@ -134,6 +136,7 @@ class Mydatafeed(LiveFeed):
         self._width = int(width)
         # One more than wanted: the newest row is the running bar.
         self._klines = self._official_bars(max(self._width + 1, RECENT_BARS))
+        self._quote = self._subscribed_quote()
         self._newest = self._newest_tick()
         self._charts = self._requested()
         whole_days = self.p.night_start and self.p.lookback is not True
@@ -178,9 +181,9 @@ class Mydatafeed(LiveFeed):
 
     def _newest_tick(self) -> Newest:
         """What knows the contract's newest tick."""
-        return self._quote()
+        return self._quote
 
-    def _quote(self) -> QuoteTicks | NoQuote:
+    def _subscribed_quote(self) -> QuoteTicks | NoQuote:
         return self.store.gateway.quotes.of(self.symbol) if self.p.quotes else NoQuote()
 
     def _requested(self) -> tuple[OfChart, ...]:
@@ -427,7 +430,7 @@ class Mydatafeed(LiveFeed):
         since = final[-1].end if final else self._past.passed() // MINUTE * MINUTE
         cursor = SlotCursor(self._slot_table(), since)
         last = final[-1] if final else None
-        live = LiveBars(self.symbol, cursor, self._klines, self._quote(), self._sieve(), last)
+        live = LiveBars(self.symbol, cursor, self._klines, self._quote, self._sieve(), last)
         final += live.begin(self._past.passed())
         wanted = self._past.newest(final, night_start=self.p.night_start)
         if self._main is not None:
@@ -523,8 +526,6 @@ class Tickfeed(Mydatafeed):
             raise ConfigError("this feed delivers single ticks; cerebro.resampledata makes bars")
         if self.p.lookback:
             raise ConfigError("there is no history of ticks: leave out lookback")
-        if self.p.quotes is not True:
-            raise ConfigError("ticks have their own order book: leave out quotes")
 
     @property
     def heard_until(self) -> int:
@@ -550,6 +551,9 @@ class Tickfeed(Mydatafeed):
     def _official_bars(self, rows: int) -> Any:
         """Return the series of ticks: they are compared with nothing."""
         return self._ticks
+
+    def _subscribed_quote(self) -> NoQuote:
+        return NoQuote()
 
     def _newest_tick(self) -> Newest:
         return NewestRow(self._ticks)
@@ -591,8 +595,6 @@ class MinutesThenTicks(Tickfeed):
                 "getdata_v2 delivers single ticks after minutes of history: getdata delivers "
                 "minutes (compression=), cerebro.resampledata makes bars of ticks"
             )
-        if self.p.quotes is not True:
-            raise ConfigError("ticks have their own order book: leave out quotes")
 
     def _official_bars(self, rows: int) -> Any:
         return Mydatafeed._official_bars(self, rows)

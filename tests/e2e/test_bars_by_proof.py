@@ -115,16 +115,12 @@ class KeepAndCompareClocks(Keep):
 
 
 def assert_left_out(store, strategy, symbol, count):
-    """Ticks of one contract were left out; bars are official, and the clock is right.
-
-    ``count`` were sent; of those that came in one pack, the quote shows the last.
-    """
+    """``count`` ticks of one contract were left out; bars are official, and the clock is right."""
     for data in strategy.datas:
         assert_official(store, strategy.bars[data._name], data.symbol)
         found = data.certificate()
         assert found.corrected == found.missing == 0, (data.symbol, found)
-        left_out = range(1, count + 1) if data.symbol == symbol else [0]
-        assert found.ignored in left_out, (data.symbol, found)
+        assert found.ignored == (count if data.symbol == symbol else 0), (data.symbol, found)
     live = strategy.ahead[-5:]
     assert all(abs(ahead) < 1.0 for ahead in live), live
 
@@ -143,7 +139,9 @@ def odd_tick(at, **params):
 )  # fmt: skip
 def test_a_tick_stamped_ahead_closes_no_bar(sandbox, run, seconds, ahead):
     """One in the last seconds of a minute, and two in a row."""
-    script = [odd_tick(at, seconds=seconds) for at in ("10:05:52", "10:06:10.2", "10:06:10.3")]
+    moments = ("10:05:52", "10:06:10.2", "10:06:10.3")
+    # Of the same tick sent again a quote would show nothing: the volumes differ.
+    script = [odd_tick(at, seconds=seconds, volume=lots) for lots, at in enumerate(moments)]
     store = sandbox(start="2026-11-10 10:04:20", tells_time=False, clock_ahead=ahead, script=script)
     feeds = [store.getdata(one, lookback=30, night_start=False) for one in (CU, RB)]
     strategy = run(store, KeepAndCompareClocks, *feeds, live=8)
@@ -166,8 +164,9 @@ class BeforeTheNight:
             self.next += SECOND
             self.sent += 1
             self.store.sandbox_server.fault(
-                "odd_tick", symbol=CU, stamp="2026-11-09 21:00:00", last_price=77_000.0
-            )
+                "odd_tick", symbol=CU, stamp="2026-11-09 21:00:00", last_price=77_000.0,
+                volume=self.sent,  # otherwise the quote would show the same tick again
+            )  # fmt: skip
             if self.store.clock.trusted and self.store.clock.now_ns() > now + 3 * SECOND:
                 self.wrong.append(from_ns(now))
 
@@ -193,6 +192,6 @@ def test_stamps_of_the_coming_night_open_no_market(sandbox, run, start, ahead):
         assert_official(store, strategy.bars[data._name], data.symbol)
         assert data.certificate().corrected == data.certificate().missing == 0
     ignored = [data.certificate().ignored for data in strategy.datas]
-    # A quote that shows the same tick again shows nothing new.
-    assert ignored[0] >= 1 and ignored[1] == 0
+    # A stamp up to the machine's clock, which may be ahead, may be right.
+    assert before.sent - max(ahead, 0.0) - 5 <= ignored[0] <= before.sent and ignored[1] == 0
     assert all(abs(one) < 1.0 for one in strategy.ahead[-3:])

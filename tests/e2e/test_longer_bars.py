@@ -100,7 +100,6 @@ def test_days_from_the_night_to_the_close(sandbox, run, tells_time, symbol, clos
     ]
     certificate = feed.certificate()
     assert certificate.equal == 2
-    assert certificate.equal == 2 or not tells_time
 
 
 def test_a_start_in_the_middle_of_a_day_knows_the_days_high_and_low(sandbox, run):

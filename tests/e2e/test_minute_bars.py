@@ -180,6 +180,31 @@ def test_bid_and_ask_are_the_books_at_the_bars_end(sandbox, run):
     assert strategy.seen[-1] == (last["bid_price1"], last["ask_price1"], last["bid_volume1"])
 
 
+def test_every_feed_of_a_contract_has_its_order_book(sandbox, run):
+    """What one of them has taken, the others get, too."""
+    store = sandbox(start="2026-11-10 09:55:20")
+    minutes = store.getdata("SHFE.cu2612")
+    feeds = [minutes, store.getdata("SHFE.cu2612", compression=5), store.getdata("SHFE.cu2612")]
+
+    class Books(bt.Strategy):
+        def __init__(self):
+            self.seen = [{} for _ in self.datas]
+
+        def next(self):
+            for seen, data in zip(self.seen, self.datas, strict=True):
+                if len(data):
+                    seen[data.datetime.datetime(0)] = (data.bid_price[0], data.ask_volume[0])
+            if len(minutes) == 12:
+                self.env.runstop()
+
+        prenext = next
+
+    one, five, again = run(store, Books, *feeds).seen
+    assert one == again and len(one) == 12
+    assert five and all(one[end] == book for end, book in five.items())
+    assert all(price == price for price, _ in one.values())
+
+
 @pytest.mark.parametrize("tells_time", [True, False])
 def test_without_quotes_bars_are_the_same_and_have_no_book(sandbox, run, tells_time):
     """Over a break, with a contract that hardly trades."""
@@ -231,6 +256,7 @@ def test_the_clients_memory_is_bounded(sandbox, run):
     strategy = run(store, Keep, store.getdata("SHFE.cu2612", lookback=10_000))
     assert len(strategy.bars["SHFE.cu2612"]) > 9_000
     assert strategy.data.ticks_taken > 1_000
+    assert "SHFE.cu2612" not in store.tianqin._data.get("ticks", {})
     assert tree_rows(store, "klines", "SHFE.cu2612", "60000000000") < 600 + 200
     assert strategy.data.certificate().equal >= 89
 
@@ -295,17 +321,17 @@ def test_any_length_of_history(sandbox, run, wanted):
 
 
 def test_odd_ticks_do_no_harm(sandbox, run, caplog):
-    """The coming night's time, another day's, no price, a price that is no number of a market."""
+    """The coming night's time, another day's, no price, a volume that falls."""
     odd = [
         dict(stamp="2026-11-10 21:00:01"), dict(stamp="2026-11-09 21:00:01"),
-        dict(last_price=0.0), dict(last_price=1.7976931348623157e308),
+        dict(last_price=0.0), dict(last_price=1.7976931348623157e308), dict(volume=3),
     ]  # fmt: skip
     script = [
         {"at": {"time": f"2026-11-10 14:{5 * number:02}:30"}, "fault": "odd_tick",
          "symbol": "SHFE.cu2612", **fields}
         for number, fields in enumerate(odd, 1)
     ]  # fmt: skip
-    store = sandbox(start="2026-11-10 14:00:20", ticks_per_pack=5, script=script)
+    store = sandbox(start="2026-11-10 14:00:20", script=script)
     feed = store.getdata("SHFE.cu2612")
 
     class Keep(bt.Strategy):
@@ -324,7 +350,6 @@ def test_odd_ticks_do_no_harm(sandbox, run, caplog):
     assert strategy.bars == official[-len(strategy.bars) :]
     assert len(strategy.bars) == 60
     certificate = feed.certificate()
-    assert (certificate.corrected, certificate.equal) == (0, 60)
-    assert 2 <= certificate.ignored <= 4  # of ticks in one pack the quote shows the last
+    assert (certificate.ignored, certificate.corrected, certificate.equal) == (5, 0, 60)
     said = [one for one in caplog.messages if "a tick is left out" in one]
-    assert len(said) == certificate.ignored
+    assert len(said) == 5

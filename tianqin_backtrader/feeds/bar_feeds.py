@@ -263,8 +263,7 @@ class LiveFeed(BarFeed):
     def _tell_left_out(self, bars: list[Bar]) -> None:
         text = (
             f"{self.symbol}: {len(bars)} bars from {from_ns(bars[0].start)} to "
-            f"{from_ns(bars[-1].end)} are left out: their ticks did not arrive, and TianQin "
-            "no longer sends bars of that age"
+            f"{from_ns(bars[-1].end)} are left out: TianQin no longer sends bars of that age"
         )
         logger.error("%s", text)
         self.store.put_notification(text, bars=tuple(bars))

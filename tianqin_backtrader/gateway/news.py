@@ -23,7 +23,7 @@ class News:
 
     def __init__(self, *, sure: bool) -> None:
         self._sure = sure
-        self.quotes: dict[str, Callable[[Mapping[str, object]], None]] = {}
+        self.quotes: dict[str, list[Callable[[Mapping[str, object]], None]]] = {}
         self.account_changes: int | None = 0 if sure else None
         self._all_rows = self._all_reports = True
         self._contracts: set[str] = set()
@@ -38,7 +38,8 @@ class News:
                     self._contracts.update(difference[branch])
             for symbol, changes in difference.get("quotes", {}).items():
                 if symbol in self.quotes and isinstance(changes, Mapping):
-                    self.quotes[symbol](changes)
+                    for note in self.quotes[symbol]:
+                        note(changes)
                     self._contracts.add(symbol)
             for chart in difference.get("charts", {}).values():
                 # Rows of a request count once all of them have come.

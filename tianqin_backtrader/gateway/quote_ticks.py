@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 KEPT = 1_000
 #: The fields of a ``Tick`` behind its id and its time.
 _FIELDS = itemgetter(*Tick._fields[2:])
+#: A change of one of these is a tick.
+_SHOWN = frozenset({"datetime", *Tick._fields[2:]})
 
 
 class QuoteTicks:
@@ -80,7 +82,7 @@ class QuoteTicks:
         while self._changes:
             changes = self._changes.popleft()
             shown.update(changes)
-            if "datetime" in changes or "volume" in changes:
+            if not _SHOWN.isdisjoint(changes):
                 self._look()
 
     def newest(self) -> Tick | None:
@@ -99,7 +101,7 @@ class QuoteTicks:
 
 
 class QuoteBook:
-    """Those of all contracts of a session; they stay the same objects over its renewals.
+    """Those of all feeds of a session; they stay the same objects over its renewals.
 
     Args:
         session: The current session.
@@ -107,29 +109,33 @@ class QuoteBook:
 
     def __init__(self, session: CurrentSession) -> None:
         self._session = session
-        self._ticks: dict[str, QuoteTicks] = {}
+        self._all: list[QuoteTicks] = []
 
     def of(self, symbol: str) -> QuoteTicks:
-        """Subscribe to a contract's quote; returns at once."""
-        if symbol not in self._ticks:
-            self._ticks[symbol] = QuoteTicks(symbol)
-            self._subscribe([symbol])
-        return self._ticks[symbol]
+        """Subscribe to a contract's quote; returns at once.
+
+        Returns:
+            The ticks for one feed: what it takes, another feed of the contract gets, too.
+        """
+        made = QuoteTicks(symbol)
+        self._subscribe([made])
+        self._all.append(made)
+        return made
 
     def renew(self) -> None:
         """Subscribe to all of them again, from a new client."""
-        if self._ticks:
-            self._subscribe(list(self._ticks))
+        if self._all:
+            self._subscribe(self._all)
 
-    def _subscribe(self, symbols: list[str]) -> None:
+    def _subscribe(self, ticks: Sequence[QuoteTicks]) -> None:
         """Subscribe without a query of each contract, which ``get_quote`` makes."""
         api = self._session.api
-        for symbol in symbols:
+        for one in ticks:
             prototype = api._prototype["quotes"]["#"]
-            quote = _get_obj(api._data, ["quotes", symbol], prototype)
-            self._ticks[symbol].begin(quote.__dict__, noted=TESTED)
-            api.news.quotes[symbol] = self._ticks[symbol].note
-        wanted = api._requests["quotes"] | set(symbols)
+            quote = _get_obj(api._data, ["quotes", one.symbol], prototype)
+            one.begin(quote.__dict__, noted=TESTED)
+            api.news.quotes.setdefault(one.symbol, []).append(one.note)
+        wanted = api._requests["quotes"] | {one.symbol for one in ticks}
         if wanted != api._requests["quotes"]:
             api._requests["quotes"] = wanted
             api._send_pack({"aid": "subscribe_quote", "ins_list": ",".join(wanted)})

@@ -78,8 +78,8 @@ def test_what_may_have_changed_the_account_is_counted(news):
 
 
 def test_changes_of_quotes_are_passed_on_in_their_order_to_who_wants_them(news):
-    came = []
-    news.quotes[CU] = came.append
+    came, also = [], []
+    news.quotes[CU] = [came.append, also.append]
     news.note([{"quotes": {CU: {"volume": 1}, M: {"volume": 7}}}, {"quotes": {CU: {"volume": 2}}}])
-    assert came == [{"volume": 1}, {"volume": 2}]
+    assert came == also == [{"volume": 1}, {"volume": 2}]
     assert news.take_contracts() == {CU}

@@ -54,6 +54,13 @@ def test_lots_traded_without_a_later_stamp_are_a_tick(quote):
     assert [tick.volume for tick in quote.take()] == [10, 12]
 
 
+def test_another_price_or_order_book_of_the_same_instant_is_a_tick(quote):
+    quote.note(changes("09:31:00", last_price=100.0))
+    quote.note({"last_price": 101.0})
+    quote.note({"bid_volume1": 7})
+    assert [tick.last_price for tick in quote.take()] == [100.0, 101.0, 101.0]
+
+
 def test_a_new_session_begins_with_its_own_quote(quote):
     quote.note(changes("09:31:00", last_price=100.0))
     quote.begin(EMPTY, noted=True)
