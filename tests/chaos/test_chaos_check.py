@@ -416,3 +416,26 @@ def test_what_was_told_while_nothing_could_be_written_may_be_told_again_after_a_
         assert any(words in one for one in check(bad))
     killed.diary.insert(1, {"t": 3.0, "run": 1, "kind": "resume", "ok": True})
     assert any("2 ends" in one for one in check(killed))
+
+
+def test_an_order_that_could_not_be_written_down_is_not_missed_after_a_kill():
+    bad = copy.deepcopy(GOOD)
+    full = {
+        "t": 2.9,
+        "run": 1,
+        "kind": "store",
+        "text": "HALTED: journal.sqlite: cannot be written",
+    }
+    bad.diary.insert(7, full)
+    bad.diary.remove(line(bad.diary, "1-2", "Completed"))
+    line(bad.diary, "1-2", "Accepted")["lots"] = {"long": 0, "short": 0}
+    bad.tables["order"].pop()
+    bad.tables["trade"].pop()
+    missed = ("no end", "told 0 filled lots", "trade.csv lacks", "order.csv lacks")
+    assert check(replace(bad, ends=[RunEnd(1, -9, 9.5, killed=True)])) == []
+    for words in missed:
+        assert any(words in one for one in check(bad)), words
+    earlier = replace(bad, ends=[RunEnd(1, -9, 9.5, killed=True)])
+    full["t"] = 3.25  # the order was told, and so recorded, before
+    for words in missed:
+        assert any(words in one for one in check(earlier)), words

@@ -1,10 +1,13 @@
 """A restarted gateway lists our orders under other ids: they are recognised as ours."""
 
+import shutil
+import time
+
 import backtrader as bt
 import pytest
 from e2e_script import CU, MORNING
 from td_relay import td_relay, trades_of
-from test_restart import Program, resting
+from test_restart import Program, exchange_orders, resting
 
 from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
@@ -105,6 +108,47 @@ def test_within_a_run_an_order_goes_on_under_the_gateways_id(relay, tmp_path):
         first.turn()
         assert order.status == bt.Order.Canceled
         assert first.words().count("Canceled") == 1
+
+
+def sent_unseen(box, program):
+    """Send an order that the exchange has and whose report the client has not read."""
+    order = program.broker.buy_open(CU, 2, program.quote.ask_price1 + 100)
+    deadline = time.monotonic() + 10
+    while not exchange_orders(box):
+        assert time.monotonic() < deadline, "the order never came to the exchange"
+    assert box.fault("forget_order_ids") == {"orders": 1}
+    return order
+
+
+@pytest.fixture
+def ctp():
+    with EmbeddedSandbox(start=MORNING, days=2, ticks_per_pack=5, counter="ctp") as box:
+        yield box
+
+
+def test_an_order_on_its_way_is_known_by_its_content(ctp, tmp_path):
+    with Program(ctp, tmp_path) as first:
+        order = sent_unseen(ctp, first)
+        assert not order.legs[0].exchange_order_id
+        first.until(lambda: not order.alive())
+        first.until(lambda: first.lots("long") == 2)
+        assert order.status == bt.Order.Completed
+        assert first.broker.getposition(CU).size == 2
+        assert first.broker.foreign_orders == {}
+        assert [first.words().count(word) for word in ("Submitted", "Completed")] == [1, 1]
+
+
+def test_an_order_on_its_way_at_a_kill_is_known_by_its_record(ctp, tmp_path):
+    with Program(ctp, tmp_path / "live") as first:
+        order = sent_unseen(ctp, first)
+        shutil.copytree(tmp_path / "live", tmp_path / "killed")
+    with Program(ctp, tmp_path / "killed") as second:
+        second.until(lambda: second.broker.getposition(CU).size == second.lots("long") == 2)
+        assert second.broker.foreign_orders == {}
+        [found] = second.broker.get_all_orders()
+        assert found.legs[0].order_id == order.legs[0].order_id
+        second.turn()
+        assert second.words()[-1] == "Completed"
 
 
 def test_trades_of_another_program_are_known_by_their_numbers(tmp_path):

@@ -146,7 +146,8 @@ class OrderReport:
     """The complete present state of one order at the exchange.
 
     ``status`` is ``"ALIVE"`` or ``"FINISHED"``; an order without ``exchange_order_id`` that is
-    FINISHED was rejected, for the reason ``last_msg``.
+    FINISHED was rejected, for the reason ``last_msg``. ``insert_date_time`` is nanoseconds since
+    1970 UTC, 0 if it is unknown.
     """
 
     order_id: str
@@ -159,6 +160,7 @@ class OrderReport:
     status: str
     exchange_order_id: str
     last_msg: str
+    insert_date_time: int = 0
 
     @property
     def rejected(self) -> bool:

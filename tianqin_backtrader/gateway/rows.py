@@ -348,6 +348,7 @@ def to_report(order_id: str, order: Fields) -> OrderReport | None:
         status=_word(order, "status"),
         exchange_order_id=_word(order, "exchange_order_id"),
         last_msg=_word(order, "last_msg"),
+        insert_date_time=_lots(order, "insert_date_time"),
     )
 
 

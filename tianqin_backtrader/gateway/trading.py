@@ -111,6 +111,13 @@ class Trading:
                 symbol, str(direction), str(offset), volume, limit_price, advanced, order_id
             )
             self._unsent = True
+            price = limit_price if isinstance(limit_price, int | float) else math.nan
+            self._identity.sent(
+                OrderReport(
+                    order_id, symbol, direction, offset, volume, volume, price, "ALIVE", "", "",
+                    self._now(),
+                )
+            )  # fmt: skip
         except TqTimeoutError as error:
             raise UnknownSymbol(symbol, f"TianQin knows no contract {symbol!r}") from error
         except Exception as error:  # TqSdk raises a plain Exception
@@ -212,7 +219,7 @@ class Trading:
     def _changed_orders(self, order_ids: list[str]) -> Iterator[OrderReport]:
         self._follow_day()
         orders = self._session.api.get_order()
-        for order_id in order_ids:
+        for order_id in sorted(order_ids, key=made_up):  # ours first: see ``OrderIdentity``
             order = orders.get(order_id)
             if order is None:
                 continue
@@ -228,7 +235,8 @@ class Trading:
         """Recognise an order of an earlier run, under whatever id the gateway lists it now.
 
         Args:
-            report: Its last report of today, with the number of the exchange.
+            report: Its last report of today with the number of the exchange; without one, the order
+                as it was sent.
         """
         self._follow_day()
         self._identity.recognise(report)
@@ -315,9 +323,8 @@ class Trading:
     def orders(self) -> dict[str, OrderReport]:
         """Every order that the client knows, by our ids."""
         self._follow_day()
-        told = (
-            to_report(order_id, order) for order_id, order in self._session.api.get_order().items()
-        )
+        orders = self._session.api.get_order()
+        told = (to_report(order_id, orders[order_id]) for order_id in sorted(orders, key=made_up))
         named = (self._identity.report(report) for report in told if report is not None)
         return {report.order_id: report for report in named}
 

@@ -104,8 +104,8 @@ class SavedOrders:
     def read(self, journal: Journal, today: date) -> Found:
         """Return everything that is not over, and today's orders that are over."""
         found = Found()
-        for report in journal.numbered_since(today):
-            self._trading.recognise(report)
+        for order in (*journal.numbered_since(today), *journal.unanswered_since(today)):
+            self._trading.recognise(order)
         plans = {(plan.kind, plan.key): plan for plan in journal.plans(today)}
         self._write_down_unwritten(journal, plans, today)
         groups = [plan for plan in plans.values() if plan.kind == "group" and not plan.over]

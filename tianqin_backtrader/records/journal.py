@@ -33,6 +33,7 @@ from .journal_queries import (
     NUMBERED,
     PLAN_COLUMNS,
     PLANS,
+    UNANSWERED,
     Plan,
     RecordedLeg,
     recorded_leg,
@@ -287,6 +288,13 @@ class Journal(JournalFile):
     def numbered_since(self, day: date) -> list[OrderReport]:
         """The latest report of each order that has had an exchange number since a day."""
         return [recorded_report(row) for row in self.query(NUMBERED, day.isoformat())]
+
+    def unanswered_since(self, day: date) -> list[OrderReport]:
+        """The orders since a day of which no number and no end is recorded, as they were sent.
+
+        ``insert_date_time`` is when that was by the exchange's clock.
+        """
+        return [recorded_report(row) for row in self.query(UNANSWERED, day.isoformat())]
 
     def orders_since(self, day: date) -> set[str]:
         """Ids of the exchange orders with an intent of a trading day or later."""

@@ -35,6 +35,14 @@ FROM reports WHERE seq IN (
     GROUP BY order_id
 )
 """
+#: Orders since a day without an exchange number or an end, as they were sent.
+UNANSWERED = """
+SELECT order_id, symbol, direction, offset, volume, volume,
+       CASE WHEN typeof(limit_price) != 'text' THEN limit_price END, 'ALIVE', '', '', exchange_time
+FROM intents WHERE trading_day >= ? AND offset != '' AND order_id NOT IN (
+    SELECT order_id FROM reports WHERE exchange_order_id != '' OR status = 'FINISHED'
+)
+"""
 FILLS = """
 SELECT trade_id, order_id, symbol, direction, offset, price, volume, exchange_time, commission
 FROM fills WHERE order_id = ? ORDER BY seq
@@ -115,7 +123,7 @@ def recorded_leg(
 
 
 def recorded_report(row: tuple[Any, ...]) -> OrderReport:
-    """Convert a row of ``LAST_REPORT`` or ``NUMBERED``."""
+    """Convert a row of ``LAST_REPORT``, ``NUMBERED`` or ``UNANSWERED``."""
     order_id, symbol, direction, offset, orign, left, price, *rest = row
     return OrderReport(
         order_id, symbol, Direction(direction), Offset(offset), orign, left,

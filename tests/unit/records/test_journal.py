@@ -316,6 +316,23 @@ def test_numbers_of_today_are_known_with_their_last_report(journal):
     assert journal.numbered_since(date(2026, 11, 11)) == []
 
 
+def test_orders_without_an_answer_are_known_as_they_were_sent(journal):
+    for order_id in "abcd":
+        intend(journal, order_id)
+    say(journal, "a", exchange_id="17")
+    say(journal, "b", status="FINISHED", exchange_id="", words="busy")
+    say(journal, "c", exchange_id="")
+    found = journal.unanswered_since(DAY)
+    content = SYMBOL, Direction.BUY, Offset.OPEN, 3, 3, 76000.0, "ALIVE", "", "", 50
+    assert found == [OrderReport("c", *content), OrderReport("d", *content)]
+    assert journal.unanswered_since(date(2026, 11, 11)) == []
+    when = {"trading_day": DAY, "exchange_time": 50}
+    journal.intent("best", SYMBOL, Direction.BUY, Offset.OPEN, 3, "BEST", **when)
+    journal.intent("UNSENT", SYMBOL, Direction.BUY, "", 3, None, **when)
+    [best] = [one for one in journal.unanswered_since(DAY) if one not in found]
+    assert best.order_id == "best" and math.isnan(best.limit_price)
+
+
 def test_what_is_no_other_program_is_not_told_as_one(tmp_path):
     (tmp_path / "journal.sqlite-lock").mkdir()
     with pytest.raises(JournalError, match="cannot be opened: unable to open"):

@@ -353,15 +353,22 @@ class CtpView:
     def forget_ids(self) -> int:
         """Forget which orders clients of the gateway sent: they look like another terminal's.
 
+        So do those whose first report is still to come.
+
         Returns:
             The number of forgotten orders.
         """
-        forgotten = [one for one in self._orders if not one.startswith("SERVER.")]
+        sent = [report.row["order_id"] for report in self._exchange.reports(self._user_id)]
+        known = dict.fromkeys([*self._orders, *sent])
+        forgotten = [
+            one for one in known if not one.startswith("SERVER.") and one not in self._shown_ids
+        ]
         for order_id in forgotten:
             shown_id = self.server_id(len(self._shown_ids) + 1)
             self._shown_ids[order_id], self._exact_ids[shown_id] = shown_id, order_id
-            row = self._orders.pop(order_id)
-            self._orders[shown_id] = row | {"order_id": shown_id}
+            if order_id in self._orders:
+                row = self._orders.pop(order_id)
+                self._orders[shown_id] = row | {"order_id": shown_id}
             for trade_id, trade in list(self._trades.items()):
                 if trade["order_id"] == order_id:
                     del self._trades[trade_id]
