@@ -284,7 +284,14 @@ class FirstLive(bt.Strategy):
             self.env.runstop()
 
 
-@pytest.mark.parametrize("lookbacks", [(2500, 2500), (50, 2500), (2500, 700)])
+@pytest.mark.parametrize(
+    "lookbacks",
+    [
+        (2500, 2500),
+        pytest.param((50, 2500), marks=pytest.mark.slow),
+        pytest.param((2500, 700), marks=pytest.mark.slow),
+    ],
+)
 def test_a_second_run_has_as_much_history_as_the_first(sandbox, run, lookbacks):
     """The first run has released old rows, and a server sends no row twice on a connection."""
     store = sandbox(start="2026-11-10 09:31:00", ticks_per_pack=20)

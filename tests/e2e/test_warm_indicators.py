@@ -61,7 +61,8 @@ def test_there_are_more_than_a_hundred_indicators():
     [
         (SAME_SESSIONS[:1], SLOW),
         (SAME_SESSIONS, SLOW),
-        (OTHER_SESSIONS, SLOW | LOOPING),  # three in four minutes of the night have one bar
+        # Three in four minutes of the night have one bar.
+        pytest.param(OTHER_SESSIONS, SLOW | LOOPING, marks=pytest.mark.slow),
     ],
 )
 def test_every_indicator_of_backtrader(sandbox, symbols, slow):
@@ -78,7 +79,7 @@ def test_every_indicator_of_backtrader(sandbox, symbols, slow):
     [
         (SAME_SESSIONS[:1], SLOW | PIVOTS),
         (SAME_SESSIONS, SLOW | PIVOTS),
-        (OTHER_SESSIONS, SLOW | PIVOTS | LOOPING),
+        pytest.param(OTHER_SESSIONS, SLOW | PIVOTS | LOOPING, marks=pytest.mark.slow),
     ],
 )
 def test_all_at_once_without_a_round_of_history(sandbox, symbols, without):

@@ -7,6 +7,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import backtrader as bt
@@ -131,21 +132,50 @@ class BarFeed(bt.feed.DataBase):
         if self.p.tz is not None or self.p.tzinput is not None:
             raise ConfigError(BEIJING_TIME)
 
+    # Backtrader makes room for a bar, writes and reads it by several calls for each line. A feed of
+    # ours has thirteen lines, and an order may wait for the bar.
+
+    def forward(self, value: float = NAN, size: int = 1) -> None:
+        """Make room for bars, as in Backtrader."""
+        if size != 1:
+            super().forward(value, size)
+            return
+        for line in self.lines.lines:
+            if line.mode == line.UnBounded:
+                line._idx += 1
+                line.lencount += 1
+                line.array.append(value)
+            else:
+                line.forward(value)
+
+    @cached_property
+    def _cells(self) -> list[tuple[Any, int]]:
+        """Each line that is one of a bar's fields, and the field's place in the bar."""
+        places = {name: Bar._fields.index(field) for name, field in _FIELDS.items()}
+        named = zip(self.getlinealiases(), self.lines.lines, strict=True)
+        return [(line, places[name]) for name, line in named if name in places]
+
     def _write(self, bar: Bar) -> None:
-        lines = self.lines
-        lines.datetime[0] = to_backtrader(bar.end)
-        lines.open[0] = bar.open
-        lines.high[0] = bar.high
-        lines.low[0] = bar.low
-        lines.close[0] = bar.close
-        lines.volume[0] = bar.volume
-        lines.openinterest[0] = bar.close_oi
-        lines.bid_price[0] = bar.bid_price1
-        lines.ask_price[0] = bar.ask_price1
-        lines.bid_volume[0] = bar.bid_volume1
-        lines.ask_volume[0] = bar.ask_volume1
-        lines.bid_price2[0] = bar.bid_price2
-        lines.ask_price2[0] = bar.ask_price2
+        self.lines.datetime[0] = to_backtrader(bar.end)
+        for line, place in self._cells:
+            if line.bindings:
+                line[0] = bar[place]
+            else:
+                line.array[line._idx] = bar[place]
+
+    @cached_property
+    def _ticked(self) -> list[tuple[str, Any]]:
+        """The names of Backtrader's attributes of the newest values, each with its line."""
+        named = zip(self.getlinealiases(), self.lines.lines, strict=True)
+        return [(f"tick_{name}", line) for name, line in named if name != "datetime"]
+
+    def _tick_fill(self, force: bool = False) -> None:
+        """Set ``tick_close`` and the like, as in Backtrader."""
+        first, _ = self._ticked[0]
+        if force or getattr(self, first, None) is None:
+            for name, line in self._ticked:
+                setattr(self, name, line.array[line._idx])
+            self.tick_last = getattr(self, first)
 
     def _write_all(self, bars: Sequence[Bar]) -> None:
         """Write bars into the empty lines, which stand at the last one then."""
