@@ -1,7 +1,8 @@
 """A program that answers every tick of one contract with an order, and keeps minutes of the others.
 
-``python answering_client.py SIDE PLAN``: SIDE is ``bare`` (tqsdk alone) or ``ours``; PLAN is a JSON
-object with ``urls``, ``clock_port``, ``symbols`` (the first one is traded), ``seconds`` and
+``python answering_client.py SIDE PLAN``: SIDE is ``bare`` (tqsdk alone), ``least`` (the least that
+Backtrader needs between the two: no checks, no records, no other contracts) or ``ours``; PLAN is a
+JSON object with ``urls``, ``clock_port``, ``symbols`` (the first one is traded), ``seconds`` and
 ``records`` (a folder, or false). It prints a JSON object: ``answers``, ``minutes`` (the end of a
 minute, nanoseconds: how many nanoseconds later all contracts had their bar), ``cpu`` (seconds of
 processor time in the measured time), ``peak`` (MB of memory at most).
@@ -17,7 +18,7 @@ import backtrader as bt
 from tqsdk import TqApi, TqAuth, TqKq
 
 from tianqin_backtrader import MyStore
-from tianqin_backtrader.core.clock import MINUTE, SECOND, Machine, live_on, to_ns
+from tianqin_backtrader.core.clock import MINUTE, SECOND, Machine, live_on, to_backtrader, to_ns
 from tianqin_backtrader.core.shared_clock import SharedClock
 from tianqin_backtrader.gateway.event_loop import environment
 
@@ -96,6 +97,69 @@ def bare(plan, clock):
     return watch.report()
 
 
+class LeastFeed(bt.feed.DataBase):
+    """Ticks of a client, one a round; it ends when the watch is over."""
+
+    params = dict(api=None, watch=None, qcheck=0.0)
+
+    def start(self):
+        super().start()
+        self._ticks = self.p.api.get_tick_serial(self.p.dataname)
+
+    def islive(self):
+        return True
+
+    def haslivedata(self):
+        return False
+
+    def _load(self):
+        api = self.p.api
+        if self.p.watch.over:
+            return False
+        api.wait_update(deadline=time.time() + 0.5)
+        if not api.is_changing(self._ticks):
+            return None
+        tick, lines = self._ticks.iloc[-1], self.lines
+        lines.datetime[0] = to_backtrader(int(tick["datetime"]))
+        lines.open[0] = lines.high[0] = lines.low[0] = lines.close[0] = tick["last_price"]
+        lines.volume[0], lines.openinterest[0] = tick["volume"], tick["open_interest"]
+        return True
+
+
+class LeastBroker(bt.brokers.BackBroker):
+    """Backtrader's own broker, which sends each order to the account as it is made."""
+
+    def submit(self, order, check=True):
+        order.p.data.p.api.insert_order(
+            order.p.data.p.dataname, "BUY", "OPEN", int(order.size), order.price, advanced="FAK"
+        )
+        return order
+
+
+class Least(bt.Strategy):
+    params = dict(watch=None)
+
+    def next(self):
+        price = price_of(to_ns(self.data.datetime.datetime()))
+        self.buy(size=1, exectype=bt.Order.Limit, price=price)
+        self.p.watch.answers += 1
+
+
+def least(plan, clock):
+    """A strategy on TqSdk with nothing between."""
+    traded, *_ = plan["symbols"]
+    with environment(plan["urls"]):
+        api = TqApi(TqKq(), auth=TqAuth("u", "p"), disable_print=True, debug=False)
+    with api:
+        watch = Watch(clock, plan["seconds"])
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.setbroker(LeastBroker())
+        cerebro.adddata(LeastFeed(dataname=traded, api=api, watch=watch))
+        cerebro.addstrategy(Least, watch=watch)
+        cerebro.run()
+    return watch.report()
+
+
 class Answer(bt.Strategy):
     params = dict(watch=None, traded="")
 
@@ -138,4 +202,4 @@ if __name__ == "__main__":
     SIDE, PLAN = sys.argv[1], json.loads(sys.argv[2])
     CLOCK = MovedMachine(PLAN["clock_port"])
     live_on(CLOCK)
-    print(json.dumps({"bare": bare, "ours": ours}[SIDE](PLAN, CLOCK)))
+    print(json.dumps({"bare": bare, "least": least, "ours": ours}[SIDE](PLAN, CLOCK)))

@@ -4,7 +4,9 @@ Run with ``python -m pytest -m bench -s tests/bench/test_tick_to_order.py``. A s
 of its own runs in real time and does not tell it. Every contract has two ticks a second; one of
 them is traded on each tick, the others are kept as minute bars. Times are those of the sandbox:
 when the pack with the tick was written, and when the order arrived. Both sides run in turn, each in
-a fresh process; ``TICK_TO_ORDER=1,20:30:3`` selects contracts, seconds and rounds.
+a fresh process; ``TICK_TO_ORDER=1,20:30:3`` selects contracts, seconds and rounds. With one
+contract there is a third side, the least that Backtrader needs: a feed that reads TqSdk's serial
+and a broker that sends.
 """
 
 import json
@@ -24,7 +26,7 @@ from tianqin_backtrader.core.clock import SECOND
 BEGINS, START, MINUTES = datetime(2026, 11, 10, 10, 30), "2026-11-10 10:44:40", 25
 COUNTS, SECONDS, ROUNDS = "1,20,50,100", 60, 5
 #: Side -> whether it writes records.
-SIDES = {"bare": False, "ours": False, "ours, records": True}
+SIDES = {"bare": False, "least": False, "ours": False, "ours, records": True}
 #: Contracts -> ratios of the median that are not to be exceeded.
 GOALS = {1: 1.1, 20: 1.0, 50: 1.0, 100: 1.0}
 #: The same of the 95th percentile.
@@ -103,7 +105,7 @@ def test_from_a_tick_to_its_order(tmp_path):
     head = "contracts  side           p50 ms  p95 ms  p99 ms  ratio of p50, p95"
     print(f"\n{head}  minute p50, p99  cpu %  packs/s  kB/s  MB")
     for count in counts:
-        symbols, found = contracts(max(counts))[:count], {side: [] for side in SIDES}
+        symbols, found = contracts(max(counts))[:count], {side: [] for side in sides_of(count)}
         for number in range(rounds):
             for side, runs in found.items():
                 folder = tmp_path / f"{count}_{number}_{side}"
@@ -118,9 +120,14 @@ def test_from_a_tick_to_its_order(tmp_path):
                 for share in (0.5, 0.95)
             ]
             print(row(count, side, runs, ratios), flush=True)
-            if side != "bare" and (ratios[0] > GOALS.get(count, 1.0) or ratios[1] > GOAL_95):
+            if "ours" in side and (ratios[0] > GOALS.get(count, 1.0) or ratios[1] > GOAL_95):
                 broken.append((count, side, ratios))
     assert broken == []
+
+
+def sides_of(count):
+    """The sides that are compared with so many contracts."""
+    return [side for side in SIDES if side != "least" or count == 1]
 
 
 def row(count, side, runs, ratios):
@@ -149,7 +156,7 @@ def test_where_the_time_goes(tmp_path):
     write_market(market, contracts(max(counts)), BEGINS, MINUTES)
     print("\ncontracts  side           milliseconds of each part")
     for count in counts:
-        for side in SIDES:
+        for side in (side for side in SIDES if side != "least"):
             folder = tmp_path / f"{count}_{side}"
             folder.mkdir()
             symbols = contracts(max(counts))[:count]

@@ -37,6 +37,14 @@ def test_contracts_of_other_exchanges_and_nights(sandbox, run, start, contracts,
         assert history and history[-1] <= begin  # no running minute is history
 
 
+@pytest.mark.parametrize("ahead", [-75.0, pytest.param(75.0, marks=slow)])
+def test_the_quote_of_the_night_before_is_not_the_present(sandbox, run, ahead):
+    """It is the first thing to come; a clock set by it would doubt the first minute's ticks."""
+    store = sandbox(start="2026-11-10 08:50:00", tells_time=False, clock_ahead=ahead)
+    feed = store.getdata("SHFE.cu2612", lookback=30, night_start=False, qcheck=5.0)
+    assert_all_official(store, run(store, Keep, feed, live=2))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("ahead", [-90.0, 90.0])

@@ -64,8 +64,12 @@ class PhaseSpan:
     until: datetime
 
 
+#: The id of a tick that a session's quote begins with: it may have come hours ago.
+OLD_TICK = -1
+
+
 class Tick(NamedTuple):
-    """One row of TianQin's tick serial.
+    """One row of TianQin's tick serial; or what a quote shows, whose ``id`` is 0 or ``OLD_TICK``.
 
     ``time`` is nanoseconds since 1970 UTC. ``volume`` (lots) and ``amount`` (yuan) are
     cumulative over the trading day. A side without a quote has price nan and volume 0.

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Protocol
 
 from ..core.clock import NEVER, SECOND
-from ..core.model import NAN, Bar, Tick
+from ..core.model import NAN, OLD_TICK, Bar, Tick
 from .slots import Slot, SlotCursor
 from .tick_sieve import TickSieve
 
@@ -196,8 +196,8 @@ class LiveBars:
     def take(self) -> int:
         """Take what has come; return the newest valid tick's stamp, 0 if there is no tick.
 
-        A bar that has begun has a tick, later than its start; a session's first one may have that
-        of the auction before.
+        A session's first quote has not just come: it does not tell the time. A bar that has begun
+        has a tick, later than its start; a session's first one may have that of the auction before.
         """
         running = self._running
         ticks = [tick for tick in self._quote.take() if self._sieve.passes(tick)]
@@ -205,7 +205,7 @@ class LiveBars:
         self._ticks.extend(ticks)
         self._take_rows()
         self._book_at(self._cursor.slot.certain)
-        if ticks:
+        if ticks and ticks[-1].id != OLD_TICK:
             return ticks[-1].time
         begun, slot = self._running, self._cursor.slot
         if begun is None or (running is not None and running.id == begun.id):

@@ -1,7 +1,8 @@
 """The ticks of contracts, as their quotes show them.
 
 A quote has less to merge than a series of ticks, which gets a whole row for every tick. But it has
-no history and no ids: of ticks that come in one pack it shows only the last.
+no history and no ids: of ticks that come in one pack it shows only the last. And it begins with one
+that may have come hours ago.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from tqsdk.diff import _get_obj
 
 from ..core.clock import to_ns
-from ..core.model import Tick
+from ..core.model import OLD_TICK, Tick
 from .client import TESTED
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class QuoteTicks:
         quote, stamp = self._quote, str(self._quote["datetime"])
         if stamp:
             at = to_ns(datetime.fromisoformat(stamp))
-            self._newest = Tick(0, at, *_FIELDS(quote))
+            tick_id = OLD_TICK if self._newest is None else 0
+            self._newest = Tick(tick_id, at, *_FIELDS(quote))
             self._ticks.append(self._newest)
 
     def _follow(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sieves import AnyTime, all_that_can_be, always
 
 from tianqin_backtrader.core.clock import MINUTE, NEVER, SECOND, to_ns
-from tianqin_backtrader.core.model import Bar, Tick
+from tianqin_backtrader.core.model import OLD_TICK, Bar, Tick
 from tianqin_backtrader.feeds.live_bars import LiveBars, NoQuote
 from tianqin_backtrader.feeds.live_ticks import LiveTicks
 from tianqin_backtrader.feeds.slots import SlotCursor, SlotTable
@@ -267,6 +267,18 @@ def test_after_a_lost_session_no_bar_has_an_old_book(market):
     klines.put(official(3))
     live.take()
     assert [bar.bid_price1 for bar in deliver(live)] == [90.0]
+
+
+def test_a_sessions_first_quote_has_a_book_and_tells_no_time(market):
+    quote, klines, live = market
+    quote.put(tick(-20, bid=98.0)._replace(id=OLD_TICK))
+    assert live.take() == 0
+    klines.put(official(0))
+    quote.put(tick(21, bid=98.0)._replace(id=OLD_TICK), tick(22, bid=97.0))
+    assert live.take() == START + 22 * SECOND
+    klines.put(official(1))
+    live.take()
+    assert [bar.bid_price1 for bar in deliver(live)] == [97.0]
 
 
 def test_an_impossible_tick_is_left_out_and_changes_nothing(market):

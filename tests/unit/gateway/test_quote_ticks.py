@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tianqin_backtrader.core.clock import to_ns
-from tianqin_backtrader.core.model import Tick
+from tianqin_backtrader.core.model import OLD_TICK, Tick
 from tianqin_backtrader.gateway.quote_ticks import KEPT, QuoteTicks
 
 CU = "SHFE.cu2612"
@@ -39,6 +39,15 @@ def test_what_does_not_change_is_that_of_the_tick_before(quote):
     assert (one.time, one.last_price, one.bid_price1) == (at("09:31:00.5"), 100.0, 99.0)
     assert (two.time, two.last_price, two.bid_price1) == (at("09:31:01"), 102.0, 99.0)
     assert quote.newest() == two and quote.take() == ()
+
+
+def test_what_a_session_begins_with_is_old(quote):
+    quote.note(changes("09:31:00", last_price=100.0))
+    quote.note(changes("09:31:01", last_price=101.0))
+    assert [tick.id for tick in quote.take()] == [OLD_TICK, 0]
+    quote.begin(EMPTY | changes("09:32:00", last_price=102.0), noted=True)
+    quote.note(changes("09:33:00"))
+    assert [tick.id for tick in quote.take()] == [OLD_TICK, 0]
 
 
 def test_limits_and_settlement_are_no_ticks(quote):
