@@ -224,6 +224,40 @@ def test_the_loss_of_a_day_withdraws_what_would_add_to_it(sandbox, run, on_loss)
     assert done
 
 
+@pytest.mark.parametrize("limits", [{}, {"max_position": 3}])
+@pytest.mark.parametrize("how", ["order", "target_size", "target_position"])
+def test_a_reversal_that_may_not_open_closes(sandbox, run, limits, how):
+    def script(strategy):
+        broker = strategy.broker
+        yield strategy.buy(size=3)
+        if not limits:
+            broker.risk.reduce("enough for today")
+        if how == "target_position":
+            broker.order_target_position(CU, -5)
+        else:
+            order = (
+                strategy.sell(size=8) if how == "order" else strategy.order_target_size(target=-5)
+            )
+            yield order
+            assert strategy.path(order)[-1] == "Completed"
+            assert (order.executed.size, order.size) == (-3, -3)
+            word = "max_position is 3" if limits else "only orders that reduce (enough for today)"
+            assert word in order.info.reason
+        for _ in range(3):
+            yield None
+        assert strategy.position.size == 0
+        assert all(row["offset"] != "OPEN" for row in exchange_orders(store).values()
+                   if row["direction"] == "SELL")  # fmt: skip
+        assert sum("it only closes" in str(word) for word in strategy.heard) == 1
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, ticks_per_pack=4)
+    store.getbroker(risk=RiskLimits(**limits))
+    play(store, run, script, CU)
+    assert done
+
+
 def test_resume_forgives_what_was_lost_since_the_limit_was_met(sandbox, run):
     def script(strategy):
         broker = strategy.broker

@@ -410,6 +410,9 @@ class OrderManager:
             if plan.left_out:
                 self._tell_left_out(ticket, plan.left_out)
             ticket.resize(ticket.filled + plan.lots)
+            if ticket.may_open:
+                opens = sum(leg.volume for leg in plan.legs if leg.offset is Offset.OPEN)
+                ticket.may_open -= max(0, ticket.opening - opens)
         ticket.stage, ticket.sent_terms = Stage.WORKING, plan.terms
         ticket.wave, ticket.unsent = len(ticket.legs), list(plan.legs)
         ticket.sent_day = self.context.trading_day()

@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 MOST_LEGS = 50
 #: Seconds by which the account may show a fill before or after the fill's own report.
 PATIENCE = 10.0
+#: Limits that what closes does not touch. A whole order too large or too far away is a mistake.
+OF_OPENING = frozenset({"state", "max_position", "cancels_per_day"})
 
 
 class Guard(Protocol):
@@ -249,7 +251,8 @@ class OrderRouter:
     def _checked(self, ticket: Ticket, plan: RoutedOrder) -> RoutedOrder:
         """Return the part of a plan that the risk rules allow.
 
-        If a triggered exit as a whole is refused, its closing legs are checked alone.
+        If an order as a whole is refused because it would open, its closing legs are checked alone:
+        the lots that it was to turn around are closed. The opening part of a triggered exit waits.
 
         Raises:
             RiskRefused: Nothing is allowed.
@@ -258,12 +261,15 @@ class OrderRouter:
             return plan  # no rule applies
         try:
             self._guard.check(ticket, plan.lots, plan.terms, len(plan.legs))
-        except RiskRefused:
+        except RiskRefused as error:
             closes = tuple(leg for leg in plan.legs if leg.offset is not Offset.OPEN)
-            if not closes or not ticket.protects:
+            if not closes or not (ticket.protects or error.limit in OF_OPENING):
                 raise
-            waits = plan.waits or len(closes) < len(plan.legs)
-            plan = replace(plan, legs=closes, waits=waits)
+            if ticket.protects:
+                waits = plan.waits or len(closes) < len(plan.legs)
+                plan = replace(plan, legs=closes, waits=waits)
+            else:
+                plan = replace(plan, legs=closes, left_out=f"it only closes: {error}")
             self._guard.check(ticket, plan.lots, plan.terms, len(closes), closes=True)
         return plan
 
