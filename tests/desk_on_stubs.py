@@ -148,6 +148,7 @@ class StubbedDesk:
         self.price = 3000.0
         self.line = SimpleNamespace(
             trading_silent=self._fall_silent,
+            sessions=1,
             trading_rests="",
             breaks=0,
             doubtful=False,

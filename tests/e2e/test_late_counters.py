@@ -5,7 +5,9 @@ import pytest
 from e2e_script import CU, MORNING, Script, exchange_orders, play
 from sandbox_account import store_at
 
+from tianqin_backtrader import RiskLimits
 from tianqin_backtrader.core.clock import monotonic
+from tianqin_backtrader.execution import order_manager
 from tianqin_backtrader.sandbox.embedded import EmbeddedSandbox
 
 COUNTER = "ctp"
@@ -215,3 +217,21 @@ def test_lots_that_come_late_after_a_second_login_keep_their_stop(sandbox, run, 
     store = sandbox(start=MORNING, counter=counter, speed=20.0)
     run(store, Script, store.get_tick_data(CU), script=script)
     assert done
+
+
+def test_a_cancel_that_the_noon_break_refuses_is_repeated_at_the_open(sandbox, monkeypatch, caplog):
+    monkeypatch.setattr(order_manager, "CANCEL_AGAIN", 0.2)
+    store = sandbox(start="2026-11-10 11:29:30", ticks_per_pack=2)
+    broker = store.getbroker(risk=RiskLimits(cancels_per_day=2))
+    quote = store.tianqin.get_quote(CU)
+    until(store, lambda: quote.last_price == quote.last_price)
+    broker.start()
+    order = broker.buy_open(CU, 1, quote.lower_limit)
+    until(store, lambda: order.status == bt.Order.Accepted)
+    until(store, lambda: f"{store.now():%H:%M:%S}" > "11:30:00")
+    broker.cancel(order)
+    with caplog.at_level("INFO"):
+        until(store, lambda: not order.alive())
+    assert f"{store.now():%H:%M}" >= "13:30" and order.status == bt.Order.Canceled
+    assert sum("撤单失败" in one for one in caplog.messages) == 1
+    assert broker.buy_open(CU, 1).status != bt.Order.Rejected

@@ -535,6 +535,7 @@ class OrderManager:
         self.write_ahead.flush()
         if not self.link.trading_up:
             return  # repeated when the link is back
+        ticket.cancel_session = self.link.sessions
         for leg in ticket.leaving:
             if leg.state is not OrderState.FINISHING:  # else it has ended and awaits its fills
                 self.cancel_leg(leg)
@@ -584,9 +585,19 @@ class OrderManager:
             ticket.doubted = True
             self.link.trading_silent()
 
+    def _may_cancel_again(self, ticket: Ticket) -> bool:
+        """Return whether a cancel without effect may be repeated now.
+
+        An exchange that is closed refuses it: it is asked once there in each session.
+        """
+        told = ticket.cancel_session == self.link.sessions
+        return self.pre_trade.open(ticket.symbol) or not told
+
     def cancel_leg(self, leg: OrderLeg) -> None:
-        """Request the cancel of one leg."""
-        self._guard.cancelled(leg.symbol)
+        """Request the cancel of one leg; the risk rules count the first request alone."""
+        if not leg.withdrawn:
+            leg.withdrawn = True
+            self._guard.cancelled(leg.symbol)
         try:
             self.trading.cancel_order(leg.order_id)
         except LinkLost:
@@ -641,7 +652,9 @@ class OrderManager:
             if not ticket.leaving:
                 self.withdrawn.pop(ticket.order.ref, None)
                 ticket.doubted = False
-            elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN:
+            elif monotonic() - ticket.cancel_asked > CANCEL_AGAIN and self._may_cancel_again(
+                ticket
+            ):
                 self._doubt_link(ticket)
                 self._withdraw(ticket)
         if self.queued:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Ticks that are kept for a feed that does not take them, as between two runs.
 KEPT = 1_000
+#: Newest ticks among which one with an earlier stamp is a repetition: a server may repeat a pack.
+REPEATED = 100
 #: The fields of a ``Tick`` behind its id and its time.
 _FIELDS = itemgetter(*Tick._fields[2:])
 #: A change of one of these is a tick.
@@ -46,6 +48,7 @@ class QuoteTicks:
         self._newest: Tick | None = None
         self._source: Mapping[str, object] | None = None
         self._ticks: deque[Tick] = deque(maxlen=KEPT)
+        self._stamps: deque[tuple[int, int]] = deque(maxlen=REPEATED)
         # Changes wait until somebody asks, which may be after an order has been sent.
         self._changes: deque[Mapping[str, object]] = deque()
 
@@ -59,8 +62,8 @@ class QuoteTicks:
         """
         self._quote, self._newest = dict(quote), None
         self._source = None if noted else quote
-        self._ticks.clear()
-        self._changes.clear()
+        for kept in (self._ticks, self._stamps, self._changes):
+            kept.clear()
         self._look()
 
     def note(self, changes: Mapping[str, object]) -> None:
@@ -70,12 +73,16 @@ class QuoteTicks:
             self._follow()
 
     def _look(self) -> None:
-        quote, stamp = self._quote, str(self._quote["datetime"])
-        if stamp:
-            at = to_ns(datetime.fromisoformat(stamp))
-            tick_id = OLD_TICK if self._newest is None else 0
-            self._newest = Tick(tick_id, at, *_FIELDS(quote))
-            self._ticks.append(self._newest)
+        quote, written = self._quote, str(self._quote["datetime"])
+        if written:
+            at = to_ns(datetime.fromisoformat(written))
+            tick = Tick(OLD_TICK if self._newest is None else 0, at, *_FIELDS(quote))
+            stamp = at, tick.volume
+            if self._newest is not None and at < self._newest.time and stamp in self._stamps:
+                return
+            self._stamps.append(stamp)
+            self._newest = tick
+            self._ticks.append(tick)
 
     def _follow(self) -> None:
         source, shown = self._source, self._quote

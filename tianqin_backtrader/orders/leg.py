@@ -116,6 +116,7 @@ class OrderLeg:
         exchange_order_id: Empty until the exchange has accepted it.
         last_msg: The exchange's last message on it.
         fills: By trade id, in order of arrival.
+        withdrawn: Whether its cancel has been requested.
     """
 
     order_id: str
@@ -129,6 +130,7 @@ class OrderLeg:
     exchange_order_id: str = ""
     last_msg: str = ""
     fills: dict[str, Fill] = field(default_factory=dict)
+    withdrawn: bool = False
     _finished: bool = False
     _reported_filled: int = 0
 

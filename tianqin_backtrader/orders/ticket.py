@@ -101,7 +101,8 @@ class Ticket:
         attempts: How often its exit was sent again because it was refused or never arrived, since
             the exchange last accepted it.
         not_before: When it may be sent again, nanoseconds since 1970 UTC.
-        cancel_asked: When its cancel was last sent, in seconds of ``monotonic``.
+        cancel_asked: When its cancel was last requested, in seconds of ``monotonic``.
+        cancel_session: The session in which it was last sent; 0 for none.
         doubted: Whether the link was considered dead because the cancel had no effect.
         behind_others: Lots that it waits for and that orders of another terminal are to close.
         volume: Lots that it covers, filled ones included.
@@ -149,6 +150,7 @@ class Ticket:
     attempts: int = 0
     not_before: int = 0
     cancel_asked: float = 0.0
+    cancel_session: int = 0
     doubted: bool = False
     behind_others: int = 0
     withdrawn_for: str = ""

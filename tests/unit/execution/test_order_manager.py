@@ -148,6 +148,32 @@ def test_each_withdrawal_without_an_answer_is_a_sign_of_a_dead_link(monkeypatch)
     assert at.gateway.sent[-1] == ("CLOSETODAY", 1)
 
 
+def test_a_closed_exchange_is_asked_once_and_the_request_counts_once(monkeypatch):
+    monkeypatch.setattr(order_manager, "CANCEL_AGAIN", -1.0)
+    at, counted = StubbedDesk(today=3), []
+    monkeypatch.setattr(at.manager, "_guard", SimpleNamespace(cancelled=counted.append))
+    target = at.submit(at.exit(3))
+    at.alive(target.legs[0])
+
+    def asked_after_some_rounds():
+        for _ in range(3):
+            at.turn()
+        return len(at.gateway.withdrawn)
+
+    at.pre_trade.is_open = False
+    at.manager.cancel(target)
+    assert asked_after_some_rounds() == 1
+    at.line.sessions = 2  # the request may have been lost with the session before
+    assert asked_after_some_rounds() == 2
+    at.link(False)
+    assert asked_after_some_rounds() == 2
+    at.link(True)
+    assert asked_after_some_rounds() == 5  # open again
+    assert counted == [target.symbol]
+    at.end(target.legs[0])
+    assert at.ends_of(target) == ["Canceled"]
+
+
 # -- limits and groups ----------------------------------------------------------------------------
 
 

@@ -70,6 +70,22 @@ def test_another_price_or_order_book_of_the_same_instant_is_a_tick(quote):
     assert [tick.last_price for tick in quote.take()] == [100.0, 101.0, 101.0]
 
 
+def test_changes_that_a_server_repeats_are_no_new_ticks(quote):
+    pack = [changes(f"09:31:0{n}", 10 + n, last_price=100.0 + n) for n in range(3)]
+    for change in [*pack, *pack, changes("09:31:04", 12)]:
+        quote.note(change)
+    assert [(tick.time, tick.volume) for tick in quote.take()] == [
+        (at("09:31:00"), 10), (at("09:31:01"), 11), (at("09:31:02"), 12), (at("09:31:02"), 12),
+        (at("09:31:04"), 12),
+    ]  # fmt: skip
+
+
+def test_a_stamp_that_goes_back_is_a_tick_if_it_is_another(quote):
+    quote.note(changes("09:31:01", 11, last_price=100.0))
+    quote.note(changes("09:31:00", 10, last_price=99.0))
+    assert [tick.volume for tick in quote.take()] == [11, 10]
+
+
 def test_a_new_session_begins_with_its_own_quote(quote):
     quote.note(changes("09:31:00", last_price=100.0))
     quote.begin(EMPTY, noted=True)
