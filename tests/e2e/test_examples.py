@@ -30,7 +30,7 @@ SHOWS = {
     ),
 }  # fmt: skip
 
-LONG = {"daily_trend"}
+LONG = {"daily_trend", "rolling_main", "spread"}
 
 
 @pytest.mark.timeout(300)

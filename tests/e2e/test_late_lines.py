@@ -65,7 +65,8 @@ def test_a_thin_contract_on_a_line_late_by_three_seconds_each_way_keeps_its_sess
     assert store.reconnector.answers > 10  # without ticks bars are proved by answers
 
 
-@pytest.mark.parametrize("seconds", [10.0, pytest.param(30.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [10.0, 30.0])
 def test_a_line_that_is_too_late_is_said_to_be_lost_and_no_bar_is(
     sandbox, run, monkeypatch, seconds
 ):

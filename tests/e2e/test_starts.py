@@ -187,16 +187,17 @@ with MyStore.sandbox(start="2026-11-10 23:40:20", ticks_per_pack=20) as store:
 
 
 def test_bars_are_bit_equal_under_any_timezone_of_the_machine():
-    def output(zone):
-        done = subprocess.run(
+    zones = ("Asia/Shanghai", "America/New_York", "Pacific/Chatham")
+    programs = [
+        subprocess.Popen(
             [sys.executable, "-c", ANY_ZONE],
-            env=os.environ | {"TZ": zone}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return [line for line in done.stdout.splitlines() if line.startswith("0x")]
-
-    beijing, *others = (
-        output(zone) for zone in ("Asia/Shanghai", "America/New_York", "Pacific/Chatham")
-    )
+            env=os.environ | {"TZ": zone}, stdout=subprocess.PIPE, text=True,
+        )
+        for zone in zones
+    ]  # fmt: skip
+    outputs = [program.communicate()[0].splitlines() for program in programs]
+    assert [program.returncode for program in programs] == [0, 0, 0]
+    beijing, *others = ([line for line in one if line.startswith("0x")] for one in outputs)
     assert len(beijing) == 130
     assert "2026-11-11 00:00:00" in "".join(beijing)
     assert others == [beijing, beijing]
