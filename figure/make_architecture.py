@@ -1,7 +1,7 @@
 """Draw the rooms of the package, in the order of the contract in ``pyproject.toml``; what each of
 them imports is read from its files.
 
-    pip install "tianqin_backtrader[plot]" && python figure/make_architecture.py
+    pip install -e . && python figure/make_architecture.py
 
 writes architecture.svg beside this file.
 """

@@ -1,6 +1,6 @@
 """Draw a day of examples/dual_ma.py in the sandbox: minute closes, both averages, the fills.
 
-    pip install "tianqin_backtrader[plot]" && python figure/make_dual_ma_day.py
+    pip install -e . && python figure/make_dual_ma_day.py
 
 writes dual_ma_day.png beside this file.
 """

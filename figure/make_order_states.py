@@ -1,6 +1,6 @@
 """Draw the table of a leg's states from ``orders.leg.TRANSITIONS``.
 
-    pip install "tianqin_backtrader[plot]" && python figure/make_order_states.py
+    pip install -e . && python figure/make_order_states.py
 
 writes order_states.svg beside this file.
 """

@@ -1,6 +1,6 @@
 """Draw the time until new data after an outage, from recovery.csv.
 
-    pip install "tianqin_backtrader[plot]" && python figure/make_recovery.py
+    pip install -e . && python figure/make_recovery.py
 
 writes recovery.svg beside this file. A row of the CSV is one outage: how long the network was down,
 whose client (``product``, or ``bare`` TqSdk), and the seconds from its return to new data, empty

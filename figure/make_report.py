@@ -1,6 +1,6 @@
 """Run examples/dual_ma.py for a week in the sandbox and keep two pictures of its report.
 
-    pip install "tianqin_backtrader[plot]" && python figure/make_report.py
+    pip install -e . && python figure/make_report.py
 
 writes report.png beside this file: equity with its drawdown, and the contract with entries and
 exits, as ``PerformanceTracker.report()`` draws them.

@@ -1,6 +1,6 @@
 """Draw the trading hours of all products of the six exchanges, from ``CLASS_SESSIONS``.
 
-    pip install "tianqin_backtrader[plot]" && python figure/make_sessions.py
+    pip install -e . && python figure/make_sessions.py
 
 writes sessions.svg beside this file.
 """

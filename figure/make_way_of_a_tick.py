@@ -1,6 +1,6 @@
 """Draw the way of a tick; the code's names in it are checked by the tests.
 
-    pip install "tianqin_backtrader[plot]" && python figure/make_way_of_a_tick.py
+    pip install -e . && python figure/make_way_of_a_tick.py
 
 writes way_of_a_tick.svg beside this file.
 """

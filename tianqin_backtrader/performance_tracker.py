@@ -323,10 +323,9 @@ class PerformanceTracker(bt.Analyzer, metaclass=_MetaTracker):
             The path.
 
         Raises:
-            ConfigError: matplotlib is missing (``pip install 'tianqin_backtrader[plot]'``).
             JournalError: The records cannot be read, or there are none yet.
         """
-        from .records.report import write_report  # matplotlib is an extra
+        from .records.report import write_report  # matplotlib is slow to import
 
         return write_report(self.folder, path)
 

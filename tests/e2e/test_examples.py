@@ -1,6 +1,9 @@
 """The examples do in the sandbox what they say they do."""
 
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +70,46 @@ def test_risk_rules_tell_an_alert_server(tmp_path):
 def test_every_example_is_run_by_a_test():
     others = {"dual_ma", "recorded_day"}  # these have tests of their own
     assert {path.stem for path in EXAMPLES.glob("*.py")} == SHOWS.keys() | others
+
+
+DEPLOY = EXAMPLES / "deploy"
+
+
+@pytest.fixture
+def unattended(tmp_path):
+    """``trade.py`` in the sandbox, and what ``healthcheck.py`` says of it."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    where = {"cwd": tmp_path, "env": os.environ | {"HEALTH_PORT": f"{port}"}}
+    program = subprocess.Popen(
+        [sys.executable, DEPLOY / "trade.py", "--sandbox"], stderr=subprocess.DEVNULL, **where
+    )
+
+    def wrong():
+        command = [sys.executable, DEPLOY / "healthcheck.py"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **where)
+        assert done.returncode == bool(done.stderr)
+        return done.stderr
+
+    yield program, wrong, tmp_path / "records"
+    program.kill()
+    program.wait()
+
+
+def test_an_unattended_program_is_well_until_it_stands_still_and_ends_in_order(unattended):
+    program, wrong, records = unattended
+    while wrong() or not list(records.glob("*/journal.sqlite")):
+        assert program.poll() is None, "it ended before it was well"
+    program.send_signal(signal.SIGSTOP)
+    assert "does not answer: timed out" in wrong()
+    program.send_signal(signal.SIGCONT)
+    program.terminate()
+    assert program.wait(60) == 0
+    assert "does not answer" in wrong()
+
+
+def test_a_container_is_made_of_files_that_exist():
+    lines = (DEPLOY / "Dockerfile").read_text("ascii").splitlines()
+    copied = [path for line in lines if line.startswith("COPY") for path in line.split()[1:-1]]
+    assert len(copied) == 6 and all((EXAMPLES.parent / path).exists() for path in copied)

@@ -19,8 +19,8 @@ from .findings import Finding, bad, good, warning
 if TYPE_CHECKING:
     from ..config.settings import Settings
 
-#: The Pythons and the TqSdk that the library is tested with.
-PYTHONS, TESTED_TQSDK = ((3, 11), (3, 13)), "3.10"
+#: The oldest Python that the library runs on, and the TqSdk that it is tested with.
+OLDEST_PYTHON, TESTED_TQSDK = (3, 11), "3.10"
 #: The bytes of a trial write.
 _TRIAL = bytes(1 << 16)
 _GB = 1e9
@@ -32,12 +32,12 @@ def versions() -> Finding:
     try:
         tqsdk, backtrader = version("tqsdk"), version("backtrader")
     except PackageNotFoundError as error:
-        advice = "install it again: pip install tianqin_backtrader"
+        advice = f"install it: pip install {error.name}"
         return bad("versions", f"{error.name} is not installed", advice)
     text = f"tianqin_backtrader {__version__}, Python {python}, tqsdk {tqsdk}"
     text += f", backtrader {backtrader}"
-    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
-        return bad("versions", text, "use Python 3.11, 3.12 or 3.13")
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return bad("versions", text, "use Python 3.11 or newer")
     if not tqsdk.startswith(f"{TESTED_TQSDK}."):
         advice = f"tested with tqsdk {TESTED_TQSDK}: pip install 'tqsdk=={TESTED_TQSDK}.*'"
         return warning("versions", text, advice)

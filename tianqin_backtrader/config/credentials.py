@@ -1,7 +1,7 @@
 """Passwords, from the environment or else from the keyring of the operating system.
 
-They are passed on at once and not stored. The keyring needs an extra:
-``pip install "tianqin_backtrader[keyring]"``, then ``keyring set tianqin_backtrader <user>``.
+They are passed on at once and not stored. The keyring needs a package: ``pip install keyring``,
+then ``keyring set tianqin_backtrader <user>``.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def metrics_page(publisher: Publisher) -> Callable[[], Answer]:
         from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
     except ImportError as error:
         raise ConfigError(
-            "monitoring needs prometheus_client: pip install 'tianqin_backtrader[monitoring]'"
+            "monitoring needs prometheus_client: pip install prometheus_client"
         ) from error
     registry = CollectorRegistry()
     registry.register(_Collector(publisher))

@@ -44,9 +44,7 @@ def parquet() -> ModuleType:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise ConfigError(
-            "recordings need pyarrow: pip install 'tianqin_backtrader[record]'"
-        ) from error
+        raise ConfigError("recordings need pyarrow: pip install pyarrow") from error
     found: ModuleType = pyarrow.parquet
     return found
 

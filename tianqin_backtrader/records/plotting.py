@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
-
 if TYPE_CHECKING:
     import backtrader as bt
 
@@ -21,17 +19,10 @@ def plot_to_files(cerebro: bt.Cerebro, path: str | Path, **options: object) -> l
 
     Returns:
         The files.
-
-    Raises:
-        ConfigError: matplotlib is missing.
     """
-    try:
-        import backtrader.plot  # noqa: F401 (asks for a window system when it is imported)
-        import matplotlib
-    except ImportError as error:
-        raise ConfigError(
-            "pictures need matplotlib: pip install 'tianqin_backtrader[plot]'"
-        ) from error
+    import backtrader.plot  # noqa: F401 (asks for a window system when it is imported)
+    import matplotlib
+
     matplotlib.use("Agg")
     first = Path(path)
     files: list[Path] = []

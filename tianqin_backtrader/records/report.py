@@ -166,7 +166,6 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
 
     Raises:
         JournalError: There are no records, or the report cannot be written.
-        ConfigError: matplotlib is missing.
     """
     target = Path(folder, "report.html") if path is None else Path(path)
     with Records(folder) as records:

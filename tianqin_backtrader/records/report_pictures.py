@@ -8,18 +8,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
 from ..core.clock import from_ns
 from ..core.model import Direction, Offset
-from ..errors import ConfigError
 from .equity_curve import Day, EquityPoint, profit_curve
 from .round_trips import Execution, RoundTrip
-
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-except ImportError as error:
-    raise ConfigError("pictures need matplotlib: pip install 'tianqin_backtrader[plot]'") from error
 
 #: Inches; small, so that text is legible on a phone.
 _TALL, _FLAT = (5.2, 3.8), (5.2, 2.6)

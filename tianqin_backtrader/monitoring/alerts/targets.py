@@ -31,9 +31,7 @@ def targets_of(urls: tuple[str, ...]) -> list[Target]:
         import apprise
         import apprise.conversion
     except ImportError as error:
-        raise ConfigError(
-            "alerts need apprise: pip install 'tianqin_backtrader[alerts]'"
-        ) from error
+        raise ConfigError("alerts need apprise: pip install 'apprise<3'") from error
     for name in _TALKATIVE:
         logging.getLogger(name).addFilter(_REDACT)  # adding the same filter again has no effect
     return [_target(apprise, number, url) for number, url in enumerate(urls, 1)]
