@@ -1,8 +1,8 @@
 """Risk rules, checked before every order, and what to do when one of them refuses.
 
 A strategy that deliberately trades far too much reaches its limits one after the other: the size of
-an order, the position, the orders of a day, the loss of a day. At the end ``broker.flatten()``
-closes everything; the rules never prevent that.
+an order, the position, the orders of a day, the loss of a day. Then ``broker.flatten()`` closes
+everything; the rules never prevent that.
 
     python examples/risk_rules.py [--paper] [--symbol KQ.m@DCE.m] [--alert dingtalk://token]
 
@@ -31,13 +31,13 @@ RULES = RiskLimits(
 class Reckless(bt.Strategy):
     def __init__(self):
         self.refusals = set()
-        self.bars = 0
+        self.bars, self.flat = 0, False
 
     def next(self):
         if not self.broker.store.is_trading(self.data._dataname):
             return
         self.bars += 1
-        if self.bars > 60:
+        if self.broker.risk_state != "ACTIVE":
             self.flatten()
         elif self.bars == 1:
             self.buy(size=50)  # too large
@@ -51,7 +51,8 @@ class Reckless(bt.Strategy):
     def flatten(self):
         if not self.broker.get_account_positions():
             self.env.runstop()
-        elif self.bars == 61:
+        elif not self.flat:
+            self.flat = True
             print(f"[{self.data.datetime.datetime(0)}] flatten")
             self.broker.flatten()
 
