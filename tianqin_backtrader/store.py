@@ -138,7 +138,7 @@ class MyStore:
         self._closed = False
         self._signals = StopSignals(_stop_runs) if stop_on_signals else None
         self.gateway = Gateway(
-            key, value, account=account, backtest=backtest, urls=urls, debug=debug
+            key, value, self.clock, account=account, backtest=backtest, urls=urls, debug=debug
         )
         self._instruments = InstrumentProvider(
             self.gateway.queries,

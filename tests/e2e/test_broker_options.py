@@ -258,6 +258,28 @@ def test_a_reversal_that_may_not_open_closes(sandbox, run, limits, how):
     assert done
 
 
+def test_the_exits_of_an_entry_that_only_closed_open_nothing(sandbox, run):
+    def script(strategy):
+        yield strategy.buy(size=3)
+        strategy.broker.risk.reduce("enough for today")
+        price = strategy.data.close[0]
+        bracket = strategy.sell_bracket(
+            size=8, exectype=bt.Order.Market, stopprice=price + 200, limitprice=price - 200
+        )
+        yield bracket[0]
+        for _ in range(3):
+            yield None
+        assert [strategy.path(one)[-1] for one in bracket] == ["Completed", "Canceled", "Canceled"]
+        assert strategy.position.size == 0
+        done.append(True)
+
+    done = []
+    store = sandbox(start=MORNING, ticks_per_pack=4)
+    store.getbroker(risk=RiskLimits())
+    play(store, run, script, CU)
+    assert done and len(exchange_orders(store)) == 2
+
+
 def test_resume_forgives_what_was_lost_since_the_limit_was_met(sandbox, run):
     def script(strategy):
         broker = strategy.broker

@@ -120,9 +120,10 @@ def sent_unseen(box, program):
     return order
 
 
-@pytest.fixture
-def ctp():
-    with EmbeddedSandbox(start=MORNING, days=2, ticks_per_pack=5, counter="ctp") as box:
+@pytest.fixture(params=[{}, {"tells_time": False}], ids=["told", "silent"])
+def ctp(request):
+    market = {"start": MORNING, "days": 2, "ticks_per_pack": 5, "counter": "ctp"}
+    with EmbeddedSandbox(**market, **request.param) as box:
         yield box
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import tqsdk
 from tqsdk.exceptions import BacktestFinished
 
-from ..core.clock import deadline_in
+from ..core.clock import Clock, deadline_in
 from ..core.login_words import out_of_service
 from ..core.model import Notice
 from ..errors import LinkLost
@@ -42,6 +42,7 @@ class Gateway:
     Args:
         key: The TianQin user.
         value: The user's password.
+        clock: The exchange's time.
         account: An account object of TqSdk; None for the TianQin paper account (``TqKq``), in a
             back-test for ``TqSim``.
         backtest: ``TqBacktest``, or None.
@@ -55,6 +56,7 @@ class Gateway:
         self,
         key: str,
         value: str,
+        clock: Clock,
         *,
         account: object = None,
         backtest: object = None,
@@ -63,7 +65,7 @@ class Gateway:
     ) -> None:
         self._maker = ClientMaker(key, value, account, backtest, urls, debug)
         self._session = CurrentSession()
-        self.trading = Trading(self._session, self._maker)
+        self.trading = Trading(self._session, self._maker, clock)
         self.queries = Queries(self._session, matches_itself=self._maker.matches_itself)
         self.quotes = QuoteBook(self._session)
         #: Whether time is that of a back-test of TqSdk, which goes by what is subscribed.

@@ -11,7 +11,7 @@ from tqsdk.diff import _get_obj
 from tqsdk.exceptions import TqTimeoutError
 from tqsdk.utils import _query_for_quote
 
-from ..core.clock import WallClock, from_ns
+from ..core.clock import Clock, WallClock, from_ns, present_ns
 from ..core.model import Counter, Direction, Fill, Offset, OrderReport
 from ..errors import LinkLost, OrderError, UnknownSymbol
 from ..session_calendar import CALENDAR
@@ -27,6 +27,7 @@ class Trading:
     Args:
         session: The current session.
         maker: Knows the account.
+        clock: The exchange's time.
 
     Attributes:
         counter: The kind of the account's counter.
@@ -37,8 +38,8 @@ class Trading:
         names_fees: Whether every trade states its fee, so that 0.0 is a fee, too.
     """
 
-    def __init__(self, session: CurrentSession, maker: ClientMaker) -> None:
-        self._session, self._maker = session, maker
+    def __init__(self, session: CurrentSession, maker: ClientMaker, clock: Clock) -> None:
+        self._session, self._maker, self._clock = session, maker, clock
         self.matches_itself, self.renewable = maker.matches_itself, maker.renewable
         self.counter = Counter.CTP
         if maker.matches_itself:
@@ -110,18 +111,18 @@ class Trading:
             api.insert_order(
                 symbol, str(direction), str(offset), volume, limit_price, advanced, order_id
             )
-            self._unsent = True
-            price = limit_price if isinstance(limit_price, int | float) else math.nan
-            self._identity.sent(
-                OrderReport(
-                    order_id, symbol, direction, offset, volume, volume, price, "ALIVE", "", "",
-                    self._now(),
-                )
-            )  # fmt: skip
         except TqTimeoutError as error:
             raise UnknownSymbol(symbol, f"TianQin knows no contract {symbol!r}") from error
         except Exception as error:  # TqSdk raises a plain Exception
             raise OrderError(str(error)) from error
+        self._unsent = True
+        price = limit_price if isinstance(limit_price, int | float) else math.nan
+        self._identity.sent(
+            OrderReport(
+                order_id, symbol, direction, offset, volume, volume, price, "ALIVE", "", "",
+                present_ns(self._clock),
+            )
+        )  # fmt: skip
 
     def _introduce(self, symbol: str) -> None:
         """Give the client our specification of a contract, which it would otherwise query and wait

@@ -5,14 +5,18 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from manual_clock import ManualClock
 from tqsdk.entity import Entity
 
+from tianqin_backtrader.core.model import Direction, Offset
 from tianqin_backtrader.gateway import client
 from tianqin_backtrader.gateway.client import Client
 from tianqin_backtrader.gateway.news import News
 from tianqin_backtrader.gateway.trading import Trading
 
 CU, LOT = "SHFE.cu2612", {"direction": "BUY", "offset": "OPEN"}
+#: The exchange's time, which is not this machine's.
+NOW = 1794278710 * 10**9
 
 
 def entity(**fields):
@@ -42,8 +46,10 @@ class Api:
     def get_trade(self):
         return self.trades
 
-    def cancel_order(self, order_id):
+    def insert_order(self, *order):
         pass
+
+    cancel_order = insert_order
 
     def send_now(self):
         self.sent += 1
@@ -51,7 +57,7 @@ class Api:
     def order(self, order_id, left, status="ALIVE"):
         self.orders[order_id] = entity(
             volume_orign=3, volume_left=left, status=status, exchange_order_id="1", last_msg="",
-            limit_price=5.0,
+            limit_price=5.0, insert_date_time=NOW,
         )  # fmt: skip
         self.news.note([{"trade": {"me": {"orders": {order_id: {}}}}}])
 
@@ -76,7 +82,7 @@ def session(api):
 @pytest.fixture
 def trading(session):
     kept = SimpleNamespace(matches_itself=False, is_paper=True, renewable=True)
-    made = Trading(session, kept)
+    made = Trading(session, kept, ManualClock(NOW))
     made.begin()
     return made
 
@@ -257,3 +263,11 @@ def test_a_new_session_has_figures_of_its_own(trading, api, session):
     another.news.account_changes = api.news.account_changes
     trading.begin()
     assert trading.funds("available") == (7.0,)
+
+
+def test_an_order_on_its_way_was_sent_by_the_exchanges_time(trading, api, monkeypatch):
+    monkeypatch.setattr(Trading, "_introduce", lambda *_: None)
+    trading.insert_order("TQBT_1", CU, Direction.BUY, Offset.OPEN, 3, 5.0)
+    trading.begin()
+    api.order("SERVER.           1.1.1", left=3)
+    assert told(trading) == ["TQBT_1"]

@@ -4,6 +4,7 @@ import math
 from types import SimpleNamespace
 
 import pytest
+from manual_clock import ManualClock
 
 from tianqin_backtrader.gateway.trading import Trading
 
@@ -20,7 +21,8 @@ def trading(position, *, logged_in=True):
         get_account=lambda: SimpleNamespace(items=list),
     )
     session = SimpleNamespace(logged_in=logged_in, client=client, api=client)
-    return Trading(session, SimpleNamespace(matches_itself=False, is_paper=False, renewable=True))
+    maker = SimpleNamespace(matches_itself=False, is_paper=False, renewable=True)
+    return Trading(session, maker, ManualClock(0))
 
 
 def test_a_counters_frozen_lots_and_volumes_are_not_believed():
